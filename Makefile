@@ -1,0 +1,110 @@
+# Needs python3 (3.11 or newer) and make; everything else comes into .venv on first use.
+# `make help` lists what there is to do. Settings come from the environment, from `.env`, or from
+# the command line: make run PORT=9000 DATA_DIR=/srv/sharezync
+
+PYTHON ?= python3
+# How many tests run at once, and more arguments for pytest: make test ARGS="-k upload -x"
+WORKERS ?= 2
+ARGS ?=
+
+SERVICES := auth chat transfer storage gateway
+MEMBERS  := shared $(SERVICES:%=services/%) embedded
+VENV     := .venv
+PY       := $(VENV)/bin/python
+# One stamp for each place and interpreter: an environment that was copied or moved is made anew.
+READY    := $(VENV)/.ready-$(shell echo "$(CURDIR) $$($(PYTHON) -V 2>&1)" | cksum | cut -d' ' -f1)
+PYTEST   := $(PY) -m pytest
+LOCK     := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+            --no-annotate --no-header --no-emit-index-url \
+            $(foreach member,shared $(SERVICES) embedded,--no-emit-package sharezync-$(member))
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run fleet test unit api integration blackbox k8s lint types format lock bench clean
+
+##@ Start here
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n'
+
+run: $(READY) ## the whole product in one process on an embedded PostgreSQL (PORT=8000 DATA_DIR=data)
+	@exec $(PY) -m sharezync_embedded up --stop-with-parent
+
+fleet: $(READY) ## five processes on RabbitMQ and PostgreSQL (AMQP_URL, DATABASE_URL, or brought up here)
+	@exec $(PY) -m sharezync_embedded fleet --stop-with-parent
+
+venv: $(READY) ## only build the environment in .venv
+
+##@ Test
+
+test: $(READY) ## everything: unit, api, integration, deploy and the black-box suite in both ways
+	@$(PY) -m sharezync_embedded rabbitmq install
+	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
+
+unit: $(READY) ## pure tests, in seconds
+	$(PYTEST) $(wildcard shared/tests/unit services/*/tests/unit) $(ARGS)
+
+api: $(READY) ## each service over HTTP and WebSocket, on an embedded PostgreSQL
+	$(PYTEST) -n $(WORKERS) --dist loadgroup $(wildcard shared/tests/api services/*/tests/api) $(ARGS)
+
+integration: $(READY) ## real RabbitMQ, an S3 server, processes killed and started again
+	@$(PY) -m sharezync_embedded rabbitmq install
+	$(PYTEST) $(wildcard shared/tests/integration services/*/tests/integration) embedded $(ARGS)
+
+blackbox: $(READY) ## one suite from outside, over `make run` and over `make fleet`
+	@$(PY) -m sharezync_embedded rabbitmq install
+	$(PYTEST) tests $(ARGS)
+
+k8s: $(READY) ## render deploy/k8s and check it against the schemas
+	$(PYTEST) deploy $(ARGS)
+
+##@ Check
+
+lint: $(READY) ## style, formatting and who may import whom
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	PYTHONPATH=$(subst $() ,:,$(MEMBERS:%=%/src)) $(VENV)/bin/lint-imports --no-logo
+
+types: $(READY) ## mypy --strict over everything, tests included
+	$(PY) -m mypy $(MEMBERS) tests conftest.py
+
+format: $(READY) ## put the code into shape
+	$(PY) -m ruff check --fix-only --quiet
+	$(PY) -m ruff format
+
+##@ Maintain
+
+lock: $(READY) ## write all locks after a pyproject.toml changed (ARGS=--upgrade: newest versions)
+	@printf 'requirements.lock\n'
+	@$(LOCK) --group pyproject.toml:dev $(MEMBERS:%=%/pyproject.toml) --all-extras \
+	  -o requirements.lock $(ARGS)
+	@$(foreach service,$(SERVICES),printf 'services/%s/requirements.lock\n' $(service) && \
+	  $(LOCK) services/$(service)/pyproject.toml --constraints requirements.lock \
+	    -o services/$(service)/requirements.lock &&) true
+
+bench: $(READY) ## which benchmarks there are, and how to run one
+	@found=$$(find bench -name '*.py' -not -path '*/results/*' | sort); \
+	  if [ -n "$$found" ]; then printf '$(PY) %s\n' $$found; else echo 'There are no benchmarks yet.'; fi
+
+clean: ## remove the environment and all caches; DATA_DIR stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------- the environment
+# pip takes its registry from the machine's own settings; the lock pins every file by its hash.
+
+$(READY): requirements.lock $(MEMBERS:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ShareZync needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@echo 'Building .venv from requirements.lock: about 90 seconds the first time …'
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "$(PYTHON) can't make environments; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PY) -m pip install -qq --no-input --require-hashes -r requirements.lock
+	@$(PY) -m pip install -qq --no-input --no-build-isolation --no-deps $(MEMBERS:%=-e ./%)
+	@rm -f $(VENV)/.ready-* && touch $@
+	@echo 'The environment is ready.'
