@@ -1,0 +1,1 @@
+"""Mechanisms and published language that two or more services use; never business."""

@@ -1,0 +1,1 @@
+"""What turns a set of routes into a process that can be run, watched and stopped."""

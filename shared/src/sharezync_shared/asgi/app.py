@@ -1,0 +1,138 @@
+"""The application that every service is: FastAPI with our errors, health, limits and pages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry
+from starlette.types import Lifespan
+
+from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
+from sharezync_shared.problems import (
+    CONTENT_TYPE,
+    Invalid,
+    ProblemDocument,
+    install_problem_handlers,
+    problems,
+)
+
+ReadyCheck = Callable[[], Awaitable[bool]]
+
+MAX_JSON_BODY_BYTES: Final = 256 * 1024
+"""What a JSON request may weigh: four times the longest message, with room for escapes."""
+
+_CHECK_SECONDS: Final = 2
+
+
+def create_service_app(
+    *,
+    name: str,
+    summary: str,
+    description: str,
+    version: str,
+    lifespan: Lifespan[FastAPI],
+    registry: CollectorRegistry,
+    routers: Sequence[APIRouter],
+    ready_checks: Mapping[str, ReadyCheck],
+    metrics: HttpMetrics | None = None,
+    max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
+    access_log: bool = False,
+) -> FastAPI:
+    """Return the application of the service `name`.
+
+    `/health` answers 200 while the process lives; `/ready` answers 200 only when every check of
+    `ready_checks` is true within two seconds, else 503 with the verdict of each. `metrics` is
+    given where several services share one registry. `max_body_bytes` None leaves limits to the
+    routes (storage takes files).
+    """
+    app = FastAPI(
+        title=f"ShareZync {name}",
+        summary=summary,
+        description=description,
+        version=version,
+        lifespan=lifespan,
+        docs_url=None,  # the gateway serves the pages of all services
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: f"{name}_{route.name}",
+    )
+    install_problem_handlers(app)
+    app.include_router(_health_routes(ready_checks))
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(
+        RequestLayer,
+        service=name,
+        metrics=metrics or HttpMetrics(registry),
+        max_body_bytes=max_body_bytes,
+        access_log=access_log,
+    )
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _health_routes(ready_checks: Mapping[str, ReadyCheck]) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/ready")
+    async def ready() -> JSONResponse:
+        verdicts = await run_checks(ready_checks)
+        return JSONResponse(
+            {"ready": all(verdicts.values()), "checks": verdicts},
+            status_code=200 if all(verdicts.values()) else 503,
+        )
+
+    return router
+
+
+async def run_checks(checks: Mapping[str, ReadyCheck]) -> dict[str, bool]:
+    """Run all checks at once; one that raises or takes over two seconds is false."""
+
+    async def verdict(check: ReadyCheck) -> bool:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return await check()
+        except Exception:  # noqa: BLE001 - whatever a dependency raises, it means "not ready"
+            return False
+
+    verdicts = await asyncio.gather(*(verdict(check) for check in checks.values()))
+    return dict(zip(checks, verdicts, strict=True))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Build the document once, with every error told as the problem document that it is."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    components.pop("HTTPValidationError", None)
+    components.pop("ValidationError", None)
+    document = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    components.update(document.pop("$defs", {}))
+    components["ProblemDocument"] = document
+    invalid = problems(Invalid)[Invalid.kind.value]
+    for path in schema["paths"].values():
+        for operation in path.values():
+            responses = operation.get("responses", {})
+            if "application/json" in responses.get("422", {}).get("content", {}):
+                responses["422"] = invalid
+            for status, answer in responses.items():
+                if status[0] in "45":
+                    content = answer.get("content", {}).get(CONTENT_TYPE, {})
+                    answer["content"] = {CONTENT_TYPE: content}
+    app.openapi_schema = schema
+    return schema

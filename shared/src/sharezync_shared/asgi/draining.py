@@ -1,0 +1,52 @@
+"""Leaving in good order: what a process does between being told to stop and closing its sockets."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+DrainHook = Callable[[float], Awaitable[None]]
+"""Called once, with the seconds it may take; what takes longer is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStep:
+    name: str
+    hook: DrainHook
+    at_most_seconds: float | None
+
+
+class Draining:
+    """Whether this process is leaving, and what it does first. One for each server.
+
+    `/ready` reads `active`, so that no new work is routed here; whoever must say goodbye
+    (sockets) or finish something (an outbox) registers a step.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+        self.before_requests_end: list[DrainStep] = []
+        self.after_requests_end: list[DrainStep] = []
+
+    def add(
+        self,
+        name: str,
+        hook: DrainHook,
+        *,
+        at_most_seconds: float | None = None,
+        after_requests: bool = False,
+    ) -> None:
+        """Have `hook` run when the server stops; steps run one after the other, as added.
+
+        Steps run while the listeners are open and requests are answered, or, with
+        `after_requests`, when the last request has been answered: what a request leaves behind is
+        there by then. A step that fails or is cut off is logged, and the next one runs.
+        """
+        steps = self.after_requests_end if after_requests else self.before_requests_end
+        steps.append(DrainStep(name, hook, at_most_seconds))
+
+    def begin(self) -> None:
+        """Be not ready from now on; there is no way back."""
+        self.active = True
+
+    async def staying(self) -> bool:
+        """Return whether this process is not leaving: a check for `/ready`."""
+        return not self.active

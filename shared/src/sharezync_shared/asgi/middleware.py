@@ -1,0 +1,158 @@
+"""The one layer around every application: request id, limits, metrics, the last resort.
+
+Pure ASGI: Starlette's BaseHTTPMiddleware adds a task group and a stream to each request and hides
+disconnects.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sharezync_shared.ids import uuid7
+from sharezync_shared.observability import request_id_var
+from sharezync_shared.problems import Broken, Problem, TooLarge, send_problem
+
+log = structlog.get_logger()
+
+_WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class HttpMetrics:
+    """Rate, errors and duration of requests. One set for each registry, shared by its services."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("service", "route", "method", "status_class")
+        self.duration = Histogram(
+            "sharezync_http_request_duration_seconds",
+            "Time from the request's first byte to the end of the answer",
+            labels,
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.unhandled = Counter(
+            "sharezync_unhandled_exceptions_total",
+            "Exceptions that nobody foresaw, each answered with 500",
+            ("service",),
+            registry=registry,
+        )
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the caller's request id where it is well formed, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _WELL_FORMED_ID.fullmatch(value):
+            return str(value, "ascii")
+    return uuid7().hex
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the route that answered, never the raw path: labels stay few."""
+    route = scope.get("route")
+    return getattr(route, "path", None) or "unmatched"
+
+
+class RequestLayer:
+    """Wrap an application so that each request has an id, a limit, a measure and an answer.
+
+    Lifespan and WebSocket scopes pass through untouched. `max_body_bytes` bounds what a request
+    may send; None leaves it to the routes. With `access_log`, each request makes one record.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        metrics: HttpMetrics,
+        max_body_bytes: int | None,
+        access_log: bool = False,
+    ) -> None:
+        self.app = app
+        self.service = service
+        self.metrics = metrics
+        self.max_body_bytes = max_body_bytes
+        self.access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = request_id_of(scope)
+        reset = request_id_var.set(request_id)
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_with_id, lambda: status)
+        finally:
+            elapsed = time.perf_counter() - started
+            route = route_of(scope)
+            self.metrics.duration.labels(
+                self.service, route, scope["method"], f"{status // 100}xx"
+            ).observe(elapsed)
+            if self.access_log:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    duration_ms=round(elapsed * 1000, 2),
+                )
+            request_id_var.reset(reset)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, status: Callable[[], int]
+    ) -> None:
+        try:
+            if self.max_body_bytes is None:
+                await self.app(scope, receive, send)
+            else:
+                limited = _limit_body(scope, receive, self.max_body_bytes)
+                await self.app(scope, limited, send)
+        except Problem as problem:
+            if status():
+                raise
+            await send_problem(send, problem)
+        except Exception:  # the rim: whatever escaped is logged once, and told as a 500
+            self.metrics.unhandled.labels(self.service).inc()
+            log.exception("unhandled_exception", route=route_of(scope))
+            if status():
+                raise  # half an answer is out; only closing the connection tells the client
+            await send_problem(send, Broken())
+
+
+def _limit_body(scope: Scope, receive: Receive, max_body_bytes: int) -> Receive:
+    detail = f"At most {max_body_bytes} bytes are accepted here"
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > max_body_bytes:
+            raise TooLarge(detail, limit_bytes=max_body_bytes)
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > max_body_bytes:
+                # FastAPI lets only this class pass while it reads a body.
+                raise HTTPException(TooLarge.kind.value, detail)
+        return message
+
+    return limited

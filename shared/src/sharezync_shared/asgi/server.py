@@ -1,0 +1,232 @@
+"""One application served by one process, which leaves without dropping what it holds.
+
+uvicorn closes every WebSocket and only then tells the application to shut down, so goodbyes can't
+be said from a lifespan handler: they are said here, before uvicorn closes anything.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from types import FrameType
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from sharezync_shared.asgi.draining import Draining, DrainStep
+from sharezync_shared.asgi.fanout import FanoutProtocol
+from sharezync_shared.asgi.http_guard import GuardedHttpProtocol
+from sharezync_shared.asgi.metrics_server import metrics_server
+
+log = structlog.get_logger()
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than the 30 s for which our clients keep an idle connection: the client lets go first."""
+PING_SECONDS: Final = 20.0
+WS_MAX_BYTES: Final = 1024 * 1024
+
+_POLL_SECONDS: Final = 0.05
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server that drains before it closes.
+
+    The first SIGTERM or SIGINT starts the drain, the second ends it at once. Neither is raised
+    again afterwards: the caller still has things to put away, and decides the exit status.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        draining: Draining,
+        drain_seconds: float,
+        on_listening: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.draining = draining
+        self.drain_seconds = drain_seconds
+        self._on_listening = on_listening
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also where the caller asked for port 0."""
+        name = self.servers[0].sockets[0].getsockname()
+        return int(name[1])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("listening", host=self.config.host, port=self.port)
+            if self._on_listening is not None:
+                self._on_listening(self.port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        del frame
+        log.info("stop_asked", signal=signal.Signals(sig).name, again=self.should_exit)
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye, let requests end, finish what they left behind, then close everything.
+
+        All of it within `drain_seconds`, plus a moment for closing handshakes and the lifespan.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.drain_seconds
+        log.info("draining", seconds=self.drain_seconds, connections=len(self._connections))
+        self.draining.begin()
+        for step in self.draining.before_requests_end:
+            await self._run(step, deadline)
+        for server in self.servers:
+            server.close()
+        await self._requests_end(deadline)
+        for step in self.draining.after_requests_end:
+            await self._run(step, deadline)
+        # What is still open now had its time. uvicorn takes 0 for "for ever", so it gets a second.
+        self.config.timeout_graceful_shutdown = max(1, round(deadline - loop.time()))
+        await super().shutdown(sockets)
+        log.info("stopped", forced=self.force_exit)
+
+    @property
+    def _connections(self) -> set[Any]:
+        return self.server_state.connections
+
+    def _requests(self) -> list[GuardedHttpProtocol]:
+        return [c for c in self._connections if isinstance(c, GuardedHttpProtocol)]
+
+    async def _requests_end(self, deadline: float) -> None:
+        """Close idle keep-alive connections; wait for those on which a request is answered."""
+        for connection in self._requests():
+            connection.shutdown()
+        # uvicorn's set of connections tells nobody when it changes.
+        while self._requests() and self._may_wait(deadline):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _run(self, step: DrainStep, deadline: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if step.at_most_seconds is not None:
+            deadline = min(deadline, now + step.at_most_seconds)
+        if not self._may_wait(deadline):
+            log.warning("drain_step_skipped", step=step.name)
+            return
+        task = asyncio.ensure_future(step.hook(deadline - now))
+        while not task.done() and self._may_wait(deadline):
+            await asyncio.wait({task}, timeout=_POLL_SECONDS)
+        if task.cancel():
+            log.warning("drain_step_cut_off", step=step.name, after_seconds=deadline - now)
+            await asyncio.wait({task}, timeout=1)
+        elif (error := task.exception()) is not None:
+            log.error("drain_step_failed", step=step.name, exc_info=error)
+
+    def _may_wait(self, deadline: float) -> bool:
+        return not self.force_exit and asyncio.get_running_loop().time() < deadline
+
+
+def make_server(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    draining: Draining,
+    drain_seconds: float,
+    ws_protocol: type[FanoutProtocol] = FanoutProtocol,
+    ws_max_size_bytes: int = WS_MAX_BYTES,
+    ws_ping_seconds: float = PING_SECONDS,
+    limit_concurrency: int | None = None,
+    trusted_proxies: Sequence[str] = (),
+    on_listening: Callable[[int], None] | None = None,
+) -> DrainingServer:
+    """Return a server for `app` with the settings that all our processes share.
+
+    `port` 0 takes any free one; `on_listening` hears which, once requests are answered.
+    `limit_concurrency` is the number of connections above which requests are answered 503.
+    `X-Forwarded-*` headers are believed from `trusted_proxies` (addresses or networks) only. A
+    WebSocket message may have at most `ws_max_size_bytes` (else the socket is closed with 1009); a
+    peer gets a ping after `ws_ping_seconds`, and has as long to answer.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        # Told, not guessed: uvicorn takes a bound method for ASGI 2.
+        interface="asgi3",
+        http=GuardedHttpProtocol,
+        ws=ws_protocol,
+        ws_max_size=ws_max_size_bytes,
+        ws_ping_interval=ws_ping_seconds,
+        ws_ping_timeout=ws_ping_seconds,
+        ws_per_message_deflate=False,  # doubles the work of fan-out, and 35 KiB for each socket
+        lifespan="on",
+        log_config=None,
+        # Its INFO tells each socket's URL with the query string, in which a token may stand.
+        log_level="warning",
+        access_log=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        limit_concurrency=limit_concurrency,
+        # Or what one request left in its context (its id) shows up in the next.
+        reset_contextvars=True,
+    )
+    return DrainingServer(
+        config, draining=draining, drain_seconds=drain_seconds, on_listening=on_listening
+    )
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    draining: Draining,
+    drain_seconds: float,
+    metrics_port: int | None = None,
+    registry: CollectorRegistry | None = None,
+    sockets: Sequence[socket.socket] | None = None,
+    ws_protocol: type[FanoutProtocol] = FanoutProtocol,
+    ws_max_size_bytes: int = WS_MAX_BYTES,
+    ws_ping_seconds: float = PING_SECONDS,
+    limit_concurrency: int | None = None,
+    trusted_proxies: Sequence[str] = (),
+    on_listening: Callable[[int], None] | None = None,
+) -> None:
+    """Serve `app` until SIGTERM or SIGINT, then drain and return. Options as in `make_server`.
+
+    With `sockets`, those are listened on instead of host and port. Metrics are served where both
+    `metrics_port` and `registry` are given.
+
+    Raises SystemExit(3) if the application's start fails or the port is taken, and OSError if the
+    metrics port is.
+    """
+    server = make_server(
+        app,
+        host=host,
+        port=port,
+        draining=draining,
+        drain_seconds=drain_seconds,
+        ws_protocol=ws_protocol,
+        ws_max_size_bytes=ws_max_size_bytes,
+        ws_ping_seconds=ws_ping_seconds,
+        limit_concurrency=limit_concurrency,
+        trusted_proxies=trusted_proxies,
+        on_listening=on_listening,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        if metrics_port is not None and registry is not None:
+            await stack.enter_async_context(metrics_server(host, metrics_port, registry))
+        await server.serve(list(sockets) if sockets is not None else None)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` to its end on the fastest event loop there is: uvloop, else asyncio's own."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with contextlib.suppress(ImportError):
+        from uvloop import new_event_loop as new_loop  # noqa: PLC0415 - there is none on Windows
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main)

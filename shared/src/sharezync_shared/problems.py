@@ -1,0 +1,283 @@
+"""Errors as clients see them: `application/problem+json` (RFC 9457), everywhere.
+
+A domain error knows its kind, slug and title; `STATUS` below maps kinds to HTTP. Sockets carry
+the same slugs as `code`. Slugs are API: documented, tested, stable.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Send
+
+from sharezync_shared.observability import request_id_var
+
+log = structlog.get_logger()
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Kind(Enum):
+    """What sort of thing went wrong; the value is the HTTP status."""
+
+    MALFORMED = 400
+    UNAUTHENTICATED = 401
+    FORBIDDEN = 403
+    NOT_FOUND = 404
+    NOT_ALLOWED = 405
+    CONFLICT = 409
+    GONE = 410
+    PRECONDITION = 412
+    TOO_LARGE = 413
+    UNSUPPORTED = 415
+    RANGE = 416
+    INVALID = 422
+    LOCKED = 423
+    LIMITED = 429
+    BROKEN = 500
+    UPSTREAM = 502
+    UNAVAILABLE = 503
+    TIMEOUT = 504
+    FULL = 507
+
+
+class Problem(Exception):
+    """An error with a stable name. Subclass it with a slug and a title of its own."""
+
+    kind: ClassVar[Kind] = Kind.BROKEN
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extras: Any,  # noqa: ANN401 - members of the document are any JSON
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extras = extras
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this problem."""
+        return int(self.kind.value)
+
+
+class Malformed(Problem):
+    kind, slug, title = Kind.MALFORMED, "malformed", "The request can't be understood"
+
+
+class Unauthenticated(Problem):
+    kind, slug = Kind.UNAUTHENTICATED, "unauthenticated"
+    title = "A valid access token is needed"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extras: Any,  # noqa: ANN401 - as in Problem
+    ) -> None:
+        super().__init__(
+            detail, headers={"WWW-Authenticate": "Bearer", **(headers or {})}, **extras
+        )
+
+
+class Forbidden(Problem):
+    kind, slug, title = Kind.FORBIDDEN, "forbidden", "You may see this, but not do this"
+
+
+class NotFound(Problem):
+    kind, slug, title = Kind.NOT_FOUND, "not-found", "There is no such thing, or not for you"
+
+
+class NotAllowed(Problem):
+    kind, slug = Kind.NOT_ALLOWED, "method-not-allowed"
+    title = "This method is not for this path"
+
+
+class Conflict(Problem):
+    kind, slug, title = Kind.CONFLICT, "conflict", "This clashes with the present state"
+
+
+class Gone(Problem):
+    kind, slug, title = Kind.GONE, "gone", "It was here, and is no more"
+
+
+class TooLarge(Problem):
+    kind, slug, title = Kind.TOO_LARGE, "too-large", "That is more than is accepted here"
+
+
+class Unsupported(Problem):
+    kind, slug = Kind.UNSUPPORTED, "unsupported-media-type"
+    title = "This content type is not read here"
+
+
+class Invalid(Problem):
+    kind, slug, title = Kind.INVALID, "invalid", "Some of the input isn't valid"
+
+
+class Broken(Problem):
+    """The answer to an exception that nobody foresaw: no detail ever leaves the process."""
+
+
+class _RetryLater(Problem):
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after_seconds: float = 1,
+        headers: Mapping[str, str] | None = None,
+        **extras: Any,  # noqa: ANN401 - as in Problem
+    ) -> None:
+        after = {"Retry-After": str(max(1, math.ceil(retry_after_seconds)))}
+        super().__init__(detail, headers={**after, **(headers or {})}, **extras)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimited(_RetryLater):
+    kind, slug, title = Kind.LIMITED, "rate-limited", "Too many requests"
+
+
+class Unavailable(_RetryLater):
+    kind, slug, title = Kind.UNAVAILABLE, "unavailable", "Not available at this moment"
+
+
+class UpstreamTimeout(Problem):
+    kind, slug, title = Kind.TIMEOUT, "upstream-timeout", "A service behind took too long"
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    problem.kind.value: problem
+    for problem in (
+        Malformed, Unauthenticated, Forbidden, NotFound, NotAllowed, Conflict, Gone, TooLarge,
+        Unsupported, Invalid, RateLimited, Unavailable, UpstreamTimeout,
+    )
+}  # fmt: skip
+
+
+class FieldError(BaseModel):
+    """One field that was refused."""
+
+    field: str = Field(examples=["body.username"])
+    message: str = Field(examples=["String should have at least 3 characters"])
+
+
+class ProblemDocument(BaseModel):
+    """The shape of every error (RFC 9457)."""
+
+    type: str = Field(examples=["urn:sharezync:problem:not-found"])
+    title: str = Field(examples=[NotFound.title])
+    status: int = Field(examples=[404])
+    detail: str = ""
+    code: str = Field(examples=["not-found"], description="The stable name to program against")
+    request_id: str | None = Field(None, description="Quote it when you ask for help")
+    errors: list[FieldError] | None = Field(None, description="With `invalid`: what to mend")
+
+
+def document(problem: Problem, request_id: str | None = None) -> dict[str, Any]:
+    """Return the problem document as a dict, ready for JSON."""
+    return {
+        "type": f"urn:sharezync:problem:{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail or problem.title,
+        "code": problem.slug,
+        "request_id": request_id or request_id_var.get(),
+        **problem.extras,
+    }
+
+
+def problem_body(problem: Problem, request_id: str | None = None) -> bytes:
+    """Return the problem document as JSON bytes."""
+    return msgspec.json.encode(document(problem, request_id))
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return the problem as a response of Starlette's."""
+    return Response(
+        problem_body(problem), problem.status, headers=problem.headers, media_type=CONTENT_TYPE
+    )
+
+
+async def send_problem(send: Send, problem: Problem, request_id: str | None = None) -> None:
+    """Answer with a problem from a raw ASGI application."""
+    body = problem_body(problem, request_id)
+    headers = [
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((k.lower().encode(), v.encode("latin-1")) for k, v in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def problems(*types: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Declare the problems of a route, for `responses=`; same statuses are listed together."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for problem in types:
+        entry = by_status.setdefault(
+            problem.kind.value,
+            {"description": "", "content": {CONTENT_TYPE: {"examples": {}}}},
+        )
+        sentence = f"`{problem.slug}`: {problem.title}"
+        entry["description"] = "; ".join(filter(None, [entry["description"], sentence]))
+        example = {**document(problem("")), "request_id": "01936f0c2b7e7d33"}
+        content = entry["content"][CONTENT_TYPE]
+        content["examples"][problem.slug] = {"value": example}
+        content["schema"] = {"$ref": "#/components/schemas/ProblemDocument"}
+    return by_status
+
+
+def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
+    """Return the generic problem for an HTTP status that a framework chose."""
+    found = _BY_STATUS.get(status)
+    if found is None:
+        return (Malformed if status < 500 else Broken)(detail, headers=headers)
+    return found(detail, headers=headers)
+
+
+def _field_errors(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [
+        {"field": ".".join(str(part) for part in e["loc"]), "message": str(e["msg"])}
+        for e in errors[:20]  # a stranger's body may be wrong in thousands of places
+    ]
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make `app` answer every error, the framework's own included, with a problem document."""
+
+    async def on_problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101 - narrows what Starlette promises
+        return problem_response(error)
+
+    async def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - as above
+        return problem_response(of_status(error.status_code, str(error.detail), error.headers))
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+        fields = error.errors()
+        if any(e["type"] == "json_invalid" for e in fields):
+            return problem_response(Malformed("The body is not valid JSON"))
+        return problem_response(Invalid(errors=_field_errors(fields)))
+
+    async def on_any(_: Request, error: Exception) -> Response:
+        log.error("unhandled_exception", exc_info=error)
+        return problem_response(Broken())
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Exception, on_any)

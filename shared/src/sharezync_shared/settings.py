@@ -1,0 +1,92 @@
+"""Settings that every service reads, from the environment and from `.env`.
+
+A service subclasses `Settings` with its own fields, builds one instance in its `__main__` and
+passes it on. Nothing reads the environment anywhere else.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SERVICES = ("auth", "chat", "transfer", "storage", "gateway")
+
+
+class Settings(BaseSettings):
+    """What each of the five services needs to know. Field names in upper case are the variables."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    # --- where to listen -------------------------------------------------------------------
+    host: str = "127.0.0.1"  # loopback unless a container says otherwise
+    port: int = Field(8000, ge=0, le=65535)
+    metrics_port: int | None = Field(None, ge=0, le=65535)  # absent: no metrics server
+    drain_seconds: float = Field(20, ge=0)  # how long a stopping process may take to say goodbye
+
+    # --- what a service stands on ----------------------------------------------------------
+    database_url: str | None = None
+    # A role to take after logging in, for a login that several services share. Absent where each
+    # service logs in as its own role.
+    database_role: str | None = Field(None, pattern=r"^[a-z_][a-z0-9_]*$")
+    database_pool_size: int = Field(10, ge=1)
+    amqp_url: str | None = None  # absent: the bus in process
+    redis_url: str | None = None  # absent: rate limits are counted in memory
+    data_dir: Path = Path("data")
+
+    # --- tokens ----------------------------------------------------------------------------
+    secret_key: SecretStr | None = None
+    algorithm: Literal["ES256", "HS256"] = "ES256"
+    access_token_expire_minutes: int = Field(10, ge=1, le=24 * 60)  # short: revocation is cheap
+    jwt_issuer: str = "sharezync"
+    jwt_audience: str = "sharezync"
+    service_secret: SecretStr | None = None  # absent: derived from SECRET_KEY
+
+    # --- the others ------------------------------------------------------------------------
+    auth_url: str = "http://127.0.0.1:8001"
+    chat_url: str = "http://127.0.0.1:8002"
+    transfer_url: str = "http://127.0.0.1:8003"
+    storage_url: str = "http://127.0.0.1:8004"
+
+    # --- browsers --------------------------------------------------------------------------
+    frontend_origin: Annotated[tuple[str, ...], NoDecode] = ()  # comma-separated; none: no CORS
+
+    # --- logs ------------------------------------------------------------------------------
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "json"
+
+    @field_validator("frontend_origin", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @cached_property
+    def service_urls(self) -> dict[str, str]:
+        """Base URL of each service that has HTTP routes behind the gateway, by name."""
+        return {
+            "auth": self.auth_url.rstrip("/"),
+            "chat": self.chat_url.rstrip("/"),
+            "transfer": self.transfer_url.rstrip("/"),
+            "storage": self.storage_url.rstrip("/"),
+        }
+
+    def require_database_url(self) -> str:
+        """Return the database URL, or stop with a sentence that says what to set."""
+        if not self.database_url:
+            message = "DATABASE_URL is not set, e.g. postgresql://user:password@host/sharezync"
+            raise SystemExit(message)
+        return self.database_url
+
+    def require_secret_key(self) -> str:
+        """Return SECRET_KEY, or stop with a sentence that says what to set."""
+        if self.secret_key is None:
+            raise SystemExit("SECRET_KEY is not set: use at least 32 random bytes, e.g. base64")
+        return self.secret_key.get_secret_value()

@@ -1,0 +1,63 @@
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from sharezync_shared.ids import uuid7
+from sharezync_shared.settings import Settings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def test_the_inherited_variables_are_read(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SECRET_KEY", "k" * 32)
+    environment.setenv("ALGORITHM", "HS256")
+    environment.setenv("ACCESS_TOKEN_EXPIRE_MINUTES", "30")
+    environment.setenv("FRONTEND_ORIGIN", "https://a.example, https://b.example/")
+    settings = Settings()
+    assert settings.require_secret_key() == "k" * 32
+    assert settings.algorithm == "HS256"
+    assert settings.access_token_expire_minutes == 30
+    assert settings.frontend_origin == ("https://a.example", "https://b.example")
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=1234\nLOG_LEVEL=DEBUG\n")
+    environment.setenv("PORT", "4321")
+    settings = Settings()
+    assert settings.port == 4321
+    assert settings.log_level == "debug"
+
+
+def test_secrets_do_not_show_in_a_representation(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SECRET_KEY", "hidden-hidden-hidden-hidden-hidden")
+    assert "hidden" not in repr(Settings())
+
+
+def test_settings_can_not_be_changed(environment: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - a clean one
+    settings = Settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1
+
+
+def test_what_is_missing_is_asked_for_by_name(environment: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - a clean one
+    with pytest.raises(SystemExit, match="DATABASE_URL"):
+        Settings().require_database_url()
+    with pytest.raises(SystemExit, match="SECRET_KEY"):
+        Settings().require_secret_key()
+
+
+def test_uuid7_has_version_variant_and_grows_with_time() -> None:
+    ids = [uuid7() for _ in range(1000)]
+    assert {i.version for i in ids} == {7}
+    assert {i.variant for i in ids} == {UUID(int=0x8 << 60).variant}
+    assert len(set(ids)) == 1000
+    assert [i.int >> 80 for i in ids] == sorted(i.int >> 80 for i in ids)
