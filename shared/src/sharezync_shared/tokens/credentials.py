@@ -1,0 +1,182 @@
+"""How a service proves to the others who it is: OAuth2 client credentials (RFC 6749 §4.4)."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from dataclasses import dataclass, replace
+
+import httpx
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from sharezync_shared.tokens.claims import service_name
+from sharezync_shared.tokens.single_flight import SingleFlight
+
+log = structlog.get_logger()
+
+# Before the second and the third attempt: a restart of auth is survived, an outage reported soon.
+_PAUSES_SECONDS = (0.1, 0.5)
+
+
+class CredentialsUnavailable(httpx.RequestError):
+    """auth gave no service token. To a caller it is as if the peer could not be reached."""
+
+
+def derive_service_secret(secret_key: str, service: str) -> str:
+    """Return the secret of `service` where none is configured: 64 hex digits.
+
+    HKDF-SHA256 (RFC 5869) of SECRET_KEY, no salt, info `sharezync service <name>`. Who learns one
+    service's secret learns neither SECRET_KEY nor another's. Raises ValueError for an empty
+    SECRET_KEY and for what can't be a service's name.
+    """
+    if not secret_key:
+        raise ValueError("SECRET_KEY is empty: set it, or set SERVICE_SECRET for each service")
+    info = f"sharezync service {service_name(service)}".encode()
+    return HKDF(SHA256(), length=32, salt=None, info=info).derive(secret_key.encode()).hex()
+
+
+class _TokenAnswer(msgspec.Struct):
+    access_token: str
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    token: str
+    renew_at: float
+    ends_at: float
+
+
+class ServiceCredentials:
+    """The token of this service, fetched from auth when needed and renewed before it ends.
+
+    However many ask, one request to auth is under way at a time. `client` has auth's base URL; its
+    own credentials are not used, and it is not closed here. Times are read from `monotonic`.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        service: str,
+        secret: str,
+        renew_before_seconds: float = 60,
+        timeout_seconds: float = 5,
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._service = service_name(service)
+        self._secret = secret
+        self._renew_before_seconds = renew_before_seconds
+        self._timeout_seconds = timeout_seconds
+        self._monotonic = monotonic
+        self._pause = pause
+        self._held: _Held | None = None
+        self._flight: SingleFlight[_Held] = SingleFlight()
+
+    async def token(self) -> str:
+        """Return a token that holds for some time yet.
+
+        Near its end it is renewed first; where that fails, it is given out until it has ended.
+        Raises CredentialsUnavailable if there is none: after three attempts where auth is away,
+        at once where it refuses us.
+        """
+        if self._held is not None and self._monotonic() < self._held.renew_at:
+            return self._held.token
+        try:
+            return (await self._flight.join(self._fetch)).token
+        except CredentialsUnavailable:
+            held, now = self._held, self._monotonic()
+            if held is None or now >= held.ends_at:
+                raise
+            # Others shall not each wait for auth while this one is good.
+            renew_at = min(held.ends_at, now + self._timeout_seconds)
+            self._held = replace(held, renew_at=renew_at)
+            return held.token
+
+    async def token_instead_of(self, refused: str) -> str:
+        """Return another token than `refused`, which a peer did not accept.
+
+        Of many who come with the same token the first has it renewed. Raises as `token` does.
+        """
+        if self._held is not None and self._held.token == refused:
+            self._held = None
+        return await self.token()
+
+    async def aclose(self) -> None:
+        """Stop a request under way."""
+        await self._flight.aclose()
+
+    async def _fetch(self) -> _Held:
+        for pause_seconds in (*_PAUSES_SECONDS, None):
+            try:
+                self._held = await self._ask()
+                return self._held
+            except (httpx.HTTPError, TimeoutError) as error:
+                log.warning("service_token_failed", service=self._service, error=repr(error))
+                if isinstance(error, CredentialsUnavailable) or pause_seconds is None:
+                    raise CredentialsUnavailable(f"no service token: {error!r}") from error
+                await self._pause(pause_seconds)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _ask(self) -> _Held:
+        """Ask once. Raises CredentialsUnavailable if asking again would give the same answer."""
+        asked_at = self._monotonic()
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._service,
+            "client_secret": self._secret,
+        }
+        async with asyncio.timeout(self._timeout_seconds):
+            response = await self._client.send(
+                self._client.build_request("POST", "/token", data=form),
+                auth=None,  # this is where the client's credentials would come from
+                follow_redirects=False,  # the secret goes to auth and to nobody else
+            )
+        if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            response.raise_for_status()
+        if response.status_code != httpx.codes.OK:
+            raise CredentialsUnavailable(f"auth refused {self._service}: {response.status_code}")
+        try:
+            answer = msgspec.json.decode(response.content, type=_TokenAnswer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CredentialsUnavailable("auth's answer holds no token") from error
+        # A token that lives shortly is still used for half its life.
+        margin = min(self._renew_before_seconds, answer.expires_in / 2)
+        ends_at = asked_at + answer.expires_in
+        return _Held(answer.access_token, ends_at - margin, ends_at)
+
+
+class ServiceAuth(httpx.Auth):
+    """Signs each request of an AsyncClient with this service's token.
+
+    After a 401 the request is sent once more with a fresh token, unless its body was a stream that
+    is gone by then; the second answer stands.
+    """
+
+    def __init__(self, credentials: ServiceCredentials) -> None:
+        self._credentials = credentials
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Refuse: a request without its credentials would only be answered by a puzzling 401."""
+        raise RuntimeError(f"ServiceAuth is for httpx.AsyncClient, not for {request.method} here")
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Attach the token; renew it once."""
+        token = await self._credentials.token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return
+        if not isinstance(request.stream, httpx.ByteStream):
+            return
+        token = await self._credentials.token_instead_of(token)
+        request.headers["Authorization"] = f"Bearer {token}"
+        yield request

@@ -1,0 +1,52 @@
+"""Who is calling, as FastAPI dependencies. The verifier is the app's: `app.state.verifier`."""
+
+from typing import Annotated
+
+from fastapi import Security
+from fastapi.openapi.models import (
+    OAuth2,
+    OAuthFlowClientCredentials,
+    OAuthFlowPassword,
+    OAuthFlows,
+)
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
+
+from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.tokens.claims import Identity, ServiceIdentity
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+TOKEN_URL = "/token"  # noqa: S105 - an address, as the gateway shows it
+
+
+class _UserDoor(SecurityBase):
+    """In OpenAPI: the OAuth2 password flow, so that the docs page can log in."""
+
+    def __init__(self) -> None:
+        self.scheme_name = "user"
+        self.model = OAuth2(flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl=TOKEN_URL)))
+
+    async def __call__(self, connection: HTTPConnection) -> Identity:
+        return await _verifier(connection).verify(bearer_token(connection.scope["headers"]))
+
+
+class _ServiceDoor(SecurityBase):
+    def __init__(self) -> None:
+        self.scheme_name = "service"
+        flow = OAuthFlowClientCredentials(tokenUrl=TOKEN_URL)
+        self.model = OAuth2(flows=OAuthFlows(clientCredentials=flow))
+
+    async def __call__(self, connection: HTTPConnection) -> ServiceIdentity:
+        return await _verifier(connection).verify_service(bearer_token(connection.scope["headers"]))
+
+
+def _verifier(connection: HTTPConnection) -> TokenVerifier:
+    verifier: TokenVerifier = connection.app.state.verifier
+    return verifier
+
+
+Caller = Annotated[Identity, Security(_UserDoor())]
+"""The user whose access token came with the request; without one the answer is 401."""
+
+InternalCaller = Annotated[ServiceIdentity, Security(_ServiceDoor())]
+"""The service that calls: the only thing that `/internal/*` opens to; otherwise 401."""

@@ -1,0 +1,180 @@
+"""The one check that every door puts a token through."""
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jwt
+
+from sharezync_shared.problems import Unauthenticated, Unavailable
+from sharezync_shared.tokens.claims import (
+    INTERNAL_AUDIENCE,
+    LEEWAY_SECONDS,
+    MAX_TOKEN_BYTES,
+    TOKEN_TYPE,
+    BadClaims,
+    Clock,
+    Identity,
+    ServiceIdentity,
+    identity_of,
+    service_identity_of,
+)
+from sharezync_shared.tokens.keys import KeySource, KeysUnavailable, UnknownKey
+from sharezync_shared.tokens.remembered import Remembered
+from sharezync_shared.tokens.revocations import Revocations
+
+# An allow-list: `jku`, `x5u`, `jwk`, `crit`, `b64`, `cty` and whatever comes next stay outside.
+_HEADERS: Final = frozenset({"alg", "typ", "kid"})
+_REQUIRED: Final = ("iss", "aud", "sub", "jti", "iat", "nbf", "exp", "scope")
+_LATEST: Final = 2**53  # the largest whole number that every JSON reader gets right (RFC 8259 §6)
+_COMPACT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+
+
+class TokenVerifier:
+    """Verifies access tokens of users and of services.
+
+    What passed is remembered for `remember_seconds` or until it runs out, so that a busy client's
+    token costs a hash instead of a signature; revocation is looked up every time all the same.
+    """
+
+    def __init__(
+        self,
+        keys: KeySource,
+        *,
+        issuer: str,
+        audience: str,
+        revocations: Revocations,
+        internal_audience: str = INTERNAL_AUDIENCE,
+        clock: Clock = time.time,
+        leeway_seconds: float = LEEWAY_SECONDS,
+        remember_seconds: float = 60,
+        remember_count: int = 10_000,
+    ) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._internal_audience = internal_audience
+        self._revocations = revocations
+        self._clock = clock
+        self._leeway_seconds = leeway_seconds
+        self._remember_seconds = remember_seconds
+        self._users: Remembered[Identity] = Remembered(remember_count)
+        self._services: Remembered[ServiceIdentity] = Remembered(remember_count)
+
+    def peek(self, token: str) -> Identity | None:
+        """Return whose token this is if it was verified a moment ago and still holds.
+
+        None says nothing about the token: ask `verify`. Never raises.
+        """
+        digest = _digest(token)
+        if digest is None:
+            return None
+        identity = self._users.get(digest, self._clock())
+        if identity is None or self._revocations.covers(identity):
+            return None
+        return identity
+
+    async def verify(self, token: str) -> Identity:
+        """Return the user whose access token this is.
+
+        Raises Unauthenticated if it is not valid, has run out or was revoked, and Unavailable if
+        that can't be found out because auth's keys can't be had.
+        """
+        digest = _digest(token)
+        if digest is None:
+            raise _invalid()
+        identity = self._users.get(digest, self._clock())
+        if identity is None:
+            claims = await self._claims(token, self._audience, ("sid",))
+            if claims["exp"] - claims["iat"] > self._revocations.lifetime_seconds:
+                # Its revocation would be forgotten before it runs out.
+                raise _invalid("The token was issued for longer than is accepted here")
+            try:
+                identity = identity_of(claims)
+            except BadClaims as error:
+                raise _invalid() from error
+            self._users.put(digest, identity, self._remember_until(claims))
+        if self._revocations.covers(identity):
+            raise _invalid("The session of this token has ended")
+        return identity
+
+    async def verify_service(self, token: str) -> ServiceIdentity:
+        """Return the service whose token this is. Raises as `verify` does."""
+        digest = _digest(token)
+        if digest is None:
+            raise _invalid()
+        service = self._services.get(digest, self._clock())
+        if service is None:
+            claims = await self._claims(token, self._internal_audience, ())
+            try:
+                service = service_identity_of(claims)
+            except BadClaims as error:
+                raise _invalid() from error
+            self._services.put(digest, service, self._remember_until(claims))
+        return service
+
+    def _remember_until(self, claims: Mapping[str, Any]) -> float:
+        return min(float(claims["exp"]), self._clock() + self._remember_seconds)
+
+    async def _claims(self, token: str, audience: str, also: tuple[str, ...]) -> dict[str, Any]:
+        """Return the claims of a token that is ours, for `audience` and in its time."""
+        if not _COMPACT.fullmatch(token):
+            raise _invalid()
+        try:
+            kid = self._kid(jwt.get_unverified_header(token))
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                await self._keys.key_for(kid),
+                algorithms=[self._keys.algorithm],
+                audience=audience,
+                issuer=self._issuer,
+                options={
+                    "require": [*_REQUIRED, *also],
+                    "strict_aud": True,
+                    "enforce_minimum_key_length": True,
+                    # Checked below: by our clock, and whole numbers only.
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        except (jwt.PyJWTError, UnknownKey) as error:
+            raise _invalid() from error
+        except KeysUnavailable as error:
+            raise Unavailable("Tokens can't be verified at this moment") from error
+        self._check_times(claims)
+        return claims
+
+    def _kid(self, header: Mapping[str, Any]) -> str | None:
+        if not header.keys() <= _HEADERS:
+            raise _invalid()
+        if header.get("typ") != TOKEN_TYPE or header.get("alg") != self._keys.algorithm:
+            raise _invalid()
+        return header.get("kid")
+
+    def _check_times(self, claims: Mapping[str, Any]) -> None:
+        times = [claims[name] for name in ("exp", "iat", "nbf")]
+        # Not isinstance, as True is an int; and no number too large to reckon with.
+        if not all(type(moment) is int and 0 <= moment <= _LATEST for moment in times):
+            raise _invalid()
+        expires, issued, not_before = times
+        now = self._clock()
+        if expires <= now - self._leeway_seconds:
+            raise _invalid("The token has expired")
+        if max(issued, not_before) > now + self._leeway_seconds:
+            raise _invalid("The token is not valid yet")
+
+
+def _digest(token: str) -> bytes | None:
+    """Return the key under which a token is remembered; None if it can't be one of ours."""
+    if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+        return None
+    return hashlib.sha256(token.encode("ascii")).digest()
+
+
+def _invalid(detail: str = "The token is not valid") -> Unauthenticated:
+    # RFC 6750 §3. Why exactly a forgery failed is nobody's business.
+    challenge = f'Bearer error="invalid_token", error_description="{detail}"'
+    return Unauthenticated(detail, headers={"WWW-Authenticate": challenge})
