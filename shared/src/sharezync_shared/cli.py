@@ -1,0 +1,87 @@
+"""The command line that every service has: `python -m sharezync_chat serve|migrate|openapi`."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from fastapi import FastAPI
+
+from sharezync_shared.asgi.server import run, serve
+from sharezync_shared.db.migrations import Migrations
+from sharezync_shared.observability import configure_logging
+from sharezync_shared.platform import Platform, fleet_platform
+from sharezync_shared.settings import Settings
+
+OwnSettings = TypeVar("OwnSettings", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Command(Generic[OwnSettings]):
+    """One more thing that a service's command line can do."""
+
+    help: str
+    run: Callable[[OwnSettings, argparse.Namespace], Awaitable[int | None]]
+    """Returns the exit status; None is 0."""
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class ServiceCommand(Generic[OwnSettings]):
+    """The command line of the service `name`.
+
+    `create_app` gets the settings and the platform; `commands` are the service's own, by name.
+    """
+
+    name: str
+    settings: Callable[[], OwnSettings]
+    create_app: Callable[[OwnSettings, Platform], FastAPI]
+    migrations: Migrations
+    commands: dict[str, Command[OwnSettings]] = field(default_factory=dict)
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Run the command that `arguments` (None: the process's) name; return the exit status."""
+        parser = argparse.ArgumentParser(prog=f"python -m sharezync_{self.name}")
+        subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        subparsers.add_parser("serve", help="serve until SIGTERM or SIGINT (settings: README)")
+        subparsers.add_parser("migrate", help="create or upgrade this service's schema")
+        subparsers.add_parser("openapi", help="print the OpenAPI document")
+        for name, command in self.commands.items():
+            command.arguments(subparsers.add_parser(name, help=command.help))
+        chosen = parser.parse_args(arguments)
+        settings = self.settings()
+        configure_logging(settings.log_level, settings.log_format, self.name)
+        match chosen.command:
+            case "serve":
+                run(self._serve(settings))
+            case "migrate":
+                asyncio.run(
+                    self.migrations.upgrade(
+                        settings.require_database_url(), role=settings.database_role
+                    )
+                )
+            case "openapi":
+                app = self.create_app(settings, fleet_platform(settings, self.name))
+                json.dump(app.openapi(), sys.stdout, indent=2)
+            case name:
+                return asyncio.run(_status(self.commands[name].run(settings, chosen)))
+        return 0
+
+    async def _serve(self, settings: OwnSettings) -> None:
+        platform = fleet_platform(settings, self.name)
+        await serve(
+            self.create_app(settings, platform),
+            host=settings.host,
+            port=settings.port,
+            draining=platform.draining,
+            drain_seconds=settings.drain_seconds,
+            metrics_port=settings.metrics_port,
+            registry=platform.registry,
+        )
+
+
+async def _status(outcome: Awaitable[int | None]) -> int:
+    return await outcome or 0

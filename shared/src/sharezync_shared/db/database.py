@@ -1,0 +1,106 @@
+"""The connection of one service to its own schema.
+
+Two ways to the same rows: an SQLAlchemy engine for everything that is not hot, and a plain asyncpg
+pool for the statements that are (measured: eight to twenty times the ORM; see performance.md).
+"""
+
+import asyncio
+import re
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from sqlalchemy import MetaData, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+_NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+_STATEMENT_TIMEOUT: Final = "10s"
+_IDLE_IN_TRANSACTION_TIMEOUT: Final = "15s"
+
+
+def metadata_for(schema: str) -> MetaData:
+    """Return the `MetaData` of one service: its schema, and constraint names Alembic can rely on.
+
+    Five services share a process when embedded; one `MetaData` for all of them would clash.
+    """
+    return MetaData(schema=schema, naming_convention=_NAMING)
+
+
+def plain_dsn(url: str) -> str:
+    """Return `url` as libpq and asyncpg read it, whichever spelling it came in."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
+class Database:
+    """An engine and a pool on one schema, opened on first use and closed together.
+
+    `role`, where given, is taken after login, so that services which share a login still can't
+    read each other's tables.
+    """
+
+    def __init__(
+        self, url: str, schema: str, *, role: str | None = None, pool_size: int = 10
+    ) -> None:
+        self.schema = schema
+        self._dsn = plain_dsn(url)
+        self._role = role
+        self._pool_size = pool_size
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self.connect,
+            pool_size=pool_size,
+            max_overflow=pool_size // 2,
+            pool_timeout=5,
+            pool_recycle=1800,
+            pool_pre_ping=True,
+            json_serializer=lambda value: msgspec.json.encode(value).decode(),
+            json_deserializer=msgspec.json.decode,
+        )
+
+    async def connect(self) -> Any:  # noqa: ANN401 - asyncpg's own connection class is generic
+        """Open one asyncpg connection, outside of any pool."""
+        return await asyncpg.connect(self._dsn, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        settings = {
+            "application_name": f"sharezync-{self.schema}",
+            "search_path": self.schema,
+            "statement_timeout": _STATEMENT_TIMEOUT,
+            "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_TIMEOUT,
+            "jit": "off",  # our statements are short: compiling them costs more than it gives
+        }
+        if self._role:
+            settings["role"] = self._role
+        return {"server_settings": settings, "timeout": 5, "command_timeout": 30}
+
+    async def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        """Return the asyncpg pool for hot statements; opened on the first call."""
+        if self._pool is None:
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await asyncpg.create_pool(
+                        self._dsn, min_size=1, max_size=self._pool_size, **self._options()
+                    )
+        return self._pool
+
+    async def ready(self) -> bool:
+        """Answer a trivial question; raises whatever the driver raises when it can't."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        return True
+
+    async def aclose(self) -> None:
+        """Close every connection. Safe to call twice."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
+        await self.engine.dispose()

@@ -1,0 +1,199 @@
+"""One connection to the broker, kept alive, and the tenants that live on it.
+
+A tenant is whatever needs a channel: a publisher, a consumer, a receiver. Each reconnection sets
+every tenant up from nothing, so there is one way to begin and no state to restore.
+"""
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aio_pika import Connection
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from yarl import URL
+
+from sharezync_shared.events.uncancelled import end, uncancelled
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+_STABLE_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 3.0
+
+
+class Tenant(ABC):
+    """Something that lives on a link."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self.serving = asyncio.Event()
+        """Set while it does what it is for."""
+
+    @abstractmethod
+    async def serve(self, connection: AbstractConnection) -> None:
+        """Set up on a fresh connection, set `serving`, stay until the channel is gone.
+
+        Cancelled when the connection is lost. Returning or raising means: set me up again.
+        """
+
+
+class Link:
+    """Keeps one connection and its tenants alive from `start` to `aclose`."""
+
+    def __init__(
+        self, url: str, name: str, *, connect_seconds: float, heartbeat_seconds: int
+    ) -> None:
+        self._url = URL(url).update_query(heartbeat=str(heartbeat_seconds))
+        self._name = name
+        self._connect_seconds = connect_seconds
+        self._tenants: list[Tenant] = []
+        self._keeper: asyncio.Task[None] | None = None
+        self._houses: list[asyncio.Task[None]] = []
+        self._started = False
+        self._closing = False
+        self._connection: AbstractConnection | None = None
+        self._lost: asyncio.Future[None] | None = None
+        self._connected = asyncio.Event()
+
+    @property
+    def serving(self) -> bool:
+        """Whether all tenants do what they are for."""
+        return all(tenant.serving.is_set() for tenant in self._tenants)
+
+    def add(self, tenant: Tenant) -> None:
+        """Take in a tenant, before or after `start`."""
+        self._tenants.append(tenant)
+        if self._started:
+            self._settle_in(tenant)
+
+    def start(self) -> None:
+        """Begin to connect, in the background. Idempotent."""
+        if not self._started:
+            self._started = True
+            self._keeper = asyncio.create_task(self._keep(), name=self._name)
+            for tenant in self._tenants:
+                self._settle_in(tenant)
+
+    async def until_serving(self) -> None:
+        """Wait until every present tenant does what it is for."""
+        for tenant in list(self._tenants):
+            await tenant.serving.wait()
+
+    async def aclose(self) -> None:
+        """End the tenants, then the connection."""
+        self._closing = True
+        await end(self._houses)
+        if self._keeper is not None:
+            await end([self._keeper])
+
+    def _settle_in(self, tenant: Tenant) -> None:
+        name = f"{self._name}: {tenant.name}"
+        self._houses.append(asyncio.create_task(self._house(tenant), name=name))
+
+    async def _keep(self) -> None:
+        pauses = _Pauses()
+        while not self._closing:  # a cancellation may get lost in a failing connection
+            connection = Connection(self._url, client_properties={"connection_name": self._name})
+            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            connection.close_callbacks.add(lambda *_, lost=lost: _resolve(lost))
+            try:
+                async with asyncio.timeout(self._connect_seconds):
+                    await uncancelled(connection.connect())
+                log.info("broker_connected", link=self._name)
+                pauses.begin()
+                self._connection, self._lost = connection, lost
+                self._connected.set()
+                await lost
+                log.warning("broker_connection_lost", link=self._name)
+            except Exception as error:  # noqa: BLE001 - the rim: whatever it is, try again
+                pauses.log_first("broker_unreachable", link=self._name, error=repr(error))
+            finally:
+                self._connected.clear()
+                self._connection = None
+                _resolve(lost)
+                await _close(connection)
+            if not self._closing:
+                await pauses.rest()
+
+    async def _house(self, tenant: Tenant) -> None:
+        """Set a tenant up on each connection, for as long as the link lives."""
+        pauses = _Pauses()
+        while not self._closing:
+            await self._connected.wait()
+            connection, lost = self._connection, self._lost
+            if connection is None or lost is None:
+                continue
+            pauses.begin()
+            serving = asyncio.create_task(tenant.serve(connection))
+            try:
+                await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                tenant.serving.clear()
+                failure = None if not serving.done() or serving.cancelled() else serving.exception()
+                await end([serving])
+            if failure is not None:
+                pauses.log_first(
+                    "broker_tenant_failed", link=self._name, tenant=tenant.name, error=repr(failure)
+                )
+            if not self._closing:
+                await pauses.rest()
+
+
+class _Pauses:
+    """Growing pauses between attempts, with jitter; short again after a good while."""
+
+    def __init__(self) -> None:
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """Note that an attempt succeeded, or begins."""
+        self._began = asyncio.get_running_loop().time()
+
+    def log_first(self, event: str, **details: object) -> None:
+        """Warn of the first failure in a row; the rest is for debugging."""
+        first = self._pause == _FIRST_PAUSE_SECONDS
+        (log.warning if first else log.debug)(event, **details)
+
+    async def rest(self) -> None:
+        """Pause, longer than the last time unless all was well for some seconds in between."""
+        now = asyncio.get_running_loop().time()
+        if self._began and now - self._began > _STABLE_SECONDS:
+            self._pause = _FIRST_PAUSE_SECONDS
+        self._began = 0.0
+        await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+async def close_channel(channel: AbstractChannel) -> None:
+    """Close a channel without ever hanging or raising; a dead connection takes it along anyway."""
+    with suppress(Exception):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await uncancelled(channel.close())
+
+
+async def until_closed(channel: AbstractChannel, *others: asyncio.Event) -> None:
+    """Wait until the channel is closed, by whomever, or one of `others` is set."""
+    waiting: list[asyncio.Future[object]] = [asyncio.ensure_future(channel.closed())]
+    waiting += [asyncio.ensure_future(event.wait()) for event in others]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await uncancelled(connection.close())
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,67 @@
+"""What chat publishes: messages, channels, memberships."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from sharezync_shared.events.contracts import Event
+
+
+class MessageSent(Event, frozen=True, kw_only=True):
+    """A message stands in a channel."""
+
+    type: ClassVar[str] = "chat.message.sent.v1"
+    source: ClassVar[str] = "/chat"
+    about: ClassVar[str] = "message_id"
+
+    message_id: UUID
+    channel_id: UUID
+    author_id: UUID
+    seq: int
+    """Its place in the stream of the channel."""
+    attachments: tuple[UUID, ...] = ()
+    """Ids of the files attached to it."""
+
+
+class MessageDeleted(Event, frozen=True, kw_only=True):
+    """A message was taken back or removed."""
+
+    type: ClassVar[str] = "chat.message.deleted.v1"
+    source: ClassVar[str] = "/chat"
+    about: ClassVar[str] = "message_id"
+
+    message_id: UUID
+    channel_id: UUID
+    attachments: tuple[UUID, ...] = ()
+    """Ids of the files that were attached to it."""
+
+
+class ChannelDeleted(Event, frozen=True, kw_only=True):
+    """A channel is gone, and its messages with it."""
+
+    type: ClassVar[str] = "chat.channel.deleted.v1"
+    source: ClassVar[str] = "/chat"
+    about: ClassVar[str] = "channel_id"
+
+    channel_id: UUID
+
+
+class MemberJoined(Event, frozen=True, kw_only=True):
+    """Somebody is in a channel from now on."""
+
+    type: ClassVar[str] = "chat.member.joined.v1"
+    source: ClassVar[str] = "/chat"
+    about: ClassVar[str] = "channel_id"
+
+    channel_id: UUID
+    user_id: UUID
+
+
+class MemberLeft(Event, frozen=True, kw_only=True):
+    """Somebody left a channel or was removed from it."""
+
+    type: ClassVar[str] = "chat.member.left.v1"
+    source: ClassVar[str] = "/chat"
+    about: ClassVar[str] = "channel_id"
+
+    channel_id: UUID
+    user_id: UUID

@@ -1,0 +1,32 @@
+"""What storage publishes: files."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from sharezync_shared.events.contracts import Event
+
+
+class FileStored(Event, frozen=True, kw_only=True):
+    """A file is complete, verified and kept."""
+
+    type: ClassVar[str] = "storage.file.stored.v1"
+    source: ClassVar[str] = "/storage"
+    about: ClassVar[str] = "file_id"
+
+    file_id: UUID
+    owner_id: UUID
+    size_bytes: int
+    media_type: str
+    sha256: str | None = None
+    """Hexadecimal, of the whole file, where it is known."""
+
+
+class FileDeleted(Event, frozen=True, kw_only=True):
+    """A file is gone; nothing can be read of it any more."""
+
+    type: ClassVar[str] = "storage.file.deleted.v1"
+    source: ClassVar[str] = "/storage"
+    about: ClassVar[str] = "file_id"
+
+    file_id: UUID
+    owner_id: UUID

@@ -1,0 +1,223 @@
+"""The relay: tells what the outbox holds, soon after the commit or as soon as it can be done.
+
+Two ways out. `announce` publishes a commit's rows straight away, in the background, and deletes
+them once the bus confirmed. The sweep (sweep.py) finds what lay there for 2 s, because the process
+died or the bus was away, and does the same.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import structlog
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sharezync_shared.events.bus import Bus
+from sharezync_shared.events.lane import Lane
+from sharezync_shared.events.outbox import FACT, OutboxRow, delete_rows
+from sharezync_shared.events.sweep import LoadFrames, Sweep
+from sharezync_shared.events.teller import Teller
+from sharezync_shared.events.uncancelled import end
+from sharezync_shared.streams.frames import Frame
+
+log = structlog.get_logger()
+
+_BATCH: Final = 200
+_MEASURE_SECONDS: Final = 5.0
+_CAPACITY_BYTES: Final = 16 * 1024 * 1024
+_OVERHEAD_BYTES: Final = 256
+"""What a waiting row or frame costs beside its body, roughly."""
+
+
+class _Told(NamedTuple):
+    """The frames of one commit, and the rows that stand for them in the outbox."""
+
+    row_ids: list[UUID]
+    frames: Sequence[Frame]
+
+
+class Relay:
+    """Relays one service's outbox. Any number of replicas may relay the same table.
+
+    `load_frames` returns what the stream log still holds at the given positions. Delivery is at
+    least once. Memory is bounded: what does not fit waits in the table for the sweep.
+
+    Every `poll_seconds` the sweep looks for rows older than `settle_seconds`; those that the bus
+    does not confirm it leaves alone for `defer_seconds`.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        table: Table,
+        bus: Bus,
+        load_frames: LoadFrames,
+        *,
+        registry: CollectorRegistry,
+        poll_seconds: float = 1.0,
+        settle_seconds: float = 2.0,
+        defer_seconds: float = 5.0,
+    ) -> None:
+        self._engine = engine
+        self._table = table
+        self._poll_seconds = poll_seconds
+        self._settle_seconds = settle_seconds
+        self._teller = Teller(bus, registry, service=table.schema or table.name)
+        self._sweep = Sweep(
+            engine, table, self._teller, load_frames, batch=_BATCH, defer_seconds=defer_seconds
+        )
+        self._facts: Lane[OutboxRow] = Lane(
+            self._tell_facts,
+            name="outbox-facts",
+            capacity=_CAPACITY_BYTES,
+            weigh=lambda row: len(row.body) + _OVERHEAD_BYTES,
+            max_batch=_BATCH,
+            parallel=8,
+        )
+        # One call at a time: frames leave in the order of the announcements.
+        self._frames: Lane[_Told] = Lane(
+            self._tell_frames, name="outbox-frames", capacity=_CAPACITY_BYTES, weigh=_weight
+        )
+        self._deletes: Lane[UUID] = Lane(
+            self._delete, name="outbox-deletes", capacity=100_000, max_batch=2000
+        )
+        self._in_hand: set[UUID] = set()
+        self._left_behind = False
+        self._failing = False
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to sweep. Idempotent."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._sweep_forever(), name="outbox-sweep")
+
+    async def aclose(self) -> None:
+        """Stop at once. What was not confirmed stays in the outbox; `flush` first to empty it."""
+        if self._task is not None:
+            await end([self._task])
+        for lane in (self._facts, self._frames, self._deletes):
+            await lane.aclose()
+
+    def announce(self, rows: Sequence[OutboxRow], frames: Sequence[Frame]) -> None:
+        """Tell what was just committed, in the background; returns at once and never raises.
+
+        `rows` are the committed rows, `frames` those that its rows of kind `frames` stand for.
+        Frames leave in the order of the announcements. What can't be told now stays in the
+        outbox for the sweep.
+        """
+        facts = [row for row in rows if row.kind == FACT]
+        told = _Told([row.id for row in rows if row.kind != FACT], frames)
+        if facts:
+            self._take(self._facts.put(facts), [row.id for row in facts])
+        if frames:
+            self._take(self._frames.put([told]), told.row_ids)
+
+    def signal(self, frames: Sequence[Frame]) -> None:
+        """Send frames that may be lost, in the background; returns at once and never raises."""
+        self._frames.put([_Told([], frames)])
+
+    def wake(self) -> None:
+        """Have the sweep look now instead of at its next second."""
+        self._woken.set()
+
+    async def flush(self, timeout_seconds: float) -> bool:
+        """Tell everything this process committed; True when all of it was confirmed.
+
+        For the drain: call it when no more commits come. What remains after the time is told by
+        another replica, or after the next start.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._facts.drained()
+                await self._frames.drained()
+                await self._deletes.drained()
+                while self._left_behind:
+                    try:
+                        self._left_behind = not await self._sweep.empty_everything()
+                    except Exception as error:  # noqa: BLE001 - the rim: the outage may end in time
+                        self._note_failure(error)
+                    if self._left_behind:
+                        await asyncio.sleep(self._poll_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------ straight after the commit
+
+    def _take(self, taken: bool, row_ids: Sequence[UUID]) -> None:  # noqa: FBT001 - reads as it is
+        if taken:
+            self._in_hand.update(row_ids)
+        else:
+            self._left_behind = True
+
+    async def _tell_facts(self, rows: list[OutboxRow]) -> None:
+        row_ids = {row.id for row in rows}
+        confirmed: set[UUID] = set()
+        try:
+            confirmed = (await self._teller.publish(rows)).confirmed
+        finally:
+            self._settle(row_ids, confirmed)
+
+    async def _tell_frames(self, told: list[_Told]) -> None:
+        row_ids = {row_id for each in told for row_id in each.row_ids}
+        sent = False
+        try:
+            sent = await self._teller.send([frame for each in told for frame in each.frames])
+        finally:
+            self._settle(row_ids, row_ids if sent else set())
+
+    def _settle(self, row_ids: set[UUID], confirmed: set[UUID]) -> None:
+        """Have confirmed rows deleted and leave the others to the sweep."""
+        if confirmed and not self._deletes.put(list(confirmed)):
+            confirmed = set()
+        missing = row_ids - confirmed
+        self._in_hand -= missing
+        self._left_behind = self._left_behind or bool(missing)
+
+    async def _delete(self, row_ids: list[UUID]) -> None:
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(delete_rows(self._table, row_ids))
+        except Exception as error:  # noqa: BLE001 - they are told once more; consumers dedupe
+            self._left_behind = True
+            self._note_failure(error)
+        finally:
+            self._in_hand.difference_update(row_ids)
+
+    # ---------------------------------------------------------------------------------- the sweep
+
+    async def _sweep_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        measure_at = loop.time()
+        while True:
+            more = False
+            try:
+                more = await self._sweep.once(
+                    settle_seconds=self._settle_seconds, skip=self._in_hand
+                )
+                if loop.time() >= measure_at:
+                    measure_at = loop.time() + _MEASURE_SECONDS
+                    await self._sweep.measure()
+                self._failing = False
+            except Exception as error:  # noqa: BLE001 - the rim: any outage ends, the sweep goes on
+                self._note_failure(error)
+            if not more:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._woken.wait()
+                self._woken.clear()
+
+    def _note_failure(self, error: Exception) -> None:
+        """Log an outage once, not once a second."""
+        if not self._failing:
+            log.warning("outbox_database_failed", table=self._table.fullname, error=repr(error))
+        self._failing = True
+
+
+def _weight(told: _Told) -> int:
+    return sum(len(frame.text) + _OVERHEAD_BYTES for frame in told.frames)

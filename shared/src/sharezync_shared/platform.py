@@ -1,0 +1,131 @@
+"""What surrounds a service: the bus, the keys that tokens are verified with, the other services.
+
+The same service runs in a process of its own (`fleet_platform`) or beside the four others in one
+(the embedded composition makes its own `Platform`s); this object is the whole difference.
+"""
+
+from collections.abc import Callable
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from sharezync_shared.asgi.draining import Draining
+from sharezync_shared.asgi.middleware import HttpMetrics
+from sharezync_shared.events.bus import Bus
+from sharezync_shared.events.local import LocalBus
+from sharezync_shared.events.rabbitmq import RabbitMQBus
+from sharezync_shared.settings import Settings
+from sharezync_shared.tokens.credentials import (
+    ServiceAuth,
+    ServiceCredentials,
+    derive_service_secret,
+)
+from sharezync_shared.tokens.jwks import JwksKeys
+from sharezync_shared.tokens.keys import KeySource, SecretKeys
+
+EndpointFor = Callable[[str], tuple[str, httpx.AsyncBaseTransport]]
+"""The base URL of a service by name, and the transport that reaches it."""
+
+# Shorter than the 75 s for which servers keep an idle connection: the client must be the first
+# to let go, or a request now and then meets a closing one.
+_LIMITS = httpx.Limits(max_connections=200, keepalive_expiry=30)
+_TIMEOUT = httpx.Timeout(10, connect=1, pool=2)
+
+
+class Platform:
+    """What one service needs of its surroundings. Owns the HTTP clients; the rest is lent."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        bus: Bus,
+        registry: CollectorRegistry,
+        http_metrics: HttpMetrics,
+        service_secret: str,
+        endpoint_for: EndpointFor,
+        keys: KeySource | None = None,
+        draining: Draining | None = None,
+        owns_bus: bool = True,
+    ) -> None:
+        self.name = name
+        self.draining = draining or Draining()
+        self.bus = bus
+        self.registry = registry
+        self.http_metrics = http_metrics
+        self._endpoint_for = endpoint_for
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._owns_bus = owns_bus
+        self._anonymous = self._open("auth")
+        self.keys: KeySource = keys or JwksKeys(self._anonymous)
+        self._auth = ServiceAuth(
+            ServiceCredentials(self._anonymous, service=name, secret=service_secret)
+        )
+
+    def client(self, service: str) -> httpx.AsyncClient:
+        """Return the client for `service`'s internal routes, e.g. `/internal/users`.
+
+        It carries this service's credential. Short JSON calls only: bytes of files have ways of
+        their own. Closed with the platform.
+        """
+        if service not in self._clients:
+            self._clients[service] = self._open(service, self._auth)
+        return self._clients[service]
+
+    def _open(self, service: str, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
+        base_url, transport = self._endpoint_for(service)
+        return httpx.AsyncClient(
+            base_url=base_url, transport=transport, timeout=_TIMEOUT, auth=auth
+        )
+
+    async def start(self) -> None:
+        """Start what is ours to start. Consumers and receivers must have been declared before."""
+        if self._owns_bus:
+            await self.bus.start()
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        if self._owns_bus:
+            await self.bus.aclose()
+        for client in (*self._clients.values(), self._anonymous):
+            await client.aclose()
+
+
+def service_secret(settings: Settings, name: str) -> str:
+    """Return the secret with which the service `name` asks auth for tokens."""
+    if settings.service_secret is not None:
+        return settings.service_secret.get_secret_value()
+    return derive_service_secret(settings.require_secret_key(), name)
+
+
+def key_source(settings: Settings) -> KeySource | None:
+    """Return the keys of the one-secret mode, or None where auth's published keys are used."""
+    return SecretKeys(settings.require_secret_key()) if settings.algorithm == "HS256" else None
+
+
+def make_bus(settings: Settings, name: str, registry: CollectorRegistry) -> Bus:
+    """Return the bus that the settings ask for."""
+    if settings.amqp_url:
+        return RabbitMQBus(settings.amqp_url, name=f"sharezync-{name}", registry=registry)
+    return LocalBus(registry=registry)
+
+
+def fleet_platform(settings: Settings, name: str) -> Platform:
+    """Return the surroundings of a service that runs in a process of its own."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+
+    def endpoint_for(service: str) -> tuple[str, httpx.AsyncBaseTransport]:
+        return settings.service_urls[service], AiohttpTransport(limits=_LIMITS)
+
+    return Platform(
+        name,
+        bus=make_bus(settings, name, registry),
+        registry=registry,
+        http_metrics=HttpMetrics(registry),
+        service_secret=service_secret(settings, name),
+        endpoint_for=endpoint_for,
+        keys=key_source(settings),
+    )

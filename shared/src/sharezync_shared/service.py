@@ -1,0 +1,186 @@
+"""What every service with a database is made of, put together once.
+
+`ServiceCore` holds the parts (database, streams, outbox relay, unit of work, token verifier) and
+makes the application from them; a service's `app.py` adds its routes and its consumers.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import MetaData
+
+from sharezync_shared.asgi.app import MAX_JSON_BODY_BYTES, ReadyCheck, create_service_app
+from sharezync_shared.db.database import Database
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.events.bus import Envelope, PermanentError
+from sharezync_shared.events.contracts import Event
+from sharezync_shared.events.inbox import prune as prune_inbox
+from sharezync_shared.events.relay import Relay
+from sharezync_shared.platform import Platform
+from sharezync_shared.settings import Settings
+from sharezync_shared.streams.frames import Frame
+from sharezync_shared.streams.log import Position, StreamLog
+from sharezync_shared.tokens.keys import KeySource
+from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+log = structlog.get_logger()
+
+Consumer = Callable[[Unit, Any], Awaitable[None]]
+"""Reacts to one event inside a unit in which the event was claimed."""
+
+_HOUR_SECONDS = 3600
+_BETWEEN_BATCHES_SECONDS = 0.1  # room for the others: nobody waits for the housekeeping
+
+
+class ServiceCore:
+    """The parts of one service, by name. Nothing is connected before the lifespan begins.
+
+    `metadata` holds the service's tables, those of streams, outbox and inbox among them. `keys`
+    are those that tokens are verified with; None means the platform's (auth has its own at hand).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        platform: Platform,
+        metadata: MetaData,
+        *,
+        keys: KeySource | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.platform = platform
+        self.database = Database(
+            settings.require_database_url(),
+            name,
+            role=settings.database_role,
+            pool_size=settings.database_pool_size,
+        )
+        self.streams = StreamLog(name)
+        self.relay = Relay(
+            self.database.engine,
+            metadata.tables[f"{name}.outbox"],
+            platform.bus,
+            self._load_frames,
+            registry=platform.registry,
+        )
+        # What the last request committed is told before we go; whatever is not, a replica tells.
+        platform.draining.add(f"{name}-outbox", self._flush, after_requests=True)
+        self.work = Work(self.database, self.streams, self.relay)
+        self.revocations = Revocations(
+            access_lifetime_seconds=settings.access_token_expire_minutes * 60
+        )
+        self.verifier = TokenVerifier(
+            keys or platform.keys,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            revocations=self.revocations,
+        )
+        self._consumers: dict[type[Event], Consumer] = {}
+
+    def app(
+        self,
+        *,
+        summary: str,
+        description: str,
+        version: str,
+        routers: Sequence[APIRouter],
+        consumers: Mapping[type[Event], Consumer] | None = None,
+        resources: Sequence[Callable[[], Any]] = (),
+        ready_checks: Mapping[str, ReadyCheck] | None = None,
+        max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
+    ) -> FastAPI:
+        """Return the service's application.
+
+        `consumers` maps each event that the service reacts to on the function that does.
+        `resources` are asynchronous context managers entered after the database and left before
+        it. The application's `state` carries `core`, `work`, `verifier` and `settings`.
+        """
+        self._consumers = dict(consumers or {})
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self.database.aclose)
+                await self.streams.open(await self.database.pool())
+                for resource in resources:
+                    await stack.enter_async_context(resource())
+                stack.push_async_callback(self.relay.aclose)
+                await self.relay.start()
+                await self._consume()
+                stack.push_async_callback(self.platform.aclose)
+                await self.platform.start()
+                housekeeping = asyncio.create_task(self._keep_house(), name=f"{self.name}-house")
+                stack.callback(housekeeping.cancel)
+                yield
+
+        app = create_service_app(
+            name=self.name,
+            summary=summary,
+            description=description,
+            version=version,
+            lifespan=lifespan,
+            registry=self.platform.registry,
+            routers=routers,
+            ready_checks={
+                "staying": self.platform.draining.staying,
+                "database": self.database.ready,
+                **(ready_checks or {}),
+            },
+            metrics=self.platform.http_metrics,
+            max_body_bytes=max_body_bytes,
+        )
+        app.state.core = self
+        app.state.work = self.work
+        app.state.verifier = self.verifier
+        app.state.settings = self.settings
+        return app
+
+    async def _consume(self) -> None:
+        if not self._consumers:
+            return
+        by_type = {event.type: event for event in self._consumers}
+
+        async def handle(envelope: Envelope) -> None:
+            event_class = by_type.get(envelope.type)
+            if event_class is None:
+                raise PermanentError(f"{self.name} has no consumer for {envelope.type}")
+            event = event_class.decode(envelope)
+            async with self.work.begin() as unit:
+                unit.caused_at = envelope.time
+                if await unit.claim(self.name, envelope.id):
+                    await self._consumers[event_class](unit, event)
+
+        await self.platform.bus.consume(f"{self.name}.events", sorted(by_type), handle)
+
+    async def _flush(self, seconds: float) -> None:
+        await self.relay.flush(seconds)
+
+    async def _load_frames(self, positions: Sequence[Position]) -> list[Frame]:
+        async with (await self.database.pool()).acquire() as connection:
+            return await self.streams.load(connection, positions)
+
+    async def _keep_house(self) -> None:
+        """Once an hour, delete what streams and the inbox need no more, in small batches."""
+        while True:
+            try:
+                async with (await self.database.pool()).acquire() as connection:
+                    now = datetime.now(UTC)
+                    await _until_none(partial(self.streams.prune, connection, now))
+                    await _until_none(partial(prune_inbox, connection, self.name, now))
+            except Exception as error:  # noqa: BLE001 - the rim: tomorrow is another hour
+                log.warning("housekeeping_failed", error=repr(error))
+            await asyncio.sleep(_HOUR_SECONDS)
+
+
+async def _until_none(delete_batch: Callable[[], Awaitable[int]]) -> None:
+    while await delete_batch():  # noqa: ASYNC110 - a pause between batches, no waiting for a state
+        await asyncio.sleep(_BETWEEN_BATCHES_SECONDS)

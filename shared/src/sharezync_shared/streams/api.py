@@ -1,0 +1,82 @@
+"""The internal routes by which gateways read streams, the same in every service that owns some."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from sharezync_shared.db.database import Database
+from sharezync_shared.ids import UserId
+from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.tokens.dependencies import InternalCaller
+
+StreamsOfUser = Callable[[UserId], Awaitable[list[str]]]
+
+
+class Heads(BaseModel):
+    """Where each stream of a user stands."""
+
+    streams: dict[str, tuple[str, int]] = Field(
+        examples=[{"channel:01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10": ("9c1d03aa", 4711)}]
+    )
+
+
+class ReplayRead(BaseModel):
+    """The frames after a position; `texts`, `seqs` and `controls` belong together by index."""
+
+    stream: str
+    epoch: str
+    head: int
+    reset: bool
+    frames: list[str]
+    seqs: list[int]
+    controls: list[dict[str, Any] | None]
+
+
+def streams_router(
+    *,
+    database: Database,
+    log: StreamLog,
+    streams_of_user: StreamsOfUser,
+) -> APIRouter:
+    """Return the routes of the service whose streams lie in `log`.
+
+    `streams_of_user` names every stream that a user is on, their own inbox-like one included.
+    """
+    router = APIRouter(prefix="/internal/streams", tags=["internal"])
+
+    @router.get("/heads", summary="Where each stream of a user stands")
+    async def heads(_: InternalCaller, user_id: UserId) -> Heads:
+        names = await streams_of_user(user_id)
+        async with (await database.pool()).acquire() as connection:
+            positions = await log.heads(connection, names)
+        return Heads(streams={name: (p.epoch, p.seq) for name, p in positions.items()})
+
+    @router.get("/replay", summary="The frames of a stream after a position")
+    async def replay(
+        _: InternalCaller,
+        stream: Annotated[str, Query(max_length=200)],
+        after: Annotated[int, Query(ge=0)],
+        epoch: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> ReplayRead:
+        async with (await database.pool()).acquire() as connection:
+            found = await log.replay(
+                connection, stream, epoch=epoch, after=after, now=datetime.now(UTC)
+            )
+        return ReplayRead(
+            stream=stream,
+            epoch=found.epoch,
+            head=found.head,
+            reset=found.reset,
+            frames=[frame.text.decode() for frame in found.frames],
+            seqs=[frame.seq for frame in found.frames],
+            controls=[
+                msgspec.to_builtins(frame.control) if frame.control else None
+                for frame in found.frames
+            ],
+        )
+
+    return router

@@ -1,0 +1,285 @@
+"""The log of streams in one service's schema: heads, frames, replay.
+
+Everything here runs on a plain asyncpg connection inside the caller's transaction.
+"""
+
+# ruff: noqa: S608 - the schema in each statement is a service's name, never input
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import asyncpg
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sharezync_shared.streams.frames import Control, Frame
+
+REPLAY_LIMIT: Final = 500
+"""Frames that a client may be behind; more, and refetching the state is cheaper for everyone."""
+REPLAY_AGE: Final = timedelta(hours=24)
+KEEP: Final = timedelta(days=7)
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Position(msgspec.Struct, array_like=True, frozen=True):
+    """A place in a stream. `seq` 0 is before the first event."""
+
+    stream: str
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event to append: `data` is its finished JSON."""
+
+    stream: str
+    type: str
+    data: bytes
+    control: Control | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a stream's log holds after a position. With `reset`, the state must be refetched."""
+
+    epoch: str
+    head: int
+    reset: bool
+    frames: list[Frame]
+
+
+def stream_tables(metadata: MetaData) -> None:
+    """Add the tables of the log to a service's `MetaData`."""
+    Table(
+        "stream_epoch",
+        metadata,
+        # One row, ever: whoever writes it writes true.
+        Column("single", Boolean, primary_key=True),
+        Column("epoch", Text, nullable=False),
+    )
+    Table(
+        "stream_heads",
+        metadata,
+        Column("stream", Text, primary_key=True),
+        Column("last_seq", BigInteger, nullable=False),
+    )
+    log = Table(
+        "stream_log",
+        metadata,
+        Column("stream", Text, primary_key=True),
+        Column("seq", BigInteger, primary_key=True),
+        Column("at", DateTime(timezone=True), nullable=False),
+        Column("text", Text, nullable=False),
+        Column("control", JSONB(none_as_null=True), nullable=True),
+    )
+    Index("ix_stream_log_at", log.c.at, postgresql_using="brin")
+
+
+def frame_text(entry_type: str, position: Position, at: datetime, data: bytes) -> bytes:
+    """Return the finished text frame of an event."""
+    return (
+        (
+            f'{{"type":"{entry_type}","stream":"{position.stream}","epoch":"{position.epoch}",'
+            f'"seq":{position.seq},"at":"{_timestamp(at)}","data":'
+        ).encode()
+        + data
+        + b"}"
+    )
+
+
+def signal_text(entry_type: str, stream: str, at: datetime, data: bytes) -> bytes:
+    """Return the finished text frame of a signal: an event without a place, never stored."""
+    return (
+        (f'{{"type":"{entry_type}","stream":"{stream}","at":"{_timestamp(at)}","data":').encode()
+        + data
+        + b"}"
+    )
+
+
+def _timestamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class StreamLog:
+    """The streams of one service. Holds nothing but the epoch, which never changes while we run."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = f'"{schema}"'
+        self._epoch: str | None = None
+
+    async def open(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        """Learn the epoch of this schema's streams; the very first call ever chooses it.
+
+        It is one for all streams of a service: what makes a log untrustworthy (a database put
+        back from a backup) does so for all of them. It needs a transaction of its own, lest a
+        rollback takes it back after others have seen it.
+        """
+        self._epoch = await pool.fetchval(
+            # The update that changes nothing makes the row visible to RETURNING.
+            f"INSERT INTO {self._schema}.stream_epoch AS e VALUES (true, $1) "
+            "ON CONFLICT (single) DO UPDATE SET epoch = e.epoch RETURNING epoch",
+            secrets.token_hex(4),
+        )
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of this schema's streams. Only after `open`."""
+        if self._epoch is None:
+            raise RuntimeError("The stream log was not opened")
+        return self._epoch
+
+    async def lock(
+        self, connection: Connection, streams: Iterable[str], *, create: bool = True
+    ) -> dict[str, int]:
+        """Lock the heads of `streams` until the transaction ends; return each one's last `seq`.
+
+        Whoever holds a head decides what comes next in that stream: read memberships and other
+        rights after this call and nothing can change between the reading and the event.
+        Heads are locked in name order, so that two callers can't wait for each other.
+        A stream in which nothing was said yet gets its head now, unless `create` is False: then
+        it is missing from the answer (a stranger's made-up name must leave nothing behind).
+        """
+        names = sorted(set(streams))
+        last = await self._lock_present(connection, names)
+        if not create:
+            return last
+        if missing := [name for name in names if name not in last]:
+            await connection.execute(
+                f"INSERT INTO {self._schema}.stream_heads (stream, last_seq) "
+                "SELECT name, 0 FROM unnest($1::text[]) AS name ON CONFLICT (stream) DO NOTHING",
+                missing,
+            )
+            last |= await self._lock_present(connection, missing)
+        return last
+
+    async def _lock_present(self, connection: Connection, names: list[str]) -> dict[str, int]:
+        rows = await connection.fetch(
+            f"SELECT stream, last_seq FROM {self._schema}.stream_heads "
+            "WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE",
+            names,
+        )
+        return {row["stream"]: row["last_seq"] for row in rows}
+
+    async def append(
+        self,
+        connection: Connection,
+        entries: Sequence[Entry],
+        at: datetime,
+        *,
+        heads: Mapping[str, int] | None = None,
+    ) -> list[Frame]:
+        """Append events, in order, and return their finished frames with their new `seq`s.
+
+        The frames may be published once the transaction has committed, not before. `heads` is
+        what `lock` returned in this transaction, where the caller holds the streams already and
+        has appended nothing since: it saves asking again.
+        """
+        if not entries:
+            return []
+        epoch = self.epoch
+        streams = {entry.stream for entry in entries}
+        if heads is None:
+            last = await self.lock(connection, streams)
+        else:
+            last = {stream: heads[stream] for stream in streams}
+        frames: list[Frame] = []
+        for entry in entries:
+            seq = last[entry.stream] = last[entry.stream] + 1
+            position = Position(entry.stream, epoch, seq)
+            text = frame_text(entry.type, position, at, entry.data)
+            frames.append(Frame(entry.stream, epoch, seq, text, entry.control))
+        await self._store(connection, frames, at, last)
+        return frames
+
+    async def _store(
+        self, connection: Connection, frames: list[Frame], at: datetime, last: dict[str, int]
+    ) -> None:
+        await connection.execute(
+            f"WITH heads AS (UPDATE {self._schema}.stream_heads AS h SET last_seq = n.last_seq "
+            "FROM unnest($1::text[], $2::bigint[]) AS n(stream, last_seq) "
+            "WHERE h.stream = n.stream) "
+            f"INSERT INTO {self._schema}.stream_log (stream, seq, at, text, control) "
+            "SELECT f.stream, f.seq, $3, f.text, f.control::jsonb "
+            "FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[]) "
+            "AS f(stream, seq, text, control)",
+            list(last),
+            list(last.values()),
+            at,
+            [frame.stream for frame in frames],
+            [frame.seq for frame in frames],
+            [frame.text.decode() for frame in frames],
+            [
+                msgspec.json.encode(frame.control).decode() if frame.control else None
+                for frame in frames
+            ],
+        )
+
+    async def heads(self, connection: Connection, streams: Iterable[str]) -> dict[str, Position]:
+        """Return the head of each stream, also of those where nothing was ever said (`seq` 0)."""
+        names = list(streams)
+        epoch = self.epoch
+        rows = await connection.fetch(
+            f"SELECT stream, last_seq FROM {self._schema}.stream_heads "
+            "WHERE stream = ANY($1::text[])",
+            names,
+        )
+        known = {row["stream"]: row["last_seq"] for row in rows}
+        return {name: Position(name, epoch, known.get(name, 0)) for name in names}
+
+    async def replay(
+        self, connection: Connection, stream: str, *, epoch: str | None, after: int, now: datetime
+    ) -> Replay:
+        """Return everything after `after`, or `reset` where that can't or should not be had.
+
+        `reset` is set for another epoch, for a position ahead of the head, for more than
+        `REPLAY_LIMIT` frames, and for frames that are over `REPLAY_AGE` old or pruned.
+        `epoch` None means the present one.
+        """
+        head = (await self.heads(connection, [stream]))[stream]
+        behind = head.seq - after
+        if epoch not in (None, head.epoch) or not 0 <= behind <= REPLAY_LIMIT:
+            return Replay(head.epoch, head.seq, reset=True, frames=[])
+        rows = await connection.fetch(
+            f"SELECT stream, seq, at, text, control FROM {self._schema}.stream_log "
+            "WHERE stream = $1 AND seq > $2 AND seq <= $3 ORDER BY seq",
+            stream,
+            after,
+            head.seq,
+        )
+        if len(rows) != behind or (rows and rows[0]["at"] < now - REPLAY_AGE):
+            return Replay(head.epoch, head.seq, reset=True, frames=[])
+        frames = [_frame(row, head.epoch) for row in rows]
+        return Replay(head.epoch, head.seq, reset=False, frames=frames)
+
+    async def load(self, connection: Connection, positions: Sequence[Position]) -> list[Frame]:
+        """Return the frames at `positions` that are still in the log, in stream order."""
+        epoch = self.epoch
+        rows = await connection.fetch(
+            f"SELECT l.stream, l.seq, l.at, l.text, l.control FROM {self._schema}.stream_log AS l "
+            "JOIN unnest($1::text[], $2::bigint[]) AS p(stream, seq) USING (stream, seq) "
+            "ORDER BY l.stream, l.seq",
+            [position.stream for position in positions],
+            [position.seq for position in positions],
+        )
+        return [_frame(row, epoch) for row in rows]
+
+    async def prune(self, connection: Connection, now: datetime, *, batch: int = 5000) -> int:
+        """Delete one batch of frames older than `KEEP`; return how many went."""
+        status: str = await connection.execute(
+            f"DELETE FROM {self._schema}.stream_log WHERE ctid = ANY(ARRAY("
+            f"SELECT ctid FROM {self._schema}.stream_log WHERE at < $1 LIMIT $2))",
+            now - KEEP,
+            batch,
+        )
+        return int(status.rpartition(" ")[2])
+
+
+def _frame(row: asyncpg.Record, epoch: str) -> Frame:
+    control = msgspec.json.decode(row["control"], type=Control) if row["control"] else None
+    return Frame(row["stream"], epoch, row["seq"], row["text"].encode(), control)

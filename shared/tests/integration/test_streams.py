@@ -1,0 +1,126 @@
+"""The stream log: places without gaps, and replay that knows when it can't."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from shared.tests.integration.conftest import Notes
+from sharezync_shared.streams.frames import Control
+from sharezync_shared.streams.log import REPLAY_LIMIT, Entry, Position, Replay
+
+STREAM = "channel:1"
+NOW = datetime.now(UTC)
+
+
+async def append(notes: Notes, *entries: Entry, at: datetime = NOW) -> list[int]:
+    async with (await notes.database.pool()).acquire() as connection, connection.transaction():
+        frames = await notes.streams.append(connection, entries, at)
+        return [frame.seq for frame in frames]
+
+
+async def replay(
+    notes: Notes, after: int, *, epoch: str | None = None, now: datetime = NOW
+) -> Replay:
+    async with (await notes.database.pool()).acquire() as connection:
+        return await notes.streams.replay(connection, STREAM, epoch=epoch, after=after, now=now)
+
+
+def entries(count: int, stream: str = STREAM) -> list[Entry]:
+    return [Entry(stream, "note.taken", b'{"n":%d}' % n) for n in range(count)]
+
+
+async def test_each_stream_counts_for_itself(notes: Notes) -> None:
+    mixed = [*entries(2, "channel:2"), *entries(3), *entries(1, "channel:2")]
+    assert await append(notes, *mixed) == [1, 2, 1, 2, 3, 3]
+    assert await append(notes, *entries(1)) == [4]
+
+
+async def test_a_replayed_frame_is_the_same_to_the_byte(notes: Notes) -> None:
+    async with (await notes.database.pool()).acquire() as connection, connection.transaction():
+        told = await notes.streams.append(
+            connection,
+            [Entry(STREAM, "member.left", '{"name":"Zoë "}'.encode(), Control(leave=["u"]))],
+            NOW,
+        )
+    assert (await replay(notes, 0)).frames == told
+
+
+@pytest.mark.parametrize(
+    ("after", "epoch", "reset", "seqs"),
+    [
+        (0, None, False, [1, 2, 3]),
+        (2, None, False, [3]),
+        (3, None, False, []),
+        (4, None, True, []),  # ahead of us: what they saw, we have lost
+        (0, "another", True, []),
+    ],
+)
+async def test_replay_goes_on_after_a_position_or_says_reset(
+    notes: Notes, after: int, epoch: str | None, reset: bool, seqs: list[int]
+) -> None:
+    await append(notes, *entries(3))
+    found = await replay(notes, after, epoch=epoch)
+    assert (found.reset, [frame.seq for frame in found.frames]) == (reset, seqs)
+    assert found.head == 3
+
+
+async def test_who_is_too_far_behind_is_reset(notes: Notes) -> None:
+    await append(notes, *entries(REPLAY_LIMIT + 1))
+    assert (await replay(notes, 0)).reset
+    assert len((await replay(notes, 1)).frames) == REPLAY_LIMIT
+
+
+async def test_who_was_away_for_more_than_a_day_is_reset(notes: Notes) -> None:
+    await append(notes, *entries(1), at=NOW - timedelta(hours=25))
+    await append(notes, *entries(1))
+    assert (await replay(notes, 0)).reset
+    assert not (await replay(notes, 1)).reset
+
+
+async def test_pruned_frames_reset_and_kept_ones_replay(notes: Notes) -> None:
+    await append(notes, *entries(2), at=NOW - timedelta(days=8))
+    await append(notes, *entries(1))
+    async with (await notes.database.pool()).acquire() as connection:
+        assert await notes.streams.prune(connection, NOW) == 2
+        assert await notes.streams.prune(connection, NOW) == 0
+    assert (await replay(notes, 0)).reset
+    assert [frame.seq for frame in (await replay(notes, 2)).frames] == [3]
+
+
+async def test_a_stream_where_nothing_was_said_has_a_head(notes: Notes) -> None:
+    async with (await notes.database.pool()).acquire() as connection:
+        heads = await notes.streams.heads(connection, [STREAM])
+    assert heads == {STREAM: Position(STREAM, notes.streams.epoch, 0)}
+    assert not (await replay(notes, 0, epoch=notes.streams.epoch)).reset
+
+
+async def test_frames_are_loaded_by_position(notes: Notes) -> None:
+    await append(notes, *entries(3), *entries(1, "channel:2"))
+    async with (await notes.database.pool()).acquire() as connection:
+        frames = await notes.streams.load(
+            connection, [Position(STREAM, "", 2), Position("channel:2", "", 1)]
+        )
+    assert [(frame.stream, frame.seq) for frame in frames] == [(STREAM, 2), ("channel:2", 1)]
+
+
+async def test_writers_of_several_streams_never_wait_for_each_other_in_a_ring(
+    notes: Notes,
+) -> None:
+    async def both(first: str, second: str) -> None:
+        await append(notes, *entries(1, first), *entries(1, second))
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(both("a", "b") if n % 2 else both("b", "a") for n in range(20)))
+
+
+async def test_a_held_stream_waits_for_its_holder(notes: Notes) -> None:
+    pool = await notes.database.pool()
+    async with pool.acquire() as holder, holder.transaction():
+        assert await notes.streams.lock(holder, [STREAM]) == {STREAM: 0}
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with pool.acquire() as other, other.transaction():
+                await other.execute("SET LOCAL lock_timeout = '50ms'")
+                await notes.streams.append(other, entries(1), NOW)
+    assert await append(notes, *entries(1)) == [1]
