@@ -1,0 +1,1 @@
+"""Routes and wire schemas: they translate, and decide nothing."""

@@ -1,0 +1,48 @@
+"""What routes are given: the unit of work and the parts of auth, from the application's state."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
+
+from sharezync_auth.keyring import Keyring
+from sharezync_auth.passwords import Passwords
+from sharezync_auth.usecases.tokens import Grants, Origin
+from sharezync_shared.db.work import Work
+
+_MAX_USER_AGENT = 200
+
+
+def _work(connection: HTTPConnection) -> Work:
+    work: Work = connection.app.state.work
+    return work
+
+
+def _passwords(connection: HTTPConnection) -> Passwords:
+    passwords: Passwords = connection.app.state.passwords
+    return passwords
+
+
+def _grants(connection: HTTPConnection) -> Grants:
+    grants: Grants = connection.app.state.grants
+    return grants
+
+
+def _keyring(connection: HTTPConnection) -> Keyring:
+    keyring: Keyring = connection.app.state.keyring
+    return keyring
+
+
+def _origin(request: Request) -> Origin:
+    """Where the caller is: the gateway rebuilds X-Forwarded-For, so its first entry is true."""
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    peer = request.client.host if request.client else ""
+    agent = request.headers.get("user-agent", "")[:_MAX_USER_AGENT]
+    return Origin(address=forwarded or peer, user_agent=agent)
+
+
+WorkDep = Annotated[Work, Depends(_work)]
+PasswordsDep = Annotated[Passwords, Depends(_passwords)]
+GrantsDep = Annotated[Grants, Depends(_grants)]
+KeyringDep = Annotated[Keyring, Depends(_keyring)]
+OriginDep = Annotated[Origin, Depends(_origin)]

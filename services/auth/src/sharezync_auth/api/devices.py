@@ -1,0 +1,93 @@
+"""Devices."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from sharezync_auth.api.dependencies import WorkDep
+from sharezync_auth.usecases import devices
+from sharezync_auth.wire import DeviceRead
+from sharezync_shared.problems import NotFound, Unauthenticated, problems
+from sharezync_shared.tokens.dependencies import Caller
+
+router = APIRouter(tags=["devices"])
+
+# One path segment of `/ws/{client_id}`, as it is.
+ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", examples=["laptop-7f3a"])]
+Name = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$", examples=["Ada's laptop"])
+]
+Platform = Annotated[str, Field(max_length=50, pattern=r"^[^\x00]*$", examples=["linux"])]
+
+
+class DeviceCreate(BaseModel):
+    client_id: ClientId
+    name: Name
+    platform: Platform = ""
+
+
+class DeviceUpdate(BaseModel):
+    """What is left out stays as it is."""
+
+    name: Name = ""
+    platform: Platform = ""
+
+
+class DeviceList(BaseModel):
+    items: list[DeviceRead]
+    next: None = None
+
+
+@router.post(
+    "/v1/devices",
+    status_code=201,
+    summary="Register a device",
+    responses=problems(Unauthenticated, devices.DeviceExists, devices.TooManyDevices),
+)
+async def post_device(
+    body: DeviceCreate, response: Response, caller: Caller, work: WorkDep
+) -> DeviceRead:
+    """A first connection to `/ws/{client_id}` does the same by itself."""
+    device = await devices.register(
+        work,
+        user_id=caller.user_id,
+        client_id=body.client_id,
+        name=body.name,
+        platform=body.platform,
+    )
+    response.headers["Location"] = f"/v1/devices/{device.id}"
+    return device
+
+
+@router.get("/v1/devices", summary="One's own devices", responses=problems(Unauthenticated))
+async def list_devices(caller: Caller, work: WorkDep) -> DeviceList:
+    return DeviceList(items=await devices.list_own(work, user_id=caller.user_id))
+
+
+@router.patch(
+    "/v1/devices/{device_id}",
+    summary="Rename a device",
+    responses=problems(Unauthenticated, NotFound),
+)
+async def patch_device(
+    device_id: UUID, body: DeviceUpdate, caller: Caller, work: WorkDep
+) -> DeviceRead:
+    return await devices.change(
+        work,
+        user_id=caller.user_id,
+        device_id=device_id,
+        changes=body.model_dump(exclude_unset=True),
+    )
+
+
+@router.delete(
+    "/v1/devices/{device_id}",
+    status_code=204,
+    summary="Remove a device",
+    responses=problems(Unauthenticated, NotFound),
+)
+async def delete_device(device_id: UUID, caller: Caller, work: WorkDep) -> None:
+    """The logins that were made on it end."""
+    await devices.remove(work, user_id=caller.user_id, device_id=device_id)

@@ -1,0 +1,189 @@
+"""Accounts and the directory."""
+
+import base64
+import binascii
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, model_validator
+
+from sharezync_auth.api.dependencies import PasswordsDep, WorkDep
+from sharezync_auth.names import clean_username
+from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
+from sharezync_auth.usecases import users
+from sharezync_auth.wire import OwnUser, PublicUser
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
+from sharezync_shared.tokens.dependencies import Caller
+
+router = APIRouter(tags=["accounts"])
+
+
+def _not_too_long(password: str) -> str:
+    if len(password.encode()) > MAX_BYTES:
+        raise ValueError(f"at most {MAX_BYTES} bytes")
+    return password
+
+
+Username = Annotated[str, AfterValidator(clean_username), Field(examples=["ada"])]
+NewPassword = Annotated[
+    str,
+    Field(min_length=MIN_CHARACTERS, examples=["correct horse battery staple"]),
+    AfterValidator(_not_too_long),
+]
+Email = Annotated[EmailStr, Field(max_length=254, examples=["ada@example.com"])]
+DisplayName = Annotated[str, Field(min_length=1, max_length=100, examples=["Ada Lovelace"])]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(str_strip_whitespace=False, json_schema_extra={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, values: Any) -> Any:  # noqa: ANN401 - whatever JSON came
+        # PostgreSQL's text can't hold it, and nobody means it.
+        if isinstance(values, dict):
+            for name, value in values.items():
+                if isinstance(value, str) and "\x00" in value:
+                    raise ValueError(f"{name} contains a NUL character")
+        return values
+
+
+class Registration(_Input):
+    username: Username
+    email: Email
+    password: NewPassword
+    display_name: DisplayName | None = None
+
+
+class ProfileUpdate(_Input):
+    """What is left out stays as it is."""
+
+    username: Username = ""
+    email: Email = ""
+    display_name: DisplayName = ""
+    bio: str = Field("", max_length=1000)
+    avatar_file_id: UUID | None = None
+
+
+class PasswordChange(_Input):
+    current_password: str = Field(max_length=MAX_BYTES)
+    new_password: NewPassword
+
+
+class UserPage(BaseModel):
+    items: list[PublicUser]
+    next: str | None = Field(None, description="`after` of the next page; null at the end")
+
+
+@router.post(
+    "/v1/auth/register",
+    status_code=201,
+    summary="Make an account",
+    responses=problems(users.NameTaken, users.EmailTaken, Unavailable),
+)
+async def register(
+    body: Registration, response: Response, work: WorkDep, passwords: PasswordsDep
+) -> OwnUser:
+    """Names are compared without regard to case and Unicode form. Log in with `POST /token`."""
+    user = await users.register(
+        work,
+        passwords,
+        username=body.username,
+        email=body.email,
+        password=body.password,
+        display_name=body.display_name,
+    )
+    response.headers["Location"] = f"/v1/users/{user.id}"
+    return user
+
+
+@router.post(
+    "/v1/auth/password",
+    status_code=204,
+    summary="Change one's own password",
+    responses=problems(Unauthenticated, users.WrongPassword, Unavailable),
+)
+async def change_password(
+    body: PasswordChange, caller: Caller, work: WorkDep, passwords: PasswordsDep
+) -> None:
+    """Every other login of yours ends."""
+    await users.change_password(
+        work,
+        passwords,
+        user_id=caller.user_id,
+        current_session=caller.session_id,
+        current_password=body.current_password,
+        new_password=body.new_password,
+    )
+
+
+@router.get("/v1/users/me", summary="One's own profile", responses=problems(Unauthenticated))
+async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
+    return await users.own(work, user_id=caller.user_id)
+
+
+@router.patch(
+    "/v1/users/me",
+    summary="Change one's own profile",
+    responses=problems(Unauthenticated, users.NameTaken, users.EmailTaken),
+)
+async def patch_me(body: ProfileUpdate, caller: Caller, work: WorkDep) -> OwnUser:
+    """What is left out stays as it is. Names may change: ids never do."""
+    changes = body.model_dump(exclude_unset=True)
+    return await users.update(work, user_id=caller.user_id, changes=changes)
+
+
+@router.delete(
+    "/v1/users/me",
+    status_code=204,
+    summary="Delete one's own account",
+    responses=problems(Unauthenticated),
+)
+async def delete_me(caller: Caller, work: WorkDep) -> None:
+    """Every login ends at once; every service erases or anonymises what it holds of you."""
+    await users.erase(work, user_id=caller.user_id)
+
+
+@router.get(
+    "/v1/users", summary="Find users by the beginning of their name",
+    responses=problems(Unauthenticated, Invalid),
+)  # fmt: skip
+async def search_users(
+    _: Caller,
+    work: WorkDep,
+    q: Annotated[str, Query(max_length=32, description="The beginning of a username")] = "",
+    after: Annotated[str | None, Query(max_length=400, description="From `next`")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> UserPage:
+    if "\x00" in q:
+        raise Invalid("q contains a NUL character")
+    items, more = await users.search(
+        work, prefix=q, after=None if after is None else _from_cursor(after), limit=limit
+    )
+    return UserPage(items=items, next=None if more is None else _to_cursor(more))
+
+
+@router.get(
+    "/v1/users/{user_id}",
+    summary="Somebody's public profile",
+    responses=problems(Unauthenticated, NotFound),
+)
+async def get_user(user_id: UUID, _: Caller, work: WorkDep) -> PublicUser:
+    return await users.public(work, user_id=UserId(user_id))
+
+
+def _to_cursor(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def _from_cursor(cursor: str) -> str:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("`after` is not a cursor from `next`") from error
+    if "\x00" in key:
+        raise Invalid("`after` is not a cursor from `next`")
+    return key

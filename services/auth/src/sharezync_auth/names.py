@@ -1,0 +1,27 @@
+"""What names and addresses are compared by, and which are accepted."""
+
+import re
+import unicodedata
+from typing import Final
+
+_USERNAME: Final = re.compile(r"\w[\w.-]{1,30}\w")
+
+
+def key_of(text: str) -> str:
+    """Return what two spellings of the same name have in common: NFKC, case folded.
+
+    Folding can undo the normal form (Unicode 3.13, D146), so it is made twice.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def clean_username(text: str) -> str:
+    """Return a username as it is stored.
+
+    Raises ValueError unless it has 3 to 32 letters, digits, `_`, `-` or `.`, the ends being
+    letters, digits or `_`.
+    """
+    name = unicodedata.normalize("NFKC", text).strip()
+    if not _USERNAME.fullmatch(name):
+        raise ValueError("3 to 32 letters, digits, '_', '-' or '.', not beginning or ending in - .")
+    return name

@@ -1,0 +1,41 @@
+"""What auth can be told from outside."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from sharezync_shared.settings import SERVICES, Settings
+from sharezync_shared.tokens.credentials import derive_service_secret
+
+
+class AuthSettings(Settings):
+    """Settings of the auth service; field names in upper case are the variables."""
+
+    port: int = Field(8001, ge=0, le=65535)
+    # Threads that hash passwords. Each takes 19 MiB and a core for some 40 ms; more threads than
+    # cores only make every login slower.
+    password_threads: int = Field(2, ge=1, le=64)
+    # Hashes that may wait for a thread; beyond that logins are told to come back.
+    password_queue: int = Field(100, ge=1)
+    # How long a login lasts that is never used, and how long one lasts at all.
+    session_idle_days: int = Field(30, ge=1)
+    session_max_days: int = Field(365, ge=1)
+    # `chat=…,storage=…`; a service that is not named here has the secret derived from SECRET_KEY.
+    service_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
+
+    @field_validator("service_secrets", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: object) -> object:
+        if isinstance(value, str):
+            pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+            return {name.strip(): secret.strip() for name, _, secret in pairs}
+        return value
+
+    def secret_of_service(self, name: str) -> str | None:
+        """Return the secret with which the service `name` logs in; None if there is no such one."""
+        if name in self.service_secrets:
+            return self.service_secrets[name].get_secret_value()
+        if name in SERVICES:
+            return derive_service_secret(self.require_secret_key(), name)
+        return None

@@ -1,0 +1,137 @@
+"""Devices: registered, listed, renamed, removed; online and offline."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, func, select
+
+from sharezync_auth import access
+from sharezync_auth.models import Device, Session
+from sharezync_auth.usecases import sessions
+from sharezync_auth.wire import DeviceRead
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Conflict, NotFound
+
+MAX_DEVICES = 100  # per user: a first connection registers one, so a stranger to us could loop
+
+
+class DeviceExists(Conflict):
+    slug, title = "device-exists", "You have a device of this client_id"
+
+
+class TooManyDevices(Conflict):
+    slug, title = "too-many-devices", "Remove a device before you register another"
+
+
+async def register(
+    work: Work, *, user_id: UserId, client_id: str, name: str, platform: str
+) -> DeviceRead:
+    """Register a device of one's own. Raises DeviceExists or TooManyDevices."""
+    async with work.begin() as unit:
+        device, made = await _find_or_make(unit, user_id, client_id, name, platform)
+        if not made:
+            raise DeviceExists(device_id=str(device.id))
+        return DeviceRead.of(device)
+
+
+async def connect(
+    work: Work, *, user_id: UserId, client_id: str, name: str | None, platform: str | None
+) -> DeviceRead:
+    """Note that a device is connected; one not seen before is registered on the spot.
+
+    Safe to repeat. Raises NotFound where the account is gone, and TooManyDevices.
+    """
+    async with work.begin() as unit:
+        device, _ = await _find_or_make(unit, user_id, client_id, name or client_id, platform or "")
+        device.online, device.last_seen_at = True, unit.now
+        unit.add(device)
+        return DeviceRead.of(device)
+
+
+async def disconnect(work: Work, *, user_id: UserId, device_id: UUID) -> None:
+    """Note that a device's last socket is gone. Safe to repeat, also for one that was removed."""
+    async with work.begin() as unit:
+        await unit.session.exec(
+            update(Device)
+            .where(col(Device.id) == device_id, col(Device.user_id) == user_id)
+            .values(online=False, last_seen_at=unit.now)
+        )
+
+
+async def list_own(work: Work, *, user_id: UserId) -> list[DeviceRead]:
+    """Return one's own devices, the oldest first."""
+    async with work.read() as unit:
+        found = await unit.session.exec(
+            select(Device).where(Device.user_id == user_id).order_by(col(Device.id))
+        )
+        return [DeviceRead.of(device) for device in found.all()]
+
+
+async def change(
+    work: Work, *, user_id: UserId, device_id: UUID, changes: dict[str, Any]
+) -> DeviceRead:
+    """Rename a device of one's own. Raises NotFound."""
+    async with work.begin() as unit:
+        device = await access.device_to_change(unit, user_id, device_id)
+        for name, value in changes.items():
+            setattr(device, name, value)
+        unit.add(device)
+        return DeviceRead.of(device)
+
+
+async def remove(work: Work, *, user_id: UserId, device_id: UUID) -> None:
+    """Remove a device of one's own; the logins made on it end. Raises NotFound."""
+    async with work.begin() as unit:
+        device = await access.device_to_change(unit, user_id, device_id)
+        living = await sessions.living_of(unit, user_id)
+        await sessions.end(unit, [s for s in living if s.device_id == device.id], "device_removed")
+        await unit.session.flush()
+        await unit.session.exec(
+            update(Session).where(col(Session.device_id) == device.id).values(device_id=None)
+        )
+        await unit.session.delete(device)
+
+
+async def _find_or_make(
+    unit: Unit, user_id: UserId, client_id: str, name: str, platform: str
+) -> tuple[Device, bool]:
+    """Return the device and whether it is new; right also when two connect at once."""
+    await access.own_account(unit, user_id)
+    statement = select(Device).where(Device.user_id == user_id, Device.client_id == client_id)
+    if found := (await unit.session.exec(statement.with_for_update())).one_or_none():
+        return found, False
+    count = await unit.session.exec(
+        select(func.count()).select_from(Device).where(Device.user_id == user_id)
+    )
+    if count.one() >= MAX_DEVICES:
+        raise TooManyDevices
+    made = await unit.session.exec(
+        insert(Device)
+        .values(
+            id=uuid7(),
+            user_id=user_id,
+            client_id=client_id,
+            name=name,
+            platform=platform,
+            online=False,
+            created_at=unit.now,
+            last_seen_at=unit.now,
+        )
+        .on_conflict_do_nothing()
+        .returning(col(Device.id))
+    )
+    new = made.scalar_one_or_none() is not None
+    device = (await unit.session.exec(statement.with_for_update())).one_or_none()
+    if device is None:
+        raise NotFound
+    if new:
+        unit.emit(
+            facts.DeviceRegistered(
+                user_id=user_id, device_id=device.id, client_id=client_id, name=name
+            )
+        )
+    return device, new

@@ -1,0 +1,143 @@
+"""auth alone, over HTTP, on a real PostgreSQL; its keys are its own."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sharezync_auth.app import create_app
+from sharezync_auth.migrations import MIGRATIONS
+from sharezync_auth.settings import AuthSettings
+from sharezync_shared.events.bus import Envelope
+from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events.local import LocalBus
+from sharezync_shared.streams.frames import Frame
+from sharezync_shared.testing.service import platform_for_tests, running
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
+
+PASSWORD = "correct horse battery staple"
+FACTS = (facts.UserRegistered, facts.UserUpdated, facts.UserDeleted, facts.SessionRevoked)
+
+
+@dataclass
+class Auth:
+    """The service, running, and what went out of it."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    settings: AuthSettings
+    frames: list[Frame] = field(default_factory=list)
+    facts: list[Envelope] = field(default_factory=list)
+
+    async def told(self) -> None:
+        """Wait until everything committed so far went out."""
+        assert await self.app.state.core.relay.flush(5)
+
+
+@dataclass
+class Account:
+    """Somebody with an account, logged in."""
+
+    id: str
+    username: str
+    http: httpx.AsyncClient
+    tokens: dict[str, str]
+
+    async def log_in(self, **more: str) -> dict[str, str]:
+        form = {"grant_type": "password", "username": self.username, "password": PASSWORD}
+        answer = await self.http.post("/token", data={**form, **more})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def refresh(self, token: str) -> httpx.Response:
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        return await self.http.post("/token", data=form)
+
+
+@pytest.fixture(scope="session")
+def migrated_url(database_url: str) -> str:
+    asyncio.run(MIGRATIONS.upgrade(database_url))
+    return database_url
+
+
+@pytest.fixture
+def settings(migrated_url: str) -> AuthSettings:
+    return AuthSettings(secret_key="s" * 40, database_url=migrated_url, password_threads=1)
+
+
+@pytest.fixture
+async def auth(settings: AuthSettings) -> AsyncGenerator[Auth]:
+    bus = LocalBus()
+    platform = platform_for_tests("auth", TokenIssuer(key=SigningKey.generate()), bus=bus)
+    app = create_app(settings, platform)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://auth"
+    ) as http:
+        auth = Auth(app, http, settings)
+
+        async def on_gap() -> None:
+            pass
+
+        async def take(envelope: Envelope) -> None:
+            auth.facts.append(envelope)
+
+        await bus.receive_frames(auth.frames.extend, on_gap)
+        await bus.consume("tests.events", [fact.type for fact in FACTS], take)
+        async with running(app):
+            yield auth
+
+
+async def register(auth: Auth, name: str = "ada") -> Account:
+    username = f"{name}_{secrets.token_hex(4)}"
+    answer = await auth.http.post(
+        "/v1/auth/register",
+        json={
+            "username": username,
+            "email": f"{username}@example.com",
+            "password": PASSWORD,
+            "display_name": name.title(),
+        },
+    )
+    assert answer.status_code == 201, answer.text
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(auth.app), base_url="http://auth")
+    account = Account(answer.json()["id"], username, http, {})
+    account.tokens = await account.log_in()
+    http.headers["Authorization"] = f"Bearer {account.tokens['access_token']}"
+    return account
+
+
+@pytest.fixture
+async def ada(auth: Auth) -> AsyncGenerator[Account]:
+    account = await register(auth, "ada")
+    yield account
+    await account.http.aclose()
+
+
+@pytest.fixture
+async def bob(auth: Auth) -> AsyncGenerator[Account]:
+    account = await register(auth, "bob")
+    yield account
+    await account.http.aclose()
+
+
+@pytest.fixture
+async def gateway(auth: Auth) -> AsyncGenerator[httpx.AsyncClient]:
+    """Another service, with its credential."""
+    secret = auth.settings.secret_of_service("gateway")
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "gateway",
+        "client_secret": secret or "",
+    }
+    token = (await auth.http.post("/token", data=form)).json()["access_token"]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(auth.app),
+        base_url="http://auth",
+        headers={"Authorization": f"Bearer {token}"},
+    ) as client:
+        yield client

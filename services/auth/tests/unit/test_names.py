@@ -1,0 +1,29 @@
+import pytest
+
+from sharezync_auth.names import clean_username, key_of
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Ada", "ada"), ("STRASSE", "straße"), ("ﬁlip", "filip"), ("Ａda", "ada"), ("ΣΑΣ", "σας")],
+)
+def test_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
+    assert key_of(one) == key_of(other)
+
+
+def test_a_key_is_its_own_key() -> None:
+    for text in ("Ada", "ᾳ", "İstanbul", "ŉ", "ǰ"):
+        assert key_of(key_of(text)) == key_of(text)
+
+
+@pytest.mark.parametrize("name", ["ada", "a_b", "ada.lovelace", "ada-1", "Zoë", "名前さん"])
+def test_usernames_are_letters_digits_and_a_few_signs(name: str) -> None:
+    assert clean_username(f" {name} ") == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "ab", "a" * 33, "-ada", "ada.", "a b c", "a@b", "a/b", "<b>ada", "a\x00b"]
+)
+def test_other_usernames_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="letters"):
+        clean_username(name)
