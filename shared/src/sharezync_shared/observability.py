@@ -68,5 +68,7 @@ def configure_logging(
     root.handlers[:] = [handler]
     root.setLevel(number)
     # Libraries that tell every connection and statement at INFO.
-    for noisy in ("aio_pika", "aiormq", "httpx", "httpcore", "botocore", "aiobotocore", "alembic"):
+    for noisy in ("aio_pika", "httpx", "httpcore", "botocore", "aiobotocore", "alembic"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
+    # An error for each attempt to reconnect; our own connection tells of outages once.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
