@@ -1,6 +1,6 @@
 """Identifiers: UUIDv7 (RFC 9562 §5.7), so that keys grow with time and index pages stay warm."""
 
-import secrets
+import os
 import time
 from typing import NewType
 from uuid import UUID
@@ -16,8 +16,8 @@ def uuid7() -> UUID:
     Ids made within one millisecond are not ordered among themselves; nothing here relies on it.
     """
     milliseconds = time.time_ns() // 1_000_000
-    rand_a = secrets.randbits(12)
-    rand_b = secrets.randbits(62)
+    bits = int.from_bytes(os.urandom(10))
+    rand_a, rand_b = bits >> 68, bits & (1 << 62) - 1
     return UUID(
         int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b
     )

@@ -108,6 +108,9 @@ class Ranges:
     def __or__(self, other: "Ranges") -> "Ranges":
         return Ranges([*self.pairs(), *other.pairs()])
 
+    def __and__(self, other: "Ranges") -> "Ranges":
+        return self - (self - other)
+
     def __sub__(self, other: "Ranges") -> "Ranges":
         left = Ranges()
         for first, last in self.pairs():

@@ -1,4 +1,4 @@
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +10,7 @@ from sharezync_shared.db.work import Work
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.streams.log import Position, StreamLog
 
 
 @dataclass
@@ -32,9 +32,9 @@ async def notes(fresh_database_url: str) -> AsyncGenerator[Notes]:
     streams = StreamLog("notes")
     bus = LocalBus()
 
-    async def load_frames(positions: list[object]) -> list[Frame]:
+    async def load_frames(positions: Sequence[Position]) -> list[Frame]:
         async with (await database.pool()).acquire() as connection:
-            return await streams.load(connection, positions)  # type: ignore[arg-type]  # as relayed
+            return await streams.load(connection, positions)
 
     relay = Relay(
         database.engine,

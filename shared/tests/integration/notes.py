@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
+from sqlalchemy import Text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -30,7 +31,7 @@ class Note(NotesTable, table=True):
     __tablename__ = "notes"
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
-    text: str = Field(unique=True)
+    text: str = Field(sa_type=Text, unique=True)
 
 
 class NoteTaken(Event, frozen=True, kw_only=True):

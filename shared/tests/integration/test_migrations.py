@@ -51,6 +51,21 @@ async def test_many_at_once_take_turns(fresh_database_url: str) -> None:
     await migrations().check(fresh_database_url, role=ROLE)
 
 
+async def test_an_older_version_leaves_a_newer_schema_as_it_is(fresh_database_url: str) -> None:
+    await migrations().upgrade(fresh_database_url)
+    connection = await asyncpg.connect(plain_dsn(fresh_database_url))
+    await connection.execute(
+        "ALTER TABLE notes.notes ADD COLUMN later int;"
+        "UPDATE notes.alembic_version SET version_num = 'of-tomorrow'"
+    )
+    await migrations().upgrade(fresh_database_url)
+    assert await connection.fetchval("SELECT version_num FROM notes.alembic_version") == (
+        "of-tomorrow"
+    )
+    assert await connection.fetch("SELECT later FROM notes.notes") == []
+    await connection.close()
+
+
 async def test_a_role_reads_its_own_schema_and_no_other(fresh_database_url: str) -> None:
     await migrations().upgrade(fresh_database_url, role=ROLE)
     connection = await asyncpg.connect(plain_dsn(fresh_database_url))

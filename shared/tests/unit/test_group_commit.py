@@ -82,7 +82,7 @@ async def test_a_cancelled_caller_stops_neither_its_write_nor_the_others() -> No
     assert await staying == 20
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert sorted(sum(ledger.batches, [])) == [1, 2]
+    assert sorted(item for batch in ledger.batches for item in batch) == [1, 2]
 
 
 async def test_drain_waits_for_everything_submitted() -> None:

@@ -36,9 +36,12 @@ def test_neighbours_are_one_range(numbers: frozenset[int]) -> None:
 
 
 @given(SETS, SETS)
-def test_union_and_difference_are_those_of_sets(a: frozenset[int], b: frozenset[int]) -> None:
+def test_union_difference_and_overlap_are_those_of_sets(
+    a: frozenset[int], b: frozenset[int]
+) -> None:
     assert set(ranges(a) | ranges(b)) == a | b
     assert set(ranges(a) - ranges(b)) == a - b
+    assert set(ranges(a) & ranges(b)) == a & b
     assert (ranges(a) == ranges(b)) == (a == b)
 
 

@@ -14,10 +14,13 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Protocol, cast
 
 from starlette.types import Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.frames import Frame
 from websockets.protocol import OPEN
 
+from sharezync_shared.asgi.light import Gate, Mailbox
 from sharezync_shared.asgi.slow_port import AsgiFramePort
 
 EXTENSION: Final = "sharezync.frame_port"
@@ -82,6 +85,18 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
     abort_timer: asyncio.TimerHandle | None = None
 
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.queue = Mailbox()  # type: ignore[assignment]  # what is used of it, it has
+        self.writable = Gate()  # type: ignore[assignment]  # as above
+        self.writable.set()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
@@ -90,6 +105,13 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         extensions = cast("dict[str, object]", self.scope["extensions"])
         extensions[EXTENSION] = self
         return super().run_asgi()
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # The socket is accepted, so its request and response have served. The parser keeps the
+        # request for as long as the socket lives; its headers are three kilobytes.
+        self.request.headers.clear()
+        del self.request, self.response
 
     # --- FramePort -------------------------------------------------------------------------------
 

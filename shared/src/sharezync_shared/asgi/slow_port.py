@@ -80,7 +80,7 @@ class AsgiFramePort:
                 self._bytes -= len(body.encode() if isinstance(body, str) else body)
                 if not self._bytes:
                     self._writable.set()
-        except OSError:  # ASGI: the client is gone
+        except (OSError, RuntimeError):  # the client is gone, or the server has closed
             self._open = False
             self._waiting.clear()
             self._bytes = 0

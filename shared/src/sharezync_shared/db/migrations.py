@@ -11,11 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from sharezync_shared.db.database import Database
+
+log = structlog.get_logger()
 
 _LOCK = text("SELECT pg_advisory_lock(hashtext('sharezync-migrate-' || :schema))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('sharezync-migrate-' || :schema))")
@@ -44,9 +49,22 @@ class Migrations:
     async def upgrade(self, url: str, *, role: str | None = None, revision: str = "head") -> None:
         """Create the schema (and `role`) where absent and migrate up to `revision`.
 
-        Safe to run at the same time in many processes: they take turns.
+        Safe to run at the same time in many processes: they take turns. A schema that a newer
+        version has taken further is left alone: migrations expand before they contract, so this
+        version can work with it, and must start during a rollout and after a rollback.
         """
-        await self._run(url, role, lambda config: command.upgrade(config, revision))
+        await self._run(url, role, lambda config: self._upgrade(config, revision))
+
+    def _upgrade(self, config: Config, revision: str) -> None:
+        connection = config.attributes["connection"]
+        at = MigrationContext.configure(connection, opts={"version_table_schema": self.schema})
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        newer = set(at.get_current_heads()) - known
+        connection.commit()  # else Alembic would take our reading for a transaction of its own
+        if newer:
+            log.warning("schema_is_newer_than_this_version", schema=self.schema, at=sorted(newer))
+        else:
+            command.upgrade(config, revision)
 
     async def downgrade(self, url: str, *, role: str | None = None, revision: str = "base") -> None:
         """Migrate down to `revision`."""

@@ -7,7 +7,7 @@ from sharezync_shared.events.contracts import Event
 
 
 class MessageSent(Event, frozen=True, kw_only=True):
-    """A message stands in a channel."""
+    """A message with attachments stands in a channel. Plain messages concern no other service."""
 
     type: ClassVar[str] = "chat.message.sent.v1"
     source: ClassVar[str] = "/chat"

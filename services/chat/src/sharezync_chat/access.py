@@ -1,0 +1,219 @@
+"""Who may do what: the only doors to rows on behalf of a user.
+
+| | sees | reads, posts | changes, manages members | deletes |
+|---|---|---|---|---|
+| public channel | everyone | members | owners and admins | owners |
+| private channel | members | members | owners and admins | owners |
+| direct | its two | its two | nobody | nobody |
+| group | members | members | members, names only | nobody |
+
+What one may not see is 404, what one sees but may not do 403. The doors to a change (`…_to_change`
+and the like) first take hold of the channel's stream: between this look at somebody's rights and
+the commit no event can enter, so a removal is never overtaken.
+"""
+
+from typing import NamedTuple
+
+from sqlmodel import col, select
+
+from sharezync_chat.models import (
+    Channel,
+    ChannelId,
+    Member,
+    Message,
+    MessageId,
+    channel_stream,
+    inbox_stream,
+)
+from sharezync_shared.db.work import Unit
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
+
+
+class NotMember(Problem):
+    kind, slug, title = Kind.FORBIDDEN, "not-a-member", "Only members may do this; join first"
+
+
+class ChannelArchived(Problem):
+    kind, slug, title = Kind.CONFLICT, "channel-archived", "This channel is archived"
+
+
+class ConversationFixed(Problem):
+    kind, slug = Kind.CONFLICT, "conversation-fixed"
+    title = "A conversation is what it is because of who is in it"
+
+
+class MessageGone(Problem):
+    kind, slug, title = Kind.GONE, "message-deleted", "This message was deleted"
+
+
+class Seat(NamedTuple):
+    """A channel and the caller's place in it."""
+
+    channel: Channel
+    member: Member
+
+
+# ----------------------------------------------------------------------------------------- looking
+
+
+async def channel_to_see(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
+    """Return a channel that is public, or that the user is in. Raises NotFound."""
+    channel, _ = await _channel_and_member(unit, user_id, channel_id)
+    return channel
+
+
+async def channel_to_read(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
+    """Return the channel for one of its members. Raises NotFound and NotMember."""
+    channel, member = await _channel_and_member(unit, user_id, channel_id)
+    if member is None:
+        raise NotMember
+    return Seat(channel, member)
+
+
+async def message_to_read(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+    """Return a message, or what is left of it, to a member of its channel. Raises NotFound."""
+    return (await _message_and_seat(unit, user_id, message_id))[0]
+
+
+# ---------------------------------------------------------------------------------------- changing
+
+
+async def hold(unit: Unit, channel_id: ChannelId, *also_inboxes_of: UserId) -> None:
+    """Hold the channel's stream, and these users' inboxes, until the commit.
+
+    Raises NotFound for a channel that never was: a made-up id must leave no trace.
+    """
+    if not await unit.session.scalar(select(Channel.id).where(Channel.id == channel_id)):
+        raise NotFound
+    await unit.lock_streams(
+        channel_stream(channel_id), *(inbox_stream(user_id) for user_id in also_inboxes_of)
+    )
+
+
+async def channel_to_join(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
+    """Return a channel that anyone may join, held together with the user's inbox.
+
+    Raises NotFound for all others. Being in it already, or its being archived, is for the caller
+    to look at.
+    """
+    await hold(unit, channel_id, user_id)
+    channel = await channel_to_see(unit, user_id, channel_id)
+    if channel.is_conversation:
+        raise ConversationFixed
+    return channel
+
+
+async def channel_to_leave(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
+    """Return a channel that the user is in, held together with their inbox."""
+    await hold(unit, channel_id, user_id)
+    seat = await channel_to_read(unit, user_id, channel_id)
+    if seat.channel.kind == "direct":
+        raise ConversationFixed
+    return seat
+
+
+async def channel_to_manage(
+    unit: Unit, user_id: UserId, channel_id: ChannelId, *also_inboxes_of: UserId
+) -> Seat:
+    """Return a channel to an owner or admin of it, held with the inboxes of those concerned."""
+    await hold(unit, channel_id, *also_inboxes_of)
+    seat = await channel_to_read(unit, user_id, channel_id)
+    if seat.channel.is_conversation:
+        raise ConversationFixed
+    if not seat.member.is_moderator:
+        raise Forbidden("Only owners and admins of the channel may do this")
+    return seat
+
+
+async def channel_to_own(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
+    """Return a channel to an owner of it, held."""
+    seat = await channel_to_manage(unit, user_id, channel_id)
+    if seat.member.role != "owner":
+        raise Forbidden("Only owners of the channel may do this")
+    return seat
+
+
+async def channel_to_change(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
+    """Return a channel whose names the user may change, held: a group's members may, too."""
+    await hold(unit, channel_id)
+    channel, member = await channel_to_read(unit, user_id, channel_id)
+    if channel.kind == "direct":
+        raise ConversationFixed
+    if not (member.is_moderator or channel.kind == "group"):
+        raise Forbidden("Only owners and admins of the channel may do this")
+    return channel
+
+
+async def message_to_edit(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+    """Return a message to its author, its channel held.
+
+    Raises NotFound, Forbidden, MessageGone and ChannelArchived.
+    """
+    await _hold_channel_of(unit, message_id)
+    message, seat = await _message_and_seat(unit, user_id, message_id)
+    if message.author_id != user_id:
+        raise Forbidden("Only its author may edit a message")
+    if message.deleted_at is not None:
+        raise MessageGone
+    if seat.channel.archived:
+        raise ChannelArchived
+    return message
+
+
+async def message_to_delete(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+    """Return a message to its author or an owner or admin of its channel, the channel held.
+
+    It may be deleted already. Raises NotFound and Forbidden.
+    """
+    await _hold_channel_of(unit, message_id)
+    message, seat = await _message_and_seat(unit, user_id, message_id)
+    if message.author_id != user_id and not seat.member.is_moderator:
+        raise Forbidden("Only its author and the channel's owners and admins may delete a message")
+    return message
+
+
+# ---------------------------------------------------------------------------------------- the rows
+
+
+async def _channel_and_member(
+    unit: Unit, user_id: UserId, channel_id: ChannelId
+) -> tuple[Channel, Member | None]:
+    found = await unit.session.exec(
+        select(Channel, Member)
+        .outerjoin(
+            Member, (col(Member.channel_id) == Channel.id) & (col(Member.user_id) == user_id)
+        )
+        .where(Channel.id == channel_id, col(Channel.deleted_at).is_(None))
+    )
+    row: tuple[Channel, Member | None] | None = found.first()
+    if row is None or (row[1] is None and row[0].kind != "public"):
+        raise NotFound
+    return row[0], row[1]
+
+
+async def _message_and_seat(
+    unit: Unit, user_id: UserId, message_id: MessageId
+) -> tuple[Message, Seat]:
+    found = await unit.session.exec(
+        select(Message, Channel, Member)
+        .join(Channel, col(Channel.id) == Message.channel_id)
+        .join(
+            Member,
+            (col(Member.channel_id) == Message.channel_id) & (col(Member.user_id) == user_id),
+        )
+        .where(Message.id == message_id, col(Channel.deleted_at).is_(None))
+    )
+    row = found.first()
+    if row is None:
+        raise NotFound
+    return row[0], Seat(row[1], row[2])
+
+
+async def _hold_channel_of(unit: Unit, message_id: MessageId) -> None:
+    channel_id = await unit.session.scalar(
+        select(Message.channel_id).where(Message.id == message_id)
+    )
+    if channel_id is None:
+        raise NotFound
+    await unit.lock_streams(channel_stream(channel_id))

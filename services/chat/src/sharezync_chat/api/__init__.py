@@ -1,0 +1,1 @@
+"""Routes and what they read: they translate, and decide nothing."""

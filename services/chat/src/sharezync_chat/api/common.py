@@ -1,0 +1,130 @@
+"""What the routes share: the parts they are given, the inputs they read, how they answer."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from sharezync_chat.settings import ChatSettings
+from sharezync_chat.usecases import people
+from sharezync_chat.usecases.peers import Peers
+from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.told import Told
+from sharezync_shared.db.work import Work
+from sharezync_shared.problems import Unauthenticated
+from sharezync_shared.streams.log import Position
+from sharezync_shared.tokens import Caller, Identity
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+POSITION_HEADER: Final = "Stream-Position"
+"""On the answer to a change: `<stream> <epoch> <seq>` of the event that told it."""
+
+
+# ------------------------------------------------------------------------------------------ parts
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+def _posting(request: Request) -> Posting:
+    posting: Posting = request.app.state.posting
+    return posting
+
+
+def _peers(request: Request) -> Peers:
+    peers: Peers = request.app.state.peers
+    return peers
+
+
+def _settings(request: Request) -> ChatSettings:
+    settings: ChatSettings = request.app.state.settings
+    return settings
+
+
+WorkPart = Annotated[Work, Depends(_work)]
+PostingPart = Annotated[Posting, Depends(_posting)]
+PeersPart = Annotated[Peers, Depends(_peers)]
+SettingsPart = Annotated[ChatSettings, Depends(_settings)]
+
+
+async def _known_caller(caller: Caller, work: WorkPart, peers: PeersPart) -> Identity:
+    try:
+        await people.require(work, peers, [caller.user_id])
+    except people.UserNotFound as error:
+        raise Unauthenticated("The account of this token no longer exists") from error
+    return caller
+
+
+KnownCaller = Annotated[Identity, Depends(_known_caller)]
+"""The caller, whose names chat knows: for routes that make them a member of something."""
+
+
+# ----------------------------------------------------------------------------------------- inputs
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("The character NUL can't be part of a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        # JSON can spell half of a surrogate pair; nothing else can.
+        raise ValueError("The text is not valid Unicode") from error
+    return text
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_storable)]
+"""Text of one purpose; what surrounds it doesn't count."""
+
+Prose = Annotated[str, AfterValidator(_storable)]
+"""Text that stays as it was written."""
+
+Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
+Cursor = Annotated[UUID | None, Query(description="`next` of the page before")]
+
+
+# ---------------------------------------------------------------------------------------- answers
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next: str | None = Field(description="`cursor` of the page after, null on the last")
+
+
+def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], object]) -> Page[Item]:
+    """Return a page of at most `limit` items; where there is one more, it begins the next."""
+    shown = list(items[:limit])
+    following = str(cursor_of(shown[-1])) if len(items) > limit else None
+    return Page(items=shown, next=following)
+
+
+def answer(response: Response, told: Told[Outcome], *, location: str = "") -> Outcome:
+    """Return the outcome, having said where its event stands, and 200 where nothing was made.
+
+    `location` is that of a thing which the route may have made.
+    """
+    if told.at is not None:
+        response.headers[POSITION_HEADER] = position_text(told.at)
+    if location:
+        response.headers["Location"] = location
+        response.status_code = 201 if told.created else 200
+    return told.outcome
+
+
+def no_content(told: Told[None]) -> Response:
+    """Return an empty answer that says where the event stands."""
+    headers = {} if told.at is None else {POSITION_HEADER: position_text(told.at)}
+    return Response(status_code=204, headers=headers)
+
+
+def position_text(at: Position) -> str:
+    """Return a place in a stream as a header value."""
+    return f"{at.stream} {at.epoch} {at.seq}"

@@ -1,0 +1,195 @@
+"""What only other services may call: commands that came in on sockets."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, ValidationError
+
+from sharezync_chat.api.common import PeersPart, PostingPart, WorkPart
+from sharezync_chat.api.me import ReadMark
+from sharezync_chat.api.messages import MessageCreate
+from sharezync_chat.models import ChannelId
+from sharezync_chat.usecases import messages, reading
+from sharezync_chat.usecases.peers import Peers
+from sharezync_chat.usecases.posting import Posting
+from sharezync_shared.db.work import Work, to_json
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import (
+    Broken,
+    Invalid,
+    Problem,
+    Unauthenticated,
+    document,
+    problems,
+)
+from sharezync_shared.tokens import InternalCaller
+
+log = structlog.get_logger()
+
+MAX_COMMANDS = 500
+
+
+router = APIRouter(prefix="/internal", tags=["internal"])
+
+
+class Command(BaseModel):
+    """One frame that a user sent."""
+
+    user_id: UserId
+    device_id: DeviceId | None = None
+    kind: str = Field(examples=["send_message"], description="`send_message` or `mark_read`")
+    data: dict[str, Any]
+
+
+class Commands(BaseModel):
+    """Frames in the order in which each user sent theirs."""
+
+    commands: list[Command] = Field(min_length=1, max_length=MAX_COMMANDS)
+
+
+class SendMessage(MessageCreate):
+    """Data of `send_message`."""
+
+    channel_id: ChannelId
+
+
+class MarkRead(ReadMark):
+    """Data of `mark_read`."""
+
+    channel_id: ChannelId
+
+
+class CommandResult(BaseModel):
+    """`data` on success, else `problem`."""
+
+    data: Annotated[dict[str, Any] | None, Field(description="As REST answers")] = None
+    problem: Annotated[dict[str, Any] | None, Field(description="A problem document")] = None
+
+
+class CommandResults(BaseModel):
+    """One result for each command, in their order."""
+
+    results: list[CommandResult]
+
+
+@router.post(
+    "/commands",
+    summary="Carry out what users sent on their sockets",
+    response_model=CommandResults,
+    responses=problems(Unauthenticated, Invalid),
+)
+async def run_commands(
+    _: InternalCaller, body: Commands, work: WorkPart, posting: PostingPart, peers: PeersPart
+) -> Response:
+    """Run the commands by the same use cases as REST; one's failure is nobody else's.
+
+    Messages of one user are posted in the order given; those of different users together.
+    """
+    by_user: dict[UserId, list[int]] = {}
+    for place, command in enumerate(body.commands):
+        by_user.setdefault(command.user_id, []).append(place)
+    results: list[bytes] = [b""] * len(body.commands)
+
+    async def run_of_one_user(places: Sequence[int]) -> None:
+        # What may take long (asking storage for files) comes before a command takes its place in
+        # the order, and the next one begins while this one is being written.
+        begun = [
+            (place, asyncio.create_task(_finish(await _begin(body.commands[place], parts))))
+            for place in places
+        ]
+        for place, task in begun:
+            results[place] = await task
+
+    parts = _Parts(work, posting, peers)
+    await asyncio.gather(*(run_of_one_user(places) for places in by_user.values()))
+    return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
+
+
+class _Parts(NamedTuple):
+    work: Work
+    posting: Posting
+    peers: Peers
+
+
+_Rest = Coroutine[Any, Any, bytes]
+"""What is left to do of a command: it ends with the JSON of `data`."""
+
+
+async def _send_message(command: Command, parts: _Parts) -> _Rest:
+    data = SendMessage.model_validate(command.data)
+    draft = await messages.prepare(
+        parts.peers,
+        channel_id=data.channel_id,
+        author_id=command.user_id,
+        text=data.text,
+        attachments=data.attachments,
+        reply_to=data.reply_to,
+        client_message_id=data.client_message_id,
+    )
+
+    async def rest() -> bytes:
+        return (await parts.posting.post(draft)).body
+
+    return rest()
+
+
+async def _mark_read(command: Command, parts: _Parts) -> _Rest:
+    data = MarkRead.model_validate(command.data)
+
+    async def rest() -> bytes:
+        told = await reading.mark_read(
+            parts.work,
+            user_id=command.user_id,
+            channel_id=data.channel_id,
+            seq=data.seq,
+            message_id=data.message_id,
+        )
+        return to_json(told.outcome)
+
+    return rest()
+
+
+_KINDS: Final[Mapping[str, Callable[[Command, _Parts], Awaitable[_Rest]]]] = {
+    "send_message": _send_message,
+    "mark_read": _mark_read,
+}
+
+
+async def _begin(command: Command, parts: _Parts) -> _Rest:
+    """Do what comes before a command's place in the order; never raises."""
+    try:
+        begin = _KINDS.get(command.kind)
+        if begin is None:
+            raise Invalid(f"chat knows no command {command.kind!r}")
+        return await begin(command, parts)
+    except ValidationError as error:
+        fields = [
+            {
+                "field": ".".join(str(part) for part in ("data", *each["loc"])),
+                "message": each["msg"],
+            }
+            for each in error.errors()[:20]
+        ]
+        return _refuse(Invalid(errors=fields))
+    except Exception as error:  # noqa: BLE001 - the rim of one command
+        return _refuse(error)
+
+
+async def _refuse(error: Exception) -> bytes:
+    raise error
+
+
+async def _finish(rest: _Rest) -> bytes:
+    """Carry a command out and return its result as JSON; never raises."""
+    try:
+        return b'{"data":' + await rest + b"}"
+    except Problem as problem:
+        refusal = problem
+    except Exception as error:
+        log.exception("command_failed", exc_info=error)
+        refusal = Broken()
+    return msgspec.json.encode({"problem": document(refusal)})

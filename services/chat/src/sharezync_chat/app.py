@@ -1,0 +1,61 @@
+"""The front door: what the chat service is made of, on one screen."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from sharezync_chat import __doc__ as what_it_owns
+from sharezync_chat import consumers
+from sharezync_chat.api import channels, internal, me, members, messages
+from sharezync_chat.models import SCHEMA, metadata
+from sharezync_chat.settings import ChatSettings
+from sharezync_chat.usecases.memberships import streams_of_user
+from sharezync_chat.usecases.peers import Peers
+from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.purge import purging
+from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.ids import UserId
+from sharezync_shared.platform import Platform, fleet_platform
+from sharezync_shared.service import ServiceCore
+from sharezync_shared.streams.api import streams_router
+
+
+def create_app(settings: ChatSettings, platform: Platform | None = None) -> FastAPI:
+    """Return the chat service; without a platform, that of a process of its own."""
+    platform = platform or fleet_platform(settings, SCHEMA)
+    core = ServiceCore(SCHEMA, settings, platform, metadata)
+    posting = Posting(core.database, core.streams, core.relay)
+
+    async def streams_of(user_id: UserId) -> list[str]:
+        return await streams_of_user(core.work, user_id)
+
+    @asynccontextmanager
+    async def posted_to_the_end() -> AsyncGenerator[None]:
+        yield
+        await posting.drain()
+
+    app = core.app(
+        summary="Channels, conversations and messages",
+        description=what_it_owns or "",
+        version="1.0.0",
+        routers=[
+            channels.router,
+            members.router,
+            messages.router,
+            me.router,
+            internal.router,
+            streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
+        ],
+        consumers={
+            UserRegistered: consumers.on_user_registered,
+            UserUpdated: consumers.on_user_updated,
+            UserDeleted: consumers.on_user_deleted,
+            FileDeleted: consumers.on_file_deleted,
+        },
+        resources=[posted_to_the_end, lambda: purging(core.database)],
+    )
+    app.state.posting = posting
+    app.state.peers = Peers(auth=platform.client("auth"), storage=platform.client("storage"))
+    return app

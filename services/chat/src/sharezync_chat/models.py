@@ -1,0 +1,195 @@
+"""The tables of the schema `chat`.
+
+Who changes a channel, its members or its messages holds the head of the channel's stream first
+(`access.py`), so the rows of one channel change in the order of its events.
+"""
+
+from datetime import datetime
+from typing import ClassVar, Final, Literal, NewType
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from sharezync_shared.db.database import metadata_for
+from sharezync_shared.events.inbox import inbox_table
+from sharezync_shared.events.outbox import outbox_table
+from sharezync_shared.ids import UserId
+from sharezync_shared.streams.log import stream_tables
+
+ChannelId = NewType("ChannelId", UUID)
+MessageId = NewType("MessageId", UUID)
+FileId = NewType("FileId", UUID)
+
+Kind = Literal["public", "private", "direct", "group"]
+Role = Literal["owner", "admin", "member"]
+
+SCHEMA: Final = "chat"
+CONVERSATIONS: Final[frozenset[str]] = frozenset({"direct", "group"})
+"""Kinds whose members are part of what they are: nobody owns, joins or renames them away."""
+MODERATORS: Final[frozenset[str]] = frozenset({"owner", "admin"})
+
+metadata = metadata_for(SCHEMA)
+
+
+def channel_stream(channel_id: ChannelId | UUID) -> str:
+    """Return the stream of what all members of a channel see."""
+    return f"channel:{channel_id}"
+
+
+def inbox_stream(user_id: UserId | UUID) -> str:
+    """Return the stream of what only this user sees."""
+    return f"inbox:{user_id}"
+
+
+class ChatTable(SQLModel, registry=registry(metadata=metadata)):
+    """What every table here has in common: this schema."""
+
+
+class User(ChatTable, table=True):
+    """What chat knows of a person: the names, as auth last told them.
+
+    `names_at` is when auth said so: events come in no particular order. Of a deleted user the row
+    stays, without names: what they wrote has an author, and a late event can't bring them back.
+    """
+
+    __tablename__: ClassVar[str] = "users"
+
+    id: UUID = Field(primary_key=True)
+    username: str = Field(sa_type=Text)
+    display_name: str = Field(sa_type=Text)
+    names_at: datetime
+    deleted: bool = Field(default=False)
+
+
+class Channel(ChatTable, table=True):
+    """A place for messages. `message_count` is also the number of the latest one.
+
+    `conversation_key` is set while a direct or group conversation is *the* one of exactly these
+    people. With `deleted_at` the channel is gone for everyone, and its messages are on their way.
+    """
+
+    __tablename__: ClassVar[str] = "channels"
+    __table_args__ = (
+        CheckConstraint("kind IN ('public', 'private', 'direct', 'group')", name="kind"),
+        # What is left to purge, found without reading all channels.
+        Index(
+            "ix_channels_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    kind: str = Field(sa_type=Text)
+    name: str | None = Field(default=None, sa_type=Text)
+    description: str = Field(default="", sa_type=Text)
+    topic: str = Field(default="", sa_type=Text)
+    owner_id: UUID | None = Field(default=None)
+    member_count: int = Field(default=0)
+    message_count: int = Field(default=0, sa_type=BigInteger)
+    archived: bool = Field(default=False)
+    conversation_key: str | None = Field(default=None, sa_type=Text, unique=True)
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = Field(default=None)
+
+    @property
+    def stream(self) -> str:
+        """The stream of what all members see."""
+        return channel_stream(self.id)
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether this is a direct or group conversation."""
+        return self.kind in CONVERSATIONS
+
+
+class Member(ChatTable, table=True):
+    """Somebody in a channel, and what they have read of it.
+
+    Read up to `last_read_seq`, in which `last_read_number` messages lie; both only grow.
+    """
+
+    __tablename__: ClassVar[str] = "members"
+    __table_args__ = (
+        CheckConstraint("role IN ('owner', 'admin', 'member')", name="role"),
+        Index("ix_members_user_id", "user_id"),
+    )
+
+    channel_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
+    )
+    user_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.users.id")
+    role: str = Field(sa_type=Text)
+    joined_at: datetime
+    last_read_seq: int = Field(default=0, sa_type=BigInteger)
+    last_read_number: int = Field(default=0, sa_type=BigInteger)
+    muted: bool = Field(default=False)
+
+    @property
+    def is_moderator(self) -> bool:
+        """Whether this member keeps order here: an owner or an admin."""
+        return self.role in MODERATORS
+
+
+class Message(ChatTable, table=True):
+    """One message: event `seq` of its channel's stream, and its `number`-th message.
+
+    Without foreign keys: it is inserted while the channel's head is held, and each key would be
+    looked up again for each row of the hottest path here.
+    """
+
+    __tablename__: ClassVar[str] = "messages"
+    __table_args__ = (
+        # For ever: a retry finds the first message however late it comes.
+        UniqueConstraint("author_id", "client_message_id"),
+        UniqueConstraint("channel_id", "seq"),
+        Index("ix_messages_author_id_id", "author_id", "id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    channel_id: UUID
+    author_id: UUID
+    text: str = Field(sa_type=Text)
+    reply_to: UUID | None = Field(default=None)
+    seq: int = Field(sa_type=BigInteger)
+    number: int = Field(sa_type=BigInteger)
+    epoch: str = Field(sa_type=Text)
+    client_message_id: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime
+    edited_at: datetime | None = Field(default=None)
+    deleted_at: datetime | None = Field(default=None)
+
+
+class MessageEdit(ChatTable, table=True):
+    """What a message said before an edit; version 1 is the original."""
+
+    __tablename__: ClassVar[str] = "message_edits"
+
+    message_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
+    )
+    version: int = Field(primary_key=True)
+    text: str = Field(sa_type=Text)
+    written_at: datetime
+
+
+class Attachment(ChatTable, table=True):
+    """A file at a message, as storage described it when the message was posted."""
+
+    __tablename__: ClassVar[str] = "attachments"
+    __table_args__ = (Index("ix_attachments_file_id", "file_id"),)
+
+    message_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
+    )
+    position: int = Field(primary_key=True)
+    file_id: UUID
+    name: str = Field(sa_type=Text)
+    size_bytes: int = Field(sa_type=BigInteger)
+    mime: str = Field(sa_type=Text)
+
+
+stream_tables(metadata)
+outbox_table(metadata)
+inbox_table(metadata)

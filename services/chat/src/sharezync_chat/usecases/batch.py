@@ -1,0 +1,217 @@
+"""One batch of messages: who may post, what it becomes, what is written. No I/O.
+
+`posting.py` is the shell around it. The rules of a single message are all in `Batch.take`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from sharezync_chat.access import ChannelArchived, NotMember
+from sharezync_chat.models import ChannelId, MessageId, channel_stream
+from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, UserRead
+from sharezync_shared.events.contracts.chat import MessageSent
+from sharezync_shared.events.outbox import OutboxRow
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
+from sharezync_shared.streams.log import Entry, Position
+
+
+class ClientMessageIdReused(Problem):
+    kind, slug = Kind.CONFLICT, "client-message-id-reused"
+    title = "This client_message_id belongs to a message in another channel"
+
+
+Row = asyncpg.Record | Mapping[str, Any]
+"""What `posting._LOOK` found about a draft."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message that somebody wants to post.
+
+    `refusal` is why it can't be posted as far as is known without the database, such as a file
+    that isn't the author's; it counts only if this is no retry of what was posted before.
+    """
+
+    id: MessageId
+    channel_id: ChannelId
+    author_id: UserId
+    text: str = ""
+    attachments: tuple[AttachmentRead, ...] = ()
+    reply_to: MessageId | None = None
+    client_message_id: str | None = None
+    refusal: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message that stands. `body` is its document, finished JSON.
+
+    `created` is False for a retry: then it is the first message, as it is now.
+    """
+
+    id: UUID
+    at: Position
+    body: bytes
+    created: bool
+
+
+@dataclass(slots=True)
+class _Columns:
+    """What goes into the database, column by column."""
+
+    messages: list[tuple[Any, ...]] = field(default_factory=list)
+    attachments: list[tuple[Any, ...]] = field(default_factory=list)
+    message_counts: dict[UUID, int] = field(default_factory=dict)
+    has_read: dict[tuple[UUID, UUID], tuple[int, int]] = field(default_factory=dict)
+
+
+class Batch:
+    """Takes drafts in order, with what the database says about each, and becomes what is written.
+
+    `heads` are the last `seq`s of the streams that are held.
+    """
+
+    def __init__(self, heads: Mapping[str, int], epoch: str, now: datetime) -> None:
+        self.epoch = epoch
+        self.now = now
+        self.entries: list[Entry] = []
+        self.columns = _Columns()
+        self.repeated: dict[UUID, list[int]] = {}
+        """Messages that retries ask for again: who asked, by place in the batch."""
+        self._heads = dict(heads)
+        self._facts: list[MessageSent] = []
+        self._outcomes: list[Posted | Problem | None] = []
+        self._by_key: dict[tuple[UUID, str], Posted] = {}
+
+    def take(self, draft: Draft, row: Row) -> None:
+        """Decide about one draft. `row` is what `posting._LOOK` found, read under the lock."""
+        try:
+            self._outcomes.append(self._decide(draft, row))
+        except Problem as refusal:
+            self._outcomes.append(refusal)
+
+    def recall(self, messages: Iterable[MessageRead]) -> None:
+        """Answer the retries with the messages that `repeated` asked for."""
+        for message in messages:
+            position = Position(channel_stream(message.channel_id), message.epoch, message.seq)
+            for place in self.repeated[message.id]:
+                self._outcomes[place] = Posted(message.id, position, _json(message), created=False)
+
+    def facts(self) -> list[OutboxRow]:
+        """Return what other services hear of."""
+        return [OutboxRow.of_fact(fact, self.now) for fact in self._facts]
+
+    def outcomes(self) -> list[Posted | BaseException]:
+        """Return what became of each draft, in order."""
+        # A message that a retry found, and that was purged with its channel before it was read.
+        return [NotFound() if outcome is None else outcome for outcome in self._outcomes]
+
+    def _decide(self, draft: Draft, row: Row) -> Posted | None:
+        if row["channel_id"] is None:
+            raise NotFound
+        if row["role"] is None:
+            raise NotMember if row["kind"] == "public" else NotFound
+        if row["first_id"] is not None:
+            self._repeat(draft, row)
+            return None
+        key = (draft.author_id, draft.client_message_id)
+        if key in self._by_key:  # twice in one batch
+            return self._repeat_posted(draft, self._by_key[key])
+        if row["archived"]:
+            raise ChannelArchived
+        if draft.refusal is not None:
+            raise draft.refusal
+        if draft.reply_to is not None and row["reply_id"] is None:
+            message = "There is no such message in this channel"
+            raise Invalid(errors=[{"field": "body.reply_to", "message": message}])
+        posted = self._post(draft, row)
+        if draft.client_message_id is not None:
+            self._by_key[draft.author_id, draft.client_message_id] = posted
+        return posted
+
+    def _repeat(self, draft: Draft, row: Row) -> None:
+        if row["first_channel_id"] != draft.channel_id:
+            raise ClientMessageIdReused
+        self.repeated.setdefault(row["first_id"], []).append(len(self._outcomes))
+
+    def _repeat_posted(self, draft: Draft, posted: Posted) -> Posted:
+        if posted.at.stream != channel_stream(draft.channel_id):
+            raise ClientMessageIdReused
+        return Posted(posted.id, posted.at, posted.body, created=False)
+
+    def _post(self, draft: Draft, row: Row) -> Posted:
+        stream = channel_stream(draft.channel_id)
+        seq = self._heads[stream] = self._heads[stream] + 1
+        counts = self.columns.message_counts
+        number = counts.get(draft.channel_id, row["message_count"]) + 1
+        counts[draft.channel_id] = number
+        # Posting reads: unread are the messages after one's own latest.
+        self.columns.has_read[draft.channel_id, draft.author_id] = (seq, number)
+        body = _json(self._document(draft, row, seq, number))
+        self.columns.messages.append(
+            (
+                draft.id,
+                draft.channel_id,
+                draft.author_id,
+                draft.text,
+                draft.reply_to,
+                seq,
+                number,
+                draft.client_message_id,
+            )
+        )
+        self.columns.attachments += [
+            (draft.id, position, each.file_id, each.name, each.size_bytes, each.mime)
+            for position, each in enumerate(draft.attachments)
+        ]
+        self.entries.append(Entry(stream, "message.created", body))
+        if draft.attachments:
+            # Who keeps files must know what holds on to them; plain messages concern no other
+            # service, and a fact for each would cost a tenth or more of the throughput.
+            self._facts.append(
+                MessageSent(
+                    message_id=draft.id,
+                    channel_id=draft.channel_id,
+                    author_id=draft.author_id,
+                    seq=seq,
+                    attachments=tuple(each.file_id for each in draft.attachments),
+                )
+            )
+        return Posted(draft.id, Position(stream, self.epoch, seq), body, created=True)
+
+    def _document(self, draft: Draft, row: Row, seq: int, number: int) -> MessageRead:
+        # Made of checked values: validating them again would cost more than all the rest.
+        return MessageRead.model_construct(
+            id=draft.id,
+            channel_id=draft.channel_id,
+            author=UserRead.model_construct(
+                id=draft.author_id, username=row["username"], display_name=row["display_name"]
+            ),
+            text=draft.text,
+            attachments=list(draft.attachments),
+            reply_to=draft.reply_to,
+            reactions=[],
+            mentions=[],
+            seq=seq,
+            epoch=self.epoch,
+            number=number,
+            edited_at=None,
+            deleted=False,
+            client_message_id=draft.client_message_id,
+            created_at=self.now,
+        )
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Return rows as columns, for `unnest`; `width` columns also where there are no rows."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def _json(message: MessageRead) -> bytes:
+    return MessageRead.__pydantic_serializer__.to_json(message)

@@ -1,0 +1,134 @@
+"""Channels: making, finding, changing and ending them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sharezync_chat import access
+from sharezync_chat.access import ConversationFixed
+from sharezync_chat.models import Channel, ChannelId, Kind, Role
+from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases.told import Told
+from sharezync_chat.usecases.wire import ChannelCreated, ChannelRead
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.streams.frames import Control
+
+_FIRST_SEQ = 1
+
+
+async def create(
+    work: Work, *, user_id: UserId, kind: Kind, name: str, description: str = "", topic: str = ""
+) -> Told[ChannelRead]:
+    """Make a public or private channel, its maker the owner. See `people.require`."""
+    async with work.begin() as unit:
+        channel = Channel(
+            id=uuid7(),
+            kind=kind,
+            name=name,
+            description=description,
+            topic=topic,
+            owner_id=user_id,
+            created_at=unit.now,
+            updated_at=unit.now,
+        )
+        return await found(unit, channel, {user_id: "owner"})
+
+
+async def found(unit: Unit, channel: Channel, people_in: dict[UserId, Role]) -> Told[ChannelRead]:
+    """Bring a channel into being with these people in it, and tell them.
+
+    Raises UserNotFound.
+    """
+    await unit.lock_streams(channel.stream, *(f"inbox:{user_id}" for user_id in people_in))
+    channel.member_count = len(people_in)
+    unit.add(channel)
+    await unit.session.flush()
+    members = []
+    for user_id in sorted(people_in):
+        user = await people.to_admit(unit, user_id)
+        members.append(seats.seat_of(unit, channel, user, people_in[user_id]))
+        seats.take_seat(unit, channel, members[-1], since_seq=_FIRST_SEQ)
+    read = await reads.channel(await unit.raw(), channel.id)
+    at = await unit.tell(
+        channel.stream,
+        "channel.created",
+        ChannelCreated(**dict(read), members=members),
+        control=Control(join=[str(member.user.id) for member in members]),
+    )
+    for member in members:
+        await seats.tell_inbox_joined(unit, channel, member, at)
+    return Told(read, at, created=True)
+
+
+async def change(
+    work: Work,
+    *,
+    user_id: UserId,
+    channel_id: ChannelId,
+    name: str | None = None,
+    description: str | None = None,
+    topic: str | None = None,
+    archived: bool | None = None,
+) -> Told[ChannelRead]:
+    """Change what is given; None leaves as it is. Everyone in the channel hears of it."""
+    async with work.begin() as unit:
+        channel = await access.channel_to_change(unit, user_id, channel_id)
+        if channel.is_conversation and archived is not None:
+            raise ConversationFixed
+        wanted = {
+            "name": name,
+            "description": description,
+            "topic": topic,
+            "archived": archived,
+        }
+        changes = {
+            field: value
+            for field, value in wanted.items()
+            if value is not None and getattr(channel, field) != value
+        }
+        if not changes:
+            return Told(await reads.channel(await unit.raw(), channel.id))
+        for field, value in changes.items():
+            setattr(channel, field, value)
+        channel.updated_at = unit.now
+        read = await reads.channel(await unit.raw(), channel.id)
+        return Told(read, await unit.tell(channel.stream, "channel.updated", read))
+
+
+async def delete(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[None]:
+    """End a channel for everyone in it, its messages included."""
+    async with work.begin() as unit:
+        channel, _ = await access.channel_to_own(unit, user_id, channel_id)
+        return Told(None, await seats.end(unit, channel))
+
+
+async def get(work: Work, *, user_id: UserId, channel_id: ChannelId) -> ChannelRead:
+    """Return a channel that the user may see. Raises NotFound."""
+    async with work.read() as unit:
+        channel = await access.channel_to_see(unit, user_id, channel_id)
+        return await reads.channel(await unit.raw(), channel.id)
+
+
+async def page(
+    work: Work,
+    *,
+    user_id: UserId,
+    kind: Kind | None,
+    archived: bool,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[ChannelRead]:
+    """List the channels that the user may see, newest first, those made before `before`."""
+    async with work.read() as unit:
+        return await reads.channels(
+            await unit.raw(),
+            "WHERE c.deleted_at IS NULL AND c.archived = $2 "
+            "AND ($3::text IS NULL OR c.kind = $3) AND ($4::uuid IS NULL OR c.id < $4) "
+            "AND (c.kind = 'public' OR EXISTS (SELECT FROM chat.members AS m "
+            "WHERE m.channel_id = c.id AND m.user_id = $1)) ORDER BY c.id DESC LIMIT $5",
+            user_id,
+            archived,
+            kind,
+            before,
+            limit,
+        )

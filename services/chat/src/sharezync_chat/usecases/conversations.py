@@ -1,0 +1,77 @@
+"""Direct and group conversations: one for each set of people, found or made."""
+
+import hashlib
+from collections.abc import Collection
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+
+from sharezync_chat.models import Channel
+from sharezync_chat.usecases import channels, people, reads
+from sharezync_chat.usecases.peers import Peers
+from sharezync_chat.usecases.told import Told
+from sharezync_chat.usecases.wire import ChannelRead
+from sharezync_shared.db.work import Work
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Invalid
+
+MOST_PEOPLE = 20
+"""In one conversation; more of them want a channel, which can be joined and left."""
+
+
+async def find_or_create(
+    work: Work,
+    peers: Peers,
+    *,
+    user_id: UserId,
+    others: Collection[UserId],
+    name: str | None = None,
+) -> Told[ChannelRead]:
+    """Return the conversation of exactly these people and the caller; make it where there is none.
+
+    With one other it is `direct`, with more a `group`. `name` is for a group that is made now.
+    However many ask at once, they get the same one. Raises UserNotFound.
+    """
+    everyone = sorted({user_id, *others})
+    if not 2 <= len(everyone) <= MOST_PEOPLE:
+        raise Invalid(f"A conversation is between 2 and {MOST_PEOPLE} people")
+    await people.require(work, peers, everyone)
+    key = _key(everyone)
+    existing = await _find(work, key)
+    if existing is not None:
+        return Told(existing)
+    try:
+        return await _create(work, key, everyone, name)
+    except IntegrityError:  # somebody made it just now
+        existing = await _find(work, key)
+        if existing is None:
+            raise
+        return Told(existing)
+
+
+async def _create(
+    work: Work, key: str, everyone: list[UserId], name: str | None
+) -> Told[ChannelRead]:
+    direct = len(everyone) == 2
+    async with work.begin() as unit:
+        channel = Channel(
+            id=uuid7(),
+            kind="direct" if direct else "group",
+            name=None if direct else name,
+            conversation_key=key,
+            created_at=unit.now,
+            updated_at=unit.now,
+        )
+        return await channels.found(unit, channel, dict.fromkeys(everyone, "member"))
+
+
+async def _find(work: Work, key: str) -> ChannelRead | None:
+    async with work.read() as unit:
+        found = await unit.session.exec(select(Channel.id).where(Channel.conversation_key == key))
+        channel_id = found.first()
+        return None if channel_id is None else await reads.channel(await unit.raw(), channel_id)
+
+
+def _key(everyone: list[UserId]) -> str:
+    """Return what all conversations of these people, given in order, have in common."""
+    return hashlib.sha256(" ".join(str(user_id) for user_id in everyone).encode()).hexdigest()

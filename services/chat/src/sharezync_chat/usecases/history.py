@@ -1,0 +1,82 @@
+"""Paging through a channel, newest first, from any place in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from uuid import UUID
+
+from sharezync_chat import access
+from sharezync_chat.models import ChannelId
+from sharezync_chat.usecases import reads
+from sharezync_chat.usecases.wire import MessageRead
+from sharezync_shared.db.work import Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import NotFound
+from sharezync_shared.streams.log import Connection
+
+Edge = Literal["before", "after", "around"]
+"""Which messages: older than the mark, newer than it, or on both sides of it and the one there."""
+
+_OLDER: Final = "WHERE m.channel_id = $1 AND m.seq < $2 ORDER BY m.seq DESC LIMIT $3"
+_NEWER: Final = "WHERE m.channel_id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT $3"
+_LATER_THAN_ALL: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages, newest first, and the marks to go on from; None where there is nothing more."""
+
+    items: Sequence[MessageRead]
+    older: int | None
+    newer: int | None
+
+
+async def page(
+    work: Work,
+    *,
+    user_id: UserId,
+    channel_id: ChannelId,
+    edge: Edge = "before",
+    mark: int | UUID | None = None,
+    limit: int,
+) -> Page:
+    """Return up to `limit` messages of a channel to a member.
+
+    `mark` is a `seq` or a message of the channel; None is the end. Deleted messages are listed as
+    what is left of them: nothing shifts. Raises NotFound, also for a message that is elsewhere.
+    """
+    async with work.read() as unit:
+        channel, _ = await access.channel_to_read(unit, user_id, channel_id)
+        connection = await unit.raw()
+        seq = await _seq_of(connection, channel_id, mark)
+        items: list[MessageRead] = []
+        if edge != "before":
+            newer = limit if edge == "after" else limit // 2
+            items = await reads.messages(connection, _NEWER, channel_id, seq, newer)
+            items.reverse()
+        if edge != "after":
+            before = seq if edge == "before" else min(seq, _LATER_THAN_ALL - 1) + 1
+            older = limit - len(items)
+            items += await reads.messages(connection, _OLDER, channel_id, before, older)
+        if not items:
+            return Page([], None, None)
+        # Numbers have no gaps: they tell what lies beyond the page.
+        oldest, newest = items[-1], items[0]
+        return Page(
+            items,
+            older=oldest.seq if oldest.number > 1 else None,
+            newer=newest.seq if newest.number < channel.message_count else None,
+        )
+
+
+async def _seq_of(connection: Connection, channel_id: ChannelId, mark: int | UUID | None) -> int:
+    if mark is None:
+        return _LATER_THAN_ALL
+    if isinstance(mark, int):
+        return min(mark, _LATER_THAN_ALL)
+    seq: int | None = await connection.fetchval(
+        "SELECT seq FROM chat.messages WHERE id = $1 AND channel_id = $2", mark, channel_id
+    )
+    if seq is None:
+        raise NotFound("There is no such message in this channel")
+    return seq

@@ -1,0 +1,154 @@
+"""Who is in a channel, and as what."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sharezync_chat import access
+from sharezync_chat.access import ChannelArchived
+from sharezync_chat.models import Channel, ChannelId, Member, Role, inbox_stream
+from sharezync_chat.usecases import reads, seats
+from sharezync_chat.usecases.told import Told
+from sharezync_chat.usecases.wire import MemberRead, MembershipRead, OwnMemberUpdated
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
+
+
+class LastOwner(Problem):
+    kind, slug, title = Kind.CONFLICT, "last-owner", "A channel can't be without an owner"
+
+
+# ------------------------------------------------------------------------------ on one's own behalf
+
+
+async def join(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[MembershipRead]:
+    """Join a public channel; who is in it already is told how they stand. See `people.require`."""
+    async with work.begin() as unit:
+        channel = await access.channel_to_join(unit, user_id, channel_id)
+        if await _find(unit, channel, user_id) is not None:
+            return Told(await reads.membership(await unit.raw(), channel.id, user_id))
+        if channel.archived:
+            raise ChannelArchived
+        at = await seats.enter(unit, channel, user_id, "member")
+        read = await reads.membership(await unit.raw(), channel.id, user_id)
+        return Told(read, at, created=True)
+
+
+async def leave(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[None]:
+    """Leave a channel or a group; nothing after this event reaches who left.
+
+    Raises LastOwner for the only owner: make somebody else owner, or delete the channel. A group
+    without the one who left is no longer *the* conversation of its people, and without anyone it
+    ends.
+    """
+    async with work.begin() as unit:
+        channel, member = await access.channel_to_leave(unit, user_id, channel_id)
+        if member.role == "owner" and not await seats.other_owners(unit, member):
+            raise LastOwner
+        channel.conversation_key = None
+        user = (await reads.member(await unit.raw(), channel.id, user_id)).user
+        at = await seats.depart(unit, channel, member, user, "left")
+        if channel.is_conversation and channel.member_count == 0:
+            at = await seats.end(unit, channel)
+        return Told(None, at)
+
+
+async def mute(
+    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId, muted: bool
+) -> Told[MemberRead]:
+    """Mute or unmute a channel, for oneself only; one's own devices hear of it."""
+    if by != user_id:
+        raise Forbidden("Nobody mutes a channel for somebody else")
+    async with work.begin() as unit:
+        await access.hold(unit, channel_id, user_id)
+        channel, member = await access.channel_to_read(unit, user_id, channel_id)
+        changed, member.muted = member.muted != muted, muted
+        read = await reads.member(await unit.raw(), channel.id, user_id)
+        if not changed:
+            return Told(read)
+        own = OwnMemberUpdated(**dict(read), muted=muted)
+        return Told(read, await unit.tell(inbox_stream(user_id), "member.updated", own))
+
+
+# -------------------------------------------------------------------------------- on others' behalf
+
+
+async def add(
+    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
+) -> Told[MemberRead]:
+    """Put somebody into a channel; only owners make owners and admins. See `people.require`.
+
+    Who is in it already stays what they are.
+    """
+    async with work.begin() as unit:
+        channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
+        if role != "member" and caller.role != "owner":
+            raise Forbidden("Only owners of the channel may make somebody owner or admin")
+        if await _find(unit, channel, user_id) is not None:
+            return Told(await reads.member(await unit.raw(), channel.id, user_id))
+        if channel.archived:
+            raise ChannelArchived
+        at = await seats.enter(unit, channel, user_id, role)
+        read = await reads.member(await unit.raw(), channel.id, user_id)
+        return Told(read, at, created=True)
+
+
+async def change_role(
+    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
+) -> Told[MemberRead]:
+    """Make a member owner, admin or plain member. Raises LastOwner where none would be left."""
+    async with work.begin() as unit:
+        channel, _ = await access.channel_to_own(unit, by, channel_id)
+        member = await _get(unit, channel, user_id)
+        if member.role == role:
+            return Told(await reads.member(await unit.raw(), channel.id, user_id))
+        if member.role == "owner" and not await seats.other_owners(unit, member):
+            raise LastOwner
+        member.role = role
+        read = await reads.member(await unit.raw(), channel.id, user_id)
+        at = await unit.tell(channel.stream, "member.updated", read)
+        await seats.settle_owner(unit, channel)
+        return Told(read, at)
+
+
+async def remove(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> Told[None]:
+    """Remove somebody from a channel, or leave it; nothing after this event reaches them.
+
+    Owners may remove anyone, admins only plain members.
+    """
+    if by == user_id:
+        return await leave(work, user_id=user_id, channel_id=channel_id)
+    async with work.begin() as unit:
+        channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
+        member = await _get(unit, channel, user_id)
+        if caller.role != "owner" and member.role != "member":
+            raise Forbidden("Admins may remove plain members only")
+        user = (await reads.member(await unit.raw(), channel.id, user_id)).user
+        return Told(None, await seats.depart(unit, channel, member, user, "removed"))
+
+
+async def page(
+    work: Work, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
+) -> Sequence[MemberRead]:
+    """List members in the order of their ids, those after `after`, to a member."""
+    async with work.read() as unit:
+        channel, _ = await access.channel_to_read(unit, user_id, channel_id)
+        return await reads.members(
+            await unit.raw(),
+            "WHERE m.channel_id = $1 AND ($2::uuid IS NULL OR m.user_id > $2) "
+            "ORDER BY m.user_id LIMIT $3",
+            channel.id,
+            after,
+            limit,
+        )
+
+
+async def _find(unit: Unit, channel: Channel, user_id: UserId) -> Member | None:
+    return await unit.get(Member, (channel.id, user_id))
+
+
+async def _get(unit: Unit, channel: Channel, user_id: UserId) -> Member:
+    member = await _find(unit, channel, user_id)
+    if member is None:
+        raise NotFound("This user is not in the channel")
+    return member

@@ -1,0 +1,55 @@
+"""The channels that somebody is in, and everything a client needs at first."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlmodel import select
+
+from sharezync_chat.models import Member, channel_stream, inbox_stream
+from sharezync_chat.usecases import reads
+from sharezync_chat.usecases.wire import MembershipRead, SyncRead
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+
+
+async def page(
+    work: Work, *, user_id: UserId, before: UUID | None, limit: int
+) -> Sequence[MembershipRead]:
+    """List the user's channels, those made last first, those made before `before`."""
+    async with work.read() as unit:
+        return await reads.memberships(
+            await unit.raw(),
+            "WHERE m.user_id = $1 AND ($2::uuid IS NULL OR m.channel_id < $2) "
+            "ORDER BY m.channel_id DESC LIMIT $3",
+            user_id,
+            before,
+            limit,
+        )
+
+
+async def sync(work: Work, *, user_id: UserId) -> SyncRead:
+    """Return the heads of the user's streams and the state they are the heads of.
+
+    Both are of one moment: whoever applies every event after these heads to this state misses
+    nothing and applies nothing twice.
+    """
+    async with work.read() as unit:
+        streams = await _streams_of(unit, user_id)
+        heads = await work.log.heads(await unit.raw(), streams)
+        found = await reads.memberships(
+            await unit.raw(), "WHERE m.user_id = $1 ORDER BY m.channel_id DESC", user_id
+        )
+    return SyncRead(
+        heads={name: (head.epoch, head.seq) for name, head in heads.items()}, memberships=found
+    )
+
+
+async def streams_of_user(work: Work, user_id: UserId) -> list[str]:
+    """Name every stream that the user is on: their inbox, and those of their channels."""
+    async with work.read() as unit:
+        return await _streams_of(unit, user_id)
+
+
+async def _streams_of(unit: Unit, user_id: UserId) -> list[str]:
+    mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
+    return [inbox_stream(user_id), *(channel_stream(channel_id) for channel_id in mine.all())]

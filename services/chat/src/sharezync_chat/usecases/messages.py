@@ -1,0 +1,261 @@
+"""Messages: posting, reading, editing, deleting, and fetching what is attached to them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from sharezync_chat import access
+from sharezync_chat.models import (
+    Attachment,
+    ChannelId,
+    FileId,
+    Message,
+    MessageEdit,
+    MessageId,
+    channel_stream,
+)
+from sharezync_chat.usecases import reads
+from sharezync_chat.usecases.batch import Draft, Posted
+from sharezync_chat.usecases.peers import Peers
+from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.told import Told
+from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead
+from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.events.contracts import chat as facts
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
+from sharezync_shared.streams.log import Entry
+
+
+class AttachmentUnusable(Problem):
+    kind, slug = Kind.INVALID, "attachment-unusable"
+    title = "A file to be attached does not exist, or is not yours"
+
+
+async def post(
+    posting: Posting,
+    peers: Peers,
+    *,
+    channel_id: ChannelId,
+    author_id: UserId,
+    text: str = "",
+    attachments: Sequence[FileId] = (),
+    reply_to: MessageId | None = None,
+    client_message_id: str | None = None,
+) -> Posted:
+    """Post a message to a channel; everyone in it hears of it.
+
+    With a `client_message_id` it happens once, however often and late it is repeated: a retry gets
+    the first message, as it is by then. Raises NotFound, NotMember, ChannelArchived,
+    AttachmentUnusable, ClientMessageIdReused and Invalid (for `reply_to`).
+    """
+    draft = await prepare(
+        peers,
+        channel_id=channel_id,
+        author_id=author_id,
+        text=text,
+        attachments=attachments,
+        reply_to=reply_to,
+        client_message_id=client_message_id,
+    )
+    return await posting.post(draft)
+
+
+async def prepare(
+    peers: Peers,
+    *,
+    channel_id: ChannelId,
+    author_id: UserId,
+    text: str = "",
+    attachments: Sequence[FileId] = (),
+    reply_to: MessageId | None = None,
+    client_message_id: str | None = None,
+) -> Draft:
+    """Return the draft of a message: what `post` does before it takes its place in the order."""
+    refusal: Problem | None = None
+    described: tuple[AttachmentRead, ...] = ()
+    try:
+        described = await _describe(peers, author_id, attachments) if attachments else ()
+    except Problem as problem:
+        # A retry of what was posted before needs no file any more; who decides that knows.
+        refusal = problem
+    return Draft(
+        id=MessageId(uuid7()),
+        channel_id=channel_id,
+        author_id=author_id,
+        text=text,
+        attachments=described,
+        reply_to=reply_to,
+        client_message_id=client_message_id,
+        refusal=refusal,
+    )
+
+
+async def _describe(
+    peers: Peers, author_id: UserId, file_ids: Sequence[FileId]
+) -> tuple[AttachmentRead, ...]:
+    files = {file.id: file for file in await peers.files(file_ids)}
+    unusable = [
+        str(file_id)
+        for file_id in file_ids
+        if file_id not in files or files[file_id].owner_id != author_id
+    ]
+    if unusable:
+        raise AttachmentUnusable(file_ids=unusable)
+    return tuple(
+        AttachmentRead(
+            file_id=file_id,
+            name=files[file_id].name,
+            size_bytes=files[file_id].size_bytes,
+            mime=files[file_id].mime,
+        )
+        for file_id in file_ids
+    )
+
+
+async def edit(
+    work: Work, *, user_id: UserId, message_id: MessageId, text: str
+) -> Told[MessageRead]:
+    """Have a message say something else; what it said before stays in its edit history."""
+    async with work.begin() as unit:
+        message = await access.message_to_edit(unit, user_id, message_id)
+        if message.text == text:
+            return Told(await reads.message(await unit.raw(), message.id))
+        read = await reads.message(await unit.raw(), message.id)
+        if not text and not read.attachments:
+            raise Invalid(errors=[{"field": "body.text", "message": "Say something"}])
+        version = await unit.session.scalar(
+            select(func.count()).where(col(MessageEdit.message_id) == message.id)
+        )
+        unit.add(
+            MessageEdit(
+                message_id=message.id,
+                version=(version or 0) + 1,
+                text=message.text,
+                written_at=message.edited_at or message.created_at,
+            )
+        )
+        message.text, message.edited_at = text, unit.now
+        read = await reads.message(await unit.raw(), message.id)
+        stream = channel_stream(message.channel_id)
+        return Told(read, await unit.tell(stream, "message.updated", read))
+
+
+async def delete(work: Work, *, user_id: UserId, message_id: MessageId) -> Told[None]:
+    """Take a message's content away; its place stays. Deleting again changes nothing."""
+    async with work.begin() as unit:
+        message = await access.message_to_delete(unit, user_id, message_id)
+        if message.deleted_at is not None:
+            return Told(None)
+        connection = await unit.raw()
+        await connection.execute("DELETE FROM chat.message_edits WHERE message_id = $1", message.id)
+        files = await connection.fetch(
+            "DELETE FROM chat.attachments WHERE message_id = $1 RETURNING file_id", message.id
+        )
+        unit.emit(
+            facts.MessageDeleted(
+                message_id=message.id,
+                channel_id=message.channel_id,
+                attachments=tuple(row["file_id"] for row in files),
+            )
+        )
+        message.text, message.deleted_at = "", unit.now
+        read = await reads.message(await unit.raw(), message.id)
+        stream = channel_stream(message.channel_id)
+        return Told(None, await unit.tell(stream, "message.deleted", read))
+
+
+async def get(work: Work, *, user_id: UserId, message_id: MessageId) -> MessageRead:
+    """Return a message to a member of its channel; of a deleted one, what is left. Or NotFound."""
+    async with work.read() as unit:
+        message = await access.message_to_read(unit, user_id, message_id)
+        return await reads.message(await unit.raw(), message.id)
+
+
+async def edits(work: Work, *, user_id: UserId, message_id: MessageId) -> Sequence[EditRead]:
+    """Return what a message said before, latest first."""
+    async with work.read() as unit:
+        message = await access.message_to_read(unit, user_id, message_id)
+        found = await unit.session.exec(
+            select(MessageEdit)
+            .where(MessageEdit.message_id == message.id)
+            .order_by(col(MessageEdit.version).desc())
+        )
+        return [
+            EditRead(version=each.version, text=each.text, written_at=each.written_at)
+            for each in found.all()
+        ]
+
+
+async def by_author(
+    work: Work,
+    *,
+    user_id: UserId,
+    author_id: UserId,
+    channel_id: ChannelId | None,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[MessageRead]:
+    """List what somebody wrote in channels that the caller is in, newest first."""
+    async with work.read() as unit:
+        return await reads.messages(
+            await unit.raw(),
+            "WHERE m.author_id = $2 AND m.deleted_at IS NULL "
+            "AND ($3::uuid IS NULL OR m.channel_id = $3) AND ($4::uuid IS NULL OR m.id < $4) "
+            "AND EXISTS (SELECT FROM chat.members AS i "
+            "WHERE i.channel_id = m.channel_id AND i.user_id = $1) ORDER BY m.id DESC LIMIT $5",
+            user_id,
+            author_id,
+            channel_id,
+            before,
+            limit,
+        )
+
+
+async def attachment_url(
+    work: Work,
+    peers: Peers,
+    *,
+    user_id: UserId,
+    message_id: MessageId,
+    file_id: FileId,
+    expires_in_seconds: int,
+) -> str:
+    """Return where a member may fetch an attached file, for a short time from now.
+
+    Raises NotFound, also for a file that storage no longer has.
+    """
+    async with work.read() as unit:
+        message = await access.message_to_read(unit, user_id, message_id)
+        attached = await unit.session.exec(
+            select(Attachment.file_id).where(
+                Attachment.message_id == message.id, Attachment.file_id == file_id
+            )
+        )
+        if attached.first() is None:
+            raise NotFound
+    return await peers.file_url(file_id, user_id, expires_in_seconds)
+
+
+async def detach(unit: Unit, file_id: FileId) -> None:
+    """Take a file that is gone off every message, and tell who sees them. Safe to repeat."""
+    attached = await unit.session.exec(
+        select(Message.channel_id)
+        .join(Attachment, col(Attachment.message_id) == Message.id)
+        .where(Attachment.file_id == file_id)
+    )
+    await unit.lock_streams(*(channel_stream(channel_id) for channel_id in set(attached.all())))
+    connection = await unit.raw()
+    rows = await connection.fetch(
+        "DELETE FROM chat.attachments WHERE file_id = $1 RETURNING message_id", file_id
+    )
+    ids = [row["message_id"] for row in rows]
+    changed = await reads.messages(connection, "WHERE m.id = ANY($1::uuid[]) ORDER BY m.id", ids)
+    await unit.tell_all(
+        [
+            Entry(channel_stream(message.channel_id), "message.updated", to_json(message))
+            for message in changed
+        ]
+    )

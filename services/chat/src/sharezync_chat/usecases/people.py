@@ -1,0 +1,140 @@
+"""The names of users: kept here, told by auth, asked for where nobody told us yet."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from sharezync_chat.models import Member, User, channel_stream, inbox_stream
+from sharezync_chat.usecases import reads
+from sharezync_chat.usecases.peers import Peers
+from sharezync_chat.usecases.wire import UserRead
+from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.streams.log import Entry
+
+DELETED_USERNAME = "deleted"
+DELETED_DISPLAY_NAME = "Deleted user"
+
+
+class UserNotFound(Problem):
+    kind, slug, title = Kind.NOT_FOUND, "user-not-found", "There is no such user"
+
+
+async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> None:
+    """See to it that chat knows these users; asks auth for those it never heard of.
+
+    Call it before a transaction. Raises UserNotFound for who does not exist or no longer does, and
+    Unavailable where auth would have to be asked and does not answer.
+    """
+    missing = await _unknown(work, user_ids)
+    if not missing:
+        return
+    asked_at = work.now()
+    for user in await peers.users(missing):
+        async with work.begin() as unit:
+            await learn(
+                unit,
+                UserId(user.id),
+                username=user.username,
+                display_name=user.display_name,
+                at=asked_at,
+            )
+    if await _unknown(work, missing):
+        raise UserNotFound
+
+
+async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
+    async with work.read() as unit:
+        found = await unit.session.exec(select(User).where(col(User.id).in_(set(user_ids))))
+        known = list(found.all())
+    if any(user.deleted for user in known):
+        raise UserNotFound
+    return set(user_ids) - {UserId(user.id) for user in known}
+
+
+async def learn(
+    unit: Unit, user_id: UserId, *, username: str, display_name: str, at: datetime
+) -> None:
+    """Take over the names that auth gave at `at`; everyone who shares a channel hears of it.
+
+    Older news than what is known, and news of a deleted user, change nothing. Safe to repeat.
+    """
+    user = await _hold_user(unit, user_id)
+    if user is None:
+        connection = await unit.raw()
+        await connection.execute(
+            # Another process may learn of them at this very moment: whoever is later, in time of
+            # auth, comes through the branch below at the latest with the next event.
+            "INSERT INTO chat.users (id, username, display_name, names_at, deleted) "
+            "VALUES ($1, $2, $3, $4, false) ON CONFLICT (id) DO NOTHING",
+            user_id,
+            username,
+            display_name,
+            at,
+        )
+        return
+    if user.deleted or user.names_at >= at:
+        return
+    changed = (user.username, user.display_name) != (username, display_name)
+    user.username, user.display_name, user.names_at = username, display_name, at
+    if changed:
+        await _tell_names(unit, user_id)
+
+
+async def _hold_user(unit: Unit, user_id: UserId) -> User | None:
+    found = await unit.session.exec(select(User).where(User.id == user_id).with_for_update())
+    return found.first()
+
+
+async def _tell_names(unit: Unit, user_id: UserId) -> None:
+    connection = await unit.raw()
+    mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
+    await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
+    # Read again: who left while we waited is not told about there any more.
+    here = await reads.members(connection, "WHERE m.user_id = $1 ORDER BY m.channel_id", user_id)
+    await unit.tell_all(
+        [
+            Entry(channel_stream(member.channel_id), "member.updated", to_json(member))
+            for member in here
+        ]
+    )
+
+
+async def to_admit(unit: Unit, user_id: UserId) -> UserRead:
+    """Return a user who is about to become a member, and keep them from being deleted meanwhile.
+
+    Raises UserNotFound.
+    """
+    found = await unit.session.exec(
+        select(User).where(User.id == user_id).with_for_update(read=True)
+    )
+    user = found.first()
+    if user is None or user.deleted:
+        raise UserNotFound
+    return UserRead(id=user.id, username=user.username, display_name=user.display_name)
+
+
+async def erase(unit: Unit, user_id: UserId, at: datetime) -> UserRead:
+    """Forget a user's names for ever and return what stands in their place, held. Repeatable."""
+    user = await _hold_user(unit, user_id)
+    if user is None:
+        user = User(
+            id=user_id,
+            username=DELETED_USERNAME,
+            display_name=DELETED_DISPLAY_NAME,
+            names_at=at,
+            deleted=True,
+        )
+        unit.add(user)
+    user.username, user.display_name = DELETED_USERNAME, DELETED_DISPLAY_NAME
+    user.names_at, user.deleted = at, True
+    await unit.session.flush()
+    return UserRead(id=user.id, username=user.username, display_name=user.display_name)
+
+
+async def erase_inbox(unit: Unit, user_id: UserId) -> None:
+    """Delete the log of what only this user saw. Its head stays, so that no `seq` comes twice."""
+    connection = await unit.raw()
+    await connection.execute("DELETE FROM chat.stream_log WHERE stream = $1", inbox_stream(user_id))

@@ -1,0 +1,175 @@
+"""The steps that coming and going consist of; each use case that needs one takes it from here.
+
+All of them run while the heads of the channel, and of the inboxes they speak to, are held.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from sharezync_chat.models import Channel, Member, Role, channel_stream, inbox_stream
+from sharezync_chat.usecases import people, reads
+from sharezync_chat.usecases.wire import (
+    ChannelDeleted,
+    MemberJoined,
+    MemberLeft,
+    MemberRead,
+    UserRead,
+)
+from sharezync_shared.db.work import Unit
+from sharezync_shared.events.contracts import chat as facts
+from sharezync_shared.ids import UserId
+from sharezync_shared.streams.frames import Control
+from sharezync_shared.streams.log import Position
+
+Reason = Literal["left", "removed", "account_deleted"]
+
+
+async def enter(unit: Unit, channel: Channel, user_id: UserId, role: Role) -> Position:
+    """Let a user into a channel that is under way. Raises UserNotFound."""
+    user = await people.to_admit(unit, user_id)
+    member = seat_of(unit, channel, user, role)
+    channel.member_count += 1
+    at = await unit.tell(
+        channel.stream,
+        "member.joined",
+        MemberJoined(**dict(member), member_count=channel.member_count),
+        control=Control(join=[str(user_id)]),
+    )
+    take_seat(unit, channel, member, since_seq=at.seq)
+    await tell_inbox_joined(unit, channel, member, at)
+    return at
+
+
+def seat_of(unit: Unit, channel: Channel, user: UserRead, role: Role) -> MemberRead:
+    """Return the place that a user is about to take."""
+    return MemberRead(channel_id=channel.id, user=user, role=role, joined_at=unit.now)
+
+
+def take_seat(unit: Unit, channel: Channel, member: MemberRead, *, since_seq: int) -> None:
+    """Make somebody a member, to whom everything up to now counts as read."""
+    unit.add(
+        Member(
+            channel_id=channel.id,
+            user_id=member.user.id,
+            role=member.role,
+            joined_at=member.joined_at,
+            last_read_seq=since_seq,
+            last_read_number=channel.message_count,
+        )
+    )
+    unit.emit(facts.MemberJoined(channel_id=channel.id, user_id=member.user.id))
+
+
+async def tell_inbox_joined(unit: Unit, channel: Channel, member: MemberRead, at: Position) -> None:
+    """Tell a new member's own devices of the membership, as it was at `at` in the channel."""
+    membership = await reads.membership(await unit.raw(), channel.id, member.user.id)
+    told = MemberJoined(
+        **dict(member),
+        member_count=channel.member_count,
+        membership=membership,
+        position=(at.stream, at.epoch, at.seq),
+    )
+    await unit.tell(inbox_stream(member.user.id), "member.joined", told)
+
+
+async def depart(
+    unit: Unit, channel: Channel, member: Member, user: UserRead, reason: Reason
+) -> Position:
+    """End a membership, in stream order: its event is the last that reaches who leaves.
+
+    A deleted user has no inbox to tell.
+    """
+    channel.member_count -= 1
+    await unit.session.delete(member)
+    left = MemberLeft(
+        channel_id=channel.id, user=user, reason=reason, member_count=channel.member_count
+    )
+    at = await unit.tell(channel.stream, "member.left", left, control=Control(leave=[str(user.id)]))
+    if reason != "account_deleted":
+        await unit.tell(inbox_stream(user.id), "member.left", left)
+    unit.emit(facts.MemberLeft(channel_id=channel.id, user_id=user.id))
+    await settle_owner(unit, channel)
+    return at
+
+
+async def end(unit: Unit, channel: Channel) -> Position:
+    """End a channel for everyone in it; `purge` takes its messages away afterwards."""
+    channel.deleted_at = unit.now
+    channel.conversation_key = None
+    connection = await unit.raw()
+    await connection.execute("DELETE FROM chat.members WHERE channel_id = $1", channel.id)
+    unit.emit(facts.ChannelDeleted(channel_id=channel.id))
+    return await unit.tell(
+        channel.stream, "channel.deleted", ChannelDeleted(id=channel.id), control=Control(end=True)
+    )
+
+
+async def leave_everything(unit: Unit, user_id: UserId, user: UserRead) -> None:
+    """End every membership of a deleted user; `user` is what stands in their place.
+
+    Takes hold of the channels itself. Those that they were the only owner of pass to the
+    longest-standing admin, or else member; where nobody is left, the channel ends.
+    """
+    mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
+    await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
+    found = await unit.session.exec(
+        select(Channel, Member)
+        .join(Member, col(Member.channel_id) == Channel.id)
+        .where(Member.user_id == user_id)
+        .order_by(col(Channel.id))
+    )
+    for channel, member in found.all():
+        orphaned = member.role == "owner" and not await other_owners(unit, member)
+        await depart(unit, channel, member, user, "account_deleted")
+        if channel.member_count == 0:
+            await end(unit, channel)
+        elif orphaned:
+            await _crown_successor(unit, channel)
+
+
+async def _crown_successor(unit: Unit, channel: Channel) -> None:
+    found = await unit.session.exec(
+        select(Member)
+        .where(Member.channel_id == channel.id)
+        # "admin" sorts before "member".
+        .order_by(col(Member.role), col(Member.joined_at), col(Member.user_id))
+        .limit(1)
+    )
+    heir = found.one()
+    heir.role = "owner"
+    read = await reads.member(await unit.raw(), channel.id, heir.user_id)
+    await unit.tell(channel.stream, "member.updated", read)
+    await settle_owner(unit, channel)
+
+
+async def settle_owner(unit: Unit, channel: Channel) -> None:
+    """See to it that `owner_id` names an owner: the longest-standing, where it named none."""
+    if channel.is_conversation:
+        return
+    found = await unit.session.exec(
+        select(Member.user_id)
+        .where(Member.channel_id == channel.id, Member.role == "owner")
+        .order_by(col(Member.joined_at), col(Member.user_id))
+    )
+    owners: list[UUID] = list(found.all())
+    if not owners or channel.owner_id in owners:
+        return
+    channel.owner_id = owners[0]
+    channel.updated_at = unit.now
+    read = await reads.channel(await unit.raw(), channel.id)
+    await unit.tell(channel.stream, "channel.updated", read)
+
+
+async def other_owners(unit: Unit, member: Member) -> int:
+    """Return how many owners the channel has beside this member."""
+    count = await unit.session.scalar(
+        select(func.count()).where(
+            col(Member.channel_id) == member.channel_id,
+            col(Member.role) == "owner",
+            col(Member.user_id) != member.user_id,
+        )
+    )
+    return count or 0

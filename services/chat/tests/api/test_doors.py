@@ -1,0 +1,167 @@
+"""Every route against every role, and against every bad token. A new route needs a row here."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import pytest
+
+from services.chat.tests.support.world import Json, Person, World
+from sharezync_shared.testing.bad_tokens import bad_tokens, bearer, good_token
+from sharezync_shared.testing.forger import Door
+from sharezync_shared.tokens import SigningKey, TokenIssuer
+
+ROLES = ("owner", "admin", "member", "outsider of a public one", "outsider of a private one")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What each of ROLES is answered, in their order. Message and member are somebody else's."""
+
+    statuses: tuple[int, int, int, int, int]
+    body: Json | None = None
+    query: str = ""
+
+
+MATRIX: Final[dict[str, Row]] = {
+    # one's own, whoever one is
+    "GET /v1/channels": Row((200, 200, 200, 200, 200)),
+    "POST /v1/channels": Row((201, 201, 201, 201, 201), {"name": "x", "kind": "public"}),
+    "POST /v1/conversations": Row((201, 201, 201, 201, 201), {"user_ids": ["{other}"]}),
+    "GET /v1/memberships": Row((200, 200, 200, 200, 200)),
+    "GET /v1/sync": Row((200, 200, 200, 200, 200)),
+    "GET /v1/messages": Row((200, 200, 200, 200, 200), query="?author={user_id}"),
+    # a channel
+    "GET /v1/channels/{channel_id}": Row((200, 200, 200, 200, 404)),
+    "PATCH /v1/channels/{channel_id}": Row((200, 200, 403, 403, 404), {"topic": "t"}),
+    "DELETE /v1/channels/{channel_id}": Row((204, 403, 403, 403, 404)),
+    "PUT /v1/channels/{channel_id}/read": Row((200, 200, 200, 403, 404), {}),
+    "POST /v1/channels/{channel_id}/join": Row((200, 200, 200, 201, 404)),
+    "POST /v1/channels/{channel_id}/leave": Row((409, 204, 204, 403, 404)),
+    # its members
+    "GET /v1/channels/{channel_id}/members": Row((200, 200, 200, 403, 404)),
+    "POST /v1/channels/{channel_id}/members": Row(
+        (201, 201, 403, 403, 404), {"user_id": "{other}"}
+    ),
+    "PATCH /v1/channels/{channel_id}/members/{user_id}": Row(
+        (200, 403, 403, 403, 404), {"role": "admin"}
+    ),
+    "DELETE /v1/channels/{channel_id}/members/{user_id}": Row((204, 204, 403, 403, 404)),
+    # its messages
+    "GET /v1/channels/{channel_id}/messages": Row((200, 200, 200, 403, 404)),
+    "POST /v1/channels/{channel_id}/messages": Row((201, 201, 201, 403, 404), {"text": "x"}),
+    "GET /v1/messages/{message_id}": Row((200, 200, 200, 404, 404)),
+    "GET /v1/messages/{message_id}/edits": Row((200, 200, 200, 404, 404)),
+    "PATCH /v1/messages/{message_id}": Row((403, 403, 403, 404, 404), {"text": "x"}),
+    "DELETE /v1/messages/{message_id}": Row((204, 204, 403, 404, 404)),
+    "GET /v1/messages/{message_id}/attachments/{file_id}": Row((307, 307, 307, 404, 404)),
+}
+
+INTERNAL: Final = (
+    "POST /internal/commands",
+    "GET /internal/streams/heads",
+    "GET /internal/streams/replay",
+)
+
+
+async def test_every_route_has_a_row(world: World) -> None:
+    routes = {
+        f"{method.upper()} {path}"
+        for path, operations in world.app.openapi()["paths"].items()
+        for method in operations
+    }
+    assert routes == MATRIX.keys() | set(INTERNAL)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Whoever plays the role, and the ids that a route's name and body stand for."""
+
+    who: Person
+    ids: dict[str, str]
+
+
+async def set_up(world: World, role: str) -> Stage:
+    owner, author, other = await world.people("owner", "author", "other")
+    who = owner if role == "owner" else await world.person()
+    channel = await owner.channel("private" if "private" in role else "public", author)
+    if role in {"admin", "member"}:
+        await owner.post(f"{channel}/members", {"user_id": who.id, "role": role})
+    file_id = world.peers.add_file(author.id)
+    message = await author.say(channel, attachments=[file_id])
+    ids = {
+        "channel_id": channel.rpartition("/")[2],
+        "message_id": message["id"],
+        "user_id": author.id,
+        "file_id": file_id,
+        "other": other.id,
+    }
+    return Stage(who, ids)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_every_route_answers_every_role_as_the_table_says(world: World, role: str) -> None:
+    looking = await set_up(world, role)
+    for name, row in MATRIX.items():
+        method, _, template = name.partition(" ")
+        stage = looking if method == "GET" else await set_up(world, role)
+        url = (template + row.query).format(**stage.ids)
+        answer = await stage.who.http.request(method, url, json=_filled(row.body, stage.ids))
+        assert answer.status_code == row.statuses[ROLES.index(role)], f"{name}: {answer.text}"
+        if answer.is_error:
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+def _filled(body: Json | None, ids: dict[str, str]) -> Json | None:
+    """Return the body with the names in braces replaced by what they stand for."""
+    text = json.dumps(body)
+    for name, value in ids.items():
+        text = text.replace(f"{{{name}}}", value)
+    filled: Json | None = json.loads(text)
+    return filled
+
+
+_SOME_ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
+
+
+async def _knock(client: httpx.AsyncClient, name: str, token: str | None) -> httpx.Response:
+    method, _, template = name.partition(" ")
+    ids = dict.fromkeys(("channel_id", "message_id", "user_id", "file_id"), _SOME_ID)
+    headers = {} if token is None else bearer(token)
+    return await client.request(method, template.format(**ids), headers=headers)
+
+
+async def test_no_route_opens_without_a_token_or_to_the_wrong_kind(
+    world: World, issuer: TokenIssuer
+) -> None:
+    doors: list[tuple[list[str], Door, Door]] = [
+        (list(MATRIX), "user", "service"),
+        (list(INTERNAL), "service", "user"),
+    ]
+    other_issuer = TokenIssuer(key=SigningKey.generate())
+    async with world.stranger() as client:
+        for names, door, wrong_door in doors:
+            tokens = (None, good_token(issuer, wrong_door), good_token(other_issuer, door))
+            for name in names:
+                for token in tokens:
+                    answer = await _knock(client, name, token)
+                    assert answer.status_code == 401, f"{name}: {answer.text}"
+                    assert answer.json()["code"] == "unauthenticated"
+                    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_bad_tokens_of_users_are_refused(world: World, issuer: TokenIssuer) -> None:
+    async with world.stranger() as client:
+        for bad, token in bad_tokens(issuer):
+            assert (await _knock(client, "GET /v1/memberships", token)).status_code == 401, bad
+        assert (await _knock(client, "GET /v1/sync", good_token(issuer))).status_code == 200
+
+
+async def test_bad_tokens_of_services_are_refused(world: World, issuer: TokenIssuer) -> None:
+    path = f"/internal/streams/heads?user_id={_SOME_ID}"
+    async with world.stranger() as client:
+        for bad, token in bad_tokens(issuer, "service"):
+            assert (await client.get(path, headers=bearer(token))).status_code == 401, bad
+        good = good_token(issuer, "service")
+        assert (await client.get(path, headers=bearer(good))).status_code == 200

@@ -1,0 +1,169 @@
+"""A client's copy of what it may see, kept up to date by events alone.
+
+Written from the documents of the API, as a client's author would: nothing here knows the service.
+"""
+
+from typing import Any
+
+from services.chat.tests.support.world import Json, Person
+
+
+class Channel:
+    """One channel that the client is in, as of `seq` of its stream."""
+
+    def __init__(self, membership: Json, seq: int) -> None:
+        self.membership = membership
+        self.seq = seq
+        self.known_since = seq
+        self.members: dict[str, Json] | None = None
+        self.messages: dict[str, Json] = {}
+
+
+class Replica:
+    """Begins with a snapshot; `apply` takes each event of each stream in its stream's order."""
+
+    def __init__(self, me: str) -> None:
+        self.me = me
+        self.channels: dict[str, Channel] = {}
+        self.heads: dict[str, tuple[str, int]] = {}
+        self._early: dict[str, list[Json]] = {}
+
+    @classmethod
+    async def load(cls, me: Person) -> "Replica":
+        """Load everything anew."""
+        replica = cls(me.id)
+        sync = await me.get("/v1/sync")
+        replica.heads = {name: (epoch, seq) for name, (epoch, seq) in sync["heads"].items()}
+        for membership in sync["memberships"]:
+            channel_id = membership["channel"]["id"]
+            channel = Channel(membership, replica.heads[f"channel:{channel_id}"][1])
+            channel.known_since = 0
+            path = f"/v1/channels/{channel_id}"
+            listed = (await me.get(f"{path}/members"))["items"]
+            channel.members = {member["user"]["id"]: member for member in listed}
+            history = (await me.get(f"{path}/messages", limit=200))["items"]
+            channel.messages = {message["id"]: message for message in history}
+            replica.channels[channel_id] = channel
+        return replica
+
+    def apply(self, event: Json) -> None:
+        kind, _, name = event["stream"].partition(":")
+        if kind == "inbox":
+            self._apply_own(event)
+            return
+        channel = self.channels.get(name)
+        if channel is None:  # the inbox will tell what this is the state of
+            self._early.setdefault(name, []).append(event)
+        elif event["seq"] > channel.seq:
+            assert event["seq"] == channel.seq + 1, "a gap"
+            channel.seq = event["seq"]
+            self._apply_shared(channel, event["type"], event["data"])
+
+    def _apply_own(self, event: Json) -> None:
+        data = event["data"]
+        channel_id = data["channel_id"]
+        match event["type"]:
+            case "member.joined":
+                channel = Channel(data["membership"], data["position"][2])
+                self.channels[channel_id] = channel
+                for early in self._early.pop(channel_id, []):
+                    self.apply(early)
+            case "member.left":
+                self.channels.pop(channel_id, None)
+            case "member.updated":
+                if channel_id in self.channels:
+                    self.channels[channel_id].membership["muted"] = data["muted"]
+            case "read.updated":
+                if channel_id in self.channels:
+                    self._read(self.channels[channel_id], data)
+            case other:
+                raise AssertionError(other)
+
+    def _apply_shared(  # noqa: C901, PLR0912 - one case for each type of event
+        self, channel: Channel, event_type: str, data: Json
+    ) -> None:
+        membership = channel.membership
+        match event_type:
+            case "channel.updated":
+                membership["channel"] = data
+            case "channel.deleted":
+                del self.channels[data["id"]]
+            case "member.joined":
+                membership["channel"]["member_count"] = data["member_count"]
+                if channel.members is not None:
+                    kept = ("channel_id", "user", "role", "joined_at")
+                    channel.members[data["user"]["id"]] = {key: data[key] for key in kept}
+            case "member.updated":
+                if data["user"]["id"] == self.me:
+                    membership["role"] = data["role"]
+                if channel.members is not None:
+                    channel.members[data["user"]["id"]] = data
+                self._name(channel, data["user"])
+            case "member.left":
+                self._left(channel, data)
+            case "message.created":
+                channel.messages[data["id"]] = data
+                membership["last_message"] = data
+                membership["channel"]["message_count"] = data["number"]
+                if data["author"]["id"] == self.me:
+                    mark = {"last_read_seq": data["seq"], "last_read_number": data["number"]}
+                    self._read(channel, mark)
+            case "message.updated" | "message.deleted":
+                if data["seq"] > channel.known_since:
+                    channel.messages[data["id"]] = data
+                if membership["last_message"]["id"] == data["id"]:
+                    membership["last_message"] = data
+            case other:
+                raise AssertionError(other)
+        count = membership["channel"]["message_count"]
+        membership["unread_count"] = count - membership["last_read_number"]
+
+    def _left(self, channel: Channel, data: Json) -> None:
+        user = data["user"]
+        if user["id"] == self.me:
+            del self.channels[data["channel_id"]]
+        shown: Json = channel.membership["channel"]
+        shown["member_count"] = data["member_count"]
+        shown["participants"] = [p for p in shown["participants"] if p["id"] != user["id"]]
+        if channel.members is not None:
+            del channel.members[user["id"]]
+        self._name(channel, user)
+
+    def _read(self, channel: Channel, mark: Json) -> None:
+        membership = channel.membership
+        for field in ("last_read_seq", "last_read_number"):
+            membership[field] = max(membership[field], mark[field])
+        count = membership["channel"]["message_count"]
+        membership["unread_count"] = count - membership["last_read_number"]
+
+    def _name(self, channel: Channel, user: Json) -> None:
+        """Somebody is called something else now, also where they spoke before."""
+
+        def renamed(person: Json) -> Json:
+            return user if person["id"] == user["id"] else person
+
+        shown = channel.membership["channel"]
+        shown["participants"] = [renamed(person) for person in shown["participants"]]
+        for message_id, message in channel.messages.items():
+            channel.messages[message_id] = {**message, "author": renamed(message["author"])}
+        if last := channel.membership["last_message"]:
+            channel.membership["last_message"] = {**last, "author": renamed(last["author"])}
+
+    def differences(self, fresh: "Replica") -> list[Any]:
+        """Return where this copy is not what a fresh load gives."""
+        wrong: list[Any] = []
+        if self.channels.keys() != fresh.channels.keys():
+            wrong.append(("channels", self.channels.keys(), fresh.channels.keys()))
+        for channel_id in self.channels.keys() & fresh.channels.keys():
+            mine, theirs = self.channels[channel_id], fresh.channels[channel_id]
+            since = mine.known_since
+            messages = {i: m for i, m in theirs.messages.items() if m["seq"] > since}
+            if mine.membership != theirs.membership:
+                wrong.append(("membership", mine.membership, theirs.membership))
+            if mine.messages != messages:
+                wrong.append(("messages", mine.messages, messages))
+            if mine.members is not None and mine.members != theirs.members:
+                wrong.append(("members", mine.members, theirs.members))
+            if mine.seq != theirs.seq:
+                wrong.append(("seq", mine.seq, theirs.seq))
+        return wrong

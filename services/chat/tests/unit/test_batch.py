@@ -1,0 +1,144 @@
+"""The rules of posting, one message at a time, without a database."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from sharezync_chat.access import ChannelArchived, NotMember
+from sharezync_chat.models import ChannelId, MessageId, channel_stream
+from sharezync_chat.usecases.batch import (
+    Batch,
+    ClientMessageIdReused,
+    Draft,
+    Posted,
+    columns_of,
+)
+from sharezync_chat.usecases.messages import AttachmentUnusable
+from sharezync_chat.usecases.wire import AttachmentRead, MessageRead
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Invalid, NotFound, Problem
+
+NOW = datetime(2026, 11, 21, 17, tzinfo=UTC)
+CHANNEL, OTHER = ChannelId(uuid7()), ChannelId(uuid7())
+ADA, BOB = UserId(uuid7()), UserId(uuid7())
+
+
+def draft(author: UserId = ADA, **more: Any) -> Draft:
+    given = {"id": MessageId(uuid7()), "channel_id": CHANNEL, "text": "hello"}
+    return Draft(author_id=author, **{**given, **more})
+
+
+def found(**more: Any) -> dict[str, Any]:
+    """What the database says of a member who posts into an open channel of 7 messages."""
+    return {
+        "channel_id": CHANNEL,
+        "kind": "private",
+        "archived": False,
+        "message_count": 7,
+        "role": "member",
+        "username": "ada",
+        "display_name": "Ada",
+        "first_id": None,
+        "first_channel_id": None,
+        "reply_id": None,
+        **more,
+    }
+
+
+def batch() -> Batch:
+    return Batch({channel_stream(CHANNEL): 40, channel_stream(OTHER): 0}, "e1", NOW)
+
+
+def test_messages_of_a_batch_follow_each_other() -> None:
+    taken = batch()
+    for author in (ADA, BOB, ADA):
+        taken.take(draft(author), found())
+    outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, Posted)]
+    assert [outcome.at.seq for outcome in outcomes] == [41, 42, 43]
+    bodies = [msgspec.json.decode(outcome.body) for outcome in outcomes]
+    assert [body["number"] for body in bodies] == [8, 9, 10]
+    assert [entry.data for entry in taken.entries] == [outcome.body for outcome in outcomes]
+    assert taken.columns.message_counts == {CHANNEL: 10}
+    assert taken.columns.has_read == {(CHANNEL, ADA): (43, 10), (CHANNEL, BOB): (42, 9)}
+
+
+def test_the_document_made_by_hand_is_the_one_that_is_read_later() -> None:
+    file = AttachmentRead(file_id=uuid7(), name="a", size_bytes=1, mime="text/plain")
+    taken = batch()
+    reply_to = MessageId(uuid7())
+    posting = draft(attachments=(file,), client_message_id="k", reply_to=reply_to)
+    taken.take(posting, found(reply_id=reply_to))
+    (posted,) = taken.outcomes()
+    assert isinstance(posted, Posted)
+    read = MessageRead.model_validate_json(posted.body)
+    assert read.model_dump_json().encode() == posted.body
+    assert read.attachments == [file]
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "refusal"),
+    [
+        ({"channel_id": None, "kind": None, "role": None}, {}, NotFound),
+        ({"role": None}, {}, NotFound),
+        ({"role": None, "kind": "public"}, {}, NotMember),
+        ({"archived": True}, {}, ChannelArchived),
+        ({}, {"reply_to": MessageId(uuid7())}, Invalid),
+        ({}, {"refusal": AttachmentUnusable()}, AttachmentUnusable),
+        ({"first_id": uuid7(), "first_channel_id": OTHER}, {}, ClientMessageIdReused),
+        ({"role": None}, {"refusal": AttachmentUnusable()}, NotFound),
+    ],
+)
+def test_a_refusal_leaves_no_trace(
+    row: dict[str, Any], more: dict[str, Any], refusal: type[Problem]
+) -> None:
+    taken = batch()
+    taken.take(draft(**more), found(**row))
+    taken.take(draft(), found())
+    refused, posted = taken.outcomes()
+    assert type(refused) is refusal
+    assert isinstance(posted, Posted)
+    assert posted.at.seq == 41
+    assert len(taken.entries) == len(taken.columns.messages) == len(taken.facts()) == 1
+
+
+def test_a_retry_in_the_same_batch_is_the_first_message() -> None:
+    taken = batch()
+    for channel_id in (CHANNEL, CHANNEL, OTHER):
+        again = draft(client_message_id="k", channel_id=channel_id)
+        taken.take(again, found(channel_id=channel_id))
+    first, second, elsewhere = taken.outcomes()
+    assert isinstance(first, Posted)
+    assert isinstance(second, Posted)
+    assert (first.created, second.created) == (True, False)
+    assert (first.id, first.body) == (second.id, second.body)
+    assert isinstance(elsewhere, ClientMessageIdReused)
+
+
+def test_a_retry_is_answered_with_what_stands_by_now() -> None:
+    taken = batch()
+    first_id = uuid7()
+    row = found(first_id=first_id, first_channel_id=CHANNEL, archived=True)
+    taken.take(draft(client_message_id="k", refusal=AttachmentUnusable()), row)
+    taken.take(draft(client_message_id="k"), row)
+    assert taken.repeated == {first_id: [0, 1]}
+    other = batch()
+    other.take(draft(id=MessageId(first_id)), found())
+    (made,) = other.outcomes()
+    assert isinstance(made, Posted)
+    taken.recall([MessageRead.model_validate_json(made.body)])
+    for outcome in taken.outcomes():
+        assert isinstance(outcome, Posted)
+        assert (outcome.body, outcome.created) == (made.body, False)
+    assert taken.entries == []
+
+
+def test_columns_are_as_many_where_there_are_no_rows() -> None:
+    assert columns_of([(1, "a"), (2, "b")], 2) == [[1, 2], ["a", "b"]]
+    assert columns_of([], 3) == [[], [], []]
+
+
+def test_streams_are_named_by_their_channel() -> None:
+    assert channel_stream(UUID(int=1)) == "channel:00000000-0000-0000-0000-000000000001"
