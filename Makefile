@@ -71,7 +71,7 @@ lint: $(READY) ## style, formatting and who may import whom
 	PYTHONPATH=$(subst $() ,:,$(MEMBERS:%=%/src)) $(VENV)/bin/lint-imports --no-logo
 
 types: $(READY) ## mypy --strict over everything, tests included
-	$(PY) -m mypy $(MEMBERS) tests conftest.py
+	$(PY) -m mypy $(MEMBERS) deploy tests examples conftest.py
 
 format: $(READY) ## put the code into shape
 	$(PY) -m ruff check --fix-only --quiet

@@ -46,6 +46,14 @@ async def test_models_and_migrations_agree_whatever_else_the_database_holds(
         await migrations().check(fresh_database_url)
 
 
+async def test_a_schema_is_current_once_it_is_migrated(fresh_database_url: str) -> None:
+    assert not await migrations().is_current(fresh_database_url)
+    await migrations().upgrade(fresh_database_url)
+    assert await migrations().is_current(fresh_database_url)
+    await migrations().downgrade(fresh_database_url)
+    assert not await migrations().is_current(fresh_database_url)
+
+
 async def test_many_at_once_take_turns(fresh_database_url: str) -> None:
     await asyncio.gather(*(migrations().upgrade(fresh_database_url, role=ROLE) for _ in range(4)))
     await migrations().check(fresh_database_url, role=ROLE)

@@ -10,16 +10,15 @@ from sharezync_auth.api.dependencies import WorkDep
 from sharezync_auth.usecases import devices
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.problems import NotFound, Unauthenticated, problems
+from sharezync_shared.text import Line
 from sharezync_shared.tokens.dependencies import Caller
 
 router = APIRouter(tags=["devices"])
 
 # One path segment of `/ws/{client_id}`, as it is.
 ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", examples=["laptop-7f3a"])]
-Name = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$", examples=["Ada's laptop"])
-]
-Platform = Annotated[str, Field(max_length=50, pattern=r"^[^\x00]*$", examples=["linux"])]
+Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Ada's laptop"])]
+Platform = Annotated[Line, Field(max_length=50, examples=["linux"])]
 
 
 class DeviceCreate(BaseModel):
@@ -29,10 +28,10 @@ class DeviceCreate(BaseModel):
 
 
 class DeviceUpdate(BaseModel):
-    """What is left out stays as it is."""
+    """What is left out, or null, stays as it is."""
 
-    name: Name = ""
-    platform: Platform = ""
+    name: Name | None = None
+    platform: Platform | None = None
 
 
 class DeviceList(BaseModel):
@@ -78,7 +77,7 @@ async def patch_device(
         work,
         user_id=caller.user_id,
         device_id=device_id,
-        changes=body.model_dump(exclude_unset=True),
+        changes=body.model_dump(exclude_none=True),
     )
 
 

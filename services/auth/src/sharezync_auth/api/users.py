@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, model_validator
+from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from sharezync_auth.api.dependencies import PasswordsDep, WorkDep
 from sharezync_auth.names import clean_username
@@ -15,6 +15,7 @@ from sharezync_auth.usecases import users
 from sharezync_auth.wire import OwnUser, PublicUser
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
+from sharezync_shared.text import Line, Prose, storable
 from sharezync_shared.tokens.dependencies import Caller
 
 router = APIRouter(tags=["accounts"])
@@ -28,47 +29,42 @@ def _not_too_long(password: str) -> str:
 
 Username = Annotated[str, AfterValidator(clean_username), Field(examples=["ada"])]
 NewPassword = Annotated[
-    str,
+    Prose,
     Field(min_length=MIN_CHARACTERS, examples=["correct horse battery staple"]),
     AfterValidator(_not_too_long),
 ]
 Email = Annotated[EmailStr, Field(max_length=254, examples=["ada@example.com"])]
-DisplayName = Annotated[str, Field(min_length=1, max_length=100, examples=["Ada Lovelace"])]
+DisplayName = Annotated[Line, Field(min_length=1, max_length=100, examples=["Ada Lovelace"])]
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(str_strip_whitespace=False, json_schema_extra={})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_nul(cls, values: Any) -> Any:  # noqa: ANN401 - whatever JSON came
-        # PostgreSQL's text can't hold it, and nobody means it.
-        if isinstance(values, dict):
-            for name, value in values.items():
-                if isinstance(value, str) and "\x00" in value:
-                    raise ValueError(f"{name} contains a NUL character")
-        return values
-
-
-class Registration(_Input):
+class Registration(BaseModel):
     username: Username
     email: Email
     password: NewPassword
     display_name: DisplayName | None = None
 
 
-class ProfileUpdate(_Input):
-    """What is left out stays as it is."""
+class ProfileUpdate(BaseModel):
+    """What is left out, or null, stays as it is; only `avatar_file_id` null takes it away."""
 
-    username: Username = ""
-    email: Email = ""
-    display_name: DisplayName = ""
-    bio: str = Field("", max_length=1000)
+    username: Username | None = None
+    email: Email | None = None
+    display_name: DisplayName | None = None
+    bio: Prose | None = Field(None, max_length=1000)
     avatar_file_id: UUID | None = None
 
+    def changes(self) -> dict[str, Any]:
+        """Return what is to be changed, by the names of the model."""
+        given = self.model_dump(exclude_unset=True)
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None or name == "avatar_file_id"
+        }
 
-class PasswordChange(_Input):
-    current_password: str = Field(max_length=MAX_BYTES)
+
+class PasswordChange(BaseModel):
+    current_password: Prose = Field(max_length=MAX_BYTES)
     new_password: NewPassword
 
 
@@ -131,8 +127,7 @@ async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
 )
 async def patch_me(body: ProfileUpdate, caller: Caller, work: WorkDep) -> OwnUser:
     """What is left out stays as it is. Names may change: ids never do."""
-    changes = body.model_dump(exclude_unset=True)
-    return await users.update(work, user_id=caller.user_id, changes=changes)
+    return await users.update(work, user_id=caller.user_id, changes=body.changes())
 
 
 @router.delete(
@@ -153,12 +148,10 @@ async def delete_me(caller: Caller, work: WorkDep) -> None:
 async def search_users(
     _: Caller,
     work: WorkDep,
-    q: Annotated[str, Query(max_length=32, description="The beginning of a username")] = "",
+    q: Annotated[Prose, Query(max_length=32, description="The beginning of a username")] = "",
     after: Annotated[str | None, Query(max_length=400, description="From `next`")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> UserPage:
-    if "\x00" in q:
-        raise Invalid("q contains a NUL character")
     items, more = await users.search(
         work, prefix=q, after=None if after is None else _from_cursor(after), limit=limit
     )
@@ -181,9 +174,7 @@ def _to_cursor(key: str) -> str:
 def _from_cursor(cursor: str) -> str:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        key = storable(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
     except (binascii.Error, ValueError) as error:
         raise Invalid("`after` is not a cursor from `next`") from error
-    if "\x00" in key:
-        raise Invalid("`after` is not a cursor from `next`")
     return key

@@ -10,7 +10,6 @@ from sharezync_chat.api.common import (
     Cursor,
     KnownCaller,
     Limit,
-    Line,
     Page,
     PeersPart,
     WorkPart,
@@ -31,6 +30,7 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
+from sharezync_shared.text import Line
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["channels"])

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
@@ -67,23 +67,6 @@ KnownCaller = Annotated[Identity, Depends(_known_caller)]
 
 # ----------------------------------------------------------------------------------------- inputs
 
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("The character NUL can't be part of a text")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        # JSON can spell half of a surrogate pair; nothing else can.
-        raise ValueError("The text is not valid Unicode") from error
-    return text
-
-
-Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_storable)]
-"""Text of one purpose; what surrounds it doesn't count."""
-
-Prose = Annotated[str, AfterValidator(_storable)]
-"""Text that stays as it was written."""
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[UUID | None, Query(description="`next` of the page before")]

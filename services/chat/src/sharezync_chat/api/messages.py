@@ -15,7 +15,6 @@ from sharezync_chat.api.common import (
     Page,
     PeersPart,
     PostingPart,
-    Prose,
     SettingsPart,
     WorkPart,
     answer,
@@ -37,6 +36,7 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
+from sharezync_shared.text import Prose
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["messages"])

@@ -1,0 +1,27 @@
+"""Text that strangers send: what of it can be stored, as types for wire schemas."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+
+def storable(text: str) -> str:
+    """Return `text` if PostgreSQL and UTF-8 can hold it.
+
+    Raises ValueError for NUL, which PostgreSQL's text can't hold, and for half of a surrogate
+    pair, which JSON can spell and nothing else can.
+    """
+    if "\x00" in text:
+        raise ValueError("The character NUL can't be part of a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("The text is not valid Unicode") from error
+    return text
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(storable)]
+"""Text of one purpose; what surrounds it doesn't count."""
+
+Prose = Annotated[str, AfterValidator(storable)]
+"""Text that stays as it was written."""
