@@ -1,0 +1,75 @@
+"""`python -m sharezync_gateway serve|openapi`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from sharezync_gateway.app import create_app, http_upstreams
+from sharezync_gateway.openapi.catalogue import Catalogue
+from sharezync_gateway.openapi.own import own_document
+from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, SocketProtocol
+from sharezync_gateway.routes import GATEWAY, ROUTES
+from sharezync_gateway.routing import RouteTable
+from sharezync_gateway.settings import GatewaySettings
+from sharezync_shared.asgi.server import run, serve
+from sharezync_shared.observability import configure_logging
+from sharezync_shared.platform import fleet_platform
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (None: the process's) name; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m sharezync_gateway")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve until SIGTERM or SIGINT (settings: README)")
+    commands.add_parser("openapi", help="print the merged document of the services that run")
+    chosen = parser.parse_args(arguments)
+    settings = GatewaySettings()
+    configure_logging(settings.log_level, settings.log_format, GATEWAY)
+    if chosen.command == "openapi":
+        return asyncio.run(_print_openapi(settings))
+    run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: GatewaySettings) -> None:
+    platform = fleet_platform(settings, GATEWAY)
+    await serve(
+        create_app(settings, platform),
+        host=settings.host,
+        port=settings.port,
+        draining=platform.draining,
+        drain_seconds=settings.drain_seconds,
+        metrics_port=settings.metrics_port,
+        registry=platform.registry,
+        ws_protocol=SocketProtocol,
+        ws_max_size_bytes=WS_MAX_SIZE_BYTES,
+    )
+
+
+async def _print_openapi(settings: GatewaySettings) -> int:
+    """Print what the running services say; 1 if one of them could not be asked."""
+    upstreams = http_upstreams(settings)
+    routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
+    catalogue = Catalogue(
+        upstreams,
+        routes,
+        own=own_document(),
+        version=version("sharezync-gateway"),
+        keep_seconds=0,
+    )
+    for upstream in upstreams.values():
+        await upstream.start()
+    try:
+        sys.stdout.buffer.write(await catalogue.merged() + b"\n")
+    finally:
+        for upstream in upstreams.values():
+            await upstream.aclose()
+    for service in catalogue.missing:
+        sys.stderr.write(f"{service} did not answer at {settings.service_urls[service]}\n")
+    return 1 if catalogue.missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Who the client is, as far as the network knows: behind proxies that we trust, or the peer."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Final
+
+from starlette.types import Scope
+
+from sharezync_gateway.proxy.forward import Origin
+from sharezync_gateway.proxy.headers import Head
+from sharezync_gateway.settings import Network
+
+UNKNOWN: Final = "unknown"
+"""The address of a client that has none, such as one on a unix socket."""
+
+_REMEMBERED: Final = 4096  # addresses; parsing one costs more than all else here
+_V6_SITE_BITS: Final = 64  # what one customer is usually given; a single address means nothing
+
+
+class Addresses:
+    """Tells clients from the proxies before us, by the networks in TRUSTED_PROXIES."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = tuple(trusted)
+        self._is_trusted = lru_cache(_REMEMBERED)(self._look_up)
+
+    def origin(self, scope: Scope, head: Head) -> Origin:
+        """Return where a request came from.
+
+        X-Forwarded-For is read from its end: the first address that is no trusted proxy's is the
+        client. What stands before it, the client made up. Proto and Host are believed from a
+        trusted peer only.
+        """
+        peer = peer_of(scope)
+        scheme = _plain(scope.get("scheme", "http"))
+        if not self._trusted or not self._is_trusted(peer):
+            return Origin(address=peer, scheme=scheme, host=head.host)
+        address = peer
+        for raw in reversed(head.forwarded_for):
+            if not _is_address(address := raw.decode("latin-1")):
+                address = peer  # the proxy passed on what it can't have seen
+                break
+            if not self._is_trusted(address):
+                break
+        if head.forwarded_proto in {b"http", b"https"}:
+            scheme = head.forwarded_proto.decode()
+        return Origin(address=address, scheme=scheme, host=head.forwarded_host or head.host)
+
+    def _look_up(self, address: str) -> bool:
+        if not _is_address(address):
+            return False
+        parsed = ip_address(address)
+        return any(parsed in network for network in self._trusted)
+
+
+def peer_of(scope: Scope) -> str:
+    """Return the address at the other end of the connection."""
+    client = scope.get("client")
+    return client[0] if client else UNKNOWN
+
+
+def _plain(scheme: str) -> str:
+    return {"ws": "http", "wss": "https"}.get(scheme, scheme)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(_REMEMBERED)
+def bucket_of(address: str) -> str:
+    """Return what an address is counted as: itself, or its /64 where it is IPv6.
+
+    An IPv4 address in IPv6 clothes counts as what it is.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return UNKNOWN
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), _V6_SITE_BITS), strict=False))

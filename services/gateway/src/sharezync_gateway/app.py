@@ -1,0 +1,103 @@
+"""The gateway's wiring, on one screen."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from starlette.types import ASGIApp
+
+from sharezync_gateway.addresses import Addresses
+from sharezync_gateway.cors import with_cors
+from sharezync_gateway.door import Door, Doorkeeper
+from sharezync_gateway.life import Life, Sockets, keys_check
+from sharezync_gateway.limits import Limits, make_counts
+from sharezync_gateway.openapi.catalogue import Catalogue
+from sharezync_gateway.openapi.own import own_document
+from sharezync_gateway.pages import Pages
+from sharezync_gateway.proxy.forward import Proxy
+from sharezync_gateway.proxy.http import HttpUpstream
+from sharezync_gateway.proxy.upstream import Upstream
+from sharezync_gateway.realtime import RealtimeEngine
+from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
+from sharezync_gateway.routing import RouteTable
+from sharezync_gateway.settings import GatewaySettings
+from sharezync_gateway.terms import Terms, rates
+from sharezync_shared.asgi.middleware import RequestLayer
+from sharezync_shared.platform import Platform, fleet_platform
+from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+
+def create_app(
+    settings: GatewaySettings,
+    platform: Platform | None = None,
+    *,
+    upstreams: Mapping[str, Upstream] | None = None,
+    sockets: Sockets | None = None,
+) -> ASGIApp:
+    """Return the gateway as an ASGI application; nothing is connected before its lifespan begins.
+
+    `upstreams` leads to each service by name; None calls them over HTTP at the settings' URLs.
+    `sockets` serves WebSockets; None is the realtime engine. Raises ValueError for a route table
+    that is not in order.
+    """
+    platform = platform or fleet_platform(settings, GATEWAY)
+    upstreams = upstreams or http_upstreams(settings)
+    routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
+    revocations = Revocations(access_lifetime_seconds=settings.access_token_expire_minutes * 60)
+    verifier = TokenVerifier(
+        platform.keys,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        revocations=revocations,
+    )
+    sockets = sockets or RealtimeEngine(
+        settings=settings, platform=platform, verifier=verifier, revocations=revocations
+    )
+    limits = Limits(rates(settings), make_counts(settings.redis_url))
+    life = Life(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)
+    catalogue = Catalogue(
+        upstreams,
+        routes,
+        own=own_document(),
+        version=version("sharezync-gateway"),
+        keep_seconds=settings.openapi_cache_seconds,
+    )
+    pages = Pages(
+        checks={
+            "keys": keys_check(platform.keys),
+            "sockets": life.sockets_ready,
+            "staying": platform.draining.staying,
+        },
+        catalogue=catalogue,
+        assets_url=settings.docs_assets_url,
+    )
+    door = Door(
+        routes=routes,
+        socket_routes=RouteTable(SOCKET_ROUTES, services={GATEWAY}),
+        doorkeeper=Doorkeeper(verifier, limits),
+        addresses=Addresses(settings.trusted_proxies),
+        proxy=Proxy(upstreams),
+        terms=Terms(ROUTES, settings),
+        pages=pages.by_route(),
+        sockets=sockets,
+    )
+    requests = RequestLayer(
+        door.request,
+        service=GATEWAY,
+        metrics=platform.http_metrics,
+        max_body_bytes=None,  # each route has its class
+        access_log=settings.access_log,
+    )
+    return life.around(http=with_cors(requests, settings.frontend_origin), websocket=door.socket)
+
+
+def http_upstreams(settings: GatewaySettings) -> dict[str, Upstream]:
+    """Return the way to each service over HTTP."""
+    return {
+        name: HttpUpstream(
+            url,
+            connections=settings.upstream_connections,
+            connect_timeout_seconds=settings.upstream_connect_timeout_seconds,
+        )
+        for name, url in settings.service_urls.items()
+    }

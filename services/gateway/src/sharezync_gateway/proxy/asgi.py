@@ -1,0 +1,100 @@
+"""The service in our own process: its application is called directly."""
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message, Scope, Send
+
+from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
+from sharezync_gateway.proxy.patience import Patience
+from sharezync_gateway.proxy.upstream import Request
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+
+
+class AsgiUpstream:
+    """Calls `app` with a scope of its own making: no socket, no copy, no task.
+
+    The application's lifespan is run by whoever composes the process; `state` is what that lifespan
+    gave, if anything.
+    """
+
+    def __init__(self, app: ASGIApp, *, state: dict[str, Any] | None = None) -> None:
+        self._app = app
+        self._state = state
+
+    async def start(self) -> None:
+        """Nothing to do: the application is here."""
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+    async def forward(self, request: Request, send: Send) -> None:
+        """Carry one request; see `Upstream.forward`."""
+        body = request.body
+        patience = Patience(request.patience_seconds)
+        started = complete = left = False
+
+        async def receive() -> Message:
+            if body.complete:
+                return await body.receive()  # perhaps in a task of the application's own
+            patience.pause()
+            try:
+                return await body.receive()
+            finally:
+                patience.resume()
+
+        async def answer(message: Message) -> None:
+            nonlocal started, complete, left
+            if body.gone or body.failure is not None:
+                return  # an answer to half a request is of no use to anybody
+            started = started or message["type"] == "http.response.start"
+            complete = message["type"] == "http.response.body" and not message.get("more_body")
+            patience.pause()
+            try:
+                await send(message)
+            except ClientGone:
+                left = True  # the application may make of it what it likes
+                raise
+            finally:
+                patience.resume()
+
+        with patience:
+            try:
+                await self._app(self._scope(request), receive, answer)
+            except Exception as error:
+                if left or body.gone or body.failure is not None:
+                    return
+                raise BrokenAnswer("The service failed") from error
+        if patience.expired:
+            raise TookTooLong(f"No word for {request.patience_seconds:g} s")
+        if not (complete or left or body.gone or body.failure is not None):
+            raise BrokenAnswer("The answer broke off" if started else "There was no answer")
+
+    def _scope(self, request: Request) -> Scope:
+        length = request.body.length
+        framing = (b"transfer-encoding", b"chunked") if length is None else (
+            b"content-length", b"%d" % length
+        )  # fmt: skip
+        scope: Scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.scheme,
+            "path": unquote(request.path.decode("ascii")),
+            "raw_path": request.path,
+            "query_string": request.query,
+            "root_path": "",
+            "headers": [
+                (b"host", request.host),
+                *([framing] if length != 0 else ()),
+                *request.headers,
+            ],
+            "client": (request.client, 0),
+            "server": None,
+            "extensions": {},
+        }
+        if self._state is not None:
+            scope["state"] = dict(self._state)
+        return scope

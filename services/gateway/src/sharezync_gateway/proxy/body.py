@@ -1,0 +1,112 @@
+"""The client's body on its way up: counted, timed, and honest about how it ended."""
+
+import asyncio
+from typing import Final
+
+from starlette.types import Message, Receive
+
+from sharezync_gateway.proxy.failures import ClientTooSlow
+from sharezync_shared.problems import Problem, TooLarge
+
+_GONE: Final = "http.disconnect"
+
+
+class RequestBody:
+    """One request's body, read message by message and never held.
+
+    When the client leaves, sends more than `limit_bytes` or nothing for `idle_seconds`, `receive`
+    says `http.disconnect`: the service must not take what came so far for the whole. `gone` and
+    `failure` tell the proxy which of these it was.
+    """
+
+    __slots__ = (
+        "_idle_seconds", "_limit_bytes", "_receive", "asked", "bytes_read", "complete",
+        "expects_continue", "failure", "gone", "length",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        receive: Receive,
+        *,
+        length: int | None,
+        limit_bytes: int | None,
+        idle_seconds: float,
+        expects_continue: bool = False,
+    ) -> None:
+        """`length` is 0 for no body and None for one of unknown length; None is no limit.
+
+        Raises TooLarge if the length alone says that it is.
+        """
+        if limit_bytes is not None and (length or 0) > limit_bytes:
+            raise _too_large(limit_bytes)
+        self._receive = receive
+        self._limit_bytes = limit_bytes
+        self._idle_seconds = idle_seconds
+        self.length = length
+        self.expects_continue = expects_continue
+        self.bytes_read = 0
+        self.asked = False
+        """Whether the client was asked for anything, and told to continue if it wanted to be."""
+        self.complete = length == 0
+        self.gone = False
+        self.failure: Problem | None = None
+
+    @classmethod
+    def none(cls) -> "RequestBody":
+        """Return the body of a request of our own: none, from a client that stays."""
+        return cls(_never, length=0, limit_bytes=0, idle_seconds=1)
+
+    async def receive(self) -> Message:
+        """Return the next `http.request` message, or `http.disconnect`; an ASGI `receive`.
+
+        After the last message of the body it waits until the client leaves.
+        """
+        if self.gone or self.failure is not None:
+            return {"type": _GONE}
+        if self.complete:
+            return await self._after_the_end()
+        self.asked = True
+        message: Message = {"type": _GONE}
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            self.failure = ClientTooSlow(f"Nothing came for {self._idle_seconds:g} s")
+            return message
+        if message["type"] == _GONE:
+            self.gone = True
+            return message
+        self.bytes_read += len(message.get("body", b""))
+        if self._limit_bytes is not None and self.bytes_read > self._limit_bytes:
+            self.failure = _too_large(self._limit_bytes)
+            return {"type": _GONE}
+        self.complete = not message.get("more_body", False)
+        return message
+
+    async def read(self) -> bytes | None:
+        """Return the whole body, for small ones; None if it broke off."""
+        parts: list[bytes] = []
+        while not self.complete:
+            message = await self.receive()
+            if message["type"] == _GONE:
+                return None
+            parts.append(message.get("body", b""))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _after_the_end(self) -> Message:
+        if not self.asked and self.length == 0:
+            self.asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (message := await self._receive())["type"] != _GONE:
+            pass  # servers tell of an empty body too
+        self.gone = True
+        return message
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"At most {limit_bytes} bytes are accepted here", limit_bytes=limit_bytes)
+
+
+async def _never() -> Message:
+    await asyncio.Event().wait()
+    return {"type": _GONE}

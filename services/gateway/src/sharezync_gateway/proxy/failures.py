@@ -1,0 +1,35 @@
+"""How a request can fail between the client and the service."""
+
+from sharezync_shared.problems import Kind, Problem, Unavailable, UpstreamTimeout
+
+
+class Unreachable(Unavailable):
+    """No connection came about: the service has seen nothing of the request."""
+
+
+class TookTooLong(UpstreamTimeout):
+    """The service said nothing for too long; what it did with the request is not known."""
+
+
+class BrokenAnswer(Problem):
+    """The service broke off, or said what is no HTTP; what it did is not known."""
+
+    kind, slug, title = Kind.UPSTREAM, "bad-gateway", "A service behind gave no whole answer"
+
+
+class ClientTooSlow(Problem):
+    """The client sends nothing more of what it announced."""
+
+    kind, slug, title = Kind.MALFORMED, "request-timeout", "The request took too long to arrive"
+
+    @property
+    def status(self) -> int:
+        """408 (RFC 9110 §15.5.9): no domain error is of that kind."""
+        return 408
+
+
+class ClientGone(OSError):
+    """The client left, or doesn't read. OSError is what ASGI servers raise from `send` for that."""
+
+
+UpstreamFailed = Unreachable | TookTooLong | BrokenAnswer

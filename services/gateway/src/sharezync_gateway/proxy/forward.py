@@ -1,0 +1,119 @@
+"""The proxy itself: one request from the door to its service and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from sharezync_gateway.proxy.answer import Answer
+from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.proxy.failures import BrokenAnswer, TookTooLong, Unreachable
+from sharezync_gateway.proxy.headers import Head
+from sharezync_gateway.proxy.paths import clean_query
+from sharezync_gateway.proxy.upstream import Request, Upstream
+from sharezync_shared.asgi.http_guard import ABORT_EXTENSION
+from sharezync_shared.observability import request_id_var
+from sharezync_shared.problems import Problem, send_problem
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much a request may carry, and how long who may say nothing."""
+
+    body_bytes: int | None
+    """None is no limit."""
+    patience_seconds: float
+    """For the service."""
+    client_idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks, as far as the network knows."""
+
+    address: str
+    scheme: str
+    host: bytes
+
+
+class Proxy:
+    """Forwards requests that were let in."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+        self._upstreams = upstreams
+
+    async def forward(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        service: str,
+        path: bytes,
+        head: Head,
+        origin: Origin,
+        bounds: Bounds,
+    ) -> None:
+        """Forward one request to `service` and answer it, with a problem if the service can't.
+
+        `path` is the normalised one that the route was found by. Where an answer breaks off in the
+        middle this returns without finishing it, so that the server closes the connection: nothing
+        else tells the client. Raises TooLarge, or BadPath for its query, before anything is sent.
+        """
+        body = RequestBody(
+            receive,
+            length=head.body_bytes,
+            limit_bytes=bounds.body_bytes,
+            idle_seconds=bounds.client_idle_seconds,
+            expects_continue=head.expects_continue,
+        )
+        answer = Answer(send, body, stall_seconds=bounds.client_idle_seconds)
+        request = Request(
+            method=scope["method"],
+            path=path,
+            query=clean_query(scope["query_string"]),
+            headers=_with_forwarded(head, origin),
+            body=body,
+            patience_seconds=bounds.patience_seconds,
+            client=origin.address,
+            scheme=origin.scheme,
+            host=origin.host,
+        )
+        failure: Problem | None = None
+        try:
+            await self._upstreams[service].forward(request, answer)
+        except (Unreachable, TookTooLong, BrokenAnswer) as problem:
+            failure = problem
+            log.warning(
+                "upstream_failed",
+                upstream=service,
+                failure=problem.slug,
+                cause=repr(problem.__cause__),
+                answer_begun=answer.started,
+            )
+        failure = body.failure or failure
+        if failure is not None and not answer.started and not body.gone:
+            await send_problem(answer, failure)
+        elif not answer.complete:
+            _hang_up(scope)
+
+
+def _with_forwarded(head: Head, origin: Origin) -> list[tuple[bytes, bytes]]:
+    request_id = request_id_var.get() or ""
+    return [
+        *head.kept,
+        (b"x-forwarded-for", origin.address.encode()),
+        (b"x-forwarded-proto", origin.scheme.encode()),
+        (b"x-forwarded-host", origin.host),
+        (b"x-request-id", request_id.encode()),
+    ]
+
+
+def _hang_up(scope: Scope) -> None:
+    """Drop the connection, where the server lets us: one that isn't read would stay for ever."""
+    abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
+    if abort is not None:
+        abort["abort"]()

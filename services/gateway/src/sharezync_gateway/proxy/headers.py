@@ -1,0 +1,143 @@
+"""Header hygiene: what a client may say, what a service may say, and what only we say.
+
+Sources: RFC 9110 §7.6.1 (Connection and hop-by-hop fields), RFC 9112 §6.3 and §11.2 (message
+length, request smuggling).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sharezync_shared.problems import Malformed
+
+Headers = list[tuple[bytes, bytes]]
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+_HOP_BY_HOP: Final = frozenset({
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
+    b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+})  # fmt: skip
+_OURS_TO_SAY: Final = frozenset({b"forwarded", b"x-request-id", b"x-real-ip", b"expect"})
+_OURS_TO_SAY_PREFIXES: Final = (b"x-user-", b"x-auth-", b"x-internal-", b"x-forwarded-")
+_SERVER_WRITES: Final = frozenset({b"date", b"server", b"x-request-id"})
+_NO_BODY: Final = frozenset({204, 304})
+
+_HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
+_DIGITS: Final = re.compile(rb"\d{1,15}")
+
+
+class BadHeaders(Malformed):
+    slug, title = "bad-headers", "The request's header fields contradict themselves"
+
+
+@dataclass(slots=True)
+class Head:
+    """What the header fields of a request say, and those of them that may go on."""
+
+    host: bytes = b""
+    authorization: bytes | None = None
+    body_bytes: int | None = 0
+    """Length of the body; 0 for none, None for a chunked one."""
+    expects_continue: bool = False
+    forwarded_for: list[bytes] = field(default_factory=list)
+    forwarded_proto: bytes | None = None
+    forwarded_host: bytes | None = None
+    kept: Headers = field(default_factory=list)
+    """Lower-case names; without host, framing, hop-by-hop fields and identities."""
+
+
+def read_head(headers: RawHeaders, http_version: str = "1.1") -> Head:  # noqa: C901, PLR0912 - one pass over the fields; splitting it would read them several times
+    """Read the fields of a request once, and keep those that may go on to a service.
+
+    Raises BadHeaders for what two servers could read in two ways: Content-Length with
+    Transfer-Encoding, or either of them, Host or Authorization twice or malformed.
+    """
+    head = Head()
+    length: bytes | None = None
+    coding: bytes | None = None
+    host: bytes | None = None
+    named: set[bytes] = set()
+    for name, value in headers:
+        if name == b"host":
+            if host is not None:
+                raise BadHeaders("Host is there twice")
+            host = value
+        elif name == b"content-length":
+            if length is not None:
+                raise BadHeaders("Content-Length is there twice")
+            length = value
+        elif name == b"transfer-encoding":
+            if coding is not None:
+                raise BadHeaders("Transfer-Encoding is there twice")
+            coding = value
+        elif name == b"connection":
+            named.update(token.strip().lower() for token in value.split(b","))
+        elif name == b"x-forwarded-for":
+            head.forwarded_for.extend(part.strip() for part in value.split(b","))
+        elif name == b"x-forwarded-proto":
+            head.forwarded_proto = value.lower()
+        elif name == b"x-forwarded-host":
+            head.forwarded_host = value
+        elif name == b"expect":
+            head.expects_continue = value.lower() == b"100-continue"
+        elif name == b"authorization":
+            if head.authorization is not None:
+                raise BadHeaders("Authorization is there twice")
+            head.authorization = value
+            head.kept.append((name, value))
+        elif not (
+            name in _HOP_BY_HOP
+            or name in _OURS_TO_SAY
+            or name.startswith(_OURS_TO_SAY_PREFIXES)
+            or b"_" in name  # X_User_Id becomes X-User-Id in more than one framework
+        ):
+            head.kept.append((name, value))
+    if named:
+        head.kept = [entry for entry in head.kept if entry[0] not in named]
+    head.host = _checked_host(host, http_version)
+    head.body_bytes = _body_bytes(length, coding)
+    return head
+
+
+def _checked_host(host: bytes | None, http_version: str) -> bytes:
+    if host is None and http_version == "1.0":
+        return b""
+    if host is None or not _HOST.fullmatch(host):
+        raise BadHeaders("Host is missing or malformed")
+    return host
+
+
+def _body_bytes(length: bytes | None, coding: bytes | None) -> int | None:
+    if coding is not None:
+        if length is not None:
+            raise BadHeaders("Content-Length and Transfer-Encoding exclude each other")
+        if coding.strip().lower() != b"chunked":
+            raise BadHeaders("The only transfer coding that is read here is chunked")
+        return None
+    if length is None:
+        return 0
+    if not _DIGITS.fullmatch(length):
+        raise BadHeaders("Content-Length must be a number")
+    return int(length)
+
+
+def clean_response(headers: RawHeaders, status: int) -> Headers:
+    """Return the fields of a service's answer that may go to the client, with lower-case names.
+
+    Dropped are hop-by-hop fields and those that Connection names, what our own server writes, and
+    what is ours to say: CORS and anything internal.
+    """
+    kept: Headers = []
+    named: set[bytes] = set()
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if name == b"connection":
+            named.update(token.strip().lower() for token in value.split(b","))
+        elif name not in _HOP_BY_HOP and name not in _SERVER_WRITES:
+            if name.startswith((b"x-internal-", b"access-control-")):
+                continue
+            if name == b"content-length" and status in _NO_BODY:
+                continue  # the server would wait for a body that never comes
+            kept.append((name, value))
+    return [entry for entry in kept if entry[0] not in named] if named else kept

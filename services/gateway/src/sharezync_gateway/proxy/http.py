@@ -1,0 +1,196 @@
+"""The service in another process, over HTTP/1.1 and pooled connections."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDict
+from starlette.types import Send
+from yarl import URL
+
+from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong, Unreachable
+from sharezync_gateway.proxy.headers import Headers
+from sharezync_gateway.proxy.patience import Patience
+from sharezync_gateway.proxy.upstream import Request
+
+KEEP_ALIVE_SECONDS: Final = 30
+"""Less than the 75 s of our servers: who lets go first must be the one who would write next."""
+
+_SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a stream
+_READ_BYTES: Final = 256 * 1024
+_RETRY_AFTER_SECONDS: Final = 0.1
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_SKIP_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_CONNECT_FAILED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class HttpUpstream:
+    """Carries requests to `base_url`, such as `http://chat:8002`.
+
+    At most `connections` are open at a time; a request that finds none free waits as long as for a
+    connection, and is then Unreachable. So one slow service can't take all of the gateway.
+    """
+
+    def __init__(
+        self, base_url: str, *, connections: int = 512, connect_timeout_seconds: float = 1
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        if URL(self._base).scheme not in {"http", "https"} or not URL(self._base).host:
+            raise ValueError(f"{base_url!r} is not the address of a service")
+        self._own_prefix = self._base.encode() + b"/"
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=connect_timeout_seconds, sock_connect=connect_timeout_seconds
+        )
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pool; connections come with requests."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=KEEP_ALIVE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            auto_decompress=False,
+            skip_auto_headers=_SKIP_HEADERS,
+            read_bufsize=_READ_BYTES,
+            max_field_size=16 * 1024,
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections. Idempotent."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def forward(self, request: Request, send: Send) -> None:
+        """Carry one request; see `Upstream.forward`."""
+        body = request.body
+        patience = Patience(request.patience_seconds, watched=body)
+        try:
+            with patience:
+                await self._exchange(request, send, patience)
+        except ClientGone:
+            return
+        except _CONNECT_FAILED as error:
+            raise Unreachable("The service can't be reached at this moment") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if body.gone or body.failure is not None:
+                return  # we broke it off ourselves
+            raise BrokenAnswer("The connection to the service broke") from error
+        if patience.expired:
+            raise TookTooLong(f"No word for {request.patience_seconds:g} s")
+
+    async def _exchange(self, request: Request, send: Send, patience: Patience) -> None:
+        body = request.body
+        data: bytes | AsyncIterator[bytes] | None = None
+        if body.length is None or body.length > _SMALL_BYTES or body.expects_continue:
+            data = _pieces(body, patience)
+        elif body.length > 0:
+            patience.pause()
+            data = await body.read()
+            patience.resume()
+            if data is None:
+                return
+        response = await self._open(request, data)
+        try:
+            await self._relay(request, response, send, patience)
+        finally:
+            response.close()  # a connection whose answer was read whole is back in the pool already
+
+    async def _open(
+        self, request: Request, data: bytes | AsyncIterator[bytes] | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("start() comes first")
+        target = self._base + request.path.decode("ascii")
+        if request.query:
+            target = f"{target}?{request.query.decode('ascii')}"
+        body = request.body
+        headers = _text_headers(request.headers)
+        streaming = data is not None and not isinstance(data, bytes)
+        if streaming and body.length is not None:
+            headers["Content-Length"] = str(body.length)
+        attempts = 2 if request.method in _IDEMPOTENT and not streaming else 1
+        while True:
+            attempts -= 1
+            try:
+                return await self._session.request(
+                    request.method,
+                    URL(target, encoded=True),
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    expect100=body.expects_continue and streaming,
+                )
+            except _CONNECT_FAILED:
+                if not attempts:
+                    raise
+                await asyncio.sleep(_RETRY_AFTER_SECONDS)  # a service that restarts is soon back
+
+    async def _relay(
+        self, request: Request, response: aiohttp.ClientResponse, send: Send, patience: Patience
+    ) -> None:
+        start = {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": self._response_headers(response),
+        }
+        length = response.content_length
+        if request.method == "HEAD" or (length is not None and length <= _SMALL_BYTES):
+            content = await response.read()
+            await send(start)
+            patience.pause()
+            await send({"type": "http.response.body", "body": content, "more_body": False})
+            return
+        patience.pause()
+        await send(start)
+        patience.resume()
+        async for piece in response.content.iter_any():
+            patience.pause()
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            patience.resume()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _response_headers(self, response: aiohttp.ClientResponse) -> Headers:
+        """Return the raw fields; a Location that names the service's own address becomes a path."""
+        if "Location" not in response.headers:
+            return list(response.raw_headers)
+        prefix = self._own_prefix
+        return [
+            (name, value[len(prefix) - 1 :])
+            if name.lower() == b"location" and value.startswith(prefix)
+            else (name, value)
+            for name, value in response.raw_headers
+        ]
+
+
+async def _pieces(body: RequestBody, patience: Patience) -> AsyncIterator[bytes]:
+    """Yield the body; between two pieces it is the client's turn, during one the service's."""
+    while not body.complete:
+        patience.pause()
+        message = await body.receive()
+        patience.resume()
+        if message["type"] == "http.disconnect":
+            patience.end()
+            raise _BrokeOff  # for aiohttp, which closes the connection on it
+        if message.get("body"):
+            yield message["body"]
+
+
+class _BrokeOff(Exception):
+    """The body is not whole. No OSError: that would be an invitation to try again."""
+
+
+def _text_headers(headers: Headers) -> CIMultiDict[str]:
+    """Return fields as aiohttp wants them: it writes text as UTF-8."""
+    text: CIMultiDict[str] = CIMultiDict()
+    for name, value in headers:
+        try:
+            text.add(name.decode("ascii"), value.decode())
+        except UnicodeDecodeError:
+            text.add(name.decode("latin-1"), value.decode("latin-1"))
+    return text

@@ -1,0 +1,63 @@
+"""The port to a service. Two adapters, one contract: `HttpUpstream` and `AsgiUpstream`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Send
+
+from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.proxy.headers import Headers
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """What goes to a service: cleaned already, and only that."""
+
+    method: str
+    path: bytes
+    """Normalised and still escaped; begins with a slash."""
+    query: bytes
+    """Without the question mark; ASCII."""
+    headers: Headers
+    """Lower-case names, in the client's order, without host and framing: the adapter adds those."""
+    body: RequestBody
+    patience_seconds: float
+    """How long the service may say nothing while it is its turn."""
+    client: str
+    """The client's address."""
+    scheme: str
+    """How the client reached us: `http` or `https`."""
+    host: bytes
+    """The Host that the client named."""
+
+
+class Upstream(Protocol):
+    """Carries requests to one service.
+
+    What is promised here holds for every adapter, and one test suite holds each to it.
+    """
+
+    async def start(self) -> None:
+        """Make ready to carry. The service need not be there yet."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what `start` took. Requests under way break off. Idempotent."""
+        ...
+
+    async def forward(self, request: Request, send: Send) -> None:
+        """Carry one request to the service, and its answer to `send` as ASGI messages.
+
+        Bodies stream both ways in bounded memory, unread and unchanged: nothing is decoded, no
+        redirect is followed, no cookie kept. An answer that begins while the client still sends is
+        passed on at once. The service sees the client's `Expect: 100-continue` fulfilled only when
+        it asks for the body.
+
+        When the body breaks off (`request.body.gone`, `.failure`), the service learns that the
+        client left and this returns; so it does when `send` raises ClientGone. The service is
+        given at most one whole copy of a request that isn't idempotent (RFC 9110 §9.2.2).
+
+        Raises Unreachable (nothing was sent), TookTooLong or BrokenAnswer. Where part of the
+        answer is out, the caller must break off its own answer.
+        """
+        ...

@@ -1,0 +1,191 @@
+"""The route table: everything that can be reached through the gateway, and on what terms.
+
+What isn't here doesn't exist for clients. A service's new route needs a row. Nothing under
+`/internal` can have one: `RouteTable` refuses the table.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Access(Enum):
+    """Who is let in at the door. Services decide again what each caller may do."""
+
+    USER = "user"
+    """With a valid access token of a user."""
+    EITHER = "either"
+    """With a valid access token, or with none: the service then asks for another proof, such as
+    the signature of a link. A token that is shown must hold all the same."""
+    PUBLIC = "public"
+    """Anybody; the service may still ask for a token of its own kind."""
+
+
+class Body(Enum):
+    """How much a request may carry (settings: `MAX_…_BODY_BYTES`)."""
+
+    JSON = "json"
+    CHUNK = "chunk"
+    FILE = "file"
+
+
+class Wait(Enum):
+    """How long a service may say nothing (settings: `UPSTREAM_…_TIMEOUT_SECONDS`)."""
+
+    USUAL = "usual"
+    BYTES = "bytes"
+    """Where files are moved and checked."""
+    FOLLOW = "follow"
+    """Where the answer follows something that is still arriving."""
+
+
+class Rate(Enum):
+    """Which limit counts (settings: `RATE_LIMIT_…`): a user's, or an address's."""
+
+    STANDARD = "standard"
+    COSTLY = "costly"
+    BYTES = "bytes"
+    PUBLIC = "public"
+    SIGN_IN = "sign_in"
+    SOCKETS = "sockets"
+    FREE = "free"
+    """Not counted: probes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Route:
+    """One row: these methods of this path go to this service, on these terms.
+
+    Rows are equal only to themselves: they are keys on the way of each request.
+    """
+
+    methods: frozenset[str]
+    path: str
+    """Template such as `/v1/channels/{id}`; a `{name}` stands for one segment. Metrics show it."""
+    service: str
+    access: Access = Access.USER
+    body: Body = Body.JSON
+    wait: Wait = Wait.USUAL
+    rate: Rate = Rate.STANDARD
+
+
+GATEWAY: Final = "gateway"
+_Trait = Access | Body | Wait | Rate
+
+PUBLIC, SIGN_IN, COSTLY, FREE = Access.PUBLIC, Rate.SIGN_IN, Rate.COSTLY, Rate.FREE
+_FILE: Final = (Body.FILE, Wait.BYTES, Rate.BYTES)
+_CHUNK: Final = (Body.CHUNK, Wait.BYTES, Rate.BYTES)
+_DOWNLOAD: Final = (Wait.BYTES, Rate.BYTES)
+
+
+def _rows(service: str, *rows: tuple[str | _Trait, ...]) -> tuple[Route, ...]:
+    """Read rows of methods, path and traits; what isn't said has `Route`'s default."""
+    return tuple(_route(service, *row) for row in rows)
+
+
+def _route(service: str, methods: str | _Trait, path: str | _Trait, *traits: str | _Trait) -> Route:
+    names = {Access: "access", Body: "body", Wait: "wait", Rate: "rate"}
+    terms: dict[str, object] = {names[type(trait)]: trait for trait in traits}  # type: ignore[index]  # a str among the traits is a KeyError: the table is wrong
+    if terms.get("access") is PUBLIC:
+        terms.setdefault("rate", Rate.PUBLIC)
+    return Route(methods=frozenset(str(methods).split()), path=str(path), service=service, **terms)  # type: ignore[arg-type]  # the names above map each trait to the field of its type
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *_rows(
+        GATEWAY,
+        ("GET HEAD", "/health", PUBLIC, FREE),
+        ("GET HEAD", "/ready", PUBLIC, FREE),
+        ("GET", "/openapi.json", PUBLIC),
+        ("GET", "/openapi/{document}", PUBLIC),
+        ("GET", "/docs", PUBLIC),
+        ("GET", "/docs/{service}", PUBLIC),
+        ("GET", "/redoc", PUBLIC),
+    ),
+    *_rows(
+        "auth",
+        ("POST", "/token", PUBLIC, SIGN_IN),
+        ("POST", "/v1/auth/token", PUBLIC, SIGN_IN),
+        ("POST", "/v1/auth/register", PUBLIC, SIGN_IN),
+        ("POST", "/v1/auth/logout"),
+        ("POST", "/v1/auth/password"),
+        ("GET", "/v1/auth/sessions"),
+        ("DELETE", "/v1/auth/sessions/{id}"),
+        ("GET", "/.well-known/jwks.json", PUBLIC),
+        ("GET PATCH DELETE", "/v1/users/me"),
+        ("GET", "/v1/users", COSTLY),
+        ("GET", "/v1/users/{id}"),
+        ("GET", "/v1/users/{id}/devices"),
+        ("GET POST", "/v1/devices"),
+        ("PATCH DELETE", "/v1/devices/{id}"),
+    ),
+    *_rows(
+        "chat",
+        ("GET POST", "/v1/channels"),
+        ("GET PATCH DELETE", "/v1/channels/{id}"),
+        ("POST", "/v1/channels/{id}/join"),
+        ("POST", "/v1/channels/{id}/leave"),
+        ("POST", "/v1/channels/{id}/owner"),
+        ("GET POST", "/v1/channels/{id}/members"),
+        ("PATCH DELETE", "/v1/channels/{id}/members/{user_id}"),
+        ("GET POST", "/v1/channels/{id}/invites"),
+        ("POST", "/v1/invites/{code}/accept"),
+        ("POST", "/v1/conversations"),
+        ("GET", "/v1/memberships"),
+        ("GET POST", "/v1/channels/{id}/messages"),
+        ("GET", "/v1/messages", COSTLY),
+        ("GET PATCH DELETE", "/v1/messages/{id}"),
+        ("GET", "/v1/messages/{id}/edits"),
+        ("GET", "/v1/messages/{id}/replies"),
+        ("PUT DELETE", "/v1/messages/{id}/reactions/{emoji}"),
+        ("GET", "/v1/messages/{id}/attachments/{file_id}"),
+        ("GET", "/v1/channels/{id}/pins"),
+        ("PUT DELETE", "/v1/channels/{id}/pins/{message_id}"),
+        ("PUT", "/v1/channels/{id}/read"),
+        ("GET", "/v1/search", COSTLY),
+        ("GET", "/v1/sync"),
+    ),
+    *_rows(
+        "transfer",
+        ("GET POST", "/v1/transfers"),
+        ("GET", "/v1/transfers/stats", COSTLY),
+        ("GET", "/v1/transfers/{id}"),
+        ("POST", "/v1/transfers/{id}/accept"),
+        ("POST", "/v1/transfers/{id}/reject"),
+        ("POST", "/v1/transfers/{id}/pause"),
+        ("POST", "/v1/transfers/{id}/resume"),
+        ("POST", "/v1/transfers/{id}/cancel"),
+        ("POST", "/v1/transfers/{id}/complete", Wait.BYTES),
+        ("GET", "/v1/transfers/{id}/missing"),
+        ("PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", *_CHUNK),
+        ("GET", "/v1/transfers/{id}/files/{n}/content", Wait.FOLLOW, Rate.BYTES),
+    ),
+    *_rows(
+        "storage",
+        # tus 1.0: OPTIONS tells what is supported; POST on an upload carries
+        # X-HTTP-Method-Override for clients that can't send PATCH or DELETE.
+        ("OPTIONS", "/v1/uploads", PUBLIC),
+        ("POST", "/v1/uploads", *_FILE),
+        ("OPTIONS", "/v1/uploads/{id}", PUBLIC),
+        ("GET HEAD DELETE", "/v1/uploads/{id}"),
+        ("PATCH POST", "/v1/uploads/{id}", *_FILE),
+        ("GET", "/v1/files"),
+        ("POST", "/v1/files", *_FILE),
+        ("POST", "/v1/files/presigned"),
+        ("POST", "/v1/files/presigned/{id}/complete", Wait.BYTES),
+        ("GET DELETE", "/v1/files/{id}"),
+        ("GET HEAD", "/v1/files/{id}/content", Access.EITHER, *_DOWNLOAD),
+        ("GET POST", "/v1/files/{id}/links"),
+        ("DELETE", "/v1/files/{id}/links/{link_id}"),
+        ("GET", "/v1/links/{token}", PUBLIC),
+        ("POST", "/v1/links/{token}/content", PUBLIC, Wait.BYTES),
+        ("GET", "/v1/usage"),
+    ),
+)
+
+SOCKET_ROUTES: Final[tuple[Route, ...]] = _rows(
+    GATEWAY,
+    ("WEBSOCKET", "/ws/{client_id}", PUBLIC, Rate.SOCKETS),
+    ("WEBSOCKET", "/ws/channels/{channel_id}", PUBLIC, Rate.SOCKETS),
+)
+"""Sockets; who may open one is for the socket engine to find out."""

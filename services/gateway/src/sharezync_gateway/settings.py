@@ -1,0 +1,69 @@
+"""Settings of the gateway: what every service reads, and what only the door needs."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from limits import parse
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from sharezync_shared.settings import Settings
+
+Network = IPv4Network | IPv6Network
+
+
+class GatewaySettings(Settings):
+    """Field names in upper case are the variables."""
+
+    # --- who stands before us ---------------------------------------------------------------
+    # Comma-separated networks whose X-Forwarded-* we believe. None: the peer is the client, and
+    # what it says of itself is dropped.
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+
+    # --- how often (rates as in "300/minute"; empty: no limit) ------------------------------
+    rate_limit_standard: str = "3000/minute"  # a user's ordinary calls: 50 a second
+    rate_limit_costly: str = "300/minute"  # a user's searches: each one may read much
+    rate_limit_bytes: str = "60000/minute"  # a user's chunks: at 1 MiB each, 1 GiB a second
+    rate_limit_public: str = "3000/minute"  # an address without a proven token: an office's worth
+    rate_limit_sign_in: str = "600/minute"  # an address; auth throttles each account by itself
+    rate_limit_sockets: str = "6000/minute"  # an address; all of an office reconnects at once
+
+    # --- how much ---------------------------------------------------------------------------
+    max_json_body_bytes: int = Field(1024 * 1024, ge=1)  # coarse; services have finer limits
+    max_chunk_body_bytes: int = Field(2 * 1024 * 1024, ge=1)  # a chunk is at most 1 MiB
+    max_file_body_bytes: int | None = Field(None, ge=1)  # absent: storage's quotas decide
+
+    # --- how long ---------------------------------------------------------------------------
+    upstream_connect_timeout_seconds: float = Field(1, gt=0)  # inside a cluster: at once or never
+    upstream_timeout_seconds: float = Field(30, gt=0)  # a service says nothing for so long
+    upstream_bytes_timeout_seconds: float = Field(120, gt=0)  # the same, where files are moved
+    upstream_follow_timeout_seconds: float = Field(3600, gt=0)  # a file that is still arriving
+    upstream_connections: int = Field(512, ge=1)  # to each service; bounds what one slow one holds
+    client_idle_seconds: float = Field(30, gt=0)  # a body or a reader that makes no progress
+
+    # --- sockets ----------------------------------------------------------------------------
+    ws_allow_query_token: bool = False  # query strings end up in logs and Referer headers
+    ws_max_connections_per_user: int = Field(20, ge=1)
+
+    # --- pages ------------------------------------------------------------------------------
+    docs_assets_url: str = "https://cdn.jsdelivr.net/npm"  # a mirror of npm packages; no slash
+    openapi_cache_seconds: float = Field(60, ge=0)
+
+    access_log: bool = True  # one record for each request, without query and tokens
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator(
+        "rate_limit_standard", "rate_limit_costly", "rate_limit_bytes",
+        "rate_limit_public", "rate_limit_sign_in", "rate_limit_sockets",
+    )  # fmt: skip
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if value:
+            parse(value)  # raises ValueError with the text that it couldn't read
+        return value

@@ -1,0 +1,47 @@
+"""What the classes of the route table come to, by the settings."""
+
+from collections.abc import Iterable
+
+from sharezync_gateway.proxy.forward import Bounds
+from sharezync_gateway.routes import Body, Rate, Route, Wait
+from sharezync_gateway.settings import GatewaySettings
+
+
+class Terms:
+    """The bounds of each route, made once."""
+
+    def __init__(self, routes: Iterable[Route], settings: GatewaySettings) -> None:
+        body_bytes = {
+            Body.JSON: settings.max_json_body_bytes,
+            Body.CHUNK: settings.max_chunk_body_bytes,
+            Body.FILE: settings.max_file_body_bytes,
+        }
+        patience_seconds = {
+            Wait.USUAL: settings.upstream_timeout_seconds,
+            Wait.BYTES: settings.upstream_bytes_timeout_seconds,
+            Wait.FOLLOW: settings.upstream_follow_timeout_seconds,
+        }
+        self._bounds = {
+            route: Bounds(
+                body_bytes=body_bytes[route.body],
+                patience_seconds=patience_seconds[route.wait],
+                client_idle_seconds=settings.client_idle_seconds,
+            )
+            for route in routes
+        }
+
+    def of(self, route: Route) -> Bounds:
+        """Return how much a request on this route may carry, and how long it may take."""
+        return self._bounds[route]
+
+
+def rates(settings: GatewaySettings) -> dict[Rate, str]:
+    """Return the rate limit of each class, as in "300/minute"; empty is none."""
+    return {
+        Rate.STANDARD: settings.rate_limit_standard,
+        Rate.COSTLY: settings.rate_limit_costly,
+        Rate.BYTES: settings.rate_limit_bytes,
+        Rate.PUBLIC: settings.rate_limit_public,
+        Rate.SIGN_IN: settings.rate_limit_sign_in,
+        Rate.SOCKETS: settings.rate_limit_sockets,
+    }

@@ -1,0 +1,130 @@
+"""The documentation of all services, through the gateway."""
+
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from openapi_spec_validator import validate
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from services.gateway.tests.api.proxy.rig import Adapter, Puppet, answer, gateway
+from sharezync_shared.asgi.app import create_service_app
+from sharezync_shared.problems import NotFound, problems
+from sharezync_shared.tokens.dependencies import Caller, InternalCaller
+
+
+class Channel(BaseModel):
+    name: str
+
+
+def real_service() -> FastAPI:
+    """Return an application as our services are made, with some routes of chat's."""
+    router = APIRouter(tags=["channels"])
+
+    @router.get("/v1/channels/{channel_id}", responses=problems(NotFound))
+    async def read_channel(channel_id: str, caller: Caller) -> Channel:
+        raise NotFound
+
+    @router.post("/v1/channels", status_code=201)
+    async def create_channel(body: Channel, caller: Caller) -> Channel:
+        return body
+
+    @router.get("/internal/streams/heads")
+    async def heads(caller: InternalCaller) -> dict[str, str]:
+        return {}
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> Any:
+        yield
+
+    return create_service_app(
+        name="chat", summary="s", description="d", version="1", lifespan=lifespan,
+        registry=CollectorRegistry(), routers=[router], ready_checks={},
+    )  # fmt: skip
+
+
+class Documented(Puppet):
+    """A service whose document is that of a real one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.real = real_service()
+        self.handler = self.real
+        self.asked = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += scope.get("path") == "/openapi.json"
+        await super().__call__(scope, receive, send)
+
+
+async def test_the_merged_document_is_valid_and_tells_what_can_be_reached(adapter: Adapter) -> None:
+    async with gateway(adapter, puppet=Documented()) as rig:
+        answered = await rig.client.get("/openapi.json")
+        assert answered.status_code == 200
+        document = answered.json()
+        validate(document)
+        assert {"/v1/channels", "/v1/channels/{channel_id}", "/health"} <= set(document["paths"])
+        assert not [path for path in document["paths"] if "internal" in path]
+        assert "x-unavailable" not in document["info"]
+        flows = document["components"]["securitySchemes"]["user"]["flows"]
+        assert flows["password"]["tokenUrl"] == "/token"
+
+
+async def test_each_service_has_a_document_and_a_page(adapter: Adapter) -> None:
+    async with gateway(adapter, puppet=Documented()) as rig:
+        document = (await rig.client.get("/openapi/chat.json")).json()
+        validate(document)
+        assert set(document["paths"]) == {"/v1/channels", "/v1/channels/{channel_id}"}
+        page = await rig.client.get("/docs/chat")
+        assert "/openapi/chat.json" in page.text
+        for path in ("/openapi/billing.json", "/docs/billing", "/openapi/chat", "/openapi/.json"):
+            assert (await rig.client.get(path)).status_code == 404
+
+
+async def test_pages_show_the_merged_document() -> None:
+    async with gateway("asgi", docs_assets_url="https://mirror.test/npm") as rig:
+        for path in ("/docs", "/redoc"):
+            page = await rig.client.get(path)
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert "/openapi.json" in page.text
+            assert "https://mirror.test/npm/" in page.text
+            assert "cdn." not in page.text
+            assert "default-src 'none'" in page.headers["content-security-policy"]
+            assert "https://mirror.test" in page.headers["content-security-policy"]
+        assert not rig.puppet.seen
+
+
+async def test_documents_are_kept_for_a_while() -> None:
+    puppet = Documented()
+    async with gateway("asgi", puppet=puppet) as rig:
+        for _ in range(3):
+            await rig.client.get("/openapi.json")
+        assert puppet.asked == 4  # one for each service
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"paths": 1}'])
+async def test_a_service_without_a_usable_document_is_named_and_not_missed(body: bytes) -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, body)
+
+    async with gateway("asgi", puppet=Puppet(handler)) as rig:
+        document = (await rig.client.get("/openapi.json")).json()
+        validate(document)
+        assert set(document["info"]["x-unavailable"]) == {"auth", "chat", "transfer", "storage"}
+        refused = await rig.client.get("/openapi/chat.json")
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+
+
+async def test_a_service_that_went_away_keeps_its_last_document() -> None:
+    puppet = Documented()
+    async with gateway("asgi", puppet=puppet, openapi_cache_seconds=0) as rig:
+        first = (await rig.client.get("/openapi.json")).json()
+
+        async def away(scope: Scope, receive: Receive, send: Send) -> None:
+            await answer(send, status=503)
+
+        puppet.handler = away
+        assert (await rig.client.get("/openapi.json")).json() == first

@@ -1,0 +1,391 @@
+"""The contract of `Upstream`, held against both adapters directly."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from starlette.types import Message, Receive, Scope, Send
+
+from services.gateway.tests.api.proxy.rig import (
+    Adapter,
+    Puppet,
+    answer,
+    read_body,
+    until_left,
+    upstreams_to,
+)
+from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong, Unreachable
+from sharezync_gateway.proxy.http import HttpUpstream
+from sharezync_gateway.proxy.upstream import Request, Upstream
+from sharezync_shared.testing.serving import serving, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Collected:
+    """Stands for the client's end of an answer."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def __call__(self, message: Message) -> None:
+        self.messages.append(message)
+
+    @property
+    def status(self) -> int:
+        return int(self.messages[0]["status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.messages[1:])
+
+    @property
+    def whole(self) -> bool:
+        return not self.messages[-1].get("more_body", False)
+
+
+class Client:
+    """Stands for the client's end of a request: says these pieces, then stays or leaves."""
+
+    def __init__(self, *pieces: bytes, whole: bool = True, stays: bool = True) -> None:
+        self.left = asyncio.Event()
+        if not stays:
+            self.left.set()
+        self._messages: list[Message] = [
+            {"type": "http.request", "body": piece, "more_body": not whole or at < len(pieces)}
+            for at, piece in enumerate(pieces, 1)
+        ]
+
+    async def receive(self) -> Message:
+        if self._messages:
+            return self._messages.pop(0)
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+
+def request(client: Client | None = None, length: int | None = 0, **changes: Any) -> Request:
+    body = RequestBody(
+        (client or Client()).receive,
+        length=length,
+        limit_bytes=changes.pop("limit_bytes", None),
+        idle_seconds=changes.pop("idle_seconds", 5),
+    )
+    fields: dict[str, Any] = {
+        "method": "GET" if length == 0 else "POST",
+        "path": b"/v1/x",
+        "query": b"",
+        "headers": [],
+        "patience_seconds": 5,
+        "client": "203.0.113.7",
+        "scheme": "https",
+        "host": b"front.test",
+    }
+    return Request(body=body, **{**fields, **changes})
+
+
+class Both:
+    """One service and the way to it."""
+
+    def __init__(self, puppet: Puppet, upstream: Upstream) -> None:
+        self.puppet = puppet
+        self.upstream = upstream
+
+    async def forward(self, request: Request) -> Collected:
+        collected = Collected()
+        await self.upstream.forward(request, collected)
+        return collected
+
+    def does(self, handler: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self.puppet.handler = handler
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both_of_module(adapter: Adapter) -> AsyncGenerator[Both]:
+    puppet = Puppet()
+    async with AsyncExitStack() as stack:
+        upstream = (await upstreams_to(puppet, adapter, stack))()
+        await upstream.start()
+        stack.push_async_callback(upstream.aclose)
+        yield Both(puppet, upstream)
+
+
+@pytest.fixture
+def both(both_of_module: Both) -> Both:
+    both_of_module.puppet.handler = None
+    both_of_module.puppet.seen.clear()
+    return both_of_module
+
+
+async def test_path_and_query_arrive_as_they_were_given(both: Both) -> None:
+    path = b"/v1/messages/1/reactions/%F0%9F%98%80%23~(a)"
+    await both.forward(request(path=path, query=b"a=%2F&b=c%20d&&e=?/"))
+    scope = both.puppet.seen[0]
+    assert scope["raw_path"] == path
+    assert scope["path"] == "/v1/messages/1/reactions/😀#~(a)"
+    assert scope["query_string"] == b"a=%2F&b=c%20d&&e=?/"
+
+
+async def test_fields_arrive_in_order_and_as_often_as_they_were_said(both: Both) -> None:
+    fields = [(b"x-a", b"1"), (b"x-b", b"2"), (b"x-a", "ä".encode())]
+    await both.forward(request(headers=fields))
+    assert [entry for entry in both.puppet.seen[0]["headers"] if entry[0] != b"host"] == fields
+
+
+async def test_an_answer_comes_back_byte_by_byte(both: Both) -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, b"\x00\xff", 418, [(b"x-a", b"1"), (b"x-a", b"2")])
+
+    both.does(handler)
+    collected = await both.forward(request())
+    assert (collected.status, collected.body, collected.whole) == (418, b"\x00\xff", True)
+    fields = [(name.lower(), value) for name, value in collected.messages[0]["headers"]]
+    assert [value for name, value in fields if name == b"x-a"] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("length", [6, None], ids=["known", "chunked"])
+async def test_a_body_arrives_whole_however_it_is_framed(both: Both, length: int | None) -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, await read_body(receive) or b"")
+
+    both.does(handler)
+    collected = await both.forward(request(Client(b"abc", b"", b"def"), length))
+    assert collected.body == b"abcdef"
+
+
+@pytest.mark.parametrize("length", [200_000, None], ids=["known", "chunked"])
+async def test_a_body_that_breaks_off_is_never_taken_for_whole(
+    both: Both, length: int | None
+) -> None:
+    ended: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        ended.set_result(await read_body(receive))
+        await answer(send, b"thanks")
+
+    both.does(handler)
+    client = Client(b"x" * 100_000, whole=False)
+    asked = request(client, length)
+    forwarding = asyncio.create_task(both.forward(asked))
+    await wait_until(lambda: both.puppet.seen)
+    client.left.set()
+    async with asyncio.timeout(5):
+        collected = await forwarding
+        assert await ended is None
+    assert asked.body.gone
+    assert not collected.messages
+
+
+async def test_a_body_that_outgrows_its_limit_ends_quietly(both: Both) -> None:
+    asked = request(Client(b"x" * 10, b"x" * 10), None, limit_bytes=15)
+    collected = await both.forward(asked)
+    assert asked.body.failure is not None
+    assert asked.body.failure.status == 413
+    assert not collected.messages
+
+
+async def test_who_cannot_send_any_more_ends_it_quietly_and_the_service_learns(both: Both) -> None:
+    left = asyncio.Event()
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 999, "more_body": True})
+                async with asyncio.timeout(0.005):
+                    if (await receive())["type"] == "http.disconnect":
+                        break
+        except OSError:
+            pass
+        except TimeoutError:
+            pass
+        left.set()
+
+    async def full(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise ClientGone
+
+    both.does(handler)
+    await both.upstream.forward(request(), full)
+    async with asyncio.timeout(5):
+        await left.wait()
+
+
+async def test_silence_is_not_waited_for(both: Both) -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await until_left(receive)
+
+    both.does(handler)
+    with pytest.raises(TookTooLong):
+        await both.forward(request(patience_seconds=0.1))
+
+
+async def test_silence_of_the_client_is_not_held_against_the_service(both: Both) -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, await read_body(receive) or b"")
+
+    class Slow(Client):
+        async def receive(self) -> Message:
+            if self._messages and not self._messages[0]["more_body"]:
+                await asyncio.sleep(0.3)
+            return await super().receive()
+
+    both.does(handler)
+    asked = request(Slow(b"a", b"b"), None, patience_seconds=0.1)
+    assert (await both.forward(asked)).body == b"ab"
+
+
+async def test_an_answer_cut_short_is_a_broken_one(both: Both) -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"content-length", b"100000")]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": b"x" * 10, "more_body": True})
+        raise RuntimeError("planted")
+
+    both.does(handler)
+    with pytest.raises(BrokenAnswer):
+        await both.forward(request())
+
+
+async def test_leaving_in_mid_upload_ends_an_answer_that_flows_already(both: Both) -> None:
+    left = asyncio.Event()
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        rest = asyncio.ensure_future(read_body(receive))
+        while not rest.done():
+            await send({"type": "http.response.body", "body": b"x" * 999, "more_body": True})
+            await asyncio.sleep(0)
+        assert rest.result() is None
+        left.set()
+
+    both.does(handler)
+    client = Client(b"x" * 100_000, whole=False)
+    collected = Collected()
+    asked = request(client, 200_000)
+    forwarding = asyncio.create_task(both.upstream.forward(asked, collected))
+    await wait_until(lambda: len(collected.messages) > 10)
+    client.left.set()
+    async with asyncio.timeout(5):
+        await forwarding
+        await left.wait()
+    assert not collected.whole
+
+
+async def test_starting_and_ending_can_be_repeated(adapter: Adapter) -> None:
+    async with AsyncExitStack() as stack:
+        upstream = (await upstreams_to(Puppet(), adapter, stack))()
+        await upstream.start()
+        await upstream.aclose()
+        await upstream.aclose()
+
+
+# --- what only a service in another process can do ------------------------------------------------
+
+
+async def test_a_service_that_is_away_is_unreachable() -> None:
+    with_nobody = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    port = with_nobody.sockets[0].getsockname()[1]
+    with_nobody.close()
+    await with_nobody.wait_closed()
+    upstream = HttpUpstream(f"http://127.0.0.1:{port}")
+    await upstream.start()
+    try:
+        with pytest.raises(Unreachable) as refused:
+            await upstream.forward(request(), Collected())
+    finally:
+        await upstream.aclose()
+    assert refused.value.status == 503
+    assert "Retry-After" in refused.value.headers
+
+
+@pytest.mark.parametrize(("method", "reached"), [("GET", True), ("POST", False)])
+async def test_only_what_may_be_repeated_is_tried_again_when_nobody_listens(
+    method: str, reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharezync_gateway.proxy.http._RETRY_AFTER_SECONDS", 0.5)
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    upstream = HttpUpstream(f"http://127.0.0.1:{port}")
+    await upstream.start()
+    collected = Collected()
+    forwarding = asyncio.create_task(upstream.forward(request(method=method), collected))
+    await asyncio.sleep(0.1)  # the first attempt has failed by now, the second is half a second off
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    (outcome,) = await asyncio.gather(forwarding, return_exceptions=True)
+    await upstream.aclose()
+    server.close()
+    assert (requests == 1) is reached
+    assert isinstance(outcome, Unreachable) is not reached
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"HTTP/1.1 banana\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"],
+)
+async def test_what_is_no_answer_is_a_broken_one(said: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    upstream = HttpUpstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    await upstream.start()
+    try:
+        with pytest.raises(BrokenAnswer):
+            await upstream.forward(request(method="POST"), Collected())
+    finally:
+        await upstream.aclose()
+        server.close()
+
+
+async def test_cookies_are_not_kept_from_one_request_to_the_next() -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, headers=[(b"set-cookie", b"a=1; Path=/")])
+
+    puppet = Puppet(handler)
+    async with serving(puppet) as served:
+        upstream = HttpUpstream(f"http://localhost:{served.port}")  # addresses have no cookies
+        await upstream.start()
+        for _ in range(2):
+            await upstream.forward(request(), Collected())
+        await upstream.aclose()
+    assert not [name for name, _ in puppet.seen[1]["headers"] if name == b"cookie"]
+
+
+async def test_a_location_with_the_services_own_address_becomes_a_path() -> None:
+    async with AsyncExitStack() as stack:
+        puppet = Puppet()
+        upstream = (await upstreams_to(puppet, "http", stack))()
+        assert isinstance(upstream, HttpUpstream)
+        await upstream.start()
+        stack.push_async_callback(upstream.aclose)
+
+        async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+            own = dict(scope["headers"])[b"host"]
+            await answer(send, b"", 201, [(b"location", b"http://" + own + b"/v1/uploads/7")])
+
+        puppet.handler = handler
+        collected = Collected()
+        await upstream.forward(request(), collected)
+        fields = {name.lower(): value for name, value in collected.messages[0]["headers"]}
+        assert fields[b"location"] == b"/v1/uploads/7"
