@@ -1,0 +1,38 @@
+"""The socket engine: who is connected to this node, and what each of them gets, in order.
+
+| room | |
+|---|---|
+| `protocol` | frames and close codes; pure |
+| `handshake`, `entrance`, `shell`, `connection` | one connection's life, from first to last |
+| `handlers`, `commands`, `budget`, `devices` | what clients ask for, and on which device |
+| `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
+| `tracker`, `sightings` | order, doubles, holes |
+| `seating`, `resuming`, `rechecking`, `revoking` | who gets which stream, from where on |
+| `peers` | the calls to the services |
+| `engine` | all of it put together |
+"""
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.engine import (
+    WS_MAX_SIZE_BYTES,
+    ChunkHandler,
+    RealtimeEngine,
+    SocketProtocol,
+)
+from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
+from sharezync_gateway.realtime.protocol import BadFrame, CloseCode, Error, Head, read_body
+
+__all__ = [
+    "WS_MAX_SIZE_BYTES",
+    "BadFrame",
+    "BinaryHandler",
+    "ChunkHandler",
+    "CloseCode",
+    "Connection",
+    "Error",
+    "Handler",
+    "Head",
+    "RealtimeEngine",
+    "SocketProtocol",
+    "read_body",
+]

@@ -1,0 +1,233 @@
+"""One connection: who is at the other end, and what can be sent there.
+
+Its life is led by `shell`; hub, commands and transfers hold it only while it is open. There are
+thousands of these: it has slots, and no task of its own beside the one that reads its socket.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from sharezync_gateway.realtime.budget import Budget
+from sharezync_gateway.realtime.outbound import Outbound
+from sharezync_gateway.realtime.protocol import (
+    BadFrame,
+    CloseCode,
+    Cursor,
+    Error,
+    FrameId,
+    ServerFrame,
+    encode,
+    encode_reply,
+)
+from sharezync_shared.asgi.fanout import FramePort
+from sharezync_shared.asgi.frames import encode_text_frame
+from sharezync_shared.problems import Problem
+from sharezync_shared.tokens.claims import Identity
+
+log = structlog.get_logger()
+
+
+class Notes:
+    """What changed for a connection while the heads of its streams were being asked for."""
+
+    __slots__ = ("joined", "left")
+
+    def __init__(self) -> None:
+        self.joined: dict[str, Cursor] = {}
+        """Streams it was put on, with the place before the first frame that it got."""
+        self.left: dict[str, Cursor] = {}
+        """Streams that its user left, with the place of the last frame that was theirs."""
+
+    def is_over(self, stream: str, head: Cursor) -> bool:
+        """Whether the user has left a stream since it stood at `head`."""
+        left = self.left.get(stream)
+        return left is not None and left[0] == head[0] and left[1] > head[1]
+
+
+class Connection:
+    """One WebSocket of one user."""
+
+    __slots__ = (
+        "_on_close",
+        "_on_closing",
+        "budget",
+        "channel",
+        "client_id",
+        "close_code",
+        "closed",
+        "commands_in_flight",
+        "device",
+        "ended",
+        "ends_at",
+        "id",
+        "identity",
+        "notes",
+        "outbound",
+        "session_id",
+        "streams",
+        "user_id",
+        "write",
+    )
+
+    identity: Identity
+    """Whose socket this is. Set before the connection is handed to anybody."""
+
+    def __init__(
+        self,
+        port: FramePort,
+        *,
+        conn_id: str,
+        client_id: str | None,
+        channel: str | None,
+        budget: Budget,
+        on_closing: Callable[["Connection"], None],
+    ) -> None:
+        self.id = conn_id
+        self.client_id = client_id
+        """What the device calls itself; None on a socket narrowed to a channel."""
+        self.channel = channel
+        """The only stream that this socket follows; None: all of its user's."""
+        self.device: str | None = None
+        """Id of the device; None on a narrowed socket, or where auth could not be asked."""
+        self.user_id = ""
+        self.session_id = ""
+        self.streams: set[str] = set()
+        self.notes: Notes | None = None
+        """Taken by the hub while somebody waits for heads on behalf of this connection."""
+        self.ends_at = float("inf")
+        """When the token's time is over for good, in seconds since the epoch."""
+        self.budget = budget
+        self.commands_in_flight = 0
+        self.outbound = Outbound(port)
+        self.write: Callable[[bytes], bool] = self.outbound.write
+        """As `Outbound.write`: one look-up less for each socket of each frame."""
+        self.closed = False
+        """Whether nothing can be sent any more."""
+        self.ended = False
+        """Whether the socket is gone, and those who wanted to know have been told."""
+        self.close_code: int | None = None
+        """The code that we closed with; None while we haven't."""
+        self._on_closing = on_closing
+        self._on_close: list[Callable[[Connection], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} of {self.user_id or 'nobody yet'}>"
+
+    def identify(self, identity: Identity, grace_seconds: float) -> None:
+        """Take the connection to be this user's until `grace_seconds` after the token's end."""
+        self.identity = identity
+        self.user_id = str(identity.user_id)
+        self.session_id = str(identity.session_id)
+        self.ends_at = identity.expires_at + grace_seconds
+
+    def follows(self, stream: str) -> bool:
+        """Whether this socket gets a stream that its user is on."""
+        return self.channel is None or stream == self.channel
+
+    # --- sending -------------------------------------------------------------------------------
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        return self.outbound.buffered_bytes
+
+    def send_text(self, payload: bytes) -> bool:
+        """Send a text frame that must not be lost; `payload` is finished UTF-8 JSON.
+
+        Never waits. A peer too slow for it is closed with 4008; False then, or if it was closed.
+        """
+        return self.send_encoded(encode_text_frame(payload))
+
+    def send_encoded(self, frame: bytes) -> bool:
+        """As `send_text`, for one or more frames that are encoded already."""
+        if self.outbound.write_event(frame):
+            return True
+        self.close(CloseCode.TOO_SLOW, "too slow")
+        return False
+
+    def send_signal(self, payload: bytes) -> bool:
+        """Send a text frame that may be lost; False if the peer is too slow to get it now."""
+        return self.outbound.write_signal(encode_text_frame(payload))
+
+    def send_binary(self, *parts: bytes) -> bool:
+        """Send one binary frame, given in pieces that are not copied together.
+
+        False, and nothing sent, if the peer is slow: `wait_writable` says when to try again.
+        """
+        return self.outbound.write_bulk(parts)
+
+    async def wait_writable(self) -> bool:
+        """Wait until the peer isn't slow. False if the socket is closed or closing."""
+        return await self.outbound.wait_writable()
+
+    def send(self, frame: ServerFrame) -> bool:
+        """Send one of the protocol's own frames, as `send_text`."""
+        return self.send_text(encode(frame))
+
+    def reply(self, frame_id: FrameId, data: bytes | dict[str, Any]) -> bool:
+        """Answer the client's frame `frame_id`; `data` as in `encode_reply`."""
+        return self.send_text(encode_reply(frame_id, data))
+
+    def refuse(self, frame_id: FrameId, problem: Problem | BadFrame) -> bool:
+        """Tell the client that its frame was refused; the socket lives on."""
+        if isinstance(problem, BadFrame):
+            return self.send(Error(frame_id, problem.code, problem.message))
+        after = getattr(problem, "retry_after_seconds", None)
+        return self.send(
+            Error(
+                frame_id,
+                problem.slug,
+                problem.detail or problem.title,
+                retryable=after is not None,
+                retry_after_ms=None if after is None else round(after * 1000),
+            )
+        )
+
+    # --- holding -------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Keep everything that is sent until `release`."""
+        self.outbound.hold()
+        self.write = self.outbound.write
+
+    def release(self, first: ServerFrame) -> bool:
+        """Send `first`, then all that was kept; from now on nothing is kept."""
+        sent = self.outbound.release(encode_text_frame(encode(first)))
+        self.write = self.outbound.write
+        if not sent:
+            self.close(CloseCode.TOO_SLOW, "too slow")
+        return sent
+
+    # --- ending --------------------------------------------------------------------------------
+
+    def close(self, code: CloseCode, reason: str = "", *, last: ServerFrame | None = None) -> None:
+        """End the connection: it leaves the hub now, and the socket after what was written.
+
+        `last` is sent first, past anything that is held. Safe to repeat; never waits.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        self.close_code = code
+        self._on_closing(self)
+        if last is not None:
+            self.outbound.write_past(encode_text_frame(encode(last)))
+        self.outbound.close(code, reason)
+        self.write = self.outbound.write
+
+    def on_close(self, callback: Callable[["Connection"], None]) -> None:
+        """Have `callback` called once, when the connection is over, whoever ended it."""
+        self._on_close.append(callback)
+
+    def end(self) -> None:
+        """The socket is gone: let everybody know who wanted to. Called once, by the shell."""
+        self.closed = self.ended = True
+        self._on_closing(self)
+        callbacks, self._on_close = self._on_close, []
+        for callback in callbacks:
+            try:
+                callback(self)
+            except Exception:  # one listener's trouble is not the next one's
+                log.exception("on_close_failed", conn_id=self.id)

@@ -1,0 +1,201 @@
+"""The socket engine of one node: its parts, put together, and their life."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+import httpx
+import structlog
+from prometheus_client import CollectorRegistry
+from starlette.types import Receive, Scope, Send
+
+from sharezync_gateway.realtime.commands import CommandQueue
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.devices import Devices
+from sharezync_gateway.realtime.entrance import Entrance
+from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.peers import HttpPeers, Peers
+from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
+from sharezync_gateway.realtime.rechecking import Rechecker
+from sharezync_gateway.realtime.resuming import Resumer
+from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.seating import Seating
+from sharezync_gateway.realtime.shell import Shell
+from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.asgi.fanout import FanoutProtocol
+from sharezync_shared.events.bus import Bus
+from sharezync_shared.streams.frames import Frame
+from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+log = structlog.get_logger()
+
+WS_MAX_SIZE_BYTES = MAX_MESSAGE_BYTES
+"""What the server must be given as `ws_max_size_bytes`; the finer limits are kept here."""
+
+ChunkHandler = Callable[[Frame], None]
+"""Told, at once and in no promised order, of each frame that announces a transfer's chunk."""
+
+_SWEEP_SECONDS = 1.0
+
+
+class SocketProtocol(FanoutProtocol):
+    """What the server must be given as `ws_protocol`."""
+
+    keepalive_close_code = CloseCode.IDLE
+
+
+class SocketSettings(Protocol):
+    """The settings that sockets read."""
+
+    @property
+    def frontend_origin(self) -> tuple[str, ...]: ...
+    @property
+    def ws_allow_query_token(self) -> bool: ...
+    @property
+    def ws_max_connections_per_user(self) -> int: ...
+
+
+class Surroundings(Protocol):
+    """The part of `Platform` that sockets stand on."""
+
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def registry(self) -> CollectorRegistry: ...
+    def client(self, service: str) -> httpx.AsyncClient: ...
+
+
+class RealtimeEngine:
+    """Serves the WebSockets of one node.
+
+    `start` before the bus is started; then `handle` for each socket; `drain` while the server
+    still listens; `aclose` at the end. `handlers` and `binary_handler` answer the frames that the
+    engine doesn't know (transfers), `chunk_handler` hears of chunks. `peers` and `terms` None:
+    HTTP calls to the services, and what the settings say.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: SocketSettings,
+        platform: Surroundings,
+        verifier: TokenVerifier,
+        revocations: Revocations,
+        peers: Peers | None = None,
+        terms: SocketTerms | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        binary_handler: BinaryHandler | None = None,
+        chunk_handler: ChunkHandler | None = None,
+    ) -> None:
+        self._bus = platform.bus
+        self._peers = peers = peers or HttpPeers(platform.client)
+        self._revocations = revocations
+        self._chunk_handler = chunk_handler
+        terms = terms or SocketTerms(
+            origins=settings.frontend_origin,
+            allow_query_token=settings.ws_allow_query_token,
+            max_connections_per_user=settings.ws_max_connections_per_user,
+        )
+        metrics = SocketMetrics(platform.registry)
+        self.hub = Hub(metrics, on_empty=self._forget)
+        self._revoker = Revoker(self.hub, revocations)
+        self._seating = Seating(self.hub, peers, self._revoker)
+        self._tracker = self._seating.tracker
+        self._commands = CommandQueue(peers)
+        self._devices = Devices(self.hub, peers)
+        self._rechecker = Rechecker(self.hub, self._seating, terms.recheck_seconds)
+        resumer = Resumer(self.hub, self._tracker, peers, metrics)
+        entrance = Entrance(
+            hub=self.hub,
+            seating=self._seating,
+            rechecker=self._rechecker,
+            resumer=resumer,
+            devices=self._devices,
+            verifier=verifier,
+            terms=terms,
+        )
+        own = OwnHandlers(
+            hub=self.hub,
+            tracker=self._tracker,
+            entrance=entrance,
+            resumer=resumer,
+            commands=self._commands,
+            terms=terms,
+        )
+        self._shell = Shell(
+            hub=self.hub,
+            entrance=entrance,
+            handlers={**own.table, **(handlers or {})},
+            binary_handler=binary_handler,
+            terms=terms,
+            metrics=metrics,
+        )
+        self._knows_revocations = False
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether sockets that come now would miss nothing."""
+        return self._bus.ready and self._knows_revocations and not self._shell.leaving
+
+    def of_user(self, user_id: str) -> tuple[Connection, ...]:
+        """Return the user's connections on this node."""
+        return self.hub.of_user(user_id)
+
+    async def start(self) -> None:
+        """Begin to listen to the bus, which is started afterwards."""
+        await self._bus.receive_frames(self._on_frames, self._on_gap)
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        self._rechecker.start()
+
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """Serve one WebSocket from its handshake to its end."""
+        return self._shell.handle(scope, receive, send)
+
+    async def drain(self, seconds: float) -> None:
+        """Say goodbye to every socket, spread over at most so many seconds; take no new ones."""
+        await self._shell.drain(seconds)
+
+    async def aclose(self) -> None:
+        """Stop everything; sockets that are still open are closed."""
+        self._shell.close_all()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self._rechecker.aclose()
+        await self._commands.aclose()
+        await self._devices.aclose()
+        await self._tracker.aclose()
+
+    def _on_frames(self, frames: list[Frame]) -> None:
+        """Take what the bus brings; called on the event loop, must not block."""
+        self._tracker.take(frames)
+        for frame in frames:
+            if frame.control is not None:
+                self._revoker.heed((frame,))
+                if frame.control.chunk is not None and self._chunk_handler is not None:
+                    self._chunk_handler(frame)
+
+    async def _on_gap(self) -> None:
+        """Learn what was said while nobody listened: first what is forbidden, then the rest."""
+        self._knows_revocations = False
+        since_seconds = self._revocations.lifetime_seconds
+        self._revoker.revoke(await self._peers.revocations(since_seconds))
+        self._knows_revocations = True
+        await self._rechecker.recheck_all()
+
+    def _forget(self, stream: str) -> None:
+        self._tracker.forget(stream)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                self._shell.sweep()
+            except Exception:  # the rim: expired tokens must be noticed next time
+                log.exception("sweep_failed")

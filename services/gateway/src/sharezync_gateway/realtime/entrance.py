@@ -1,0 +1,187 @@
+"""From an open socket to `ready`: whose it is, and which streams it continues from where."""
+
+import asyncio
+
+from starlette.types import Message, Receive
+
+from sharezync_gateway.realtime.connection import Connection, Notes
+from sharezync_gateway.realtime.devices import Devices
+from sharezync_gateway.realtime.handshake import Handshake
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.peers import Heads
+from sharezync_gateway.realtime.protocol import (
+    Authenticate,
+    BadFrame,
+    CloseCode,
+    Cursor,
+    Error,
+    Ready,
+    check_cursors,
+    read_body,
+    read_head,
+)
+from sharezync_gateway.realtime.rechecking import Rechecker
+from sharezync_gateway.realtime.resuming import Resumer
+from sharezync_gateway.realtime.seating import Seating
+from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.problems import NotFound, Unauthenticated, Unavailable
+from sharezync_shared.tokens.claims import Identity
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+_STRAY_FRAMES = 10
+"""Frames other than `authenticate` that a socket without a token may send."""
+
+
+class Refused(Exception):
+    """The socket is to be closed; `last` is what its client hears before."""
+
+    def __init__(self, code: CloseCode, reason: str, last: Error | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.last = last
+
+
+class Gone(Exception):
+    """The client went away first."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Entrance:
+    """Lets connections in. Raises Refused or Gone for those that don't get there."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        seating: Seating,
+        rechecker: Rechecker,
+        resumer: Resumer,
+        devices: Devices,
+        verifier: TokenVerifier,
+        terms: SocketTerms,
+    ) -> None:
+        self._hub = hub
+        self._seating = seating
+        self._rechecker = rechecker
+        self._resumer = resumer
+        self._devices = devices
+        self._verifier = verifier
+        self._terms = terms
+
+    async def enter(
+        self, connection: Connection, handshake: Handshake, receive: Receive
+    ) -> Message | None:
+        """Bring a connection to `ready`; return a message that was received meanwhile, if any."""
+        if handshake.refusal is not None:
+            raise Refused(*handshake.refusal)
+        cursors: dict[str, Cursor] = {}
+        token = handshake.token
+        if token is None:
+            first = await self._first_frame(connection, receive)
+            token, cursors = first.token, first.cursors
+        connection.identify(await self.identify(token), self._terms.token_grace_seconds)
+        if len(self._hub.of_user(connection.user_id)) >= self._terms.max_connections_per_user:
+            raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections of this user")
+        self._hub.add(connection)
+        return await self._start(connection, receive, cursors)
+
+    async def identify(self, token: str) -> Identity:
+        """Return whose token this is; raises Refused with the code that says what to do."""
+        try:
+            return await self._verifier.verify(token)
+        except Unauthenticated as problem:
+            raise Refused(CloseCode.BAD_TOKEN, problem.detail) from problem
+        except Unavailable as problem:
+            raise Refused(CloseCode.TRY_LATER, problem.detail) from problem
+
+    async def _first_frame(self, connection: Connection, receive: Receive) -> Authenticate:
+        try:
+            async with asyncio.timeout(self._terms.first_frame_seconds):
+                for _ in range(_STRAY_FRAMES):
+                    message = await receive()
+                    if message["type"] == "websocket.disconnect":
+                        raise Gone(message.get("code", 1005))
+                    try:
+                        return _authenticate(message)
+                    except BadFrame as error:
+                        connection.refuse(error.frame_id, error)
+        except TimeoutError:
+            raise Refused(CloseCode.BAD_TOKEN, "no token came in time") from None
+        raise Refused(CloseCode.FLOODING, "a token was expected")
+
+    async def _start(
+        self, connection: Connection, receive: Receive, cursors: dict[str, Cursor]
+    ) -> Message | None:
+        # A client that knows its cursors may send `resume` without waiting for `ready`. Then it is
+        # here by now, and is acted on before anything else happens: no live frame comes between.
+        ahead = asyncio.ensure_future(receive())
+        try:
+            notes = connection.notes = Notes()
+            connection.hold()
+            heads = await self._ask(connection)
+            if connection.closed:
+                raise Gone(connection.close_code or 1006)
+            await self._continue(connection, heads, notes, cursors)
+            return ahead.result() if ahead.done() else None
+        finally:
+            connection.notes = None
+            if not ahead.done():  # a message that comes now stays with the server
+                ahead.cancel()
+                await asyncio.wait({ahead})
+
+    async def _continue(
+        self, connection: Connection, heads: Heads, notes: Notes, cursors: dict[str, Cursor]
+    ) -> None:
+        # Until `begin` has returned nothing is awaited: no frame can come between.
+        shown = self._seating.seat_all(connection, heads, notes)
+        if connection.channel is not None and connection.channel not in shown:
+            raise _not_on_channel()
+        missing = sorted(heads.missing)
+        if not connection.release(Ready(connection.user_id, connection.device, shown, missing)):
+            raise Gone(connection.close_code or 1006)
+        if missing:
+            self._rechecker.recheck_soon(connection.user_id)
+        if cursors:
+            resumption = self._resumer.begin(connection, cursors)
+            connection.notes = None
+            await self._resumer.finish(connection, resumption)
+
+    async def _ask(self, connection: Connection) -> Heads:
+        try:
+            async with asyncio.timeout(self._terms.start_seconds):
+                heads, _ = await asyncio.gather(
+                    self._seating.heads_for(connection), self._devices.connect(connection)
+                )
+        except TimeoutError:
+            raise _nobody_answers() from None
+        if heads.missing and not heads.streams:
+            raise _nobody_answers()
+        return heads
+
+
+def _authenticate(message: Message) -> Authenticate:
+    text = message.get("text")
+    if text is None:
+        raise BadFrame("unauthenticated", "A token comes first")
+    head = read_head(text)
+    if head.type != "authenticate":
+        raise BadFrame("unauthenticated", "A token comes first", head.id)
+    frame = read_body(text, Authenticate, head.id)
+    check_cursors(frame.cursors, head.id)
+    return frame
+
+
+def _nobody_answers() -> Refused:
+    problem = Unavailable("The services behind do not answer")
+    last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=1000)
+    return Refused(CloseCode.TRY_LATER, "try later", last)
+
+
+def _not_on_channel() -> Refused:
+    problem = NotFound("There is no such channel, or you are not on it")
+    last = Error(None, problem.slug, problem.detail)
+    return Refused(CloseCode.NOT_ON_CHANNEL, "not on this channel", last)

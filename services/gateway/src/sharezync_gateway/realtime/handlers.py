@@ -1,0 +1,163 @@
+"""What the engine itself answers: tokens, catching up, pings, and commands for chat."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from sharezync_gateway.realtime.commands import Answer, CommandQueue
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.entrance import Entrance, Refused
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.peers import Command
+from sharezync_gateway.realtime.peers import Outcome as CommandOutcome
+from sharezync_gateway.realtime.protocol import (
+    Authenticate,
+    CloseCode,
+    Cursor,
+    Error,
+    FrameId,
+    Head,
+    MarkRead,
+    Ping,
+    Pong,
+    Replay,
+    Resume,
+    SendMessage,
+    check_cursors,
+    read_body,
+)
+from sharezync_gateway.realtime.resuming import Resumer
+from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_shared.problems import NotFound, RateLimited
+
+Handler = Callable[[Connection, Head, str], Awaitable[None]]
+"""Acts on one text frame, given its connection, its head and its text.
+
+May raise Problem or BadFrame, which the client gets as `error`. The next frame of the connection
+is read when it returns.
+"""
+BinaryHandler = Callable[[Connection, bytes], Awaitable[None]]
+"""Acts on one binary frame, as `Handler`."""
+
+_RETRYABLE = frozenset({429, 503, 504})
+
+
+class OwnHandlers:
+    """The handlers by frame type, in `table`."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        tracker: Tracker,
+        entrance: Entrance,
+        resumer: Resumer,
+        commands: CommandQueue,
+        terms: SocketTerms,
+    ) -> None:
+        self._hub = hub
+        self._tracker = tracker
+        self._entrance = entrance
+        self._resumer = resumer
+        self._commands = commands
+        self._terms = terms
+        self.table: Mapping[str, Handler] = {
+            "authenticate": self._authenticate,
+            "resume": self._resume,
+            "replay": self._replay,
+            "ping": self._ping,
+            "pong": self._nothing,
+            "send_message": self._send_message,
+            "mark_read": self._mark_read,
+        }
+
+    async def _authenticate(self, connection: Connection, head: Head, text: str) -> None:
+        """A fresh token of the same user lengthens the socket's life."""
+        frame = read_body(text, Authenticate, head.id)
+        check_cursors(frame.cursors, head.id)
+        try:
+            identity = await self._entrance.identify(frame.token)
+        except Refused as refused:
+            connection.close(refused.code, refused.reason)
+            return
+        if connection.closed:
+            return
+        if identity.user_id != connection.identity.user_id:
+            connection.close(CloseCode.BAD_TOKEN, "the token is somebody else's")
+            return
+        self._hub.remove_session(connection)
+        connection.identify(identity, self._terms.token_grace_seconds)
+        self._hub.add_session(connection)
+        connection.reply(head.id, {"expires_at": identity.expires_at})
+        if frame.cursors:
+            await self._catch_up(connection, frame.cursors, None)
+
+    async def _resume(self, connection: Connection, head: Head, text: str) -> None:
+        frame = read_body(text, Resume, head.id)
+        check_cursors(frame.cursors, head.id)
+        await self._catch_up(connection, frame.cursors, head.id)
+
+    async def _replay(self, connection: Connection, head: Head, text: str) -> None:
+        frame = read_body(text, Replay, head.id)
+        position = self._tracker.position(frame.stream)
+        epoch = frame.epoch if frame.epoch is not None else position[0] if position else ""
+        cursors = {frame.stream: (epoch, frame.after)}
+        check_cursors(cursors, head.id)
+        await self._catch_up(connection, cursors, head.id)
+
+    async def _catch_up(
+        self, connection: Connection, cursors: Mapping[str, Cursor], frame_id: FrameId
+    ) -> None:
+        resumption = self._resumer.begin(connection, cursors)
+        await self._resumer.finish(connection, resumption, frame_id)
+
+    async def _ping(self, connection: Connection, head: Head, text: str) -> None:
+        frame = read_body(text, Ping, head.id)
+        heads: dict[str, Cursor] | None = None
+        if frame.heads:
+            positions = ((s, self._tracker.position(s)) for s in connection.streams)
+            heads = {stream: position for stream, position in positions if position is not None}
+        connection.send(Pong(head.id, heads))
+
+    async def _nothing(self, connection: Connection, head: Head, text: str) -> None:
+        """That it came is all there is to it."""
+
+    async def _send_message(self, connection: Connection, head: Head, text: str) -> None:
+        self._submit(connection, head, "send_message", read_body(text, SendMessage, head.id))
+
+    async def _mark_read(self, connection: Connection, head: Head, text: str) -> None:
+        self._submit(connection, head, "mark_read", read_body(text, MarkRead, head.id))
+
+    def _submit(
+        self, connection: Connection, head: Head, kind: str, data: SendMessage | MarkRead
+    ) -> None:
+        """Pass a command on; the next frame is read without waiting for what becomes of it."""
+        if not connection.follows(f"channel:{data.channel_id}"):
+            raise NotFound("This socket is for one channel only")
+        if connection.commands_in_flight >= self._terms.max_commands_in_flight:
+            raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
+        connection.commands_in_flight += 1
+        command = Command(connection.user_id, connection.device, kind, data)
+        self._commands.submit(command, _answer_to(connection, head.id))
+
+
+def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:
+    def answer(outcome: CommandOutcome) -> None:
+        connection.commands_in_flight -= 1
+        problem = outcome.problem
+        if connection.closed:
+            return
+        if problem is None:
+            connection.reply(frame_id, bytes(outcome.data))
+            return
+        after = problem.retry_after_seconds
+        connection.send(
+            Error(
+                frame_id,
+                problem.code,
+                problem.detail,
+                retryable=problem.status in _RETRYABLE,
+                retry_after_ms=None if after is None else round(after * 1000),
+            )
+        )
+
+    return answer

@@ -1,0 +1,273 @@
+"""Who is connected to this node and on which streams, and the writing of one frame to all of them.
+
+Streams come here in order (`tracker`), one frame after the other; each is encoded once, and the
+same bytes are written to every socket. Nothing here awaits anything.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.protocol import CloseCode, Cursor, Reset, encode
+from sharezync_shared.asgi.frames import encode_text_frame
+from sharezync_shared.streams.frames import Control, Frame
+
+_RUN_BYTES: Final = 64 * 1024
+"""Frames of one stream that come together are written together, up to about so much."""
+_HELD_BYTES: Final = 128 * 1024
+"""What is kept of one stream for a connection that is catching up with it."""
+
+
+class Latecomer:
+    """A connection that is on a stream but must not get its next frame yet.
+
+    Either it continues after `after` (the node is still behind that), or it is catching up from
+    the log: then frames are kept for it in `held`, and `after` is None.
+    """
+
+    __slots__ = ("after", "connection", "held", "held_bytes", "overflowed")
+
+    def __init__(self, connection: Connection, after: int | None) -> None:
+        self.connection = connection
+        self.after = after
+        self.held: list[tuple[int, bytes]] = []
+        self.held_bytes = 0
+        self.overflowed = False
+        """Not everything that came is in `held`."""
+
+    def keep(self, seq: int, encoded: bytes) -> None:
+        """Keep a frame for later; with too many of them, only the fact that there were some."""
+        if self.overflowed or self.held_bytes + len(encoded) > _HELD_BYTES:
+            self.lose()
+        else:
+            self.held.append((seq, encoded))
+            self.held_bytes += len(encoded)
+
+    def lose(self) -> None:
+        """Give up what was kept: the log must be asked again."""
+        self.forget()
+        self.overflowed = True
+
+    def forget(self) -> None:
+        """Start keeping anew."""
+        self.held = []
+        self.held_bytes = 0
+        self.overflowed = False
+
+
+class Room:
+    """Everybody on one stream on this node."""
+
+    __slots__ = ("latecomers", "listeners", "run", "run_bytes", "stream")
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.listeners: set[Connection] = set()
+        self.latecomers: dict[Connection, Latecomer] = {}
+        self.run: list[bytes] = []
+        self.run_bytes = 0
+
+    @property
+    def empty(self) -> bool:
+        return not self.listeners and not self.latecomers
+
+
+class Hub:
+    """The connections of this node by stream, by user and by session."""
+
+    def __init__(self, metrics: SocketMetrics, on_empty: Callable[[str], None]) -> None:
+        """`on_empty` is told each stream that nobody here is on any more."""
+        self.users: dict[str, set[Connection]] = {}
+        self.sessions: dict[str, set[Connection]] = {}
+        self.rooms: dict[str, Room] = {}
+        self.connections: set[Connection] = set()
+        self._metrics = metrics
+        self._on_empty = on_empty
+
+    # --- connections ---------------------------------------------------------------------------
+
+    def add(self, connection: Connection) -> None:
+        """Take in a connection whose user is known; it is on no stream yet."""
+        self.connections.add(connection)
+        self.users.setdefault(connection.user_id, set()).add(connection)
+        self.add_session(connection)
+
+    def add_session(self, connection: Connection) -> None:
+        """Know the connection by its present session."""
+        self.sessions.setdefault(connection.session_id, set()).add(connection)
+
+    def remove_session(self, connection: Connection) -> None:
+        """Know the connection by its session no more; the caller owes `add_session`."""
+        _discard(self.sessions, connection.session_id, connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection, everywhere. Safe to repeat."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        _discard(self.users, connection.user_id, connection)
+        self.remove_session(connection)
+        for stream in list(connection.streams):
+            self.leave(connection, stream)
+
+    def of_user(self, user_id: str) -> tuple[Connection, ...]:
+        """Return the user's connections on this node."""
+        return tuple(self.users.get(user_id, ()))
+
+    # --- streams -------------------------------------------------------------------------------
+
+    def join(self, connection: Connection, stream: str, *, after: int | None = None) -> None:
+        """Put a connection on a stream: from the next frame on, or from that behind `after`."""
+        room = self.rooms.get(stream)
+        if room is None:
+            room = self.rooms[stream] = Room(stream)
+        connection.streams.add(stream)
+        room.latecomers.pop(connection, None)
+        if after is None:
+            room.listeners.add(connection)
+        else:
+            room.listeners.discard(connection)
+            room.latecomers[connection] = Latecomer(connection, after)
+
+    def hold(self, connection: Connection, stream: str) -> Latecomer:
+        """Keep a connection's frames of a stream that it is on, until it is joined again."""
+        room = self.rooms[stream]
+        room.listeners.discard(connection)
+        latecomer = room.latecomers[connection] = Latecomer(connection, None)
+        return latecomer
+
+    def leave(self, connection: Connection, stream: str) -> None:
+        """Take a connection off a stream. Safe to repeat."""
+        connection.streams.discard(stream)
+        room = self.rooms.get(stream)
+        if room is None:
+            return
+        room.listeners.discard(connection)
+        room.latecomers.pop(connection, None)
+        if room.empty:
+            self._close_room(room)
+
+    # --- frames --------------------------------------------------------------------------------
+
+    def deliver(self, frames: Sequence[Frame]) -> None:
+        """Write frames, each stream's in the order given, to everybody who is on it."""
+        runs: list[Room] = []
+        for frame in frames:
+            room = self.rooms.get(frame.stream)
+            if room is None:
+                if frame.control is None or not frame.control.join:
+                    continue
+                room = self.rooms[frame.stream] = Room(frame.stream)
+            if frame.control is not None or frame.seq == 0 or room.latecomers:
+                self._write_run(room)
+                self._step(room, frame)
+            elif frame.text:
+                if not room.run:
+                    runs.append(room)
+                room.run.append(encode_text_frame(frame.text))
+                room.run_bytes += len(frame.text)
+                if room.run_bytes > _RUN_BYTES:
+                    self._write_run(room)
+        for room in runs:
+            self._write_run(room)
+
+    def reset(self, stream: str, position: Cursor) -> None:
+        """Tell everybody on a stream that it goes on after `position`, whatever was before."""
+        room = self.rooms.get(stream)
+        if room is None:
+            return
+        epoch, seq = position
+        for latecomer in list(room.latecomers.values()):
+            if latecomer.after is None:
+                latecomer.lose()
+            else:
+                self.join(latecomer.connection, stream)
+        self._write(room, encode_text_frame(encode(Reset(stream, epoch, seq))), 1)
+
+    def _step(self, room: Room, frame: Frame) -> None:
+        """Write one frame that is more than text for all: signal, control, or latecomers about."""
+        control = frame.control
+        if control is not None and control.join and frame.seq:
+            self._let_in(room, control.join, frame)
+        encoded = encode_text_frame(frame.text) if frame.text else b""
+        if frame.seq == 0:
+            self._write_signal(room, encoded)
+        else:
+            if encoded:
+                self._write(room, encoded, 1)
+            self._serve_latecomers(room, frame.seq, encoded)
+        if control is not None and (control.leave or control.end):
+            self._let_out(room, control, frame)
+        if room.empty:
+            self._close_room(room)
+
+    def _write_run(self, room: Room) -> None:
+        if room.run:
+            run, room.run, room.run_bytes = room.run, [], 0
+            self._write(room, run[0] if len(run) == 1 else b"".join(run), len(run))
+
+    def _write(self, room: Room, encoded: bytes, frames: int) -> None:
+        """Write to all listeners. The second line is where the time goes; keep it bare."""
+        count = len(room.listeners)
+        slow = [connection for connection in room.listeners if not connection.write(encoded)]
+        lost = sum(not connection.send_encoded(encoded) for connection in slow)
+        self._count(count, lost, frames, "too_slow")
+
+    def _write_signal(self, room: Room, encoded: bytes) -> None:
+        count = len(room.listeners)
+        slow = [connection for connection in room.listeners if not connection.write(encoded)]
+        lost = sum(not connection.outbound.write_signal(encoded) for connection in slow)
+        self._count(count, lost, 1, "signal")
+
+    def _count(self, to: int, lost: int, frames: int, reason: str) -> None:
+        self._metrics.delivered.inc((to - lost) * frames)
+        if lost:
+            self._metrics.dropped(reason).inc(lost * frames)
+
+    def _serve_latecomers(self, room: Room, seq: int, encoded: bytes) -> None:
+        for latecomer in list(room.latecomers.values()):
+            if latecomer.after is None:
+                latecomer.keep(seq, encoded)
+            elif seq >= latecomer.after:
+                self.join(latecomer.connection, room.stream)
+                if seq > latecomer.after:
+                    latecomer.connection.send_encoded(encoded)
+
+    def _let_in(self, room: Room, users: Iterable[str], frame: Frame) -> None:
+        for user_id in users:
+            for connection in self.users.get(user_id, ()):
+                if connection.follows(room.stream) and room.stream not in connection.streams:
+                    self.join(connection, room.stream)
+                    if connection.notes is not None:
+                        connection.notes.joined[room.stream] = (frame.epoch, frame.seq - 1)
+
+    def _let_out(self, room: Room, control: Control, frame: Frame) -> None:
+        if control.end:
+            leaving = [*room.listeners, *room.latecomers]
+        else:
+            leaving = [c for user_id in control.leave for c in self.of_user(user_id)]
+        for connection in leaving:
+            self.take_off(connection, room.stream)
+            if connection.notes is not None:
+                connection.notes.joined.pop(room.stream, None)
+                connection.notes.left[room.stream] = (frame.epoch, frame.seq)
+
+    def take_off(self, connection: Connection, stream: str) -> None:
+        """Take a connection off a stream that its user may not follow any more."""
+        if stream in connection.streams:
+            self.leave(connection, stream)
+            if connection.channel == stream:
+                connection.close(CloseCode.NOT_ON_CHANNEL, "not on this channel any more")
+
+    def _close_room(self, room: Room) -> None:
+        if self.rooms.pop(room.stream, None) is not None:
+            self._on_empty(room.stream)
+
+
+def _discard(index: dict[str, set[Connection]], key: str, connection: Connection) -> None:
+    members = index.get(key)
+    if members is not None:
+        members.discard(connection)
+        if not members:
+            del index[key]

@@ -1,0 +1,50 @@
+"""What the socket engine counts."""
+
+from functools import cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class SocketMetrics:
+    """The metrics of one node's sockets, in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.connections = Gauge(
+            "sharezync_ws_connections", "Open sockets whose user is known", registry=registry
+        )
+        self.delivered = Counter(
+            "sharezync_ws_frames_delivered_total",
+            "Frames of streams written to sockets",
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "sharezync_ws_frames_dropped_total",
+            "Frames of streams not written to a socket",
+            ("reason",),
+            registry=registry,
+        )
+        self._closes = Counter(
+            "sharezync_ws_closes_total",
+            "Sockets that ended, by the close code that either side gave",
+            ("code",),
+            registry=registry,
+        )
+        self._resumes = Counter(
+            "sharezync_ws_resumes_total",
+            "Streams that clients asked to resume, by what became of it",
+            ("result",),
+            registry=registry,
+        )
+        self.queue_bytes = Gauge(
+            "sharezync_ws_send_queue_bytes",
+            "Bytes that wait to be sent, all sockets together; sampled every second",
+            registry=registry,
+        )
+        # Finding a label's child takes a lock and a dictionary; these are few.
+        self.dropped = cache(self._dropped.labels)
+        self.resumes = cache(self._resumes.labels)
+
+    def closed(self, code: int) -> None:
+        """Count one socket's end. Codes that a client made up are counted together."""
+        known = 1000 <= code < 1016 or 4000 <= code < 5000
+        self._closes.labels(str(code) if known else "other").inc()

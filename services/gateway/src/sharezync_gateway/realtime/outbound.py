@@ -1,0 +1,109 @@
+"""What waits to be sent to one socket, bounded in bytes.
+
+The queue is the transport's own buffer: a frame is in it or was refused, and nothing of it lies
+anywhere else. Only while a socket is being made ready are frames kept here, to follow `ready`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sharezync_shared.asgi.fanout import HIGH_WATER_BYTES, FramePort
+from sharezync_shared.asgi.frames import BINARY, frame_header
+
+SIGNAL_LIMIT_BYTES: Final = HIGH_WATER_BYTES
+"""With more than this waiting, signals are dropped."""
+EVENT_LIMIT_BYTES: Final = 1024 * 1024
+"""With more than this waiting, the peer is too slow to keep."""
+
+
+class Outbound:
+    """One socket's way out. Never blocks; a frame is a whole WebSocket frame, or several in one."""
+
+    __slots__ = ("_bulk_bytes", "_held", "_held_bytes", "_port", "write")
+
+    def __init__(self, port: FramePort) -> None:
+        self._port = port
+        self._bulk_bytes = 0
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
+        self.write: Callable[[bytes], bool] = port.write
+        """Write frames unless the peer is slow or going; False means that nothing was written.
+
+        The one call that fan-out makes for each socket: a bound method of the port, or what
+        `hold` puts in its place.
+        """
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._port.buffered_bytes + self._held_bytes
+
+    def write_event(self, frame: bytes) -> bool:
+        """Write what must not be lost; False if the peer is too slow for it, or going."""
+        if self.write(frame):
+            return True
+        if self._held is not None:
+            return False
+        return self._port.write_within(frame, EVENT_LIMIT_BYTES + self._bulk_left())
+
+    def write_signal(self, frame: bytes) -> bool:
+        """Write what may be lost; False if it was."""
+        if self.write(frame):
+            return True
+        if self._held is not None:
+            return False
+        return self._port.write_within(frame, SIGNAL_LIMIT_BYTES + self._bulk_left())
+
+    def write_bulk(self, parts: Sequence[bytes]) -> bool:
+        """Write one binary message given in pieces; False if the peer is slow or going.
+
+        What waits of it doesn't count against events: a chunk alone may be as large as their limit.
+        """
+        header = frame_header(BINARY, sum(map(len, parts)))
+        if not self._port.write_parts([header, *parts]):
+            return False
+        # Never more than lies in the buffer now, so it can't grow with what was sent long ago.
+        buffered = self._port.buffered_bytes
+        self._bulk_bytes = min(self._bulk_bytes + len(header) + sum(map(len, parts)), buffered)
+        return True
+
+    async def wait_writable(self) -> bool:
+        """Wait until the peer isn't slow. False if the socket is closing."""
+        return await self._port.wait_writable()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close behind what was written; what is held is forgotten."""
+        self._held = None
+        self._held_bytes = 0
+        self.write = self._port.write
+        self._port.close(code, reason)
+
+    # --- until the socket is ready -------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Keep what is written from now on until `release`; False answers begin at the bound."""
+        self._held = []
+        self._held_bytes = 0
+        self.write = self._keep
+
+    def release(self, first: bytes) -> bool:
+        """Send the frame `first`, then what was held, and hold no more; False if that failed."""
+        held, self._held, self._held_bytes = self._held or [], None, 0
+        self.write = self._port.write
+        return self.write_event(b"".join([first, *held]))
+
+    def write_past(self, frame: bytes) -> bool:
+        """Write at once, past what is held."""
+        return self._port.write(frame)
+
+    def _keep(self, frame: bytes) -> bool:
+        if self._held is None or self._held_bytes + len(frame) > SIGNAL_LIMIT_BYTES:
+            return False
+        self._held.append(frame)
+        self._held_bytes += len(frame)
+        return True
+
+    def _bulk_left(self) -> int:
+        """How much of what waits may still be bulk. Too high rather than too low, and bounded."""
+        self._bulk_bytes = min(self._bulk_bytes, self._port.buffered_bytes)
+        return self._bulk_bytes

@@ -1,0 +1,250 @@
+"""The realtime protocol as values: client frames in, server frames out, and why sockets close.
+
+Pure: nothing here knows of sockets, time or services. Events and signals are not built here; they
+arrive finished from the services that own their streams.
+"""
+
+from enum import IntEnum
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+SUBPROTOCOL: Final = "sharezync.v1"
+VERSION: Final = 1
+
+MAX_TEXT_BYTES: Final = 64 * 1024
+"""Every text frame but `file_chunk`."""
+MAX_CHUNK_BYTES: Final = 1024 * 1024
+"""A chunk of a file, in either form."""
+CHUNK_HEADER_BYTES: Final = 64
+MAX_BINARY_BYTES: Final = MAX_CHUNK_BYTES + CHUNK_HEADER_BYTES
+MAX_MESSAGE_BYTES: Final = 1536 * 1024
+"""What the server must let in: a chunk in base64 with its JSON around it."""
+BULKY_TYPE: Final = "file_chunk"
+"""The one type of text frame that may be longer than `MAX_TEXT_BYTES`."""
+
+_MAX_ID_CHARACTERS: Final = 128
+_MAX_CURSORS: Final = 2000
+
+FrameId = int | str | None
+"""What a client chose to recognise the answer by; None where it doesn't care."""
+Cursor = tuple[str, int]
+"""A place in a stream: epoch, and the last `seq` that was seen."""
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed. 4000–4499: reconnect and resume. 4500–4999: don't."""
+
+    TOO_BIG = 1009
+    GOING_AWAY = 4001
+    TOO_SLOW = 4008
+    IDLE = 4009
+    TRY_LATER = 4013
+    FLOODING = 4029
+    BAD_TOKEN = 4501
+    REVOKED = 4503
+    TOO_MANY_CONNECTIONS = 4504
+    NOT_ON_CHANNEL = 4505
+    WRONG_VERSION = 4509
+
+
+# --- what clients say ---------------------------------------------------------------------------
+
+
+class Head(msgspec.Struct):
+    """What every client frame has: its type, and an id if the client wants to know the outcome."""
+
+    type: str
+    id: FrameId = None
+
+
+class Authenticate(msgspec.Struct):
+    """The first frame of a socket that brought no token, or a fresh token at any time."""
+
+    token: str
+    cursors: dict[str, Cursor] = {}
+
+
+class Resume(msgspec.Struct):
+    """What was seen of each stream before the socket broke."""
+
+    cursors: dict[str, Cursor]
+
+
+class Replay(msgspec.Struct):
+    """The client saw a gap. Without `epoch`, the present one is meant."""
+
+    stream: str
+    after: int
+    epoch: str | None = None
+
+
+class Ping(msgspec.Struct):
+    """Asks for a `pong`, with the heads of the socket's streams if wanted."""
+
+    heads: bool = False
+
+
+class SendMessage(msgspec.Struct, omit_defaults=True):
+    """As `POST /v1/channels/{channel_id}/messages`; chat checks what it says."""
+
+    channel_id: UUID
+    text: str | None = None
+    attachments: list[str] = []
+    reply_to: str | None = None
+    client_message_id: str | None = None
+
+
+class MarkRead(msgspec.Struct, omit_defaults=True):
+    """As `PUT /v1/channels/{channel_id}/read`; chat checks what it says."""
+
+    channel_id: UUID
+    seq: int | None = None
+    message_id: str | None = None
+
+
+class BadFrame(Exception):
+    """A client frame that can't be acted on. The socket lives on; `code` is a problem slug."""
+
+    def __init__(self, code: str, message: str, frame_id: FrameId = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.frame_id = frame_id
+
+
+_head_decoder = msgspec.json.Decoder(Head)
+_NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
+
+
+def read_head(text: str) -> Head:
+    """Return the type and id of a text frame. Raises BadFrame."""
+    try:
+        head = _head_decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise BadFrame("invalid", f"Not a frame: {error}") from error
+    except _NOT_JSON as error:
+        raise BadFrame("malformed", "Not a JSON object") from error
+    if isinstance(head.id, str) and len(head.id) > _MAX_ID_CHARACTERS:
+        raise BadFrame("invalid", f"`id` may have at most {_MAX_ID_CHARACTERS} characters")
+    return head
+
+
+T = TypeVar("T")
+
+
+def read_body(text: str, body: type[T], frame_id: FrameId = None) -> T:
+    """Return the rest of a frame whose head was read; unknown fields are ignored.
+
+    Raises BadFrame.
+    """
+    try:
+        return msgspec.json.decode(text, type=body)
+    except (msgspec.ValidationError, *_NOT_JSON) as error:
+        raise BadFrame("invalid", str(error) or "Not a valid frame", frame_id) from error
+
+
+def check_cursors(cursors: dict[str, Cursor], frame_id: FrameId = None) -> None:
+    """Raise BadFrame for more cursors than any client needs, or for one before the beginning."""
+    if len(cursors) > _MAX_CURSORS:
+        raise BadFrame("invalid", f"At most {_MAX_CURSORS} cursors are accepted", frame_id)
+    if any(seq < 0 for _, seq in cursors.values()):
+        raise BadFrame("invalid", "A cursor's `seq` is 0 or more", frame_id)
+
+
+# --- what we say --------------------------------------------------------------------------------
+
+
+class Limits(msgspec.Struct):
+    """What a client must keep to; in bytes, or in the unit that the name says."""
+
+    text_bytes: int = MAX_TEXT_BYTES
+    chunk_bytes: int = MAX_CHUNK_BYTES
+    commands_per_second: float = 0
+
+
+class Hello(msgspec.Struct, tag_field="type", tag="hello"):
+    """The first frame on every socket."""
+
+    conn_id: str
+    ping_interval_s: float
+    limits: Limits
+    protocol: str = SUBPROTOCOL
+    version: int = VERSION
+
+
+class Ready(msgspec.Struct, tag_field="type", tag="ready", omit_defaults=True):
+    """Who we take the client for, and from where each of its streams goes on.
+
+    `missing` names services that did not answer: their streams follow with a `reset` each.
+    """
+
+    user: str
+    device: str | None
+    heads: dict[str, Cursor]
+    missing: list[str] = []
+
+
+class Resumed(msgspec.Struct, tag_field="type", tag="resumed", omit_defaults=True):
+    """The outcome of `resume` or `replay` for each stream.
+
+    `replayed` with how many events; `current`: there were none; `reset`: refetch this stream (a
+    `reset` frame said from where it goes on); `gone`: the user is not on it.
+    """
+
+    streams: dict[str, "Outcome"]
+    id: FrameId = None
+
+
+class Outcome(msgspec.Struct, omit_defaults=True):
+    """What became of one stream."""
+
+    result: str
+    events: int = 0
+
+
+class Reset(msgspec.Struct, tag_field="type", tag="reset"):
+    """Refetch this stream only; it goes on after `seq`."""
+
+    stream: str
+    epoch: str
+    seq: int
+
+
+class Error(msgspec.Struct, tag_field="type", tag="error"):
+    """A frame of the client's was refused. `code` is the slug of the problem that REST answers."""
+
+    id: FrameId
+    code: str
+    message: str
+    retryable: bool = False
+    retry_after_ms: int | None = None
+
+
+class Pong(msgspec.Struct, tag_field="type", tag="pong", omit_defaults=True):
+    """The answer to `ping`."""
+
+    id: FrameId = None
+    heads: dict[str, Cursor] | None = None
+
+
+class Bye(msgspec.Struct, tag_field="type", tag="bye"):
+    """This socket is about to be closed; come back, to any replica, after so many milliseconds."""
+
+    code: int
+    resume: bool
+    after_ms: int
+
+
+ServerFrame = Hello | Ready | Resumed | Reset | Error | Pong | Bye
+
+encode: Final = msgspec.json.encode
+"""The finished payload of a `ServerFrame`."""
+
+
+def encode_reply(frame_id: FrameId, data: bytes | dict[str, Any]) -> bytes:
+    """The finished payload of a `reply`; `data` is finished JSON already, or a plain dict."""
+    if isinstance(data, dict):
+        data = msgspec.json.encode(data)
+    return b'{"type":"reply","id":' + msgspec.json.encode(frame_id) + b',"data":' + data + b"}"

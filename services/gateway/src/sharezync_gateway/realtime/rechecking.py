@@ -1,0 +1,89 @@
+"""Comparing what sockets are on with what the services say: after a gap, and now and then.
+
+A frame that was lost shows by the next one of its stream. A frame that let somebody in shows by
+nothing, and neither does the last frame of a quiet stream: for those somebody has to ask.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.peers import PeerUnavailable
+from sharezync_gateway.realtime.seating import Seating
+
+log = structlog.get_logger()
+
+_AT_ONCE: Final = 16
+_SOON_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Pauses before asking again a service that did not answer; the last one repeats."""
+
+
+class Rechecker:
+    """Rechecks users: all of them, or one soon, or each once in `period_seconds`."""
+
+    def __init__(self, hub: Hub, seating: Seating, period_seconds: float) -> None:
+        self._hub = hub
+        self._seating = seating
+        self._period_seconds = period_seconds
+        self._rounds: asyncio.Task[None] | None = None
+        self._soon: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        self._rounds = asyncio.create_task(self._go_round(), name="recheck")
+
+    def recheck_soon(self, user_id: str) -> None:
+        """Ask again, until every service has answered or the user has gone."""
+        if user_id not in self._soon:
+            task = asyncio.create_task(self._until_answered(user_id), name="recheck-soon")
+            self._soon[user_id] = task
+            task.add_done_callback(lambda _: self._soon.pop(user_id, None))
+
+    async def recheck_all(self) -> None:
+        """Recheck every user that is connected now; some at a time."""
+        waiting = list(self._hub.users)
+
+        async def work() -> None:
+            while waiting:
+                await self._recheck(waiting.pop())
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    async def aclose(self) -> None:
+        """Stop."""
+        tasks = [*self._soon.values(), *([self._rounds] if self._rounds else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recheck(self, user_id: str) -> None:
+        try:
+            missing = await self._seating.recheck(user_id)
+        except (PeerUnavailable, TimeoutError) as error:
+            log.warning("recheck_failed", error=repr(error))
+            missing = frozenset({"unknown"})
+        if missing:
+            self.recheck_soon(user_id)
+
+    async def _until_answered(self, user_id: str) -> None:
+        attempt = 0
+        while user_id in self._hub.users:
+            await asyncio.sleep(_SOON_SECONDS[min(attempt, len(_SOON_SECONDS) - 1)])
+            attempt += 1
+            try:
+                if not await self._seating.recheck(user_id):
+                    return
+            except (PeerUnavailable, TimeoutError) as error:
+                log.warning("recheck_failed", attempt=attempt, error=repr(error))
+
+    async def _go_round(self) -> None:
+        while True:
+            users = list(self._hub.users)
+            for user_id in users:
+                await asyncio.sleep(self._period_seconds / len(users))
+                if user_id in self._hub.users:
+                    await self._recheck(user_id)
+            if not users:
+                await asyncio.sleep(1)

@@ -1,0 +1,163 @@
+"""Bringing one connection from where its client was to where the node is, stream by stream.
+
+From the moment a client names its cursors, nothing live reaches it on the streams that it is behind
+on: first the log's frames, then what came meanwhile, then live again. Always in `seq` order.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.hub import Hub, Latecomer
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.protocol import Cursor, FrameId, Outcome, Reset, Resumed
+from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_shared.asgi.frames import encode_text_frame
+from sharezync_shared.streams.frames import Frame
+
+_AT_ONCE: Final = 8
+"""Streams of one connection that are fetched at the same time."""
+_ROUNDS: Final = 5
+"""How often the log is asked for one stream while too much comes live to be kept."""
+_SECONDS: Final = 15.0
+"""How long one resume may take. The socket isn't read meanwhile, answers to pings included."""
+_WRITE_BYTES: Final = 64 * 1024
+"""Replayed frames go out in pieces of about this size, each when the peer isn't slow."""
+
+
+class Resumer:
+    """Carries out `resume` and `replay`."""
+
+    def __init__(self, hub: Hub, tracker: Tracker, peers: Peers, metrics: SocketMetrics) -> None:
+        self._hub = hub
+        self._tracker = tracker
+        self._peers = peers
+        self._metrics = metrics
+
+    def begin(self, connection: Connection, cursors: Mapping[str, Cursor]) -> "Resumption":
+        """Hold back, from now on, every stream on which the client is not where we are.
+
+        The caller owes `finish`, and no second `begin` for this connection before that.
+        """
+        resumption = Resumption()
+        for stream, cursor in cursors.items():
+            if stream not in connection.streams:
+                resumption.outcomes[stream] = Outcome("gone")
+            elif self._continues_from(connection, stream) == cursor:
+                resumption.outcomes[stream] = Outcome("current")
+            else:
+                resumption.behind[stream] = (cursor, self._hub.hold(connection, stream))
+        return resumption
+
+    async def finish(
+        self, connection: Connection, resumption: "Resumption", frame_id: FrameId = None
+    ) -> None:
+        """Send what is behind each cursor, then `resumed`; live frames follow."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(stream: str, cursor: Cursor, held: Latecomer) -> None:
+            async with gate:
+                resumption.outcomes[stream] = await self._catch_up(connection, stream, cursor, held)
+
+        try:
+            async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
+                for stream, (cursor, held) in resumption.behind.items():
+                    group.create_task(one(stream, cursor, held))
+        except TimeoutError:
+            for stream, (_, held) in resumption.behind.items():
+                if stream not in resumption.outcomes:
+                    resumption.outcomes[stream] = self._reset(connection, stream, held)
+        for outcome in resumption.outcomes.values():
+            self._metrics.resumes(outcome.result).inc()
+        if not connection.closed:
+            connection.send(Resumed(resumption.outcomes, frame_id))
+
+    def _continues_from(self, connection: Connection, stream: str) -> Cursor | None:
+        """Return the place before the connection's next live frame; None if it gets none yet."""
+        position = self._tracker.position(stream)
+        latecomer = self._hub.rooms[stream].latecomers.get(connection)
+        if position is None or latecomer is None:
+            return position
+        return None if latecomer.after is None else (position[0], latecomer.after)
+
+    async def _catch_up(
+        self, connection: Connection, stream: str, cursor: Cursor, held: Latecomer
+    ) -> Outcome:
+        epoch, seq = cursor
+        events = 0
+        for _ in range(_ROUNDS):
+            try:
+                replayed = await self._peers.replay(stream, (epoch, seq))
+            except PeerUnavailable:
+                break
+            if replayed.reset:
+                self._tracker.expect(stream, (replayed.epoch, replayed.head))
+                break
+            if not await self._send(connection, replayed.frames):
+                return Outcome("gone")
+            events += len(replayed.frames)
+            seq = max(seq, replayed.head)
+            if not self._holds(connection, stream, held):
+                return Outcome("gone")
+            if not held.overflowed:
+                last = self._release(connection, stream, (epoch, seq), held)
+                return Outcome("replayed", events + last)
+            held.forget()  # more came than is kept, or something was lost: the log has it
+        return self._reset(connection, stream, held)
+
+    async def _send(self, connection: Connection, frames: list[Frame]) -> bool:
+        """Send replayed frames as fast as the peer reads; False if it is gone."""
+        pieces: list[list[bytes]] = [[]]
+        size = 0
+        for frame in frames:
+            if frame.text:
+                pieces[-1].append(encode_text_frame(frame.text))
+                size += len(frame.text)
+            if size > _WRITE_BYTES:
+                pieces.append([])
+                size = 0
+        for piece in filter(None, pieces):
+            if not await connection.wait_writable():
+                return False
+            connection.send_encoded(b"".join(piece))
+        return not connection.closed
+
+    def _release(
+        self, connection: Connection, stream: str, reached: Cursor, held: Latecomer
+    ) -> int:
+        """Send what was held behind `reached`, go live, and return how many frames that were."""
+        epoch, seq = reached
+        late = [encoded for held_seq, encoded in held.held if held_seq > seq]
+        if late:
+            seq = held.held[-1][0]
+            connection.send_encoded(b"".join(late))
+        position = self._tracker.position(stream)
+        if not connection.closed:
+            up_to_date = position is not None and position[0] == epoch and position[1] >= seq
+            self._hub.join(connection, stream, after=None if up_to_date else seq)
+        return len(late)
+
+    def _reset(self, connection: Connection, stream: str, held: Latecomer) -> Outcome:
+        """Let the client refetch the stream: it goes on from where the node is."""
+        position = self._tracker.position(stream)
+        if position is None or not self._holds(connection, stream, held):
+            return Outcome("gone")
+        self._hub.join(connection, stream)
+        connection.send(Reset(stream, *position))
+        return Outcome("reset")
+
+    def _holds(self, connection: Connection, stream: str, held: Latecomer) -> bool:
+        room = self._hub.rooms.get(stream)
+        return room is not None and room.latecomers.get(connection) is held
+
+
+class Resumption:
+    """A resume under way: what is settled, and what is being fetched."""
+
+    __slots__ = ("behind", "outcomes")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.behind: dict[str, tuple[Cursor, Latecomer]] = {}

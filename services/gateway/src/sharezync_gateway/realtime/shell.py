@@ -1,0 +1,251 @@
+"""The life of one connection: handshake, `hello`, token, `ready`, frames, end.
+
+Everything a socket asks for comes through here; what it gets from its streams does not.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from sharezync_gateway.realtime.budget import Budget, Verdict
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.entrance import Entrance, Gone, Refused
+from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
+from sharezync_gateway.realtime.handshake import Handshake, read_handshake, refuse_handshake
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.protocol import (
+    BULKY_TYPE,
+    MAX_BINARY_BYTES,
+    MAX_TEXT_BYTES,
+    BadFrame,
+    Bye,
+    CloseCode,
+    Hello,
+    Limits,
+    read_head,
+)
+from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.asgi.fanout import frame_port
+from sharezync_shared.ids import uuid7
+from sharezync_shared.problems import Broken, Problem, RateLimited, Unavailable
+
+log = structlog.get_logger()
+
+_UNMETERED: Final = frozenset({BULKY_TYPE, "chunk_ack"})
+"""Types of frames that have a credit of their own: they count only when they are refused."""
+_SPREAD: Final = 0.8
+"""The share of the drain's time over which goodbyes are spread; the rest is for their answers."""
+
+
+class Shell:
+    """Leads the connections of this node through their lives."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        entrance: Entrance,
+        handlers: Mapping[str, Handler],
+        binary_handler: BinaryHandler | None,
+        terms: SocketTerms,
+        metrics: SocketMetrics,
+    ) -> None:
+        self._hub = hub
+        self._entrance = entrance
+        self._handlers = handlers
+        self._binary_handler = binary_handler
+        self._terms = terms
+        self._metrics = metrics
+        self.open: set[Connection] = set()
+        """Every accepted socket, those without a token included."""
+        self.leaving = False
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket from its handshake to its end.
+
+        Empties the lists of headers and subprotocols in `scope`: the socket lives long, they are
+        large, and hold a token.
+        """
+        opened = await self._open(scope, receive, send)
+        if opened is None:
+            return
+        connection, handshake = opened
+        self.open.add(connection)
+        code = 1006
+        try:
+            message = await self._enter(connection, handshake, receive)
+            del opened, handshake  # as the headers
+            code = await self._listen(connection, receive, message)
+        except Gone as gone:
+            code = gone.code
+        finally:
+            self.open.discard(connection)
+            connection.end()
+            self._metrics.closed(connection.close_code or code)
+
+    def sweep(self) -> None:
+        """Close what has outlived its token, and sample what waits to be sent. Once a second."""
+        now = time.time()
+        over = [connection for connection in self.open if connection.ends_at <= now]
+        for connection in over:
+            connection.close(CloseCode.BAD_TOKEN, "the token has run out")
+        self._metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
+        self._metrics.connections.set(len(self._hub.connections))
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more sockets; say goodbye to those there are, spread over most of `seconds`.
+
+        Each client is told to come back at once, give or take a second: the goodbyes are spread
+        already. Returns when all have gone, or when the time is over.
+        """
+        self.leaving = True
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        waiting = list(self.open)
+        random.shuffle(waiting)
+        for number, connection in enumerate(waiting):
+            due = started + seconds * _SPREAD * number / len(waiting)
+            if (pause := due - loop.time()) > 0.01:
+                await asyncio.sleep(pause)
+            after_ms = random.randrange(1000)  # noqa: S311 - to spread load, no secret
+            last = Bye(CloseCode.GOING_AWAY, resume=True, after_ms=after_ms)
+            connection.close(CloseCode.GOING_AWAY, "going away", last=last)
+        while self.open and loop.time() < started + seconds:  # noqa: ASYNC110 - they tell nobody
+            await asyncio.sleep(0.02)
+
+    def close_all(self) -> None:
+        """Close every socket at once."""
+        for connection in list(self.open):
+            connection.close(CloseCode.GOING_AWAY, "going away")
+
+    async def _open(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> tuple[Connection, Handshake] | None:
+        """Accept the socket, or refuse its handshake and return None."""
+        terms = self._terms
+        try:
+            if self.leaving:
+                raise Unavailable("This replica is leaving: try again", retry_after_seconds=1)
+            handshake = read_handshake(
+                scope, origins=terms.origins, allow_query_token=terms.allow_query_token
+            )
+        except Problem as problem:
+            await refuse_handshake(scope, receive, send, problem)
+            return None
+        for holds_token in (scope["headers"], scope.get("subprotocols")):
+            if isinstance(holds_token, list):
+                holds_token.clear()
+        if (await receive())["type"] != "websocket.connect":
+            return None
+        await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
+        now = asyncio.get_running_loop().time()
+        connection = Connection(
+            frame_port(scope, send),
+            conn_id=uuid7().hex,
+            client_id=handshake.client_id,
+            channel=handshake.channel,
+            budget=Budget(terms.commands_per_second, terms.commands_burst, now),
+            on_closing=self._hub.remove,
+        )
+        return connection, handshake
+
+    async def _enter(
+        self, connection: Connection, handshake: Handshake, receive: Receive
+    ) -> Message | None:
+        """Say hello and bring the connection in, or close it. Raises Gone."""
+        limits = Limits(commands_per_second=self._terms.commands_per_second)
+        connection.send(Hello(connection.id, self._terms.ping_seconds, limits))
+        try:
+            return await self._entrance.enter(connection, handshake, receive)
+        except Refused as refused:
+            connection.close(refused.code, refused.reason, last=refused.last)
+        except Gone:
+            raise
+        except Exception:  # the rim: a socket is never left hanging
+            log.exception("socket_not_started", conn_id=connection.id)
+            connection.close(CloseCode.TRY_LATER, "something went wrong on our side")
+        finally:
+            self._metrics.connections.set(len(self._hub.connections))
+        return None
+
+    async def _listen(
+        self, connection: Connection, receive: Receive, message: Message | None
+    ) -> int:
+        """Act on messages until the end; return the close code of whoever closed first."""
+        while True:
+            message = message or await receive()
+            if message["type"] == "websocket.disconnect":
+                return int(message.get("code") or 1005)
+            if not connection.closed:
+                await self._take(connection, message)
+            message = None
+
+    async def _take(self, connection: Connection, message: Message) -> None:
+        """Act on one message. Whatever is wrong with it, the next one is read."""
+        text: str | None = message.get("text")
+        try:
+            if text is None:
+                await self._take_binary(connection, message["bytes"])
+            else:
+                await self._take_text(connection, text)
+        except BadFrame as error:
+            connection.refuse(error.frame_id, error)
+        except Exception:  # the rim: one frame's trouble is not the socket's
+            log.exception("frame_failed", conn_id=connection.id)
+            connection.refuse(None, Broken())
+
+    async def _take_text(self, connection: Connection, text: str) -> None:
+        # In characters first: most frames are ASCII, and none has fewer bytes than characters.
+        too_long = len(text) > MAX_TEXT_BYTES or (
+            not text.isascii() and len(text.encode()) > MAX_TEXT_BYTES
+        )
+        try:
+            head = read_head(text)
+        except BadFrame:
+            if too_long:
+                connection.close(CloseCode.TOO_BIG, "too big")
+            elif self._may(connection, None):
+                raise
+            return
+        if too_long and head.type != BULKY_TYPE:
+            connection.close(CloseCode.TOO_BIG, "too big")
+            return
+        handler = self._handlers.get(head.type)
+        metered = handler is None or head.type not in _UNMETERED
+        if metered and not self._may(connection, head.id):
+            return
+        if handler is None:
+            raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
+        try:
+            await handler(connection, head, text)
+        except (Problem, BadFrame) as refusal:
+            if metered or self._may(connection, head.id):
+                connection.refuse(head.id, refusal)
+
+    async def _take_binary(self, connection: Connection, data: bytes) -> None:
+        if len(data) > MAX_BINARY_BYTES:
+            connection.close(CloseCode.TOO_BIG, "too big")
+            return
+        try:
+            if self._binary_handler is None:
+                raise BadFrame("unsupported", "Binary frames mean nothing here")
+            await self._binary_handler(connection, data)
+        except (Problem, BadFrame) as refusal:
+            if self._may(connection, None):
+                connection.refuse(None, refusal)
+
+    def _may(self, connection: Connection, frame_id: int | str | None) -> bool:
+        """Whether the connection may have this frame answered; tells it if not."""
+        verdict = connection.budget.spend(asyncio.get_running_loop().time())
+        if verdict is Verdict.WAIT:
+            after = connection.budget.wait_seconds
+            connection.refuse(frame_id, RateLimited("Too many frames", retry_after_seconds=after))
+        elif verdict is Verdict.FLOOD:
+            connection.close(CloseCode.FLOODING, "too many frames")
+        return verdict is Verdict.GO

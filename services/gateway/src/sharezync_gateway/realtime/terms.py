@@ -1,0 +1,21 @@
+"""What sockets are held to on one node."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketTerms:
+    """Limits and allowances; each default says why it is what it is."""
+
+    origins: tuple[str, ...] = ()
+    """Origins whose pages may open sockets. Clients that send no Origin are no pages."""
+    allow_query_token: bool = False  # query strings end up in logs and Referer headers
+    max_connections_per_user: int = 20  # on this node: tabs, phones, and one in a loop
+    commands_per_second: float = 100  # a person sends a few, a script that many
+    commands_burst: float = 200  # after a reconnect, what had piled up
+    max_commands_in_flight: int = 100  # of one socket: bounds what a slow chat makes us keep
+    first_frame_seconds: float = 5  # for a socket that brought no token
+    token_grace_seconds: float = 30  # how long a socket outlives its token: renewal may be late
+    start_seconds: float = 10  # for the services to say where the streams stand
+    ping_seconds: float = 20  # the server's WebSocket pings; told to clients in `hello`
+    recheck_seconds: float = 600  # how often each user's streams are compared with the services'

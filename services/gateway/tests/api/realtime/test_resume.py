@@ -1,0 +1,268 @@
+"""Coming back: what was missed, in order, on whatever node."""
+
+import asyncio
+import json
+
+import pytest
+
+from services.gateway.tests.api.realtime.world import Node, User, World
+from sharezync_gateway.realtime import resuming
+from sharezync_shared.streams.frames import Control
+from sharezync_shared.testing.serving import wait_until
+
+
+async def test_a_socket_resumes_on_another_node(world: World, ada: User) -> None:
+    channel = world.channel(ada)
+    async with world.node() as first, world.node() as second:
+        async with first.device(ada) as device:
+            await world.say(channel)
+            assert await device.seqs(1) == [1]
+        for _ in range(3):
+            await world.say(channel)
+        async with second.device(ada) as device:
+            frame_id = await device.say("resume", cursors={channel: ["e1", 1]})
+            assert await device.seqs(3) == [2, 3, 4]
+            assert await device.frame() == {
+                "type": "resumed",
+                "id": frame_id,
+                "streams": {channel: {"result": "replayed", "events": 3}},
+            }
+            await world.say(channel)
+            assert await device.seqs(1) == [5]
+        assert second.count("sharezync_ws_resumes_total", result="replayed") == 1
+
+
+async def test_cursors_in_the_first_frame_leave_no_room_for_live_frames_between(
+    world: World, node: Node, ada: User
+) -> None:
+    channel = world.channel(ada)
+    for _ in range(3):
+        world.services.say(channel)
+    async with node.device(ada, by="frame") as device:
+        gate = world.services.gate["replay"] = asyncio.Event()
+        await device.say("authenticate", token=device.token, cursors={channel: ["e1", 1]})
+        assert (await device.frame("ready"))["heads"][channel] == ["e1", 3]
+        await wait_until(lambda: any(call[0] == "replay" for call in world.services.asked))
+        await world.say(channel, "live, while the log is being read")
+        await device.hears_nothing_yet()
+        gate.set()
+        assert await device.seqs(3) == [2, 3, 4]
+        outcome = (await device.frame("resumed"))["streams"][channel]
+        assert outcome == {"result": "replayed", "events": 3}
+        await world.say(channel)
+        assert await device.seqs(1) == [5]
+
+
+async def test_a_resume_sent_without_waiting_leaves_no_room_for_live_frames_either(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    channel = world.channel(ada, bob)
+    async with node.device(bob) as bobs:
+        for _ in range(3):
+            await world.say(channel)
+        gate = world.services.gate["heads"] = asyncio.Event()
+        device = node.device(ada)
+        device._waits_for_ready = False
+        async with device:
+            await device.say("resume", cursors={channel: ["e1", 0]})
+            await device.say("ping")
+            await wait_until(lambda: ("heads", ada.id) in world.services.asked)
+            await asyncio.sleep(0.05)  # whatever the client sent has arrived
+            gate.set()
+            for _ in range(40):  # one at every turn of the loop
+                await world.say(channel)
+                await asyncio.sleep(0)
+            frames = await device.frames(46)
+            assert frames[0]["type"] == "ready"
+            assert [f["seq"] for f in frames if f["type"] == "said"] == list(range(1, 44))
+            assert [f["type"] for f in frames].index("resumed") > 3
+        assert await bobs.seqs(43) == list(range(1, 44))
+
+
+async def test_each_stream_is_told_what_became_of_it(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    current, behind, far, foreign, renewed = (world.channel(ada) for _ in range(5))
+    gone = world.channel(bob)
+    say = world.services.say
+    say(current)
+    say(behind)
+    say(behind)
+    for _ in range(600):
+        say(far)
+    async with node.device(ada) as device:
+        cursors = {
+            current: ["e1", 1],
+            behind: ["e1", 1],
+            far: ["e1", 2],
+            foreign: ["e1", 9],
+            renewed: ["e0", 0],
+            gone: ["e1", 0],
+            "nonsense": ["e1", 0],
+        }
+        await device.say("resume", cursors=cursors)
+        told = {}
+        while (frame := await device.frame())["type"] != "resumed":
+            told[frame["stream"]] = (frame["type"], frame["seq"])
+        assert told == {
+            behind: ("said", 2),
+            far: ("reset", 600),
+            foreign: ("reset", 0),
+            renewed: ("reset", 0),
+        }
+        assert {stream: o["result"] for stream, o in frame["streams"].items()} == {
+            current: "current",
+            behind: "replayed",
+            far: "reset",
+            foreign: "reset",
+            renewed: "reset",
+            gone: "gone",
+            "nonsense": "gone",
+        }
+        for stream in (current, behind, far, foreign, renewed):
+            await world.say(stream)
+        assert {frame["stream"] for frame in await device.frames(5)} == set(cursors) - {
+            gone,
+            "nonsense",
+        }
+
+
+async def test_a_gap_that_a_client_saw_is_replayed(world: World, node: Node, ada: User) -> None:
+    channel = world.channel(ada)
+    async with node.device(ada) as device:
+        for _ in range(4):
+            await world.say(channel)
+        assert await device.seqs(4) == [1, 2, 3, 4]
+        await device.say("replay", stream=channel, after=2)
+        assert await device.seqs(2) == [3, 4]
+        assert (await device.frame("resumed"))["streams"][channel]["events"] == 2
+
+
+async def test_what_is_both_in_the_log_and_live_is_sent_once(
+    world: World, node: Node, ada: User
+) -> None:
+    channel = world.channel(ada)
+    for _ in range(2):
+        world.services.say(channel)
+    async with node.device(ada) as device:
+        gate = world.services.first_gate["replay"] = asyncio.Event()
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        await wait_until(lambda: any(call[0] == "replay" for call in world.services.asked))
+        for _ in range(3):
+            await world.say(channel)
+        gate.set()
+        assert await device.seqs(5) == [1, 2, 3, 4, 5]
+        await device.frame("resumed")
+        await device.hears_nothing()
+
+
+async def test_live_frames_keep_coming_in_order_however_many_come_during_a_resume(
+    world: World, node: Node, ada: User
+) -> None:
+    channel = world.channel(ada)
+    for _ in range(100):
+        world.services.say(channel, "old")
+    async with node.device(ada) as device:
+        gate = world.services.gate["replay"] = asyncio.Event()
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        await wait_until(lambda: any(call[0] == "replay" for call in world.services.asked))
+        for _ in range(200):  # more than is kept for a connection that catches up
+            await world.say(channel, "x" * 1000)
+        gate.set()
+        assert await device.seqs(300) == list(range(1, 301))
+        outcome = (await device.frame("resumed"))["streams"][channel]
+        assert outcome == {"result": "replayed", "events": 300}
+        await world.say(channel)
+        assert await device.seqs(1) == [301]
+
+
+async def test_who_is_removed_during_a_resume_gets_nothing_after_it(
+    world: World, node: Node, ada: User
+) -> None:
+    channel = world.channel(ada)
+    world.services.say(channel)
+    async with node.device(ada) as device:
+        gate = world.services.gate["replay"] = asyncio.Event()
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        await wait_until(lambda: any(call[0] == "replay" for call in world.services.asked))
+        await world.say(channel, "ada leaves", control=Control(leave=[ada.id]))
+        await world.say(channel, "not for ada")
+        gate.set()
+        told = []
+        while (frame := await device.frame())["type"] != "resumed":
+            told.append(frame["seq"])
+        assert 3 not in told
+        assert frame["streams"][channel]["result"] == "gone"
+        await world.say(channel, "nor this")
+        await device.hears_nothing()
+
+
+async def test_a_replay_that_cannot_be_had_becomes_a_reset(
+    world: World, node: Node, ada: User
+) -> None:
+    channel = world.channel(ada)
+    world.services.say(channel)
+    async with node.device(ada) as device:
+        world.services.away.add("chat")
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        assert await device.frame() == {"type": "reset", "stream": channel, "epoch": "e1", "seq": 1}
+        assert (await device.frame("resumed"))["streams"][channel]["result"] == "reset"
+        await world.say(channel)
+        assert await device.seqs(1) == [2]
+
+
+async def test_a_resume_that_takes_too_long_becomes_a_reset(
+    world: World, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "_SECONDS", 0.05)
+    channel = world.channel(ada)
+    world.services.say(channel)
+    async with node.device(ada) as device:
+        world.services.gate["replay"] = asyncio.Event()
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        assert await device.frame() == {"type": "reset", "stream": channel, "epoch": "e1", "seq": 1}
+        assert (await device.frame("resumed"))["streams"][channel]["result"] == "reset"
+        await world.say(channel)
+        assert await device.seqs(1) == [2]
+
+
+async def test_a_client_ahead_of_its_new_node_sees_no_double(world: World, ada: User) -> None:
+    channel = world.channel(ada)
+    async with world.node() as node, node.device(ada, "other") as other:
+        lost = [world.services.say(channel) for _ in range(2)]  # this node has not heard of them
+        async with node.device(ada) as device:
+            assert device.head(channel) == ("e1", 2)
+            await device.say("resume", cursors={channel: ["e1", 2]})
+            assert (await device.frame("resumed"))["streams"][channel]["result"] == "current"
+            await world.send(*lost)
+            await world.say(channel)
+            assert await device.seqs(1) == [3]
+            assert await other.seqs(3) == [1, 2, 3]
+
+
+async def test_what_the_log_told_is_not_told_again_when_the_node_hears_of_it(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    channel = world.channel(ada, bob)
+    async with node.device(bob) as bobs:
+        await world.say(channel)
+        async with node.device(ada) as device:
+            late = [world.services.say(channel) for _ in range(2)]
+            await device.say("resume", cursors={channel: ["e1", 0]})
+            assert await device.seqs(3) == [1, 2, 3]
+            await device.frame("resumed")
+            await world.send(*late)
+            await world.say(channel)
+            assert await device.seqs(1) == [4]
+        assert await bobs.seqs(4) == [1, 2, 3, 4]
+
+
+async def test_pong_may_tell_where_streams_stand(world: World, node: Node, ada: User) -> None:
+    channel = world.channel(ada)
+    async with node.device(ada) as device:
+        await world.say(channel)
+        assert await device.seqs(1) == [1]
+        await device.socket.send(json.dumps({"type": "ping", "heads": True}))
+        heads = (await device.frame("pong"))["heads"]
+        assert heads[channel] == ["e1", 1]
+        assert set(heads) == set(device.ready["heads"])

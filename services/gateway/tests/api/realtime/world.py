@@ -1,0 +1,376 @@
+"""A small world around the socket engine: services that own streams, a bus, nodes, devices.
+
+The services are stand-ins with a log of their own; tokens, bus, server and client are the real
+ones. A node is an engine behind a real server; two nodes on one bus are two replicas.
+"""
+
+import asyncio
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import httpx
+import msgspec
+from prometheus_client import CollectorRegistry
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, RealtimeEngine, SocketProtocol
+from sharezync_gateway.realtime.peers import (
+    OWNERS,
+    Command,
+    Heads,
+    Outcome,
+    PeerUnavailable,
+    Replayed,
+    Revoked,
+    owner_of,
+)
+from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.events.bus import OnFrames, OnGap
+from sharezync_shared.events.local import LocalBus
+from sharezync_shared.ids import SessionId, UserId, uuid7
+from sharezync_shared.streams.frames import Control, Frame
+from sharezync_shared.testing.serving import Served, plain_asgi, serving
+from sharezync_shared.tokens import Revocations, SigningKey, StaticKeys, TokenIssuer, TokenVerifier
+
+ORIGIN = "https://app.example"
+REPLAY_LIMIT = 500
+
+
+class Services:
+    """What the services behind would say: logs of streams, and who is on them."""
+
+    def __init__(self) -> None:
+        self.epoch = "e1"
+        self.logs: dict[str, list[Frame]] = defaultdict(list)
+        self.members: dict[str, set[str]] = defaultdict(set)
+        self.away: set[str] = set()
+        """Services that don't answer."""
+        self.gate: dict[str, asyncio.Event] = {}
+        """Calls, by name, that wait for an event before they answer with what they read before."""
+        self.first_gate: dict[str, asyncio.Event] = {}
+        """Calls, by name, that wait for an event before they read anything."""
+        self.asked: list[tuple[Any, ...]] = []
+        self.online: dict[tuple[str, str], bool] = {}
+        self.revoked = Revoked()
+        self.batches: list[list[Command]] = []
+        self.outcomes: dict[str, Outcome] = {}
+
+    def say(
+        self, stream: str, text: str = "", *, control: Control | None = None, kind: str = "said"
+    ) -> Frame:
+        """Put an event into a stream's log and return its frame, which nobody has heard of yet."""
+        seq = len(self.logs[stream]) + 1
+        body = {
+            "type": kind,
+            "stream": stream,
+            "epoch": self.epoch,
+            "seq": seq,
+            "data": {"text": text},
+        }
+        frame = Frame(stream, self.epoch, seq, json.dumps(body).encode(), control)
+        self.logs[stream].append(frame)
+        if control is not None:
+            self.members[stream] |= set(control.join)
+            self.members[stream] -= set(control.leave)
+        return frame
+
+    def head(self, stream: str) -> Cursor:
+        return (self.epoch, len(self.logs[stream]))
+
+    # --- realtime.peers.Peers ----------------------------------------------------------------
+
+    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
+        self.asked.append(("heads", user_id))
+        own = {f"inbox:{user_id}", f"transfers:{user_id}", f"account:{user_id}"}
+        on = own | {stream for stream, members in self.members.items() if user_id in members}
+        streams = {s: self.head(s) for s in on if owner_of(s) in set(owners) - self.away}
+        await self._pass("heads")
+        return Heads(streams, frozenset(self.away & set(owners)))
+
+    async def replay(self, stream: str, cursor: Cursor) -> Replayed:
+        self.asked.append(("replay", stream, cursor))
+        if "replay" in self.first_gate:
+            await self.first_gate["replay"].wait()
+        owner = owner_of(stream)
+        if owner is None or owner in self.away:
+            raise PeerUnavailable(str(owner), "away")
+        epoch, after = cursor
+        head = len(self.logs[stream])
+        reset = epoch != self.epoch or not 0 <= head - after <= REPLAY_LIMIT
+        frames = [] if reset else list(self.logs[stream][after:])
+        await self._pass("replay")
+        return Replayed(self.epoch, head, reset, frames)
+
+    async def connect_device(self, user_id: str, client_id: str) -> str:
+        await self._answer_from("auth")
+        self.online[user_id, client_id] = True
+        return f"device-{client_id}"
+
+    async def disconnect_device(self, user_id: str, device_id: str) -> None:
+        await self._answer_from("auth")
+        self.online[user_id, device_id.removeprefix("device-")] = False
+
+    async def revocations(self, since_seconds: float) -> Revoked:
+        await self._answer_from("auth")
+        return self.revoked
+
+    async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
+        self.batches.append(list(batch))
+        await self._pass("commands")
+        await self._answer_from("chat")
+        return [self._carry_out(command) for command in batch]
+
+    def _carry_out(self, command: Command) -> Outcome:
+        data = msgspec.to_builtins(command.data)
+        wanted = self.outcomes.get(data.get("text") or "")
+        return wanted or Outcome(msgspec.Raw(msgspec.json.encode({command.kind: data})))
+
+    async def _answer_from(self, service: str) -> None:
+        if service in self.away:
+            raise PeerUnavailable(service, "away")
+
+    async def _pass(self, call: str) -> None:
+        if call in self.gate:
+            await self.gate[call].wait()
+
+
+class GappyBus(LocalBus):
+    """A bus that can be told to have been away: every receiver hears of a gap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gaps: list[OnGap] = []
+
+    async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
+        self._gaps.append(on_gap)
+        await super().receive_frames(on_frames, on_gap)
+
+    async def come_back(self) -> None:
+        for on_gap in self._gaps:
+            await on_gap()
+
+
+@dataclass
+class Settings:
+    frontend_origin: tuple[str, ...] = (ORIGIN,)
+    ws_allow_query_token: bool = False
+    ws_max_connections_per_user: int = 20
+
+
+@dataclass
+class Surroundings:
+    bus: LocalBus
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def client(self, service: str) -> httpx.AsyncClient:
+        raise AssertionError(f"the engine called {service} itself")
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a login."""
+
+    id: str
+    session: str
+
+
+class World:
+    """Services, keys and a bus. `async with world.node() as node` puts up a replica."""
+
+    def __init__(self) -> None:
+        self.services = Services()
+        self.bus = GappyBus()
+        key = SigningKey.generate()
+        self.issuer = TokenIssuer(key=key)
+        self.keys = StaticKeys({key.kid: key.public_key()})
+
+    def user(self) -> User:
+        return User(str(uuid7()), str(uuid7()))
+
+    def channel(self, *members: User) -> str:
+        stream = f"channel:{uuid7()}"
+        self.services.members[stream] |= {member.id for member in members}
+        return stream
+
+    def token(self, user: User, *, lives_seconds: int = 600) -> str:
+        issuer = TokenIssuer(key=self.issuer.key, access_lifetime_seconds=lives_seconds)
+        user_id, session_id = UserId(UUID(user.id)), SessionId(UUID(user.session))
+        return issuer.access_token(user_id=user_id, session_id=session_id).token
+
+    async def send(self, *frames: Frame) -> None:
+        """Bring frames to every node, in this order, in one go."""
+        await self.bus.send_frames(frames)
+
+    async def say(self, stream: str, text: str = "", *, control: Control | None = None) -> Frame:
+        """Put an event into the log and bring it to every node."""
+        frame = self.services.say(stream, text, control=control)
+        await self.send(frame)
+        return frame
+
+    @asynccontextmanager
+    async def node(
+        self, *, terms: SocketTerms | None = None, settings: Settings | None = None, **parts: Any
+    ) -> AsyncGenerator["Node"]:
+        revocations = Revocations()
+        verifier = TokenVerifier(
+            self.keys, issuer="sharezync", audience="sharezync", revocations=revocations
+        )
+        surroundings = Surroundings(self.bus)
+        engine = RealtimeEngine(
+            settings=settings or Settings(),
+            platform=surroundings,
+            verifier=verifier,
+            revocations=revocations,
+            peers=self.services,
+            terms=terms,
+            **parts,
+        )
+        await engine.start()
+        await self.bus.start()
+        app = plain_asgi(websocket=engine.handle)
+        try:
+            async with serving(
+                app, ws_protocol=SocketProtocol, ws_max_size_bytes=WS_MAX_SIZE_BYTES
+            ) as served:
+                yield Node(self, engine, served, surroundings.registry)
+                await engine.aclose()
+        finally:
+            await engine.aclose()
+
+
+@dataclass
+class Node:
+    """One replica."""
+
+    world: World
+    engine: RealtimeEngine
+    served: Served
+    registry: CollectorRegistry
+
+    def device(self, user: User, client_id: str = "laptop", **options: Any) -> "Device":
+        """Return a device of the user's; `async with` connects it."""
+        return Device(self, user, f"/ws/{client_id}", **options)
+
+    def on_channel(self, user: User, stream: str) -> "Device":
+        """Return a simple client that follows one channel."""
+        return Device(self, user, f"/ws/channels/{stream.removeprefix('channel:')}")
+
+    def count(self, name: str, **labels: str) -> float:
+        """Return the value of one of the node's metrics."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+class Device:
+    """A client of the realtime protocol that keeps no state but what a test asks of it."""
+
+    def __init__(
+        self,
+        node: Node,
+        user: User,
+        path: str,
+        *,
+        token: str | None = None,
+        by: str = "header",
+        headers: dict[str, str] | None = None,
+        subprotocols: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        token = token or node.world.token(user)
+        headers = dict(headers or {})
+        offered = list(subprotocols) if subprotocols is not None else ["sharezync.v1"]
+        if by == "header":
+            headers["Authorization"] = f"Bearer {token}"
+        elif by == "subprotocol":
+            offered.append(f"bearer.{token}")
+        elif by == "query":
+            path = f"{path}?token={token}"
+        self.user = user
+        self.token = token
+        self.hello: dict[str, Any] = {}
+        self.ready: dict[str, Any] = {}
+        self._ids = itertools.count(1)
+        self._connecting = connect(
+            node.served.ws + path,
+            additional_headers=headers,
+            subprotocols=[Subprotocol(name) for name in offered],
+            compression=None,
+            ping_interval=None,
+            open_timeout=5,
+            **options,
+        )
+        self._waits_for_ready = by in {"header", "subprotocol", "query"}
+        self.socket: ClientConnection
+
+    async def __aenter__(self) -> Self:
+        self.socket = await self._connecting.__aenter__()
+        self.hello = await self.frame("hello")
+        if self._waits_for_ready:
+            self.ready = await self.frame()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.socket.close()
+
+    async def say(self, type_: str, **fields: Any) -> int:
+        """Send a frame with an id, and return the id."""
+        frame_id = next(self._ids)
+        await self.socket.send(json.dumps({"type": type_, "id": frame_id, **fields}))
+        return frame_id
+
+    async def frame(self, type_: str | None = None) -> dict[str, Any]:
+        """Return the next frame; with `type_`, it must be of that type."""
+        async with asyncio.timeout(5):
+            text = await self.socket.recv()
+        frame: dict[str, Any] = json.loads(text)
+        assert type_ is None or frame["type"] == type_, frame
+        return frame
+
+    async def frames(self, count: int) -> list[dict[str, Any]]:
+        return [await self.frame() for _ in range(count)]
+
+    async def seqs(self, count: int) -> list[int]:
+        """Return the `seq`s of the next `count` frames, which must be events."""
+        return [frame["seq"] for frame in await self.frames(count)]
+
+    async def hears_nothing(self) -> None:
+        """Assert that what was delivered so far is all there is: the answer to a ping is next."""
+        frame_id = await self.say("ping")
+        assert await self.frame() == {"type": "pong", "id": frame_id}
+
+    async def hears_nothing_yet(self) -> None:
+        """Assert that nothing comes for a moment; for when a ping would have to wait its turn."""
+        try:
+            async with asyncio.timeout(0.1):
+                frame = await self.socket.recv()
+        except TimeoutError:
+            return
+        raise AssertionError(frame)
+
+    async def closed(self, *, within_seconds: float = 5) -> int:
+        """Wait until the server has closed, and return the code; frames before are skipped."""
+        async with asyncio.timeout(within_seconds):
+            try:
+                while True:
+                    await self.socket.recv()
+            except ConnectionClosed:
+                return self.socket.close_code or 0
+
+    def head(self, stream: str) -> tuple[str, int]:
+        """Return what `ready` said of a stream."""
+        epoch, seq = self.ready["heads"][stream]
+        return epoch, seq

@@ -1,0 +1,33 @@
+"""How many commands a socket may send."""
+
+from sharezync_gateway.realtime.budget import Budget, Verdict
+
+
+def spend(budget: Budget, count: int, now: float) -> list[Verdict]:
+    return [budget.spend(now) for _ in range(count)]
+
+
+def test_a_burst_goes_through_and_what_follows_waits() -> None:
+    budget = Budget(10, 5, now=100)
+    assert spend(budget, 5, 100) == [Verdict.GO] * 5
+    assert budget.spend(100) is Verdict.WAIT
+    assert 0.1 <= budget.wait_seconds < 0.12
+    assert budget.spend(100.001 + budget.wait_seconds) is Verdict.GO
+
+
+def test_time_restores_no_more_than_a_burst() -> None:
+    budget = Budget(10, 5, now=0)
+    assert spend(budget, 6, 3600) == [Verdict.GO] * 5 + [Verdict.WAIT]
+
+
+def test_a_client_at_twice_the_rate_is_never_flooding() -> None:
+    budget = Budget(10, 5, now=0)
+    verdicts = [budget.spend(n / 20) for n in range(2000)]
+    assert Verdict.FLOOD not in verdicts
+    assert 850 < verdicts.count(Verdict.GO) < 1100
+
+
+def test_a_client_far_beyond_the_rate_is_flooding() -> None:
+    budget = Budget(10, 5, now=0)
+    verdicts = [budget.spend(n / 1000) for n in range(200)]
+    assert verdicts[-1] is Verdict.FLOOD

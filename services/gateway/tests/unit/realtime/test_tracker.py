@@ -1,0 +1,406 @@
+"""Order, doubles and holes: the tracker with an owner that the test controls, and its own time."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sharezync_gateway.realtime.peers import PeerUnavailable, Replayed
+from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_gateway.realtime.tracker import PATIENCE_SECONDS, Tracker
+from sharezync_shared.streams.frames import Control, Frame
+from sharezync_shared.testing.serving import wait_until
+
+S = "channel:s"
+
+
+def frame(seq: int, *, epoch: str = "e", stream: str = S, join: str | None = None) -> Frame:
+    return Frame(stream, epoch, seq, b"%d" % seq, Control(join=[join]) if join else None)
+
+
+class Time:
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        self._due: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> "Timer":
+        entry = (self.now + seconds, call)
+        self._due.append(entry)
+        return Timer(lambda: self._due.remove(entry) if entry in self._due else None)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        for entry in [entry for entry in self._due if entry[0] <= self.now]:
+            self._due.remove(entry)
+            entry[1]()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._due)
+
+
+@dataclass
+class Timer:
+    cancel: Callable[[], None]
+
+
+@dataclass
+class Owner:
+    """The service behind, and the hub before, in one."""
+
+    log: list[Frame] = field(default_factory=list)
+    epoch: str = "e"
+    away: bool = False
+    too_far: int = 500
+    delivered: list[Frame] = field(default_factory=list)
+    resets: list[Cursor] = field(default_factory=list)
+    asked: list[Cursor] = field(default_factory=list)
+    before_answer: asyncio.Event | None = None
+    welcome: set[str] = field(default_factory=set)
+
+    def deliver(self, frames: Sequence[Frame]) -> None:
+        self.delivered += frames
+
+    def wanted(self, frame: Frame) -> bool:
+        return frame.control is not None and bool(self.welcome.intersection(frame.control.join))
+
+    async def replay(self, stream: str, cursor: Cursor) -> Replayed:
+        self.asked.append(cursor)
+        if self.away:
+            raise PeerUnavailable("chat", "away")
+        epoch, after = cursor
+        head = len(self.log)
+        reset = epoch != self.epoch or not 0 <= head - after <= self.too_far
+        answer = Replayed(self.epoch, head, reset, [] if reset else self.log[after:])
+        if self.before_answer is not None:
+            await self.before_answer.wait()
+        else:
+            await asyncio.sleep(0)
+        return answer
+
+    async def reset(self, stream: str, position: Cursor) -> None:
+        if self.away:
+            raise PeerUnavailable("chat", "away")
+        self.resets.append(position)
+
+    def say(self, count: int = 1) -> list[Frame]:
+        new = [frame(len(self.log) + n + 1, epoch=self.epoch) for n in range(count)]
+        self.log += new
+        return new
+
+    @property
+    def seqs(self) -> list[int]:
+        return [frame.seq for frame in self.delivered]
+
+
+@dataclass
+class Bench:
+    owner: Owner
+    time: Time
+    tracker: Tracker
+
+    async def settle(self) -> None:
+        """Let what was begun come to its end."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return make_bench()
+
+
+def make_bench() -> Bench:
+    owner, time = Owner(), Time()
+    tracker = Tracker(owner, call_later=time.call_later, sleep=time.sleep)
+    return Bench(owner, time, tracker)
+
+
+async def test_frames_leave_in_order_and_once(bench: Bench) -> None:
+    bench.tracker.track(S, ("e", 0))
+    for f in (frame(2), frame(1), frame(1), frame(4), frame(3), frame(2), frame(5)):
+        bench.tracker.take([f])
+    assert bench.owner.seqs == [1, 2, 3, 4, 5]
+    assert bench.tracker.position(S) == ("e", 5)
+    assert bench.time.waiting == 0
+    assert bench.owner.asked == []
+
+
+async def test_a_batch_is_delivered_in_one_go(bench: Bench) -> None:
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.track("channel:t", ("e", 0))
+    bench.tracker.take([frame(1), frame(1, stream="channel:t"), frame(2)])
+    assert [(f.stream, f.seq) for f in bench.owner.delivered] == [
+        (S, 1),
+        ("channel:t", 1),
+        (S, 2),
+    ]
+
+
+async def test_a_hole_is_fetched_after_100_ms_and_no_sooner(bench: Bench) -> None:
+    frames = bench.owner.say(3)
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([frames[0], frames[2]])
+    bench.time.pass_by(PATIENCE_SECONDS - 0.001)
+    await bench.settle()
+    assert bench.owner.asked == []
+    assert bench.owner.seqs == [1]
+    bench.time.pass_by(0.002)
+    await bench.settle()
+    assert bench.owner.asked == [("e", 1)]
+    assert bench.owner.seqs == [1, 2, 3]
+
+
+async def test_frames_that_come_during_the_fetching_follow_it(bench: Bench) -> None:
+    owner = bench.owner
+    owner.before_answer = asyncio.Event()
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([owner.say(3)[-1]])
+    bench.time.pass_by(1)
+    await bench.settle()
+    late = owner.say(3)
+    bench.tracker.take([late[1]])
+    bench.tracker.take([late[0], late[2]])
+    assert owner.seqs == []
+    owner.before_answer.set()
+    await bench.settle()
+    assert owner.seqs == [1, 2, 3, 4, 5, 6]
+    assert owner.asked == [("e", 0)]
+
+
+async def test_the_owner_is_asked_again_with_growing_pauses(bench: Bench) -> None:
+    bench.tracker.track(S, ("e", 0))
+    bench.owner.away = True
+    bench.tracker.take([bench.owner.say(2)[1]])
+    bench.time.pass_by(1)
+    await wait_until(lambda: len(bench.time.slept) >= 6)
+    assert bench.time.slept[:6] == [0.1, 0.5, 2.0, 5.0, 5.0, 5.0]
+    assert bench.owner.seqs == []
+    bench.owner.away = False
+    await bench.settle()
+    assert bench.owner.seqs == [1, 2]
+
+
+async def test_a_head_that_the_owner_told_is_fetched_if_it_does_not_come(bench: Bench) -> None:
+    frames = bench.owner.say(3)
+    bench.tracker.track(S, ("e", 1))
+    bench.tracker.expect(S, ("e", 3))
+    bench.tracker.take([frames[1]])
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.seqs == [2, 3]
+
+
+async def test_a_head_that_is_told_during_a_fetch_is_fetched_after_it(bench: Bench) -> None:
+    owner = bench.owner
+    owner.before_answer = asyncio.Event()
+    bench.tracker.track(S, ("e", 0))
+    owner.say(3)
+    bench.tracker.expect(S, ("e", 3))
+    bench.time.pass_by(1)
+    await bench.settle()
+    owner.say(2)
+    bench.tracker.expect(S, ("e", 5))
+    owner.before_answer.set()
+    await bench.settle()
+    assert owner.seqs == [1, 2, 3, 4, 5]
+
+
+async def test_a_head_that_comes_by_itself_is_not_fetched(bench: Bench) -> None:
+    frames = bench.owner.say(2)
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.expect(S, ("e", 2))
+    bench.tracker.take(frames)
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.asked == []
+
+
+async def test_what_passed_before_a_stream_was_tracked_is_fetched(bench: Bench) -> None:
+    bench.tracker.take(bench.owner.say(3))
+    assert bench.owner.seqs == []
+    bench.tracker.track(S, ("e", 1))
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.seqs == [2, 3]
+
+
+async def test_a_frame_that_lets_somebody_in_begins_the_tracking(bench: Bench) -> None:
+    bench.owner.welcome.add("ada")
+    bench.tracker.take([frame(4), frame(5, join="bob"), frame(6, join="ada"), frame(7)])
+    assert bench.owner.seqs == [6, 7]
+
+
+async def test_a_frame_overtaken_by_its_successor_when_the_tracking_begins_is_no_loss(
+    bench: Bench,
+) -> None:
+    bench.owner.welcome.add("ada")
+    bench.owner.say(2)
+    bench.tracker.take([frame(2), frame(1, join="ada")])
+    assert bench.owner.seqs == [1]
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.seqs == [1, 2]
+
+
+async def test_signals_pass_at_once_on_tracked_streams_only(bench: Bench) -> None:
+    bench.tracker.take([frame(0)])
+    bench.tracker.track(S, ("e", 5))
+    bench.tracker.take([frame(0), frame(7), frame(0)])
+    assert bench.owner.seqs == [0, 0]
+
+
+async def test_too_far_behind_is_a_reset_and_goes_on_from_there(bench: Bench) -> None:
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([bench.owner.say(501)[-1]])
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.resets == [("e", 501)]
+    assert bench.owner.seqs == []
+    bench.tracker.take(bench.owner.say())
+    assert bench.owner.seqs == [502]
+
+
+async def test_during_a_reset_nothing_is_delivered_and_nothing_is_lost(bench: Bench) -> None:
+    owner = bench.owner
+    may_end = asyncio.Event()
+
+    async def reset(stream: str, position: Cursor) -> None:
+        owner.resets.append(position)
+        await may_end.wait()
+
+    owner.reset = reset  # type: ignore[method-assign]  # a slower one
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([owner.say(501)[-1]])
+    bench.time.pass_by(1)
+    await bench.settle()
+    bench.tracker.take([*owner.say(2), owner.log[0]])  # the last would be next, but for the reset
+    assert owner.seqs == []
+    may_end.set()
+    await bench.settle()
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert owner.seqs == [502, 503]
+
+
+async def test_a_reset_that_fails_is_repeated(bench: Bench) -> None:
+    owner = bench.owner
+    bench.tracker.track(S, ("old", 3))
+    owner.say(2)
+    real, failures = owner.reset, [PeerUnavailable("chat", "away")] * 2
+
+    async def reset(stream: str, position: Cursor) -> None:
+        if failures:
+            raise failures.pop()
+        await real(stream, position)
+
+    owner.reset = reset  # type: ignore[method-assign]  # a flaky one
+    bench.tracker.take([owner.log[1]])
+    await bench.settle()
+    assert owner.resets == [("e", 2)]
+    assert bench.tracker.position(S) == ("e", 2)
+
+
+async def test_another_epoch_is_believed_only_if_the_owner_says_so(bench: Bench) -> None:
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take(bench.owner.say(2))
+    bench.tracker.take([frame(9, epoch="strange")])
+    await bench.settle()
+    assert bench.owner.resets == []
+    assert bench.tracker.position(S) == ("e", 2)
+    bench.owner.epoch, bench.owner.log = "new", []
+    bench.tracker.take(bench.owner.say(1))
+    await bench.settle()
+    assert bench.owner.resets == [("new", 1)]
+    assert bench.tracker.position(S) == ("new", 1)
+
+
+async def test_frames_that_the_owner_never_knew_stop_nothing(bench: Bench) -> None:
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([frame(40)])
+    bench.time.pass_by(1)
+    await wait_until(lambda: len(bench.owner.asked) >= 4)
+    await bench.settle()
+    assert len(bench.owner.asked) < 8
+    bench.tracker.take(bench.owner.say(2))
+    assert bench.owner.seqs == [1, 2]
+
+
+async def test_early_frames_beyond_the_bound_are_fetched_instead(bench: Bench) -> None:
+    bench.owner.too_far = 10_000
+    frames = bench.owner.say(1500)
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take(frames[1:])
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.seqs == list(range(1, 1501))
+
+
+async def test_a_forgotten_stream_is_not_fetched_any_more(bench: Bench) -> None:
+    bench.owner.before_answer = asyncio.Event()
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([bench.owner.say(2)[1]])
+    bench.time.pass_by(1)
+    await bench.settle()
+    bench.tracker.forget(S)
+    bench.owner.before_answer.set()
+    await bench.settle()
+    assert bench.owner.seqs == []
+    assert bench.tracker.position(S) is None
+    bench.tracker.track(S, ("e", 2))
+    bench.tracker.take(bench.owner.say())
+    assert bench.owner.seqs == [3]
+
+
+async def test_closing_ends_what_is_under_way(bench: Bench) -> None:
+    bench.owner.before_answer = asyncio.Event()
+    bench.tracker.track(S, ("e", 0))
+    bench.tracker.take([bench.owner.say(2)[1]])
+    bench.time.pass_by(1)
+    await bench.settle()
+    await bench.tracker.aclose()
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "heal"] == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    count=st.integers(1, 40),
+    seed=st.integers(0, 2**32),
+    lost=st.floats(0, 0.5),
+    doubled=st.floats(0, 0.5),
+)
+def test_whatever_the_bus_does_everything_arrives_in_order_and_once(
+    count: int, seed: int, lost: float, doubled: float
+) -> None:
+    async def story() -> None:
+        bench, chance = make_bench(), random.Random(seed)
+        bench.tracker.track(S, ("e", 0))
+        frames = bench.owner.say(count)
+        on_the_bus = [f for f in frames if chance.random() >= lost]
+        on_the_bus += [f for f in on_the_bus if chance.random() < doubled]
+        chance.shuffle(on_the_bus)
+        while on_the_bus:
+            size = chance.randint(1, 5)
+            bench.tracker.take(on_the_bus[:size])
+            del on_the_bus[:size]
+            if chance.random() < 0.3:
+                bench.time.pass_by(0.06)
+                await asyncio.sleep(0)
+        bench.tracker.expect(S, ("e", count))
+        bench.time.pass_by(1)
+        await bench.settle()
+        assert bench.owner.seqs == list(range(1, count + 1))
+        await bench.tracker.aclose()
+
+    asyncio.run(story())
