@@ -69,7 +69,6 @@ def create_app(
             "staying": platform.draining.staying,
         },
         catalogue=catalogue,
-        assets_url=settings.docs_assets_url,
     )
     door = Door(
         routes=routes,

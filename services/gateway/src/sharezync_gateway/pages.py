@@ -1,6 +1,8 @@
 """What the gateway answers itself: probes, documents, and the pages that show them."""
 
+import asyncio
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Final
 
 import msgspec
@@ -12,9 +14,20 @@ from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_shared.asgi.app import ReadyCheck, run_checks
 from sharezync_shared.problems import NotFound
 
-_SWAGGER: Final = "swagger-ui-dist@5"
-_REDOC: Final = "redoc@2/bundles/redoc.standalone.js"
+_ASSETS: Final = "/docs/assets"
+_SCRIPT: Final = b"text/javascript; charset=utf-8"
+_ASSET_TYPES: Final = {
+    "swagger-ui-bundle.js": _SCRIPT,
+    "swagger-ui.css": b"text/css; charset=utf-8",
+    "redoc.standalone.js": _SCRIPT,
+}
 _NO_ICON: Final = "data:,"
+# What the pages do stays with us: nothing is fetched from, or sent to, anywhere else.
+_POLICY: Final = (
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; font-src data:; connect-src 'self'; worker-src blob:; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
 class Pages:
@@ -25,19 +38,9 @@ class Pages:
         *,
         checks: Mapping[str, ReadyCheck],
         catalogue: Catalogue,
-        assets_url: str,
     ) -> None:
         self._checks = checks
         self._catalogue = catalogue
-        self._assets_url = assets_url.rstrip("/")
-        # Scripts of the two pages come from the mirror; what they do stays with us.
-        origin = "/".join(self._assets_url.split("/")[:3])
-        self._policy = (
-            f"default-src 'none'; script-src {origin} 'unsafe-inline'; "
-            f"style-src {origin} 'unsafe-inline'; img-src 'self' data: {origin}; "
-            "font-src data:; connect-src 'self'; worker-src blob:; "
-            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-        ).encode()
 
     def by_route(self) -> dict[str, Page]:
         """Return the page for each of the gateway's rows in the route table."""
@@ -48,6 +51,7 @@ class Pages:
             "/openapi/{document}": self.openapi_of,
             "/docs": self.docs,
             "/docs/{service}": self.docs_of,
+            "/docs/assets/{file}": self.asset,
             "/redoc": self.redoc,
         }
 
@@ -88,7 +92,7 @@ class Pages:
         page = get_redoc_html(
             openapi_url="/openapi.json",
             title="ShareZync",
-            redoc_js_url=f"{self._assets_url}/{_REDOC}",
+            redoc_js_url=f"{_ASSETS}/redoc.standalone.js",
             redoc_favicon_url=_NO_ICON,
             with_google_fonts=False,
         )
@@ -98,14 +102,24 @@ class Pages:
         page = get_swagger_ui_html(
             openapi_url=document_url,
             title=title,
-            swagger_js_url=f"{self._assets_url}/{_SWAGGER}/swagger-ui-bundle.js",
-            swagger_css_url=f"{self._assets_url}/{_SWAGGER}/swagger-ui.css",
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
             swagger_favicon_url=_NO_ICON,
         )
         await self._html(send, bytes(page.body))
 
+    async def asset(self, name: str, send: Send) -> None:
+        """Answer with a script or a style of the pages, out of the package that brings them.
+
+        Raises NotFound.
+        """
+        if name not in _ASSET_TYPES:
+            raise NotFound(f"There is no {name!r} here")
+        body = await asyncio.to_thread((files("fastapi_offline") / "static" / name).read_bytes)
+        await _send(send, body, _ASSET_TYPES[name], cache=b"public, max-age=86400")
+
     async def _html(self, send: Send, page: bytes) -> None:
-        policy = (b"content-security-policy", self._policy)
+        policy = (b"content-security-policy", _POLICY)
         await _send(send, page, b"text/html; charset=utf-8", extra=policy)
 
 
@@ -115,13 +129,14 @@ async def _send(
     content_type: bytes,
     *,
     status: int = 200,
+    cache: bytes = b"no-cache",
     extra: tuple[bytes, bytes] | None = None,
 ) -> None:
     headers = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
         (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-cache"),
+        (b"cache-control", cache),
         *([extra] if extra is not None else []),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -100,6 +100,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/openapi/{document}", PUBLIC),
         ("GET", "/docs", PUBLIC),
         ("GET", "/docs/{service}", PUBLIC),
+        ("GET", "/docs/assets/{file}", PUBLIC),
         ("GET", "/redoc", PUBLIC),
     ),
     *_rows(

@@ -46,7 +46,6 @@ class GatewaySettings(Settings):
     ws_max_connections_per_user: int = Field(20, ge=1)
 
     # --- pages ------------------------------------------------------------------------------
-    docs_assets_url: str = "https://cdn.jsdelivr.net/npm"  # a mirror of npm packages; no slash
     openapi_cache_seconds: float = Field(60, ge=0)
 
     access_log: bool = True  # one record for each request, without query and tokens
