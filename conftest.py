@@ -1,0 +1,104 @@
+"""Fixtures that the tests of all members share: real servers, one of each for a test run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_embedded.provision import provision
+from sharezync_embedded.testing import Databases, RunFolder, S3Server, VirtualHosts
+
+USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests together that share something costly, where several workers share the run.
+
+    The tests of one file stay on one worker, so that what they set up once is set up once. With a
+    broker from outside, which has one virtual host for all, so do all tests that use it.
+    """
+    one_virtual_host = bool(os.environ.get("AMQP_URL"))
+    for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
+        group = item.location[0]
+        if one_virtual_host and USES_BROKER.intersection(getattr(item, "fixturenames", ())):
+            group = "broker"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def run_folder(testrun_uid: str) -> Iterator[Path]:
+    """A folder that all workers of this run share."""
+    folder = RunFolder(testrun_uid)
+    folder.enter()
+    yield folder.path
+    folder.leave()
+
+
+@pytest.fixture(scope="session")
+def postgres(run_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A real PostgreSQL, one for the run. It forgets on power loss, unlike the product's."""
+    with EmbeddedPostgres(run_folder, durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres, worker_id: str) -> Iterator[Databases]:
+    """Makes databases: `databases.new()`, `databases.new(template_url)`; all are dropped."""
+    databases = Databases(postgres, worker_id)
+    yield databases
+    databases.drop_all()
+
+
+@pytest.fixture(scope="session")
+def database_url(databases: Databases) -> str:
+    """One database for all tests of this worker."""
+    return databases.new()
+
+
+@pytest.fixture
+def fresh_database_url(databases: Databases) -> Iterator[str]:
+    """An empty database for this test alone."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def virtual_hosts(run_folder: Path, worker_id: str) -> Iterator[VirtualHosts]:
+    """A real RabbitMQ, one node for the run; `virtual_hosts.new()` makes a world of its own."""
+    # `make test` has installed one by now where that is possible.
+    source = provision(os.environ.get("AMQP_URL"), install=False)
+    if source is None:
+        reason = "no RabbitMQ is to be had: tests on a real broker are LEFT OUT"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason}, which CI does not allow")
+        pytest.skip(reason)
+    hosts = VirtualHosts(source, run_folder, worker_id)
+    yield hosts
+    hosts.broker.stop()
+
+
+@pytest.fixture(scope="session")
+def amqp_url(virtual_hosts: VirtualHosts) -> str:
+    """One virtual host of a real RabbitMQ for all tests of this worker."""
+    return virtual_hosts.new()
+
+
+@pytest.fixture
+def fresh_amqp_url(virtual_hosts: VirtualHosts) -> Iterator[str]:
+    """An empty virtual host for this test alone (with AMQP_URL given: that one, for all)."""
+    url = virtual_hosts.new()
+    yield url
+    virtual_hosts.remove(url)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 API server: `.endpoint_url`, the keys, and `.bucket()` for an empty bucket."""
+    server = S3Server(tmp_path_factory.mktemp("s3") / "server.log")
+    yield server
+    server.stop()

@@ -1,0 +1,148 @@
+"""`sharezync-server`: the whole product on one machine, and the servers under it one by one."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from sharezync_embedded.broker import GivenBroker, broker_from
+from sharezync_embedded.fleet import Fleet, FleetFailed
+from sharezync_embedded.logs import last_lines
+from sharezync_embedded.occupancy import sole_use
+from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
+from sharezync_embedded.processes import stop_with_parent
+from sharezync_embedded.provision import provision
+from sharezync_embedded.rabbitmq import Broker, BrokerFailed
+from sharezync_embedded.server import up
+from sharezync_shared.observability import configure_logging
+from sharezync_shared.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (None: the process's) name; return the exit status."""
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # whatever is open is closed on the way out
+    if options.stop_with_parent:
+        stop_with_parent()
+    given = {"port": options.port, "data_dir": options.data_dir, "host": options.host}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    try:
+        match options.command:
+            case "up":
+                return _up(settings)
+            case "fleet":
+                return _fleet(settings)
+            case "postgres":
+                return _postgres(settings, options.action)
+            case _:
+                return _rabbitmq(settings, options.action)
+    except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data-dir", type=Path, help="where everything is kept (DATA_DIR; data)")
+    common.add_argument("--port", type=int, help="where the gateway listens (PORT; 8000)")
+    common.add_argument("--host", help="on which address (HOST; 127.0.0.1)")
+    common.add_argument("--stop-with-parent", action="store_true", help="stop when the caller ends")
+    parser = argparse.ArgumentParser(prog="sharezync-server", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("up", parents=[common], help="everything in one process")
+    commands.add_parser("fleet", parents=[common], help="a process for each service")
+    for server, actions in {
+        "postgres": ("start", "stop", "url"),
+        "rabbitmq": ("start", "stop", "url", "install"),
+    }.items():
+        helped = commands.add_parser(server, parents=[common], help=f"only the {server} for it")
+        helped.add_argument("action", choices=actions)
+    return parser
+
+
+def _up(settings: Settings) -> int:
+    for_people = "log_format" not in settings.model_fields_set
+    configure_logging(settings.log_level, "console" if for_people else settings.log_format)
+    up(settings, _say)
+    return 0
+
+
+def _fleet(settings: Settings) -> int:
+    secret = settings.secret_key
+    with sole_use(settings.data_dir):
+        fleet = Fleet(
+            settings.data_dir,
+            port=settings.port,
+            database_url=settings.database_url,
+            amqp_url=settings.amqp_url,
+            secret_key=secret.get_secret_value() if secret else None,
+            environment={"LOG_FORMAT": os.environ.get("LOG_FORMAT", "console")},
+            echo=True,
+        )
+        with fleet:
+            _say(_fleet_banner(fleet))
+            while not (dead := fleet.dead()):
+                time.sleep(0.2)
+        for replica in dead:
+            print(f"{replica.label} ended with {replica.exit_code()}:", file=sys.stderr)
+            print(last_lines(replica.log_path), file=sys.stderr)
+    return 1
+
+
+def _fleet_banner(fleet: Fleet) -> str:
+    lines = ["", "  The fleet is ready", ""]
+    for name, replicas in fleet.replicas.items():
+        lines += [f"    {name:<9} {replica.url}   {replica.metrics_url}" for replica in replicas]
+    lines += ["", f"    API docs  {fleet.url}/docs", f"    logs      {fleet.logs_dir}"]
+    return "\n".join([*lines, "", "  Ctrl-C stops it and keeps the data.", ""])
+
+
+def _postgres(settings: Settings, action: str) -> int:
+    postgres = EmbeddedPostgres(settings.data_dir)
+    match action:
+        case "start":
+            _say(postgres.start(keep=True))
+        case "stop":
+            postgres.stop(force=True)
+        case _:
+            _say(postgres.url())
+    return 0
+
+
+def _rabbitmq(settings: Settings, action: str) -> int:
+    installs = action in {"start", "install"}
+    source = provision(settings.amqp_url, install=installs)
+    if source is None:
+        # Where nothing is to be had, tests leave out what needs a broker; never in CI.
+        return 1 if action != "install" or os.environ.get("CI") == "true" else 0
+    if action == "install":
+        return 0
+    broker: Broker = broker_from(source, settings.data_dir)
+    match action:
+        case "start":
+            _say(broker.start(keep=True))
+        case "stop" if not isinstance(broker, GivenBroker):
+            broker.stop(force=True)
+        case "url":
+            _say(broker.url())
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # once is enough: we are on our way
+    raise SystemExit(0)  # that is how it should end
+
+
+if __name__ == "__main__":
+    sys.exit(main())

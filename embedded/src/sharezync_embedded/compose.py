@@ -1,0 +1,125 @@
+"""The five services in one process: the same applications, other surroundings.
+
+One bus, one registry of metrics and one drain for all; the way from one service to another, and
+from the gateway to each, is a direct ASGI call.
+"""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import sharezync_auth.app
+import sharezync_chat.app
+import sharezync_gateway.app
+import sharezync_storage.app
+import sharezync_transfer.app
+from sharezync_auth.migrations import MIGRATIONS as AUTH
+from sharezync_auth.settings import AuthSettings
+from sharezync_chat.migrations import MIGRATIONS as CHAT
+from sharezync_chat.settings import ChatSettings
+from sharezync_gateway.proxy.asgi import AsgiUpstream
+from sharezync_gateway.settings import GatewaySettings
+from sharezync_shared.asgi.draining import Draining
+from sharezync_shared.asgi.lifespan import LifespanFailed, running
+from sharezync_shared.asgi.middleware import HttpMetrics
+from sharezync_shared.platform import Platform, key_source, make_bus, service_secret
+from sharezync_shared.settings import Settings
+from sharezync_storage.migrations import MIGRATIONS as STORAGE
+from sharezync_storage.settings import StorageSettings
+from sharezync_transfer.migrations import MIGRATIONS as TRANSFER
+from sharezync_transfer.settings import TransferSettings
+
+MIGRATIONS = (AUTH, CHAT, STORAGE, TRANSFER)
+
+
+def role_of(schema: str) -> str:
+    """The role that the service of this schema works as."""
+    return f"sharezync_{schema}"
+
+
+async def migrate(database_url: str) -> None:
+    """Create or upgrade every schema. Safe to repeat, and quick where there is nothing to do."""
+    for migrations in MIGRATIONS:
+        await migrations.upgrade(database_url, role=role_of(migrations.schema))
+
+
+class Composition:
+    """All five services as one ASGI application, `app`.
+
+    `draining` and `registry` are those of the one process that serves it.
+    """
+
+    def __init__(self, *, database_url: str, secret_key: str, data_dir: Path) -> None:
+        self.draining = Draining()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        metrics = HttpMetrics(self.registry)
+        common: dict[str, Any] = {"secret_key": secret_key, "data_dir": data_dir}
+        own = Settings(**common)
+        self._bus = make_bus(own, "embedded", self.registry)
+        self._apps: dict[str, ASGIApp] = {}
+
+        def endpoint_for(service: str) -> tuple[str, httpx.AsyncBaseTransport]:
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                await self._apps[service](scope, receive, send)  # made after its callers
+
+            # As over HTTP, a peer's accident is a broken answer and no exception of ours.
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            return f"http://{service}", transport
+
+        def platform(name: str) -> Platform:
+            return Platform(
+                name,
+                bus=self._bus,
+                registry=self.registry,
+                http_metrics=metrics,
+                service_secret=service_secret(own, name),
+                endpoint_for=endpoint_for,
+                keys=key_source(own),
+                draining=self.draining,
+                owns_bus=False,
+            )
+
+        def stored(name: str) -> dict[str, Any]:
+            return {**common, "database_url": database_url, "database_role": role_of(name)}
+
+        self._apps = {
+            "auth": sharezync_auth.app.create_app(AuthSettings(**stored("auth")), platform("auth")),
+            "storage": sharezync_storage.app.create_app(
+                StorageSettings(**stored("storage")), platform("storage")
+            ),
+            "chat": sharezync_chat.app.create_app(ChatSettings(**stored("chat")), platform("chat")),
+            "transfer": sharezync_transfer.app.create_app(
+                TransferSettings(**stored("transfer")), platform("transfer")
+            ),
+        }
+        self._gateway = sharezync_gateway.app.create_app(
+            GatewaySettings(**common),
+            platform("gateway"),
+            upstreams={name: AsgiUpstream(app) for name, app in self._apps.items()},
+        )
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve everything at the gateway's door; live as long as all five do."""
+        if scope["type"] != "lifespan":
+            await self._gateway(scope, receive, send)
+            return
+        await receive()
+        try:
+            async with AsyncExitStack() as stack:
+                # auth first: the others ask it for keys and tokens as they start.
+                for app in (*self._apps.values(), self._gateway):
+                    await stack.enter_async_context(running(app))
+                stack.push_async_callback(self._bus.aclose)
+                await self._bus.start()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except LifespanFailed as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})

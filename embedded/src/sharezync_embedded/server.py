@@ -1,0 +1,125 @@
+"""`sharezync-server up`: the whole product in one process, with what it stands on around it."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+from sharezync_embedded.occupancy import sole_use
+from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_embedded.processes import free_port, port_is_free
+from sharezync_embedded.secret_key import secret_key_of
+from sharezync_shared.asgi.server import run, serve
+from sharezync_shared.settings import Settings
+
+Say = Callable[[str], None]
+
+
+def up(settings: Settings, say: Say) -> None:
+    """Serve everything until SIGTERM or SIGINT; then stop, the embedded PostgreSQL included.
+
+    Brings up a PostgreSQL under `settings.data_dir` unless a `database_url` is given, and keeps
+    the installation's secret there unless a `secret_key` is. Raises SystemExit where another
+    process serves this data folder or the port is taken, and PostgresFailed.
+    """
+    began = time.monotonic()
+    with sole_use(settings.data_dir):
+        if settings.port and not port_is_free(settings.port, settings.host):
+            raise SystemExit(f"port {settings.port} is taken; choose another, e.g. PORT=8100")
+        secret_key = (
+            settings.require_secret_key()
+            if settings.secret_key
+            else secret_key_of(settings.data_dir)
+        )
+        with ExitStack() as stack:
+            # Loading five services is most of a start; PostgreSQL starts meanwhile.
+            with ThreadPoolExecutor(1) as beside:
+                database = beside.submit(stack.enter_context, _database(settings))
+                _load_services()
+            run(_serve(settings, database.result(), secret_key, began, say))
+    say("ShareZync has stopped; everything is kept in " + str(settings.data_dir.absolute()))
+
+
+async def _serve(
+    settings: Settings, database_url: str, secret_key: str, began: float, say: Say
+) -> None:
+    from sharezync_embedded.compose import Composition, migrate  # noqa: PLC0415 - loaded by now
+    from sharezync_gateway.realtime import (  # noqa: PLC0415 - as above
+        WS_MAX_SIZE_BYTES,
+        SocketProtocol,
+    )
+
+    await migrate(database_url)
+    composition = Composition(
+        database_url=database_url, secret_key=secret_key, data_dir=settings.data_dir
+    )
+    metrics_port = metrics_port_of(settings)
+
+    def announce(port: int) -> None:
+        seconds = time.monotonic() - began
+        say(banner(settings, port=port, metrics_port=metrics_port, seconds=seconds))
+
+    await serve(
+        composition.app,
+        host=settings.host,
+        port=settings.port,
+        draining=composition.draining,
+        drain_seconds=settings.drain_seconds,
+        metrics_port=metrics_port,
+        registry=composition.registry,
+        ws_protocol=SocketProtocol,
+        ws_max_size_bytes=WS_MAX_SIZE_BYTES,
+        on_listening=announce,
+    )
+
+
+def banner(settings: Settings, *, port: int, metrics_port: int, seconds: float) -> str:
+    """What a newcomer wants to see: where to look, where things are, how to stop."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = f"http://{host}:{port}"
+    database = "DATABASE_URL" if settings.database_url else "embedded PostgreSQL"
+    bus = "RabbitMQ (AMQP_URL)" if settings.amqp_url else "in process"
+    return "\n".join(
+        (
+            "",
+            f"  ShareZync is ready, after {seconds:.1f} s",
+            "",
+            f"    gateway   {base}",
+            f"    sockets   {base.replace('http', 'ws', 1)}/ws/{{client_id}}",
+            f"    API docs  {base}/docs",
+            f"    metrics   http://{host}:{metrics_port}/metrics",
+            f"    data      {settings.data_dir.absolute()} ({database}, bus {bus})",
+            "",
+            "  Ctrl-C stops it and keeps the data.",
+            "",
+        )
+    )
+
+
+def metrics_port_of(settings: Settings) -> int:
+    """The port of the metrics: the given one, or else 1000 above ours, or any that is free."""
+    if settings.metrics_port is not None:
+        return settings.metrics_port
+    usual = settings.port + 1000
+    return usual if settings.port and usual < 2**16 and port_is_free(usual) else free_port()
+
+
+def _load_services() -> None:
+    # Nothing of what is loaded is ever garbage: looking for some meanwhile costs a fifth of the
+    # time, and looking at it again and again later is spared too.
+    gc.disable()
+    try:
+        import sharezync_embedded.compose  # noqa: F401, PLC0415 - not before a start is certain
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    if settings.database_url:
+        yield settings.database_url
+        return
+    with EmbeddedPostgres(settings.data_dir) as postgres:
+        yield postgres.url()

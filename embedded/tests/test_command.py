@@ -1,0 +1,57 @@
+"""`sharezync-server` from a shell."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sharezync_embedded.__main__ import main
+from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_embedded.provision import Given
+
+
+def test_postgres_is_started_asked_and_stopped(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(action: str) -> tuple[int, str]:
+        code = main(["postgres", action, "--data-dir", str(folder)])
+        captured = capsys.readouterr()
+        return code, (captured.out + captured.err).strip()
+
+    assert command("url") == (1, f"no PostgreSQL runs on {folder / 'postgres'}")
+    code, url = command("start")
+    assert code == 0
+    assert url.startswith("postgresql://")
+    assert EmbeddedPostgres(folder).pid() is not None
+    assert command("url") == (0, url)
+    assert command("stop") == (0, "")
+    assert EmbeddedPostgres(folder).pid() is None
+
+
+@pytest.mark.parametrize(
+    ("ci", "source", "code"),
+    [
+        ("true", None, 1),  # CI leaves no test out
+        ("", None, 0),
+        ("true", Given("amqp://given"), 0),
+    ],
+)
+def test_only_ci_insists_on_a_broker(
+    ci: str, source: Given | None, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr("sharezync_embedded.__main__.provision", lambda *_, **__: source)
+    assert main(["rabbitmq", "install"]) == code
+
+
+def test_it_explains_itself() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "sharezync_embedded", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    for command in ("up", "fleet", "postgres", "rabbitmq"):
+        assert command in said

@@ -1,0 +1,62 @@
+"""The servers that tests get are real, and each test's share of them is its own."""
+
+import aio_pika
+import asyncpg
+import boto3
+import pytest
+from botocore.config import Config
+
+from sharezync_embedded.testing import Databases, S3Server
+
+
+async def test_a_fresh_database_is_empty_and_its_own(
+    database_url: str, fresh_database_url: str, databases: Databases
+) -> None:
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute("CREATE TABLE t (n int)")
+    await connection.close()
+    assert await _tables(fresh_database_url) == 1
+    assert await _tables(database_url) == 0
+    copy = databases.new(template_url=fresh_database_url)
+    assert await _tables(copy) == 1
+    databases.drop(copy)
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(copy)
+
+
+async def test_virtual_hosts_share_a_broker_but_no_queues(
+    amqp_url: str, fresh_amqp_url: str
+) -> None:
+    async with (
+        await aio_pika.connect(amqp_url) as one,
+        await aio_pika.connect(fresh_amqp_url) as other,
+    ):
+        channel = await one.channel()
+        await channel.declare_queue("here", exclusive=True)
+        with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+            await (await other.channel()).declare_queue("here", passive=True)
+
+
+def test_the_s3_server_keeps_objects(s3_server: S3Server) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name=s3_server.region,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    bucket = s3_server.bucket()
+    client.put_object(Bucket=bucket, Key="a/b", Body=b"bytes")
+    assert client.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"bytes"
+    assert client.list_objects_v2(Bucket=s3_server.bucket())["KeyCount"] == 0
+    client.close()
+
+
+async def _tables(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        return int(await connection.fetchval(count))
+    finally:
+        await connection.close()

@@ -1,0 +1,87 @@
+"""Accounts, sessions and devices, from outside."""
+
+from tests.blackbox.people import PASSWORD, Person
+
+
+async def test_a_registered_person_sees_their_own_profile_and_others_see_no_email(
+    base_url: str, alice: Person, bob: Person
+) -> None:
+    mine = await alice.get("/v1/users/me")
+    theirs = await bob.get(f"/v1/users/{alice.id}")
+
+    assert mine["username"] == alice.username
+    assert mine["email"] == f"{alice.username}@example.com"
+    assert theirs["username"] == alice.username
+    assert "email" not in theirs
+
+
+async def test_a_name_can_be_taken_only_once(alice: Person) -> None:
+    again = {
+        "username": alice.username.upper(),
+        "email": "someone.else@example.com",
+        "password": PASSWORD,
+    }
+    refused = await alice.http.post("/v1/auth/register", json=again)
+
+    assert refused.status_code == 409
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+async def test_tokens_are_given_for_the_right_password_only(alice: Person) -> None:
+    form = {"grant_type": "password", "username": alice.username, "password": PASSWORD}
+    given = await alice.http.post("/token", data=form)
+    refused = await alice.http.post("/token", data={**form, "password": "wrong password"})
+
+    assert given.status_code == 200
+    assert given.json()["token_type"].lower() == "bearer"
+    assert {"access_token", "refresh_token", "expires_in"} <= given.json().keys()
+    assert refused.status_code in {400, 401}
+    assert refused.json()["error"] == "invalid_grant"
+
+
+async def test_a_refresh_token_gives_the_next_access_token(alice: Person) -> None:
+    refreshed = await alice.http.post(
+        "/token",
+        data={"grant_type": "refresh_token", "refresh_token": alice.tokens["refresh_token"]},
+    )
+    assert refreshed.status_code == 200, refreshed.text
+    alice.use(refreshed.json())
+    assert (await alice.get("/v1/users/me"))["id"] == alice.id
+
+
+async def test_a_first_connection_registers_the_device(alice: Person) -> None:
+    async with alice.connected("phone") as phone:
+        ready = await phone.of_type("ready")
+        devices = (await alice.get("/v1/devices"))["items"]
+
+    assert ready["user"] == alice.id
+    assert [device["client_id"] for device in devices] == ["phone"]
+    assert ready["device"] == devices[0]["id"]
+    assert devices[0]["online"] is True
+
+
+async def test_a_device_can_be_registered_renamed_and_removed(alice: Person) -> None:
+    made = await alice.post(
+        "/v1/devices", {"client_id": "tablet", "name": "Tablet", "platform": "android"}
+    )
+    renamed = await alice.http.patch(f"/v1/devices/{made['id']}", json={"name": "Old tablet"})
+    removed = await alice.http.delete(f"/v1/devices/{made['id']}")
+
+    assert renamed.json()["name"] == "Old tablet"
+    assert removed.status_code == 204
+    assert (await alice.get("/v1/devices"))["items"] == []
+
+
+async def test_logging_out_ends_the_session_at_every_door(alice: Person) -> None:
+    async with alice.connected() as laptop:
+        out = await alice.http.post("/v1/auth/logout", json={"scope": "local"})
+        assert out.status_code == 204, out.text
+        await laptop.closed.wait()
+        assert laptop.connection.close_code == 4503
+
+    assert (await alice.http.get("/v1/users/me")).status_code == 401
+    again = await alice.http.post(
+        "/token",
+        data={"grant_type": "refresh_token", "refresh_token": alice.tokens["refresh_token"]},
+    )
+    assert again.json()["error"] == "invalid_grant"

@@ -1,0 +1,37 @@
+"""The README's tour works when it is pasted."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```sh tour\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+async def test_the_tour_works_when_pasted(base_url: str, tmp_path: Path) -> None:
+    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+    script = "set -eu\n" + "\n".join(blocks).replace("http://127.0.0.1:8000", base_url)
+    for name in (".venv", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    bash = await asyncio.create_subprocess_exec(
+        str(shutil.which("bash")),
+        "-c",
+        script,
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(50):
+            output = (await bash.communicate())[0].decode()
+    finally:
+        if bash.returncode is None:
+            bash.kill()
+
+    assert len(blocks) == 4
+    assert bash.returncode == 0, output
+    assert '"type":"message.created"' in output
+    assert output.count("The engine weaves algebraic patterns.") == 2
+    assert "the same, to the byte" in output

@@ -1,0 +1,95 @@
+"""The import contracts of pyproject.toml hold, and fail on what they are there to prevent."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path
+    for pattern in ("shared/src", "services/*/src", "embedded/src")
+    for path in ROOT.glob(pattern)
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of all sources and of the contracts, to be spoilt."""
+    for source in SOURCES:
+        shutil.copytree(
+            source,
+            tmp_path / source.relative_to(ROOT),
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def check(checkout: Path) -> "subprocess.CompletedProcess[str]":
+    sources = [str(checkout / source.relative_to(ROOT)) for source in SOURCES]
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+            "--no-logo",
+        ],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sources), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+def test_the_contracts_hold(checkout: Path) -> None:
+    checked = check(checkout)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("importer", "line", "broken"),
+    [
+        ("chat/models", "import sharezync_chat.usecases", "Inside a service imports point one way"),
+        ("auth/usecases", "import sharezync_auth.api", "Inside a service imports point one way"),
+        ("storage/api", "import sharezync_storage.consumers", "Inside a service imports point"),
+        ("gateway/proxy", "import sharezync_gateway.app", "Inside the gateway imports point one"),
+        ("chat/usecases", "import sharezync_auth.models", "No service imports another"),
+        ("transfer/app", "import sharezync_embedded", "No service imports embedded"),
+        ("shared/ids", "import sharezync_chat", "shared imports no service"),
+        ("gateway/app", "import sqlalchemy", "The gateway has no database"),
+        ("gateway/app", "import sharezync_shared.db.database", "The gateway has no database"),
+        ("transfer/usecases", "import aioboto3", "Only storage speaks S3"),
+    ],
+)
+def test_a_violation_breaks_its_contract(
+    checkout: Path, importer: str, line: str, broken: str
+) -> None:
+    plant(checkout, importer, line)
+    checked = check(checkout)
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    broken_contracts = [row for row in checked.stdout.splitlines() if row.endswith("BROKEN")]
+    assert any(row.startswith(broken) for row in broken_contracts), checked.stdout
+
+
+def plant(checkout: Path, importer: str, line: str) -> None:
+    """Add an import to a module, which is made where a service goes without that room."""
+    member, module = importer.split("/")
+    folder = checkout / (member if member == "shared" else f"services/{member}")
+    package = folder / "src" / f"sharezync_{member}"
+    target = package / module / "__init__.py" if (package / module).is_dir() else None
+    target = target or package / f"{module}.py"
+    imported = line.split()[1].split(".")
+    if imported[0] == package.name and len(imported) > 1:
+        room = package / imported[1]
+        if not room.with_suffix(".py").exists():
+            room.mkdir(exist_ok=True)
+            (room / "__init__.py").touch()
+    with target.open("a") as file:
+        file.write(f"\n{line}\n")
