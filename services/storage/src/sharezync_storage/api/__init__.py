@@ -1,0 +1,1 @@
+"""Routes and what they read and write: they translate, and decide nothing."""

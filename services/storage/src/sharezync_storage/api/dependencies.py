@@ -1,0 +1,74 @@
+"""What routes are given: the parts of storage, and the file that somebody may read."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from sharezync_shared.db.work import Work
+from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_storage.metrics import StorageMetrics
+from sharezync_storage.models import File, FileId
+from sharezync_storage.problems import SignatureInvalid
+from sharezync_storage.signatures import Signer
+from sharezync_storage.stores import BlobStore
+from sharezync_storage.usecases import files
+from sharezync_storage.usecases.chunks import Chunks
+from sharezync_storage.usecases.finishing import Finishing
+from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.sweeping import Sweeper
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What storage is made of, beside the ground that every service stands on."""
+
+    store: BlobStore
+    limits: Limits
+    chunks: Chunks
+    finishing: Finishing
+    sweeper: Sweeper
+    signer: Signer
+    metrics: StorageMetrics
+    upload_lifetime: timedelta
+
+
+async def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+async def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+WorkPart = Annotated[Work, Depends(_work)]
+TheParts = Annotated[Parts, Depends(_parts)]
+
+
+async def _readable_file(
+    request: Request,
+    file_id: FileId,
+    work: WorkPart,
+    parts: TheParts,
+    expires: Annotated[
+        int | None, Query(ge=0, le=2**40, description="From a signed link: seconds since 1970")
+    ] = None,
+    signature: Annotated[
+        str | None, Query(max_length=100, description="From a signed link")
+    ] = None,
+) -> File:
+    """Let in the owner, by token, and whoever holds a link that we signed."""
+    if signature is None and expires is None:
+        caller = await request.app.state.verifier.verify(bearer_token(request.scope["headers"]))
+        return await files.get(work, owner_id=caller.user_id, file_id=file_id)
+    if signature is None or expires is None:
+        raise SignatureInvalid
+    parts.signer.check(file_id, expires, signature, now=work.now().timestamp())
+    return await files.get_vouched_for(work, file_id=file_id)
+
+
+ReadableFile = Annotated[File, Depends(_readable_file)]
+"""A file whose content the caller may read."""

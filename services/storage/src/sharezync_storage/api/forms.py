@@ -1,0 +1,152 @@
+"""A multipart/form-data body with one file in it, taken apart as it comes (RFC 7578).
+
+Starlette's `UploadFile` would spool the file into a temporary one first, and only then begin.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from sharezync_storage.problems import BodyBroken, FormInvalid, NotAForm
+
+FIELD: Final = "file"
+
+_MAX_PARTS: Final = 16
+_MAX_OTHER_BYTES: Final = 64 * 1024
+"""What all other fields may hold together; they are read, and dropped."""
+
+
+class FileForm:
+    """A form on its way in. First `open`, then `pieces`, to the end.
+
+    After `open`: `name` and `mime` are what the client says, and `expected_bytes` guesses from the
+    length of the body how long the file will be (0: who knows).
+    """
+
+    def __init__(
+        self, content_type: str, body: AsyncIterator[bytes], content_length: int | None
+    ) -> None:
+        """Raise NotAForm for another content type, and FormInvalid for one without a boundary."""
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data":
+            raise NotAForm
+        self._boundary = options.get(b"boundary", b"")
+        if not self._boundary:
+            raise FormInvalid("The content type names no boundary")
+        self._body = body
+        self._content_length = content_length
+        self._parser = _parser(self._boundary, self)
+        self._seen_bytes = 0
+        self._parts = 0
+        self._other_bytes = 0
+        self._header = bytearray(), bytearray()
+        self._headers: dict[bytes, bytes] = {}
+        self._in_file = self._found = self._ended = False
+        self._data: list[bytes] = []
+        self.name = ""
+        self.mime: str | None = None
+        self.expected_bytes = 0
+
+    async def open(self) -> None:
+        """Read up to the file. Raises FormInvalid where there is none, and BodyBroken."""
+        while not self._found:
+            if not await self._feed():
+                raise FormInvalid if self._ended else BodyBroken
+        if self._ended:
+            self.expected_bytes = sum(map(len, self._data))
+        elif self._content_length is not None:
+            # What follows the file is at least the last boundary, which most clients end with CRLF.
+            tail = len(self._boundary) + 8
+            left = self._content_length - self._seen_bytes - tail
+            self.expected_bytes = max(0, left + sum(map(len, self._data)))
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Yield the file's bytes, and end only when the whole form has come, well formed.
+
+        Raises BodyBroken and FormInvalid, at any time: what came before is then worth nothing.
+        """
+        while True:
+            ready, self._data = self._data, []
+            for piece in ready:
+                yield piece
+            if not await self._feed():
+                break
+        if not self._ended:
+            raise BodyBroken("The form has no end")
+        for piece in self._data:
+            yield piece
+
+    async def _feed(self) -> bool:
+        """Take one more piece of the body apart; False where there is none."""
+        piece = await anext(self._body, None)
+        if piece is None:
+            return False
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise FormInvalid("That is not multipart/form-data") from error
+        self._seen_bytes += len(piece)
+        return True
+
+    # --- what the parser tells ---------------------------------------------------------------
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise FormInvalid(f"A form may have at most {_MAX_PARTS} fields")
+        self._headers = {}
+        self._in_file = False
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def _on_header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = bytearray(), bytearray()
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        if options.get(b"name") != FIELD.encode():
+            return
+        if self._found:
+            raise FormInvalid("One file at a time")
+        if b"filename" not in options:
+            raise FormInvalid(f"The field `{FIELD}` is text, and must be a file")
+        self._found = self._in_file = True
+        self.name = options[b"filename"].decode(errors="replace")
+        self.mime = self._headers.get(b"content-type", b"").decode("latin-1") or None
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self._data.append(data[start:end])
+            return
+        self._other_bytes += end - start
+        if self._other_bytes > _MAX_OTHER_BYTES:
+            raise FormInvalid(f"Other fields may hold at most {_MAX_OTHER_BYTES} bytes together")
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _parser(boundary: bytes, form: FileForm) -> MultipartParser:
+    try:
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": form._on_part_begin,  # noqa: SLF001 - this file's own
+                "on_header_field": form._on_header_field,  # noqa: SLF001 - as above
+                "on_header_value": form._on_header_value,  # noqa: SLF001 - as above
+                "on_header_end": form._on_header_end,  # noqa: SLF001 - as above
+                "on_headers_finished": form._on_headers_finished,  # noqa: SLF001 - as above
+                "on_part_data": form._on_part_data,  # noqa: SLF001 - as above
+                "on_end": form._on_end,  # noqa: SLF001 - as above
+            },
+        )
+    except FormParserError as error:
+        raise FormInvalid("The boundary is too long") from error

@@ -1,0 +1,168 @@
+"""`/internal/uploads`: uploads in chunks, for transfers. The gateway never routes these."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Request, Response
+
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
+from sharezync_shared.tokens.dependencies import InternalCaller
+from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
+from sharezync_storage.api.dependencies import TheParts, WorkPart
+from sharezync_storage.api.wire import (
+    ChunkStored,
+    Sha256Hex,
+    UploadCreate,
+    UploadCreated,
+    UploadFinished,
+    UploadRead,
+)
+from sharezync_storage.models import UploadId
+from sharezync_storage.problems import (
+    BodyBroken,
+    ChunkConflict,
+    ChunkCorrupt,
+    ChunkLength,
+    ChunkOutside,
+    ContentDamaged,
+    DigestMismatch,
+    FileTooLarge,
+    QuotaExceeded,
+    StoreFull,
+    StoreUnavailable,
+    UploadClosed,
+    UploadFinishing,
+    UploadIncomplete,
+)
+from sharezync_storage.usecases import uploads
+
+router = APIRouter(prefix="/internal/uploads", tags=["internal"], route_class=SmallBodyRoute)
+chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
+"""Its bodies are chunks: they have exactly the length of their place."""
+
+Index = Annotated[int, Path(ge=0, le=2**31 - 1, description="From 0")]
+
+_DIGEST_HEADER: Final = "x-chunk-sha256"
+_CHUNK = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Begin an upload",
+    responses=problems(
+        Unauthenticated, Invalid, FileTooLarge, QuotaExceeded, StoreFull, StoreUnavailable
+    ),
+)
+async def begin_upload(
+    body: UploadCreate, _: InternalCaller, work: WorkPart, parts: TheParts
+) -> UploadCreated:
+    """Room for all of it is reserved in the owner's quota."""
+    upload = await uploads.begin(
+        work,
+        parts.store,
+        parts.limits,
+        owner_id=UserId(body.owner_id),
+        name=body.name,
+        mime=body.mime,
+        size_bytes=body.size_bytes,
+        chunk_size_bytes=body.chunk_size_bytes,
+        sha256=bytes.fromhex(body.sha256) if body.sha256 else None,
+        lifetime=parts.upload_lifetime,
+    )
+    return UploadCreated(id=upload.id, chunk_count=uploads.plan_of(upload).count)
+
+
+@router.get(
+    "/{upload_id}", summary="How far an upload is", responses=problems(Unauthenticated, NotFound)
+)
+async def get_upload(upload_id: UploadId, _: InternalCaller, work: WorkPart) -> UploadRead:
+    """From the record: nothing is read or hashed again."""
+    return UploadRead.of(await uploads.status(work, upload_id=upload_id))
+
+
+@router.post(
+    "/{upload_id}/finish",
+    summary="Make an upload a file",
+    responses=problems(
+        Unauthenticated, NotFound, UploadIncomplete, UploadClosed, DigestMismatch, UploadFinishing,
+        ContentDamaged, StoreFull, StoreUnavailable,
+    ),
+)  # fmt: skip
+async def finish_upload(upload_id: UploadId, _: InternalCaller, parts: TheParts) -> UploadFinished:
+    """Checks that nothing is missing, and the digest of the whole where one was given.
+
+    Idempotent. Where that takes longer than an answer may, it goes on and the answer is
+    `upload-finishing`: ask again.
+    """
+    return UploadFinished.of(await parts.finishing.finish(upload_id))
+
+
+@router.delete(
+    "/{upload_id}",
+    status_code=204,
+    summary="Give up an upload",
+    responses=problems(Unauthenticated),
+)
+async def abort_upload(
+    upload_id: UploadId, _: InternalCaller, work: WorkPart, parts: TheParts
+) -> None:
+    """Idempotent. The file goes too, where it has become one."""
+    await uploads.abort(work, upload_id=upload_id)
+    parts.sweeper.wake()
+
+
+@chunk_router.put(
+    "/{upload_id}/chunks/{index}",
+    summary="Store a chunk",
+    response_model=ChunkStored,
+    responses=problems(
+        Unauthenticated, Invalid, NotFound, ChunkOutside, ChunkLength, ChunkCorrupt, ChunkConflict,
+        UploadClosed, BodyBroken, StoreFull, StoreUnavailable,
+    ),
+    openapi_extra={"requestBody": {"required": True, "content": _CHUNK}},
+)  # fmt: skip
+async def put_chunk(
+    upload_id: UploadId,
+    index: Index,
+    digest: Annotated[Sha256Hex, Header(alias=_DIGEST_HEADER)],
+    request: Request,
+    _: InternalCaller,
+    parts: TheParts,
+) -> Response:
+    """The raw body is the chunk. It is durable, and can be read, when the answer comes.
+
+    In any order. The same chunk again is answered the same way; another one in its place is
+    refused.
+    """
+    length = await parts.chunks.length(upload_id, index)
+    data = await chunk_of(request, length)
+    progress = await parts.chunks.put(upload_id, index, data, bytes.fromhex(digest))
+    parts.metrics.chunk_bytes.inc(length)
+    body = msgspec.json.encode(progress._asdict())
+    return Response(body, media_type="application/json")
+
+
+@chunk_router.get(
+    "/{upload_id}/chunks/{index}",
+    summary="Read a chunk",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The chunk, its digest checked",
+            "content": _CHUNK,
+            "headers": {_DIGEST_HEADER: {"schema": {"type": "string"}}},
+        },
+        **problems(Unauthenticated, NotFound, ContentDamaged, StoreUnavailable),
+    },
+)
+async def get_chunk(
+    upload_id: UploadId, index: Index, _: InternalCaller, parts: TheParts
+) -> Response:
+    """As soon as it is stored, and as long as the upload's file is there."""
+    data, sha256 = await parts.chunks.read(upload_id, index)
+    parts.metrics.read_chunk_bytes.inc(len(data))
+    return Response(
+        data, media_type="application/octet-stream", headers={_DIGEST_HEADER: sha256.hex()}
+    )

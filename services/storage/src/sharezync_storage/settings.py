@@ -1,0 +1,49 @@
+"""What storage can be told from outside."""
+
+from datetime import timedelta
+from typing import Final, Literal
+
+from pydantic import Field, SecretStr
+
+from sharezync_shared.settings import Settings
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+MAX_CHUNK_BYTES: Final = MIB
+"""The largest chunk of a transfer, as the realtime protocol has it (realtime.md, Frames)."""
+MAX_CHUNKS: Final = 100_000
+"""In one upload. Bounds what its digests cost when it is finished: 3 MiB."""
+MAX_LINK_SECONDS: Final = 300
+"""How long a signed link may hold: passing it on must be of little use."""
+
+
+class StorageSettings(Settings):
+    """Settings of the storage service; field names in upper case are the variables."""
+
+    port: int = Field(8004, ge=0, le=65535)
+
+    # --- how much ---------------------------------------------------------------------------
+    quota_bytes: int = Field(10 * GIB, ge=0)  # what one user may keep, unfinished uploads included
+    # One file. At most what 10,000 parts of 8 MiB hold: S3 allows no more parts.
+    max_file_bytes: int = Field(5 * GIB, ge=1, le=64 * GIB)
+    # An upload that has seen no new chunk for so long is given up, and its space with it.
+    upload_lifetime_hours: float = Field(7 * 24, gt=0)
+
+    # --- where: a bucket, or (without S3_BUCKET_NAME) the folder `files` of DATA_DIR ---------
+    s3_bucket_name: str | None = None
+    aws_access_key_id: SecretStr | None = None  # absent: what the AWS SDK finds, such as a role
+    aws_secret_access_key: SecretStr | None = None
+    aws_default_region: str = "us-east-1"
+    s3_endpoint_url: str | None = None  # absent: AWS itself
+    # Where clients reach the same bucket. With it (or on AWS itself) links lead straight there.
+    s3_public_endpoint_url: str | None = None
+    # When the SDK adds checksums of its own. Some servers keep such a checksum as part of the
+    # file; absent, it is `when_supported` on AWS itself and `when_required` anywhere else.
+    s3_checksums: Literal["when_supported", "when_required"] | None = None
+
+    @property
+    def upload_lifetime(self) -> timedelta:
+        """How long an upload may wait for its next chunk."""
+        return timedelta(hours=self.upload_lifetime_hours)

@@ -1,0 +1,31 @@
+"""Where the bytes are kept: one port (`port.py`), two adapters (a folder, a bucket of S3)."""
+
+from sharezync_storage.settings import StorageSettings
+from sharezync_storage.stores.disk import DiskStore
+from sharezync_storage.stores.port import (
+    PIECE_BYTES,
+    BlobStore,
+    ChunkPlan,
+    NoSuchBlob,
+    Stored,
+)
+
+__all__ = [
+    "PIECE_BYTES",
+    "BlobStore",
+    "ChunkPlan",
+    "DiskStore",
+    "NoSuchBlob",
+    "Stored",
+    "open_store",
+]
+
+
+def open_store(settings: StorageSettings) -> BlobStore:
+    """Return the store that the settings ask for, not started yet."""
+    if settings.s3_bucket_name:
+        # Loading the SDK costs a tenth of a second, which one who keeps a folder need not wait for.
+        from sharezync_storage.stores.s3 import S3Store  # noqa: PLC0415 - see above
+
+        return S3Store(settings.s3_bucket_name, settings)
+    return DiskStore(settings.data_dir / "files")

@@ -1,0 +1,232 @@
+"""One bucket, by the few calls that every S3 server understands. Only this file knows the SDK.
+
+Put, Get with Range, Head, Delete, multipart with UploadPartCopy, ListObjectsV2, presign: no tags,
+no lifecycle, no batch deletes (servers differ in all of them).
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import aioboto3
+import aiohttp
+import structlog
+from aiobotocore.config import AioConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import SecretStr
+
+from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
+from sharezync_storage.settings import StorageSettings
+from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob
+
+log = structlog.get_logger()
+
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
+_NO_ROOM: Final = frozenset({"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"})
+
+
+class Bucket:
+    """The bucket `name`, reached as the settings say. Errors are those of the port."""
+
+    def __init__(self, name: str, settings: StorageSettings) -> None:
+        self.name = name
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._s3: Any = None  # the SDK has no types
+        self._signer: Any = None
+
+    @property
+    def reachable_by_clients(self) -> bool:
+        """Whether a link to it is of any use outside."""
+        settings = self._settings
+        return settings.s3_endpoint_url is None or settings.s3_public_endpoint_url is not None
+
+    async def open(self) -> None:
+        """Make ready to connect; the first call connects."""
+        settings = self._settings
+        self._s3 = await self._client(settings.s3_endpoint_url)
+        # The host is part of a signature, so links are signed for the address that clients use.
+        public = settings.s3_public_endpoint_url
+        self._signer = await self._client(public) if public else self._s3
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._stack.aclose()
+
+    async def _client(self, endpoint_url: str | None) -> Any:  # noqa: ANN401 - the SDK has no types
+        settings = self._settings
+        checksums = settings.s3_checksums or (
+            "when_supported" if settings.s3_endpoint_url is None else "when_required"
+        )
+        session = aioboto3.Session(
+            aws_access_key_id=_revealed(settings.aws_access_key_id),
+            aws_secret_access_key=_revealed(settings.aws_secret_access_key),
+            region_name=settings.aws_default_region,
+        )
+        config = AioConfig(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            request_checksum_calculation=checksums,
+            response_checksum_validation=checksums,
+            connect_timeout=3,
+            read_timeout=30,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            max_pool_connections=50,
+        )
+        client = session.client("s3", endpoint_url=endpoint_url, config=config)
+        return await self._stack.enter_async_context(client)
+
+    # --- objects ----------------------------------------------------------------------------
+
+    async def put(self, key: str, body: bytes, md5: str) -> None:
+        """Keep `body`; `md5` (base64) is checked by the server, the one digest that all know."""
+        with _translated(key):
+            await self._s3.put_object(Bucket=self.name, Key=key, Body=body, ContentMD5=md5)
+
+    @asynccontextmanager
+    async def get(
+        self, key: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Read `length` bytes (at least one) from `offset`, or all. Raises NoSuchBlob."""
+        range_ = {}
+        if length is not None or offset:
+            last = "" if length is None else offset + length - 1
+            range_ = {"Range": f"bytes={offset}-{last}"}
+        with _translated(key):
+            answer = await self._s3.get_object(Bucket=self.name, Key=key, **range_)
+        body = answer["Body"]
+        pieces = _pieces(body, key, length)
+        try:
+            yield pieces
+        finally:
+            await pieces.aclose()
+            body.close()  # a connection with an answer that nobody reads is of no further use
+
+    async def size(self, key: str) -> int:
+        """Return the size in bytes. Raises NoSuchBlob."""
+        with _translated(key):
+            answer = await self._s3.head_object(Bucket=self.name, Key=key)
+        return int(answer["ContentLength"])
+
+    async def delete(self, key: str) -> None:
+        """Delete, whether it is there or not."""
+        with _translated(key):
+            await self._s3.delete_object(Bucket=self.name, Key=key)
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return all keys that begin with `prefix`."""
+        found: list[str] = []
+        page: dict[str, str] = {}
+        while True:
+            with _translated(prefix):
+                answer = await self._s3.list_objects_v2(Bucket=self.name, Prefix=prefix, **page)
+            found += [entry["Key"] for entry in answer.get("Contents", ())]
+            if not answer.get("IsTruncated"):
+                return found
+            page = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    async def reachable(self) -> bool:
+        """Whether the bucket answers."""
+        with _translated(self.name):
+            await self._s3.list_objects_v2(Bucket=self.name, MaxKeys=1)
+        return True
+
+    async def link(
+        self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
+    ) -> str:
+        """Return a pre-signed URL for GET. Needs no network."""
+        url: str = await self._signer.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self.name,
+                "Key": key,
+                "ResponseContentType": content_type,
+                "ResponseContentDisposition": disposition,
+            },
+            ExpiresIn=expires_in_seconds,
+        )
+        return url
+
+    # --- objects in parts -------------------------------------------------------------------
+
+    async def begin_parts(self, key: str) -> str:
+        """Begin a multipart upload and return its id."""
+        with _translated(key):
+            answer = await self._s3.create_multipart_upload(Bucket=self.name, Key=key)
+        return str(answer["UploadId"])
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: bytes, md5: str) -> str:
+        """Upload part `number`, from 1, and return its ETag."""
+        with _translated(key):
+            answer = await self._s3.upload_part(
+                Bucket=self.name,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                ContentMD5=md5,
+            )
+        return str(answer["ETag"])
+
+    async def copy_part(self, key: str, upload_id: str, number: int, source: str) -> str:
+        """Make part `number` of a whole other object, inside the server, and return its ETag."""
+        with _translated(source):
+            answer = await self._s3.upload_part_copy(
+                Bucket=self.name,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                CopySource={"Bucket": self.name, "Key": source},
+            )
+        return str(answer["CopyPartResult"]["ETag"])
+
+    async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        """Make the parts into the object."""
+        parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]
+        with _translated(key):
+            await self._s3.complete_multipart_upload(
+                Bucket=self.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+            )
+
+    async def abort_parts(self, key: str, upload_id: str) -> None:
+        """Forget a multipart upload and its parts, whether there is one or not."""
+        try:
+            with _translated(key):
+                await self._s3.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
+        except NoSuchBlob:
+            return
+
+
+async def _pieces(body: Any, key: str, length: int | None) -> AsyncGenerator[bytes]:  # noqa: ANN401 - as above
+    left = length
+    while piece := await _read(body, key):
+        yield piece
+        left = None if left is None else left - len(piece)
+    if left:
+        raise ContentDamaged
+
+
+async def _read(body: Any, key: str) -> bytes:  # noqa: ANN401 - as above
+    with _translated(key):
+        piece: bytes = await body.read(PIECE_BYTES)
+        return piece
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+@contextmanager
+def _translated(key: str) -> Generator[None]:
+    """Turn errors of the SDK into those of the port."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _ABSENT:
+            raise NoSuchBlob(key) from error
+        log.warning("s3_refused", code=code, operation=error.operation_name, key=key)
+        raise (StoreFull if code in _NO_ROOM else StoreUnavailable) from error
+    except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
+        log.warning("s3_unavailable", error=repr(error), key=key)
+        raise StoreUnavailable from error

@@ -1,0 +1,127 @@
+"""What nobody needs any more is deleted from the store: by our own records, never by a listing."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import delete, select, update
+from sqlmodel import col
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_storage.models import Deletion
+from sharezync_storage.stores import BlobStore
+
+log = structlog.get_logger()
+
+AGAIN: Final = timedelta(minutes=20)
+"""When what was still being written while it was deleted has come to its end: see `forget`."""
+_LEASE: Final = timedelta(minutes=5)
+"""For how long a claimed deletion is nobody else's; after it, whoever comes tries again."""
+_BATCH: Final = 20
+_POLL_SECONDS: Final = 5.0
+
+
+def forget(unit: Unit, *, blob: str | None = None, chunks: str | None = None) -> None:
+    """Have a key deleted from the store after the commit: now, and once more in 20 minutes.
+
+    Twice, because a write that was under way may come to its end behind the first deletion.
+    """
+    for what, key in (("blob", blob), ("chunks", chunks)):
+        if key is not None:
+            for due_at in (unit.now, unit.now + AGAIN):
+                unit.add(Deletion(what=what, store_key=key, due_at=due_at))
+
+
+class Sweeper:
+    """Deletes what `deletions` holds, in the background; any number of replicas may.
+
+    `others` are called in each round too: what else is to be given up when its time comes.
+    """
+
+    def __init__(
+        self, work: Work, store: BlobStore, others: Sequence[Callable[[], Awaitable[None]]] = ()
+    ) -> None:
+        self._work = work
+        self._store = store
+        self._others = others
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now: there is something to delete."""
+        self._woken.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Sweep while the block runs."""
+        task = asyncio.create_task(self._run(), name="storage-sweeper")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def sweep(self) -> int:
+        """Delete one batch of what is due; return how many keys were claimed.
+
+        A key that can't be deleted now is claimed again later. Safe to repeat and to interrupt:
+        deleting is idempotent, and the record goes last.
+        """
+        claimed = await self._claim()
+        done = [deletion.id for deletion in claimed if await self._deleted(deletion)]
+        if done:
+            async with self._work.begin() as unit:
+                await unit.session.exec(delete(Deletion).where(col(Deletion.id).in_(done)))
+        return len(claimed)
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                for other in self._others:
+                    await other()
+                while await self.sweep() == _BATCH:
+                    pass
+            except Exception as error:  # noqa: BLE001 - the rim: the next round may go better
+                log.warning("sweep_failed", error=repr(error))
+            try:
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def _claim(self) -> list[Deletion]:
+        async with self._work.begin() as unit:
+            due = (
+                select(Deletion.id)  # type: ignore[call-overload]  # a column, to SQLAlchemy
+                .where(col(Deletion.due_at) <= unit.now)
+                .order_by(Deletion.due_at)
+                .limit(_BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            claim = (
+                update(Deletion)
+                .where(col(Deletion.id).in_(due))
+                .values(due_at=unit.now + _LEASE, attempts=col(Deletion.attempts) + 1)
+                .returning(Deletion)
+                .execution_options(synchronize_session=False)
+            )
+            return list((await unit.session.exec(claim)).scalars())
+
+    async def _deleted(self, deletion: Deletion) -> bool:
+        try:
+            if deletion.what == "chunks":
+                await self._store.discard_chunks(deletion.store_key)
+            else:
+                await self._store.delete(deletion.store_key)
+        except Exception as error:  # noqa: BLE001 - one key that can't go must not keep the others
+            log.warning(
+                "deletion_failed",
+                key=deletion.store_key,
+                attempts=deletion.attempts,
+                error=repr(error),
+            )
+            return False
+        return True

@@ -1,0 +1,81 @@
+"""The storage service, running on a folder over a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.storage.tests.support import DATA, Json, Person, World
+from sharezync_embedded.testing import Databases
+from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_shared.events.local import LocalBus
+from sharezync_shared.testing.service import platform_for_tests, running
+from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_storage.app import create_app
+from sharezync_storage.migrations import MIGRATIONS
+from sharezync_storage.settings import StorageSettings
+
+
+@pytest.fixture(scope="session")
+def issuer() -> TokenIssuer:
+    """Sign tokens that the service accepts."""
+    return TokenIssuer(key=SigningKey.generate())
+
+
+@pytest.fixture(scope="session")
+def storage_database_url(databases: Databases) -> str:
+    """One migrated database for all tests of this worker: each makes people of its own."""
+    url = databases.new()
+    asyncio.run(MIGRATIONS.upgrade(url))
+    return url
+
+
+@pytest.fixture
+def settings(storage_database_url: str, tmp_path: Path) -> StorageSettings:
+    return StorageSettings(
+        _env_file=None,
+        database_url=storage_database_url,
+        data_dir=tmp_path,
+        secret_key="a secret of these tests, long enough",
+        quota_bytes=100_000_000,
+        max_file_bytes=80_000_000,
+    )
+
+
+@pytest.fixture
+def bus() -> LocalBus:
+    return LocalBus()
+
+
+@pytest.fixture
+async def world(
+    settings: StorageSettings, issuer: TokenIssuer, bus: LocalBus, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """The running service, people and services to talk to it, and all that it says.
+
+    It sweeps when it is woken, and not by the clock: what expires is for each test to say.
+    """
+    monkeypatch.setattr("sharezync_storage.usecases.sweeping._POLL_SECONDS", 3600)
+    app = create_app(settings, platform_for_tests("storage", issuer, bus=bus))
+    world = await World.enter(app, issuer, settings.data_dir / "files")
+
+    async def hear(fact: object) -> None:
+        world.facts.append(fact)  # type: ignore[arg-type]  # what a bus hands out is an Envelope
+
+    await bus.consume("test.events", [FileDeleted.type, FileStored.type], hear)
+    async with running(app):
+        yield world
+        await world.leave()
+
+
+@pytest.fixture
+async def alice(world: World) -> Person:
+    """Somebody new."""
+    return await world.person()
+
+
+@pytest.fixture
+async def upload(world: World, alice: Person) -> Json:
+    """An upload of DATA in five chunks, none of which has come."""
+    return await world.begin(alice, len(DATA))

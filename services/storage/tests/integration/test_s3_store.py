@@ -1,0 +1,229 @@
+"""The store in a bucket, on a real S3 API server: the contract, and what only S3 can get wrong."""
+
+import os
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aioboto3
+import httpx
+import pytest
+
+from services.storage.tests.store_contract import (
+    Interrupted,
+    StoreContract,
+    cut,
+    interrupted,
+    pieces_of,
+    plan_for,
+    read,
+    sha256,
+    write,
+)
+from sharezync_embedded.testing import S3Server
+from sharezync_shared.ids import uuid7
+from sharezync_storage.keys import file_key
+from sharezync_storage.problems import ContentDamaged, StoreUnavailable
+from sharezync_storage.settings import StorageSettings
+from sharezync_storage.stores import NoSuchBlob
+from sharezync_storage.stores.s3 import PART_BYTES, S3Store
+
+
+def settings_for(server: S3Server, bucket: str, **more: Any) -> StorageSettings:
+    return StorageSettings(
+        _env_file=None,
+        s3_bucket_name=bucket,
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        aws_default_region=server.region,
+        s3_endpoint_url=server.endpoint_url,
+        **more,
+    )
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    return s3_server.bucket()
+
+
+@pytest.fixture
+async def store(s3_server: S3Server, bucket: str) -> AsyncGenerator[S3Store]:
+    store = S3Store(bucket, settings_for(s3_server, bucket))
+    await store.start()
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def s3(s3_server: S3Server) -> AsyncGenerator[Any]:
+    """A plain client, to look at the bucket from outside."""
+    session = aioboto3.Session(
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name=s3_server.region,
+    )
+    async with session.client("s3", endpoint_url=s3_server.endpoint_url) as client:
+        yield client
+
+
+async def keys_in(s3: Any, bucket: str) -> list[str]:
+    answer = await s3.list_objects_v2(Bucket=bucket)
+    return [entry["Key"] for entry in answer.get("Contents", [])]
+
+
+async def uploads_in(s3: Any, bucket: str) -> list[str]:
+    answer = await s3.list_multipart_uploads(Bucket=bucket)
+    return [entry["Key"] for entry in answer.get("Uploads", [])]
+
+
+class TestContract(StoreContract):
+    """All of it."""
+
+
+async def test_nothing_is_left_of_a_broken_put(store: S3Store, s3: Any, bucket: str) -> None:
+    with pytest.raises(Interrupted):
+        await store.put(file_key(uuid7()), interrupted(os.urandom(2 * PART_BYTES)))
+    assert await keys_in(s3, bucket) == []
+    assert await uploads_in(s3, bucket) == []
+
+
+async def test_what_a_crash_leaves_of_a_put_goes_with_delete(
+    store: S3Store, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dead(*_: object) -> None:
+        raise StoreUnavailable
+
+    key = file_key(uuid7())
+    with monkeypatch.context() as dying:
+        dying.setattr(store, "_abort", dead)
+        with pytest.raises(Interrupted):
+            await store.put(key, interrupted(os.urandom(2 * PART_BYTES)))
+    assert await uploads_in(s3, bucket) == [key]
+    await store.delete(key)
+    assert await uploads_in(s3, bucket) == []
+    assert await keys_in(s3, bucket) == []
+
+
+async def test_parts_of_others_are_never_aborted(store: S3Store, s3: Any, bucket: str) -> None:
+    key = file_key(uuid7())
+    await s3.create_multipart_upload(Bucket=bucket, Key=key)  # no record of ours tells of it
+    await store.put(key, pieces_of(b"x"))
+    await store.delete(key)
+    assert await uploads_in(s3, bucket) == [key]
+
+
+async def test_finished_writes_leave_only_the_blob(store: S3Store, s3: Any, bucket: str) -> None:
+    key = file_key(uuid7())
+    await store.put(key, pieces_of(bytes(2 * PART_BYTES)))
+    assert await keys_in(s3, bucket) == [key]
+    assert await uploads_in(s3, bucket) == []
+
+
+async def test_different_contents_of_one_chunk_never_overwrite_each_other(store: S3Store) -> None:
+    """Two replicas may write to one place at a time; the record decides which one counts."""
+    ours, theirs = os.urandom(1000), os.urandom(1000)
+    plan = plan_for(ours, 1000)
+    await write(store, plan, 0, ours)
+    await write(store, plan, 0, theirs)
+    key = file_key(uuid7())
+    await store.seal(plan, key, [sha256(ours)])
+    assert await read(store, key) == ours
+
+
+async def test_a_seal_that_dies_in_the_middle_can_be_repeated(
+    store: S3Store, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dead(*_: object) -> str:
+        raise StoreUnavailable
+
+    data, key = os.urandom(2 * PART_BYTES + 1), file_key(uuid7())
+    plan = plan_for(data, PART_BYTES)
+    chunks = cut(plan, data)
+    for index, chunk in enumerate(chunks):
+        await write(store, plan, index, chunk)
+    digests = [sha256(chunk) for chunk in chunks]
+    for step in ("copy_part", "complete_parts"):
+        with monkeypatch.context() as dying:
+            dying.setattr(store._bucket, step, dead)
+            with pytest.raises(StoreUnavailable):
+                await store.seal(plan, key, digests)
+        with pytest.raises(NoSuchBlob):
+            await store.size(key)
+    await store.seal(plan, key, digests)
+    assert await read(store, key) == data
+    await store.discard_chunks(plan.key)
+    assert await keys_in(s3, bucket) == [key]
+
+
+async def test_a_chunk_that_was_changed_is_noticed_when_read_and_when_sealed(
+    store: S3Store, s3: Any, bucket: str
+) -> None:
+    data = os.urandom(1000)
+    plan = plan_for(data, 1000)
+    await write(store, plan, 0, data)
+    [chunk_key] = await keys_in(s3, bucket)
+    await s3.put_object(Bucket=bucket, Key=chunk_key, Body=bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(ContentDamaged):
+        await store.read_chunk(plan, 0, sha256(data))
+    with pytest.raises(ContentDamaged):
+        await store.seal(plan, key := file_key(uuid7()), [sha256(data)])
+    with pytest.raises(NoSuchBlob):
+        await store.size(key)
+
+
+async def test_no_link_where_clients_can_not_reach_the_bucket(store: S3Store) -> None:
+    assert await link_to(store, file_key(uuid7())) is None
+
+
+async def link_to(store: S3Store, key: str) -> str | None:
+    return await store.link(
+        key,
+        expires_in_seconds=60,
+        content_type="image/png",
+        disposition="inline; filename*=UTF-8''a%20b.png",
+    )
+
+
+async def test_a_link_leads_to_the_public_address_and_says_how_to_serve(
+    s3_server: S3Server, bucket: str
+) -> None:
+    public = s3_server.endpoint_url.replace("127.0.0.1", "localhost")
+    store = S3Store(bucket, settings_for(s3_server, bucket, s3_public_endpoint_url=public))
+    await store.start()
+    try:
+        key = file_key(uuid7())
+        await store.put(key, pieces_of(b"picture"))
+        url = await link_to(store, key)
+        assert url is not None
+        assert url.startswith(f"{public}/{bucket}/{key}?")
+        async with httpx.AsyncClient() as anybody:
+            answer = await anybody.get(url)
+        assert answer.content == b"picture"
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''a%20b.png"
+    finally:
+        await store.aclose()
+
+
+async def test_a_bucket_that_is_away_is_told_as_such(bucket: str, s3_server: S3Server) -> None:
+    settings = settings_for(s3_server, bucket).model_copy(
+        update={"s3_endpoint_url": "http://127.0.0.1:9"}
+    )
+    store = S3Store(bucket, settings)
+    await store.start()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.put(file_key(uuid7()), pieces_of(b"x"))
+        with pytest.raises(StoreUnavailable):
+            await store.ready()
+    finally:
+        await store.aclose()
+
+
+async def test_a_bucket_that_is_not_there_is_not_ready(s3_server: S3Server) -> None:
+    store = S3Store("nowhere", settings_for(s3_server, "nowhere"))
+    await store.start()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.ready()
+    finally:
+        await store.aclose()

@@ -1,0 +1,247 @@
+"""The store in a folder: the contract, and what only a folder can get wrong."""
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from services.storage.tests.store_contract import (
+    StoreContract,
+    pieces_of,
+    plan_for,
+    read,
+    sha256,
+    write,
+)
+from sharezync_shared.ids import uuid7
+from sharezync_storage.keys import file_key
+from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
+from sharezync_storage.stores import DiskStore, NoSuchBlob
+from sharezync_storage.stores.disk import FolderInUse
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncGenerator[DiskStore]:
+    store = DiskStore(tmp_path / "files")
+    await store.start()
+    yield store
+    await store.aclose()
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+
+
+class TestContract(StoreContract):
+    """All of it."""
+
+
+async def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path) -> None:
+    first, second = DiskStore(tmp_path), DiskStore(tmp_path, lock_seconds=0.1)
+    await first.start()
+    with pytest.raises(FolderInUse):
+        await second.start()
+    third = DiskStore(tmp_path)
+    waiting = asyncio.create_task(third.start())  # who leaves makes room for who waits
+    await first.aclose()
+    await waiting
+    await third.aclose()
+
+
+async def test_nothing_is_left_of_a_broken_put(store: DiskStore, tmp_path: Path) -> None:
+    async def broken() -> AsyncGenerator[bytes]:
+        yield bytes(2_000_000)
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await store.put(file_key(uuid7()), broken())
+    assert files_in(tmp_path) == []
+
+
+async def test_nothing_of_a_put_can_be_read_before_it_is_done(store: DiskStore) -> None:
+    key = file_key(uuid7())
+    looked = False
+
+    async def looking() -> AsyncGenerator[bytes]:
+        nonlocal looked
+        for _ in range(5):
+            yield bytes(1_000_000)
+            with pytest.raises(NoSuchBlob):
+                await store.size(key)
+            looked = True
+
+    await store.put(key, looking())
+    assert looked
+    assert await store.size(key) == 5_000_000
+
+
+Crash = Callable[[str], None]
+
+
+@pytest.fixture
+def crash_at(monkeypatch: pytest.MonkeyPatch) -> Crash:
+    """Make the process die at a call of the operating system: it raises, as do all after it."""
+
+    def crash(name: str) -> None:
+        def dead(*_: object, **__: object) -> None:
+            for call in ("fsync", "fdatasync", "pwritev", "rename", "unlink"):
+                monkeypatch.setattr(os, call, dead)
+            for call in ("rename", "unlink"):
+                monkeypatch.setattr(Path, call, dead)
+            raise OSError(errno.EIO, "the process died here")
+
+        monkeypatch.setattr(Path if name in {"rename", "unlink"} else os, name, dead)
+
+    return crash
+
+
+@pytest.mark.parametrize("step", ["pwritev", "fsync", "rename"])
+async def test_a_put_that_dies_at_any_step_is_invisible_and_can_be_deleted(
+    store: DiskStore, tmp_path: Path, crash_at: Crash, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    key = file_key(uuid7())
+    with monkeypatch.context() as dying:
+        crash_at(step)
+        with pytest.raises(StoreUnavailable):
+            await store.put(key, pieces_of(os.urandom(100_000)))
+        del dying
+    monkeypatch.undo()
+    with pytest.raises(NoSuchBlob):
+        await store.size(key)
+    await store.delete(key)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", ["pwritev", "fdatasync"])
+async def test_a_chunk_that_dies_at_any_step_is_not_acknowledged_and_can_be_repeated(
+    store: DiskStore, crash_at: Crash, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    data = os.urandom(200_000)
+    plan = plan_for(data, 100_000)
+    await store.begin_chunks(plan)
+    crash_at(step)
+    results = await asyncio.gather(
+        write(store, plan, 0, data[:100_000]),
+        write(store, plan, 1, data[100_000:]),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [StoreUnavailable] * 2
+    monkeypatch.undo()
+    await write(store, plan, 0, data[:100_000])
+    await write(store, plan, 1, data[100_000:])
+    key = file_key(uuid7())
+    await store.seal(plan, key, [])
+    assert await read(store, key) == data
+
+
+async def test_a_failed_sync_is_final_for_all_who_wrote_before_it(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux reports a lost page once, and calls the file clean after that."""
+    data = os.urandom(400_000)
+    plan = plan_for(data, 100_000)
+    await store.begin_chunks(plan)
+    real, calls = os.fdatasync, 0
+
+    def fails_once(fd: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError(errno.EIO, "the disk lost it")
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fails_once)
+    results = await asyncio.gather(
+        *(write(store, plan, i, data[i * 100_000 : (i + 1) * 100_000]) for i in range(4)),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [StoreUnavailable] * 4
+    await write(store, plan, 0, data[:100_000])
+
+
+@pytest.mark.parametrize("step", ["rename", "fsync"])
+async def test_a_seal_that_dies_at_any_step_can_be_repeated(
+    store: DiskStore, crash_at: Crash, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    data, key = os.urandom(100_000), file_key(uuid7())
+    plan = plan_for(data, 100_000)
+    await store.begin_chunks(plan)
+    await write(store, plan, 0, data)
+    crash_at(step)
+    with pytest.raises(StoreUnavailable):
+        await store.seal(plan, key, [sha256(data)])
+    monkeypatch.undo()
+    await store.seal(plan, key, [sha256(data)])
+    assert await read(store, key) == data
+
+
+async def test_a_full_disk_is_told_as_such(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    plan = plan_for(bytes(1000), 1000)
+    await store.begin_chunks(plan)
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(StoreFull):
+        await store.put(file_key(uuid7()), pieces_of(b"x"))
+    with pytest.raises(StoreFull):
+        await write(store, plan, 0, bytes(1000))
+
+
+async def test_short_writes_are_continued(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwritev
+    monkeypatch.setattr(
+        os, "pwritev", lambda fd, buffers, offset: real(fd, [memoryview(buffers[0])[:777]], offset)
+    )
+    data, key = os.urandom(100_000), file_key(uuid7())
+    await store.put(key, pieces_of(data, 5000))
+    assert await read(store, key) == data
+
+
+async def test_a_late_chunk_does_not_bring_a_discarded_upload_back(
+    store: DiskStore, tmp_path: Path
+) -> None:
+    plan = plan_for(bytes(1000), 1000)
+    await store.begin_chunks(plan)
+    await store.discard_chunks(plan.key)
+    with pytest.raises(NoSuchBlob):
+        await write(store, plan, 0, bytes(1000))
+    assert files_in(tmp_path) == []
+
+
+async def test_a_flipped_bit_in_a_chunk_is_noticed(store: DiskStore, tmp_path: Path) -> None:
+    data = os.urandom(1000)
+    plan = plan_for(data, 1000)
+    await store.begin_chunks(plan)
+    await write(store, plan, 0, data)
+    path = tmp_path / "files" / plan.key
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(ContentDamaged):
+        await store.read_chunk(plan, 0, sha256(data))
+
+
+async def test_a_blob_that_was_cut_short_is_noticed(store: DiskStore, tmp_path: Path) -> None:
+    key = file_key(uuid7())
+    await store.put(key, pieces_of(bytes(1000)))
+    os.truncate(tmp_path / "files" / key, 500)
+    with pytest.raises(ContentDamaged):
+        await read(store, key, 0, 1000)
+
+
+async def test_descriptors_are_given_back(store: DiskStore) -> None:
+    data = os.urandom(50_000)
+    plan = plan_for(data, 10_000)
+    await store.begin_chunks(plan)
+    await store.put(key := file_key(uuid7()), pieces_of(data))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir would hold one itself
+    await asyncio.gather(*(write(store, plan, i, data[i * 10_000 :][:10_000]) for i in range(5)))
+    async with store.open(key) as pieces:
+        await anext(pieces)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above

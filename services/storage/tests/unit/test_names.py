@@ -1,0 +1,136 @@
+"""The one function that cleans names: nothing that comes out of it can hurt anybody."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharezync_storage.names import MAX_NAME_BYTES, clean_name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "holiday.jpg",
+        "résumé.pdf",
+        "年度報告.docx",
+        "a b  c.txt".replace("  ", " "),
+        ".bashrc",
+        "archive.tar.gz",
+        "console.log",
+        "común.txt",
+        "com10.txt",
+        "👨\u200d👩\u200d👧.png",
+        "❤\ufe0f.png",
+        "می\u200cخواهم.txt",
+        "no-suffix",
+        "100% & more, [really] (1).txt",
+        "\U0001fae8.png",  # younger than this Python
+    ],
+)
+def test_good_names_stay_as_they_are(name: str) -> None:
+    assert clean_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("given_name", "cleaned"),
+    [
+        # nothing
+        ("", "file"),
+        (" ", "file"),
+        (".", "file"),
+        ("..", "file"),
+        ("...", "file"),
+        ("\0", "file"),
+        ("\u200d", "file"),
+        ("/", "file"),
+        ("../", "file"),
+        ("\u3164", "file"),
+        # paths
+        ("../../etc/passwd", "passwd"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\Users\\eve\\x.txt", "x.txt"),
+        ("\\\\server\\share\\x.txt", "x.txt"),
+        ("a/b\\c.txt", "c.txt"),
+        ("folder/", "folder"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        # control, invisible and bidirectional characters
+        ("a\0b.txt", "ab.txt"),
+        ("a\r\nSet-Cookie: x", "aSet-Cookie_ x"),
+        ("a\x1b[31mred\x07.txt", "a[31mred.txt"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("\u2066a\u2069.txt", "a.txt"),
+        ("a\u200bb\ufeff.txt", "ab.txt"),
+        ("a\x85b.txt", "ab.txt"),
+        ("a\u2028b.txt", "a b.txt"),
+        ("a\u00a0\u2003b.txt", "a b.txt"),
+        ("tag\U000e0041.txt", "tag.txt"),
+        ("\ue000private.txt", "private.txt"),
+        ("non\ufdd0char\uffff.txt", "nonchar.txt"),
+        ("half\ud800.txt", "half.txt"),
+        # what Windows reserves
+        ('a<b>c:d"e|f?g*h.txt', "a_b_c_d_e_f_g_h.txt"),
+        ("stream.txt:hidden", "stream.txt_hidden"),
+        ("con", "_con"),
+        ("CON.txt", "_CON.txt"),
+        ("nul.tar.gz", "_nul.tar.gz"),
+        ("aux .c", "_aux .c"),
+        ("LPT1", "_LPT1"),
+        ("com¹.txt", "_com¹.txt"),
+        ("CONIN$", "_CONIN$"),
+        ("\u200bprn", "_prn"),
+        # ends
+        ("a.txt.", "a.txt"),
+        ("a.txt. . .", "a.txt"),
+        ("a.txt ", "a.txt"),
+        (" a.txt", "a.txt"),
+        # normal forms
+        ("e\u0301.txt", "é.txt"),
+        ("e\u200b\u0301.txt", "é.txt"),
+        ("\u212b.txt", "Å.txt"),
+    ],
+)
+def test_bad_names_are_mended(given_name: str, cleaned: str) -> None:
+    assert clean_name(given_name) == cleaned
+
+
+def test_long_names_are_cut_between_characters_and_keep_their_suffix() -> None:
+    assert clean_name("é" * 300 + ".jpeg") == "é" * 125 + ".jpeg"
+    assert clean_name("x" * 300) == "x" * 255
+    assert clean_name("x." + "y" * 300) == "x." + "y" * 253  # that is no suffix
+    assert clean_name("x" * 249 + ". " * 20 + ".txt") == "x" * 249 + ".txt"
+
+
+tricky = st.text(
+    st.one_of(
+        st.characters(),
+        st.sampled_from('/\\.:<>|?*" \0\r\n\t\u202e\u2066\u200b\u200d\u0301\u0338\u3164\ud800'),
+        st.sampled_from("conauxCOM1lpt.txt"),
+    ),
+    max_size=400,
+)
+
+
+@given(tricky)
+def test_whatever_comes_a_safe_name_goes(text: str) -> None:
+    name = clean_name(text)
+    assert 1 <= len(name.encode()) <= MAX_NAME_BYTES
+    assert unicodedata.is_normalized("NFC", name)
+    assert not set('/\\<>:"|?*') & set(name)
+    assert name not in {".", ".."}
+    assert name == name.strip(" ")
+    assert not name.endswith(".")
+    for character in name:
+        assert unicodedata.category(character) not in {"Cc", "Cs", "Co", "Zl", "Zp"}
+        if unicodedata.category(character) == "Cf":
+            assert character in "\u200c\u200d"
+        assert unicodedata.bidirectional(character) not in {
+            "LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI",
+        }  # fmt: skip
+
+
+@given(tricky)
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    name = clean_name(text)
+    assert clean_name(name) == name
