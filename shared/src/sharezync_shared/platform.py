@@ -59,9 +59,9 @@ class Platform:
         self._owns_bus = owns_bus
         self._anonymous = self._open("auth")
         self.keys: KeySource = keys or JwksKeys(self._anonymous)
-        self._auth = ServiceAuth(
-            ServiceCredentials(self._anonymous, service=name, secret=service_secret)
-        )
+        # Also for what speaks to a service without `client`: chunks go a way of their own.
+        self.credentials = ServiceCredentials(self._anonymous, service=name, secret=service_secret)
+        self._auth = ServiceAuth(self.credentials)
 
     def client(self, service: str) -> httpx.AsyncClient:
         """Return the client for `service`'s internal routes, e.g. `/internal/users`.

@@ -17,6 +17,7 @@ from sqlalchemy import MetaData
 
 from sharezync_shared.asgi.app import MAX_JSON_BODY_BYTES, ReadyCheck, create_service_app
 from sharezync_shared.db.database import Database
+from sharezync_shared.db.outages import install_outage_handlers
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.bus import Envelope, PermanentError
 from sharezync_shared.events.contracts import Event
@@ -138,6 +139,7 @@ class ServiceCore:
             metrics=self.platform.http_metrics,
             max_body_bytes=max_body_bytes,
         )
+        install_outage_handlers(app)
         app.state.core = self
         app.state.work = self.work
         app.state.verifier = self.verifier
