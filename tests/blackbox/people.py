@@ -98,14 +98,17 @@ class Socket:
 
     async def frame(self, matches: Callable[[Json], bool], *, after: int = 0) -> Json:
         """The first frame from position `after` on that matches; fails when none comes in time."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while True:
-                for frame in self.frames[after:]:
-                    if matches(frame):
-                        return frame
-                assert not self.closed.is_set(), f"closed; had {self.frames[-5:]}"
-                self._arrived.clear()
-                await self._arrived.wait()
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while True:
+                    for frame in self.frames[after:]:
+                        if matches(frame):
+                            return frame
+                    assert not self.closed.is_set(), f"closed; had {self.frames[-5:]}"
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise AssertionError(f"it did not come; had {self.frames[-8:]}") from None
 
     async def of_type(self, frame_type: str, *, after: int = 0) -> Json:
         return await self.frame(lambda frame: frame["type"] == frame_type, after=after)

@@ -22,6 +22,7 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_chat.migrations import MIGRATIONS as CHAT
 from sharezync_chat.settings import ChatSettings
 from sharezync_gateway.proxy.asgi import AsgiUpstream
+from sharezync_gateway.realtime.transfer import AsgiChunkStore
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.asgi.draining import Draining
 from sharezync_shared.asgi.lifespan import LifespanFailed, running
@@ -98,10 +99,12 @@ class Composition:
                 TransferSettings(**stored("transfer")), platform("transfer")
             ),
         }
+        gateway = platform("gateway")
         self._gateway = sharezync_gateway.app.create_app(
             GatewaySettings(**common),
-            platform("gateway"),
+            gateway,
             upstreams={name: AsgiUpstream(app) for name, app in self._apps.items()},
+            chunks=AsgiChunkStore(self._apps["storage"], gateway.credentials),
         )
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from sharezync_gateway.pages import Pages
 from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
-from sharezync_gateway.realtime import RealtimeEngine
+from sharezync_gateway.realtime.transfer import ChunkStore, HttpChunkStore, SocketsWithTransfers
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
@@ -32,12 +32,14 @@ def create_app(
     platform: Platform | None = None,
     *,
     upstreams: Mapping[str, Upstream] | None = None,
+    chunks: ChunkStore | None = None,
     sockets: Sockets | None = None,
 ) -> ASGIApp:
     """Return the gateway as an ASGI application; nothing is connected before its lifespan begins.
 
     `upstreams` leads to each service by name; None calls them over HTTP at the settings' URLs.
-    `sockets` serves WebSockets; None is the realtime engine. Raises ValueError for a route table
+    `chunks` is the way of chunks to storage; None is HTTP again. `sockets` serves WebSockets; None
+    is the realtime engine with transfers. Raises ValueError for a route table
     that is not in order.
     """
     platform = platform or fleet_platform(settings, GATEWAY)
@@ -50,8 +52,12 @@ def create_app(
         audience=settings.jwt_audience,
         revocations=revocations,
     )
-    sockets = sockets or RealtimeEngine(
-        settings=settings, platform=platform, verifier=verifier, revocations=revocations
+    sockets = sockets or SocketsWithTransfers(
+        settings=settings,
+        platform=platform,
+        verifier=verifier,
+        revocations=revocations,
+        store=chunks or HttpChunkStore(settings.storage_url, platform.credentials),
     )
     limits = Limits(rates(settings), make_counts(settings.redis_url))
     life = Life(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)

@@ -1,0 +1,216 @@
+"""The calls that transfers on sockets make to the services, typed, behind one small protocol.
+
+Short JSON calls with the gateway's own credential; the acting user is named in the call. The bytes
+of chunks go another way (`chunk_store`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, Protocol, TypeVar
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable
+from sharezync_gateway.realtime.transfer.agenda import FileShape
+from sharezync_shared.problems import NotFound, Unavailable
+from sharezync_shared.ranges import Pair, Ranges
+from sharezync_shared.tokens.credentials import CredentialsUnavailable
+
+DELIVERING: Final = frozenset({"accepted", "receiving", "verifying"})
+"""States of a recipient in which chunks go to them."""
+OVER: Final = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
+"""States in which nothing more will happen."""
+
+_COMMAND_SECONDS: Final = 40.0
+"""Longer than transfer waits for storage to verify files, 25 s."""
+
+
+class AttachedFile(msgspec.Struct, frozen=True):
+    """A file: where its chunks lie, and how it is cut."""
+
+    index: int
+    upload_id: UUID
+    size_bytes: int
+    chunk_size_bytes: int
+    chunk_count: int
+    accepted: bool
+
+    @property
+    def shape(self) -> FileShape:
+        """How it is cut."""
+        return FileShape(self.upload_id, self.size_bytes, self.chunk_size_bytes, self.chunk_count)
+
+
+class _FileState(msgspec.Struct, frozen=True):
+    index: int
+    stored_bytes: int = 0
+    root: str | None = None
+
+
+class _TransferState(msgspec.Struct, frozen=True):
+    state: str
+    files: list[_FileState] = []
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """Somebody's end of a transfer, as it stood when it was asked for."""
+
+    role: Literal["sender", "recipient"]
+    transfer: _TransferState
+    window_bytes: int
+    files: list[AttachedFile]
+    received: dict[str, list[Pair]] = {}
+
+    @property
+    def state(self) -> str:
+        """Of a recipient their own."""
+        return self.transfer.state
+
+    @property
+    def held(self) -> dict[int, Ranges]:
+        """What a recipient holds of each file they accepted."""
+        return {int(file): Ranges(pairs) for file, pairs in self.received.items()}
+
+    @property
+    def shapes(self) -> dict[int, FileShape]:
+        """The files by index: to a recipient those that they accepted."""
+        return {file.index: file.shape for file in self.files if file.accepted}
+
+    def stored_bytes(self, file: int) -> int:
+        """How much of a file is stored, or more."""
+        return next((f.stored_bytes for f in self.transfer.files if f.index == file), 0)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a transfer stands after a report."""
+
+    state: str
+    recipient_state: str | None = None
+
+
+class TransferCalls(Protocol):
+    """What sockets need of transfer and storage. Each call raises PeerUnavailable."""
+
+    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+        """Return what the user is to a transfer. Raises NotFound for strangers."""
+        ...
+
+    async def report(
+        self,
+        transfer_id: UUID,
+        user_id: str,
+        device_id: str | None,
+        *,
+        stored: Mapping[int, int],
+        received: Mapping[int, Ranges],
+    ) -> Standing:
+        """Say how far it is: bytes stored of the sender's files, chunks that a recipient holds.
+
+        May be repeated. Raises NotFound where there is nothing to report to any more.
+        """
+        ...
+
+    async def command(
+        self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
+    ) -> Outcome:
+        """Have transfer carry out a frame. When this raises, it may have been done all the same."""
+        ...
+
+    async def stored(self, upload_id: UUID) -> Ranges:
+        """Return which chunks of an upload are stored. Raises NotFound for one that is gone."""
+        ...
+
+
+class _Results(msgspec.Struct):
+    results: list[Outcome]
+
+
+class _Record(msgspec.Struct):
+    stored: list[Pair]
+
+
+T = TypeVar("T")
+
+
+class HttpTransferCalls:
+    """`TransferCalls` over the internal routes of the services."""
+
+    def __init__(self, client: Callable[[str], httpx.AsyncClient]) -> None:
+        self._client = client
+
+    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+        return await self._call(
+            "transfer",
+            "POST",
+            f"/internal/transfers/{transfer_id}/attach",
+            Attachment,
+            {"user_id": user_id, "device_id": device_id},
+        )
+
+    async def report(
+        self,
+        transfer_id: UUID,
+        user_id: str,
+        device_id: str | None,
+        *,
+        stored: Mapping[int, int],
+        received: Mapping[int, Ranges],
+    ) -> Standing:
+        body = {
+            "user_id": user_id,
+            "device_id": device_id,
+            "stored": {str(file): total for file, total in stored.items()},
+            "received": {str(file): ranges.pairs() for file, ranges in received.items()},
+        }
+        path = f"/internal/transfers/{transfer_id}/progress"
+        return await self._call("transfer", "POST", path, Standing, body)
+
+    async def command(
+        self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
+    ) -> Outcome:
+        command = {"user_id": user_id, "device_id": device_id, "kind": kind, "data": data}
+        read = await self._call(
+            "transfer",
+            "POST",
+            "/internal/commands",
+            _Results,
+            {"commands": [command]},
+            timeout_seconds=_COMMAND_SECONDS,
+        )
+        if len(read.results) != 1:
+            raise PeerUnavailable("transfer", "one result for one command was promised")
+        return read.results[0]
+
+    async def stored(self, upload_id: UUID) -> Ranges:
+        record = await self._call("storage", "GET", f"/internal/uploads/{upload_id}", _Record)
+        return Ranges(record.stored)
+
+    async def _call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        shape: type[T],
+        body: object = None,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> T:
+        options: dict[str, Any] = {}
+        if body is not None:
+            options["content"] = msgspec.json.encode(body)
+            options["headers"] = {"content-type": "application/json"}
+        if timeout_seconds is not None:
+            options["timeout"] = httpx.Timeout(timeout_seconds, connect=1)
+        try:
+            answer = await self._client(service).request(method, path, **options)
+        except (httpx.HTTPError, CredentialsUnavailable, Unavailable) as error:
+            raise PeerUnavailable(service, repr(error)) from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound
+        if not answer.is_success:
+            raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")
+        try:
+            return msgspec.json.decode(answer.content, type=shape)
+        except msgspec.DecodeError as error:
+            raise PeerUnavailable(service, f"{method} {path}: {error}") from error

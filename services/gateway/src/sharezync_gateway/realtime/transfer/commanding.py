@@ -1,0 +1,128 @@
+"""Commands about transfers: carried to transfer one by one, and what follows from them here."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable, Refusal
+from sharezync_gateway.realtime.protocol import Error, FrameId, Head
+from sharezync_gateway.realtime.transfer.calls import TransferCalls
+from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_gateway.realtime.transfer.ends import Ends
+from sharezync_gateway.realtime.transfer.following import Following
+from sharezync_gateway.realtime.transfer.frames import (
+    BEGINS_DELIVERY,
+    ENDS_DELIVERY,
+    read_command,
+    read_named,
+)
+from sharezync_shared.problems import NotFound, RateLimited, Unavailable
+
+log = structlog.get_logger()
+
+RETRYABLE: Final = frozenset({429, 503, 504})
+"""Statuses of problems that pass."""
+_IN_FLIGHT: Final = 50
+"""Of one socket: bounds what a slow transfer service makes us keep."""
+_SETTLE_SECONDS: Final = 30.0
+_ENDS_FOLLOWING: Final = frozenset({"transfer_reject", "transfer_cancel"})
+
+
+class Commanding:
+    """Carries commands out, those about one transfer in the order they were sent.
+
+    They go on when their socket is gone: an answer that nobody hears is still a thing done.
+    """
+
+    def __init__(self, calls: TransferCalls, crew: Crew, following: Following) -> None:
+        self._calls = calls
+        self._crew = crew
+        self._following = following
+
+    def submit(self, ends: Ends, head: Head, text: str) -> None:
+        """Have a command carried out and answered. Raises BadFrame and RateLimited."""
+        data = read_command(text, head.id)
+        transfer_id: UUID | None = None
+        window_bytes: int | None = None
+        if head.type != "file_transfer_start":
+            named = read_named(text, head.id)
+            transfer_id, window_bytes = named.transfer_id, named.window
+        connection = ends.connection
+        if connection.commands_in_flight >= _IN_FLIGHT:
+            raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
+        connection.commands_in_flight += 1
+        carrying_out = self._carry_out(ends, head, data, transfer_id, window_bytes)
+        self._crew.start(carrying_out, "transfer-command")
+
+    async def _carry_out(
+        self,
+        ends: Ends,
+        head: Head,
+        data: Mapping[str, Any],
+        transfer_id: UUID | None,
+        window_bytes: int | None,
+    ) -> None:
+        connection = ends.connection
+        try:
+            async with ends.lock(transfer_id):
+                if transfer_id is not None:
+                    await self._before(ends, head.type, transfer_id)
+                outcome = await self._ask(connection, head.type, data)
+                _answer(connection, head.id, outcome)
+                if transfer_id is not None and not connection.closed:
+                    self._after(ends, head.type, transfer_id, window_bytes, outcome)
+        finally:
+            connection.commands_in_flight -= 1
+
+    async def _before(self, ends: Ends, kind: str, transfer_id: UUID) -> None:
+        if kind in ENDS_DELIVERY:
+            ends.stop_delivery(transfer_id)
+        intake = ends.intakes.get(transfer_id)
+        if kind == "transfer_complete" and intake is not None:
+            # What was sent before counts, acknowledged or not.
+            try:
+                async with asyncio.timeout(_SETTLE_SECONDS):
+                    await intake.settled()
+            except TimeoutError:
+                log.warning("chunks_not_settled", transfer_id=str(transfer_id))
+
+    async def _ask(self, connection: Connection, kind: str, data: Mapping[str, Any]) -> Outcome:
+        try:
+            return await self._calls.command(connection.user_id, connection.device, kind, data)
+        except (PeerUnavailable, NotFound) as error:
+            log.warning("transfer_command_failed", kind=kind, error=repr(error))
+            problem = Unavailable("Transfers can't be reached at this moment")
+            return Outcome(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
+
+    def _after(
+        self, ends: Ends, kind: str, transfer_id: UUID, window_bytes: int | None, outcome: Outcome
+    ) -> None:
+        if outcome.problem is not None:
+            self._following.look_again(ends, transfer_id)  # perhaps it goes on after all
+        elif kind in BEGINS_DELIVERY:
+            self._following.begin(ends, transfer_id, window_bytes)
+        elif kind in _ENDS_FOLLOWING:
+            ends.unfollow(transfer_id)
+
+
+def _answer(connection: Connection, frame_id: FrameId, outcome: Outcome) -> None:
+    if connection.closed:
+        return
+    problem = outcome.problem
+    if problem is None:
+        connection.reply(frame_id, bytes(outcome.data))
+        return
+    after = problem.retry_after_seconds
+    connection.send(
+        Error(
+            frame_id,
+            problem.code,
+            problem.detail,
+            retryable=problem.status in RETRYABLE,
+            retry_after_ms=None if after is None else round(after * 1000),
+        )
+    )

@@ -1,0 +1,251 @@
+"""The receiver's side: a transfer's chunks go down one socket as soon as they are stored."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.peers import PeerUnavailable
+from sharezync_gateway.realtime.transfer.agenda import Agenda, FileShape
+from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkStore, StoreAway
+from sharezync_gateway.realtime.transfer.chunks import Place, chunk_header
+from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_gateway.realtime.transfer.frames import ChunkError, encode_frame
+from sharezync_gateway.realtime.transfer.fresh import FreshChunks
+from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_shared.problems import NotFound
+from sharezync_shared.ranges import Ranges
+
+log = structlog.get_logger()
+
+STALL_SECONDS: Final = 10.0
+"""A receiver that acknowledges nothing for so long, with no credit left, is pushed to no more."""
+_AHEAD: Final = 3
+"""Chunks that are fetched before their turn, so that storage's answer is waited for once."""
+_LOOK_SECONDS: Final = (0.25, 1.0, 2.0, 5.0, 10.0)
+"""Pauses between looks at storage's record while nothing is announced: a notice may be lost."""
+_LOOK_FILES: Final = 8
+"""Files that are looked at in one go."""
+_AWAY_SECONDS: Final = 1.0
+
+Parts = Sequence[bytes]
+
+
+class Delivery:
+    """Pushes a transfer's accepted files to one receiver.
+
+    Has one task, and holds a few chunks at most, however slow the receiver is: what isn't
+    acknowledged can be had from storage again. A receiver that stalls is pushed to no more until
+    it acknowledges something after all.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        transfer_id: UUID,
+        attachment: Attachment,
+        *,
+        window_bytes: int,
+        store: ChunkStore,
+        calls: TransferCalls,
+        crew: Crew,
+        fresh: FreshChunks,
+        metrics: TransferMetrics,
+        on_finished: Callable[["Delivery"], None],
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self.transfer_id = transfer_id
+        self.connection = connection
+        self.stalled = False
+        self.agenda = Agenda(attachment.shapes, attachment.held, window_bytes)
+        self._store = store
+        self._calls = calls
+        self._crew = crew
+        self._fresh = fresh
+        self._metrics = metrics
+        self._on_finished = on_finished
+        self._stall_seconds = stall_seconds
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._ahead: deque[tuple[Place, Parts | asyncio.Task[Parts]]] = deque()
+        self._looked_at_all = False
+        self._looks = 0
+        self._look_from = 0
+        self._look_at = self._moved_at = self._loop.time()
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+        for file, shape in attachment.shapes.items():
+            if attachment.stored_bytes(file) >= shape.size_bytes:
+                self.agenda.learn(file, Ranges.whole(shape.chunk_count))
+
+    def start(self) -> None:
+        """Begin to push, or go on."""
+        if not self._stopped and self._task is None:
+            self._moved_at = self._loop.time()
+            self._task = self._crew.start(self._run(), "deliver")
+
+    def announce(self, file: int, index: int) -> None:
+        """A chunk is stored."""
+        if self.agenda.learn(file, Ranges([(index, index)])):
+            self._looks = 0
+            self._wake.set()
+
+    def confirm(self, file: int, held: Ranges, window_bytes: int | None) -> None:
+        """The receiver holds chunks, and may grant another window."""
+        if window_bytes is not None:
+            self.agenda.window_bytes = window_bytes
+        if self.agenda.confirm(file, held):
+            self._moved_at = self._loop.time()
+            if self.stalled:
+                self.stalled = False
+                self.start()
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Push no more, for good. Safe to repeat."""
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- the task ------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            going = True
+            while going and not self.agenda.finished and not self.connection.closed:
+                self._read_ahead()
+                going = await (self._push_next() if self._ahead else self._wait())
+        finally:
+            self._task = None
+            while self._ahead:
+                self._give_back()
+            if self.agenda.finished or self.connection.closed:
+                self._on_finished(self)
+
+    def _read_ahead(self) -> None:
+        while len(self._ahead) < _AHEAD:
+            was_idle = not self.agenda.in_flight_bytes
+            place = self.agenda.take()
+            if place is None:
+                return
+            if was_idle:  # from now on there is something to acknowledge
+                self._moved_at = self._loop.time()
+            shape = self.agenda.files[place[0]]
+            frame = self._fresh.get((shape.upload_id, place[1]))
+            found: Parts | asyncio.Task[Parts] = (
+                (frame,)
+                if frame is not None
+                else asyncio.create_task(self._fetch(place, shape), name="fetch-chunk")
+            )
+            self._ahead.append((place, found))
+
+    async def _fetch(self, place: Place, shape: FileShape) -> Parts:
+        """Return the binary frame of a stored chunk. Raises ChunkAbsent and StoreAway."""
+        file, index = place
+        chunk = await self._store.get_chunk(shape.upload_id, index)
+        header = chunk_header(self.transfer_id, file, index, len(chunk.payload), chunk.sha256)
+        return (header, chunk.payload)
+
+    async def _push_next(self) -> bool:
+        """Send the chunk whose turn it is; False if there is nobody to send to."""
+        (file, index), found = self._ahead[0]
+        try:
+            parts = await found if isinstance(found, asyncio.Task) else found
+        except ChunkAbsent:
+            self._give_back()
+            self._look_at = self._loop.time() + _LOOK_SECONDS[1]
+            return True
+        except StoreAway as error:
+            log.warning("chunk_not_fetched", transfer_id=str(self.transfer_id), error=str(error))
+            self._give_back()
+            self.agenda.learn(file, Ranges([(index, index)]))
+            await asyncio.sleep(_AWAY_SECONDS)
+            return True
+        while not self.connection.send_binary(*parts):
+            if not await self._wait_writable():
+                return False
+        self._ahead.popleft()
+        self._metrics.delivered_bytes.inc(self.agenda.files[file].length(index))
+        return True
+
+    def _give_back(self) -> None:
+        """Take back the chunk that was to be sent next."""
+        place, found = self._ahead.popleft()
+        if isinstance(found, asyncio.Task):
+            found.cancel()
+            found.add_done_callback(_forget)
+        self.agenda.put_back(place)
+
+    async def _wait_writable(self) -> bool:
+        """Wait until the socket takes more; False if it is closing, or takes nothing for long."""
+        while True:
+            before = self.connection.buffered_bytes
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    return await self.connection.wait_writable()
+            except TimeoutError:
+                if self.connection.buffered_bytes >= before:
+                    self._stall()
+                    return False
+
+    async def _wait(self) -> bool:
+        """Wait for something to do; False if the receiver has stalled."""
+        self._wake.clear()
+        blocked = self.agenda.blocked
+        until: float | None = None  # all is sent: only acknowledgements are to come
+        if blocked:
+            until = self._moved_at + self._stall_seconds
+        elif self.agenda.uncertain():
+            until = self._look_at
+        try:
+            async with asyncio.timeout_at(until):
+                await self._wake.wait()
+        except TimeoutError:
+            if blocked:
+                self._stall()
+                return False
+            await self._look()
+        return True
+
+    def _stall(self) -> None:
+        self.stalled = True
+        self._metrics.stalled.inc()
+        error = ChunkError(
+            self.transfer_id,
+            "receiver-stalled",
+            "Nothing was acknowledged for too long: acknowledge, or transfer_resume",
+            retryable=True,
+        )
+        self.connection.send_text(encode_frame(error))
+
+    # --- what is stored ------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Ask storage what it has of some files: at the beginning of all, then a few in turns."""
+        uncertain = self.agenda.uncertain()
+        later = [file for file in uncertain if file >= self._look_from]
+        chosen = (later or uncertain)[:_LOOK_FILES]
+        round_ends = len(later) <= _LOOK_FILES
+        self._look_from = 0 if round_ends else chosen[-1] + 1
+        news = False
+        for file in chosen:
+            try:
+                stored = await self._calls.stored(self.agenda.files[file].upload_id)
+            except (PeerUnavailable, NotFound):
+                continue
+            news = self.agenda.learn(file, stored) or news
+        self._looked_at_all = self._looked_at_all or round_ends
+        self._looks = 0 if news else self._looks + 1
+        pause_seconds = _LOOK_SECONDS[min(self._looks, len(_LOOK_SECONDS) - 1)]
+        self._look_at = self._loop.time() + (pause_seconds if self._looked_at_all else 0)
+
+
+def _forget(task: "asyncio.Task[Parts]") -> None:
+    """Take note of how a fetch ended that nobody waits for."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,114 @@
+"""Storage in another process, over HTTP/1.1 and pooled connections."""
+
+from typing import Final
+from uuid import UUID
+
+import aiohttp
+
+from sharezync_gateway.realtime.transfer.chunk_store import (
+    Credentials,
+    StoreAway,
+    Stored,
+    StoredChunk,
+)
+from sharezync_gateway.realtime.transfer.chunks import Bytes
+from sharezync_gateway.realtime.transfer.store_answers import (
+    DIGEST_HEADER,
+    chunk_of,
+    chunk_path,
+    stored_of,
+)
+from sharezync_shared.tokens.credentials import CredentialsUnavailable
+
+KEEP_ALIVE_SECONDS: Final = 30
+"""Less than the 75 s of our servers: who lets go first must be the one who would write next."""
+
+_READ_BYTES: Final = 1024 * 1024
+"""A whole chunk fits: the fewer pieces it comes in, the fewer are put together."""
+
+
+class HttpChunkStore:
+    """Storage at `base_url`, such as `http://storage:8004`, over some pooled connections."""
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        connections: int = 128,
+        connect_timeout_seconds: float = 1,
+        timeout_seconds: float = 30,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._credentials = credentials
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, sock_connect=connect_timeout_seconds
+        )
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pool; connections come with chunks."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=KEEP_ALIVE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+            read_bufsize=_READ_BYTES,
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections. Idempotent."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def put_chunk(self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes) -> Stored:
+        """Store one chunk; see `ChunkStore.put_chunk`."""
+        headers = {
+            DIGEST_HEADER: sha256.hex(),
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(len(payload)),
+        }
+        status, _, body = await self._call("PUT", chunk_path(upload_id, index), headers, payload)
+        return stored_of(status, body)
+
+    async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
+        """Return one chunk; see `ChunkStore.get_chunk`."""
+        status, headers, body = await self._call("GET", chunk_path(upload_id, index), {}, None)
+        return chunk_of(status, headers, body)
+
+    async def _call(
+        self, method: str, path: str, headers: dict[str, str], data: Bytes | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        if self._session is None:
+            raise RuntimeError("start() comes first")
+        try:
+            token = await self._credentials.token()
+            answer = await self._once(self._session, method, path, headers, data, token)
+            if answer[0] == 401:  # it ended early: a restart of auth, another key
+                token = await self._credentials.token_instead_of(token)
+                answer = await self._once(self._session, method, path, headers, data, token)
+        except (aiohttp.ClientError, OSError, TimeoutError, CredentialsUnavailable) as error:
+            raise StoreAway(repr(error)) from error
+        return answer
+
+    async def _once(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        data: Bytes | None,
+        token: str,
+    ) -> tuple[int, dict[str, str], bytes]:
+        signed = {**headers, "Authorization": f"Bearer {token}"}
+        async with session.request(
+            method, self._base + path, data=data, headers=signed, allow_redirects=False
+        ) as response:
+            body = await response.read()
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            return response.status, lower, body

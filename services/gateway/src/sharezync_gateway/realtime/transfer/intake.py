@@ -1,0 +1,232 @@
+"""The sender's side: chunks that come up one socket for one transfer, stored and acknowledged."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.transfer.calls import OVER, Attachment
+from sharezync_gateway.realtime.transfer.chunk_store import (
+    ChunkRefused,
+    ChunkStore,
+    StoreAway,
+    Stored,
+)
+from sharezync_gateway.realtime.transfer.chunks import Chunk
+from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_gateway.realtime.transfer.frames import ChunkError, SenderAck, encode_frame
+from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.realtime.transfer.tallies import ACK_SECONDS, Tally
+
+log = structlog.get_logger()
+
+_PAUSES_SECONDS: Final = (0.1, 0.4, 1.0, 2.0, 4.0)
+"""Between attempts to store a chunk while storage is away; its sender has no credit meanwhile."""
+_SLOW_SECONDS: Final = 10.0
+"""How long a socket isn't read whose sender went beyond its window. Less than two pings: unread
+pongs would close it."""
+
+OnStored = Callable[[Chunk, UUID], None]
+"""Told of each chunk that was stored, with its upload."""
+
+
+class Intake:
+    """Takes chunks from a sender. Holds at most a window of them."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        transfer_id: UUID,
+        attachment: Attachment,
+        *,
+        store: ChunkStore,
+        crew: Crew,
+        gates: tuple[ByteGate, ...],
+        reporter: Reporter,
+        metrics: TransferMetrics,
+        on_stored: OnStored,
+    ) -> None:
+        self.transfer_id = transfer_id
+        self.stale = False
+        """Whether something changed about the transfer since `attachment` was asked for."""
+        self._connection = connection
+        self._store = store
+        self._crew = crew
+        self._gates = gates
+        self._reporter = reporter
+        self._metrics = metrics
+        self._on_stored = on_stored
+        self._tally = Tally()
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_flight_bytes = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._calmed = asyncio.Event()
+        self.attachment = attachment
+        self._shapes = attachment.shapes
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was taken is not stored yet."""
+        return self._in_flight_bytes > 0
+
+    def renew(self, attachment: Attachment) -> None:
+        """Go by what is known now."""
+        self.attachment = attachment
+        self._shapes = attachment.shapes
+        self.stale = False
+
+    async def take(self, chunk: Chunk) -> None:
+        """Have a chunk stored, acknowledged and announced; returns when the next may be read.
+
+        What is wrong with it is told to the sender, who may go on with others.
+        """
+        refusal = self._refusal(chunk)
+        if refusal is not None:
+            self._refuse(chunk, *refusal)
+            return
+        length = len(chunk.payload)
+        window = self.attachment.window_bytes
+        if self._in_flight_bytes and self._in_flight_bytes + length > window:
+            self._refuse(
+                chunk,
+                "window-exceeded",
+                f"At most {window} bytes may be on their way: wait for chunk_ack",
+                retryable=True,
+            )
+            await self._calm_down(window // 2)
+            return
+        self._in_flight_bytes += length
+        self._idle.clear()
+        try:
+            await self._enter_gates(length)
+        except BaseException:
+            self._landed(length)
+            raise
+        self._tally.expect(chunk.file, chunk.index)
+        self._crew.start(self._keep(chunk, length), "store-chunk")
+
+    async def settled(self) -> None:
+        """Wait until everything that was taken is stored or refused."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Nobody is there any more to be told anything; what was taken is stored all the same."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._calmed.set()
+
+    # --- one chunk -----------------------------------------------------------------------------
+
+    def _refusal(self, chunk: Chunk) -> tuple[str, str] | None:
+        """Return code and message if it is certain that storage would refuse this chunk."""
+        if self.attachment.role != "sender":
+            return "forbidden", "Only the sender of a transfer sends its chunks"
+        if self.attachment.state in OVER:
+            return "transfer-over", f"It is {self.attachment.state}"
+        shape = self._shapes.get(chunk.file)
+        if shape is None or chunk.index >= shape.chunk_count:
+            return "chunk-outside", "The transfer has no such chunk"
+        expected = shape.length(chunk.index)
+        if len(chunk.payload) != expected:
+            return "chunk-length", f"{len(chunk.payload)} bytes came, and {expected} belong here"
+        return None
+
+    async def _enter_gates(self, length: int) -> None:
+        entered: list[ByteGate] = []
+        try:
+            for gate in self._gates:
+                await gate.enter(length)
+                entered.append(gate)
+        except BaseException:
+            for gate in entered:
+                gate.leave(length)
+            raise
+
+    async def _keep(self, chunk: Chunk, length: int) -> None:
+        upload_id = self._shapes[chunk.file].upload_id
+        try:
+            stored = await self._put(chunk, upload_id)
+        except ChunkRefused as refusal:
+            self._refuse(chunk, refusal.code, refusal.detail or "The chunk was refused")
+        except StoreAway as error:
+            log.warning("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
+            self._refuse(
+                chunk, "unavailable", "Storage does not answer: send it again", retryable=True
+            )
+        else:
+            self._metrics.stored_bytes.inc(length)
+            self._tally.note(chunk.file, chunk.index, length, stored.through)
+            self._on_stored(chunk, upload_id)
+            self._reporter.stored(chunk.file, stored.stored_bytes)
+        finally:
+            for gate in self._gates:
+                gate.leave(length)
+            self._tally.settle(chunk.file, chunk.index)
+            self._landed(length)
+
+    async def _put(self, chunk: Chunk, upload_id: UUID) -> Stored:
+        for pause_seconds in _PAUSES_SECONDS:
+            try:
+                return await self._store.put_chunk(
+                    upload_id, chunk.index, chunk.sha256, chunk.payload
+                )
+            except StoreAway as error:
+                log.debug("chunk_put_failed", error=str(error))
+                await asyncio.sleep(pause_seconds)
+        return await self._store.put_chunk(upload_id, chunk.index, chunk.sha256, chunk.payload)
+
+    def _landed(self, length: int) -> None:
+        self._in_flight_bytes -= length
+        if not self._in_flight_bytes:
+            self._idle.set()
+        if self._in_flight_bytes <= self.attachment.window_bytes // 2:
+            self._calmed.set()
+        self._acknowledge_if_due()
+
+    async def _calm_down(self, below_bytes: int) -> None:
+        """Read nothing more from this sender until its chunks are stored, or some seconds."""
+        if self._in_flight_bytes <= below_bytes:
+            return
+        self._calmed.clear()
+        try:
+            async with asyncio.timeout(_SLOW_SECONDS):
+                await self._calmed.wait()
+        except TimeoutError:
+            pass
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def _acknowledge_if_due(self) -> None:
+        if not self._tally.waiting:
+            return
+        if self._tally.due or not self._in_flight_bytes:
+            self._acknowledge()
+        elif self._timer is None and not self._connection.closed:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(ACK_SECONDS, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for file, through, beyond in self._tally.take():
+            if not self._connection.closed:
+                ack = SenderAck(
+                    self.transfer_id, file, through, self.attachment.window_bytes, beyond
+                )
+                self._connection.send_text(encode_frame(ack))
+
+    def _refuse(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
+        self._metrics.refused.labels(code).inc()
+        if not self._connection.closed:
+            error = ChunkError.of(
+                self.transfer_id, code, message, place=chunk.place, retryable=retryable
+            )
+            self._connection.send_text(encode_frame(error))

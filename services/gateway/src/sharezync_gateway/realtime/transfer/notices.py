@@ -1,0 +1,68 @@
+"""What gateways tell each other of transfers: control frames of the streams `transfer:<id>`."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.transfer.chunks import Chunk, Place
+from sharezync_shared.events.bus import Bus, BusUnavailable
+from sharezync_shared.events.lane import Lane
+from sharezync_shared.streams.frames import Control, Frame
+
+log = structlog.get_logger()
+
+_PREFIX: Final = "transfer:"
+_WAITING: Final = 10_000
+"""Notices that may wait for the bus; those beyond are lost, and receivers look for themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`place` is that of a chunk that was stored; None: the transfer has changed."""
+
+    transfer_id: UUID
+    place: Place | None
+
+
+class Notices:
+    """Says and reads notices. At most once: whoever needs to be sure looks at storage's record."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._lane: Lane[Frame] = Lane(
+            self._send, name="chunk-notices", capacity=_WAITING, max_batch=1000
+        )
+
+    def chunk_stored(self, chunk: Chunk) -> None:
+        """Tell all nodes, this one too, that a chunk is stored."""
+        control = Control(chunk=[chunk.file, chunk.index, len(chunk.payload)])
+        self._lane.put([Frame(f"{_PREFIX}{chunk.transfer_id}", "", 0, b"", control)])
+
+    @staticmethod
+    def read(frame: Frame) -> Notice | None:
+        """Return what a frame says; None for one that is none of these, or of a later version."""
+        said = frame.control.chunk if frame.control is not None else None
+        if said is None or not frame.stream.startswith(_PREFIX):
+            return None
+        try:
+            transfer_id = UUID(frame.stream.removeprefix(_PREFIX))
+        except ValueError:
+            return None
+        match said:
+            case [int(file), int(index), int()]:
+                return Notice(transfer_id, (file, index))
+            case ["changed"]:
+                return Notice(transfer_id, None)
+        return None
+
+    async def aclose(self) -> None:
+        """Say no more."""
+        await self._lane.aclose()
+
+    async def _send(self, frames: list[Frame]) -> None:
+        try:
+            await self._bus.send_frames(frames)
+        except BusUnavailable:
+            log.debug("chunk_notices_lost", count=len(frames))

@@ -1,0 +1,103 @@
+"""Reports of progress to transfer: at most ten a second for each end, and none is lost."""
+
+import asyncio
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.peers import PeerUnavailable
+from sharezync_gateway.realtime.transfer.calls import TransferCalls
+from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_shared.problems import Problem
+from sharezync_shared.ranges import Ranges
+
+log = structlog.get_logger()
+
+BETWEEN_SECONDS: Final = 0.1
+_PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+"""Between attempts while transfer is away. What was never reported, a resume makes good."""
+
+
+class Reporter:
+    """Collects what one end of a transfer has to report, and reports it.
+
+    The first report leaves at once; what comes within the next tenth of a second goes together.
+    Outlives the socket: what was acknowledged must not be asked for again.
+    """
+
+    def __init__(
+        self,
+        calls: TransferCalls,
+        crew: Crew,
+        transfer_id: UUID,
+        user_id: str,
+        device_id: str | None,
+    ) -> None:
+        self._calls = calls
+        self._crew = crew
+        self._transfer_id = transfer_id
+        self._user_id = user_id
+        self._device_id = device_id
+        self._stored: dict[int, int] = {}
+        self._received: dict[int, Ranges] = {}
+        self._urgent = asyncio.Event()
+        self._reported_at = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    def stored(self, file: int, total_bytes: int) -> None:
+        """Note how much of a file of the sender's is stored."""
+        self._stored[file] = max(total_bytes, self._stored.get(file, 0))
+        self._go()
+
+    def received(self, file: int, held: Ranges, *, urgent: bool = False) -> None:
+        """Note which chunks a recipient holds; with `urgent` it is reported without delay."""
+        self._received[file] = self._received.get(file, Ranges()) | held
+        if urgent:
+            self._urgent.set()
+        self._go()
+
+    def _go(self) -> None:
+        if self._task is None:
+            self._task = self._crew.start(self._report_all(), "transfer-report")
+
+    async def _report_all(self) -> None:
+        try:
+            while self._stored or self._received:
+                await self._wait_for_turn()
+                await self._report()
+        finally:
+            self._task = None
+
+    async def _wait_for_turn(self) -> None:
+        wait_seconds = self._reported_at + BETWEEN_SECONDS - asyncio.get_running_loop().time()
+        if wait_seconds > 0:
+            try:
+                async with asyncio.timeout(wait_seconds):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+        self._urgent.clear()
+
+    async def _report(self) -> None:
+        stored, self._stored = self._stored, {}
+        received, self._received = self._received, {}
+        for pause_seconds in (*_PAUSES_SECONDS, None):
+            self._reported_at = asyncio.get_running_loop().time()
+            try:
+                await self._calls.report(
+                    self._transfer_id,
+                    self._user_id,
+                    self._device_id,
+                    stored=stored,
+                    received=received,
+                )
+            except PeerUnavailable as error:
+                if pause_seconds is None:
+                    log.warning("progress_not_reported", error=str(error))
+                    return
+                await asyncio.sleep(pause_seconds)
+            except Problem:
+                return  # it is gone, and nobody wants to know any more
+            else:
+                return

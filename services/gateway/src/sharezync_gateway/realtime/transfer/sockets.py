@@ -1,0 +1,66 @@
+"""The socket engine together with transfers: what the gateway serves WebSockets with."""
+
+from typing import Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from sharezync_gateway.realtime.engine import RealtimeEngine, SocketSettings
+from sharezync_gateway.realtime.engine import Surroundings as EngineSurroundings
+from sharezync_gateway.realtime.transfer.calls import HttpTransferCalls
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
+from sharezync_gateway.realtime.transfer.transfers import Transfers
+from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+
+class Surroundings(EngineSurroundings, Protocol):
+    """The part of `Platform` that both stand on."""
+
+
+class SocketsWithTransfers:
+    """As `RealtimeEngine`, and chunks go through it. `store` is started and closed here."""
+
+    def __init__(
+        self,
+        *,
+        settings: SocketSettings,
+        platform: Surroundings,
+        verifier: TokenVerifier,
+        revocations: Revocations,
+        store: ChunkStore,
+    ) -> None:
+        self.transfers = Transfers(
+            platform=platform, store=store, calls=HttpTransferCalls(platform.client)
+        )
+        self.engine = RealtimeEngine(
+            settings=settings,
+            platform=platform,
+            verifier=verifier,
+            revocations=revocations,
+            handlers=self.transfers.handlers,
+            binary_handler=self.transfers.take_binary,
+            chunk_handler=self.transfers.take_notice,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether sockets that come now would miss nothing."""
+        return self.engine.ready
+
+    async def start(self) -> None:
+        """Begin to listen to the bus, which is started afterwards."""
+        await self.transfers.start()
+        await self.engine.start()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket from its handshake to its end."""
+        await self.engine.handle(scope, receive, send)
+
+    async def drain(self, seconds: float) -> None:
+        """Say goodbye to every socket, spread over at most so many seconds; take no new ones."""
+        await self.engine.drain(seconds)
+
+    async def aclose(self) -> None:
+        """Stop everything; sockets that are still open are closed."""
+        await self.engine.aclose()
+        await self.transfers.aclose()

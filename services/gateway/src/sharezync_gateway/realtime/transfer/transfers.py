@@ -1,0 +1,226 @@
+"""Transfers on this node's sockets: who sends, who receives, and what goes between them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.handlers import Handler
+from sharezync_gateway.realtime.protocol import BadFrame, FrameId, Head, read_body
+from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
+from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, decode_json
+from sharezync_gateway.realtime.transfer.commanding import RETRYABLE, Commanding
+from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
+from sharezync_gateway.realtime.transfer.ends import Directory, Ends
+from sharezync_gateway.realtime.transfer.following import Following
+from sharezync_gateway.realtime.transfer.frames import (
+    COMMANDS,
+    ChunkError,
+    ReceiverAck,
+    bounded_window,
+    encode_frame,
+)
+from sharezync_gateway.realtime.transfer.fresh import FreshChunks
+from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.realtime.transfer.intake import Intake
+from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_gateway.realtime.transfer.notices import Notices
+from sharezync_shared.events.bus import Bus
+from sharezync_shared.problems import Forbidden, NotFound, Problem
+from sharezync_shared.ranges import Ranges
+from sharezync_shared.streams.frames import Frame
+
+NODE_BYTES: Final = 128 * 1024 * 1024
+"""Of chunks that came up and are not stored yet, on the whole node; who brings more must wait."""
+_LAST_WORDS_SECONDS: Final = 3.0
+
+
+class Surroundings(Protocol):
+    """The part of `Platform` that transfers stand on."""
+
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def registry(self) -> CollectorRegistry: ...
+
+
+class Transfers:
+    """What the socket engine is given: `handlers`, `take_binary` and `take_notice`.
+
+    `start` before the engine; `aclose` after it, when no socket is open any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        platform: Surroundings,
+        store: ChunkStore,
+        calls: TransferCalls,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._metrics = TransferMetrics(platform.registry)
+        self._notices = Notices(platform.bus)
+        self._fresh = FreshChunks()
+        self._gate = ByteGate(NODE_BYTES)
+        self._directory = Directory()
+        self._ends: dict[Connection, Ends] = {}
+        self._crew = Crew()
+        self._following = Following(
+            store=store,
+            calls=calls,
+            crew=self._crew,
+            fresh=self._fresh,
+            metrics=self._metrics,
+            stall_seconds=stall_seconds,
+        )
+        self._commanding = Commanding(calls, self._crew, self._following)
+        self.handlers: Mapping[str, Handler] = {
+            **dict.fromkeys(COMMANDS, self._command),
+            "file_chunk": self._json_chunk,
+            "chunk_ack": self._ack,
+        }
+
+    async def start(self) -> None:
+        """Make ready to move chunks."""
+        await self._store.start()
+
+    async def aclose(self) -> None:
+        """Stop; what was taken gets a moment to be stored and reported."""
+        for connection in list(self._ends):
+            self._gone(connection)
+        await self._crew.wind_down(_LAST_WORDS_SECONDS)
+        await self._notices.aclose()
+        await self._store.aclose()
+
+    # --- from clients --------------------------------------------------------------------------
+
+    async def take_binary(self, connection: Connection, frame: bytes) -> None:
+        """Take a chunk in a binary frame. Raises BadFrame for what is none."""
+        await self._take(connection, decode_frame(frame))
+
+    async def _json_chunk(self, connection: Connection, _: Head, text: str) -> None:
+        await self._take(connection, decode_json(text))
+
+    async def _take(self, connection: Connection, chunk: Chunk) -> None:
+        try:
+            intake = await self._intake(connection, chunk.transfer_id)
+        except Problem as problem:
+            self._refuse(connection, chunk, problem)
+        else:
+            await intake.take(chunk)
+
+    async def _command(self, connection: Connection, head: Head, text: str) -> None:
+        self._commanding.submit(self._ends_of(connection), head, text)
+
+    async def _ack(self, connection: Connection, head: Head, text: str) -> None:
+        ack = read_body(text, ReceiverAck, head.id)
+        ends = self._ends_of(connection)
+        attachment = ends.attachments.get(ack.transfer_id)
+        if attachment is None or ack.file not in attachment.shapes:
+            attachment = await ends.attach(ack.transfer_id)
+        if attachment.role != "recipient":
+            raise Forbidden("Only a recipient acknowledges what was received")
+        held = _held(ack, attachment, head.id)
+        delivery = ends.deliveries.get(ack.transfer_id)
+        if delivery is not None:
+            window = None if ack.window is None else bounded_window(ack.window, 0)
+            delivery.confirm(ack.file, held, window)
+        finished = delivery is not None and delivery.agenda.finished
+        if held:
+            ends.reporter(ack.transfer_id).received(ack.file, held, urgent=finished)
+
+    async def _intake(self, connection: Connection, transfer_id: UUID) -> Intake:
+        """Return who takes chunks of a transfer from this connection. Raises Problem."""
+        ends = self._ends_of(connection)
+        intake = ends.intakes.get(transfer_id)
+        if intake is not None and not intake.stale:
+            return intake
+        attachment = await ends.attach(transfer_id)
+        if intake is not None:
+            intake.renew(attachment)
+            return intake
+        intake = ends.intakes[transfer_id] = Intake(
+            connection,
+            transfer_id,
+            attachment,
+            store=self._store,
+            crew=self._crew,
+            gates=(ends.gate, self._gate),
+            reporter=ends.reporter(transfer_id),
+            metrics=self._metrics,
+            on_stored=self._stored,
+        )
+        return intake
+
+    def _refuse(self, connection: Connection, chunk: Chunk, problem: Problem) -> None:
+        self._metrics.refused.labels(problem.slug).inc()
+        error = ChunkError.of(
+            chunk.transfer_id,
+            problem.slug,
+            problem.detail or problem.title,
+            place=chunk.place,
+            retryable=problem.status in RETRYABLE,
+        )
+        connection.send_text(encode_frame(error))
+
+    # --- what is stored ------------------------------------------------------------------------
+
+    def _stored(self, chunk: Chunk, upload_id: UUID) -> None:
+        """A chunk was stored here: hand it to who waits for it here, and tell the other nodes."""
+        waiting = list(self._directory.deliveries(chunk.transfer_id))
+        if any(not delivery.stalled for delivery in waiting):
+            self._fresh.put((upload_id, chunk.index), chunk.frame)
+        for delivery in waiting:
+            delivery.announce(chunk.file, chunk.index)
+        self._notices.chunk_stored(chunk)
+
+    def take_notice(self, frame: Frame) -> None:
+        """Heed a frame of `transfer:<id>`: a chunk was stored, or the transfer has changed."""
+        notice = self._notices.read(frame)
+        if notice is None:
+            return
+        if notice.place is not None:
+            for delivery in self._directory.deliveries(notice.transfer_id):
+                delivery.announce(*notice.place)
+            return
+        for ends in self._directory.of(notice.transfer_id):
+            intake = ends.intakes.get(notice.transfer_id)
+            if intake is not None:
+                intake.stale = True
+            self._following.look_again(ends, notice.transfer_id)
+
+    # --- connections ---------------------------------------------------------------------------
+
+    def _ends_of(self, connection: Connection) -> Ends:
+        """Return what this connection has to do with transfers. Raises NotFound."""
+        if connection.channel is not None:
+            raise NotFound("This socket is for one channel only")
+        ends = self._ends.get(connection)
+        if ends is None:
+            ends = self._ends[connection] = Ends(
+                connection, self._calls, self._crew, self._directory
+            )
+            connection.on_close(self._gone)
+        return ends
+
+    def _gone(self, connection: Connection) -> None:
+        ends = self._ends.pop(connection, None)
+        if ends is not None:
+            ends.close()
+
+
+def _held(ack: ReceiverAck, attachment: Attachment, frame_id: FrameId) -> Ranges:
+    """Return which chunks an acknowledgement is about. Raises BadFrame."""
+    shape = attachment.shapes.get(ack.file)
+    if shape is None:
+        raise BadFrame("chunk-outside", "No such file of this transfer was accepted", frame_id)
+    if max([ack.through, *(index + 1 for index in ack.indexes)]) > shape.chunk_count:
+        raise BadFrame("chunk-outside", f"There are {shape.chunk_count} chunks", frame_id)
+    pairs: Sequence[tuple[int, int]] = [(0, ack.through - 1)] if ack.through else []
+    return Ranges([*pairs, *((index, index) for index in ack.indexes)])

@@ -1,0 +1,197 @@
+"""A socket, a store and services in memory, for the parts that move chunks."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import msgspec
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable
+from sharezync_gateway.realtime.transfer.calls import Attachment, Standing
+from sharezync_gateway.realtime.transfer.chunk_store import (
+    ChunkAbsent,
+    ChunkRefused,
+    StoreAway,
+    Stored,
+    StoredChunk,
+)
+from sharezync_gateway.realtime.transfer.chunks import Bytes, Chunk, make_chunk
+from sharezync_shared.problems import NotFound
+from sharezync_shared.ranges import Ranges
+
+CHUNK = 100
+"""Size of chunks in these tests; only the last of a file may be shorter."""
+
+
+class FakeSocket:
+    """As much of a `Connection` as chunks need; `writable` False makes it a slow one."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.user_id = "ada"
+        self.device: str | None = None
+        self.buffered_bytes = 0
+        self.texts: list[dict[str, Any]] = []
+        self.frames: list[bytes] = []
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+    @property
+    def connection(self) -> Connection:
+        return cast("Connection", self)
+
+    def send_text(self, payload: bytes) -> bool:
+        self.texts.append(json.loads(payload))
+        return True
+
+    def send_binary(self, *parts: bytes) -> bool:
+        if not self.writable.is_set():
+            return False
+        self.frames.append(b"".join(parts))
+        return True
+
+    async def wait_writable(self) -> bool:
+        await self.writable.wait()
+        return not self.closed
+
+    def said(self, kind: str) -> list[dict[str, Any]]:
+        return [text for text in self.texts if text["type"] == kind]
+
+
+class FakeStore:
+    """A `ChunkStore` in memory. `gate` holds every put back; `away` is how many calls fail."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[tuple[UUID, int], StoredChunk] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.away = 0
+        self.puts = self.gets = 0
+        self.most_bytes = self._bytes = 0
+
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+    async def put_chunk(self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes) -> Stored:
+        self.puts += 1
+        self._bytes += len(payload)
+        self.most_bytes = max(self.most_bytes, self._bytes)
+        try:
+            await self.gate.wait()
+            self._be_away()
+            content = bytes(payload)
+            if hashlib.sha256(content).digest() != sha256:
+                raise ChunkRefused("chunk-corrupt", "")
+            self.chunks[upload_id, index] = StoredChunk(content, sha256)
+        finally:
+            self._bytes -= len(payload)
+        held = self.held(upload_id)
+        total = sum(len(c.payload) for (u, _), c in self.chunks.items() if u == upload_id)
+        return Stored(total, held.through, complete=False)
+
+    async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
+        self.gets += 1
+        await asyncio.sleep(0)
+        self._be_away()
+        chunk = self.chunks.get((upload_id, index))
+        if chunk is None:
+            raise ChunkAbsent
+        return chunk
+
+    def held(self, upload_id: UUID) -> Ranges:
+        return Ranges((i, i) for u, i in self.chunks if u == upload_id)
+
+    def _be_away(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise StoreAway("away")
+
+
+class FakeCalls:
+    """`TransferCalls` that answer from memory; `away` is how many of them fail."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.store = store
+        self.attachments: dict[UUID, Attachment] = {}
+        self.reports: list[tuple[float, dict[int, int], dict[int, list[tuple[int, int]]]]] = []
+        self.looks = 0
+        self.away = 0
+
+    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+        self._be_away()
+        if transfer_id not in self.attachments:
+            raise NotFound
+        return self.attachments[transfer_id]
+
+    async def report(
+        self,
+        transfer_id: UUID,
+        user_id: str,
+        device_id: str | None,
+        *,
+        stored: Mapping[int, int],
+        received: Mapping[int, Ranges],
+    ) -> Standing:
+        now = asyncio.get_running_loop().time()
+        self._be_away()
+        pairs = {file: ranges.pairs() for file, ranges in received.items()}
+        self.reports.append((now, dict(stored), pairs))
+        return Standing("receiving")
+
+    async def command(
+        self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
+    ) -> Outcome:
+        raise NotImplementedError
+
+    async def stored(self, upload_id: UUID) -> Ranges:
+        self.looks += 1
+        self._be_away()
+        return self.store.held(upload_id)
+
+    def _be_away(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise PeerUnavailable("transfer", "away")
+
+
+def attachment(
+    *sizes: int,
+    role: str = "sender",
+    state: str = "accepted",
+    window_bytes: int = 4 * CHUNK,
+    stored_bytes: int = 0,
+    received: dict[str, list[tuple[int, int]]] | None = None,
+) -> Attachment:
+    """An end of a transfer of files of these sizes."""
+    files = [
+        {
+            "index": index,
+            "upload_id": uuid4(),
+            "size_bytes": size,
+            "chunk_size_bytes": CHUNK,
+            "chunk_count": -(-size // CHUNK),
+            "accepted": True,
+        }
+        for index, size in enumerate(sizes)
+    ]
+    states = [{"index": index, "stored_bytes": stored_bytes} for index in range(len(sizes))]
+    return msgspec.convert(
+        {
+            "role": role,
+            "transfer": {"state": state, "files": states},
+            "window_bytes": window_bytes,
+            "files": files,
+            "received": received or {},
+        },
+        Attachment,
+    )
+
+
+def chunk_of(transfer_id: UUID, file: int, index: int, length: int = CHUNK) -> Chunk:
+    """A chunk whose content tells its place."""
+    content = f"{file}/{index};".encode().ljust(length, b".")[:length]
+    return make_chunk(transfer_id, file, index, content, hashlib.sha256(content).digest())

@@ -1,0 +1,199 @@
+"""The calls to transfer and storage, as they look on the wire."""
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from sharezync_gateway.realtime.peers import PeerUnavailable, Refusal
+from sharezync_gateway.realtime.transfer.calls import HttpTransferCalls
+from sharezync_shared.problems import NotFound
+from sharezync_shared.ranges import Ranges
+
+TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
+UPLOAD = UUID("01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77")
+
+
+class Wire:
+    """The services' end: one answer for everything, and what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str, Any]] = []
+        self.timeouts: list[float] = []
+        self.answer: httpx.Response | Exception = httpx.Response(404)
+        self.clients: dict[str, httpx.AsyncClient] = {}
+
+    def client(self, service: str) -> httpx.AsyncClient:
+        if service not in self.clients:
+            self.clients[service] = httpx.AsyncClient(
+                base_url=f"http://{service}", transport=httpx.MockTransport(self._answer)
+            )
+        return self.clients[service]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content) if request.content else None
+        self.asked.append((request.url.host, request.method, request.url.path, body))
+        self.timeouts.append(request.extensions["timeout"]["read"])
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+async def wire() -> AsyncGenerator[Wire]:
+    wire = Wire()
+    yield wire
+    for client in wire.clients.values():
+        await client.aclose()
+
+
+@pytest.fixture
+def calls(wire: Wire) -> HttpTransferCalls:
+    return HttpTransferCalls(wire.client)
+
+
+ATTACHMENT = {
+    "role": "recipient",
+    "transfer": {
+        "id": str(TRANSFER),
+        "state": "receiving",
+        "files": [
+            {"index": 0, "name": "a", "stored_bytes": 7, "root": None},
+            {"index": 1, "name": "b", "stored_bytes": 0, "root": None},
+        ],
+        "recipients": [],
+    },
+    "window_bytes": 4194304,
+    "files": [
+        {
+            "index": index,
+            "upload_id": str(UPLOAD),
+            "size_bytes": 25,
+            "chunk_size_bytes": 10,
+            "chunk_count": 3,
+            "accepted": index == 0,
+        }
+        for index in range(2)
+    ],
+    "received": {"0": [[0, 0], [2, 2]]},
+}
+
+
+async def test_attaching_tells_who_somebody_is_and_where_chunks_go(
+    wire: Wire, calls: HttpTransferCalls
+) -> None:
+    wire.answer = httpx.Response(200, json=ATTACHMENT)
+    attached = await calls.attach(TRANSFER, "ada", "phone")
+    assert wire.asked == [
+        (
+            "transfer",
+            "POST",
+            f"/internal/transfers/{TRANSFER}/attach",
+            {"user_id": "ada", "device_id": "phone"},
+        )
+    ]
+    assert (attached.role, attached.state, attached.window_bytes) == (
+        "recipient",
+        "receiving",
+        4194304,
+    )
+    assert attached.held == {0: Ranges([(0, 0), (2, 2)])}
+    assert list(attached.shapes) == [0]
+    assert attached.shapes[0].upload_id == UPLOAD
+    assert [attached.shapes[0].length(index) for index in range(3)] == [10, 10, 5]
+    assert [attached.stored_bytes(file) for file in range(3)] == [7, 0, 0]
+
+
+async def test_progress_is_reported_for_whom_it_is(wire: Wire, calls: HttpTransferCalls) -> None:
+    wire.answer = httpx.Response(200, json={"state": "receiving", "recipient_state": None})
+    standing = await calls.report(
+        TRANSFER, "ada", None, stored={0: 5}, received={1: Ranges([(0, 3)])}
+    )
+    assert standing.state == "receiving"
+    assert wire.asked[0][2:] == (
+        f"/internal/transfers/{TRANSFER}/progress",
+        {
+            "user_id": "ada",
+            "device_id": None,
+            "stored": {"0": 5},
+            "received": {"1": [[0, 3]]},
+        },
+    )
+
+
+async def test_a_command_is_carried_out_for_its_user(wire: Wire, calls: HttpTransferCalls) -> None:
+    wire.answer = httpx.Response(200, json={"results": [{"data": {"id": "t"}}]})
+    outcome = await calls.command("ada", "phone", "transfer_accept", {"transfer_id": "t"})
+    assert json.loads(bytes(outcome.data)) == {"id": "t"}
+    assert wire.asked == [
+        (
+            "transfer",
+            "POST",
+            "/internal/commands",
+            {
+                "commands": [
+                    {
+                        "user_id": "ada",
+                        "device_id": "phone",
+                        "kind": "transfer_accept",
+                        "data": {"transfer_id": "t"},
+                    }
+                ]
+            },
+        )
+    ]
+    assert wire.timeouts[0] > 25, "longer than transfer may need to have files verified"
+
+
+async def test_a_refused_command_brings_its_problem(wire: Wire, calls: HttpTransferCalls) -> None:
+    problem = {
+        "type": "urn:sharezync:problem:unavailable",
+        "code": "unavailable",
+        "detail": "later",
+        "status": 503,
+        "retry_after_seconds": 1,
+    }
+    wire.answer = httpx.Response(200, json={"results": [{"problem": problem}]})
+    outcome = await calls.command("ada", None, "transfer_complete", {})
+    assert outcome.problem == Refusal("unavailable", "later", 503, 1)
+
+
+async def test_the_record_of_an_upload_is_storages(wire: Wire, calls: HttpTransferCalls) -> None:
+    wire.answer = httpx.Response(200, json={"id": str(UPLOAD), "stored": [[0, 3], [5, 5]]})
+    assert await calls.stored(UPLOAD) == Ranges([(0, 3), (5, 5)])
+    assert wire.asked == [("storage", "GET", f"/internal/uploads/{UPLOAD}", None)]
+
+
+async def test_what_is_not_there_is_not_found(wire: Wire, calls: HttpTransferCalls) -> None:
+    for call in (calls.attach(TRANSFER, "ada", None), calls.stored(UPLOAD)):
+        with pytest.raises(NotFound):
+            await call
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500),
+        httpx.Response(401),
+        httpx.Response(200, content=b"oops"),
+        httpx.Response(200, json={"results": []}),
+        httpx.ConnectError("away"),
+        httpx.ReadTimeout("slow"),
+    ],
+    ids=["500", "401", "no json", "another shape", "away", "slow"],
+)
+async def test_no_useful_answer_is_no_answer(
+    wire: Wire, calls: HttpTransferCalls, answer: httpx.Response | Exception
+) -> None:
+    wire.answer = answer
+    for call in (
+        calls.attach(TRANSFER, "ada", None),
+        calls.command("ada", None, "transfer_accept", {}),
+        calls.report(TRANSFER, "ada", None, stored={}, received={}),
+        calls.stored(UPLOAD),
+    ):
+        with pytest.raises(PeerUnavailable):
+            await call
