@@ -1,0 +1,124 @@
+"""Who may do what: the only doors to transfers on behalf of a user.
+
+| | sees | accepts, rejects | pauses, resumes, cancels | completes |
+|---|---|---|---|---|
+| sender | everything | – | for all recipients | yes |
+| recipient | their own part | yes | for themselves | – |
+| anybody else | nothing: 404 | | | |
+
+Somebody who sends to another device of their own is both: the device tells which of the two speaks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import Forbidden, NotFound
+from sharezync_transfer.models import File, Recipient, Transfer, TransferId
+
+Role = Literal["sender", "recipient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody who does something; `device_id` is None where it is not known on which device."""
+
+    user_id: UserId
+    device_id: DeviceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A transfer with everything that belongs to it."""
+
+    transfer: Transfer
+    files: Sequence[File]
+    recipients: Sequence[Recipient]
+
+    def recipient(self, user_id: UUID) -> Recipient | None:
+        """Return this user as a recipient, if they are one."""
+        return next((each for each in self.recipients if each.user_id == user_id), None)
+
+    def role_of(self, actor: Actor) -> Role:
+        """Return what the actor is to this transfer. Raises NotFound for strangers."""
+        return role_in(self.transfer, self.recipient(actor.user_id), actor)
+
+    def own_part(self, actor: Actor) -> Recipient:
+        """Return the actor as a recipient. Raises NotFound for strangers, Forbidden for senders."""
+        recipient = self.recipient(actor.user_id)
+        if recipient is None or self.role_of(actor) == "sender":
+            raise Forbidden("Only a recipient may do this")
+        return recipient
+
+
+def role_in(transfer: Transfer, recipient: Recipient | None, actor: Actor) -> Role:
+    """Return what the actor, who may be `recipient`, is to a transfer. Raises NotFound."""
+    if transfer.sender_id != actor.user_id:
+        if recipient is None:
+            raise NotFound
+        return "recipient"
+    if recipient is None or actor.device_id is None:
+        return "sender"
+    return "recipient" if recipient.device_id == actor.device_id else "sender"
+
+
+async def transfer_to_see(unit: Unit, actor: Actor, transfer_id: TransferId) -> Whole:
+    """Return a transfer to its sender or one of its recipients. Raises NotFound."""
+    found = await load(unit, [transfer_id])
+    if not found:
+        raise NotFound
+    found[0].role_of(actor)
+    return found[0]
+
+
+async def transfer_to_change(unit: Unit, actor: Actor, transfer_id: TransferId) -> Whole:
+    """Return a transfer to its sender or one of its recipients, held. Raises NotFound."""
+    await hold(unit, transfer_id)
+    return await transfer_to_see(unit, actor, transfer_id)
+
+
+def insist_on_sender(whole: Whole, actor: Actor) -> None:
+    """Raise Forbidden for recipients, and NotFound for strangers."""
+    if whole.role_of(actor) != "sender":
+        raise Forbidden("Only the sender may do this")
+
+
+async def hold(unit: Unit, transfer_id: TransferId) -> Transfer:
+    """Hold a transfer until the commit and return it. Raises NotFound."""
+    transfer = await unit.get(Transfer, transfer_id, lock=True)
+    if transfer is None:
+        raise NotFound
+    return transfer
+
+
+async def load(unit: Unit, transfer_ids: Sequence[UUID]) -> list[Whole]:
+    """Return those of these transfers that exist, in the order given, on nobody's behalf."""
+    session = unit.session
+    transfers = await session.exec(select(Transfer).where(col(Transfer.id).in_(transfer_ids)))
+    files = await session.exec(
+        select(File)
+        .where(col(File.transfer_id).in_(transfer_ids))
+        .order_by(col(File.transfer_id), col(File.index))
+    )
+    recipients = await session.exec(
+        select(Recipient)
+        .where(col(Recipient.transfer_id).in_(transfer_ids))
+        .order_by(col(Recipient.transfer_id), col(Recipient.user_id))
+    )
+    by_id = {each.id: Whole(each, [], []) for each in transfers}
+    files_of: dict[UUID, list[File]] = {}
+    recipients_of: dict[UUID, list[Recipient]] = {}
+    for file in files:
+        files_of.setdefault(file.transfer_id, []).append(file)
+    for recipient in recipients:
+        recipients_of.setdefault(recipient.transfer_id, []).append(recipient)
+    return [
+        Whole(by_id[each].transfer, files_of.get(each, []), recipients_of.get(each, []))
+        for each in transfer_ids
+        if each in by_id
+    ]

@@ -1,0 +1,203 @@
+"""Commands that came in on sockets: the same use cases as REST."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, ValidationError
+
+from sharezync_shared.db.outages import is_outage
+from sharezync_shared.db.work import Work, to_json
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import (
+    Broken,
+    Invalid,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+    document,
+    problems,
+)
+from sharezync_shared.tokens import InternalCaller
+from sharezync_transfer.access import Actor
+from sharezync_transfer.api.common import PeersPart, SettingsPart, WorkPart, ranges_of
+from sharezync_transfer.api.transfers import Acceptance, NoDetails, Resumption, TransferOffer
+from sharezync_transfer.models import TransferId
+from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases import acting, completing, offering
+from sharezync_transfer.usecases.offering import Addressee
+from sharezync_transfer.usecases.peers import Peers
+from sharezync_transfer.usecases.wire import TransferOpened
+
+log = structlog.get_logger()
+
+router = APIRouter(prefix="/internal", tags=["internal"])
+
+
+class Command(BaseModel):
+    """One frame that a user sent."""
+
+    user_id: UserId
+    device_id: DeviceId | None = None
+    kind: str = Field(examples=["transfer_accept"], description="The type of the frame")
+    data: dict[str, Any]
+
+
+class Commands(BaseModel):
+    """Frames in the order in which they were sent."""
+
+    commands: list[Command] = Field(min_length=1, max_length=100)
+
+
+class CommandResult(BaseModel):
+    """`data` on success, else `problem`."""
+
+    data: Annotated[dict[str, Any] | None, Field(description="As REST answers")] = None
+    problem: Annotated[dict[str, Any] | None, Field(description="A problem document")] = None
+
+
+class CommandResults(BaseModel):
+    """One result for each command, in their order."""
+
+    results: list[CommandResult]
+
+
+class _Parts(NamedTuple):
+    work: Work
+    peers: Peers
+    settings: TransferSettings
+
+
+class _Named(BaseModel):
+    transfer_id: TransferId
+
+
+class _Accept(_Named, Acceptance):
+    """Data of `transfer_accept`."""
+
+
+class _Resume(_Named, Resumption):
+    """Data of `transfer_resume`."""
+
+
+class _Plain(_Named, NoDetails):
+    """Data of the commands that only name a transfer."""
+
+
+@router.post(
+    "/commands",
+    summary="Carry out what users sent on their sockets",
+    response_model=CommandResults,
+    responses=problems(Unauthenticated, Invalid),
+)
+async def run_commands(
+    _: InternalCaller,
+    body: Commands,
+    work: WorkPart,
+    peers: PeersPart,
+    settings: SettingsPart,
+) -> Response:
+    """Run the commands by the same use cases as REST; one's failure is nobody else's."""
+    parts = _Parts(work, peers, settings)
+    results = [await _run(command, parts) for command in body.commands]
+    return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
+
+
+async def _start(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    data = TransferOffer.model_validate(command.data)
+    expires_in_s = data.expires_in_s
+    told = await offering.offer(
+        parts.work,
+        parts.peers,
+        parts.settings,
+        actor=actor,
+        to=[Addressee(each.user_id, each.device_id) for each in data.recipients],
+        files=[file.offered() for file in data.files],
+        chunk_size_bytes=data.chunk_size,
+        note=data.note,
+        expires_in=None if expires_in_s is None else timedelta(seconds=expires_in_s),
+        client_transfer_id=data.client_transfer_id,
+    )
+    return TransferOpened.with_window(told.outcome, parts.settings.transfer_window_bytes)
+
+
+async def _accept(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    data = _Accept.model_validate(command.data)
+    told = await acting.accept(
+        parts.work, actor=actor, transfer_id=data.transfer_id, files=data.files
+    )
+    return told.outcome
+
+
+async def _resume(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    data = _Resume.model_validate(command.data)
+    have = None if data.have is None else ranges_of(data.have)
+    told = await acting.resume(parts.work, actor=actor, transfer_id=data.transfer_id, have=have)
+    return told.outcome
+
+
+async def _reject(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    transfer_id = _Plain.model_validate(command.data).transfer_id
+    return (await acting.reject(parts.work, actor=actor, transfer_id=transfer_id)).outcome
+
+
+async def _pause(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    transfer_id = _Plain.model_validate(command.data).transfer_id
+    return (await acting.pause(parts.work, actor=actor, transfer_id=transfer_id)).outcome
+
+
+async def _cancel(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    transfer_id = _Plain.model_validate(command.data).transfer_id
+    return (await acting.cancel(parts.work, actor=actor, transfer_id=transfer_id)).outcome
+
+
+async def _complete(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+    transfer_id = _Plain.model_validate(command.data).transfer_id
+    told = await completing.complete(parts.work, parts.peers, actor=actor, transfer_id=transfer_id)
+    return told.outcome
+
+
+_KINDS: Final[Mapping[str, Callable[[Command, Actor, _Parts], Awaitable[BaseModel]]]] = {
+    "file_transfer_start": _start,
+    "transfer_accept": _accept,
+    "transfer_reject": _reject,
+    "transfer_pause": _pause,
+    "transfer_resume": _resume,
+    "transfer_cancel": _cancel,
+    "transfer_complete": _complete,
+}
+
+
+async def _run(command: Command, parts: _Parts) -> bytes:
+    """Carry a command out and return its result as JSON; never raises."""
+    refusal: Problem
+    try:
+        run = _KINDS.get(command.kind)
+        if run is None:
+            raise Invalid(f"transfer knows no command {command.kind!r}")
+        done = await run(command, Actor(command.user_id, command.device_id), parts)
+        return b'{"data":' + to_json(done) + b"}"
+    except ValidationError as error:
+        refusal = Invalid(errors=_fields(error))
+    except Problem as problem:
+        refusal = problem
+    except Exception as error:
+        if is_outage(error):
+            log.warning("database_unavailable", error=repr(error))
+            refusal = Unavailable("The database is away for a moment")
+        else:
+            log.exception("command_failed", exc_info=error)
+            refusal = Broken()
+    after = getattr(refusal, "retry_after_seconds", None)
+    told = document(refusal) | ({} if after is None else {"retry_after_seconds": after})
+    return msgspec.json.encode({"problem": told})
+
+
+def _fields(error: ValidationError) -> list[dict[str, str]]:
+    return [
+        {"field": ".".join(str(part) for part in ("data", *each["loc"])), "message": each["msg"]}
+        for each in error.errors()[:20]
+    ]

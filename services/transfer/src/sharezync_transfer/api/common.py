@@ -1,0 +1,138 @@
+"""What the routes share: the parts they are given, the inputs they read, how they answer."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+from pydantic import AfterValidator, BaseModel, Field
+
+from sharezync_shared.db.work import Work
+from sharezync_shared.problems import Unauthenticated
+from sharezync_shared.ranges import Ranges
+from sharezync_shared.streams.log import Position
+from sharezync_shared.tokens import Caller
+from sharezync_transfer.access import Actor
+from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases import people
+from sharezync_transfer.usecases.peers import Peers
+from sharezync_transfer.usecases.pulse import Pulse
+from sharezync_transfer.usecases.told import Told
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+POSITION_HEADER: Final = "Stream-Position"
+"""On the answer to a change: `<stream> <epoch> <seq>` of the event that told it."""
+
+
+# ------------------------------------------------------------------------------------------ parts
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+def _peers(request: Request) -> Peers:
+    peers: Peers = request.app.state.peers
+    return peers
+
+
+def _pulse(request: Request) -> Pulse:
+    pulse: Pulse = request.app.state.pulse
+    return pulse
+
+
+def _settings(request: Request) -> TransferSettings:
+    settings: TransferSettings = request.app.state.settings
+    return settings
+
+
+WorkPart = Annotated[Work, Depends(_work)]
+PeersPart = Annotated[Peers, Depends(_peers)]
+PulsePart = Annotated[Pulse, Depends(_pulse)]
+SettingsPart = Annotated[TransferSettings, Depends(_settings)]
+
+
+def _actor(caller: Caller) -> Actor:
+    return Actor(caller.user_id, caller.device_id)
+
+
+async def _known_actor(caller: Caller, work: WorkPart, peers: PeersPart) -> Actor:
+    try:
+        await people.require(work, peers, [caller.user_id])
+    except people.UserNotFound as error:
+        raise Unauthenticated("The account of this token no longer exists") from error
+    return _actor(caller)
+
+
+CallingActor = Annotated[Actor, Depends(_actor)]
+"""The caller, on the device that their login named."""
+
+KnownActor = Annotated[Actor, Depends(_known_actor)]
+"""The same, whose names transfer knows: for routes that make them the sender of something."""
+
+# ----------------------------------------------------------------------------------------- inputs
+
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most")]
+Cursor = Annotated[UUID | None, Query(description="`next` of the page before")]
+
+_MOST_INDEX: Final = 2**31 - 1
+
+Index = Annotated[int, Field(ge=0, le=_MOST_INDEX)]
+FileIndex = Annotated[Index, Field(description="Which file of the transfer, from 0")]
+RangePair = tuple[Index, Index]
+RangesByFile = Annotated[
+    dict[FileIndex, Annotated[list[RangePair], Field(max_length=10_000)]],
+    Field(
+        max_length=1000,
+        examples=[{"0": [[0, 41], [43, 43]]}],
+        description="Ranges of chunk indexes by file, both ends inclusive",
+    ),
+]
+
+
+def _in_order(found: dict[int, list[RangePair]]) -> dict[int, list[RangePair]]:
+    for pairs in found.values():
+        if any(first > last for first, last in pairs):
+            raise ValueError("A range is [first, last], and the first is not the greater one")
+    return found
+
+
+OrderedRangesByFile = Annotated[RangesByFile, AfterValidator(_in_order)]
+
+
+def ranges_of(found: dict[int, list[RangePair]]) -> dict[int, Ranges]:
+    """Return checked input as sets."""
+    return {index: Ranges(pairs) for index, pairs in found.items()}
+
+
+# ---------------------------------------------------------------------------------------- answers
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next: str | None = Field(description="`cursor` of the page after, null on the last")
+
+
+def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], object]) -> Page[Item]:
+    """Return a page of at most `limit` items; where there is one more, it begins the next."""
+    shown = list(items[:limit])
+    following = str(cursor_of(shown[-1])) if len(items) > limit else None
+    return Page(items=shown, next=following)
+
+
+def answer(response: Response, told: Told[Outcome]) -> Outcome:
+    """Return the outcome, having said where its event stands."""
+    if told.at is not None:
+        response.headers[POSITION_HEADER] = position_text(told.at)
+    return told.outcome
+
+
+def position_text(at: Position) -> str:
+    """Return a place in a stream as a header value."""
+    return f"{at.stream} {at.epoch} {at.seq}"

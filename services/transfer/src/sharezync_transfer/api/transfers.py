@@ -1,0 +1,315 @@
+"""Transfers: offered, looked at, acted upon."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, Field
+
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+    problems,
+)
+from sharezync_shared.text import Prose
+from sharezync_transfer.access import Role
+from sharezync_transfer.api.common import (
+    CallingActor,
+    Cursor,
+    FileIndex,
+    KnownActor,
+    Limit,
+    OrderedRangesByFile,
+    Page,
+    PeersPart,
+    SettingsPart,
+    WorkPart,
+    answer,
+    page_of,
+    ranges_of,
+)
+from sharezync_transfer.life import State
+from sharezync_transfer.models import TransferId
+from sharezync_transfer.problems import (
+    AcceptedOtherwise,
+    DigestMismatch,
+    NotInThisState,
+    OtherDevice,
+    QuotaExceeded,
+    TransferOver,
+    TransferTooLarge,
+    UploadIncomplete,
+)
+from sharezync_transfer.settings import (
+    MAX_CHUNK_BYTES,
+    MAX_FILES,
+    MAX_RECIPIENTS,
+    MIN_CHUNK_BYTES,
+)
+from sharezync_transfer.usecases import acting, completing, looking, offering
+from sharezync_transfer.usecases.offering import Addressee, OfferedFile
+from sharezync_transfer.usecases.people import UserNotFound
+from sharezync_transfer.usecases.wire import (
+    MissingRead,
+    StatsRead,
+    TransferOpened,
+    TransferRead,
+)
+
+router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
+
+_NOBODYS: tuple[type[Problem], ...] = (Unauthenticated, NotFound, Invalid)
+
+
+Key = Annotated[Prose, Field(min_length=1, max_length=200)]
+
+
+class RecipientChoice(BaseModel):
+    """Somebody to whom it is offered."""
+
+    user_id: UserId
+    device_id: DeviceId | None = Field(
+        None, description="Only this device; null: whichever accepts"
+    )
+
+
+class FileOffer(BaseModel):
+    """A file as its sender describes it."""
+
+    name: Prose = Field(min_length=1, max_length=1024, examples=["film.mkv"])
+    size: int = Field(ge=0, le=2**62, description="In bytes", examples=[67108864])
+    mime: Prose | None = Field(None, max_length=255, examples=["video/x-matroska"])
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="Of the whole file, if it is known"
+    )
+
+    def offered(self) -> OfferedFile:
+        digest = bytes.fromhex(self.sha256) if self.sha256 else None
+        return OfferedFile(self.name, self.size, self.mime, digest)
+
+
+class TransferOffer(BaseModel):
+    """An offer of files to people."""
+
+    recipients: list[RecipientChoice] = Field(min_length=1, max_length=MAX_RECIPIENTS)
+    files: list[FileOffer] = Field(min_length=1, max_length=MAX_FILES)
+    chunk_size: int = Field(
+        MAX_CHUNK_BYTES, ge=MIN_CHUNK_BYTES, le=MAX_CHUNK_BYTES, description="In bytes"
+    )
+    note: Prose = Field("", max_length=1000)
+    expires_in_s: float | None = Field(
+        None, ge=1, le=366 * 86400, description="How long the offer stands; null: as is usual here"
+    )
+    client_transfer_id: Key | None = Field(
+        None, description="The same again finds the first offer, for ever"
+    )
+
+
+class Acceptance(BaseModel):
+    """What of an offer is taken."""
+
+    files: list[FileIndex] | None = Field(
+        None, max_length=MAX_FILES, description="Indexes of files; null: all of them"
+    )
+
+
+class Resumption(BaseModel):
+    """From where it goes on."""
+
+    have: OrderedRangesByFile | None = Field(
+        None, description="What the recipient holds here; null: what is on record"
+    )
+
+
+class NoDetails(BaseModel):
+    """Nothing needs to be said; whatever is said is ignored."""
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Offer files to people",
+    responses={
+        200: {"model": TransferOpened, "description": "It was offered before: this is it"},
+        **problems(
+            Unauthenticated, UserNotFound, Invalid, TransferTooLarge, QuotaExceeded, Unavailable
+        ),
+    },
+)
+async def offer_transfer(
+    body: TransferOffer,
+    actor: KnownActor,
+    work: WorkPart,
+    peers: PeersPart,
+    settings: SettingsPart,
+    response: Response,
+    idempotency_key: Annotated[Key | None, Header()] = None,
+) -> TransferOpened:
+    """Offer files; each recipient hears `incoming_transfer`.
+
+    The sender may send chunks at once: they are stored until somebody accepts. Each recipient
+    accepts, rejects and completes alone. A retry with the same `client_transfer_id`, or the same
+    `Idempotency-Key`, gets the first offer.
+    """
+    told = await offering.offer(
+        work,
+        peers,
+        settings,
+        actor=actor,
+        to=[Addressee(each.user_id, each.device_id) for each in body.recipients],
+        files=[file.offered() for file in body.files],
+        chunk_size_bytes=body.chunk_size,
+        note=body.note,
+        expires_in=None if body.expires_in_s is None else timedelta(seconds=body.expires_in_s),
+        client_transfer_id=body.client_transfer_id or idempotency_key,
+    )
+    response.status_code = 201 if told.created else 200
+    response.headers["Location"] = f"/v1/transfers/{told.outcome.id}"
+    return TransferOpened.with_window(answer(response, told), settings.transfer_window_bytes)
+
+
+@router.get("", summary="What one sends and is sent", responses=problems(Unauthenticated, Invalid))
+async def list_transfers(
+    actor: CallingActor,
+    work: WorkPart,
+    *,
+    role: Annotated[Role | None, Query(description="Only what one sends, or is sent")] = None,
+    state: Annotated[State | None, Query(description="Only these, as they show it")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[TransferRead]:
+    """List inbox and outbox together, newest first. What one sends to oneself counts as sent."""
+    found = await looking.page(
+        work, user_id=actor.user_id, role=role, state=state, before=cursor, limit=limit + 1
+    )
+    return page_of(found, limit, lambda transfer: transfer.id)
+
+
+@router.get("/stats", summary="What came of it all", responses=problems(Unauthenticated))
+async def get_stats(actor: CallingActor, work: WorkPart) -> StatsRead:
+    """Return totals of what the caller has sent and received, and how much of it succeeded."""
+    return await looking.stats(work, user_id=actor.user_id)
+
+
+@router.get("/{transfer_id}", summary="Look at a transfer", responses=problems(*_NOBODYS))
+async def get_transfer(
+    transfer_id: TransferId, actor: CallingActor, work: WorkPart
+) -> TransferRead:
+    """Return a transfer to its sender or a recipient; recipients see only their own part."""
+    return await looking.get(work, actor=actor, transfer_id=transfer_id)
+
+
+@router.get(
+    "/{transfer_id}/missing",
+    summary="What is still to come",
+    responses=problems(*_NOBODYS, Unavailable),
+)
+async def get_missing(
+    transfer_id: TransferId, actor: CallingActor, work: WorkPart, peers: PeersPart
+) -> MissingRead:
+    """Return ranges of chunks: to the sender those that are not stored, from storage's own record;
+    to a recipient those they accepted and have not confirmed.
+    """
+    return await looking.missing(work, peers, actor=actor, transfer_id=transfer_id)
+
+
+@router.post(
+    "/{transfer_id}/accept",
+    summary="Accept all or some files",
+    responses=problems(*_NOBODYS, Forbidden, OtherDevice, AcceptedOtherwise, TransferOver),
+)
+async def accept_transfer(
+    transfer_id: TransferId,
+    actor: CallingActor,
+    work: WorkPart,
+    response: Response,
+    body: Acceptance | None = None,
+) -> TransferRead:
+    """Accept an offer, as a recipient."""
+    files = body.files if body else None
+    told = await acting.accept(work, actor=actor, transfer_id=transfer_id, files=files)
+    return answer(response, told)
+
+
+@router.post(
+    "/{transfer_id}/reject",
+    summary="Reject an offer",
+    responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
+)
+async def reject_transfer(
+    transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
+) -> TransferRead:
+    """Say no, as a recipient who has not accepted."""
+    return answer(response, await acting.reject(work, actor=actor, transfer_id=transfer_id))
+
+
+@router.post(
+    "/{transfer_id}/pause",
+    summary="Have chunks rest",
+    responses=problems(*_NOBODYS, NotInThisState, TransferOver),
+)
+async def pause_transfer(
+    transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
+) -> TransferRead:
+    """Pause: a recipient for themselves, the sender for all who accepted."""
+    return answer(response, await acting.pause(work, actor=actor, transfer_id=transfer_id))
+
+
+@router.post(
+    "/{transfer_id}/resume",
+    summary="Go on",
+    responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
+)
+async def resume_transfer(
+    transfer_id: TransferId,
+    actor: CallingActor,
+    work: WorkPart,
+    response: Response,
+    body: Resumption | None = None,
+) -> TransferRead:
+    """Go on, after a pause or on another device.
+
+    With `have`, a recipient says what they hold there; all the rest is sent again.
+    """
+    have = ranges_of(body.have) if body and body.have is not None else None
+    told = await acting.resume(work, actor=actor, transfer_id=transfer_id, have=have)
+    return answer(response, told)
+
+
+@router.post(
+    "/{transfer_id}/cancel",
+    summary="End it",
+    responses=problems(*_NOBODYS, TransferOver),
+)
+async def cancel_transfer(
+    transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
+) -> TransferRead:
+    """Cancel: a recipient for themselves, the sender for all who are not through."""
+    return answer(response, await acting.cancel(work, actor=actor, transfer_id=transfer_id))
+
+
+@router.post(
+    "/{transfer_id}/complete",
+    summary="Everything was sent",
+    responses=problems(
+        *_NOBODYS, Forbidden, UploadIncomplete, DigestMismatch, TransferOver, Unavailable
+    ),
+)
+async def complete_transfer(
+    transfer_id: TransferId,
+    actor: CallingActor,
+    work: WorkPart,
+    peers: PeersPart,
+    response: Response,
+) -> TransferRead:
+    """Have every file verified, as the sender.
+
+    Each recipient is through once they have confirmed everything they accepted, before or after.
+    """
+    told = await completing.complete(work, peers, actor=actor, transfer_id=transfer_id)
+    return answer(response, told)

@@ -1,0 +1,59 @@
+"""The front door: what the transfer service is made of, on one screen."""
+
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.ids import UserId
+from sharezync_shared.platform import Platform, fleet_platform
+from sharezync_shared.service import ServiceCore
+from sharezync_shared.streams.api import streams_router
+from sharezync_transfer import __doc__ as what_it_owns
+from sharezync_transfer import consumers
+from sharezync_transfer.api import commands, internal, transfers
+from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
+from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases.peers import Peers
+from sharezync_transfer.usecases.pulse import Pulse
+from sharezync_transfer.usecases.sweeping import sweeping
+
+
+def create_app(settings: TransferSettings, platform: Platform | None = None) -> FastAPI:
+    """Return the transfer service; without a platform, that of a process of its own."""
+    platform = platform or fleet_platform(settings, SCHEMA)
+    core = ServiceCore(SCHEMA, settings, platform, metadata)
+    peers = Peers(auth=platform.client("auth"), storage=platform.client("storage"))
+    pulse = Pulse(core.work)
+
+    async def streams_of(user_id: UserId) -> list[str]:
+        return [transfers_stream(user_id)]
+
+    def swept() -> AbstractAsyncContextManager[None]:
+        return sweeping(
+            core.work,
+            peers,
+            every_seconds=settings.transfer_sweep_seconds,
+            keep_completed=settings.keep_completed,
+        )
+
+    app = core.app(
+        summary="Files from person to person, in verified chunks",
+        description=what_it_owns or "",
+        version="1.0.0",
+        routers=[
+            transfers.router,
+            commands.router,
+            internal.router,
+            streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
+        ],
+        consumers={
+            UserRegistered: consumers.on_user_registered,
+            UserUpdated: consumers.on_user_updated,
+            UserDeleted: consumers.on_user_deleted,
+        },
+        resources=[pulse.running, swept],
+    )
+    app.state.peers = peers
+    app.state.pulse = pulse
+    return app

@@ -1,0 +1,37 @@
+"""What transfer does when other services say that something happened.
+
+Each function runs in a unit in which the event was claimed: a repeated delivery is not even seen
+here. What each says about repeating is for dead letters that are replayed after the claim expired.
+"""
+
+from sharezync_shared.db.work import Unit
+from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.ids import UserId
+from sharezync_transfer.usecases import erasing, people
+
+
+async def on_user_registered(unit: Unit, event: UserRegistered) -> None:
+    """Learn a new user's names. Repeatable: older news than what is known changes nothing."""
+    await people.learn(
+        unit,
+        UserId(event.user_id),
+        username=event.username,
+        display_name=event.display_name,
+        at=unit.caused_at,
+    )
+
+
+async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
+    """Take over changed names. Repeatable: older news than what is known changes nothing."""
+    await people.learn(
+        unit,
+        UserId(event.user_id),
+        username=event.username,
+        display_name=event.display_name,
+        at=unit.caused_at,
+    )
+
+
+async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
+    """Forget who somebody was and end what they had under way. Repeatable: nothing is left."""
+    await erasing.erase_user(unit, UserId(event.user_id), unit.caused_at)

@@ -1,0 +1,52 @@
+"""What transfer can be told from outside."""
+
+from datetime import timedelta
+from typing import Final
+
+from pydantic import Field
+
+from sharezync_shared.settings import Settings
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+MIN_CHUNK_BYTES: Final = 64 * KIB
+"""Smaller ones cost more in headers, acknowledgements and rows than they win on a bad line."""
+MAX_CHUNK_BYTES: Final = MIB
+"""As the realtime protocol has it (realtime.md, Frames)."""
+MAX_FILES: Final = 1000
+MAX_RECIPIENTS: Final = 50
+
+
+class TransferSettings(Settings):
+    """Settings of the transfer service; field names in upper case are the variables."""
+
+    port: int = Field(8003, ge=0, le=65535)
+
+    # All files of one transfer together. What may be kept of it is for storage's quotas to say.
+    transfer_max_bytes: int = Field(100 * GIB, ge=0)
+    # What a sender may have on its way, unacknowledged: enough for 100 MiB/s at 40 ms.
+    transfer_window_bytes: int = Field(4 * MIB, ge=MAX_CHUNK_BYTES, le=32 * MIB)
+    # Without a word from the sender: long enough for a recipient who is on a week's holiday.
+    transfer_expire_days: float = Field(7, gt=0, le=30)
+    transfer_longest_expire_days: float = Field(30, gt=0)
+    # How often the service looks for offers whose time is over.
+    transfer_sweep_seconds: float = Field(5, gt=0)
+    # How long the chunks of a completed transfer are kept for a recipient whose disk failed them.
+    transfer_keep_completed_hours: float = Field(1, ge=0)
+
+    @property
+    def expires_in(self) -> timedelta:
+        """How long an offer stands where its sender does not say."""
+        return timedelta(days=self.transfer_expire_days)
+
+    @property
+    def longest_expires_in(self) -> timedelta:
+        """The longest that a sender may ask for."""
+        return timedelta(days=self.transfer_longest_expire_days)
+
+    @property
+    def keep_completed(self) -> timedelta:
+        """How long chunks outlive the completion of their transfer."""
+        return timedelta(hours=self.transfer_keep_completed_hours)

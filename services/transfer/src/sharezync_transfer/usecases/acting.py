@@ -1,0 +1,194 @@
+"""What people do with a transfer: accept, reject, pause, resume, cancel. All may be repeated."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.problems import Forbidden, Invalid
+from sharezync_shared.ranges import Ranges
+from sharezync_transfer import access, life
+from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.cutting import bytes_in, chunk_count
+from sharezync_transfer.life import Act
+from sharezync_transfer.models import Receipt, Recipient, TransferId
+from sharezync_transfer.problems import (
+    AcceptedOtherwise,
+    NotInThisState,
+    OtherDevice,
+    TransferOver,
+)
+from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
+from sharezync_transfer.usecases.told import Told
+from sharezync_transfer.usecases.wire import TransferRead
+
+MOST_RANGES = 1000
+"""Kept of one file for one recipient: who confirms every other chunk must not fill our tables."""
+
+
+async def accept(
+    work: Work, *, actor: Actor, transfer_id: TransferId, files: Collection[int] | None
+) -> Told[TransferRead]:
+    """Accept these files of a transfer; None: all of them. Chunks may come from now on.
+
+    Raises NotFound, Forbidden, Invalid, OtherDevice, AcceptedOtherwise, TransferOver.
+    """
+    async with work.begin() as unit:
+        whole = await access.transfer_to_change(unit, actor, transfer_id)
+        recipient = whole.own_part(actor)
+        wanted = _wanted(whole, files)
+        if recipient.state == "offered":
+            _check_device(recipient, actor)
+        changed = move(unit, recipient, "accept")
+        if not changed:
+            if files is not None and wanted != await _accepted(unit, recipient):
+                raise AcceptedOtherwise(files=sorted(await _accepted(unit, recipient)))
+            return seen_by(whole, actor)
+        recipient.accepted_at = unit.now
+        recipient.device_id = recipient.device_id or actor.device_id
+        recipient.accepted_files = len(wanted)
+        recipient.accepted_bytes = sum(whole.files[index].size_bytes for index in wanted)
+        for index in wanted:
+            unit.add(
+                Receipt(
+                    transfer_id=transfer_id, user_id=recipient.user_id, file_index=index, ranges=[]
+                )
+            )
+        if has_begun(recipient):  # there is nothing in these files
+            move(unit, recipient, progressed(whole.transfer, recipient))
+        return seen_by(whole, actor, await settle(unit, whole, [recipient]))
+
+
+async def reject(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
+    """Say no to an offer. Raises NotFound, Forbidden, NotInThisState, TransferOver."""
+    async with work.begin() as unit:
+        whole = await access.transfer_to_change(unit, actor, transfer_id)
+        recipient = whole.own_part(actor)
+        if not move(unit, recipient, "reject"):
+            return seen_by(whole, actor)
+        return seen_by(whole, actor, await settle(unit, whole, [recipient]))
+
+
+async def pause(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
+    """Have chunks rest: a recipient for themselves, the sender for all who accepted.
+
+    Raises NotFound, NotInThisState, TransferOver.
+    """
+    return await _act(work, actor, transfer_id, "pause")
+
+
+async def cancel(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
+    """End it: a recipient for themselves, the sender for all who are not through.
+
+    Raises NotFound, TransferOver.
+    """
+    return await _act(work, actor, transfer_id, "cancel")
+
+
+async def resume(
+    work: Work,
+    *,
+    actor: Actor,
+    transfer_id: TransferId,
+    have: Mapping[int, Ranges] | None = None,
+) -> Told[TransferRead]:
+    """Go on, on whichever device and in whichever process.
+
+    `have` is what a recipient holds there of each file, and replaces what is on record of them;
+    None: the record is right. Raises NotFound, Invalid, NotInThisState, TransferOver.
+    """
+    if have is None:
+        return await _act(work, actor, transfer_id, "resume")
+    async with work.begin() as unit:
+        whole = await access.transfer_to_change(unit, actor, transfer_id)
+        if whole.role_of(actor) == "sender":
+            raise Forbidden("What one holds is for a recipient to say")
+        recipient = whole.own_part(actor)
+        before = recipient.state
+        move(unit, recipient, "resume")
+        await _replace_receipts(unit, whole, recipient, have)
+        recipient.device_id = actor.device_id or recipient.device_id
+        if has_begun(recipient) or recipient.state == "verifying":
+            move(unit, recipient, progressed(whole.transfer, recipient))
+        if recipient.state == before:
+            return seen_by(whole, actor)
+        return seen_by(whole, actor, await settle(unit, whole, [recipient]))
+
+
+async def _act(work: Work, actor: Actor, transfer_id: TransferId, act: Act) -> Told[TransferRead]:
+    async with work.begin() as unit:
+        whole = await access.transfer_to_change(unit, actor, transfer_id)
+        if whole.role_of(actor) == "recipient":
+            recipient = whole.own_part(actor)
+            changed = [recipient] if move(unit, recipient, act) else []
+        else:
+            changed = _move_all(unit, whole, act)
+        for recipient in changed:
+            if act == "resume" and has_begun(recipient):
+                move(unit, recipient, progressed(whole.transfer, recipient))
+        if not changed:
+            return seen_by(whole, actor)
+        return seen_by(whole, actor, await settle(unit, whole, changed))
+
+
+def _move_all(unit: Unit, whole: Whole, act: Act) -> list[Recipient]:
+    """Have `act` happen to all to whom it can; return who is changed by it.
+
+    Raises TransferOver or NotInThisState if there is nobody to whom it can happen.
+    """
+    able = [each for each in whole.recipients if life.after(each.state, act) is not None]
+    if not able:
+        state = whole.transfer.state
+        problem = TransferOver if whole.transfer.over else NotInThisState
+        raise problem(f"It is {state}", state=state)
+    return [each for each in able if move(unit, each, act)]
+
+
+def _check_device(recipient: Recipient, actor: Actor) -> None:
+    """Raise OtherDevice where the sender chose one, and it is certain that this is another."""
+    if recipient.device_id and actor.device_id and recipient.device_id != actor.device_id:
+        raise OtherDevice
+
+
+def _wanted(whole: Whole, files: Collection[int] | None) -> set[int]:
+    everything = {file.index for file in whole.files}
+    if files is None:
+        return everything
+    wanted = set(files)
+    if not wanted or not wanted <= everything:
+        raise Invalid(f"`files` must name some of the files 0 to {len(everything) - 1}")
+    return wanted
+
+
+async def _accepted(unit: Unit, recipient: Recipient) -> set[int]:
+    return {receipt.file_index for receipt in await receipts_of(unit, recipient)}
+
+
+async def receipts_of(unit: Unit, recipient: Recipient) -> Sequence[Receipt]:
+    """Return what a recipient accepted and holds, file by file."""
+    return await receipts(unit, recipient.transfer_id, recipient.user_id)
+
+
+async def receipts(unit: Unit, transfer_id: UUID, user_id: UUID) -> Sequence[Receipt]:
+    """As `receipts_of`."""
+    found = await unit.session.exec(
+        select(Receipt)
+        .where(Receipt.transfer_id == transfer_id, Receipt.user_id == user_id)
+        .order_by(col(Receipt.file_index))
+    )
+    return found.all()
+
+
+async def _replace_receipts(
+    unit: Unit, whole: Whole, recipient: Recipient, have: Mapping[int, Ranges]
+) -> None:
+    size = whole.transfer.chunk_size_bytes
+    for receipt in await receipts_of(unit, recipient):
+        file = whole.files[receipt.file_index]
+        count = chunk_count(file.size_bytes, size)
+        held = have.get(file.index, Ranges()).below(count).lowest(MOST_RANGES)
+        receipt.ranges = held.pairs()
+        received = bytes_in(held, file.size_bytes, size)
+        recipient.received_bytes += received - receipt.received_bytes
+        receipt.received_bytes = received

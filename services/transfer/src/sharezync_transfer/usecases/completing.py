@@ -1,0 +1,123 @@
+"""The sender has sent everything: storage confirms each file, and who has it all is through."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.problems import Conflict, NotFound, Unavailable
+from sharezync_transfer import access, life
+from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.models import File, TransferId
+from sharezync_transfer.problems import DigestMismatch, TransferOver, UploadIncomplete
+from sharezync_transfer.usecases.peers import (
+    ChunksMissing,
+    DigestsDiffer,
+    Finished,
+    Peers,
+    StillVerifying,
+    for_each,
+)
+from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
+from sharezync_transfer.usecases.told import Told
+from sharezync_transfer.usecases.wire import TransferRead
+
+PATIENCE_SECONDS: Final = 25.0
+"""How long one call waits for storage to verify: less than the 30 s that the gateway waits."""
+
+
+async def complete(
+    work: Work, peers: Peers, *, actor: Actor, transfer_id: TransferId
+) -> Told[TransferRead]:
+    """Have every file confirmed; recipients who hold all they accepted are then through.
+
+    May be repeated at any time, also after a lost answer. Raises NotFound, Forbidden,
+    UploadIncomplete (send what is missing), DigestMismatch (final: the transfer has failed),
+    TransferOver, and Unavailable where storage needs more time: ask again.
+    """
+    async with work.read() as unit:
+        whole = await access.transfer_to_see(unit, actor, transfer_id)
+        access.insist_on_sender(whole, actor)
+        if whole.transfer.confirmed_at is not None:
+            return seen_by(whole, actor)
+        _check_open(whole)
+        unconfirmed = [file for file in whole.files if file.root is None]
+    # No transaction is open: hashing gigabytes takes its time.
+    outcomes = await for_each(unconfirmed, lambda file: _finish(peers, file))
+    return await _conclude(work, actor, transfer_id, list(zip(unconfirmed, outcomes, strict=True)))
+
+
+def _check_open(whole: Whole) -> None:
+    state = whole.transfer.state
+    if state in life.FINAL:
+        raise TransferOver(f"It is {state}", state=state)
+
+
+async def _finish(peers: Peers, file: File) -> Finished:
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await peers.finish_upload(file.upload_id)
+        except StillVerifying as still:
+            if asyncio.get_running_loop().time() + still.after_seconds > deadline:
+                raise Unavailable(
+                    "The files are still being verified: ask again", retry_after_seconds=1
+                ) from None
+            await asyncio.sleep(still.after_seconds)
+
+
+async def _conclude(
+    work: Work,
+    actor: Actor,
+    transfer_id: TransferId,
+    outcomes: Sequence[tuple[File, Finished | Exception]],
+) -> Told[TransferRead]:
+    differing = [file.index for file, outcome in outcomes if isinstance(outcome, DigestsDiffer)]
+    async with work.begin() as unit:
+        whole = await access.transfer_to_change(unit, actor, transfer_id)
+        if whole.transfer.confirmed_at is not None:  # another request was faster
+            return seen_by(whole, actor)
+        _check_open(whole)
+        for file, outcome in outcomes:
+            if isinstance(outcome, Finished):
+                confirmed = whole.files[file.index]
+                confirmed.root = bytes.fromhex(outcome.root)
+                confirmed.file_id = outcome.file_id
+                confirmed.stored_bytes = confirmed.size_bytes
+        if differing:
+            open_ones = [each for each in whole.recipients if each.state not in life.FINAL]
+            await settle(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
+        elif all(file.root is not None for file in whole.files):
+            return await _confirm(unit, whole, actor)
+    if differing:
+        raise DigestMismatch(file=differing[0])
+    raise _why_not(outcomes)
+
+
+async def _confirm(unit: Unit, whole: Whole, actor: Actor) -> Told[TransferRead]:
+    whole.transfer.confirmed_at = unit.now
+    changed = [
+        each
+        for each in whole.recipients
+        if each.state in {"accepted", "receiving", "verifying", "paused"}
+        and has_begun(each)
+        and move(unit, each, progressed(whole.transfer, each))
+    ]
+    return seen_by(whole, actor, await settle(unit, whole, changed, everyone=True))
+
+
+def _why_not(outcomes: Sequence[tuple[File, Finished | Exception]]) -> Exception:
+    """Return the most useful of the reasons for which not every file was confirmed."""
+    lacking = [
+        {"index": file.index, "missing": outcome.missing}
+        for file, outcome in outcomes
+        if isinstance(outcome, ChunksMissing)
+    ]
+    if lacking:
+        return UploadIncomplete(files=lacking)
+    failures = [outcome for _, outcome in outcomes if isinstance(outcome, Exception)]
+    gone = [failure for failure in failures if isinstance(failure, NotFound)]
+    if gone:
+        # Storage gave the upload up: nothing came for a week, or its owner's quota was withdrawn.
+        return Conflict("What was sent of it is no longer kept: send it anew")
+    return failures[0] if failures else Unavailable("Not every file could be confirmed")

@@ -1,0 +1,72 @@
+"""Forgetting a person.
+
+What they sent and had not arrived is cancelled, with all that was said of it: notes and names of
+files. What they were still to get is cancelled too. The rest of the record stays with the other
+end, under an id that leads to nobody any more.
+"""
+
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit
+from sharezync_shared.filenames import NAMELESS
+from sharezync_shared.ids import UserId
+from sharezync_transfer import access, life
+from sharezync_transfer.models import Recipient, Transfer, transfers_stream
+from sharezync_transfer.usecases import people
+from sharezync_transfer.usecases.settling import move, settle
+
+
+async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
+    """Forget a user, whose account ended at `at`. Safe to repeat: nothing is left to forget."""
+    await people.forget(unit, user_id, at)
+    await _blank(unit, user_id)
+    theirs = (
+        select(Transfer.id)
+        .outerjoin(Recipient, col(Recipient.transfer_id) == Transfer.id)
+        .where(
+            col(Transfer.ended_at).is_(None),
+            (col(Transfer.sender_id) == user_id) | (col(Recipient.user_id) == user_id),
+        )
+        .distinct()
+        .order_by(col(Transfer.id))
+    )
+    for transfer_id in list(await unit.session.exec(theirs)):
+        await unit.get(Transfer, transfer_id, lock=True)
+    wholes = await access.load(unit, list(await unit.session.exec(theirs)))
+    # First all transfers are held, then all streams: that is the order everywhere.
+    people_told = {whole.transfer.sender_id for whole in wholes} | {
+        recipient.user_id for whole in wholes for recipient in whole.recipients
+    }
+    await unit.lock_streams(*map(transfers_stream, people_told))
+    for whole in wholes:
+        sent = whole.transfer.sender_id == user_id
+        ending = [
+            each
+            for each in whole.recipients
+            if each.state not in life.FINAL and (sent or each.user_id == user_id)
+        ]
+        await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
+    connection = await unit.raw()
+    # Its head stays, so that no `seq` comes twice.
+    await connection.execute(
+        "DELETE FROM transfer.stream_log WHERE stream = $1", transfers_stream(user_id)
+    )
+
+
+async def _blank(unit: Unit, user_id: UserId) -> None:
+    connection = await unit.raw()
+    await connection.execute(
+        "UPDATE transfer.files AS f SET name = $2, sha256 = NULL FROM transfer.transfers AS t "
+        "WHERE t.id = f.transfer_id AND t.sender_id = $1",
+        user_id,
+        NAMELESS,
+    )
+    await connection.execute(
+        "UPDATE transfer.transfers SET note = '', sender_device_id = NULL WHERE sender_id = $1",
+        user_id,
+    )
+    await connection.execute(
+        "UPDATE transfer.recipients SET device_id = NULL WHERE user_id = $1", user_id
+    )

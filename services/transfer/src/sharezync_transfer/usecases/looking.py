@@ -1,0 +1,161 @@
+"""Looking at transfers: one, many, what is missing, what came of them all."""
+
+from typing import Any
+from uuid import UUID
+
+from sharezync_shared.db.work import Work
+from sharezync_shared.problems import NotFound
+from sharezync_shared.ranges import Ranges
+from sharezync_transfer import access
+from sharezync_transfer.access import Actor, Role, Whole
+from sharezync_transfer.cutting import chunk_count
+from sharezync_transfer.life import State
+from sharezync_transfer.models import File, TransferId
+from sharezync_transfer.usecases.acting import receipts_of
+from sharezync_transfer.usecases.peers import Peers, for_each
+from sharezync_transfer.usecases.wire import (
+    MissingOfFile,
+    MissingRead,
+    StatsRead,
+    Totals,
+    TransferRead,
+)
+
+# Two walks along an index each, and no more rows than asked for: quick at any number of transfers.
+_PAGE = """
+SELECT id, bool_or(sent) AS sent FROM (
+    (SELECT t.id, true AS sent FROM transfer.transfers AS t
+     WHERE $2::text IS DISTINCT FROM 'recipient' AND t.sender_id = $1
+       AND ($3::uuid IS NULL OR t.id < $3) AND ($4::text IS NULL OR t.state = $4)
+     ORDER BY t.id DESC LIMIT $5)
+    UNION ALL
+    (SELECT r.transfer_id, false FROM transfer.recipients AS r
+     WHERE $2::text IS DISTINCT FROM 'sender' AND r.user_id = $1
+       AND ($3::uuid IS NULL OR r.transfer_id < $3) AND ($4::text IS NULL OR r.state = $4)
+     ORDER BY r.transfer_id DESC LIMIT $5)
+) AS mine GROUP BY id ORDER BY id DESC LIMIT $5
+"""
+
+_SENT = """
+SELECT count(*) AS transfers,
+    count(*) FILTER (WHERE t.state = 'completed') AS completed,
+    count(*) FILTER (WHERE t.ended_at IS NOT NULL) AS ended,
+    coalesce(sum(t.file_count) FILTER (WHERE t.state = 'completed'), 0) AS files,
+    coalesce(sum((SELECT sum(r.received_bytes) FROM transfer.recipients AS r
+                  WHERE r.transfer_id = t.id)), 0) AS bytes
+FROM transfer.transfers AS t WHERE t.sender_id = $1
+"""
+
+_RECEIVED = """
+SELECT count(*) AS transfers,
+    count(*) FILTER (WHERE r.state = 'completed') AS completed,
+    count(*) FILTER (
+        WHERE r.state IN ('completed', 'failed', 'cancelled', 'expired', 'rejected')
+    ) AS ended,
+    coalesce(sum(r.accepted_files) FILTER (WHERE r.state = 'completed'), 0) AS files,
+    coalesce(sum(r.received_bytes), 0) AS bytes
+FROM transfer.recipients AS r WHERE r.user_id = $1
+"""
+
+
+async def get(work: Work, *, actor: Actor, transfer_id: TransferId) -> TransferRead:
+    """Return a transfer as the actor sees it. Raises NotFound."""
+    async with work.read() as unit:
+        whole = await access.transfer_to_see(unit, actor, transfer_id)
+        return TransferRead.of(whole, whole.role_of(actor), actor.user_id)
+
+
+async def page(
+    work: Work,
+    *,
+    user_id: UUID,
+    role: Role | None,
+    state: State | None,
+    before: UUID | None,
+    limit: int,
+) -> list[TransferRead]:
+    """List what the user sends and is sent, newest first: those made before `before`.
+
+    `state` is the state as each of them shows it. What one sends to oneself counts as sent.
+    """
+    async with work.read() as unit:
+        connection = await unit.raw()
+        rows = await connection.fetch(_PAGE, user_id, role, before, state, limit)
+        sent = {row["id"]: row["sent"] for row in rows}
+        wholes = await access.load(unit, list(sent))
+        return [
+            TransferRead.of(whole, "sender" if sent[whole.transfer.id] else "recipient", user_id)
+            for whole in wholes
+        ]
+
+
+async def missing(
+    work: Work, peers: Peers, *, actor: Actor, transfer_id: TransferId
+) -> MissingRead:
+    """Return which chunks are still to come: to the sender from storage's own record.
+
+    To a recipient: those accepted and not confirmed. Raises NotFound and Unavailable.
+    """
+    held: dict[int, Ranges] = {}
+    async with work.read() as unit:
+        whole = await access.transfer_to_see(unit, actor, transfer_id)
+        recipient = whole.recipient(actor.user_id)
+        if whole.role_of(actor) == "recipient" and recipient is not None:
+            held = {r.file_index: Ranges(r.ranges) for r in await receipts_of(unit, recipient)}
+            return _missing(whole, held)
+    asked = [file for file in whole.files if file.root is None and not whole.transfer.over]
+    answers = await for_each(asked, lambda file: _stored(peers, whole, file))
+    held = {file.index: Ranges.whole(_count(whole, file)) for file in whole.files}
+    for file, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, Exception):
+            raise answer
+        held[file.index] = answer
+    return _missing(whole, held)
+
+
+async def _stored(peers: Peers, whole: Whole, file: File) -> Ranges:
+    if not _count(whole, file):
+        return Ranges()
+    try:
+        return (await peers.record(file.upload_id)).held
+    except NotFound:
+        return Ranges()  # storage gave it up: everything is missing
+
+
+def _count(whole: Whole, file: File) -> int:
+    return chunk_count(file.size_bytes, whole.transfer.chunk_size_bytes)
+
+
+def _missing(whole: Whole, held: dict[int, Ranges]) -> MissingRead:
+    return MissingRead(
+        transfer_id=whole.transfer.id,
+        files=[
+            MissingOfFile(
+                index=index,
+                chunk_count=_count(whole, whole.files[index]),
+                missing=ranges.gaps(_count(whole, whole.files[index])).pairs(),
+            )
+            for index, ranges in sorted(held.items())
+        ],
+    )
+
+
+async def stats(work: Work, *, user_id: UUID) -> StatsRead:
+    """Return what somebody has sent and received, in total."""
+    async with work.read() as unit:
+        connection = await unit.raw()
+        sent = await connection.fetchrow(_SENT, user_id)
+        received = await connection.fetchrow(_RECEIVED, user_id)
+    return StatsRead(sent=_totals(sent), received=_totals(received))
+
+
+def _totals(row: Any) -> Totals:  # noqa: ANN401 - asyncpg's record, or None that never comes
+    ended = row["ended"]
+    return Totals(
+        transfers=row["transfers"],
+        completed=row["completed"],
+        ended=ended,
+        files=int(row["files"]),
+        bytes=int(row["bytes"]),
+        success_rate=round(row["completed"] / ended, 4) if ended else None,
+    )

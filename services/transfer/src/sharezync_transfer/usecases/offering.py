@@ -1,0 +1,237 @@
+"""Offering files to people: the beginning of every transfer."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+
+from sharezync_shared.db.work import Work, to_json
+from sharezync_shared.events.contracts.transfer import TransferOffered
+from sharezync_shared.filenames import clean_name
+from sharezync_shared.ids import DeviceId, UserId, uuid7
+from sharezync_shared.problems import Invalid
+from sharezync_shared.streams.log import Entry
+from sharezync_transfer import access
+from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.models import File, Recipient, Transfer, transfers_stream
+from sharezync_transfer.problems import TransferTooLarge
+from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases import people, settling
+from sharezync_transfer.usecases.peers import Peers, Upload, for_each
+from sharezync_transfer.usecases.told import Told
+from sharezync_transfer.usecases.wire import TransferRead
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFile:
+    """A file as its sender describes it; `sha256` is raw."""
+
+    name: str
+    size_bytes: int
+    mime: str | None = None
+    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Somebody to whom something is offered; without a device, to whichever of theirs accepts."""
+
+    user_id: UserId
+    device_id: DeviceId | None = None
+
+
+async def offer(
+    work: Work,
+    peers: Peers,
+    settings: TransferSettings,
+    *,
+    actor: Actor,
+    to: Sequence[Addressee],
+    files: Sequence[OfferedFile],
+    chunk_size_bytes: int,
+    note: str,
+    expires_in: timedelta | None,
+    client_transfer_id: str | None,
+) -> Told[TransferRead]:
+    """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
+
+    With a `client_transfer_id` that the sender has used before it returns the offer made then, as
+    it is by now. Raises Invalid, UserNotFound, TransferTooLarge, QuotaExceeded and Unavailable:
+    then nothing was offered and nothing is kept.
+    """
+    if (before := await _made_before(work, actor, client_transfer_id)) is not None:
+        return before
+    _check(settings, actor, to, files, expires_in)
+    everybody = [actor.user_id, *(each.user_id for each in to)]
+    await people.require(work, peers, everybody)
+    uploads = await _open_uploads(peers, actor.user_id, files, chunk_size_bytes)
+    try:
+        async with work.begin() as unit:
+            await people.insist(unit, everybody)
+            transfer = Transfer(
+                id=uuid7(),
+                sender_id=actor.user_id,
+                sender_device_id=actor.device_id,
+                client_transfer_id=client_transfer_id,
+                note=note,
+                chunk_size_bytes=chunk_size_bytes,
+                file_count=len(files),
+                size_bytes=sum(file.size_bytes for file in files),
+                state="offered",
+                created_at=unit.now,
+                expires_at=unit.now + (expires_in or settings.expires_in),
+                progress_at=unit.now,
+            )
+            whole = Whole(
+                transfer,
+                [
+                    _file(transfer.id, index, file, upload)
+                    for index, (file, upload) in enumerate(zip(files, uploads, strict=True))
+                ],
+                [
+                    Recipient(
+                        transfer_id=transfer.id,
+                        user_id=each.user_id,
+                        device_id=each.device_id,
+                        state="offered",
+                        updated_at=unit.now,
+                    )
+                    for each in to
+                ],
+            )
+            unit.add(transfer)
+            await unit.session.flush()  # the others refer to it
+            for row in (*whole.files, *whole.recipients):
+                unit.add(row)
+            unit.emit(_offered(whole))
+            at = (await unit.tell_all(_entries(whole)))[-1]
+    except BaseException as error:
+        await asyncio.shield(_drop(peers, [upload.id for upload in uploads]))
+        if isinstance(error, IntegrityError):  # the same offer came twice at the same moment
+            before = await _made_before(work, actor, client_transfer_id)
+            if before is not None:
+                return before
+        raise
+    return Told(settling.seen_by(whole, actor).outcome, at, created=True)
+
+
+async def _made_before(
+    work: Work, actor: Actor, client_transfer_id: str | None
+) -> Told[TransferRead] | None:
+    if client_transfer_id is None:
+        return None
+    async with work.read() as unit:
+        found = await unit.session.exec(
+            select(Transfer.id).where(
+                Transfer.sender_id == actor.user_id,
+                Transfer.client_transfer_id == client_transfer_id,
+            )
+        )
+        wholes = await access.load(unit, list(found))
+    if not wholes:
+        return None
+    return Told(TransferRead.of(wholes[0], "sender", actor.user_id))
+
+
+def _check(
+    settings: TransferSettings,
+    actor: Actor,
+    to: Sequence[Addressee],
+    files: Sequence[OfferedFile],
+    expires_in: timedelta | None,
+) -> None:
+    if len({each.user_id for each in to}) < len(to):
+        raise Invalid("Each recipient may be named once")
+    for each in to:
+        if each.user_id == actor.user_id and each.device_id in (None, actor.device_id):
+            raise Invalid("What one sends to oneself must be for another device")
+    if expires_in is not None and expires_in > settings.longest_expires_in:
+        raise Invalid(f"An offer may stand for {settings.longest_expires_in.days} days at most")
+    limit_bytes = settings.transfer_max_bytes
+    if sum(file.size_bytes for file in files) > limit_bytes:
+        raise TransferTooLarge(
+            f"All files together may have {limit_bytes} bytes", limit_bytes=limit_bytes
+        )
+
+
+async def _open_uploads(
+    peers: Peers, owner_id: UserId, files: Sequence[OfferedFile], chunk_size_bytes: int
+) -> list[Upload]:
+    """Open a place at storage for each file, or for none."""
+
+    async def open_one(file: OfferedFile) -> Upload:
+        return await peers.open_upload(
+            owner_id=owner_id,
+            name=clean_name(file.name),
+            size_bytes=file.size_bytes,
+            mime=file.mime,
+            chunk_size_bytes=chunk_size_bytes,
+            sha256=file.sha256,
+        )
+
+    # To the end, also when the caller is gone: what was opened must not be lost from sight.
+    opening = asyncio.ensure_future(for_each(files, open_one))
+    try:
+        opened = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opened = await opening
+        await _drop(peers, [each.id for each in opened if isinstance(each, Upload)])
+        raise
+    failures = [each for each in opened if isinstance(each, Exception)]
+    if failures:
+        await asyncio.shield(_drop(peers, [e.id for e in opened if isinstance(e, Upload)]))
+        raise failures[0]
+    return [each for each in opened if isinstance(each, Upload)]
+
+
+async def _drop(peers: Peers, upload_ids: Collection[UUID]) -> None:
+    """Have storage forget uploads; those that it doesn't hear of expire there."""
+    outcomes = await for_each(list(upload_ids), peers.drop_upload)
+    failed = sum(isinstance(outcome, Exception) for outcome in outcomes)
+    if failed:
+        log.warning("uploads_left_behind", count=failed)
+
+
+def _file(transfer_id: UUID, index: int, file: OfferedFile, upload: Upload) -> File:
+    return File(
+        transfer_id=transfer_id,
+        index=index,
+        name=clean_name(file.name),
+        size_bytes=file.size_bytes,
+        mime=file.mime or "application/octet-stream",
+        sha256=file.sha256,
+        upload_id=upload.id,
+    )
+
+
+def _offered(whole: Whole) -> TransferOffered:
+    transfer = whole.transfer
+    return TransferOffered(
+        transfer_id=transfer.id,
+        sender_id=transfer.sender_id,
+        recipient_ids=tuple(each.user_id for each in whole.recipients),
+        file_count=transfer.file_count,
+        size_bytes=transfer.size_bytes,
+    )
+
+
+def _entries(whole: Whole) -> list[Entry]:
+    """Return what recipients and, on their other devices, the sender hear; the sender's last."""
+    sender_id = whole.transfer.sender_id
+    entries: list[Entry] = []
+    for recipient in whole.recipients:
+        if recipient.user_id != sender_id:
+            read = TransferRead.of(whole, "recipient", recipient.user_id)
+            stream = transfers_stream(recipient.user_id)
+            entries.append(Entry(stream, "incoming_transfer", to_json(read)))
+    to_oneself = whole.recipient(sender_id) is not None
+    event_type = "incoming_transfer" if to_oneself else "transfer_updated"
+    own = to_json(TransferRead.of(whole, "sender", sender_id))
+    return [*entries, Entry(transfers_stream(sender_id), event_type, own)]

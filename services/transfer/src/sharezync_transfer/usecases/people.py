@@ -1,0 +1,98 @@
+"""The names of users: kept here, told by auth, asked for where nobody told us yet."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Kind, Problem
+from sharezync_transfer.models import User
+from sharezync_transfer.usecases.peers import Peers
+
+DELETED_USERNAME = "deleted"
+DELETED_DISPLAY_NAME = "Deleted user"
+
+
+class UserNotFound(Problem):
+    kind, slug, title = Kind.NOT_FOUND, "user-not-found", "There is no such user"
+
+
+async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> None:
+    """See to it that transfer knows these users; asks auth for those it never heard of.
+
+    Call it before a transaction. Raises UserNotFound for who does not exist or no longer does, and
+    Unavailable where auth would have to be asked and does not answer.
+    """
+    missing = await _unknown(work, user_ids)
+    if not missing:
+        return
+    asked_at = work.now()
+    found = await peers.users(missing)
+    async with work.begin() as unit:
+        for user in sorted(found, key=lambda user: user.id):
+            await learn(
+                unit,
+                UserId(user.id),
+                username=user.username,
+                display_name=user.display_name,
+                at=asked_at,
+            )
+    if await _unknown(work, missing):
+        raise UserNotFound
+
+
+async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
+    async with work.read() as unit:
+        found = await unit.session.exec(select(User).where(col(User.id).in_(set(user_ids))))
+        known = list(found)
+    if any(user.deleted for user in known):
+        raise UserNotFound
+    return set(user_ids) - {UserId(user.id) for user in known}
+
+
+async def learn(
+    unit: Unit, user_id: UserId, *, username: str, display_name: str, at: datetime
+) -> None:
+    """Take over the names that auth gave at `at`.
+
+    Older news than what is known, and news of a deleted user, change nothing. Safe to repeat.
+    """
+    connection = await unit.raw()
+    await connection.execute(
+        "INSERT INTO transfer.users AS u (id, username, display_name, names_at, deleted) "
+        "VALUES ($1, $2, $3, $4, false) ON CONFLICT (id) DO UPDATE "
+        "SET username = $2, display_name = $3, names_at = $4 "
+        "WHERE NOT u.deleted AND u.names_at < $4",
+        user_id,
+        username,
+        display_name,
+        at,
+    )
+
+
+async def forget(unit: Unit, user_id: UserId, at: datetime) -> None:
+    """Forget a user's names for ever, whatever is still to be heard of them. Repeatable."""
+    connection = await unit.raw()
+    await connection.execute(
+        "INSERT INTO transfer.users (id, username, display_name, names_at, deleted) "
+        "VALUES ($1, $2, $3, $4, true) ON CONFLICT (id) DO UPDATE "
+        "SET username = $2, display_name = $3, names_at = $4, deleted = true",
+        user_id,
+        DELETED_USERNAME,
+        DELETED_DISPLAY_NAME,
+        at,
+    )
+
+
+async def insist(unit: Unit, user_ids: Collection[UserId]) -> None:
+    """Keep these users from being deleted until the commit. Raises UserNotFound."""
+    found = await unit.session.exec(
+        select(User)
+        .where(col(User.id).in_(set(user_ids)), col(User.deleted).is_(False))
+        .order_by(col(User.id))
+        .with_for_update(read=True)
+    )
+    if len(found.all()) != len(set(user_ids)):
+        raise UserNotFound

@@ -1,0 +1,119 @@
+"""The end of every change to a transfer: what the whole is now, who hears of it, what follows."""
+
+from collections.abc import Collection
+from typing import Final
+from uuid import UUID
+
+from sharezync_shared.db.work import Unit, to_json
+from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
+from sharezync_shared.streams.frames import Control, Frame
+from sharezync_shared.streams.log import Entry, Position
+from sharezync_transfer import life
+from sharezync_transfer.access import Actor, Role, Whole
+from sharezync_transfer.life import Act
+from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
+from sharezync_transfer.problems import NotInThisState, TransferOver
+from sharezync_transfer.usecases.told import Told
+from sharezync_transfer.usecases.wire import TransferRead
+
+CHANGED: Final = "changed"
+"""In a control frame of `transfer:<id>`: gateways that deal with it must ask how it stands."""
+
+
+def move(unit: Unit, recipient: Recipient, act: Act) -> bool:
+    """Have `act` happen to a recipient; False where it changes nothing.
+
+    Raises TransferOver and NotInThisState where the table refuses it.
+    """
+    before = recipient.state
+    reached = life.after(before, act)
+    if reached is None:
+        problem = TransferOver if before in life.FINAL else NotInThisState
+        raise problem(f"It is {before}", state=before)
+    if reached == before:
+        return False
+    recipient.state = reached
+    recipient.updated_at = unit.now
+    if reached == "completed":
+        recipient.completed_at = unit.now
+    return True
+
+
+def progressed(transfer: Transfer, recipient: Recipient) -> Act:
+    """Return what has happened to a recipient, as far as bytes go."""
+    if recipient.received_bytes < recipient.accepted_bytes:
+        return "receive"
+    return "verify" if transfer.confirmed_at is None else "complete"
+
+
+def has_begun(recipient: Recipient) -> bool:
+    """Whether there is anything to say about how far a recipient is."""
+    return recipient.received_bytes > 0 or recipient.accepted_bytes == 0
+
+
+async def settle(
+    unit: Unit,
+    whole: Whole,
+    changed: Collection[Recipient],
+    *,
+    everyone: bool = False,
+) -> dict[UUID, Position]:
+    """Draw the conclusions of a change to these recipients, and tell all whom it concerns.
+
+    The sender always hears of it, those recipients too; with `everyone`, all who are not through.
+    Returns where the event stands in each user's stream. It takes hold of streams: who calls it
+    several times in a unit must hold all of them before.
+    """
+    _conclude(unit, whole, changed)
+    concerned = {recipient.user_id for recipient in changed}
+    if everyone:
+        concerned |= {each.user_id for each in whole.recipients if each.state not in life.FINAL}
+    completed = {each.user_id for each in changed if each.state == "completed"}
+    entries = {
+        transfers_stream(user_id): _entry(whole, "recipient", user_id, done=user_id in completed)
+        for user_id in concerned
+    }
+    sender_id = whole.transfer.sender_id
+    own = _entry(whole, "sender", sender_id, done=bool(completed))
+    entries[transfers_stream(sender_id)] = own
+    positions = await unit.tell_all(list(entries.values()))
+    # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
+    stream = chunks_stream(whole.transfer.id)
+    unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
+    users = [sender_id, *concerned]
+    by_stream = {position.stream: position for position in positions}
+    return {user_id: by_stream[transfers_stream(user_id)] for user_id in users}
+
+
+def seen_by(
+    whole: Whole, actor: Actor, positions: dict[UUID, Position] | None = None
+) -> Told[TransferRead]:
+    """Return the transfer as the actor sees it now, and where that stands."""
+    read = TransferRead.of(whole, whole.role_of(actor), actor.user_id)
+    return Told(read, (positions or {}).get(actor.user_id))
+
+
+def _conclude(unit: Unit, whole: Whole, changed: Collection[Recipient]) -> None:
+    transfer = whole.transfer
+    was_over = transfer.over
+    transfer.state = life.overall(recipient.state for recipient in whole.recipients)
+    for recipient in changed:
+        if recipient.state == "completed":
+            unit.emit(
+                TransferCompleted(
+                    transfer_id=transfer.id,
+                    sender_id=transfer.sender_id,
+                    recipient_id=recipient.user_id,
+                    size_bytes=recipient.accepted_bytes,
+                )
+            )
+    if transfer.over and not was_over:
+        transfer.ended_at = unit.now
+        transfer.completed_at = unit.now if transfer.state == "completed" else None
+        unit.emit(TransferEnded(transfer_id=transfer.id, outcome=transfer.state))
+
+
+def _entry(whole: Whole, role: Role, user_id: UUID, *, done: bool) -> Entry:
+    event_type = "transfer_completed" if done else "transfer_updated"
+    data = to_json(TransferRead.of(whole, role, user_id))
+    return Entry(transfers_stream(user_id), event_type, data)

@@ -1,0 +1,120 @@
+"""What time does to transfers: offers expire, and what is over is cleared away at storage."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlmodel import and_, col, or_, select
+
+from sharezync_shared.db.work import Work
+from sharezync_transfer import access, life
+from sharezync_transfer.models import File, Transfer
+from sharezync_transfer.usecases.peers import Peers, for_each
+from sharezync_transfer.usecases.settling import move, settle
+
+log = structlog.get_logger()
+
+_TRANSFERS: Final = 20  # in one transaction, or one round of calls
+
+
+async def expire_some(work: Work) -> int:
+    """End some transfers whose time is over, and tell; returns how many.
+
+    Several replicas may do so at once: each takes those that no other has in hand.
+    """
+    expired = 0
+    due = (
+        select(Transfer.id)
+        .where(col(Transfer.ended_at).is_(None), col(Transfer.expires_at) <= work.now())
+        .order_by(col(Transfer.expires_at))
+        .limit(_TRANSFERS)
+    )
+    async with work.read() as unit:
+        transfer_ids = list(await unit.session.exec(due))
+    for transfer_id in transfer_ids:
+        # A transaction each: whose streams are busy keeps nobody else's waiting.
+        async with work.begin() as unit:
+            held = await unit.session.exec(
+                select(Transfer)
+                .where(Transfer.id == transfer_id, col(Transfer.ended_at).is_(None))
+                .with_for_update(skip_locked=True)
+            )
+            if held.first() is None:
+                continue
+            (whole,) = await access.load(unit, [transfer_id])
+            under_way = [each for each in whole.recipients if each.state not in life.FINAL]
+            await settle(unit, whole, [e for e in under_way if move(unit, e, "expire")])
+            expired += 1
+    return expired
+
+
+async def release_some(work: Work, peers: Peers, keep_completed: timedelta) -> int:
+    """Have storage forget the chunks of some transfers that are over; returns of how many.
+
+    Completed ones stay for `keep_completed`. Safe to repeat: whatever is in the way, it is tried
+    again. Two replicas at once do the same work twice, and no harm.
+    """
+    over = and_(
+        col(Transfer.ended_at).is_not(None),
+        col(Transfer.released_at).is_(None),
+        or_(
+            col(Transfer.state) != "completed",
+            col(Transfer.ended_at) <= work.now() - keep_completed,
+        ),
+    )
+    async with work.read() as unit:
+        query = select(Transfer.id).where(over).order_by(col(Transfer.ended_at)).limit(_TRANSFERS)
+        transfer_ids = list(await unit.session.exec(query))
+        files = await unit.session.exec(
+            select(File.transfer_id, File.upload_id).where(col(File.transfer_id).in_(transfer_ids))
+        )
+        uploads = list(files)
+    outcomes = await for_each(uploads, lambda upload: peers.drop_upload(upload[1]))
+    kept = {
+        transfer_id
+        for (transfer_id, _), outcome in zip(uploads, outcomes, strict=True)
+        if isinstance(outcome, Exception)
+    }
+    released = [each for each in transfer_ids if each not in kept]
+    if released:
+        async with work.begin() as unit:
+            connection = await unit.raw()
+            await connection.execute(
+                "UPDATE transfer.transfers SET released_at = $2 WHERE id = ANY($1::uuid[])",
+                released,
+                unit.now,
+            )
+    return len(released)
+
+
+@asynccontextmanager
+async def sweeping(
+    work: Work, peers: Peers, *, every_seconds: float, keep_completed: timedelta
+) -> AsyncGenerator[None]:
+    """Sweep in the background, inside the block."""
+    task = asyncio.create_task(
+        _sweep_forever(work, peers, every_seconds, keep_completed), name="transfer-sweep"
+    )
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _sweep_forever(
+    work: Work, peers: Peers, every_seconds: float, keep_completed: timedelta
+) -> None:
+    while True:
+        try:
+            busy = True
+            while busy:
+                expired = await expire_some(work)
+                released = await release_some(work, peers, keep_completed)
+                busy = max(expired, released) == _TRANSFERS
+        except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
+            log.warning("transfer_sweep_failed", error=repr(error))
+        await asyncio.sleep(every_seconds)

@@ -1,0 +1,21 @@
+"""What a change answers with: the outcome, and where its event stands."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sharezync_shared.streams.log import Position
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[Outcome]):
+    """An outcome, and the place, in the stream of who asked, of the event that told it.
+
+    `at` is None where nothing changed: all was as asked for already. `created` says whether a new
+    thing came to be.
+    """
+
+    outcome: Outcome
+    at: Position | None = None
+    created: bool = False

@@ -1,0 +1,169 @@
+"""What clients see: one shape for REST, for events and for replies on a socket.
+
+A sender sees all recipients. A recipient sees only their own part, and `state` and `completed_at`
+are those of that part: who else was sent the same is the sender's business.
+"""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sharezync_transfer.access import Role, Whole
+from sharezync_transfer.life import State
+from sharezync_transfer.models import File, Recipient
+
+_ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
+_TIME = "2026-11-21T17:00:00Z"
+_DIGEST = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+
+
+class Wire(BaseModel):
+    """A document that leaves this service; it never changes once it is made."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class FileRead(Wire):
+    """A file of a transfer."""
+
+    index: int = Field(examples=[0])
+    name: str = Field(examples=["film.mkv"])
+    size_bytes: int = Field(examples=[67108864])
+    mime: str = Field(examples=["video/x-matroska"])
+    sha256: str | None = Field(
+        description="Of the whole file, as the sender said", examples=[_DIGEST]
+    )
+    root: str | None = Field(
+        description="SHA-256 over its chunks' digests in order, once storage has confirmed it",
+        examples=[_DIGEST],
+    )
+    chunk_count: int = Field(examples=[64])
+    stored_bytes: int = Field(description="How much of it is stored", examples=[1048576])
+
+    @classmethod
+    def of(cls, file: File, chunk_size_bytes: int) -> Self:
+        return cls(
+            index=file.index,
+            name=file.name,
+            size_bytes=file.size_bytes,
+            mime=file.mime,
+            sha256=file.sha256.hex() if file.sha256 else None,
+            root=file.root.hex() if file.root else None,
+            chunk_count=-(-file.size_bytes // chunk_size_bytes),
+            stored_bytes=file.stored_bytes,
+        )
+
+
+class RecipientRead(Wire):
+    """Somebody to whom a transfer is offered."""
+
+    user_id: UUID
+    device_id: UUID | None = Field(
+        description="Chosen by the sender, or else the one that accepted"
+    )
+    state: State
+    accepted_bytes: int = Field(description="How much was accepted", examples=[67108864])
+    received_bytes: int = Field(description="How much the recipient holds", examples=[1048576])
+
+    @classmethod
+    def of(cls, recipient: Recipient) -> Self:
+        return cls(
+            user_id=recipient.user_id,
+            device_id=recipient.device_id,
+            state=recipient.state,
+            accepted_bytes=recipient.accepted_bytes,
+            received_bytes=recipient.received_bytes,
+        )
+
+
+class TransferRead(Wire):
+    """A transfer, as its sender or one of its recipients sees it."""
+
+    id: UUID = Field(examples=[_ID])
+    sender_id: UUID
+    sender_device_id: UUID | None
+    recipients: list[RecipientRead] = Field(description="A recipient sees only themselves")
+    files: list[FileRead]
+    size_bytes: int = Field(description="All files together", examples=[67108864])
+    chunk_size_bytes: int = Field(examples=[1048576])
+    state: State = Field(
+        description="To a recipient their own; to the sender that of whoever is furthest on while "
+        "somebody is under way, afterwards the best outcome"
+    )
+    note: str
+    created_at: datetime = Field(examples=[_TIME])
+    expires_at: datetime = Field(examples=[_TIME])
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, whole: Whole, role: Role, user_id: UUID) -> Self:
+        """Return what this user sees, who is the sender or one of the recipients."""
+        transfer = whole.transfer
+        own = whole.recipient(user_id) if role == "recipient" else None
+        shown = whole.recipients if own is None else [own]
+        return cls(
+            id=transfer.id,
+            sender_id=transfer.sender_id,
+            sender_device_id=transfer.sender_device_id,
+            recipients=[RecipientRead.of(each) for each in shown],
+            files=[FileRead.of(each, transfer.chunk_size_bytes) for each in whole.files],
+            size_bytes=transfer.size_bytes,
+            chunk_size_bytes=transfer.chunk_size_bytes,
+            state=transfer.state if own is None else own.state,
+            note=transfer.note,
+            created_at=transfer.created_at,
+            expires_at=transfer.expires_at,
+            completed_at=transfer.completed_at if own is None else own.completed_at,
+        )
+
+
+class TransferOpened(TransferRead):
+    """A transfer, and how much of it the caller may have under way at a time."""
+
+    window_bytes: int = Field(
+        description="What may be on its way on a socket without an acknowledgement",
+        examples=[4194304],
+    )
+
+    @classmethod
+    def with_window(cls, read: TransferRead, window_bytes: int) -> Self:
+        return cls(**read.model_dump(), window_bytes=window_bytes)
+
+
+class MissingOfFile(Wire):
+    """What of a file is still to come."""
+
+    index: int
+    chunk_count: int
+    missing: list[tuple[int, int]] = Field(
+        description="Ranges of chunk indexes, both ends inclusive", examples=[[(3, 7), (9, 9)]]
+    )
+
+
+class MissingRead(Wire):
+    """To the sender: what storage does not have. To a recipient: what they have not confirmed."""
+
+    transfer_id: UUID
+    files: list[MissingOfFile]
+
+
+class Totals(Wire):
+    """Transfers of one direction, all of them together."""
+
+    transfers: int = Field(description="However they ended, and those under way", examples=[12])
+    completed: int = Field(examples=[10])
+    ended: int = Field(description="Of which completed, rejected, cancelled …", examples=[11])
+    files: int = Field(description="In those that completed", examples=[31])
+    bytes: int = Field(description="That recipients confirmed to hold", examples=[734003200])
+    success_rate: float | None = Field(
+        description="Completed among those that ended; null while none has", examples=[0.909]
+    )
+
+
+class StatsRead(Wire):
+    """What somebody has sent and received."""
+
+    sent: Totals
+    received: Totals

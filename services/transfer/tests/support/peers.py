@@ -1,0 +1,139 @@
+"""auth and storage, as far as transfer asks them; the black-box suite meets the real ones."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from sharezync_shared.ids import uuid7
+from sharezync_shared.ranges import Ranges
+
+Json = dict[str, Any]
+
+
+@dataclass
+class StoredUpload:
+    """An upload at storage, without the bytes."""
+
+    body: Json
+    chunk_count: int
+    stored: Ranges = field(default_factory=Ranges)
+    finished: Json | None = None
+
+
+@dataclass
+class StandIns:
+    """What auth and storage know; tests write into it. `away` are those that answer 503."""
+
+    users: dict[str, dict[str, str]] = field(default_factory=dict)
+    uploads: dict[str, StoredUpload] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
+    refuse_upload: tuple[int, str] | None = None
+    """Status and code with which the next upload that is opened is refused."""
+    corrupt: set[str] = field(default_factory=set)
+    """Names of files whose whole is not what was said."""
+    still_verifying: int = 0
+    """How many times finishing takes longer than an answer may."""
+    asked: list[str] = field(default_factory=list)
+
+    def named(self, name: str) -> StoredUpload:
+        """Return the one upload of a file of this name."""
+        (found,) = (each for each in self.uploads.values() if each.body["name"] == name)
+        return found
+
+    def store_everything(self) -> None:
+        for upload in self.uploads.values():
+            upload.stored = Ranges.whole(upload.chunk_count)
+
+    @property
+    def applications(self) -> Mapping[str, ASGIApp]:
+        return {
+            "auth": Starlette(routes=[Route("/internal/users", self._users)]),
+            "storage": Starlette(
+                routes=[
+                    Route("/internal/uploads", self._open, methods=["POST"]),
+                    Route("/internal/uploads/{upload_id}", self._upload, methods=["GET", "DELETE"]),
+                    Route("/internal/uploads/{upload_id}/finish", self._finish, methods=["POST"]),
+                ]
+            ),
+        }
+
+    def _refusal(self, peer: str, request: Request) -> Response | None:
+        self.asked.append(f"{request.method} {request.url.path}")
+        if peer in self.away:
+            return Response(status_code=503)
+        if not request.headers["authorization"].startswith("Bearer "):
+            return Response(status_code=401)
+        return None
+
+    async def _users(self, request: Request) -> Response:
+        if refusal := self._refusal("auth", request):
+            return refusal
+        ids = request.query_params["ids"].split(",")
+        assert len(ids) <= 100
+        return JSONResponse({"users": [self.users[each] for each in ids if each in self.users]})
+
+    async def _open(self, request: Request) -> Response:
+        if refusal := self._refusal("storage", request):
+            return refusal
+        if self.refuse_upload is not None:
+            (status, code), self.refuse_upload = self.refuse_upload, None
+            return _problem(status, code)
+        body = await request.json()
+        upload_id = str(uuid7())
+        count = -(-body["size_bytes"] // body["chunk_size_bytes"])
+        self.uploads[upload_id] = StoredUpload(body, count)
+        return JSONResponse({"id": upload_id, "chunk_count": count}, status_code=201)
+
+    async def _upload(self, request: Request) -> Response:
+        if refusal := self._refusal("storage", request):
+            return refusal
+        upload_id = request.path_params["upload_id"]
+        if request.method == "DELETE":
+            self.uploads.pop(upload_id, None)
+            return Response(status_code=204)
+        upload = self.uploads.get(upload_id)
+        if upload is None:
+            return _problem(404, "not-found")
+        return JSONResponse(
+            {
+                "id": upload_id,
+                "size_bytes": upload.body["size_bytes"],
+                "chunk_size_bytes": upload.body["chunk_size_bytes"],
+                "chunk_count": upload.chunk_count,
+                "stored_bytes": upload.stored.count * upload.body["chunk_size_bytes"],
+                "stored": upload.stored.pairs(),
+                "state": "receiving",
+            }
+        )
+
+    async def _finish(self, request: Request) -> Response:
+        if refusal := self._refusal("storage", request):
+            return refusal
+        upload_id = request.path_params["upload_id"]
+        upload = self.uploads.get(upload_id)
+        if upload is None:
+            return _problem(404, "not-found")
+        missing = upload.stored.gaps(upload.chunk_count)
+        if missing:
+            return _problem(409, "upload-incomplete", missing=missing.pairs())
+        if upload.body["name"] in self.corrupt:
+            return _problem(422, "digest-mismatch")
+        if self.still_verifying:
+            self.still_verifying -= 1
+            return _problem(503, "upload-finishing", retry_after="0.01")
+        root = hashlib.sha256(upload_id.encode()).hexdigest()
+        upload.finished = {"file_id": upload_id, "root": root, "sha256": upload.body["sha256"]}
+        return JSONResponse(upload.finished)
+
+
+def _problem(status: int, code: str, *, retry_after: str = "1", **extras: Any) -> Response:
+    headers = {"Retry-After": retry_after, "content-type": "application/problem+json"}
+    document = {"code": code, "status": status, "detail": f"storage says {code}", **extras}
+    return JSONResponse(document, status_code=status, headers=headers)
