@@ -6,6 +6,8 @@ PYTHON ?= python3
 # How many tests run at once, and more arguments for pytest: make test ARGS="-k upload -x"
 WORKERS ?= 2
 ARGS ?=
+# What `make images` tags its images with; docker-compose.yml reads the same.
+SHAREZYNC_TAG ?= dev
 
 SERVICES := auth chat transfer storage gateway
 MEMBERS  := shared $(SERVICES:%=services/%) embedded
@@ -22,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run fleet test unit api integration blackbox k8s lint types format lock bench clean
+.PHONY: images local-images help venv run fleet test unit api integration blackbox k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -63,6 +65,14 @@ blackbox: $(READY) ## one suite from outside, over `make run` and over `make fle
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)
 
+images: ## build the images of all services with docker (SHAREZYNC_TAG=dev PYTHON_IMAGE=...)
+	$(foreach service,$(SERVICES),docker build -f services/$(service)/Dockerfile \
+	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) \
+	  -t sharezync-$(service):$(SHAREZYNC_TAG) . &&) true
+
+local-images: ## stand-ins for the images from elsewhere, out of Debian's packages (deploy/local-images)
+	deploy/local-images/build.sh
+
 ##@ Check
 
 lint: $(READY) ## style, formatting and who may import whom
@@ -86,6 +96,9 @@ lock: $(READY) ## write all locks after a pyproject.toml changed (ARGS=--upgrade
 	@$(foreach service,$(SERVICES),printf 'services/%s/requirements.lock\n' $(service) && \
 	  $(LOCK) services/$(service)/pyproject.toml --constraints requirements.lock \
 	    -o services/$(service)/requirements.lock &&) true
+	@printf 'deploy/build-requirements.lock\n'
+	@$(LOCK) deploy/build-requirements.in --constraints requirements.lock \
+	  -o deploy/build-requirements.lock
 
 bench: $(READY) ## which benchmarks there are, and how to run one
 	@found=$$(find bench -name '*.py' -not -path '*/results/*' | sort); \

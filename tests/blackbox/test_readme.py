@@ -1,8 +1,10 @@
 """The README's tour works when it is pasted."""
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,13 +24,16 @@ async def test_the_tour_works_when_pasted(base_url: str, tmp_path: Path) -> None
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         async with asyncio.timeout(50):
             output = (await bash.communicate())[0].decode()
-    finally:
-        if bash.returncode is None:
-            bash.kill()
+    except TimeoutError:
+        # With what it left in the background, which would hold our end of the pipe open.
+        os.killpg(bash.pid, signal.SIGKILL)
+        output = (await bash.communicate())[0].decode()
+        raise AssertionError(f"the tour did not come to its end:\n{output}") from None
 
     assert len(blocks) == 4
     assert bash.returncode == 0, output
