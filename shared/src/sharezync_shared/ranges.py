@@ -106,7 +106,10 @@ class Ranges:
     __hash__ = None  # type: ignore[assignment]  # it changes: not a key
 
     def __or__(self, other: "Ranges") -> "Ranges":
-        return Ranges([*self.pairs(), *other.pairs()])
+        both = self.copy()
+        for first, last in other.pairs():
+            both.add(first, last)
+        return both
 
     def __and__(self, other: "Ranges") -> "Ranges":
         return self - (self - other)

@@ -56,11 +56,14 @@ class Agenda:
         place = self._next()
         return place is not None and not self._has_room(place)
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether there are chunks to send that aren't known to be stored."""
+        return any(map(self._is_uncertain, self._todo))
+
     def uncertain(self) -> list[int]:
-        """Return the files of which chunks are missing that aren't known to be stored, in order."""
-        return sorted(
-            file for file, todo in self._todo.items() if todo - self._ready.get(file, Ranges())
-        )
+        """Return the files that such chunks belong to, in order."""
+        return sorted(filter(self._is_uncertain, self._todo))
 
     def learn(self, file: int, stored: Ranges) -> bool:
         """Note that chunks are stored; True if one of them is still to be sent."""
@@ -106,6 +109,10 @@ class Agenda:
             self._keep(self._todo, file, todo - held)
             self._keep(self._ready, file, self._ready.get(file, Ranges()) - held)
         return known
+
+    def _is_uncertain(self, file: int) -> bool:
+        ready = self._ready.get(file)
+        return ready is None or ready != self._todo[file]
 
     def _has_room(self, place: Place) -> bool:
         length = self.files[place[0]].length(place[1])

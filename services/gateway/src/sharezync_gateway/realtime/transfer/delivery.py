@@ -57,6 +57,7 @@ class Delivery:
         fresh: FreshChunks,
         metrics: TransferMetrics,
         on_finished: Callable[["Delivery"], None],
+        on_doubt: Callable[[], None],
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self.transfer_id = transfer_id
@@ -69,6 +70,7 @@ class Delivery:
         self._fresh = fresh
         self._metrics = metrics
         self._on_finished = on_finished
+        self._on_doubt = on_doubt
         self._stall_seconds = stall_seconds
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -200,7 +202,7 @@ class Delivery:
         until: float | None = None  # all is sent: only acknowledgements are to come
         if blocked:
             until = self._moved_at + self._stall_seconds
-        elif self.agenda.uncertain():
+        elif self.agenda.doubtful:
             until = self._look_at
         try:
             async with asyncio.timeout_at(until):
@@ -236,7 +238,10 @@ class Delivery:
         for file in chosen:
             try:
                 stored = await self._calls.stored(self.agenda.files[file].upload_id)
-            except (PeerUnavailable, NotFound):
+            except PeerUnavailable:
+                continue
+            except NotFound:
+                self._on_doubt()  # storage gave it up: something has happened to the transfer
                 continue
             news = self.agenda.learn(file, stored) or news
         self._looked_at_all = self._looked_at_all or round_ends

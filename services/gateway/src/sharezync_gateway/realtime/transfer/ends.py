@@ -74,7 +74,8 @@ class Ends:
         self._directory = directory
         self._reporters: dict[UUID, Reporter] = {}
         self._locks: dict[UUID | None, asyncio.Lock] = {}
-        self._closed = False
+        self.closed = False
+        """Whether the connection is gone."""
 
     async def attach(self, transfer_id: UUID) -> Attachment:
         """Ask what the user is to a transfer, and remember it.
@@ -90,14 +91,14 @@ class Ends:
         except PeerUnavailable as error:
             log.warning("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers can't be reached at this moment") from error
-        if not self._closed:
+        if not self.closed:
             self.attachments[transfer_id] = attachment
             self._directory.add(transfer_id, self)
         return attachment
 
     def follow(self, transfer_id: UUID, window_bytes: int | None) -> None:
         """From now on this connection wants a transfer pushed."""
-        if not self._closed:
+        if not self.closed:
             self.following[transfer_id] = window_bytes
             self._directory.add(transfer_id, self)
 
@@ -152,7 +153,7 @@ class Ends:
 
     def close(self) -> None:
         """The connection is gone."""
-        self._closed = True
+        self.closed = True
         for transfer_id in {*self.attachments, *self.following}:
             self.forget(transfer_id)
         for task in self._tasks:

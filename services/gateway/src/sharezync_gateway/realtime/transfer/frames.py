@@ -36,7 +36,7 @@ class ReceiverAck(msgspec.Struct):
     transfer_id: UUID
     file: _Index
     through: _Index = 0
-    indexes: Annotated[list[_Index], msgspec.Meta(max_length=10_000)] = []
+    indexes: Annotated[list[_Index], msgspec.Meta(max_length=1000)] = []
     window: _Window | None = None
 
 

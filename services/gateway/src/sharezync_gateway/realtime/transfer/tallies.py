@@ -63,4 +63,5 @@ class Tally:
         return taken
 
     def _landed_through(self, file: int) -> int:
-        return min([self._through[file], *self._awaited.get(file, ())])
+        awaited: Counter[int] = self._awaited.get(file, Counter())
+        return min([self._through[file], *awaited])

@@ -1,5 +1,6 @@
 """Transfers on this node's sockets: who sends, who receives, and what goes between them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -79,6 +80,7 @@ class Transfers:
             metrics=self._metrics,
             stall_seconds=stall_seconds,
         )
+        self._looking: asyncio.Task[None] | None = None
         self._commanding = Commanding(calls, self._crew, self._following)
         self.handlers: Mapping[str, Handler] = {
             **dict.fromkeys(COMMANDS, self._command),
@@ -89,9 +91,12 @@ class Transfers:
     async def start(self) -> None:
         """Make ready to move chunks."""
         await self._store.start()
+        self._looking = self._crew.start(self._following.look_at_resting(), "look-at-resting")
 
     async def aclose(self) -> None:
         """Stop; what was taken gets a moment to be stored and reported."""
+        if self._looking is not None:
+            self._looking.cancel()
         for connection in list(self._ends):
             self._gone(connection)
         await self._crew.wind_down(_LAST_WORDS_SECONDS)

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
-from sharezync_gateway.realtime.peers import Outcome, Refusal
+from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable, Refusal
 from sharezync_gateway.realtime.transfer.calls import Attachment, Standing
 from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, make_chunk
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
@@ -57,6 +57,8 @@ class TransferService:
         self.offers: dict[UUID, Offer] = {}
         self.commands: list[tuple[str, str, Json]] = []
         self.stored_when_completed = 0
+        self.away = False
+        """Whether nobody is told what they are to a transfer."""
 
     def offer(self, sender: User, recipient: User, *sizes: int) -> Offer:
         uploads = [uuid7() for _ in sizes]
@@ -76,6 +78,8 @@ class TransferService:
         return offer
 
     async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+        if self.away:
+            raise PeerUnavailable("transfer", "away")
         offer = self._seen(transfer_id, user_id)
         is_sender = user_id == offer.sender
         files = [

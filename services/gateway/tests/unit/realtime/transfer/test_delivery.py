@@ -21,6 +21,7 @@ from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.testing.serving import wait_until
 
@@ -39,6 +40,7 @@ class Scene:
         self.registry = CollectorRegistry()
         self.metrics = TransferMetrics(self.registry)
         self.finished: list[Delivery] = []
+        self.doubts: list[UUID] = []
         self.known: Attachment
 
     def deliver(self, known: Attachment, *, stall_seconds: float = 10) -> Delivery:
@@ -54,6 +56,7 @@ class Scene:
             fresh=self.fresh,
             metrics=self.metrics,
             on_finished=self.finished.append,
+            on_doubt=lambda: self.doubts.append(TRANSFER),
             stall_seconds=stall_seconds,
         )
         delivery.start()
@@ -257,3 +260,14 @@ async def test_files_that_were_not_accepted_are_not_pushed(scene: Scene) -> None
     await scene.keep(known, (1, 0))
     scene.deliver(known)
     await wait_until(lambda: scene.places == [(1, 0)])
+
+
+async def test_an_upload_that_storage_gave_up_raises_doubts(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_: UUID) -> Ranges:
+        raise NotFound
+
+    monkeypatch.setattr(scene.calls, "stored", gone)
+    scene.deliver(attachment(100, role="recipient"))
+    await wait_until(lambda: scene.doubts)
