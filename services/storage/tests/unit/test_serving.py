@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import uuid7
 from sharezync_storage.api.ranges import Span, not_modified, span_of
 from sharezync_storage.media_types import clean_media_type
-from sharezync_storage.names import clean_name
 from sharezync_storage.problems import RangeUnsatisfiable, SignatureExpired, SignatureInvalid
 from sharezync_storage.serving import content_disposition, content_type
 from sharezync_storage.signatures import Signer

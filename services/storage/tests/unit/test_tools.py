@@ -18,7 +18,6 @@ from sharezync_storage.stores.blocks import blocks
 from sharezync_storage.stores.in_order import in_order
 from sharezync_storage.stores.port import ChunkPlan
 from sharezync_storage.stores.threads import IoThreads
-from sharezync_storage.usecases.uploads import missing_ranges
 
 
 @given(st.uuids())
@@ -59,18 +58,6 @@ def test_a_plan_covers_every_byte_once(size: int, chunk_size: int) -> None:
         assert 1 <= plan.length(index) <= chunk_size
         end += plan.length(index)
     assert end == size
-
-
-@given(st.sets(st.integers(0, 30)), st.integers(31, 40))
-def test_missing_is_what_is_not_stored(stored: set[int], count: int) -> None:
-    ranges: list[tuple[int, int]] = []
-    for index in sorted(stored):
-        if ranges and ranges[-1][1] == index - 1:
-            ranges[-1] = (ranges[-1][0], index)
-        else:
-            ranges.append((index, index))
-    missing = {i for first, last in missing_ranges(ranges, count) for i in range(first, last + 1)}
-    assert missing == set(range(count)) - stored
 
 
 async def test_calls_are_bounded_and_their_results_in_order() -> None:

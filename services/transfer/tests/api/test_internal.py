@@ -118,8 +118,8 @@ async def test_everybody_is_on_their_own_stream(world: World) -> None:
     ("method", "path"),
     [
         ("POST", "/internal/commands"),
-        ("POST", f"/internal/transfers/{uuid7()}/attach"),
-        ("POST", f"/internal/transfers/{uuid7()}/progress"),
+        ("POST", "/internal/transfers/01a1ffa4-5d08-7bcf-a402-c19586e1e98a/attach"),
+        ("POST", "/internal/transfers/01a1ffa4-5d08-7bcf-a402-c19586e1e98a/progress"),
         ("GET", "/internal/streams/heads"),
     ],
 )

@@ -139,7 +139,7 @@ class UploadRead(BaseModel):
                 "chunk_size_bytes": plan.chunk_size_bytes,
                 "chunk_count": plan.count,
                 "stored_bytes": upload.stored_bytes,
-                "stored": status.stored,
+                "stored": status.stored.pairs(),
                 "state": upload.state,
                 "root": upload.root.hex() if upload.root else None,
                 "sha256": upload.sha256.hex() if upload.sha256 else None,

@@ -14,12 +14,12 @@ from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.media_types import clean_media_type
 from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
-from sharezync_storage.names import clean_name
 from sharezync_storage.problems import BodyBroken, QuotaExceeded
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores import BlobStore, Stored

@@ -24,7 +24,7 @@ from sharezync_storage.stores import BlobStore
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.chunks import stored_chunk
 from sharezync_storage.usecases.sweeping import forget
-from sharezync_storage.usecases.uploads import give_up, missing_ranges, plan_of, stored_ranges
+from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
 
 PATIENCE_SECONDS: Final = 8.0
 """How long one request waits for the end: less than the 10 s that our clients wait for us."""
@@ -147,8 +147,8 @@ class Finishing:
 async def _check_complete(unit: Unit, upload: Upload) -> None:
     count = plan_of(upload).count
     if upload.through < count:
-        missing = missing_ranges(await stored_ranges(unit, upload), count)
-        raise UploadIncomplete(missing=missing)
+        missing = (await stored_chunks(unit, upload)).gaps(count)
+        raise UploadIncomplete(missing=missing.pairs())
 
 
 def _digest_of(digests: Sequence[bytes]) -> bytes:

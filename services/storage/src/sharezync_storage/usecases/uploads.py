@@ -1,7 +1,6 @@
 """Uploads in chunks: begun, looked at, given up."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,13 +10,14 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid, NotFound
+from sharezync_shared.ranges import Ranges
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.media_types import clean_media_type
 from sharezync_storage.models import UNFINISHED, Chunk, File, Upload, UploadId
-from sharezync_storage.names import clean_name
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.stores import BlobStore, ChunkPlan
 from sharezync_storage.usecases import files, quota
@@ -27,9 +27,6 @@ from sharezync_storage.usecases.sweeping import forget
 _ENDED: Final = ("failed", "aborted")
 _REMEMBER: Final = timedelta(days=7)
 """How long one is told what became of an upload that ended without a file."""
-
-Ranges = list[tuple[int, int]]
-"""Ranges of indexes, both ends inclusive, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,35 +96,19 @@ async def status(work: Work, *, upload_id: UploadId) -> Status:
     """Return how far an upload is. Raises NotFound."""
     async with work.read() as unit:
         upload = await access.upload_in_chunks(unit, upload_id)
-        return Status(upload, await stored_ranges(unit, upload))
+        return Status(upload, await stored_chunks(unit, upload))
 
 
-async def stored_ranges(unit: Unit, upload: Upload) -> Ranges:
+async def stored_chunks(unit: Unit, upload: Upload) -> Ranges:
     """Return which chunks are stored."""
-    if upload.through == plan_of(upload).count and upload.state != "aborted":
-        return [(0, upload.through - 1)] if upload.through else []
-    indexes = select(Chunk.index).where(Chunk.upload_id == upload.id, Chunk.index >= upload.through)
-    beyond = await unit.session.exec(indexes.order_by(col(Chunk.index)))
-    ranges: Ranges = [(0, upload.through - 1)] if upload.through else []
-    for index in beyond:
-        if ranges and ranges[-1][1] == index - 1:
-            ranges[-1] = (ranges[-1][0], index)
-        else:
-            ranges.append((index, index))
-    return ranges
-
-
-def missing_ranges(stored: Sequence[tuple[int, int]], count: int) -> Ranges:
-    """Return which of `count` chunks are not stored."""
-    missing: Ranges = []
-    expected = 0
-    for first, last in stored:
-        if first > expected:
-            missing.append((expected, first - 1))
-        expected = last + 1
-    if expected < count:
-        missing.append((expected, count - 1))
-    return missing
+    stored = Ranges.whole(upload.through)
+    if upload.state == "aborted" or upload.through < plan_of(upload).count:
+        beyond = select(Chunk.index).where(
+            Chunk.upload_id == upload.id, Chunk.index >= upload.through
+        )
+        for index in await unit.session.exec(beyond.order_by(col(Chunk.index))):
+            stored.add(index)
+    return stored
 
 
 async def abort(work: Work, *, upload_id: UploadId | UUID) -> None:

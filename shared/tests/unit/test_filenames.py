@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_storage.names import MAX_NAME_BYTES, clean_name
+from sharezync_shared.filenames import MAX_NAME_BYTES, clean_name
 
 
 @pytest.mark.parametrize(
