@@ -196,7 +196,9 @@ async def test_metrics_know_templates_and_no_paths(rig: Rig) -> None:
 # --- sockets --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/ws/phone-1", "/ws/channels/01a1ffa4-5d08-7bcf-a402-c19586e1e98a"])
+@pytest.mark.parametrize(
+    "path", ["/ws/phone-1", "/ws/channels/01a1ffa4-5d08-7bcf-a402-c19586e1e98a"]
+)
 async def test_sockets_are_handed_to_the_engine(rig: Rig, path: str) -> None:
     async with connect(f"{rig.served.ws}{path}", proxy=None) as socket:
         await socket.send("hello")
