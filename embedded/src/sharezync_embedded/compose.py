@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 import sharezync_auth.app
 import sharezync_chat.app
@@ -51,7 +52,8 @@ async def migrate(database_url: str) -> None:
 class Composition:
     """All five services as one ASGI application, `app`.
 
-    `draining` and `registry` are those of the one process that serves it.
+    `draining` and `registry` are those of the one process that serves it; `apps` are the services
+    behind the gateway, by name.
     """
 
     def __init__(self, *, database_url: str, secret_key: str, data_dir: Path) -> None:
@@ -63,11 +65,11 @@ class Composition:
         common: dict[str, Any] = {"secret_key": secret_key, "data_dir": data_dir}
         own = Settings(**common)
         self._bus = make_bus(own, "embedded", self.registry)
-        self._apps: dict[str, ASGIApp] = {}
+        self.apps: dict[str, FastAPI] = {}
 
         def endpoint_for(service: str) -> tuple[str, httpx.AsyncBaseTransport]:
             async def app(scope: Scope, receive: Receive, send: Send) -> None:
-                await self._apps[service](scope, receive, send)  # made after its callers
+                await self.apps[service](scope, receive, send)  # made after its callers
 
             # As over HTTP, a peer's accident is a broken answer and no exception of ours.
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -89,7 +91,7 @@ class Composition:
         def stored(name: str) -> dict[str, Any]:
             return {**common, "database_url": database_url, "database_role": role_of(name)}
 
-        self._apps = {
+        self.apps = {
             "auth": sharezync_auth.app.create_app(AuthSettings(**stored("auth")), platform("auth")),
             "storage": sharezync_storage.app.create_app(
                 StorageSettings(**stored("storage")), platform("storage")
@@ -103,8 +105,8 @@ class Composition:
         self._gateway = sharezync_gateway.app.create_app(
             GatewaySettings(**common),
             gateway,
-            upstreams={name: AsgiUpstream(app) for name, app in self._apps.items()},
-            chunks=AsgiChunkStore(self._apps["storage"], gateway.credentials),
+            upstreams={name: AsgiUpstream(app) for name, app in self.apps.items()},
+            chunks=AsgiChunkStore(self.apps["storage"], gateway.credentials),
         )
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,8 +118,9 @@ class Composition:
         try:
             async with AsyncExitStack() as stack:
                 # auth first: the others ask it for keys and tokens as they start.
-                for app in (*self._apps.values(), self._gateway):
+                for app in self.apps.values():
                     await stack.enter_async_context(running(app))
+                await stack.enter_async_context(running(self._gateway))
                 stack.push_async_callback(self._bus.aclose)
                 await self._bus.start()
                 await send({"type": "lifespan.startup.complete"})
