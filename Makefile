@@ -46,6 +46,7 @@ venv: $(READY) ## only build the environment in .venv
 
 test: $(READY) ## everything: unit, api, integration, deploy and the black-box suite in both ways
 	@$(PY) -m sharezync_embedded rabbitmq install
+	@$(PY) -m sharezync_embedded redis install
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
 unit: $(READY) ## pure tests, in seconds

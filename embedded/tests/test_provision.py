@@ -83,7 +83,7 @@ def test_a_missing_one_is_installed_without_starting_a_service(
     assert install.endswith("--no-install-recommends rabbitmq-server")
     assert refused == refused_again == "policy 101"
     assert not policy.exists()
-    assert any("installing" in line for line in heard)
+    assert any("Installing" in line for line in heard)
 
 
 def test_nothing_is_installed_where_that_was_not_asked_for(

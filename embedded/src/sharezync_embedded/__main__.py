@@ -16,7 +16,7 @@ from sharezync_embedded.logs import last_lines
 from sharezync_embedded.occupancy import sole_use
 from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
 from sharezync_embedded.processes import stop_with_parent
-from sharezync_embedded.provision import provision
+from sharezync_embedded.provision import provision, provision_redis
 from sharezync_embedded.rabbitmq import Broker, BrokerFailed
 from sharezync_embedded.server import up
 from sharezync_shared.observability import configure_logging
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _fleet(settings)
             case "postgres":
                 return _postgres(settings, options.action)
+            case "redis":
+                # Only tests need one here, and where it can't be had they say so; never in CI.
+                return 0 if provision_redis() or os.environ.get("CI") != "true" else 1
             case _:
                 return _rabbitmq(settings, options.action)
     except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     for server, actions in {
         "postgres": ("start", "stop", "url"),
         "rabbitmq": ("start", "stop", "url", "install"),
+        "redis": ("install",),
     }.items():
         helped = commands.add_parser(server, parents=[common], help=f"only the {server} for it")
         helped.add_argument("action", choices=actions)

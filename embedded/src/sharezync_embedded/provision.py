@@ -66,7 +66,7 @@ def provision(
     if server := find_server():
         return Installed(server)
     if install and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install_from_packages(say)
+        _install_from_packages("rabbitmq-server", say)
         if server := find_server():
             return Installed(server)
     if _docker_answers():
@@ -106,9 +106,21 @@ def _docker_answers() -> bool:
     return asked.returncode == 0
 
 
-def _install_from_packages(say: Callable[[str], None]) -> None:
-    """Install Debian's rabbitmq-server without letting it start a node of its own."""
-    say("RabbitMQ is missing; installing Debian's package rabbitmq-server (a few minutes) …")
+def provision_redis(say: Callable[[str], None] = _say) -> bool:
+    """See to it that `redis-server` is installed; False, and loudly, where that can't be done."""
+    if shutil.which("redis-server"):
+        return True
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _install_from_packages("redis-server", say)
+    if shutil.which("redis-server"):
+        return True
+    say("There is NO REDIS to be had: tests of rate limits that replicas share are LEFT OUT.")
+    return False
+
+
+def _install_from_packages(package: str, say: Callable[[str], None]) -> None:
+    """Install a server from Debian's packages without letting it start a service of its own."""
+    say(f"Installing Debian's package {package}, which is missing (a few minutes) …")
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     ours = not _SERVICE_POLICY.exists()
     if ours:
@@ -117,7 +129,7 @@ def _install_from_packages(say: Callable[[str], None]) -> None:
     try:
         for arguments in (
             ["update", "--quiet"],
-            ["install", "--quiet", "--yes", "--no-install-recommends", "rabbitmq-server"],
+            ["install", "--quiet", "--yes", "--no-install-recommends", package],
         ):
             done = subprocess.run(
                 ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
@@ -137,6 +149,4 @@ def _install_from_packages(say: Callable[[str], None]) -> None:
         if ours:
             _SERVICE_POLICY.unlink(missing_ok=True)
     if shutil.which("systemctl"):  # nor at the next boot: it is there for development
-        subprocess.run(
-            ["systemctl", "disable", "rabbitmq-server"], capture_output=True, check=False
-        )
+        subprocess.run(["systemctl", "disable", package], capture_output=True, check=False)
