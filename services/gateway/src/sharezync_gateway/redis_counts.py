@@ -16,7 +16,8 @@ _REDIS_CONNECTIONS: Final = 32
 class RedisCounts:
     """Counts for all replicas. Raises what the client raises when Redis is away or slow."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = _REDIS_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
         self._pool = BlockingConnectionPool.from_url(
             url, max_connections=_REDIS_CONNECTIONS, connect_timeout=1, stream_timeout=1
         )
@@ -28,8 +29,8 @@ class RedisCounts:
         self._strategy = SlidingWindowCounterRateLimiter(storage)
 
     async def hit(self, limit: RateLimitItem, key: str) -> float:
-        """See `Counts.hit`. At most `_REDIS_SECONDS`, else TimeoutError."""
-        async with asyncio.timeout(_REDIS_SECONDS):
+        """See `Counts.hit`. At most `timeout_seconds`, else TimeoutError."""
+        async with asyncio.timeout(self._timeout_seconds):
             if await self._strategy.hit(limit, key):
                 return 0.0
             stats = await self._strategy.get_window_stats(limit, key)

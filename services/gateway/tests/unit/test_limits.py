@@ -67,7 +67,7 @@ class TestCounts:
         if request.param == "memory":
             yield MemoryCounts()
             return
-        redis = RedisCounts(request.getfixturevalue("redis_url"))
+        redis = RedisCounts(request.getfixturevalue("redis_url"), timeout_seconds=10)
         yield redis
         await redis.aclose()
 

@@ -11,10 +11,10 @@ from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
-from sharezync_chat.usecases.told import Told
 from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.told import Told
 from sharezync_shared.tokens import Caller, Identity
 
 Item = TypeVar("Item")

@@ -19,7 +19,6 @@ from sharezync_chat.models import ChannelId, Role
 from sharezync_chat.usecases import members, people
 from sharezync_chat.usecases.members import LastOwner
 from sharezync_chat.usecases.people import UserNotFound
-from sharezync_chat.usecases.told import Told
 from sharezync_chat.usecases.wire import MemberRead, MembershipRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import (
@@ -30,6 +29,7 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
+from sharezync_shared.streams.told import Told
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["members"])

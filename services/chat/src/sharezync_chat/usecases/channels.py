@@ -7,11 +7,11 @@ from sharezync_chat import access
 from sharezync_chat.access import ConversationFixed
 from sharezync_chat.models import Channel, ChannelId, Kind, Role
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_chat.usecases.told import Told
 from sharezync_chat.usecases.wire import ChannelCreated, ChannelRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
+from sharezync_shared.streams.told import Told
 
 _FIRST_SEQ = 1
 

@@ -9,11 +9,11 @@ from sqlmodel import select
 from sharezync_chat.models import Channel
 from sharezync_chat.usecases import channels, people, reads
 from sharezync_chat.usecases.peers import Peers
-from sharezync_chat.usecases.told import Told
 from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
+from sharezync_shared.streams.told import Told
 
 MOST_PEOPLE = 20
 """In one conversation; more of them want a channel, which can be joined and left."""

@@ -7,11 +7,11 @@ from sharezync_chat import access
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Member, Role, inbox_stream
 from sharezync_chat.usecases import reads, seats
-from sharezync_chat.usecases.told import Told
 from sharezync_chat.usecases.wire import MemberRead, MembershipRead, OwnMemberUpdated
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
+from sharezync_shared.streams.told import Told
 
 
 class LastOwner(Problem):

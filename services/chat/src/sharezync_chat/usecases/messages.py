@@ -20,13 +20,13 @@ from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.batch import Draft, Posted
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
-from sharezync_chat.usecases.told import Told
 from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
 from sharezync_shared.streams.log import Entry
+from sharezync_shared.streams.told import Told
 
 
 class AttachmentUnusable(Problem):

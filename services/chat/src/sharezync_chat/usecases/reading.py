@@ -4,12 +4,12 @@ from uuid import UUID
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
-from sharezync_chat.usecases.told import Told
 from sharezync_chat.usecases.wire import ReadRead
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.streams.told import Told
 
 _MOVE = """
     UPDATE chat.members SET last_read_seq = $3, last_read_number = greatest(last_read_number, $4)

@@ -11,13 +11,17 @@ from typing import Final
 
 import structlog
 
+from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.peers import Command, Outcome, Peers, PeerUnavailable, Refusal
+from sharezync_gateway.realtime.protocol import Error, FrameId
 from sharezync_shared.problems import Unavailable
 
 log = structlog.get_logger()
 
 Answer = Callable[[Outcome], None]
 
+RETRYABLE: Final = frozenset({429, 503, 504})
+"""Statuses of problems that pass."""
 _BATCH: Final = 200
 """Commands in one call; bounds the transaction that chat makes of them."""
 _WAITING: Final = 20_000
@@ -70,3 +74,23 @@ class CommandQueue:
                         answer(outcome)
         finally:
             self._task = None
+
+
+def tell_outcome(connection: Connection, frame_id: FrameId, outcome: Outcome) -> None:
+    """Answer a command with `reply` or `error`; nobody where the client has left."""
+    if connection.closed:
+        return
+    problem = outcome.problem
+    if problem is None:
+        connection.reply(frame_id, bytes(outcome.data))
+        return
+    after = problem.retry_after_seconds
+    connection.send(
+        Error(
+            frame_id,
+            problem.code,
+            problem.detail,
+            retryable=problem.status in RETRYABLE,
+            retry_after_ms=None if after is None else round(after * 1000),
+        )
+    )

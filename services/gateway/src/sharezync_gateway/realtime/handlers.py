@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from sharezync_gateway.realtime.commands import Answer, CommandQueue
+from sharezync_gateway.realtime.commands import Answer, CommandQueue, tell_outcome
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.entrance import Entrance, Refused
 from sharezync_gateway.realtime.hub import Hub
@@ -12,7 +12,6 @@ from sharezync_gateway.realtime.protocol import (
     Authenticate,
     CloseCode,
     Cursor,
-    Error,
     FrameId,
     Head,
     MarkRead,
@@ -37,8 +36,6 @@ is read when it returns.
 """
 BinaryHandler = Callable[[Connection, bytes], Awaitable[None]]
 """Acts on one binary frame, as `Handler`."""
-
-_RETRYABLE = frozenset({429, 503, 504})
 
 
 class OwnHandlers:
@@ -143,21 +140,6 @@ class OwnHandlers:
 def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:
     def answer(outcome: CommandOutcome) -> None:
         connection.commands_in_flight -= 1
-        problem = outcome.problem
-        if connection.closed:
-            return
-        if problem is None:
-            connection.reply(frame_id, bytes(outcome.data))
-            return
-        after = problem.retry_after_seconds
-        connection.send(
-            Error(
-                frame_id,
-                problem.code,
-                problem.detail,
-                retryable=problem.status in _RETRYABLE,
-                retry_after_ms=None if after is None else round(after * 1000),
-            )
-        )
+        tell_outcome(connection, frame_id, outcome)
 
     return answer

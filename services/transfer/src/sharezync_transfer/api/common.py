@@ -11,13 +11,13 @@ from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.told import Told
 from sharezync_shared.tokens import Caller
 from sharezync_transfer.access import Actor
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
-from sharezync_transfer.usecases.told import Told
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

@@ -8,6 +8,7 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.streams.told import Told
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, Whole
 from sharezync_transfer.cutting import bytes_in, chunk_count
@@ -20,7 +21,6 @@ from sharezync_transfer.problems import (
     TransferOver,
 )
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
-from sharezync_transfer.usecases.told import Told
 from sharezync_transfer.usecases.wire import TransferRead
 
 MOST_RANGES = 1000

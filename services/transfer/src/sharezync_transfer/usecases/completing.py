@@ -6,6 +6,7 @@ from typing import Final
 
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.problems import Conflict, NotFound, Unavailable
+from sharezync_shared.streams.told import Told
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, Whole
 from sharezync_transfer.models import File, TransferId
@@ -19,7 +20,6 @@ from sharezync_transfer.usecases.peers import (
     for_each,
 )
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
-from sharezync_transfer.usecases.told import Told
 from sharezync_transfer.usecases.wire import TransferRead
 
 PATIENCE_SECONDS: Final = 25.0

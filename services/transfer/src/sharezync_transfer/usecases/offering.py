@@ -16,6 +16,7 @@ from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import DeviceId, UserId, uuid7
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Entry
+from sharezync_shared.streams.told import Told
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Whole
 from sharezync_transfer.models import File, Recipient, Transfer, transfers_stream
@@ -23,7 +24,6 @@ from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people, settling
 from sharezync_transfer.usecases.peers import Peers, Upload, for_each
-from sharezync_transfer.usecases.told import Told
 from sharezync_transfer.usecases.wire import TransferRead
 
 log = structlog.get_logger()

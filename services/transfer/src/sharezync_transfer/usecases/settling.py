@@ -8,12 +8,12 @@ from sharezync_shared.db.work import Unit, to_json
 from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, Position
+from sharezync_shared.streams.told import Told
 from sharezync_transfer import life
 from sharezync_transfer.access import Actor, Role, Whole
 from sharezync_transfer.life import Act
 from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
 from sharezync_transfer.problems import NotInThisState, TransferOver
-from sharezync_transfer.usecases.told import Told
 from sharezync_transfer.usecases.wire import TransferRead
 
 CHANGED: Final = "changed"

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import structlog
 
+from sharezync_gateway.realtime.commands import tell_outcome
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable, Refusal
-from sharezync_gateway.realtime.protocol import Error, FrameId, Head
+from sharezync_gateway.realtime.protocol import Head
 from sharezync_gateway.realtime.transfer.calls import TransferCalls
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.ends import Ends
@@ -24,8 +25,6 @@ from sharezync_shared.problems import NotFound, RateLimited, Unavailable
 
 log = structlog.get_logger()
 
-RETRYABLE: Final = frozenset({429, 503, 504})
-"""Statuses of problems that pass."""
 _IN_FLIGHT: Final = 50
 """Of one socket: bounds what a slow transfer service makes us keep."""
 _SETTLE_SECONDS: Final = 30.0
@@ -72,7 +71,7 @@ class Commanding:
                 if transfer_id is not None:
                     await self._before(ends, head.type, transfer_id)
                 outcome = await self._ask(connection, head.type, data)
-                _answer(connection, head.id, outcome)
+                tell_outcome(connection, head.id, outcome)
                 if transfer_id is not None and not connection.closed:
                     self._after(ends, head.type, transfer_id, window_bytes, outcome)
         finally:
@@ -107,22 +106,3 @@ class Commanding:
             self._following.begin(ends, transfer_id, window_bytes)
         elif kind in _ENDS_FOLLOWING:
             ends.unfollow(transfer_id)
-
-
-def _answer(connection: Connection, frame_id: FrameId, outcome: Outcome) -> None:
-    if connection.closed:
-        return
-    problem = outcome.problem
-    if problem is None:
-        connection.reply(frame_id, bytes(outcome.data))
-        return
-    after = problem.retry_after_seconds
-    connection.send(
-        Error(
-            frame_id,
-            problem.code,
-            problem.detail,
-            retryable=problem.status in RETRYABLE,
-            retry_after_ms=None if after is None else round(after * 1000),
-        )
-    )

@@ -108,7 +108,7 @@ class Ends:
         self.stop_delivery(transfer_id)
 
     def stop_delivery(self, transfer_id: UUID) -> None:
-        """Rest, for now."""
+        """Rest; what it wants is still known, and it can be taken up again."""
         delivery = self.deliveries.pop(transfer_id, None)
         if delivery is not None:
             delivery.stop()

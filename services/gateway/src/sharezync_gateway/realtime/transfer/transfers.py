@@ -7,13 +7,14 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
+from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.protocol import BadFrame, FrameId, Head, read_body
 from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
 from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, decode_json
-from sharezync_gateway.realtime.transfer.commanding import RETRYABLE, Commanding
+from sharezync_gateway.realtime.transfer.commanding import Commanding
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
 from sharezync_gateway.realtime.transfer.ends import Directory, Ends
