@@ -46,6 +46,7 @@ class Platform:
         service_secret: str,
         endpoint_for: EndpointFor,
         keys: KeySource | None = None,
+        jwks_lifespan_seconds: float = 300,
         draining: Draining | None = None,
         owns_bus: bool = True,
     ) -> None:
@@ -58,7 +59,9 @@ class Platform:
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._owns_bus = owns_bus
         self._anonymous = self._open("auth")
-        self.keys: KeySource = keys or JwksKeys(self._anonymous)
+        self.keys: KeySource = keys or JwksKeys(
+            self._anonymous, lifespan_seconds=jwks_lifespan_seconds
+        )
         # Also for what speaks to a service without `client`: chunks go a way of their own.
         self.credentials = ServiceCredentials(self._anonymous, service=name, secret=service_secret)
         self._auth = ServiceAuth(self.credentials)
@@ -128,4 +131,5 @@ def fleet_platform(settings: Settings, name: str) -> Platform:
         service_secret=service_secret(settings, name),
         endpoint_for=endpoint_for,
         keys=key_source(settings),
+        jwks_lifespan_seconds=settings.jwks_lifespan_seconds,
     )

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     algorithm: Literal["ES256", "HS256"] = "ES256"
     access_token_expire_minutes: int = Field(10, ge=1, le=24 * 60)  # short: revocation is cheap
+    # How long a service keeps auth's public keys before it looks again. The same in every process:
+    # auth publishes a key for longer than this before it signs with it.
+    jwks_lifespan_seconds: float = Field(300, ge=1)
     jwt_issuer: str = "sharezync"
     jwt_audience: str = "sharezync"
     service_secret: SecretStr | None = None  # absent: derived from SECRET_KEY

@@ -11,7 +11,7 @@ from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import account_stream, metadata
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases.tokens import Grants
+from sharezync_auth.usecases.sweeping import sweeping
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
@@ -49,9 +49,8 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             internal.router,
             streams,
         ],
-        resources=[keys_and_threads],
+        resources=[keys_and_threads, lambda: sweeping(core.work, settings)],
     )
     app.state.keyring = keyring
     app.state.passwords = passwords
-    app.state.grants = Grants(core.work, settings, passwords, keyring)
     return app

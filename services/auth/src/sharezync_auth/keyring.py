@@ -107,7 +107,9 @@ class Keyring:
         nonce = os.urandom(_NONCE_BYTES)
         # The name is sealed in, so that a sealed key can't be passed off as another.
         sealed = nonce + self._sealing.encrypt(nonce, key.to_pem().encode(), key.kid.encode())
-        row = StoredKey(kid=key.kid, state=ACTIVE, sealed_pem=sealed, created_at=unit.now)
+        row = StoredKey(
+            kid=key.kid, state=ACTIVE, sealed_pem=sealed, created_at=unit.now, state_since=unit.now
+        )
         unit.add(row)
         log.info("signing_key_made", kid=key.kid)
         return row

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import DateTime, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import DateTime, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -22,6 +22,9 @@ outbox_table(metadata)
 inbox_table(metadata)
 
 _AWARE: Final = DateTime(timezone=True)
+# Compared byte by byte: the order is the same on every server, and one index serves equality,
+# prefixes and paging.
+_KEY: Final = Text(collation="C")
 
 
 def account_stream(user_id: UserId | UUID) -> str:
@@ -39,12 +42,18 @@ class User(AuthTable, table=True):
     """An account. The `_key` columns are what names and addresses are compared by."""
 
     __tablename__: ClassVar[str] = "users"
+    __table_args__ = (
+        # What bcrypt hashes are left of an import is asked every minute (passwords.py).
+        Index(
+            "ix_users_bcrypt", "password_hash", postgresql_where=text("password_hash LIKE '$2%'")
+        ),
+    )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     username: str = Field(sa_type=Text)
-    username_key: str = Field(sa_type=Text, unique=True)
+    username_key: str = Field(sa_type=_KEY, unique=True)
     email: str = Field(sa_type=Text)
-    email_key: str = Field(sa_type=Text, unique=True)
+    email_key: str = Field(sa_type=_KEY, unique=True)
     password_hash: str = Field(sa_type=Text)
     display_name: str = Field(sa_type=Text)
     bio: str = Field(sa_type=Text, default="")
@@ -53,8 +62,20 @@ class User(AuthTable, table=True):
     updated_at: datetime = Field(sa_type=_AWARE)
 
 
+class DeletedUser(AuthTable, table=True):
+    """An account that is gone: the id, for as long as a token of it may be about."""
+
+    __tablename__: ClassVar[str] = "deleted_users"
+
+    user_id: UUID = Field(primary_key=True)
+    deleted_at: datetime = Field(sa_type=_AWARE, index=True)
+
+
 class Device(AuthTable, table=True):
-    """A device of a user. `client_id` is chosen by the client and unique for its user."""
+    """A device of a user. `client_id` is chosen by the client and unique for its user.
+
+    It is online while a gateway that is alive holds a connection of it (`DeviceConnection`).
+    """
 
     __tablename__: ClassVar[str] = "devices"
     __table_args__ = (UniqueConstraint("user_id", "client_id"),)
@@ -64,13 +85,36 @@ class Device(AuthTable, table=True):
     client_id: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)
     platform: str = Field(sa_type=Text)
-    online: bool = False
     created_at: datetime = Field(sa_type=_AWARE)
     last_seen_at: datetime = Field(sa_type=_AWARE)
 
 
+class GatewayNode(AuthTable, table=True):
+    """A gateway process. What it says of devices holds for a while after `heard_at`: its lease."""
+
+    __tablename__: ClassVar[str] = "gateway_nodes"
+
+    id: UUID = Field(primary_key=True)
+    heard_at: datetime = Field(sa_type=_AWARE)
+
+
+class DeviceConnection(AuthTable, table=True):
+    """A device has at least one socket on a gateway node."""
+
+    __tablename__: ClassVar[str] = "device_connections"
+
+    device_id: UUID = Field(foreign_key="auth.devices.id", ondelete="CASCADE", primary_key=True)
+    node_id: UUID = Field(
+        foreign_key="auth.gateway_nodes.id", ondelete="CASCADE", primary_key=True, index=True
+    )
+
+
 class Session(AuthTable, table=True):
-    """A login. `counter` is the number of its present refresh token (refresh.py)."""
+    """A login. `counter` is the number of its present refresh token, given at `rotated_at`.
+
+    `late_grace_counter` is the last number that was given once more, late, to a client that said
+    it never saw it (refresh.py).
+    """
 
     __tablename__: ClassVar[str] = "sessions"
 
@@ -81,6 +125,8 @@ class Session(AuthTable, table=True):
     )
     refresh_key: bytes = Field(sa_type=LargeBinary)
     counter: int = 1
+    rotated_at: datetime = Field(sa_type=_AWARE)
+    late_grace_counter: int = 0
     address: str = Field(sa_type=Text)
     user_agent: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=_AWARE)
@@ -98,3 +144,27 @@ class StoredKey(AuthTable, table=True):
     state: str = Field(sa_type=Text)
     sealed_pem: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=_AWARE)
+    state_since: datetime = Field(sa_type=_AWARE)
+
+
+class ServiceClient(AuthTable, table=True):
+    """A secret with which a service may ask for tokens; several of one name hold at once."""
+
+    __tablename__: ClassVar[str] = "service_clients"
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    name: str = Field(sa_type=Text, index=True)
+    # SHA-256 is enough: the secret is 256 random bits, nobody guesses it from its digest.
+    secret_digest: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = Field(sa_type=_AWARE)
+
+
+class Throttle(AuthTable, table=True):
+    """Logins that failed lately, by what they have in common (usecases/throttling.py)."""
+
+    __tablename__: ClassVar[str] = "throttles"
+
+    key: str = Field(sa_type=_KEY, primary_key=True)
+    failures: int
+    failed_at: datetime = Field(sa_type=_AWARE, index=True)
+    blocked_until: datetime = Field(sa_type=_AWARE)

@@ -21,8 +21,22 @@ class AuthSettings(Settings):
     # How long a login lasts that is never used, and how long one lasts at all.
     session_idle_days: int = Field(30, ge=1)
     session_max_days: int = Field(365, ge=1)
+    # How long a device counts as online after its gateway was last heard of. Gateways say a word
+    # four times in that time; a crashed one's devices go offline by themselves.
+    device_lease_seconds: float = Field(45, ge=1)
+    # After how many days another key signs tokens. Keys that are known to few for a short time
+    # leak less; nobody notices a rotation.
+    key_rotation_days: float = Field(30, gt=0)
+    # Wrong passwords in an hour before the next try on an account, or from an address, has to
+    # wait; and how long the longest wait is. An address may be an office, an account is a person.
+    login_free_failures: int = Field(10, ge=1)
+    login_free_failures_per_address: int = Field(100, ge=1)
+    login_max_wait_seconds: float = Field(300, ge=1)
     # `chat=…,storage=…`; a service that is not named here has the secret derived from SECRET_KEY.
     service_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
+    # Whether the secrets derived from SECRET_KEY hold. Off: only those of `service-client` and
+    # SERVICE_SECRETS do, and who learns SECRET_KEY can't pass as a service.
+    service_secrets_derived: bool = True
 
     @field_validator("service_secrets", mode="before")
     @classmethod
@@ -36,6 +50,6 @@ class AuthSettings(Settings):
         """Return the secret with which the service `name` logs in; None if there is no such one."""
         if name in self.service_secrets:
             return self.service_secrets[name].get_secret_value()
-        if name in SERVICES:
+        if name in SERVICES and self.service_secrets_derived:
             return derive_service_secret(self.require_secret_key(), name)
         return None

@@ -41,8 +41,15 @@ class DeviceRead(BaseModel):
     last_seen_at: datetime
 
     @classmethod
-    def of(cls, device: Device) -> Self:
-        return cls.model_validate(device, from_attributes=True)
+    def of(cls, device: Device, *, online: bool, last_seen_at: datetime) -> Self:
+        return cls(
+            id=device.id,
+            client_id=device.client_id,
+            name=device.name,
+            platform=device.platform,
+            online=online,
+            last_seen_at=last_seen_at,
+        )
 
 
 class SessionRead(BaseModel):
@@ -57,10 +64,10 @@ class SessionRead(BaseModel):
     current: bool = Field(description="Whether this very request came with it")
 
     @classmethod
-    def of(cls, session: Session, device: Device | None, *, current: bool) -> Self:
+    def of(cls, session: Session, device: DeviceRead | None, *, current: bool) -> Self:
         return cls(
             id=session.id,
-            device=DeviceRead.of(device) if device else None,
+            device=device,
             address=session.address,
             user_agent=session.user_agent,
             created_at=session.created_at,

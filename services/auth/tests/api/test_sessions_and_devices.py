@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from services.auth.tests.api.conftest import Account, Auth
+from sharezync_shared.ids import uuid7
 
 
 async def test_logins_are_listed_and_this_one_is_marked(ada: Account) -> None:
@@ -117,7 +118,8 @@ async def test_a_login_names_only_ones_own_device(ada: Account, bob: Account) ->
 async def test_a_first_connection_registers_a_device_once(
     ada: Account, gateway: httpx.AsyncClient
 ) -> None:
-    body = {"user_id": ada.id, "client_id": "phone"}
+    node_id = str(uuid7())
+    body = {"user_id": ada.id, "client_id": "phone", "node_id": node_id}
     answers = await asyncio.gather(
         *(gateway.post("/internal/devices/connect", json=body) for _ in range(4))
     )
@@ -125,7 +127,7 @@ async def test_a_first_connection_registers_a_device_once(
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert answers[0].json()["online"] is True
 
-    gone = {"user_id": ada.id, "device_id": answers[0].json()["id"]}
+    gone = {"user_id": ada.id, "device_id": answers[0].json()["id"], "node_id": node_id}
     assert (await gateway.post("/internal/devices/disconnect", json=gone)).status_code == 204
     assert (await ada.http.get("/v1/devices")).json()["items"][0]["online"] is False
 

@@ -61,7 +61,7 @@ class JwksKeys:
         if self._request().url.scheme not in {"http", "https"}:
             raise ValueError(f"keys come by http or https only, not from {url!r}")
         self._lifespan_seconds = lifespan_seconds
-        self._cooldown_seconds = cooldown_seconds
+        self._cooldown_seconds = min(cooldown_seconds, lifespan_seconds)
         self._retry_seconds = retry_seconds
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic

@@ -7,7 +7,8 @@ from starlette.requests import HTTPConnection
 
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.passwords import Passwords
-from sharezync_auth.usecases.tokens import Grants, Origin
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases.logins import Origin
 from sharezync_shared.db.work import Work
 
 _MAX_USER_AGENT = 200
@@ -23,9 +24,9 @@ def _passwords(connection: HTTPConnection) -> Passwords:
     return passwords
 
 
-def _grants(connection: HTTPConnection) -> Grants:
-    grants: Grants = connection.app.state.grants
-    return grants
+def _settings(connection: HTTPConnection) -> AuthSettings:
+    settings: AuthSettings = connection.app.state.settings
+    return settings
 
 
 def _keyring(connection: HTTPConnection) -> Keyring:
@@ -43,6 +44,6 @@ def _origin(request: Request) -> Origin:
 
 WorkDep = Annotated[Work, Depends(_work)]
 PasswordsDep = Annotated[Passwords, Depends(_passwords)]
-GrantsDep = Annotated[Grants, Depends(_grants)]
+SettingsDep = Annotated[AuthSettings, Depends(_settings)]
 KeyringDep = Annotated[Keyring, Depends(_keyring)]
 OriginDep = Annotated[Origin, Depends(_origin)]

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from sharezync_auth.api.dependencies import WorkDep
+from sharezync_auth.api.dependencies import SettingsDep, WorkDep
 from sharezync_auth.usecases import devices
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.problems import NotFound, Unauthenticated, problems
@@ -61,8 +61,12 @@ async def post_device(
 
 
 @router.get("/v1/devices", summary="One's own devices", responses=problems(Unauthenticated))
-async def list_devices(caller: Caller, work: WorkDep) -> DeviceList:
-    return DeviceList(items=await devices.list_own(work, user_id=caller.user_id))
+async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> DeviceList:
+    return DeviceList(
+        items=await devices.list_own(
+            work, user_id=caller.user_id, lease_seconds=settings.device_lease_seconds
+        )
+    )
 
 
 @router.patch(
@@ -71,13 +75,14 @@ async def list_devices(caller: Caller, work: WorkDep) -> DeviceList:
     responses=problems(Unauthenticated, NotFound),
 )
 async def patch_device(
-    device_id: UUID, body: DeviceUpdate, caller: Caller, work: WorkDep
+    device_id: UUID, body: DeviceUpdate, caller: Caller, work: WorkDep, settings: SettingsDep
 ) -> DeviceRead:
     return await devices.change(
         work,
         user_id=caller.user_id,
         device_id=device_id,
         changes=body.model_dump(exclude_none=True),
+        lease_seconds=settings.device_lease_seconds,
     )
 
 

@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from sharezync_auth.api.dependencies import WorkDep
+from sharezync_auth.api.dependencies import SettingsDep, WorkDep
 from sharezync_auth.api.devices import ClientId, Name, Platform
-from sharezync_auth.usecases import devices, sessions, users
+from sharezync_auth.usecases import devices, nodes, sessions, users
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Unauthenticated, problems
@@ -30,22 +30,40 @@ class UserNamesList(BaseModel):
 
 
 class DeviceConnect(BaseModel):
+    node_id: UUID
     user_id: UUID
+    session_id: UUID | None = Field(None, description="The login that the socket came with")
     client_id: ClientId
     name: Name | None = None
     platform: Platform | None = None
 
 
 class DeviceDisconnect(BaseModel):
+    node_id: UUID
     user_id: UUID
     device_id: UUID
+
+
+class Heartbeat(BaseModel):
+    """How long this one holds, and how many devices are held to be connected to the node."""
+
+    lease_seconds: float
+    devices: int
+
+
+class NodeDevices(BaseModel):
+    """All devices of a node with ids in (`after`, `up_to`]; no bounds: all."""
+
+    device_ids: list[UUID] = Field(max_length=5000)
+    after: UUID | None = None
+    up_to: UUID | None = None
 
 
 class RevocationList(BaseModel):
     """Logins that ended, and users who are gone, within the time asked for."""
 
     sessions: list[UUID]
-    users: list[UUID] = Field(default_factory=list)
+    users: list[UUID]
 
 
 @router.get("/users", summary="Names of users", responses=problems(Unauthenticated, Invalid))
@@ -71,14 +89,16 @@ async def get_users(
 
 @router.post(
     "/devices/connect",
-    summary="A device is connected",
+    summary="A device has a socket on a node",
     responses=problems(Unauthenticated, devices.TooManyDevices),
 )
 async def connect_device(body: DeviceConnect, _: InternalCaller, work: WorkDep) -> DeviceRead:
     """One not seen before is registered on the spot."""
     return await devices.connect(
         work,
+        node_id=body.node_id,
         user_id=UserId(body.user_id),
+        session_id=body.session_id,
         client_id=body.client_id,
         name=body.name,
         platform=body.platform,
@@ -88,16 +108,57 @@ async def connect_device(body: DeviceConnect, _: InternalCaller, work: WorkDep) 
 @router.post(
     "/devices/disconnect",
     status_code=204,
-    summary="A device's last socket is gone",
+    summary="A device's last socket on a node is gone",
     responses=problems(Unauthenticated),
 )
 async def disconnect_device(body: DeviceDisconnect, _: InternalCaller, work: WorkDep) -> None:
-    await devices.disconnect(work, user_id=UserId(body.user_id), device_id=body.device_id)
+    """Safe to repeat. The device stays online if it is connected to another node."""
+    await devices.disconnect(
+        work, node_id=body.node_id, user_id=UserId(body.user_id), device_id=body.device_id
+    )
+
+
+@router.post(
+    "/nodes/{node_id}/heartbeat",
+    summary="A gateway node is alive",
+    responses=problems(Unauthenticated),
+)
+async def beat(node_id: UUID, _: InternalCaller, work: WorkDep, settings: SettingsDep) -> Heartbeat:
+    """Prolongs the lease of all its devices. If the count surprises, send the list."""
+    count = await nodes.beat(work, node_id=node_id)
+    return Heartbeat(lease_seconds=settings.device_lease_seconds, devices=count)
+
+
+@router.put(
+    "/nodes/{node_id}/devices",
+    summary="Which devices a gateway node holds",
+    responses=problems(Unauthenticated),
+)
+async def put_node_devices(
+    node_id: UUID, body: NodeDevices, _: InternalCaller, work: WorkDep, settings: SettingsDep
+) -> Heartbeat:
+    """The whole truth, page by page; devices that don't exist any more are passed over."""
+    count = await nodes.replace(
+        work, node_id=node_id, device_ids=body.device_ids, after=body.after, up_to=body.up_to
+    )
+    return Heartbeat(lease_seconds=settings.device_lease_seconds, devices=count)
+
+
+@router.delete(
+    "/nodes/{node_id}",
+    status_code=204,
+    summary="A gateway node stops",
+    responses=problems(Unauthenticated),
+)
+async def delete_node(node_id: UUID, _: InternalCaller, work: WorkDep) -> None:
+    """Its devices are gone. Safe to repeat."""
+    await nodes.leave(work, node_id=node_id)
 
 
 @router.get("/revocations", summary="What was revoked lately", responses=problems(Unauthenticated))
 async def get_revocations(
     _: InternalCaller, work: WorkDep, since_seconds: Annotated[int, Query(ge=0, le=7 * 86400)]
 ) -> RevocationList:
-    """For a gateway that starts, or was cut off from the broker."""
-    return RevocationList(sessions=await sessions.revoked_within(work, seconds=since_seconds))
+    """For gateways: at start, and twice a second in case the broker brings nothing."""
+    ended, gone = await sessions.revoked_within(work, seconds=since_seconds)
+    return RevocationList(sessions=ended, users=gone)

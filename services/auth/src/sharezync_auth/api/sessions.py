@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 from pydantic import BaseModel
 
-from sharezync_auth.api.dependencies import WorkDep
+from sharezync_auth.api.dependencies import SettingsDep, WorkDep
 from sharezync_auth.usecases import sessions
 from sharezync_auth.usecases.sessions import Scope
 from sharezync_auth.wire import SessionRead
@@ -43,9 +43,14 @@ async def log_out(
 
 
 @router.get("/v1/auth/sessions", summary="One's own logins", responses=problems(Unauthenticated))
-async def list_sessions(caller: Caller, work: WorkDep) -> SessionList:
+async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) -> SessionList:
     return SessionList(
-        items=await sessions.list_own(work, user_id=caller.user_id, current=caller.session_id)
+        items=await sessions.list_own(
+            work,
+            user_id=caller.user_id,
+            current=caller.session_id,
+            lease_seconds=settings.device_lease_seconds,
+        )
     )
 
 

@@ -1,23 +1,34 @@
 """The token endpoint (RFC 6749 §3.2) and the keys that its tokens are verified with."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from sharezync_auth.api.dependencies import GrantsDep, KeyringDep, OriginDep
+from sharezync_auth.api.dependencies import (
+    KeyringDep,
+    OriginDep,
+    PasswordsDep,
+    SettingsDep,
+    WorkDep,
+)
+from sharezync_auth.keyring import Keyring
+from sharezync_auth.passwords import Passwords
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases import clients, logins, refreshing, tokens
+from sharezync_auth.usecases.logins import Origin
 from sharezync_auth.usecases.tokens import (
     GrantRefused,
-    Grants,
     InvalidClient,
     InvalidGrant,
     InvalidRequest,
-    Origin,
     TokenRead,
     UnsupportedGrant,
 )
+from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unavailable, document, problems
 
 router = APIRouter(tags=["tokens"])
@@ -26,6 +37,25 @@ _JWKS_MAX_AGE_SECONDS = 300
 _MAX_FIELD = 1024
 # RFC 6749 §5.1: nobody on the way may keep an answer with tokens in it.
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+@dataclass(frozen=True, slots=True)
+class GrantParts:
+    """What the grants need."""
+
+    work: Work
+    settings: AuthSettings
+    passwords: Passwords
+    keyring: Keyring
+
+
+def _parts(
+    work: WorkDep, settings: SettingsDep, passwords: PasswordsDep, keyring: KeyringDep
+) -> GrantParts:
+    return GrantParts(work, settings, passwords, keyring)
+
+
+GrantPartsDep = Annotated[GrantParts, Depends(_parts)]
 
 
 class TokenForm(BaseModel):
@@ -61,7 +91,7 @@ def _refusal(problem: GrantRefused) -> Response:
 async def post_token(
     request: Request,
     response: Response,
-    grants: GrantsDep,
+    parts: GrantPartsDep,
     origin: OriginDep,
     form: Annotated[TokenForm, Form()],
 ) -> Any:  # noqa: ANN401 - TokenRead, or a refusal in the RFC's form
@@ -82,7 +112,7 @@ async def post_token(
         given = {name: value for name, value in form.model_dump().items() if value}
         if any(len(value) > _MAX_FIELD or "\x00" in value for value in given.values()):
             raise InvalidRequest("A parameter is too long, or holds a NUL character")
-        return await _grant(grants, given, origin)
+        return await _grant(parts, given, origin)
     except GrantRefused as refused:
         return _refusal(refused)
 
@@ -94,7 +124,7 @@ async def _refuse_doubles(request: Request) -> None:
         raise InvalidRequest("A parameter is given twice")
 
 
-async def _grant(grants: Grants, given: dict[str, str], origin: Origin) -> TokenRead:
+async def _grant(parts: GrantParts, given: dict[str, str], origin: Origin) -> TokenRead:
     def need(name: str) -> str:
         if name not in given:
             raise InvalidRequest(f"{name} is missing")
@@ -102,16 +132,28 @@ async def _grant(grants: Grants, given: dict[str, str], origin: Origin) -> Token
 
     match need("grant_type"):
         case "password":
-            return await grants.password(
+            return await logins.log_in(
+                parts.work,
+                parts.passwords,
+                parts.keyring,
                 username=need("username"),
                 password=need("password"),
                 device_id=_uuid(given.get("device_id")),
                 origin=origin,
             )
         case "refresh_token":
-            return await grants.refresh(token=need("refresh_token"), origin=origin)
+            return await refreshing.go_on(
+                parts.work,
+                parts.keyring,
+                parts.settings,
+                token=need("refresh_token"),
+                origin=origin,
+            )
         case "client_credentials":
-            return grants.client(client_id=need("client_id"), secret=need("client_secret"))
+            name = clients.identify(
+                parts.settings, client_id=need("client_id"), secret=need("client_secret")
+            )
+            return tokens.for_service(parts.keyring, name)
         case _:
             raise UnsupportedGrant
 

@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, func, select
 
 from sharezync_auth import access
-from sharezync_auth.models import Device, Session
-from sharezync_auth.usecases import sessions
+from sharezync_auth.models import Device, DeviceConnection, Session
+from sharezync_auth.usecases import nodes, sessions
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
@@ -35,44 +35,81 @@ async def register(
         device, made = await _find_or_make(unit, user_id, client_id, name, platform)
         if not made:
             raise DeviceExists(device_id=str(device.id))
-        return DeviceRead.of(device)
+        return DeviceRead.of(device, online=False, last_seen_at=device.last_seen_at)
 
 
 async def connect(
-    work: Work, *, user_id: UserId, client_id: str, name: str | None, platform: str | None
+    work: Work,
+    *,
+    node_id: UUID,
+    user_id: UserId,
+    session_id: UUID | None,
+    client_id: str,
+    name: str | None,
+    platform: str | None,
 ) -> DeviceRead:
-    """Note that a device is connected; one not seen before is registered on the spot.
+    """Note that a device has a socket on a node; one not seen before is registered on the spot.
 
-    Safe to repeat. Raises NotFound where the account is gone, and TooManyDevices.
+    A login that was not made on a device belongs to this one from now on: it ends with it.
+    Safe to repeat. Raises Unauthenticated where the account is gone, and TooManyDevices.
     """
     async with work.begin() as unit:
         device, _ = await _find_or_make(unit, user_id, client_id, name or client_id, platform or "")
-        device.online, device.last_seen_at = True, unit.now
+        device.last_seen_at = unit.now
         unit.add(device)
-        return DeviceRead.of(device)
+        if session_id is not None:
+            await unit.session.exec(
+                update(Session)
+                .where(col(Session.id) == session_id, col(Session.user_id) == user_id)
+                .values(
+                    device_id=func.coalesce(Session.device_id, device.id), last_used_at=unit.now
+                )
+            )
+        await nodes.introduce(unit, node_id)
+        held = insert(DeviceConnection).values(device_id=device.id, node_id=node_id)
+        await unit.session.exec(held.on_conflict_do_nothing())
+        return DeviceRead.of(device, online=True, last_seen_at=unit.now)
 
 
-async def disconnect(work: Work, *, user_id: UserId, device_id: UUID) -> None:
-    """Note that a device's last socket is gone. Safe to repeat, also for one that was removed."""
+async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: UUID) -> None:
+    """Note that a device has no socket on a node any more; it may have one on another.
+
+    Safe to repeat, also for a device that was removed.
+    """
     async with work.begin() as unit:
         await unit.session.exec(
             update(Device)
             .where(col(Device.id) == device_id, col(Device.user_id) == user_id)
-            .values(online=False, last_seen_at=unit.now)
+            .values(last_seen_at=unit.now)
+        )
+        await unit.session.exec(
+            delete(DeviceConnection).where(
+                col(DeviceConnection.device_id) == device_id,
+                col(DeviceConnection.node_id) == node_id,
+            )
         )
 
 
-async def list_own(work: Work, *, user_id: UserId) -> list[DeviceRead]:
+async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
     """Return one's own devices, the oldest first."""
     async with work.read() as unit:
         found = await unit.session.exec(
-            select(Device).where(Device.user_id == user_id).order_by(col(Device.id))
+            select(Device, nodes.last_heard())
+            .where(Device.user_id == user_id)
+            .order_by(col(Device.id))
         )
-        return [DeviceRead.of(device) for device in found.all()]
+        return [
+            nodes.describe(device, heard_at, unit.now, lease_seconds) for device, heard_at in found
+        ]
 
 
 async def change(
-    work: Work, *, user_id: UserId, device_id: UUID, changes: dict[str, Any]
+    work: Work,
+    *,
+    user_id: UserId,
+    device_id: UUID,
+    changes: dict[str, Any],
+    lease_seconds: float,
 ) -> DeviceRead:
     """Rename a device of one's own. Raises NotFound."""
     async with work.begin() as unit:
@@ -80,7 +117,8 @@ async def change(
         for name, value in changes.items():
             setattr(device, name, value)
         unit.add(device)
-        return DeviceRead.of(device)
+        heard_at = await unit.session.exec(select(nodes.last_heard()).where(Device.id == device_id))
+        return nodes.describe(device, heard_at.one(), unit.now, lease_seconds)
 
 
 async def remove(work: Work, *, user_id: UserId, device_id: UUID) -> None:
@@ -117,7 +155,6 @@ async def _find_or_make(
             client_id=client_id,
             name=name,
             platform=platform,
-            online=False,
             created_at=unit.now,
             last_seen_at=unit.now,
         )

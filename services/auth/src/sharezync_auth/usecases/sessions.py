@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_auth import access
-from sharezync_auth.models import Device, Session, account_stream
+from sharezync_auth.models import DeletedUser, Device, Session, account_stream
+from sharezync_auth.usecases import nodes
 from sharezync_auth.wire import SessionRead, SessionRevoked
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts import auth as facts
@@ -22,19 +23,27 @@ Reason = Literal[
 ]
 
 
-async def list_own(work: Work, *, user_id: UserId, current: SessionId) -> list[SessionRead]:
+async def list_own(
+    work: Work, *, user_id: UserId, current: SessionId, lease_seconds: float
+) -> list[SessionRead]:
     """Return the caller's logins that have not ended, the latest first."""
     async with work.read() as unit:
         rows = await unit.session.exec(
-            select(Session, Device)
+            select(Session, Device, nodes.last_heard())
             .join(Device, col(Session.device_id) == Device.id, isouter=True)
             .where(Session.user_id == user_id, col(Session.revoked_at).is_(None))
             .order_by(col(Session.last_used_at).desc())
         )
-        return [
-            SessionRead.of(session, device, current=session.id == current)
-            for session, device in rows
-        ]
+        items = []
+        for session, found, heard_at in rows:
+            device: Device | None = found  # the join is an outer one
+            seen = (
+                None
+                if device is None
+                else nodes.describe(device, heard_at, unit.now, lease_seconds)
+            )
+            items.append(SessionRead.of(session, seen, current=session.id == current))
+        return items
 
 
 async def revoke(work: Work, *, user_id: UserId, session_id: UUID) -> None:
@@ -88,9 +97,12 @@ async def end(unit: Unit, sessions: Sequence[Session], reason: Reason) -> None:
     )
 
 
-async def revoked_within(work: Work, *, seconds: int) -> list[UUID]:
-    """Return the logins that ended within the last `seconds`."""
+async def revoked_within(work: Work, *, seconds: int) -> tuple[list[UUID], list[UUID]]:
+    """Return the logins that ended, and the users who went, within the last `seconds`."""
     async with work.read() as unit:
         since = unit.now - timedelta(seconds=seconds)
-        found = await unit.session.exec(select(Session.id).where(col(Session.revoked_at) >= since))
-        return list(found.all())
+        ended = await unit.session.exec(select(Session.id).where(col(Session.revoked_at) >= since))
+        gone = await unit.session.exec(
+            select(DeletedUser.user_id).where(DeletedUser.deleted_at >= since)
+        )
+        return list(ended.all()), list(gone.all())

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from sharezync_auth import access
-from sharezync_auth.models import Device, Session, User, account_stream
+from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import key_of
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import sessions
@@ -130,8 +130,9 @@ async def erase(work: Work, *, user_id: UserId) -> None:
         )
         unit.emit(facts.UserDeleted(user_id=user.id))
         await unit.session.flush()
-        # Ended sessions go too: whose they were is nobody's business any more. Gateways that were
-        # away hear of it from the account's stream, and a token without an account opens nothing.
+        # Ended sessions go too: whose they were is nobody's business any more. What stays is the
+        # bare id, for gateways that ask what they missed.
+        unit.add(DeletedUser(user_id=user.id, deleted_at=unit.now))
         await unit.session.exec(delete(Session).where(col(Session.user_id) == user_id))
         await unit.session.exec(delete(Device).where(col(Device.user_id) == user_id))
         await unit.session.delete(user)

@@ -1,0 +1,71 @@
+"""What time takes away: dead nodes, old throttles, logins that are long over."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases import nodes
+from sharezync_shared.db.work import Work
+
+log = structlog.get_logger()
+
+_EVERY_SECONDS: Final = 60.0
+_BATCH: Final = 1000
+_DELETED_USERS_KEPT: Final = timedelta(days=8)
+"""`/internal/revocations` looks back seven days at most."""
+_SESSIONS_KEPT: Final = timedelta(days=30)
+"""Of a login that is over: who asks support why they were logged out asks within a month."""
+_THROTTLES_KEPT: Final = timedelta(days=1)
+"""Longer than they count (throttling.py), so that nothing is swept while it matters."""
+
+
+async def sweep(work: Work, settings: AuthSettings) -> None:
+    """Take away what is over, a batch of each kind. Several replicas may do it at once."""
+    now = work.now()
+    lease = timedelta(seconds=settings.device_lease_seconds)
+    # Twice the lease: a node that was merely slow needn't say everything again.
+    given_up = await nodes.give_up(work, silent_since=now - 2 * lease)
+    if given_up:
+        log.warning("gateway_nodes_given_up", count=given_up)
+    idle = now - timedelta(days=settings.session_idle_days) - _SESSIONS_KEPT
+    oldest = now - timedelta(days=settings.session_max_days) - _SESSIONS_KEPT
+    await _delete(work, "throttles", "key", "failed_at < $2", now - _THROTTLES_KEPT)
+    await _delete(work, "deleted_users", "user_id", "deleted_at < $2", now - _DELETED_USERS_KEPT)
+    await _delete(work, "sessions", "id", "revoked_at < $2", now - _SESSIONS_KEPT)
+    await _delete(work, "sessions", "id", "revoked_at IS NULL AND last_used_at < $2", idle)
+    await _delete(work, "sessions", "id", "revoked_at IS NULL AND created_at < $2", oldest)
+
+
+async def _delete(work: Work, table: str, key: str, condition: str, before: datetime) -> None:
+    async with (await work.database.pool()).acquire() as connection:
+        await connection.execute(
+            f"DELETE FROM auth.{table} WHERE {key} = ANY(ARRAY("  # noqa: S608 - words of this file
+            f"SELECT {key} FROM auth.{table} WHERE {condition} LIMIT $1 FOR UPDATE SKIP LOCKED))",
+            _BATCH,
+            before,
+        )
+
+
+@asynccontextmanager
+async def sweeping(work: Work, settings: AuthSettings) -> AsyncGenerator[None]:
+    """Sweep in the background, inside the block."""
+    task = asyncio.create_task(_sweep_forever(work, settings), name="auth-sweep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _sweep_forever(work: Work, settings: AuthSettings) -> None:
+    while True:
+        await asyncio.sleep(_EVERY_SECONDS)
+        try:
+            await sweep(work, settings)
+        except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
+            log.warning("sweep_failed", error=repr(error))
