@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 
 from starlette.types import Scope
@@ -10,12 +10,9 @@ from starlette.types import Scope
 from sharezync_gateway.proxy.forward import Origin
 from sharezync_gateway.proxy.headers import Head
 from sharezync_gateway.settings import Network
-
-UNKNOWN: Final = "unknown"
-"""The address of a client that has none, such as one on a unix socket."""
+from sharezync_shared.addresses import UNKNOWN
 
 _REMEMBERED: Final = 4096  # addresses; parsing one costs more than all else here
-_V6_SITE_BITS: Final = 64  # what one customer is usually given; a single address means nothing
 
 
 class Addresses:
@@ -70,20 +67,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@lru_cache(_REMEMBERED)
-def bucket_of(address: str) -> str:
-    """Return what an address is counted as: itself, or its /64 where it is IPv6.
-
-    An IPv4 address in IPv6 clothes counts as what it is.
-    """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return UNKNOWN
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Network((int(parsed), _V6_SITE_BITS), strict=False))

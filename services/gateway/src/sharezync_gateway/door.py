@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from sharezync_gateway.addresses import Addresses, bucket_of
+from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.life import Sockets
 from sharezync_gateway.limits import Limits
 from sharezync_gateway.proxy.forward import Proxy
@@ -14,6 +14,7 @@ from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.routes import GATEWAY, Access, Rate, Route
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.terms import Terms
+from sharezync_shared.addresses import bucket_of
 from sharezync_shared.problems import Problem, problem_body
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.verifier import TokenVerifier

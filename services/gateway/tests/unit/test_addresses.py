@@ -1,12 +1,13 @@
-"""Who the client is, and what an address is counted as."""
+"""Who the client is."""
 
 from ipaddress import ip_network
 
 import pytest
 
-from sharezync_gateway.addresses import UNKNOWN, Addresses, bucket_of
+from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.proxy.headers import Head
 from sharezync_gateway.settings import GatewaySettings
+from sharezync_shared.addresses import UNKNOWN
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -55,21 +56,6 @@ def test_an_invented_scheme_is_not_believed() -> None:
     head = Head(forwarded_proto=b"javascript")
     known = Addresses(TRUSTED).origin({"client": ("10.0.0.1", 1), "scheme": "wss"}, head)
     assert known.scheme == "https"
-
-
-@pytest.mark.parametrize(
-    ("address", "bucket"),
-    [
-        ("203.0.113.7", "203.0.113.7"),
-        ("::ffff:203.0.113.7", "203.0.113.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::9", "2001:db8:1:3::/64"),
-        ("unknown", UNKNOWN),
-    ],
-)
-def test_addresses_of_one_site_count_together(address: str, bucket: str) -> None:
-    assert bucket_of(address) == bucket
 
 
 def test_trusted_proxies_are_read_from_a_comma_separated_list() -> None:

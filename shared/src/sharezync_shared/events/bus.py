@@ -76,6 +76,14 @@ class Bus(Protocol):
         """
         ...
 
+    @property
+    def may_lose_frames(self) -> bool:
+        """Whether a frame can be lost, or come late, without anybody noticing: over a network.
+
+        Who must not miss what one says asks its source as well.
+        """
+        ...
+
     async def start(self) -> None:
         """Connect and keep connected until `aclose`.
 

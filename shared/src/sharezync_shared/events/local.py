@@ -90,6 +90,11 @@ class LocalBus:
         """Whether it was started and not closed."""
         return self._started and not self._closed
 
+    @property
+    def may_lose_frames(self) -> bool:
+        """They never leave the process."""
+        return False
+
     async def start(self) -> None:
         """Open for publishing. What is published has to find its consumers: register them first."""
         if not self._started:

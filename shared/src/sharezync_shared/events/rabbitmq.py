@@ -83,6 +83,11 @@ class RabbitMQBus:
             and self._consuming.serving
         )
 
+    @property
+    def may_lose_frames(self) -> bool:
+        """As `Bus.may_lose_frames`: a connection may be dead for a while before TCP notices."""
+        return True
+
     async def start(self) -> None:
         """As `Bus.start`."""
         if not self._started:

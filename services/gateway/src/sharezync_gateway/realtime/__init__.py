@@ -4,11 +4,13 @@
 |---|---|
 | `protocol` | frames and close codes; pure |
 | `handshake`, `entrance`, `shell`, `connection` | one connection's life, from first to last |
-| `handlers`, `commands`, `budget`, `devices` | what clients ask for, and on which device |
+| `handlers`, `commands`, `budget` | what clients ask for |
+| `devices`, `lease` | on which devices they are, and auth's being told so |
 | `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
 | `tracker`, `sightings` | order, doubles, holes |
-| `seating`, `resuming`, `rechecking`, `revoking` | who gets which stream, from where on |
-| `peers` | the calls to the services |
+| `seating`, `resuming`, `rechecking` | who gets which stream, from where on |
+| `revoking`, `pulling` | who gets nothing any more |
+| `peers`, `http_peers` | the calls to the services |
 | `engine` | all of it put together |
 """
 

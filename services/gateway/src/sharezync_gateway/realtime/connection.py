@@ -90,7 +90,7 @@ class Connection:
         self.channel = channel
         """The only stream that this socket follows; None: all of its user's."""
         self.device: str | None = None
-        """Id of the device; None on a narrowed socket, or where auth could not be asked."""
+        """Id of the device; None on a narrowed socket, or as long as auth could not be asked."""
         self.user_id = ""
         self.session_id = ""
         self.streams: set[str] = set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -15,10 +16,13 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.entrance import Entrance
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
+from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.lease import Lease
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import HttpPeers, Peers
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
+from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.rechecking import Rechecker
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.revoking import Revoker
@@ -27,6 +31,7 @@ from sharezync_gateway.realtime.shell import Shell
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.asgi.fanout import FanoutProtocol
 from sharezync_shared.events.bus import Bus
+from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
@@ -106,7 +111,16 @@ class RealtimeEngine:
         self._seating = Seating(self.hub, peers, self._revoker)
         self._tracker = self._seating.tracker
         self._commands = CommandQueue(peers)
-        self._devices = Devices(self.hub, peers)
+        node_id = str(uuid7())
+        self._devices = Devices(peers, node_id)
+        self._lease = Lease(peers, self._devices, node_id, metrics)
+        self._pull = RevocationPull(
+            peers,
+            self._revoker,
+            lifetime_seconds=revocations.lifetime_seconds,
+            period_seconds=terms.pull_seconds,
+            metrics=metrics,
+        )
         self._rechecker = Rechecker(self.hub, self._seating, terms.recheck_seconds)
         resumer = Resumer(self.hub, self._tracker, peers, metrics)
         entrance = Entrance(
@@ -124,6 +138,7 @@ class RealtimeEngine:
             entrance=entrance,
             resumer=resumer,
             commands=self._commands,
+            devices=self._devices,
             terms=terms,
         )
         self._shell = Shell(
@@ -151,6 +166,9 @@ class RealtimeEngine:
         await self._bus.receive_frames(self._on_frames, self._on_gap)
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
         self._rechecker.start()
+        self._lease.start()
+        if self._bus.may_lose_frames:
+            self._pull.start()
 
     def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Serve one WebSocket from its handshake to its end."""
@@ -163,13 +181,14 @@ class RealtimeEngine:
     async def aclose(self) -> None:
         """Stop everything; sockets that are still open are closed."""
         self._shell.close_all()
+        await self._lease.aclose()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         await self._rechecker.aclose()
         await self._commands.aclose()
-        await self._devices.aclose()
+        await self._pull.aclose()
         await self._tracker.aclose()
 
     def _on_frames(self, frames: list[Frame]) -> None:
@@ -184,7 +203,7 @@ class RealtimeEngine:
     async def _on_gap(self) -> None:
         """Learn what was said while nobody listened: first what is forbidden, then the rest."""
         self._knows_revocations = False
-        since_seconds = self._revocations.lifetime_seconds
+        since_seconds = math.ceil(self._revocations.lifetime_seconds)
         self._revoker.revoke(await self._peers.revocations(since_seconds))
         self._knows_revocations = True
         await self._rechecker.recheck_all()

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from sharezync_gateway.realtime.commands import Answer, CommandQueue, tell_outcome
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.entrance import Entrance, Refused
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.peers import Command
@@ -49,6 +50,7 @@ class OwnHandlers:
         entrance: Entrance,
         resumer: Resumer,
         commands: CommandQueue,
+        devices: Devices,
         terms: SocketTerms,
     ) -> None:
         self._hub = hub
@@ -56,6 +58,7 @@ class OwnHandlers:
         self._entrance = entrance
         self._resumer = resumer
         self._commands = commands
+        self._devices = devices
         self._terms = terms
         self.table: Mapping[str, Handler] = {
             "authenticate": self._authenticate,
@@ -81,9 +84,12 @@ class OwnHandlers:
         if identity.user_id != connection.identity.user_id:
             connection.close(CloseCode.BAD_TOKEN, "the token is somebody else's")
             return
+        session_before = connection.session_id
         self._hub.remove_session(connection)
         connection.identify(identity, self._terms.token_grace_seconds)
         self._hub.add_session(connection)
+        if connection.session_id != session_before:
+            self._devices.introduce(connection)
         connection.reply(head.id, {"expires_at": identity.expires_at})
         if frame.cursors:
             await self._catch_up(connection, frame.cursors, None)

@@ -40,9 +40,28 @@ class SocketMetrics:
             "Bytes that wait to be sent, all sockets together; sampled every second",
             registry=registry,
         )
+        self._pulls = Counter(
+            "sharezync_gateway_revocation_pulls_total",
+            "Questions to auth about what was revoked, by what became of them",
+            ("result",),
+            registry=registry,
+        )
+        self._heartbeats = Counter(
+            "sharezync_gateway_heartbeats_total",
+            "Heartbeats to auth, on which the devices of this node are online",
+            ("result",),
+            registry=registry,
+        )
+        self.device_lists = Counter(
+            "sharezync_gateway_device_lists_total",
+            "Times that auth's belief about this node's devices was put right by the whole list",
+            registry=registry,
+        )
         # Finding a label's child takes a lock and a dictionary; these are few.
         self.dropped = cache(self._dropped.labels)
         self.resumes = cache(self._resumes.labels)
+        self.pulls = cache(self._pulls.labels)
+        self.heartbeats = cache(self._heartbeats.labels)
 
     def closed(self, code: int) -> None:
         """Count one socket's end. Codes that a client made up are counted together."""

@@ -1,20 +1,16 @@
-"""The calls that sockets make to the services, typed, behind one small protocol.
+"""What sockets ask of the services, typed, as one small protocol (`http_peers` is the way there).
 
-All of them are short JSON calls with the gateway's own credential; the acting user is named in the
-call. Anything but an answer is `PeerUnavailable`: callers retry, or tell the client to.
+The acting user is named in the call. Anything but an answer is `PeerUnavailable`: callers retry, or
+tell the client to.
 """
 
-import asyncio
-from collections.abc import Callable, Collection, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
 
-import httpx
 import msgspec
 
 from sharezync_gateway.realtime.protocol import Cursor, MarkRead, SendMessage
-from sharezync_shared.problems import Unavailable
-from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.tokens.credentials import CredentialsUnavailable
+from sharezync_shared.streams.frames import Frame
 
 _OWNERS: Final = {
     "channel": "chat",
@@ -24,8 +20,6 @@ _OWNERS: Final = {
 }
 OWNERS: Final = ("auth", "chat", "transfer")
 """The services that own streams."""
-_AT_ONCE: Final = 64
-"""Calls in flight, beside commands: after a restart thousands come back at the same moment."""
 
 
 def owner_of(stream: str) -> str | None:
@@ -64,6 +58,13 @@ class Revoked(msgspec.Struct, frozen=True):
     users: list[str] = []
 
 
+class Belief(msgspec.Struct, frozen=True):
+    """What auth believes of a node: it lives for so long yet, with so many devices."""
+
+    lease_seconds: float
+    devices: int
+
+
 class Command(msgspec.Struct):
     """Something that a user asks chat to do."""
 
@@ -100,15 +101,37 @@ class Peers(Protocol):
         """Return what the log of the stream's owner has behind `cursor`."""
         ...
 
-    async def connect_device(self, user_id: str, client_id: str) -> str:
-        """Note that a device is online; return its id. One not seen before is made."""
+    async def connect_device(
+        self, node_id: str, user_id: str, session_id: str, client_id: str
+    ) -> str:
+        """Note that a device has a socket on a node; return the device's id.
+
+        One not seen before is made. A session without a device belongs to it from now on.
+        """
         ...
 
-    async def disconnect_device(self, user_id: str, device_id: str) -> None:
-        """Note that a device is offline."""
+    async def disconnect_device(self, node_id: str, user_id: str, device_id: str) -> None:
+        """Note that a device has no socket on a node any more."""
         ...
 
-    async def revocations(self, since_seconds: float) -> Revoked:
+    async def beat(self, node_id: str) -> Belief:
+        """Say that a node lives: for a lease's time its devices stay online."""
+        ...
+
+    async def list_devices(
+        self, node_id: str, device_ids: Sequence[str], *, after: str | None, up_to: str | None
+    ) -> Belief:
+        """Say which devices a node holds, of those with ids in (`after`, `up_to`]; None: no bound.
+
+        Devices that don't exist are passed over.
+        """
+        ...
+
+    async def leave(self, node_id: str) -> None:
+        """Say that a node stops: its devices have no socket there any more."""
+        ...
+
+    async def revocations(self, since_seconds: int) -> Revoked:
         """Return what was revoked in the last `since_seconds`."""
         ...
 
@@ -118,127 +141,3 @@ class Peers(Protocol):
         When this raises, some may have been carried out all the same.
         """
         ...
-
-
-class _HeadsRead(msgspec.Struct):
-    streams: dict[str, Cursor]
-
-
-class _ReplayRead(msgspec.Struct):
-    epoch: str
-    head: int
-    reset: bool
-    frames: list[str]
-    seqs: list[int]
-    controls: list[Control | None]
-
-
-class _DeviceRead(msgspec.Struct):
-    id: str
-
-
-class _Nothing(msgspec.Struct):
-    """An answer that says nothing."""
-
-
-class _CommandsRead(msgspec.Struct):
-    results: list[Outcome]
-
-
-class _Commands(msgspec.Struct):
-    commands: Sequence[Command]
-
-
-T = TypeVar("T")
-
-
-class HttpPeers:
-    """`Peers` over the internal routes of the services."""
-
-    def __init__(self, client: Callable[[str], httpx.AsyncClient]) -> None:
-        self._client = client
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
-        async def ask(owner: str) -> _HeadsRead | PeerUnavailable:
-            try:
-                return await self._get(
-                    owner, "/internal/streams/heads", _HeadsRead, user_id=user_id
-                )
-            except PeerUnavailable as error:
-                return error
-
-        answers = await asyncio.gather(*map(ask, owners))
-        streams: dict[str, Cursor] = {}
-        for answer in answers:
-            if isinstance(answer, _HeadsRead):
-                streams |= answer.streams
-        return Heads(
-            streams, frozenset(a.service for a in answers if isinstance(a, PeerUnavailable))
-        )
-
-    async def replay(self, stream: str, cursor: Cursor) -> Replayed:
-        owner = owner_of(stream)
-        if owner is None:
-            raise PeerUnavailable("nobody", f"{stream} has no owner")
-        epoch, after = cursor
-        read = await self._get(
-            owner, "/internal/streams/replay", _ReplayRead, stream=stream, epoch=epoch, after=after
-        )
-        frames = [
-            Frame(stream, read.epoch, seq, text.encode(), control)
-            for seq, text, control in zip(read.seqs, read.frames, read.controls, strict=True)
-        ]
-        return Replayed(read.epoch, read.head, read.reset, frames)
-
-    async def connect_device(self, user_id: str, client_id: str) -> str:
-        body = msgspec.json.encode({"user_id": user_id, "client_id": client_id})
-        return (await self._post("/internal/devices/connect", body, _DeviceRead)).id
-
-    async def disconnect_device(self, user_id: str, device_id: str) -> None:
-        body = msgspec.json.encode({"user_id": user_id, "device_id": device_id})
-        await self._post("/internal/devices/disconnect", body, _Nothing)
-
-    async def revocations(self, since_seconds: float) -> Revoked:
-        return await self._get(
-            "auth", "/internal/revocations", Revoked, since_seconds=round(since_seconds)
-        )
-
-    async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
-        body = msgspec.json.encode(_Commands(batch))
-        read = await self._call("chat", "POST", "/internal/commands", _CommandsRead, content=body)
-        if len(read.results) != len(batch):
-            raise PeerUnavailable("chat", "as many results as commands were promised")
-        return read.results
-
-    async def _get(self, service: str, path: str, shape: type[T], **query: str | int) -> T:
-        async with self._gate:
-            return await self._call(service, "GET", path, shape, query=query)
-
-    async def _post(self, path: str, body: bytes, shape: type[T]) -> T:
-        async with self._gate:
-            return await self._call("auth", "POST", path, shape, content=body)
-
-    async def _call(
-        self,
-        service: str,
-        method: str,
-        path: str,
-        shape: type[T],
-        *,
-        query: dict[str, str | int] | None = None,
-        content: bytes | None = None,
-    ) -> T:
-        headers = {"content-type": "application/json"} if content is not None else None
-        try:
-            answer = await self._client(service).request(
-                method, path, params=query, content=content, headers=headers
-            )
-        except (httpx.HTTPError, CredentialsUnavailable, Unavailable) as error:
-            raise PeerUnavailable(service, repr(error)) from error
-        if not answer.is_success:
-            raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")
-        try:
-            return msgspec.json.decode(answer.content or b"{}", type=shape)
-        except msgspec.DecodeError as error:
-            raise PeerUnavailable(service, f"{method} {path}: {error}") from error

@@ -18,4 +18,5 @@ class SocketTerms:
     token_grace_seconds: float = 30  # how long a socket outlives its token: renewal may be late
     start_seconds: float = 10  # for the services to say where the streams stand
     ping_seconds: float = 20  # the server's WebSocket pings; told to clients in `hello`
+    pull_seconds: float = 0.5  # how often auth is asked what was revoked: known within a second
     recheck_seconds: float = 600  # how often each user's streams are compared with the services'

@@ -130,18 +130,6 @@ async def test_one_user_has_only_so_many_connections(world: World, ada: User, bo
             assert device.ready["type"] == "ready"
 
 
-async def test_a_device_is_online_while_it_has_a_socket(
-    world: World, node: Node, ada: User
-) -> None:
-    online = world.services.online
-    async with node.device(ada, "phone"):
-        async with node.device(ada, "phone"):
-            assert online == {(ada.id, "phone"): True}
-        await wait_until(lambda: len(node.engine.of_user(ada.id)) == 1)
-        assert online == {(ada.id, "phone"): True}
-    await wait_until(lambda: online == {(ada.id, "phone"): False})
-
-
 async def test_a_fresh_token_keeps_the_socket_and_an_old_one_ends_it(
     world: World, ada: User
 ) -> None:

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, RealtimeEngine, SocketProtocol
 from sharezync_gateway.realtime.peers import (
     OWNERS,
@@ -30,7 +31,6 @@ from sharezync_gateway.realtime.peers import (
     Outcome,
     PeerUnavailable,
     Replayed,
-    Revoked,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
@@ -46,22 +46,14 @@ ORIGIN = "https://app.example"
 REPLAY_LIMIT = 500
 
 
-class Services:
-    """What the services behind would say: logs of streams, and who is on them."""
+class Services(Registry):
+    """What the services behind would say: logs of streams, who is on them, and on which devices."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.epoch = "e1"
         self.logs: dict[str, list[Frame]] = defaultdict(list)
         self.members: dict[str, set[str]] = defaultdict(set)
-        self.away: set[str] = set()
-        """Services that don't answer."""
-        self.gate: dict[str, asyncio.Event] = {}
-        """Calls, by name, that wait for an event before they answer with what they read before."""
-        self.first_gate: dict[str, asyncio.Event] = {}
-        """Calls, by name, that wait for an event before they read anything."""
-        self.asked: list[tuple[Any, ...]] = []
-        self.online: dict[tuple[str, str], bool] = {}
-        self.revoked = Revoked()
         self.batches: list[list[Command]] = []
         self.outcomes: dict[str, Outcome] = {}
 
@@ -111,23 +103,10 @@ class Services:
         await self._pass("replay")
         return Replayed(self.epoch, head, reset, frames)
 
-    async def connect_device(self, user_id: str, client_id: str) -> str:
-        await self._answer_from("auth")
-        self.online[user_id, client_id] = True
-        return f"device-{client_id}"
-
-    async def disconnect_device(self, user_id: str, device_id: str) -> None:
-        await self._answer_from("auth")
-        self.online[user_id, device_id.removeprefix("device-")] = False
-
-    async def revocations(self, since_seconds: float) -> Revoked:
-        await self._answer_from("auth")
-        return self.revoked
-
     async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
         self.batches.append(list(batch))
         await self._pass("commands")
-        await self._answer_from("chat")
+        self._answer_from("chat")
         return [self._carry_out(command) for command in batch]
 
     def _carry_out(self, command: Command) -> Outcome:
@@ -135,21 +114,21 @@ class Services:
         wanted = self.outcomes.get(data.get("text") or "")
         return wanted or Outcome(msgspec.Raw(msgspec.json.encode({command.kind: data})))
 
-    async def _answer_from(self, service: str) -> None:
-        if service in self.away:
-            raise PeerUnavailable(service, "away")
-
-    async def _pass(self, call: str) -> None:
-        if call in self.gate:
-            await self.gate[call].wait()
-
 
 class GappyBus(LocalBus):
-    """A bus that can be told to have been away: every receiver hears of a gap."""
+    """A bus that can be told to have been away: every receiver hears of a gap.
+
+    With `lossy` it is as one over a network.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.lossy = False
         self._gaps: list[OnGap] = []
+
+    @property
+    def may_lose_frames(self) -> bool:
+        return self.lossy
 
     async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
         self._gaps.append(on_gap)

@@ -1,5 +1,6 @@
 """The calls to the services, as they look on the wire."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -8,11 +9,13 @@ from uuid import UUID
 import httpx
 import pytest
 
+from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.peers import (
+    Belief,
     Command,
-    HttpPeers,
     PeerUnavailable,
     Refusal,
+    Revoked,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import MarkRead, SendMessage
@@ -135,18 +138,57 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
     }
 
 
-async def test_devices_and_revocations(wire: Wire, peers: HttpPeers) -> None:
+async def test_auth_is_told_of_devices(wire: Wire, peers: HttpPeers) -> None:
     wire.answers["auth/internal/devices/connect"] = {"id": "d1", "client_id": "laptop"}
     wire.answers["auth/internal/devices/disconnect"] = httpx.Response(204)
-    wire.answers["auth/internal/revocations"] = {"sessions": ["s1"], "users": []}
-    assert await peers.connect_device("u", "laptop") == "d1"
-    await peers.disconnect_device("u", "d1")
-    assert (await peers.revocations(600.4)).sessions == ["s1"]
-    assert [asked[3:] for asked in wire.asked] == [
-        ({}, {"user_id": "u", "client_id": "laptop"}),
-        ({}, {"user_id": "u", "device_id": "d1"}),
-        ({"since_seconds": "600"}, None),
+    assert await peers.connect_device("n", "u", "s", "laptop") == "d1"
+    await peers.disconnect_device("n", "u", "d1")
+    assert [(method, told) for _, method, _, _, told in wire.asked] == [
+        ("POST", {"node_id": "n", "user_id": "u", "session_id": "s", "client_id": "laptop"}),
+        ("POST", {"node_id": "n", "user_id": "u", "device_id": "d1"}),
     ]
+
+
+async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
+    wire.answers["auth/internal/nodes/n/heartbeat"] = {"lease_seconds": 45, "devices": 3}
+    wire.answers["auth/internal/nodes/n/devices"] = {"lease_seconds": 45, "devices": 2}
+    wire.answers["auth/internal/nodes/n"] = httpx.Response(204)
+    assert await peers.beat("n") == Belief(45, 3)
+    assert await peers.list_devices("n", ["d1", "d2"], after=None, up_to="d2") == Belief(45, 2)
+    await peers.leave("n")
+    assert [(method, told) for _, method, _, _, told in wire.asked] == [
+        ("POST", None),
+        ("PUT", {"device_ids": ["d1", "d2"], "after": None, "up_to": "d2"}),
+        ("DELETE", None),
+    ]
+
+
+async def test_auth_is_asked_what_was_revoked(wire: Wire, peers: HttpPeers) -> None:
+    wire.answers["auth/internal/revocations"] = {"sessions": ["s1"], "users": []}
+    assert await peers.revocations(600) == Revoked(["s1"], [])
+    assert wire.asked[0][3:] == ({"since_seconds": "600"}, None)
+
+
+async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect() -> None:
+    connecting = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/internal/devices/connect":
+            await connecting.wait()
+            return httpx.Response(200, json={"id": "d"})
+        return httpx.Response(200, json={"lease_seconds": 45, "devices": 0, "sessions": []})
+
+    transport = httpx.MockTransport(answer)
+    async with httpx.AsyncClient(base_url="http://auth", transport=transport) as client:
+        peers = HttpPeers(lambda _: client)
+        async with asyncio.TaskGroup() as group:
+            for number in range(1000):
+                group.create_task(peers.connect_device("n", "u", "s", str(number)))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                assert (await peers.beat("n")).lease_seconds == 45
+                assert (await peers.revocations(1)).sessions == []
+            connecting.set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""The calls that sockets make to the services, over HTTP.
+
+All of them are short JSON calls with the gateway's own credential.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+
+from sharezync_gateway.realtime.peers import (
+    OWNERS,
+    Belief,
+    Command,
+    Heads,
+    Outcome,
+    PeerUnavailable,
+    Replayed,
+    Revoked,
+    owner_of,
+)
+from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_shared.problems import Unavailable
+from sharezync_shared.streams.frames import Control, Frame
+from sharezync_shared.tokens.credentials import CredentialsUnavailable
+
+_AT_ONCE: Final = 64
+"""Calls in flight, beside commands: after a restart thousands come back at the same moment."""
+
+
+class _HeadsRead(msgspec.Struct):
+    streams: dict[str, Cursor]
+
+
+class _ReplayRead(msgspec.Struct):
+    epoch: str
+    head: int
+    reset: bool
+    frames: list[str]
+    seqs: list[int]
+    controls: list[Control | None]
+
+
+class _DeviceRead(msgspec.Struct):
+    id: str
+
+
+class _Nothing(msgspec.Struct):
+    """An answer that says nothing."""
+
+
+class _CommandsRead(msgspec.Struct):
+    results: list[Outcome]
+
+
+class _Commands(msgspec.Struct):
+    commands: Sequence[Command]
+
+
+T = TypeVar("T")
+
+
+class HttpPeers:
+    """`Peers` over the internal routes of the services."""
+
+    def __init__(self, client: Callable[[str], httpx.AsyncClient]) -> None:
+        self._client = client
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
+        async def ask(owner: str) -> _HeadsRead | PeerUnavailable:
+            try:
+                return await self._get(
+                    owner, "/internal/streams/heads", _HeadsRead, user_id=user_id
+                )
+            except PeerUnavailable as error:
+                return error
+
+        answers = await asyncio.gather(*map(ask, owners))
+        streams: dict[str, Cursor] = {}
+        for answer in answers:
+            if isinstance(answer, _HeadsRead):
+                streams |= answer.streams
+        return Heads(
+            streams, frozenset(a.service for a in answers if isinstance(a, PeerUnavailable))
+        )
+
+    async def replay(self, stream: str, cursor: Cursor) -> Replayed:
+        owner = owner_of(stream)
+        if owner is None:
+            raise PeerUnavailable("nobody", f"{stream} has no owner")
+        epoch, after = cursor
+        read = await self._get(
+            owner, "/internal/streams/replay", _ReplayRead, stream=stream, epoch=epoch, after=after
+        )
+        frames = [
+            Frame(stream, read.epoch, seq, text.encode(), control)
+            for seq, text, control in zip(read.seqs, read.frames, read.controls, strict=True)
+        ]
+        return Replayed(read.epoch, read.head, read.reset, frames)
+
+    async def connect_device(
+        self, node_id: str, user_id: str, session_id: str, client_id: str
+    ) -> str:
+        told = {
+            "node_id": node_id,
+            "user_id": user_id,
+            "session_id": session_id,
+            "client_id": client_id,
+        }
+        return (await self._post("/internal/devices/connect", told, _DeviceRead)).id
+
+    async def disconnect_device(self, node_id: str, user_id: str, device_id: str) -> None:
+        told = {"node_id": node_id, "user_id": user_id, "device_id": device_id}
+        await self._post("/internal/devices/disconnect", told, _Nothing)
+
+    # What follows is one call at a time for the whole node, and must not wait behind thousands.
+
+    async def beat(self, node_id: str) -> Belief:
+        return await self._call("auth", "POST", f"/internal/nodes/{node_id}/heartbeat", Belief)
+
+    async def list_devices(
+        self, node_id: str, device_ids: Sequence[str], *, after: str | None, up_to: str | None
+    ) -> Belief:
+        body = msgspec.json.encode({"device_ids": device_ids, "after": after, "up_to": up_to})
+        path = f"/internal/nodes/{node_id}/devices"
+        return await self._call("auth", "PUT", path, Belief, content=body)
+
+    async def leave(self, node_id: str) -> None:
+        await self._call("auth", "DELETE", f"/internal/nodes/{node_id}", _Nothing)
+
+    async def revocations(self, since_seconds: int) -> Revoked:
+        query: dict[str, str | int] = {"since_seconds": since_seconds}
+        return await self._call("auth", "GET", "/internal/revocations", Revoked, query=query)
+
+    async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
+        body = msgspec.json.encode(_Commands(batch))
+        read = await self._call("chat", "POST", "/internal/commands", _CommandsRead, content=body)
+        if len(read.results) != len(batch):
+            raise PeerUnavailable("chat", "as many results as commands were promised")
+        return read.results
+
+    async def _get(self, service: str, path: str, shape: type[T], **query: str | int) -> T:
+        async with self._gate:
+            return await self._call(service, "GET", path, shape, query=query)
+
+    async def _post(self, path: str, told: dict[str, str], shape: type[T]) -> T:
+        async with self._gate:
+            return await self._call("auth", "POST", path, shape, content=msgspec.json.encode(told))
+
+    async def _call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        shape: type[T],
+        *,
+        query: dict[str, str | int] | None = None,
+        content: bytes | None = None,
+    ) -> T:
+        headers = {"content-type": "application/json"} if content is not None else None
+        try:
+            answer = await self._client(service).request(
+                method, path, params=query, content=content, headers=headers
+            )
+        except (httpx.HTTPError, CredentialsUnavailable, Unavailable) as error:
+            raise PeerUnavailable(service, repr(error)) from error
+        if not answer.is_success:
+            raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")
+        try:
+            return msgspec.json.decode(answer.content or b"{}", type=shape)
+        except msgspec.DecodeError as error:
+            raise PeerUnavailable(service, f"{method} {path}: {error}") from error

@@ -1,0 +1,148 @@
+"""What holds this node's devices online: its heartbeats, and its list where auth's count is wrong.
+
+auth gives up a node that it hasn't heard of for a lease's time, and all its devices with it. So
+nothing that this process fails to say, by crashing or otherwise, is believed for long.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Generator, Sequence
+from typing import Final
+
+import structlog
+
+from sharezync_gateway.realtime.devices import Device, Devices
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+
+log = structlog.get_logger()
+
+MOST_LISTED: Final = 5000
+"""Devices in one call, as auth bounds it."""
+_BEATS_IN_A_LEASE: Final = 4
+_RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+"""Pauses between heartbeats while auth is away; the last one repeats."""
+_PATIENCE_SECONDS: Final = 5.0
+"""For one call: several fit into a lease."""
+_LAST_WORDS_SECONDS: Final = 3.0
+
+
+class Lease:
+    """Keeps auth's belief about this node's devices alive, and true."""
+
+    def __init__(
+        self, peers: Peers, devices: Devices, node_id: str, metrics: SocketMetrics
+    ) -> None:
+        self._peers = peers
+        self._devices = devices
+        self._node_id = node_id
+        self._metrics = metrics
+        self._surprises = 0
+        """Heartbeats in a row whose count was not what we hold."""
+        self._passed_over = 0
+        """Devices of our last list that auth has not: they were removed, their sockets live on."""
+        self._leaving = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to beat; whether auth answers or not, nobody waits for it."""
+        self._beating = asyncio.create_task(self._beat_on(), name="lease")
+
+    async def aclose(self) -> None:
+        """Stop, and say so: this node's devices are offline then. Takes some seconds at most.
+
+        Safe to repeat.
+        """
+        beating, self._beating = self._beating, None
+        if beating is None:
+            return
+        self._leaving.set()
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                # What reached auth after our leaving would bring devices back for a lease's time.
+                await self._devices.stop()
+                await asyncio.wait({beating})
+                await self._peers.leave(self._node_id)
+        except (PeerUnavailable, TimeoutError) as error:
+            log.warning("node_not_left", error=repr(error))
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    async def beat(self) -> float:
+        """Say that we live, and put right what auth believes; return the seconds to the next time.
+
+        Raises PeerUnavailable or TimeoutError.
+        """
+        with self._devices.noticing() as unsure:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                answer = await self._peers.beat(self._node_id)
+        if self._is_surprising(answer.devices, unsure):
+            await self._send_list()
+        self._devices.try_again()
+        return answer.lease_seconds / _BEATS_IN_A_LEASE
+
+    async def _beat_on(self) -> None:
+        failures = 0
+        while not self._leaving.is_set():
+            try:
+                pause_seconds = await self.beat()
+            except (PeerUnavailable, TimeoutError) as error:
+                self._metrics.heartbeats("failed").inc()
+                if not failures:
+                    log.warning("heartbeat_failed", error=repr(error))
+                pause_seconds = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                failures += 1
+            except Exception:  # the rim: without a heartbeat all devices go offline
+                self._metrics.heartbeats("failed").inc()
+                log.exception("heartbeat_failed")
+                pause_seconds = _RETRY_SECONDS[-1]
+            else:
+                self._metrics.heartbeats("ok").inc()
+                if failures:
+                    log.info("heartbeat_back", failures=failures)
+                failures = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_seconds):
+                    await self._leaving.wait()
+
+    def _is_surprising(self, count: int, unsure: set[Device]) -> bool:
+        """Whether auth's count, taken while devices in `unsure` came or went, calls for the list.
+
+        A count that is wrong once may be a call that auth took in and answered too late for us.
+        """
+        least = len(self._devices.held(but=unsure)) - self._passed_over
+        if least <= count <= least + len(unsure):
+            self._surprises = 0
+            return False
+        self._surprises += 1
+        forgotten = count == 0 < least
+        return forgotten or self._surprises > 1
+
+    async def _send_list(self) -> None:
+        """Say which devices we hold, all of them. Raises PeerUnavailable or TimeoutError."""
+        ids = sorted(self._devices.held())
+        believed = 0
+        with self._devices.noticing() as changed:
+            try:
+                for page, after, up_to in _pages(ids):
+                    async with asyncio.timeout(_PATIENCE_SECONDS):
+                        answer = await self._peers.list_devices(
+                            self._node_id, page, after=after, up_to=up_to
+                        )
+                    believed = answer.devices
+            finally:
+                self._devices.tell_again(changed)
+        self._surprises = 0
+        if not changed:
+            self._passed_over = len(ids) - believed
+        self._metrics.device_lists.inc()
+        log.info("devices_listed", held=len(ids), believed=believed)
+
+
+def _pages(ids: Sequence[str]) -> Generator[tuple[Sequence[str], str | None, str | None]]:
+    """Cut sorted ids into pages with their bounds; together these cover every id there could be."""
+    for start in range(0, len(ids) or 1, MOST_LISTED):
+        page = ids[start : start + MOST_LISTED]
+        is_last = start + MOST_LISTED >= len(ids)
+        yield page, ids[start - 1] if start else None, None if is_last else page[-1]
