@@ -84,6 +84,7 @@ class Composition:
                 service_secret=service_secret(own, name),
                 endpoint_for=endpoint_for,
                 keys=key_source(own),
+                jwks_lifespan_seconds=own.jwks_lifespan_seconds,
                 draining=self.draining,
                 owns_bus=False,
             )

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from sharezync_shared.asgi.server import run, serve
 from sharezync_shared.db.migrations import Migrations
+from sharezync_shared.db.outages import is_outage
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.settings import Settings
@@ -54,6 +55,18 @@ class ServiceCommand(Generic[OwnSettings]):
         chosen = parser.parse_args(arguments)
         settings = self.settings()
         configure_logging(settings.log_level, settings.log_format, self.name)
+        try:
+            return self._run(chosen, settings)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            print(  # noqa: T201 - a command talks to a person
+                f"The database can't be reached: {error}. Is DATABASE_URL right, and is it up?",
+                file=sys.stderr,
+            )
+            return 1
+
+    def _run(self, chosen: argparse.Namespace, settings: OwnSettings) -> int:
         match chosen.command:
             case "serve":
                 run(self._serve(settings))

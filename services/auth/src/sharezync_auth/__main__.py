@@ -1,11 +1,23 @@
-"""`python -m sharezync_auth serve|migrate|openapi`."""
+"""`python -m sharezync_auth serve|migrate|openapi`, and what operators need."""
 
 import sys
+from typing import Final
 
 from sharezync_auth.app import create_app
+from sharezync_auth.commands.create_user import CREATE_USER
+from sharezync_auth.commands.import_users import IMPORT_USERS
+from sharezync_auth.commands.rotate_keys import ROTATE_KEYS
+from sharezync_auth.commands.service_client import SERVICE_CLIENT
 from sharezync_auth.migrations import MIGRATIONS
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.cli import ServiceCommand
+from sharezync_shared.cli import Command, ServiceCommand
+
+COMMANDS: Final[dict[str, Command[AuthSettings]]] = {
+    "create-user": CREATE_USER,
+    "import-users": IMPORT_USERS,
+    "rotate-keys": ROTATE_KEYS,
+    "service-client": SERVICE_CLIENT,
+}
 
 if __name__ == "__main__":
-    sys.exit(ServiceCommand("auth", AuthSettings, create_app, MIGRATIONS).main())
+    sys.exit(ServiceCommand("auth", AuthSettings, create_app, MIGRATIONS, COMMANDS).main())

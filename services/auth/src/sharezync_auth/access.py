@@ -11,11 +11,25 @@ from sharezync_shared.problems import NotFound, Unauthenticated
 
 
 async def own_account(unit: Unit, user_id: UserId, *, lock: bool = False) -> User:
-    """Return the caller's account. A token may outlive it by minutes: then they are nobody."""
+    """Return the caller's account. A token may outlive it by minutes: then they are nobody.
+
+    With `lock` it is held until the commit: logins and devices come and go one after the other.
+    """
     user = await unit.get(User, user_id, lock=lock)
     if user is None:
         raise Unauthenticated("The account is gone")
     return user
+
+
+async def keep_account(unit: Unit, user_id: UserId) -> None:
+    """Keep an account from being deleted until the commit; others may do so at the same time.
+
+    Raises Unauthenticated where it is gone.
+    """
+    statement = select(User.id).where(User.id == user_id)
+    found = await unit.session.exec(statement.with_for_update(read=True, key_share=True))
+    if found.one_or_none() is None:
+        raise Unauthenticated("The account is gone")
 
 
 async def profile_to_see(unit: Unit, user_id: UserId) -> User:

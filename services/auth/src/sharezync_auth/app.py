@@ -6,12 +6,16 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from sharezync_auth.api import devices, internal, sessions, tokens, users
+from sharezync_auth.api import devices, internal, jwks, sessions, tokens, users
 from sharezync_auth.keyring import Keyring
+from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.models import account_stream, metadata
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases import bcrypt_costs
+from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.sweeping import sweeping
+from sharezync_auth.usecases.throttling import Guard
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
@@ -21,14 +25,17 @@ from sharezync_shared.streams.api import streams_router
 def create_app(settings: AuthSettings, platform: Platform | None = None) -> FastAPI:
     """Return auth as an application; nothing is connected before its lifespan begins."""
     platform = platform or fleet_platform(settings, "auth")
-    keyring = Keyring(settings)
+    keyring = Keyring(settings, registry=platform.registry)
     core = ServiceCore("auth", settings, platform, metadata, keys=keyring)
-    passwords = Passwords(threads=settings.password_threads, queue=settings.password_queue)
+    metrics = AuthMetrics(platform.registry)
+    passwords = Passwords(
+        threads=settings.password_threads, queue=settings.password_queue, metrics=metrics
+    )
 
     @asynccontextmanager
     async def keys_and_threads() -> AsyncGenerator[None]:
-        await keyring.load(core.work)
-        yield
+        async with keyring.kept(core.work):
+            yield
         passwords.close()
 
     async def streams_of_user(user_id: UserId) -> list[str]:
@@ -43,14 +50,25 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         version=version("sharezync-auth"),
         routers=[
             tokens.router,
+            jwks.router,
             users.router,
             sessions.router,
             devices.router,
             internal.router,
             streams,
         ],
-        resources=[keys_and_threads, lambda: sweeping(core.work, settings)],
+        resources=[
+            keys_and_threads,
+            lambda: bcrypt_costs.watching(core.work, passwords),
+            lambda: sweeping(core.work, settings),
+        ],
     )
     app.state.keyring = keyring
     app.state.passwords = passwords
+    app.state.guard = Guard(passwords, settings, metrics)
+    app.state.peers = Peers(
+        chat=platform.client("chat"),
+        transfer=platform.client("transfer"),
+        credential=lambda: keyring.issuer().service_token("auth").token,
+    )
     return app

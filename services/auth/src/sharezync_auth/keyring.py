@@ -1,22 +1,26 @@
-"""The keys that sign tokens, kept in the database, sealed with a key from SECRET_KEY.
+"""The keys that sign tokens, as this process sees them. It looks at the database now and then.
 
-A key is `next` (published, signs nothing yet), then `active` (the one that signs), then `retiring`
-(signs no more, published until its last token has run out).
+How keys live is told by `key_states.py`; how they are kept, by `key_store.py`.
 """
 
-import os
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+import msgspec
 import structlog
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlmodel import select
+from prometheus_client import CollectorRegistry, Gauge
 
-from sharezync_auth.models import SCHEMA, StoredKey
+from sharezync_auth.key_states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, Terms
+from sharezync_auth.key_store import HeldKey, KeyStore
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import Work
+from sharezync_shared.problems import Unavailable
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import (
     Algorithm,
@@ -24,34 +28,55 @@ from sharezync_shared.tokens.keys import (
     KeysUnavailable,
     SecretKeys,
     StaticKeys,
+    UnknownKey,
     VerificationKey,
 )
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_shared.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger()
 
-_NONCE_BYTES: Final = 12
-NEXT: Final = "next"
-ACTIVE: Final = "active"
-RETIRING: Final = "retiring"
+_COOLDOWN_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 5.0
 
 
-class WrongSecretKey(Exception):
-    """SECRET_KEY is not the one that the stored keys were sealed with."""
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The keys at one look. `seen_at` is monotonic; None where there is nothing to look at."""
+
+    signing: SigningKey
+    source: KeySource
+    document: bytes
+    etag: str
+    seen_at: float | None
 
 
 class Keyring:
-    """The keys of this installation; `load` before use. A `KeySource`: auth asks nobody else."""
+    """The keys of this installation; use it inside `kept`. A `KeySource`: auth asks nobody else.
 
-    def __init__(self, settings: AuthSettings) -> None:
+    With ALGORITHM=HS256 there is nothing to look at: SECRET_KEY signs. `terms` and `look_seconds`
+    may be changed before `kept`.
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        registry: CollectorRegistry,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.terms = Terms.of(settings)
+        self.look_seconds = LOOK_SECONDS
         self._settings = settings
-        secret = settings.require_secret_key()
-        self._sealing = AESGCM(
-            HKDF(SHA256(), 32, salt=None, info=b"sharezync signing keys").derive(secret.encode())
-        )
-        self._signing: SigningKey | None = None
-        self._published: list[SigningKey] = []
-        self._keys: KeySource | None = None
+        self._monotonic = monotonic
+        self._view: _View | None = None
+        self._store: KeyStore | None = None
+        # Looks take turns, so that an older picture never replaces a younger one.
+        self._turn = asyncio.Lock()
+        self._flight: SingleFlight[None] = SingleFlight()
+        self._next_look_at = monotonic()
+        self._failing = False
+        self._metrics = _Metrics(registry) if settings.algorithm == "ES256" else None
 
     @property
     def algorithm(self) -> Algorithm:
@@ -59,68 +84,142 @@ class Keyring:
         return self._settings.algorithm
 
     async def key_for(self, kid: str | None) -> VerificationKey:
-        """Return what verifies tokens signed by this key. Raises UnknownKey."""
-        if self._keys is None:
-            raise KeysUnavailable
-        return await self._keys.key_for(kid)
+        """Return what verifies tokens signed by this key. Raises UnknownKey, KeysUnavailable.
 
-    async def load(self, work: Work) -> None:
-        """Read the keys; the very first start of an installation makes one.
-
-        In the one-secret mode (ALGORITHM=HS256) there is nothing to read: SECRET_KEY signs.
-        Raises WrongSecretKey.
+        An unknown one may have come since the last look: the database is asked, but once in five
+        seconds at most, however many ids strangers invent. Known ones never wait for that.
         """
-        if self._settings.algorithm == "HS256":
-            secret = self._settings.require_secret_key()
-            self._signing, self._keys = SigningKey.from_secret(secret), SecretKeys(secret)
-            return
-        async with work.begin() as unit:
-            # Replicas that start together must not each make a first key.
-            await (await unit.raw()).execute(
-                "SELECT pg_advisory_xact_lock(hashtext($1))", f"{SCHEMA}-keys"
-            )
-            rows = (await unit.session.exec(select(StoredKey))).all()
-            if not any(row.state == ACTIVE for row in rows):
-                rows = [*rows, self._make(unit)]
-        keys = [(row.state, self._open(row)) for row in rows]
-        self._signing = next(key for state, key in keys if state == ACTIVE)
-        self._published = [key for _, key in keys]
-        self._keys = StaticKeys({key.kid: key.public_key() for key in self._published})
+        view = self._view
+        if view is None:
+            raise KeysUnavailable
+        try:
+            return await view.source.key_for(kid)
+        except UnknownKey:
+            if view.seen_at is None:
+                raise
+        if self._flight.running or self._monotonic() >= self._next_look_at:
+            await self._flight.join(self._look_for_unknown)
+        try:
+            return await self._seen().source.key_for(kid)
+        except UnknownKey:
+            if self._failing:
+                raise KeysUnavailable from None  # it may be one that came meanwhile
+            raise
 
     def issuer(self) -> TokenIssuer:
-        """Return what mints tokens with the active key."""
-        if self._signing is None:
-            raise RuntimeError("The keyring was not loaded")
+        """Return what mints tokens with the active key.
+
+        Raises Unavailable where the keys could not be looked at for an hour: the one at hand may
+        be retired, and be gone before its tokens are.
+        """
+        view = self._seen()
+        cut_off = CUT_OFF.total_seconds()
+        if view.seen_at is not None and self._monotonic() - view.seen_at > cut_off:
+            raise Unavailable("The signing keys could not be looked at for too long")
         return TokenIssuer(
-            key=self._signing,
+            key=view.signing,
             issuer=self._settings.jwt_issuer,
             audience=self._settings.jwt_audience,
             access_lifetime_seconds=self._settings.access_token_expire_minutes * 60,
         )
 
-    def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public document (RFC 7517); empty in the one-secret mode."""
-        return {"keys": [key.public_jwk() for key in self._published]}
+    def jwks(self) -> tuple[bytes, str]:
+        """Return the public document (RFC 7517) as JSON, and its entity tag.
 
-    def _make(self, unit: Unit) -> StoredKey:
-        key = SigningKey.generate()
-        nonce = os.urandom(_NONCE_BYTES)
-        # The name is sealed in, so that a sealed key can't be passed off as another.
-        sealed = nonce + self._sealing.encrypt(nonce, key.to_pem().encode(), key.kid.encode())
-        row = StoredKey(
-            kid=key.kid, state=ACTIVE, sealed_pem=sealed, created_at=unit.now, state_since=unit.now
-        )
-        unit.add(row)
-        log.info("signing_key_made", kid=key.kid)
-        return row
+        It has no keys in the one-secret mode.
+        """
+        view = self._seen()
+        return view.document, view.etag
 
-    def _open(self, row: StoredKey) -> SigningKey:
-        nonce, sealed = row.sealed_pem[:_NONCE_BYTES], row.sealed_pem[_NONCE_BYTES:]
+    @asynccontextmanager
+    async def kept(self, work: Work) -> AsyncGenerator[None]:
+        """Look at the keys, and again every `look_seconds` inside the block; do what is due.
+
+        The very first start of an installation makes its keys. Raises WrongSecretKey.
+        """
+        secret = self._settings.require_secret_key()
+        if self._settings.algorithm == "HS256":
+            self._view = _view(SigningKey.from_secret(secret), SecretKeys(secret), [], None)
+            yield
+            return
+        self._store = KeyStore(work, secret)
+        await self.look()
+        task = asyncio.create_task(self._look_forever(), name="auth-keys")
         try:
-            pem = self._sealing.decrypt(nonce, sealed, row.kid.encode())
-        except InvalidTag as error:
-            raise WrongSecretKey(
-                "SECRET_KEY is not the one that the signing keys in the database were sealed "
-                "with. Put the old one back; a lost one means new keys and new logins for all."
-            ) from error
-        return SigningKey.from_pem(pem.decode())
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await self._flight.aclose()
+
+    async def look(self) -> None:
+        """Look at the keys now, and do what is due about them. Raises WrongSecretKey."""
+        if self._store is None:
+            return
+        async with self._turn:
+            self._see(await self._store.look(self.terms))
+
+    def _seen(self) -> _View:
+        if self._view is None:
+            raise RuntimeError("The keyring is not kept")
+        return self._view
+
+    async def _look_for_unknown(self) -> None:
+        assert self._store is not None  # noqa: S101 - views of no store hold no unknown keys
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS), self._turn:
+                self._see(await self._store.read())
+        except Exception as error:  # noqa: BLE001 - the rim: whoever waits is told by `_failing`
+            self._note_failure(error)
+        self._next_look_at = self._monotonic() + _COOLDOWN_SECONDS
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.look_seconds)
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
+                self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failing = True
+        log.error("signing_keys_not_seen", error=repr(error))
+
+    def _see(self, held: Sequence[HeldKey]) -> None:
+        signing = [each for each in held if each.key.state == ACTIVE]
+        active = min(signing, key=lambda each: each.key.since)
+        published = [each.signing for each in held]
+        source = StaticKeys({key.kid: key.public_key() for key in published})
+        self._view = _view(active.signing, source, published, self._monotonic())
+        self._failing = False
+        if self._metrics:
+            self._metrics.see(held, active.key.since)
+
+
+def _view(
+    signing: SigningKey, source: KeySource, published: Sequence[SigningKey], seen_at: float | None
+) -> _View:
+    document = msgspec.json.encode({"keys": [key.public_jwk() for key in published]})
+    etag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
+    return _View(signing, source, document, etag, seen_at)
+
+
+class _Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._keys = Gauge(
+            "sharezync_signing_keys",
+            "Keys of tokens, by state: at any time one is active and one next",
+            ["state"],
+            registry=registry,
+        )
+        self._age = Gauge(
+            "sharezync_signing_key_age_seconds",
+            "For how long the active key has been signing",
+            registry=registry,
+        )
+
+    def see(self, held: Sequence[HeldKey], active_since: datetime) -> None:
+        for state in (NEXT, ACTIVE, RETIRING):
+            self._keys.labels(state).set(sum(each.key.state == state for each in held))
+        since = active_since.timestamp()
+        self._age.set_function(lambda: time.time() - since)

@@ -2,68 +2,178 @@
 
 argon2id with 19 MiB, two passes, one lane (OWASP's minimum). bcrypt hashes of an older
 installation verify and are told to be renewed.
+
+**What a wrong password costs** must not tell whose it was, or which names exist. While bcrypt
+hashes are left, a failed try pays for one check of every kind there is (argon2id, and bcrypt of
+each cost that occurs): for its own kind the account's hash, for the others, and all where there is
+no account, a dummy. A right password pays for its own check only: who has it knows already.
+
+**What is hashed** is prepared as RFC 8265 §4.2.2 has it (OpaqueString): every space is U+0020 and
+the whole NFC, so that a password typed on another keyboard, or another system, is the same. The
+older installations hashed what was typed, so bcrypt hashes are checked with that, and cut after
+72 bytes, as their libraries did without a word.
 """
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import base64
+import re
+import secrets
+import string
+import time
+import unicodedata
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Final, TypeVar
 
-from pwdlib import PasswordHash
+import bcrypt
 from pwdlib.hashers.argon2 import Argon2Hasher
-from pwdlib.hashers.bcrypt import BcryptHasher
 
+from sharezync_auth.metrics import AuthMetrics
 from sharezync_shared.problems import Unavailable
 
 MIN_CHARACTERS: Final = 8
 MAX_BYTES: Final = 256
+"""Enough for any sentence; a megabyte would be a cheap way to keep a thread."""
+
+_TIME_COST: Final = 2
+_MEMORY_KIB: Final = 19 * 1024
+_LANES: Final = 1
+
+MAX_BCRYPT_COST: Final = 16
+"""4 s of a core. Each failed login pays for every cost that occurs: with one hash that takes a
+minute, a few wrong passwords of anybody's would keep all threads."""
 
 _BCRYPT_BYTES: Final = 72
 """bcrypt reads no more, and its library refuses to be given more."""
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+"""Not `$2x$`: those were made by a broken implementation, and hardly anything verifies them."""
+_BCRYPT_LETTERS: Final = "./" + string.ascii_letters + string.digits
+
+_ARGON2: Final = "$argon2id$"
 
 Result = TypeVar("Result")
+
+
+def bcrypt_cost(stored: str) -> int | None:
+    """Return the cost of a bcrypt hash (2 to its power are its rounds); None if it is none."""
+    found = _BCRYPT.fullmatch(stored)
+    return int(found[1]) if found else None
+
+
+def prepared(password: str) -> str:
+    """Return a password in the form that is hashed: RFC 8265 §4.2.2, forbidding nothing."""
+    spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in password)
+    return unicodedata.normalize("NFC", spaced)
 
 
 class Passwords:
     """Hashes and checks passwords on a few threads of its own. `close` ends them."""
 
-    def __init__(self, *, threads: int, queue: int) -> None:
-        self._hashes = PasswordHash(
-            (Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1), BcryptHasher())
+    def __init__(self, *, threads: int, queue: int, metrics: AuthMetrics) -> None:
+        self._argon2 = Argon2Hasher(
+            time_cost=_TIME_COST, memory_cost=_MEMORY_KIB, parallelism=_LANES
         )
+        self._argon2_dummy = _argon2_dummy()
+        self._bcrypt_dummies: dict[int, str] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
         self._room = threads + queue
-        self._waiting = 0
-        self._dummy: str | None = None
+        self._inside = 0
+        self._lock = Lock()
+        self._metrics = metrics
+
+    def expect_bcrypt(self, costs: Collection[int]) -> None:
+        """Say which costs of bcrypt hashes are left: each failed try pays for one of each.
+
+        Those over MAX_BCRYPT_COST, which no import lets in, are nobody's but their owner's.
+        """
+        kinds = sorted(cost for cost in costs if cost <= MAX_BCRYPT_COST)
+        self._bcrypt_dummies = {
+            cost: self._bcrypt_dummies.get(cost) or _bcrypt_dummy(cost) for cost in kinds
+        }
 
     async def hash(self, password: str) -> str:
         """Return a hash to store. Raises Unavailable when too many wait already."""
-        return await self._run(lambda: self._hashes.hash(password))
+        return await self._run(lambda: self._argon2.hash(prepared(password)))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Return whether the password is right, and a better hash to store instead, if any.
 
         `stored` None stands for a user that does not exist: it costs the same time, so that
-        timing tells nobody who is registered. Raises Unavailable when too many wait already.
+        timing tells nobody who is registered; so does a password over MAX_BYTES, which is
+        nobody's. Raises Unavailable, having looked at nothing, when too many wait already.
         """
-        if self._dummy is None:
-            self._dummy = await self.hash("nobody's password")
-        hashed = stored or self._dummy
-        if hashed.startswith("$2") and len(password.encode()) > _BCRYPT_BYTES:
-            hashed, stored = self._dummy, None
-
-        right, renewed = await self._run(lambda: self._hashes.verify_and_update(password, hashed))
-        return (right and stored is not None), (renewed if right and stored else None)
-
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= self._room:
-            raise Unavailable("Too many logins at once", retry_after_seconds=2)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._waiting -= 1
+        if len(password.encode()) > MAX_BYTES:
+            password, stored = "", None
+        cost = bcrypt_cost(stored) if stored else None
+        if cost is not None and cost not in self._bcrypt_dummies:
+            # Imported a moment ago. Unknown names pay for it as well from now on.
+            self.expect_bcrypt({*self._bcrypt_dummies, cost})
+        return await self._run(lambda: self._verify(password, stored))
 
     def close(self) -> None:
         """End the threads; what they still hash is lost."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # --------------------------------------------------------------------------- on the threads
+
+    def _verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+        if stored is not None and self._matches(password, stored):
+            return True, self._renewed(password, stored)
+        if stored is None or not stored.startswith(_ARGON2):
+            self._matches(password, self._argon2_dummy)
+        own_cost = bcrypt_cost(stored) if stored else None
+        for cost, dummy in self._bcrypt_dummies.items():
+            if cost != own_cost:
+                self._matches(password, dummy)
+        return False, None
+
+    def _matches(self, password: str, stored: str) -> bool:
+        if bcrypt_cost(stored) is not None:
+            return bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], stored.encode())
+        return self._argon2.verify(prepared(password), stored)
+
+    def _renewed(self, password: str, stored: str) -> str | None:
+        if bcrypt_cost(stored) is None and not self._argon2.check_needs_rehash(stored):
+            return None
+        return self._argon2.hash(prepared(password))
+
+    # ---------------------------------------------------------------------------------- the door
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        with self._lock:
+            if self._inside >= self._room:
+                raise Unavailable("Too many logins at once", retry_after_seconds=2)
+            self._inside += 1
+        self._metrics.hashing.inc()
+        future = self._pool.submit(self._timed, work)
+        # Not when the caller is done: one that was cancelled leaves its work on the thread.
+        future.add_done_callback(self._leave)
+        return await asyncio.wrap_future(future)
+
+    def _timed(self, work: Callable[[], Result]) -> Result:
+        began = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self._metrics.hashing_seconds.observe(time.perf_counter() - began)
+
+    def _leave(self, _: "Future[Result]") -> None:
+        with self._lock:
+            self._inside -= 1
+        self._metrics.hashing.dec()
+
+
+def _argon2_dummy() -> str:
+    """Return a hash as ours are that no password has: checking costs the same, making nothing."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32)
+    )
+    return f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${salt}${digest}"
+
+
+def _bcrypt_dummy(cost: int) -> str:
+    """Return a bcrypt hash that no password has, as `_argon2_dummy` does."""
+    return bcrypt.gensalt(cost).decode() + "".join(
+        secrets.choice(_BCRYPT_LETTERS) for _ in range(31)
+    )

@@ -3,7 +3,21 @@
 `szr_` and the base64url form of: version (1 byte) | session id (16) | counter (4, big-endian) |
 HMAC-SHA256 over all of that by the session's own key, first 16 bytes.
 
-Pure: what a token means for its session is decided here, and carried out in `usecases/tokens.py`.
+Each token is good once: it is answered with the next (RFC 9700 §4.14.2). But answers get lost, and
+a client that never saw one has only the token before to show. To take that one for as long as it
+is the one before, as is common, would let a thief live beside the client: whenever the client has
+moved on, what the thief got the last time is the one before. So that is taken
+
+- within `GRACE_SECONDS` of the rotation, as often as it comes: retries, two tabs of a browser;
+- later, but never for two numbers in a row: a phone that lost an answer and is switched on again
+  the next day stays logged in, and the thief is found at the second step at the latest. (Who loses
+  two answers running, and comes back late both times, must log in again.)
+
+What is left to a thief are tokens shown within seconds of each rotation by the client, and the
+time until the client comes back. Everything else ends the session.
+
+Pure: what a token means for its session is decided here, and carried out in
+`usecases/refreshing.py`.
 """
 
 import base64
@@ -13,6 +27,7 @@ import hmac
 import secrets
 import struct
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Final
 from uuid import UUID
@@ -25,6 +40,12 @@ _LENGTH: Final = len(_PREFIX) + -(-(_BODY.size + _SEAL_BYTES) * 8 // 6)
 
 KEY_BYTES: Final = 32
 
+GRACE_SECONDS: Final = 60
+"""For how long after a rotation the token before is answered without being counted."""
+
+LAST_COUNTER: Final = 2**31 - 1
+"""What the column holds. Nobody refreshes that often: a session that gets there ends."""
+
 
 class Verdict(Enum):
     """What the counter of a genuine token says."""
@@ -33,8 +54,12 @@ class Verdict(Enum):
     """The expected one: give the next."""
     PREVIOUS = auto()
     """The one before: the client never saw our answer. Give the current one again."""
+    PREVIOUS_LATE = auto()
+    """As PREVIOUS, and to be remembered: it won't be granted for the next number."""
     REUSED = auto()
-    """An older one: two parties hold this session's tokens. End it (RFC 9700 §4.14.2)."""
+    """Two parties hold this session's tokens. End it (RFC 9700 §4.14.2)."""
+    SPENT = auto()
+    """The expected one, and there is no next. End the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +98,30 @@ def parse(token: str) -> RefreshToken | None:
     return RefreshToken(UUID(bytes=session_id), counter, raw[_BODY.size :])
 
 
-def judge(token: RefreshToken, *, key: bytes, counter: int) -> Verdict | None:
+def judge(
+    token: RefreshToken,
+    *,
+    key: bytes,
+    counter: int,
+    since_rotation: timedelta,
+    late_grace_counter: int,
+) -> Verdict | None:
     """Return what `token` means for a session whose present counter is `counter`.
 
-    None for a forgery, a token from the future included: it can't have been given out.
+    `since_rotation` is the age of the present token; `late_grace_counter` is the last number that
+    was given once more on PREVIOUS_LATE, 0 for none. None for a forgery, a token from the future
+    included: it can't have been given out.
     """
     body = _BODY.pack(_VERSION, token.session_id.bytes, token.counter)
     if not hmac.compare_digest(token.seal, _mac(body, key)) or token.counter > counter:
         return None
     match counter - token.counter:
         case 0:
-            return Verdict.CURRENT
-        case 1:
+            return Verdict.CURRENT if counter < LAST_COUNTER else Verdict.SPENT
+        case 1 if since_rotation <= timedelta(seconds=GRACE_SECONDS):
             return Verdict.PREVIOUS
+        case 1 if late_grace_counter != counter - 1:
+            return Verdict.PREVIOUS_LATE
         case _:
             return Verdict.REUSED
 

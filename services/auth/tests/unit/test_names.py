@@ -1,6 +1,6 @@
 import pytest
 
-from sharezync_auth.names import clean_username, key_of
+from sharezync_auth.names import RESERVED, clean_username, key_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,15 @@ def test_usernames_are_letters_digits_and_a_few_signs(name: str) -> None:
 def test_other_usernames_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="letters"):
         clean_username(name)
+
+
+@pytest.mark.parametrize("name", ["channel", "Everyone", "HERE", "ｓｙｓｔｅｍ", " sharezync "])
+def test_reserved_names_are_refused_in_any_spelling(name: str) -> None:
+    with pytest.raises(ValueError, match="reserved"):
+        clean_username(name)
+
+
+def test_what_merely_begins_like_a_reserved_name_is_fine() -> None:
+    for name in RESERVED:
+        assert clean_username(f"{name}-2") == f"{name}-2"
+        assert key_of(name) == name

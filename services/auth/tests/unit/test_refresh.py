@@ -1,38 +1,92 @@
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_auth.refresh import Verdict, judge, new_key, parse, seal
+from sharezync_auth.refresh import LAST_COUNTER, Verdict, judge, new_key, parse, seal
 
 SESSION = uuid4()
 KEY = new_key()
 
 
+def verdict_on(
+    given_counter: int,
+    counter: int,
+    *,
+    seconds: float = 0,
+    late_grace_counter: int = 0,
+    key: bytes = KEY,
+) -> Verdict | None:
+    token = parse(seal(SESSION, given_counter, KEY))
+    assert token is not None
+    return judge(
+        token,
+        key=key,
+        counter=counter,
+        since_rotation=timedelta(seconds=seconds),
+        late_grace_counter=late_grace_counter,
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 60, 61, 86400 * 364])
 @pytest.mark.parametrize(
     ("given_counter", "counter", "verdict"),
     [
         (5, 5, Verdict.CURRENT),
-        (4, 5, Verdict.PREVIOUS),
         (3, 5, Verdict.REUSED),
         (1, 5, Verdict.REUSED),
         (6, 5, None),  # never given out
+        (LAST_COUNTER - 1, LAST_COUNTER - 1, Verdict.CURRENT),
+        (LAST_COUNTER, LAST_COUNTER, Verdict.SPENT),
     ],
 )
 def test_the_counter_tells_what_a_genuine_token_means(
-    given_counter: int, counter: int, verdict: Verdict | None
+    given_counter: int, counter: int, verdict: Verdict | None, seconds: float
 ) -> None:
-    token = parse(seal(SESSION, given_counter, KEY))
-    assert token is not None
-    assert judge(token, key=KEY, counter=counter) is verdict
+    assert verdict_on(given_counter, counter, seconds=seconds) is verdict
+
+
+@pytest.mark.parametrize(
+    ("seconds", "late_grace_counter", "verdict"),
+    [
+        (0, 0, Verdict.PREVIOUS),
+        (60, 0, Verdict.PREVIOUS),
+        (60, 4, Verdict.PREVIOUS),
+        (-5, 4, Verdict.PREVIOUS),  # the clock was put back
+        (60.001, 0, Verdict.PREVIOUS_LATE),
+        (86400, 3, Verdict.PREVIOUS_LATE),
+        (86400, 5, Verdict.PREVIOUS_LATE),  # the same number again: no step was made
+        (60.001, 4, Verdict.REUSED),
+        (86400, 4, Verdict.REUSED),
+    ],
+)
+def test_the_one_before_is_taken_late_but_not_twice_running(
+    seconds: float, late_grace_counter: int, verdict: Verdict
+) -> None:
+    found = verdict_on(4, 5, seconds=seconds, late_grace_counter=late_grace_counter)
+    assert found is verdict
+
+
+def test_who_lives_on_the_one_before_is_found_at_the_second_step() -> None:
+    """The client refreshes once in ten minutes; the thief always shows the one before, later."""
+    counter, late, taken = 1, 0, 0
+    while counter < 100:
+        counter += 1  # by the client
+        verdict = verdict_on(counter - 1, counter, seconds=90, late_grace_counter=late)
+        if verdict is Verdict.REUSED:
+            break
+        assert verdict is Verdict.PREVIOUS_LATE
+        late, taken = counter, taken + 1
+    assert taken == 1
 
 
 def test_a_token_is_good_for_its_own_session_and_key_only() -> None:
     token = parse(seal(SESSION, 1, KEY))
     assert token is not None
     assert token.session_id == SESSION
-    assert judge(token, key=new_key(), counter=1) is None
+    assert verdict_on(1, 1, key=new_key()) is None
 
 
 @given(st.integers(0, 52), st.integers(1, 255))
@@ -44,7 +98,10 @@ def test_a_changed_byte_is_a_forgery(position: int, change: int) -> None:
     forged = parse(characters.decode("latin-1"))
     # The last character has bits that stand for nothing.
     if forged is not None and position < len(text) - 5:
-        assert judge(forged, key=KEY, counter=1) is None
+        verdict = judge(
+            forged, key=KEY, counter=1, since_rotation=timedelta(), late_grace_counter=0
+        )
+        assert verdict is None
 
 
 @given(st.text(max_size=80))

@@ -139,9 +139,13 @@ class Unit:
 
 
 class Work:
-    """Begins units of work on one service's schema."""
+    """Begins units of work on one service's schema.
 
-    def __init__(self, database: Database, log: StreamLog, relay: Relay) -> None:
+    Without a relay, as in a command, nothing is told from here: what was committed waits in the
+    outbox for a server's relay, and signals are lost.
+    """
+
+    def __init__(self, database: Database, log: StreamLog, relay: Relay | None) -> None:
         self.database = database
         self.log = log
         self._relay = relay
@@ -168,6 +172,8 @@ class Work:
                 # A cancelled request must not leave its connection inside a transaction.
                 await asyncio.shield(session.rollback())
                 raise
+        if self._relay is None:
+            return
         self._relay.announce(rows, unit.frames)
         if unit.signals:
             self._relay.signal(unit.signals)

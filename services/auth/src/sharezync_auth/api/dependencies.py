@@ -9,6 +9,8 @@ from sharezync_auth.keyring import Keyring
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.logins import Origin
+from sharezync_auth.usecases.peers import Peers
+from sharezync_auth.usecases.throttling import Guard
 from sharezync_shared.db.work import Work
 
 _MAX_USER_AGENT = 200
@@ -24,6 +26,11 @@ def _passwords(connection: HTTPConnection) -> Passwords:
     return passwords
 
 
+def _guard(connection: HTTPConnection) -> Guard:
+    guard: Guard = connection.app.state.guard
+    return guard
+
+
 def _settings(connection: HTTPConnection) -> AuthSettings:
     settings: AuthSettings = connection.app.state.settings
     return settings
@@ -32,6 +39,11 @@ def _settings(connection: HTTPConnection) -> AuthSettings:
 def _keyring(connection: HTTPConnection) -> Keyring:
     keyring: Keyring = connection.app.state.keyring
     return keyring
+
+
+def _peers(connection: HTTPConnection) -> Peers:
+    peers: Peers = connection.app.state.peers
+    return peers
 
 
 def _origin(request: Request) -> Origin:
@@ -44,6 +56,8 @@ def _origin(request: Request) -> Origin:
 
 WorkDep = Annotated[Work, Depends(_work)]
 PasswordsDep = Annotated[Passwords, Depends(_passwords)]
+GuardDep = Annotated[Guard, Depends(_guard)]
 SettingsDep = Annotated[AuthSettings, Depends(_settings)]
 KeyringDep = Annotated[Keyring, Depends(_keyring)]
+PeersDep = Annotated[Peers, Depends(_peers)]
 OriginDep = Annotated[Origin, Depends(_origin)]

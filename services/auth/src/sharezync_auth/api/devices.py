@@ -6,10 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from sharezync_auth.api.dependencies import SettingsDep, WorkDep
+from sharezync_auth.api.dependencies import PeersDep, SettingsDep, WorkDep
 from sharezync_auth.usecases import devices
 from sharezync_auth.wire import DeviceRead
-from sharezync_shared.problems import NotFound, Unauthenticated, problems
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import NotFound, Unauthenticated, Unavailable, problems
 from sharezync_shared.text import Line
 from sharezync_shared.tokens.dependencies import Caller
 
@@ -62,9 +63,30 @@ async def post_device(
 
 @router.get("/v1/devices", summary="One's own devices", responses=problems(Unauthenticated))
 async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> DeviceList:
+    """The oldest first. `online`: it has a connection to `/ws/{client_id}`."""
     return DeviceList(
         items=await devices.list_own(
             work, user_id=caller.user_id, lease_seconds=settings.device_lease_seconds
+        )
+    )
+
+
+@router.get(
+    "/v1/users/{user_id}/devices",
+    summary="Somebody's devices",
+    responses=problems(Unauthenticated, NotFound, Unavailable),
+)
+async def list_devices_of(
+    user_id: UUID, caller: Caller, work: WorkDep, peers: PeersDep, settings: SettingsDep
+) -> DeviceList:
+    """For who shares a channel with them now, or a transfer that was accepted; 404 to others."""
+    return DeviceList(
+        items=await devices.list_of(
+            work,
+            peers,
+            viewer_id=caller.user_id,
+            user_id=UserId(user_id),
+            lease_seconds=settings.device_lease_seconds,
         )
     )
 
@@ -77,6 +99,7 @@ async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> 
 async def patch_device(
     device_id: UUID, body: DeviceUpdate, caller: Caller, work: WorkDep, settings: SettingsDep
 ) -> DeviceRead:
+    """What is left out stays as it is; `client_id` never changes."""
     return await devices.change(
         work,
         user_id=caller.user_id,

@@ -44,12 +44,10 @@ async def log_out(
 
 @router.get("/v1/auth/sessions", summary="One's own logins", responses=problems(Unauthenticated))
 async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) -> SessionList:
+    """Those that have neither ended nor run out, the latest used first; at most 500."""
     return SessionList(
         items=await sessions.list_own(
-            work,
-            user_id=caller.user_id,
-            current=caller.session_id,
-            lease_seconds=settings.device_lease_seconds,
+            work, settings, user_id=caller.user_id, current=caller.session_id
         )
     )
 
@@ -61,4 +59,5 @@ async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) ->
     responses=problems(Unauthenticated, NotFound),
 )
 async def delete_session(session_id: UUID, caller: Caller, work: WorkDep) -> None:
+    """Its tokens are refused, and its sockets closed, within a second. 404 where it has ended."""
     await sessions.revoke(work, user_id=caller.user_id, session_id=session_id)

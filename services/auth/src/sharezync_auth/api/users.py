@@ -8,10 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
-from sharezync_auth.api.dependencies import PasswordsDep, WorkDep
+from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, WorkDep
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.usecases import users
+from sharezync_auth.usecases.throttling import TooManyTries
 from sharezync_auth.wire import OwnUser, PublicUser
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
@@ -99,15 +100,15 @@ async def register(
     "/v1/auth/password",
     status_code=204,
     summary="Change one's own password",
-    responses=problems(Unauthenticated, users.WrongPassword, Unavailable),
+    responses=problems(Unauthenticated, users.WrongPassword, TooManyTries, Unavailable),
 )
 async def change_password(
-    body: PasswordChange, caller: Caller, work: WorkDep, passwords: PasswordsDep
+    body: PasswordChange, caller: Caller, work: WorkDep, guard: GuardDep
 ) -> None:
     """Every other login of yours ends."""
     await users.change_password(
         work,
-        passwords,
+        guard,
         user_id=caller.user_id,
         current_session=caller.session_id,
         current_password=body.current_password,
@@ -117,6 +118,7 @@ async def change_password(
 
 @router.get("/v1/users/me", summary="One's own profile", responses=problems(Unauthenticated))
 async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
+    """With the e-mail address, which nobody else is shown."""
     return await users.own(work, user_id=caller.user_id)
 
 
@@ -152,6 +154,9 @@ async def search_users(
     after: Annotated[str | None, Query(max_length=400, description="From `next`")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> UserPage:
+    """By name, without regard to case and Unicode form. `after` is the `next` of the page before:
+    however many come and go meanwhile, nobody is shown twice and nobody left out.
+    """
     items, more = await users.search(
         work, prefix=q, after=None if after is None else _from_cursor(after), limit=limit
     )
@@ -164,6 +169,7 @@ async def search_users(
     responses=problems(Unauthenticated, NotFound),
 )
 async def get_user(user_id: UUID, _: Caller, work: WorkDep) -> PublicUser:
+    """What everyone may see: never the e-mail address."""
     return await users.public(work, user_id=UserId(user_id))
 
 

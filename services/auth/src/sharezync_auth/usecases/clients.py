@@ -1,14 +1,93 @@
-"""Services as OAuth2 clients: who they are is proved by a secret."""
+"""Services as OAuth2 clients: who they are is proved by a secret.
 
+A secret is one of those that `service-client add` made, or the one of SERVICE_SECRETS, or the one
+derived from SECRET_KEY (settings.py). Several hold at once, so that they can be exchanged without
+a moment in which none does.
+"""
+
+import base64
+import hashlib
 import hmac
+import secrets
+from typing import Final
+from uuid import UUID
 
+from sqlmodel import col, select
+
+from sharezync_auth.models import ServiceClient
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.tokens import InvalidClient
+from sharezync_shared.db.work import Work
+from sharezync_shared.tokens.claims import service_name
+
+_PREFIX: Final = "szs_"  # so that scanners for leaked secrets can know one
+_SECRET_BYTES: Final = 32
 
 
-def identify(settings: AuthSettings, *, client_id: str, secret: str) -> str:
-    """Return the name of the service that shows this secret. Raises InvalidClient."""
-    known = settings.secret_of_service(client_id)
-    if known is None or not hmac.compare_digest(known.encode(), secret.encode()):
+async def identify(work: Work, settings: AuthSettings, *, client_id: str, secret: str) -> str:
+    """Return the name of the service that shows this secret. Raises InvalidClient.
+
+    Unknown and wrong cost the same work. The secrets of the settings hold without the database,
+    so that services can go on among themselves while it is away.
+    """
+    # Digests are compared: of equal length, whatever was sent.
+    shown = _digest(secret)
+    if hmac.compare_digest(shown, _digest(_configured(settings, client_id))):
+        return client_id
+    async with work.read() as unit:
+        found = await unit.session.exec(
+            select(ServiceClient.secret_digest).where(ServiceClient.name == client_id)
+        )
+        matches = [hmac.compare_digest(shown, digest) for digest in found.all()]
+    if not any(matches):
         raise InvalidClient
     return client_id
+
+
+async def add(work: Work, *, name: str) -> tuple[ServiceClient, str]:
+    """Make one more secret for the service `name`; return it too: nobody can tell it again.
+
+    Raises ValueError for what can't name a service.
+    """
+    secret = (
+        _PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
+    )
+    async with work.begin() as unit:
+        client = ServiceClient(
+            name=service_name(name), secret_digest=_digest(secret), created_at=unit.now
+        )
+        unit.add(client)
+    return client, secret
+
+
+async def all_clients(work: Work) -> list[ServiceClient]:
+    """Return the secrets that were made, without what they are: by name, the oldest first."""
+    async with work.read() as unit:
+        found = await unit.session.exec(
+            select(ServiceClient).order_by(col(ServiceClient.name), col(ServiceClient.id))
+        )
+        return list(found.all())
+
+
+async def remove(work: Work, *, client_id: UUID) -> bool:
+    """Have a secret hold no more; False where there is none of this id.
+
+    Tokens that were given for it live on for five minutes at most.
+    """
+    async with work.begin() as unit:
+        client = await unit.get(ServiceClient, client_id, lock=True)
+        if client is not None:
+            await unit.session.delete(client)
+    return client is not None
+
+
+def _configured(settings: AuthSettings, name: str) -> str:
+    """Return the secret that the settings have for `name`; one that nobody knows for others.
+
+    Whoever is named in SERVICE_SECRETS has that one instead of the derived one.
+    """
+    return settings.secret_of_service(name) or secrets.token_hex(_SECRET_BYTES)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -10,6 +10,7 @@ from sqlmodel import col, func, select
 from sharezync_auth import access
 from sharezync_auth.models import Device, DeviceConnection, Session
 from sharezync_auth.usecases import nodes, sessions
+from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
@@ -32,6 +33,7 @@ async def register(
 ) -> DeviceRead:
     """Register a device of one's own. Raises DeviceExists or TooManyDevices."""
     async with work.begin() as unit:
+        await _hold_account(unit, user_id, client_id)
         device, made = await _find_or_make(unit, user_id, client_id, name, platform)
         if not made:
             raise DeviceExists(device_id=str(device.id))
@@ -54,21 +56,24 @@ async def connect(
     Safe to repeat. Raises Unauthenticated where the account is gone, and TooManyDevices.
     """
     async with work.begin() as unit:
+        await _hold_account(unit, user_id, client_id)
+        await nodes.introduce(unit, node_id)
         device, _ = await _find_or_make(unit, user_id, client_id, name or client_id, platform or "")
-        device.last_seen_at = unit.now
+        device.last_seen_at = max(device.last_seen_at, unit.now)
         unit.add(device)
         if session_id is not None:
             await unit.session.exec(
                 update(Session)
                 .where(col(Session.id) == session_id, col(Session.user_id) == user_id)
+                .where(col(Session.revoked_at).is_(None))
                 .values(
-                    device_id=func.coalesce(Session.device_id, device.id), last_used_at=unit.now
+                    device_id=func.coalesce(Session.device_id, device.id),
+                    last_used_at=func.greatest(Session.last_used_at, unit.now),
                 )
             )
-        await nodes.introduce(unit, node_id)
         held = insert(DeviceConnection).values(device_id=device.id, node_id=node_id)
         await unit.session.exec(held.on_conflict_do_nothing())
-        return DeviceRead.of(device, online=True, last_seen_at=unit.now)
+        return DeviceRead.of(device, online=True, last_seen_at=device.last_seen_at)
 
 
 async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: UUID) -> None:
@@ -80,7 +85,7 @@ async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: U
         await unit.session.exec(
             update(Device)
             .where(col(Device.id) == device_id, col(Device.user_id) == user_id)
-            .values(last_seen_at=unit.now)
+            .values(last_seen_at=func.greatest(Device.last_seen_at, unit.now))
         )
         await unit.session.exec(
             delete(DeviceConnection).where(
@@ -93,14 +98,30 @@ async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: U
 async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
     """Return one's own devices, the oldest first."""
     async with work.read() as unit:
-        found = await unit.session.exec(
-            select(Device, nodes.last_heard())
-            .where(Device.user_id == user_id)
-            .order_by(col(Device.id))
-        )
-        return [
-            nodes.describe(device, heard_at, unit.now, lease_seconds) for device, heard_at in found
-        ]
+        return await _all_of(unit, user_id, lease_seconds)
+
+
+async def list_of(
+    work: Work, peers: Peers, *, viewer_id: UserId, user_id: UserId, lease_seconds: float
+) -> list[DeviceRead]:
+    """Return the devices of somebody whom the viewer shares something with, or one's own.
+
+    Raises NotFound for strangers and for who doesn't exist, and Unavailable where it can't be
+    found out which of these they are.
+    """
+    async with work.read() as unit:
+        await access.profile_to_see(unit, user_id)
+    if user_id != viewer_id and not await peers.acquainted(viewer_id, user_id):
+        raise NotFound
+    async with work.read() as unit:
+        return await _all_of(unit, user_id, lease_seconds)
+
+
+async def _all_of(unit: Unit, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
+    found = await unit.session.exec(
+        select(Device, nodes.last_heard()).where(Device.user_id == user_id).order_by(col(Device.id))
+    )
+    return [nodes.describe(device, heard_at, unit.now, lease_seconds) for device, heard_at in found]
 
 
 async def change(
@@ -124,6 +145,8 @@ async def change(
 async def remove(work: Work, *, user_id: UserId, device_id: UUID) -> None:
     """Remove a device of one's own; the logins made on it end. Raises NotFound."""
     async with work.begin() as unit:
+        # Before the device: nobody logs in on it from here on.
+        await access.own_account(unit, user_id, lock=True)
         device = await access.device_to_change(unit, user_id, device_id)
         living = await sessions.living_of(unit, user_id)
         await sessions.end(unit, [s for s in living if s.device_id == device.id], "device_removed")
@@ -134,13 +157,21 @@ async def remove(work: Work, *, user_id: UserId, device_id: UUID) -> None:
         await unit.session.delete(device)
 
 
+async def _hold_account(unit: Unit, user_id: UserId, client_id: str) -> None:
+    """Hold the account for `_find_or_make`: alone where a device is made, so that they are counted
+    right, and together with others where it is there already, as nearly always.
+    """
+    if await _find(unit, user_id, client_id) is None:
+        await access.own_account(unit, user_id, lock=True)
+    else:
+        await access.keep_account(unit, user_id)
+
+
 async def _find_or_make(
     unit: Unit, user_id: UserId, client_id: str, name: str, platform: str
 ) -> tuple[Device, bool]:
-    """Return the device and whether it is new; right also when two connect at once."""
-    await access.own_account(unit, user_id)
-    statement = select(Device).where(Device.user_id == user_id, Device.client_id == client_id)
-    if found := (await unit.session.exec(statement.with_for_update())).one_or_none():
+    """Return the device, held, and whether it is new; right also when two connect at once."""
+    if found := await _find(unit, user_id, client_id, lock=True):
         return found, False
     count = await unit.session.exec(
         select(func.count()).select_from(Device).where(Device.user_id == user_id)
@@ -158,11 +189,12 @@ async def _find_or_make(
             created_at=unit.now,
             last_seen_at=unit.now,
         )
+        # Removed since we looked, and made again by somebody else: rare enough.
         .on_conflict_do_nothing()
         .returning(col(Device.id))
     )
     new = made.scalar_one_or_none() is not None
-    device = (await unit.session.exec(statement.with_for_update())).one_or_none()
+    device = await _find(unit, user_id, client_id, lock=True)
     if device is None:
         raise NotFound
     if new:
@@ -172,3 +204,14 @@ async def _find_or_make(
             )
         )
     return device, new
+
+
+async def _find(
+    unit: Unit, user_id: UserId, client_id: str, *, lock: bool = False
+) -> Device | None:
+    statement = select(Device).where(Device.user_id == user_id, Device.client_id == client_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True).execution_options(
+            populate_existing=True
+        )
+    return (await unit.session.exec(statement)).one_or_none()

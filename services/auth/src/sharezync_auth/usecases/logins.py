@@ -1,6 +1,7 @@
 """The password grant: a session begins."""
 
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlmodel import or_, select
@@ -9,10 +10,12 @@ from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Device, Session, User
 from sharezync_auth.names import key_of
-from sharezync_auth.passwords import MAX_BYTES, Passwords
-from sharezync_auth.usecases import tokens
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases import sessions, tokens
+from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.usecases.tokens import InvalidGrant, InvalidRequest, TokenRead
 from sharezync_shared.db.work import Work
+from sharezync_shared.ids import UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,21 @@ class Origin:
     user_agent: str
 
 
+_LOOKS: Final = 3
+"""A right password is checked once more when its hash has changed meanwhile: so have two logins at
+once with a hash that is renewed."""
+
+
+class _Account(NamedTuple):
+    id: UUID
+    password_hash: str
+
+
 async def log_in(
     work: Work,
-    passwords: Passwords,
+    guard: Guard,
     keyring: Keyring,
+    settings: AuthSettings,
     *,
     username: str,
     password: str,
@@ -35,29 +49,60 @@ async def log_in(
 ) -> TokenRead:
     """Begin a session. `username` may be the e-mail address.
 
-    Unknown, wrong and overlong are all told alike, after the same work. Raises InvalidGrant.
+    Unknown, wrong and overlong are all told alike, after the same work. Raises InvalidGrant;
+    TooManyTries or Unavailable where nobody looked at the password.
     """
-    async with work.read() as unit:
-        key = key_of(username)
-        found = await unit.session.exec(
-            select(User).where(or_(User.username_key == key, User.email_key == key))
+    for _ in range(_LOOKS):
+        account = await _find(work, username)
+        trial = Try.of_login(
+            username=username, user_id=account and account.id, address=origin.address
         )
-        user = found.first()
-    if len(password.encode()) > MAX_BYTES:
-        password, user = "", None
-    right, renewed = await passwords.verify(password, user.password_hash if user else None)
-    if user is None or not right:
-        raise InvalidGrant("Wrong username or password")
+        stored = account and account.password_hash
+        right, renewed = await guard.check(work, trial, password=password, stored=stored)
+        if account is None or not right:
+            break
+        session = await _begin(
+            work, settings, account, renewed=renewed, device_id=device_id, origin=origin
+        )
+        if session is not None:
+            return tokens.for_session(keyring, session)
+    raise InvalidGrant("Wrong username or password")
+
+
+async def _find(work: Work, username: str) -> _Account | None:
+    key = key_of(username)
+    async with work.read() as unit:
+        # Two columns, no object of ours: a name that exists must cost no more than another.
+        found = await unit.session.exec(
+            select(User.id, User.password_hash).where(
+                or_(User.username_key == key, User.email_key == key)
+            )
+        )
+        row = found.first()
+    return _Account(*row) if row else None
+
+
+async def _begin(
+    work: Work,
+    settings: AuthSettings,
+    account: _Account,
+    *,
+    renewed: str | None,
+    device_id: UUID | None,
+    origin: Origin,
+) -> Session | None:
+    """Begin a session; None where the password changed since it was looked at."""
     async with work.begin() as unit:
-        account = await unit.get(User, user.id, lock=True)
-        if account is None or account.password_hash != user.password_hash:
-            raise InvalidGrant("Wrong username or password")  # changed while we looked
+        user = await unit.get(User, account.id, lock=True)
+        if user is None or user.password_hash != account.password_hash:
+            return None
         if renewed:
-            account.password_hash = renewed
+            user.password_hash = renewed
         if device_id is not None:
             device = await unit.get(Device, device_id)
             if device is None or device.user_id != user.id:
                 raise InvalidRequest("device_id is not a device of yours")
+        await sessions.make_room(unit, settings, UserId(user.id))
         session = Session(
             user_id=user.id,
             device_id=device_id,
@@ -69,4 +114,4 @@ async def log_in(
             rotated_at=unit.now,
         )
         unit.add(session)
-    return tokens.for_session(keyring, session)
+    return session

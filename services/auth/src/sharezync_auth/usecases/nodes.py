@@ -2,13 +2,16 @@
 
 One row for each gateway process carries the lease of all its devices: a heartbeat costs one update
 however many devices hang on it, and when a process dies without a word they go offline together.
+
+Who takes hold of several rows does so in the order user, node, devices by id, sessions by id,
+connections; a connection comes and goes only while its device is held. So nobody waits in a circle.
 """
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, delete
+from sqlalchemy import ScalarSelect
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, func, select
 
@@ -47,25 +50,32 @@ async def replace(
     None is no bound, so that a long list may come in pages. Returns how many it holds now. For a
     node that was given up meanwhile, or whose word about a device was lost. Safe to repeat.
     """
+    said = set(device_ids)
     async with work.begin() as unit:
         await introduce(unit, node_id)
         connection = await unit.raw()
-        dropped = await connection.fetch(
-            "DELETE FROM auth.device_connections WHERE node_id = $1 AND device_id <> ALL($2) "
-            "AND ($3::uuid IS NULL OR device_id > $3) AND ($4::uuid IS NULL OR device_id <= $4) "
-            "RETURNING device_id",
+        rows = await connection.fetch(
+            "SELECT device_id FROM auth.device_connections WHERE node_id = $1 "
+            "AND ($2::uuid IS NULL OR device_id > $2) AND ($3::uuid IS NULL OR device_id <= $3)",
             node_id,
-            list(device_ids),
             after,
             up_to,
         )
-        await _seen(unit, [row["device_id"] for row in dropped], unit.now)
+        held = {row["device_id"] for row in rows}
+        gone, new = held - said, said - held
+        # Only what differs is touched: a list that says nothing new costs one look.
+        known = await _hold(unit, gone | new)
+        await _seen(unit, gone, unit.now)
         await connection.execute(
-            # One that was removed meanwhile is passed over: its socket is about to close.
+            "DELETE FROM auth.device_connections WHERE node_id = $1 AND device_id = ANY($2)",
+            node_id,
+            list(gone),
+        )
+        await connection.execute(
             "INSERT INTO auth.device_connections (device_id, node_id) "
-            "SELECT id, $2 FROM auth.devices WHERE id = ANY($1) ORDER BY id FOR KEY SHARE "
-            "ON CONFLICT DO NOTHING",
-            list(device_ids),
+            "SELECT id, $2 FROM unnest($1::uuid[]) AS id ON CONFLICT DO NOTHING",
+            # One that was removed meanwhile is passed over: its socket is about to close.
+            list(new & known),
             node_id,
         )
         return await _count(unit, node_id)
@@ -74,31 +84,51 @@ async def replace(
 async def leave(work: Work, *, node_id: UUID) -> None:
     """Forget a node that stops in good order; its devices are gone now. Safe to repeat."""
     async with work.begin() as unit:
-        await _drop(unit, node_id, unit.now)
+        if await unit.get(GatewayNode, node_id, lock=True):
+            await _drop(unit, node_id, unit.now)
 
 
 async def introduce(unit: Unit, node_id: UUID) -> None:
-    """Make a node known that may be new. Its heartbeat alone prolongs the lease."""
-    row = insert(GatewayNode).values(id=node_id, heard_at=unit.now)
-    await unit.session.exec(row.on_conflict_do_nothing())
+    """Make a node known that may be new, and keep it from being forgotten until the commit.
+
+    Its heartbeat alone prolongs the lease. Comes before any device is held.
+    """
+    connection = await unit.raw()
+    # Again only if the node is being forgotten at this very moment.
+    while not await connection.fetchval(
+        "SELECT true FROM auth.gateway_nodes WHERE id = $1 FOR KEY SHARE", node_id
+    ):
+        await connection.execute(
+            "INSERT INTO auth.gateway_nodes (id, heard_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            node_id,
+            unit.now,
+        )
 
 
 async def give_up(work: Work, *, silent_since: datetime) -> int:
     """Forget the nodes that were not heard of since then; return how many. Safe to repeat.
 
-    Their devices were last seen when the node was last heard.
+    Their devices were last seen when the node was last heard. Each node is a unit of its own:
+    their devices together would not be held in order.
     """
+    count = 0
+    while await _give_up_one(work, silent_since):
+        count += 1
+    return count
+
+
+async def _give_up_one(work: Work, silent_since: datetime) -> bool:
     async with work.begin() as unit:
-        silent = await unit.session.exec(
+        found = await unit.session.exec(
             select(GatewayNode)
             .where(GatewayNode.heard_at < silent_since)
-            .order_by(col(GatewayNode.id))
+            .limit(1)
             .with_for_update(skip_locked=True)
         )
-        nodes = silent.all()
-        for node in nodes:
+        node = found.one_or_none()
+        if node is not None:
             await _drop(unit, node.id, node.heard_at)
-        return len(nodes)
+        return node is not None
 
 
 def describe(
@@ -126,21 +156,35 @@ def last_heard() -> ScalarSelect[datetime | None]:
 
 
 async def _drop(unit: Unit, node_id: UUID, at: datetime) -> None:
-    held = await unit.session.exec(
-        select(DeviceConnection.device_id).where(DeviceConnection.node_id == node_id)
+    """Forget a node that is held: nobody can connect a device to it any more."""
+    connection = await unit.raw()
+    rows = await connection.fetch(
+        "SELECT device_id FROM auth.device_connections WHERE node_id = $1", node_id
     )
-    await _seen(unit, held.all(), at)
-    await unit.session.exec(delete(GatewayNode).where(col(GatewayNode.id) == node_id))
+    await _seen(unit, await _hold(unit, [row["device_id"] for row in rows]), at)
+    # Its connections go with it.
+    await connection.execute("DELETE FROM auth.gateway_nodes WHERE id = $1", node_id)
+
+
+async def _hold(unit: Unit, device_ids: Collection[UUID]) -> set[UUID]:
+    """Hold these devices until the commit; return those that exist."""
+    if not device_ids:
+        return set()
+    connection = await unit.raw()
+    rows = await connection.fetch(
+        "SELECT id FROM auth.devices WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+        list(device_ids),
+    )
+    return {row["id"] for row in rows}
 
 
 async def _seen(unit: Unit, device_ids: Collection[UUID], at: datetime) -> None:
+    """Note when devices that are held were last seen."""
     if not device_ids:
         return
     connection = await unit.raw()
     await connection.execute(
-        "WITH held AS (SELECT id FROM auth.devices WHERE id = ANY($1) ORDER BY id FOR UPDATE) "
-        "UPDATE auth.devices AS d SET last_seen_at = greatest(d.last_seen_at, $2) "
-        "FROM held WHERE d.id = held.id",
+        "UPDATE auth.devices SET last_seen_at = $2 WHERE id = ANY($1) AND last_seen_at < $2",
         list(device_ids),
         at,
     )

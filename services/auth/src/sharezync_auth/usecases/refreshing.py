@@ -1,55 +1,69 @@
 """The refresh_token grant: a session goes on, or ends because its token was stolen."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Final
 
 import structlog
 
 from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Session
+from sharezync_auth.refresh import Verdict
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.logins import Origin
+from sharezync_auth.usecases.sessions import Reason
 from sharezync_auth.usecases.tokens import InvalidGrant, TokenRead
 from sharezync_shared.db.work import Work
 
 log = structlog.get_logger()
 
+_ENDS: Final[dict[Verdict, Reason]] = {
+    Verdict.REUSED: "token_reused",
+    Verdict.SPENT: "tokens_spent",
+}
+
 
 async def go_on(
     work: Work, keyring: Keyring, settings: AuthSettings, *, token: str, origin: Origin
 ) -> TokenRead:
-    """Go on with a session. Raises InvalidGrant.
+    """Go on with a session. Raises InvalidGrant; why exactly is nobody's business.
 
-    The reuse of an old token ends the session, and that is committed although it is refused.
+    What each token is good for stands in `refresh.py`. One that shows a theft ends the session,
+    and that is committed although it is refused. Requests with the same token wait for each other,
+    so two at once get the same answer.
     """
     parsed = refresh.parse(token)
     if parsed is None:
         raise InvalidGrant("The refresh token is not valid")
     async with work.begin() as unit:
         session = await unit.get(Session, parsed.session_id, lock=True)
-        verdict = session and refresh.judge(
-            parsed, key=session.refresh_key, counter=session.counter
-        )
-        if session is None or verdict is None or not _lives(session, unit.now, settings):
+        verdict = None
+        if session is not None and sessions.lives(session, unit.now, settings):
+            verdict = refresh.judge(
+                parsed,
+                key=session.refresh_key,
+                counter=session.counter,
+                since_rotation=unit.now - session.rotated_at,
+                late_grace_counter=session.late_grace_counter,
+            )
+        if session is None or verdict is None:
             raise InvalidGrant("The refresh token is not valid")
-        if verdict is refresh.Verdict.REUSED:
-            log.warning("refresh_token_reused", session_id=str(session.id))
-            await sessions.end(unit, [session], "token_reused")
+        if verdict in _ENDS:
+            log.warning("refresh_ended_session", session_id=str(session.id), verdict=verdict.name)
+            await sessions.end(unit, [session], _ENDS[verdict])
         else:
-            if verdict is refresh.Verdict.CURRENT:
-                session.counter += 1
-                session.rotated_at = unit.now
-            session.last_used_at = unit.now
-            session.address, session.user_agent = origin.address, origin.user_agent
-    if verdict is refresh.Verdict.REUSED:
-        raise InvalidGrant("The refresh token was used before; the session has ended")
+            _step(session, verdict, unit.now, origin)
+    if verdict in _ENDS:  # outside of the unit: raised inside, it would undo the end
+        raise InvalidGrant("The refresh token is not valid")
     return tokens.for_session(keyring, session)
 
 
-def _lives(session: Session, now: datetime, settings: AuthSettings) -> bool:
-    return (
-        session.revoked_at is None
-        and now - session.last_used_at < timedelta(days=settings.session_idle_days)
-        and now - session.created_at < timedelta(days=settings.session_max_days)
-    )
+def _step(session: Session, verdict: Verdict, now: datetime, origin: Origin) -> None:
+    if verdict is Verdict.CURRENT:
+        session.counter += 1
+        session.rotated_at = now
+    elif verdict is Verdict.PREVIOUS_LATE:
+        session.late_grace_counter = session.counter
+    session.last_used_at = now
+    session.address, session.user_agent = origin.address, origin.user_agent

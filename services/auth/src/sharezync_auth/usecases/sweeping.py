@@ -10,6 +10,7 @@ import structlog
 
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
+from sharezync_auth.usecases.sessions import Lifespan
 from sharezync_shared.db.work import Work
 
 log = structlog.get_logger()
@@ -32,13 +33,12 @@ async def sweep(work: Work, settings: AuthSettings) -> None:
     given_up = await nodes.give_up(work, silent_since=now - 2 * lease)
     if given_up:
         log.warning("gateway_nodes_given_up", count=given_up)
-    idle = now - timedelta(days=settings.session_idle_days) - _SESSIONS_KEPT
-    oldest = now - timedelta(days=settings.session_max_days) - _SESSIONS_KEPT
+    ran_out = Lifespan.at(now - _SESSIONS_KEPT, settings)
     await _delete(work, "throttles", "key", "failed_at < $2", now - _THROTTLES_KEPT)
     await _delete(work, "deleted_users", "user_id", "deleted_at < $2", now - _DELETED_USERS_KEPT)
     await _delete(work, "sessions", "id", "revoked_at < $2", now - _SESSIONS_KEPT)
-    await _delete(work, "sessions", "id", "revoked_at IS NULL AND last_used_at < $2", idle)
-    await _delete(work, "sessions", "id", "revoked_at IS NULL AND created_at < $2", oldest)
+    await _delete(work, "sessions", "id", "last_used_at < $2", ran_out.idle_since)
+    await _delete(work, "sessions", "id", "created_at < $2", ran_out.begun_since)
 
 
 async def _delete(work: Work, table: str, key: str, condition: str, before: datetime) -> None:

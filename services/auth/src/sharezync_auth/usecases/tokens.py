@@ -32,6 +32,11 @@ class InvalidClient(GrantRefused):
     kind, slug, title = Kind.UNAUTHENTICATED, "invalid-client", "This client is not known"
     error = "invalid_client"
 
+    def __init__(self, detail: str = "") -> None:
+        # RFC 6749 §5.2 asks for this where Basic failed, RFC 9110 §15.5.2 with every 401.
+        challenge = 'Basic realm="sharezync", charset="UTF-8"'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
 
 class UnsupportedGrant(GrantRefused):
     slug, title = "unsupported-grant-type", "There is no such grant"

@@ -1,24 +1,29 @@
 """Accounts: registered, looked at, changed, deleted."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from sharezync_auth import access
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import key_of
 from sharezync_auth.passwords import Passwords
-from sharezync_auth.usecases import sessions
+from sharezync_auth.usecases import sessions, throttling
+from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.wire import OwnUser, PublicUser
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.problems import Conflict, Forbidden
 from sharezync_shared.streams.frames import Control
+
+_AFTER_ALL: Final = "\U0010ffff"
+"""Greater than any character of a name: not even a letter."""
 
 
 class NameTaken(Conflict):
@@ -93,20 +98,24 @@ async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> Own
 
 async def change_password(
     work: Work,
-    passwords: Passwords,
+    guard: Guard,
     *,
     user_id: UserId,
     current_session: SessionId,
     current_password: str,
     new_password: str,
 ) -> None:
-    """Change one's own password; every other login ends. Raises WrongPassword."""
+    """Change one's own password; every other login ends.
+
+    Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
+    """
     async with work.read() as unit:
         stored = (await access.own_account(unit, user_id)).password_hash
-    right, _ = await passwords.verify(current_password, stored)
+    trial = Try.of_session(user_id=user_id, session_id=current_session)
+    right, _ = await guard.check(work, trial, password=current_password, stored=stored)
     if not right:
         raise WrongPassword
-    new_hash = await passwords.hash(new_password)
+    new_hash = await guard.passwords.hash(new_password)
     async with work.begin() as unit:
         user = await access.own_account(unit, user_id, lock=True)
         if user.password_hash != stored:
@@ -118,24 +127,45 @@ async def change_password(
 
 
 async def erase(work: Work, *, user_id: UserId) -> None:
-    """Delete one's own account, with its logins and devices; every service erases its share."""
+    """Delete one's own account, with its logins and devices; every service erases its share.
+
+    What stays is the bare id, for gateways that ask what they missed, and for the same reason the
+    last events of the stream: they say who and which logins ended, and are pruned like all others.
+    """
     async with work.begin() as unit:
         user = await access.own_account(unit, user_id, lock=True)
-        await sessions.end(unit, await sessions.living_of(unit, user_id), "account_deleted")
+        living = await sessions.living_of(unit, user_id)
+        connection = await unit.raw()
+        stream = account_stream(user_id)
+        await unit.lock_streams(stream)
+        # Old profiles stand in there. The head stays, so that no `seq` comes twice.
+        await connection.execute("DELETE FROM auth.stream_log WHERE stream = $1", stream)
+        await sessions.end(unit, living, "account_deleted")
         await unit.tell(
-            account_stream(user_id),
+            stream,
             "user.deleted",
             {"user_id": str(user_id)},
             control=Control(revoke_user=str(user_id), end=True),
         )
         unit.emit(facts.UserDeleted(user_id=user.id))
         await unit.session.flush()
-        # Ended sessions go too: whose they were is nobody's business any more. What stays is the
-        # bare id, for gateways that ask what they missed.
         unit.add(DeletedUser(user_id=user.id, deleted_at=unit.now))
+        # Ended logins go too: whose they were is nobody's business any more.
         await unit.session.exec(delete(Session).where(col(Session.user_id) == user_id))
-        await unit.session.exec(delete(Device).where(col(Device.user_id) == user_id))
+        await _delete_devices(unit, user_id)
+        await throttling.forget(connection, user_id)
         await unit.session.delete(user)
+
+
+async def _delete_devices(unit: Unit, user_id: UserId) -> None:
+    # In the order of ids, as whoever holds many does (nodes.py).
+    held = await unit.session.exec(
+        select(Device.id)
+        .where(Device.user_id == user_id)
+        .order_by(col(Device.id))
+        .with_for_update()
+    )
+    await unit.session.exec(delete(Device).where(col(Device.id).in_(held.all())))
 
 
 async def own(work: Work, *, user_id: UserId) -> OwnUser:
@@ -157,19 +187,22 @@ async def search(
 
     `after` is the key of the last user of the page before.
     """
-    key = key_of(prefix)
-    statement = (
-        select(User)
-        .where(col(User.username_key).startswith(key, autoescape=True))
-        .order_by(col(User.username_key))
-        .limit(limit + 1)
-    )
-    if after is not None:
-        statement = statement.where(col(User.username_key) > after)
     async with work.read() as unit:
+        statement = page_of_directory(key_of(prefix), after=after, limit=limit + 1)
         rows = (await unit.session.exec(statement)).all()
     more = rows[limit - 1].username_key if len(rows) > limit else None
     return [PublicUser.of(row) for row in rows[:limit]], more
+
+
+def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> SelectOfScalar[User]:
+    """Return the query for users whose key begins so, by key, after the key `after`."""
+    # A range rather than LIKE: it is a walk along the index also in a prepared plan, which knows
+    # no prefix yet, and no character of it means anything but itself.
+    key = col(User.username_key)
+    statement = select(User).where(key >= prefix_key, key < prefix_key + _AFTER_ALL)
+    if after is not None:
+        statement = statement.where(key > after)
+    return statement.order_by(key).limit(limit)
 
 
 async def names(work: Work, *, user_ids: Collection[UUID]) -> list[PublicUser]:
@@ -180,9 +213,10 @@ async def names(work: Work, *, user_ids: Collection[UUID]) -> list[PublicUser]:
 
 
 def _taken(error: IntegrityError) -> Conflict:
-    text = str(error.orig)
-    if "username_key" in text:
+    # By the name of what was broken: the message is for people, in the words of the server.
+    broken = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
+    if broken == "uq_users_username_key":
         return NameTaken()
-    if "email_key" in text:
+    if broken == "uq_users_email_key":
         return EmailTaken()
     raise error

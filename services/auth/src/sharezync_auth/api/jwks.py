@@ -1,0 +1,44 @@
+"""The keys that tokens are verified with."""
+
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import JSONResponse
+
+from sharezync_auth.api.dependencies import KeyringDep, SettingsDep
+
+router = APIRouter(tags=["tokens"])
+
+_ETAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")')
+
+
+class JwkSet(JSONResponse):
+    """A JWK set, by its registered media type (RFC 7517 §8.5.1)."""
+
+    media_type = "application/jwk-set+json"
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    summary="The public keys of access tokens",
+    response_class=JwkSet,
+    response_model=dict[str, list[dict[str, str]]],
+    responses={304: {"description": "What you have is what there is (`If-None-Match`)"}},
+)
+async def get_jwks(
+    keyring: KeyringDep,
+    settings: SettingsDep,
+    if_none_match: Annotated[str, Header(description="The `ETag` of an earlier answer")] = "",
+) -> Any:  # noqa: ANN401 - the finished document, or that it has not changed
+    """A JWK set (RFC 7517): the key that signs now, the one that comes next, and those whose last
+    tokens have not run out. Look again when `max-age` is over, and when a token has a `kid` that
+    you don't know. Empty where tokens are signed with one shared secret.
+    """
+    document, etag = keyring.jwks()
+    # Terms of rotation count on this (key_states.py): no longer than a lifespan.
+    max_age = int(settings.jwks_lifespan_seconds)
+    headers = {"Cache-Control": f"public, max-age={max_age}", "ETag": etag}
+    if if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match):
+        return Response(status_code=304, headers=headers)
+    return Response(document, headers=headers, media_type=JwkSet.media_type)

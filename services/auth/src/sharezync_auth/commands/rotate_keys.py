@@ -1,0 +1,110 @@
+"""`rotate-keys`: have another key sign from now on."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sharezync_auth.commands import work_for
+from sharezync_auth.commands.tables import print_rows
+from sharezync_auth.key_states import MAX_KEYS, Order, Terms, TooMany, TooYoung
+from sharezync_auth.key_store import HeldKey, KeyStore, WrongSecretKey
+from sharezync_auth.settings import AuthSettings
+from sharezync_shared.cli import Command
+
+_REFUSED: Final = 1
+_NOT_POSSIBLE: Final = 2
+
+_DESCRIPTION = """\
+Have the next key sign from now on. The one before stays published until its last token has run
+out, so nobody notices. Auth processes that run sign with the new key within 30 seconds. The
+keys are printed afterwards. Exit status 1: not yet, nothing was changed; 2: there are no keys to
+rotate, or SECRET_KEY is not theirs.
+"""
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = _DESCRIPTION
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help="even if verifiers may not know the next key yet. They look for a key that they "
+        "don't know, so mostly nobody is refused; at worst new tokens are, by those who looked "
+        "a moment ago, for JWKS_LIFESPAN_SECONDS",
+    )
+    parser.add_argument(
+        "--compromised",
+        action="store_true",
+        help="somebody else knows the keys: all go at once, new ones come. Tokens of old keys are "
+        "refused as soon as verifiers look again (at the first new token; a minute more for tokens "
+        "they have just verified, JWKS_LIFESPAN_SECONDS and that minute at most) and clients "
+        "refresh. New tokens may be refused as with --now",
+    )
+    parser.add_argument(
+        "--new-secret-key",
+        action="store_true",
+        help="with --compromised: SECRET_KEY was changed too, on purpose. Restart every service "
+        "with it afterwards",
+    )
+    parser.add_argument("--json", action="store_true", help="print the keys as JSON")
+
+
+async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
+    if settings.algorithm == "HS256":
+        return _stop("With ALGORITHM=HS256 SECRET_KEY signs: there is nothing to rotate.")
+    if arguments.new_secret_key and not arguments.compromised:
+        return _stop("--new-secret-key goes with --compromised only.")
+    async with work_for(settings) as work:
+        store = KeyStore(work, settings.require_secret_key())
+        try:
+            held = await store.follow(
+                _order(arguments),
+                Terms.of(settings),
+                whatever_sealed_them=arguments.new_secret_key,
+            )
+        except (TooYoung, TooMany) as refusal:
+            sys.stderr.write(_reason(refusal))
+            print_rows(_table(await store.read()), as_json=arguments.json)
+            return _REFUSED
+        except WrongSecretKey as error:
+            return _stop(str(error))
+    print_rows(_table(held), as_json=arguments.json)
+    return 0
+
+
+def _order(arguments: argparse.Namespace) -> Order:
+    if arguments.compromised:
+        return Order.REPLACE_ALL
+    return Order.ROTATE_NOW if arguments.now else Order.ROTATE
+
+
+def _reason(refusal: TooYoung | TooMany) -> str:
+    if isinstance(refusal, TooMany):
+        return f"Not yet: there are {MAX_KEYS} keys. Wait until some have gone.\n"
+    if refusal.since is None or refusal.signs_from is None:
+        return "Not yet: there is no next key. A running auth makes one; so does --now.\n"
+    return (
+        f"Not yet: the next key is published since {_moment(refusal.since)}, and every verifier "
+        f"knows it from {_moment(refusal.signs_from)} on. --now rotates all the same: at worst "
+        "new tokens are refused until verifiers look again.\n"
+    )
+
+
+def _table(held: Sequence[HeldKey]) -> list[dict[str, str]]:
+    keys = sorted((each.key for each in held), key=lambda key: (key.since, key.kid), reverse=True)
+    return [{"kid": key.kid, "state": key.state, "since": _moment(key.since)} for key in keys]
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _stop(reason: str) -> int:
+    sys.stderr.write(reason + "\n")
+    return _NOT_POSSIBLE
+
+
+ROTATE_KEYS: Final = Command(
+    help="sign with another key from now on", run=_run, arguments=_arguments
+)

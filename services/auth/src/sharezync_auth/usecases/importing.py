@@ -1,0 +1,103 @@
+"""Accounts of another installation come in, many at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.ids import UserId, uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Who is to come in; valid, and the keys unlike those of all others of the batch."""
+
+    username: str
+    username_key: str
+    email: str
+    email_key: str
+    password_hash: str
+
+
+class Outcome(Enum):
+    """What became of a newcomer."""
+
+    ADDED = "added"
+    ALREADY_THERE = "already there"
+    """With this name and this address; nothing was changed, the password neither."""
+    USERNAME_TAKEN = "username: somebody else has it"
+    EMAIL_TAKEN = "email: somebody else has it"
+    BOTH_TAKEN = "username, email: somebody else has them"
+
+
+async def add(work: Work, batch: Sequence[Newcomer], *, dry_run: bool = False) -> list[Outcome]:
+    """Make accounts in one transaction; return what became of each, in order.
+
+    Safe to repeat. Those who register at the same moment are kept apart. With `dry_run`, nothing
+    is changed, and ADDED are those that would be.
+    """
+    async with work.begin() as unit:
+        outcomes = await _look(unit, batch)
+        fresh = [one for one in batch if outcomes[one] is Outcome.ADDED]
+        if dry_run or not fresh:
+            return [outcomes[one] for one in batch]
+        ids = await _insert(unit, fresh)
+        late = [one for one in fresh if one.username_key not in ids]
+        if late:  # somebody came in between
+            outcomes |= await _look(unit, late)
+        for one in fresh:
+            if user_id := ids.get(one.username_key):
+                unit.emit(
+                    facts.UserRegistered(
+                        user_id=UserId(user_id), username=one.username, display_name=one.username
+                    )
+                )
+    return [outcomes[one] for one in batch]
+
+
+async def _look(unit: Unit, batch: Sequence[Newcomer]) -> dict[Newcomer, Outcome]:
+    found = await (await unit.raw()).fetch(
+        "SELECT id, username_key, email_key FROM auth.users "
+        "WHERE username_key = ANY($1) OR email_key = ANY($2)",
+        [one.username_key for one in batch],
+        [one.email_key for one in batch],
+    )
+    by_name = {row["username_key"]: row["id"] for row in found}
+    by_email = {row["email_key"]: row["id"] for row in found}
+    return {
+        one: _outcome(by_name.get(one.username_key), by_email.get(one.email_key)) for one in batch
+    }
+
+
+def _outcome(with_name: UUID | None, with_email: UUID | None) -> Outcome:
+    if with_name is None and with_email is None:
+        return Outcome.ADDED
+    if with_email is None:
+        return Outcome.USERNAME_TAKEN
+    if with_name is None:
+        return Outcome.EMAIL_TAKEN
+    return Outcome.ALREADY_THERE if with_name == with_email else Outcome.BOTH_TAKEN
+
+
+async def _insert(unit: Unit, batch: Sequence[Newcomer]) -> dict[str, UUID]:
+    """Return the ids of those who came in, by the key of their names."""
+    # In the order of keys: two imports at once wait for each other rather than in a circle.
+    ordered = sorted(batch, key=lambda one: one.username_key)
+    rows = await (await unit.raw()).fetch(
+        "INSERT INTO auth.users (id, username, username_key, email, email_key, password_hash, "
+        "display_name, bio, created_at, updated_at) "
+        "SELECT n.id, n.username, n.username_key, n.email, n.email_key, n.hash, n.username, '', "
+        "$7, $7 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], "
+        "$6::text[]) AS n(id, username, username_key, email, email_key, hash) "
+        "ON CONFLICT DO NOTHING RETURNING id, username_key",
+        [uuid7() for _ in ordered],
+        [one.username for one in ordered],
+        [one.username_key for one in ordered],
+        [one.email for one in ordered],
+        [one.email_key for one in ordered],
+        [one.password_hash for one in ordered],
+        unit.now,
+    )
+    return {row["username_key"]: row["id"] for row in rows}

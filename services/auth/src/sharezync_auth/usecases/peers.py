@@ -1,0 +1,85 @@
+"""What auth asks other services for. Never inside a transaction."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Unavailable
+
+log = structlog.get_logger()
+
+_AWAY: Final = "Another service does not answer at this moment"
+
+
+class _Acquaintance(msgspec.Struct):
+    acquainted: bool
+
+
+class Peers:
+    """chat and transfer, through clients that are not closed here.
+
+    `credential` returns a token of auth's own for them: auth makes it itself, where the others ask
+    for one, and so needs no way to its own front door. Calls raise Unavailable where a peer does
+    not answer as it should: the caller may come again.
+    """
+
+    def __init__(
+        self,
+        *,
+        chat: httpx.AsyncClient,
+        transfer: httpx.AsyncClient,
+        credential: Callable[[], str],
+    ) -> None:
+        self._clients = (chat, transfer)
+        self._credential = credential
+
+    async def acquainted(self, user_id: UserId, other_id: UserId) -> bool:
+        """Return whether `user_id` shares a channel or a transfer with `other_id`.
+
+        Both services are asked at once and the first yes decides. Raises Unavailable where one of
+        them could not be asked and the other says no.
+        """
+        asked = [
+            asyncio.create_task(self._ask(client, user_id, other_id)) for client in self._clients
+        ]
+        away: Unavailable | None = None
+        try:
+            for answer in asyncio.as_completed(asked):
+                try:
+                    if await answer:
+                        return True
+                except Unavailable as error:
+                    away = error
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if away is not None:
+            raise away
+        return False
+
+    async def _ask(self, client: httpx.AsyncClient, user_id: UserId, other_id: UserId) -> bool:
+        try:
+            answer = await client.get(
+                "/internal/acquaintances",
+                params={"user_id": str(user_id), "other_id": str(other_id)},
+                headers={"Authorization": f"Bearer {self._credential()}"},
+                auth=None,  # instead of what the client would fetch
+            )
+        except httpx.HTTPError as error:
+            log.warning("peer_unreachable", url=str(client.base_url), error=repr(error))
+            raise Unavailable(_AWAY) from error
+        url = str(answer.url.copy_with(query=None))  # ids of people are not for logs
+        if not answer.is_success:
+            log.warning("peer_refused", url=url, status=answer.status_code)
+            raise Unavailable(_AWAY)
+        try:
+            return msgspec.json.decode(answer.content, type=_Acquaintance).acquainted
+        except msgspec.DecodeError as error:
+            log.warning("peer_misspoke", url=url, error=str(error))
+            raise Unavailable(_AWAY) from error

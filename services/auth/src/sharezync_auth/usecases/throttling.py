@@ -1,0 +1,238 @@
+"""Passwords that strangers try: counted before they are looked at, taken back where right.
+
+The only door to a password check. A hundred guesses at once are a hundred failures, however many
+processes they come to: each is counted in a short transaction of its own, alone among all that
+share one of its tallies. How long who waits is decided in `waits.py`.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, Literal, Self
+from uuid import UUID
+
+from sharezync_auth.metrics import AuthMetrics
+from sharezync_auth.names import key_of
+from sharezync_auth.passwords import Passwords
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases.tokens import GrantRefused
+from sharezync_auth.waits import Rule, Tallies, Tally, failed, remaining, taken_back
+from sharezync_shared.addresses import bucket_of
+from sharezync_shared.db.work import Work
+from sharezync_shared.ids import SessionId, UserId
+from sharezync_shared.problems import Kind, Unavailable
+from sharezync_shared.streams.log import Connection
+
+_KNOWN_FOR: Final = timedelta(days=30)
+"""An address from which the account was used so lately is one of its own."""
+
+_NOBODY: Final = UUID(int=0)
+
+
+class TooManyTries(GrantRefused):
+    """Not looked at: who failed so often waits. `slow_down` is of RFC 8628 §3.5."""
+
+    kind, slug = Kind.LIMITED, "too-many-tries"
+    title = "Too many wrong passwords; wait, then try again"
+    error = "slow_down"
+
+    def __init__(self, detail: str = "", *, wait: timedelta = timedelta(seconds=1)) -> None:
+        seconds = max(1, math.ceil(wait.total_seconds()))
+        super().__init__(detail, headers={"Retry-After": str(seconds)})
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What a try is counted by: keys of the table `throttles`."""
+
+    door: Literal["login", "change"]
+    account: str
+    pair: str
+    address: str | None = None
+    bucket: str = ""
+    user_id: UUID = _NOBODY
+
+    @classmethod
+    def of_login(cls, *, username: str, user_id: UUID | None, address: str) -> Self:
+        """Return that of a login: a name that nobody has is counted as an account would be."""
+        name = hashlib.sha256(key_of(username).encode()).hexdigest()
+        account = f"name:{name}" if user_id is None else f"user:{user_id}"
+        bucket = bucket_of(address)
+        pair = f"pair:{account}@{bucket}"
+        return cls("login", account, pair, f"address:{bucket}", bucket, user_id or _NOBODY)
+
+    @classmethod
+    def of_session(cls, *, user_id: UserId, session_id: SessionId) -> Self:
+        """Return that of somebody logged in: their session takes the place of an address."""
+        account = f"user:{user_id}"
+        return cls("change", account, f"pair:{account}@session:{session_id}")
+
+    @property
+    def keys(self) -> list[str]:
+        """Those of its tallies."""
+        return [key for key in (self.account, self.pair, self.address) if key]
+
+    def rows(self, tallies: Tallies) -> dict[str, Tally | None]:
+        """Return the tallies by key."""
+        rows = {self.account: tallies.account, self.pair: tallies.pair}
+        return rows if self.address is None else {**rows, self.address: tallies.address}
+
+    def tallies(self, rows: dict[str, Tally]) -> Tallies:
+        """Return what `rows` hold of this try."""
+        return Tallies(
+            account=rows.get(self.account),
+            pair=rows.get(self.pair),
+            address=rows.get(self.address) if self.address else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A try in the table, and what was there before."""
+
+    trial: Try
+    before: Tallies
+    after: Tallies
+
+
+class Guard:
+    """Lets passwords be looked at, as often as their account and their address allow."""
+
+    def __init__(self, passwords: Passwords, settings: AuthSettings, metrics: AuthMetrics) -> None:
+        longest = settings.login_max_wait_seconds
+        self._account = Rule(settings.login_free_failures, longest)
+        self._address = Rule(settings.login_free_failures_per_address, longest)
+        self.passwords = passwords
+        self._metrics = metrics
+
+    async def check(
+        self, work: Work, trial: Try, *, password: str, stored: str | None
+    ) -> tuple[bool, str | None]:
+        """Return whether the password is right, and a better hash to store (`Passwords.verify`).
+
+        Raises TooManyTries, or Unavailable where too many passwords wait to be hashed; neither
+        try counts.
+        """
+        tries = partial(self._metrics.tries.labels, trial.door)
+        try:
+            counted = await self._count(work, trial)
+        except TooManyTries:
+            tries("throttled").inc()
+            raise
+        try:
+            right, renewed = await self.passwords.verify(password, stored)
+        except Unavailable:
+            tries("overloaded").inc()
+            await _take_back(work, counted, right=False)
+            raise
+        tries("right" if right else "wrong").inc()
+        if right:
+            await _take_back(work, counted, right=True)
+        return right, renewed
+
+    async def _count(self, work: Work, trial: Try) -> _Counted:
+        async with (await work.database.pool()).acquire() as connection, connection.transaction():
+            before = trial.tallies(await _hold(connection, trial))
+            now = work.now()
+            await self._refuse_if_waiting(connection, trial, before, now)
+            by_address = self._address if trial.address else None
+            after = failed(before, now, account=self._account, address=by_address)
+            await _write(connection, trial.rows(after))
+        return _Counted(trial, before, after)
+
+    async def _refuse_if_waiting(
+        self, connection: Connection, trial: Try, tallies: Tallies, now: datetime
+    ) -> None:
+        by_account = remaining(tallies.pair, now)
+        by_address = remaining(tallies.address, now)
+        # Asked for names that nobody has as well: it must take as long.
+        if by_address and await _is_at_home(connection, trial, now):
+            by_address = None
+        if by_account:
+            self._metrics.throttled_by_account.inc()
+        elif by_address:
+            self._metrics.throttled_by_address.inc()
+        waits = [wait for wait in (by_account, by_address) if wait]
+        if waits:
+            raise TooManyTries(wait=max(waits))
+
+
+async def forget(connection: Connection, user_id: UserId) -> None:
+    """Forget what was counted of an account that goes, in the caller's transaction.
+
+    What is counted of an address alone stays: that is nobody's in particular.
+    """
+    account = f"user:{user_id}"
+    # Whoever holds one of these rows holds the account's lock.
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_of(account))
+    await connection.execute(
+        "DELETE FROM auth.throttles WHERE key = $1 OR (key > $2 AND key < $2 || chr(1114111))",
+        account,
+        f"pair:{account}@",
+    )
+
+
+async def _take_back(work: Work, counted: _Counted, *, right: bool) -> None:
+    """Undo one try. Of the pair nothing stays where the password was right."""
+    trial, before, after = counted.trial, counted.before, counted.after
+    async with (await work.database.pool()).acquire() as connection, connection.transaction():
+        present = await _hold(connection, trial)
+        old, new = trial.rows(before), trial.rows(after)
+        rows = {
+            key: taken_back(present.get(key), before=old[key], after=tally)
+            for key, tally in new.items()
+            if tally
+        }
+        if right:
+            rows[trial.pair] = None
+        await _write(connection, rows)
+
+
+async def _hold(connection: Connection, trial: Try) -> dict[str, Tally]:
+    """Return the tallies of a try; nobody else reads or writes them until the commit.
+
+    By advisory locks, taken in order, so that two tries never wait for each other in a circle:
+    most rows don't exist yet, and what doesn't exist can't be locked itself.
+    """
+    locks = sorted({_lock_of(key) for key in trial.keys})
+    await connection.execute("SELECT pg_advisory_xact_lock(l) FROM unnest($1::bigint[]) l", locks)
+    records = await connection.fetch(
+        "SELECT key, failures, failed_at, blocked_until FROM auth.throttles WHERE key = ANY($1)",
+        trial.keys,
+    )
+    return {key: Tally(*rest) for key, *rest in records}
+
+
+async def _write(connection: Connection, rows: dict[str, Tally | None]) -> None:
+    gone = [key for key, tally in rows.items() if tally is None]
+    if gone:
+        await connection.execute("DELETE FROM auth.throttles WHERE key = ANY($1)", gone)
+    kept = [(key, tally) for key, tally in sorted(rows.items()) if tally is not None]
+    if kept:
+        await connection.execute(
+            "INSERT INTO auth.throttles (key, failures, failed_at, blocked_until) "
+            "SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[]) "
+            "ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, "
+            "failed_at = excluded.failed_at, blocked_until = excluded.blocked_until",
+            [key for key, _ in kept],
+            [tally.failures for _, tally in kept],
+            [tally.failed_at for _, tally in kept],
+            [tally.blocked_until for _, tally in kept],
+        )
+
+
+async def _is_at_home(connection: Connection, trial: Try, now: datetime) -> bool:
+    """Whether the account was used from this very address lately."""
+    records = await connection.fetch(
+        "SELECT DISTINCT address FROM auth.sessions WHERE user_id = $1 AND last_used_at > $2",
+        trial.user_id,
+        now - _KNOWN_FOR,
+    )
+    return any(bucket_of(record["address"]) == trial.bucket for record in records)
+
+
+def _lock_of(key: str) -> int:
+    digest = hashlib.sha256(f"sharezync-throttle {key}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)

@@ -1,0 +1,39 @@
+"""The command line of a service, where it meets a person."""
+
+import argparse
+from typing import Any
+
+import pytest
+
+from sharezync_shared.cli import Command, ServiceCommand
+from sharezync_shared.db.migrations import Migrations
+from sharezync_shared.settings import Settings
+
+
+def command_line(error: Exception) -> ServiceCommand[Settings]:
+    async def fail(_: Settings, __: argparse.Namespace) -> int:
+        raise error
+
+    def no_app(*_: Any) -> Any:
+        raise AssertionError("nothing is served")
+
+    return ServiceCommand(
+        "auth",
+        lambda: Settings(_env_file=None),
+        no_app,
+        Migrations("sharezync_auth.migrations", "auth"),
+        {"do-it": Command(help="do it", run=fail)},
+    )
+
+
+def test_a_database_that_is_away_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    status = command_line(ConnectionRefusedError(111, "Connection refused")).main(["do-it"])
+    told = capsys.readouterr()
+    assert status == 1
+    assert "The database can't be reached" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_fault_of_ours_is_not_passed_off_as_an_outage() -> None:
+    with pytest.raises(ZeroDivisionError):
+        command_line(ZeroDivisionError()).main(["do-it"])
