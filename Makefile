@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: images local-images help venv run fleet test unit api integration blackbox k8s lint types format lock bench clean
+.PHONY: images local-images help venv run fleet test unit api integration blackbox replicas k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -61,7 +61,11 @@ integration: $(READY) ## real RabbitMQ, an S3 server, processes killed and start
 
 blackbox: $(READY) ## one suite from outside, over `make run` and over `make fleet`
 	@$(PY) -m sharezync_embedded rabbitmq install
-	$(PYTEST) tests $(ARGS)
+	$(PYTEST) tests --ignore tests/fleet $(ARGS)
+
+replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotated, deleted; with figures
+	@$(PY) -m sharezync_embedded rabbitmq install
+	$(PYTEST) tests/fleet -s $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

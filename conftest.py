@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.nodeid import NodeId
 
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import provision
@@ -13,7 +14,8 @@ from sharezync_embedded.testing import Databases, RunFolder, S3Server, VirtualHo
 USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests together that share something costly, where several workers share the run.
 
     The tests of one file stay on one worker, so that what they set up once is set up once. With a
@@ -21,12 +23,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     one_virtual_host = bool(os.environ.get("AMQP_URL"))
     for item in items:
-        if item.get_closest_marker("xdist_group"):
-            continue
-        group = item.location[0]
-        if one_virtual_host and USES_BROKER.intersection(getattr(item, "fixturenames", ())):
-            group = "broker"
-        item.add_marker(pytest.mark.xdist_group(group))
+        marker = item.get_closest_marker("xdist_group")
+        group = str(marker.args[0]) if marker else item.location[0]
+        if marker is None:
+            if one_virtual_host and USES_BROKER.intersection(getattr(item, "fixturenames", ())):
+                group = "broker"
+            item.add_marker(pytest.mark.xdist_group(group))
+        if getattr(config.option, "loadgroup", False):
+            # xdist 3.8 means to do this by itself, but since pytest 9.2 it writes where nobody
+            # reads (pytest-xdist issue 1386): without it no group is kept together.
+            item._id = NodeId.parse(f"{item.nodeid}@{group}")  # noqa: SLF001 - see above
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ GENEROUS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of one way on one worker: each way is started once for a run."""
     for item in items:

@@ -109,6 +109,50 @@ def test_replicas_have_ports_of_their_own_and_each_other(
     assert {entry["AUTH_URL"] for entry in gateways} == set(fleet.urls["auth"])
 
 
+def test_a_single_replica_may_have_an_environment_of_its_own(
+    make: Callable[..., Fleet], told: Told
+) -> None:
+    make(gateways=2, replica_environment={"gateway-1": {"AMQP_URL": "amqp://detour"}}).start()
+    given = [(entry["name"], entry["AMQP_URL"]) for entry in told() if entry["command"] == "serve"]
+    assert sorted(given) == [
+        ("auth", "amqp://given"),
+        ("chat", "amqp://given"),
+        ("gateway", "amqp://detour"),
+        ("gateway", "amqp://given"),
+        ("storage", "amqp://given"),
+        ("transfer", "amqp://given"),
+    ]
+
+
+def test_an_environment_for_nobody_is_an_error(make: Callable[..., Fleet], told: Told) -> None:
+    with pytest.raises(FleetFailed, match="no replica is called gateway-1"):
+        make(replica_environment={"gateway-1": {"AMQP_URL": "amqp://detour"}}).start()
+
+
+def test_a_command_of_a_service_runs_beside_it(make: Callable[..., Fleet], told: Told) -> None:
+    fleet = make(secret_key="the secret")
+    fleet.start()
+    assert fleet.run("auth", "rotate-keys") == "hello from auth rotate-keys\n"
+    assert (
+        told()[-1].items()
+        >= {
+            "name": "auth",
+            "DATABASE_URL": "postgresql://given",
+            "SECRET_KEY": "the secret",
+        }.items()
+    )
+    assert fleet.dead() == []
+
+
+def test_a_command_that_fails_says_why(
+    make: Callable[..., Fleet], environment: dict[str, str]
+) -> None:
+    fleet = make(environment=environment | {"FAIL_AT": "repair"})
+    fleet.start()
+    with pytest.raises(FleetFailed, match="'chat repair' ended with 1: chat has a cold"):
+        fleet.run("chat", "repair")
+
+
 def test_a_killed_member_is_seen_and_comes_back_where_it_was(make: Callable[..., Fleet]) -> None:
     fleet = make()
     fleet.start()

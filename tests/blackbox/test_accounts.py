@@ -85,3 +85,23 @@ async def test_logging_out_ends_the_session_at_every_door(alice: Person) -> None
         data={"grant_type": "refresh_token", "refresh_token": alice.tokens["refresh_token"]},
     )
     assert again.json()["error"] == "invalid_grant"
+
+
+async def test_devices_are_seen_by_who_shares_a_channel_or_a_transfer(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    body = {"client_id": "desk", "name": "Desk", "platform": "linux"}
+    desk = await alice.post("/v1/devices", body)
+    path = f"/v1/users/{alice.id}/devices"
+    await bob.get(path, expect=404)
+
+    channel_id = await alice.channel()
+    await alice.add(channel_id, bob)
+    assert (await bob.get(path))["items"] == [desk]
+
+    files = [{"name": "notes.txt", "size": 1, "mime": "text/plain", "sha256": "0" * 64}]
+    offer = {"recipients": [{"user_id": alice.id}], "files": files}
+    transfer = await carol.post("/v1/transfers", offer)
+    await carol.get(path, expect=404)  # an offer alone shows nobody anything
+    await alice.post(f"/v1/transfers/{transfer['id']}/accept", {}, expect=200)
+    assert (await carol.get(path))["items"] == [desk]

@@ -4,6 +4,7 @@ On the PostgreSQL and the RabbitMQ that are given, or on ones that are brought u
 """
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,8 @@ class Fleet:
 
     `port` is the gateway's, 0 any; the services get the four after it where those are free.
     Replica n of a service calls replica n (modulo their number) of every other: there is no
-    balancer. `environment` goes to all processes, over what they inherit from us.
+    balancer. `environment` goes to all processes, over what they inherit from us, and
+    `replica_environment` to single ones over that, by label: `{"gateway-1": {"AMQP_URL": …}}`.
     `echo` shows their logs on our standard output. Not safe to share between threads.
     """
 
@@ -56,6 +58,7 @@ class Fleet:
         amqp_url: str | None = None,
         secret_key: str | None = None,
         environment: Mapping[str, str] | None = None,
+        replica_environment: Mapping[str, Mapping[str, str]] | None = None,
         echo: bool = False,
     ) -> None:
         self._data_dir = data_dir.absolute()
@@ -69,6 +72,7 @@ class Fleet:
         self._database_url = ""
         self._amqp_url = ""
         self._environment = dict(environment or {})
+        self._replica_environment = {**(replica_environment or {})}
         self._console = Console() if echo else None
         self._underneath = ExitStack()
         self.replicas: dict[str, list[Replica]] = {}
@@ -155,6 +159,25 @@ class Fleet:
         self._remember()
         self._wait_until_ready([replica])
 
+    def run(self, name: str, *arguments: str, timeout_seconds: float = 60) -> str:
+        """Run a command of a service, as an operator would beside it, and return what it prints.
+
+        `fleet.run("auth", "rotate-keys")` is `python -m sharezync_auth rotate-keys` in the
+        environment of the first replica. Raises FleetFailed, with what it said, where it fails or
+        takes too long.
+        """
+        replica = self.replicas[name][0]
+        command = f"{name} {' '.join(arguments)}"
+        try:
+            done = replica.run(
+                arguments, self._environment_of(replica), timeout_seconds=timeout_seconds
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FleetFailed(f"{command!r} took over {timeout_seconds:g} s") from error
+        if done.returncode != 0:
+            raise FleetFailed(f"{command!r} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
     def dead(self) -> list[Replica]:
         """The replicas whose process has ended."""
         return [replica for replica in self._all() if replica.exit_code() is not None]
@@ -200,6 +223,8 @@ class Fleet:
                         log_path=self.logs_dir / f"{name}-{number}.log",
                     )
                 )
+        if strangers := self._replica_environment.keys() - {r.label for r in self._all()}:
+            raise FleetFailed(f"no replica is called {', '.join(sorted(strangers))}")
 
     def _add(self, replica: Replica) -> None:
         if replica.log_path.exists():
@@ -222,7 +247,8 @@ class Fleet:
         for name in WITH_DATABASE:
             others = self.replicas[name]
             environment[f"{name.upper()}_URL"] = others[replica.number % len(others)].url
-        return environment | self._environment
+        own = self._replica_environment.get(replica.label, {})
+        return {**environment, **self._environment, **own}
 
     def _migrate(self) -> None:
         running = {

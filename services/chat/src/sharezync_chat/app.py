@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from sharezync_chat import __doc__ as what_it_owns
 from sharezync_chat import consumers
-from sharezync_chat.api import channels, internal, me, members, messages
+from sharezync_chat.api import acquaintances, channels, internal, me, members, messages
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.memberships import streams_of_user
@@ -46,6 +46,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             messages.router,
             me.router,
             internal.router,
+            acquaintances.router,
             streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
         ],
         consumers={

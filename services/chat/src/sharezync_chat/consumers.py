@@ -5,7 +5,7 @@ here. What each says about repeating is for dead letters that are replayed after
 """
 
 from sharezync_chat.models import FileId
-from sharezync_chat.usecases import messages, people, seats
+from sharezync_chat.usecases import messages, people, seats, traces
 from sharezync_shared.db.work import Unit
 from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
 from sharezync_shared.events.contracts.storage import FileDeleted
@@ -41,8 +41,8 @@ async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
     """
     user_id = UserId(event.user_id)
     gone = await people.erase(unit, user_id, unit.caused_at)
+    await traces.erase(unit, user_id)
     await seats.leave_everything(unit, user_id, gone)
-    await people.erase_inbox(unit, user_id)
 
 
 async def on_file_deleted(unit: Unit, event: FileDeleted) -> None:

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from services.chat.tests.support.world import World, channel_stream
+import msgspec
+
+from services.chat.tests.support.world import Json, World, channel_stream
 from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.ids import uuid7
@@ -83,6 +85,50 @@ async def test_a_deleted_user_is_forgotten_and_what_they_wrote_stays(world: Worl
     assert await world.events(f"inbox:{bob.id}") == []
     rows = await world.rows("SELECT * FROM chat.users WHERE id = $1", UUID(bob.id))
     assert bob.username not in str(rows)
+
+
+async def test_no_log_names_a_deleted_user(world: World) -> None:
+    ada, bob, cleo, dan = await world.people("ada", "bob", "cleo", "dan")
+    file_id = world.peers.add_file(bob.id, "bobs-diary.txt")
+    shared = await ada.channel("private", bob)
+    await bob.say(shared, "with a file", attachments=[file_id])
+    await ada.post(f"{shared}/members", {"user_id": cleo.id})  # is told of Bob's message
+    await ada.post("/v1/conversations", {"user_ids": [bob.id, dan.id]})
+    left = await ada.channel("private", bob)
+    await bob.post(f"{left}/leave", status=204)
+    emptied = await ada.channel("private", bob)
+    await ada.say(emptied, "nobody is named here")
+    await ada.delete(f"{emptied}/members/{bob.id}")
+
+    await world.publish(UserDeleted(user_id=UUID(bob.id)))
+
+    names = (bob.username, bob.read["display_name"], world.peers.files[file_id]["name"])
+    for table in ("stream_log", "users", "attachments", "outbox", "inbox"):
+        rows = str(await world.rows(f"SELECT t::text FROM chat.{table} AS t"))
+        assert [name for name in names if name in rows] == [], table
+    kept = [event["type"] for event in await world.events(channel_stream(emptied))]
+    assert kept == ["channel.created", "message.created"]
+
+
+async def test_who_was_away_when_a_user_was_erased_is_told_to_refetch(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
+    gateway = await world.service()
+
+    async def replay(after: int) -> Json:
+        query = {"stream": channel_stream(path), "after": str(after)}
+        answer = await gateway.get("/internal/streams/replay", params=query)
+        return dict(answer.json())
+
+    before = (await ada.say(path, "before"))["seq"]
+    await bob.say(path, "named")
+    since = (await ada.say(path, "since"))["seq"]
+    assert not (await replay(before))["reset"]
+    await world.publish(UserDeleted(user_id=UUID(bob.id)))
+
+    assert (await replay(before))["reset"]
+    (frame,) = (await replay(since))["frames"]
+    assert msgspec.json.decode(frame)["type"] == "member.left"
 
 
 async def test_a_deleted_user_comes_back_by_no_door(world: World) -> None:

@@ -60,6 +60,7 @@ MATRIX: Final[dict[str, Row]] = {
 
 INTERNAL: Final = (
     "POST /internal/commands",
+    "GET /internal/acquaintances",
     "GET /internal/streams/heads",
     "GET /internal/streams/replay",
 )

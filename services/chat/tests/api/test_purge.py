@@ -30,3 +30,14 @@ async def test_a_deleted_channel_leaves_nothing_and_the_others_stay(world: World
         assert rows == []
     assert len((await ada.get(f"{other}/messages"))["items"]) == 1
     assert (await world.events(channel_stream(path)))[-1]["type"] == "channel.deleted"
+
+
+async def test_no_log_tells_of_a_deleted_channel_but_of_its_end(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    path, other = await ada.channel("private", bob), await ada.channel("private", bob)
+    await ada.delete(path)
+    while await purge_some(world.core.database):
+        pass
+    assert [e["type"] for e in await world.events(channel_stream(path))] == ["channel.deleted"]
+    (told,) = await world.events(f"inbox:{bob.id}")
+    assert told["data"]["channel_id"] == other.rpartition("/")[2]

@@ -11,7 +11,7 @@ from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
 from sharezync_transfer import __doc__ as what_it_owns
 from sharezync_transfer import consumers
-from sharezync_transfer.api import commands, internal, transfers
+from sharezync_transfer.api import acquaintances, commands, internal, transfers
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases.peers import Peers
@@ -45,6 +45,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             transfers.router,
             commands.router,
             internal.router,
+            acquaintances.router,
             streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
         ],
         consumers={

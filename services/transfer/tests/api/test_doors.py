@@ -33,6 +33,7 @@ MATRIX: Final[dict[str, tuple[int, int, int]]] = {
 
 INTERNAL: Final = (
     "POST /internal/commands",
+    "GET /internal/acquaintances",
     "POST /internal/transfers/{transfer_id}/attach",
     "POST /internal/transfers/{transfer_id}/progress",
     "GET /internal/streams/heads",

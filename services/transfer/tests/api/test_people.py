@@ -60,6 +60,17 @@ async def test_nothing_of_a_deleted_person_is_kept(world: World) -> None:
     assert (kept["state"], kept["note"], kept["files"][0]["name"]) == ("completed", "", "file")
 
 
+async def test_no_log_tells_of_what_a_deleted_person_sent(world: World) -> None:
+    ada, bob, eve = await world.people(3)
+    await ada.offer(bob, note="private", files={"diary.txt": 5})
+    other = await eve.offer(bob, files={"kept.txt": 5})
+    await world.publish(UserDeleted(user_id=UUID(ada.id)))
+    first, cancelled = await world.events(bob)
+    assert first["data"]["id"] == other["id"]
+    assert (cancelled["data"]["state"], cancelled["data"]["note"]) == ("cancelled", "")
+    assert "diary" not in str(await world.rows("SELECT text FROM transfer.stream_log"))
+
+
 async def test_nobody_can_send_to_a_deleted_person_or_as_one(world: World) -> None:
     ada, bob = await world.people(2)
     await ada.offer(bob)

@@ -41,6 +41,7 @@ class ToldBus:
         self.choked_by: set[UUID] = set()
         self.away = False
         self.ready = True
+        self.may_lose_frames = False
 
     async def start(self) -> None:
         pass

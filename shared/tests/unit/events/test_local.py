@@ -9,6 +9,7 @@ from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, Envelope, TransientError
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.local import LocalBus
+from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.serving import wait_until
 
@@ -42,6 +43,11 @@ async def bus() -> AsyncGenerator[LocalBus]:
     await bus.start()
     yield bus
     await bus.aclose()
+
+
+def test_frames_may_be_lost_on_a_network_only(bus: LocalBus) -> None:
+    assert not bus.may_lose_frames
+    assert RabbitMQBus("amqp://broker.example").may_lose_frames
 
 
 async def test_publishing_returns_only_when_every_consumer_is_done(bus: LocalBus) -> None:

@@ -198,11 +198,7 @@ async def _find_or_make(
     if device is None:
         raise NotFound
     if new:
-        unit.emit(
-            facts.DeviceRegistered(
-                user_id=user_id, device_id=device.id, client_id=client_id, name=name
-            )
-        )
+        unit.emit(facts.DeviceRegistered(user_id=user_id, device_id=device.id, client_id=client_id))
     return device, new
 
 

@@ -57,7 +57,9 @@ class ChannelChange(BaseModel):
     name: Name | None = None
     description: Description | None = None
     topic: Topic | None = None
-    archived: bool | None = Field(None, description="Closed to new messages and members")
+    archived: bool | None = Field(
+        None, strict=True, description="Closed to new messages and members"
+    )
 
 
 class ConversationStart(BaseModel):

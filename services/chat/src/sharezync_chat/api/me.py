@@ -23,6 +23,7 @@ class ReadMark(BaseModel):
         None,
         ge=0,
         le=2**63 - 1,
+        strict=True,
         validation_alias=AliasChoices("seq", "last_read_seq"),
         examples=[4711],
     )

@@ -10,6 +10,8 @@
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
 | `people` | `require`, `learn`, `erase` |
+| `acquaintances` | `exists` |
+| `traces` | `erase`, `forget_channel` |
 | `purge` | `purge_some`, `purging` |
 
 Beneath them: `posting` and `batch` (the hot path), `seats` (the steps of coming and going),

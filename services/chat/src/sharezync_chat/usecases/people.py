@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlmodel import col, select
 
-from sharezync_chat.models import Member, User, channel_stream, inbox_stream
+from sharezync_chat.models import Member, User, channel_stream
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.wire import UserRead
@@ -132,9 +132,3 @@ async def erase(unit: Unit, user_id: UserId, at: datetime) -> UserRead:
     user.names_at, user.deleted = at, True
     await unit.session.flush()
     return UserRead(id=user.id, username=user.username, display_name=user.display_name)
-
-
-async def erase_inbox(unit: Unit, user_id: UserId) -> None:
-    """Delete the log of what only this user saw. Its head stays, so that no `seq` comes twice."""
-    connection = await unit.raw()
-    await connection.execute("DELETE FROM chat.stream_log WHERE stream = $1", inbox_stream(user_id))

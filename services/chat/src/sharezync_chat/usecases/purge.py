@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from sharezync_chat.usecases import traces
 from sharezync_shared.db.database import Database
 
 log = structlog.get_logger()
@@ -22,19 +23,24 @@ _LOOK_EVERY_SECONDS = 60
 async def purge_some(database: Database) -> int:
     """Delete one batch of messages of deleted channels, and the channels that have none left.
 
-    Returns how many messages went; 0: nothing is left to do. Several replicas may do it at once.
+    With a channel goes what logs say of it but for its end: nobody can come back to it, and who is
+    erased later must not be named where nobody looks. Returns how many messages went; 0: nothing is
+    left to do. Several replicas may do it at once.
     """
-    async with (await database.pool()).acquire() as connection:
+    async with (await database.pool()).acquire() as connection, connection.transaction():
         status: str = await connection.execute(
             "DELETE FROM chat.messages WHERE id = ANY(ARRAY("
             "SELECT m.id FROM chat.channels AS c JOIN chat.messages AS m ON m.channel_id = c.id "
             "WHERE c.deleted_at IS NOT NULL LIMIT $1))",
             _BATCH,
         )
-        await connection.execute(
+        rows = await connection.fetch(
             "DELETE FROM chat.channels AS c WHERE c.deleted_at IS NOT NULL "
-            "AND NOT EXISTS (SELECT FROM chat.messages AS m WHERE m.channel_id = c.id)"
+            "AND NOT EXISTS (SELECT FROM chat.messages AS m WHERE m.channel_id = c.id) "
+            "RETURNING c.id"
         )
+        for row in rows:
+            await traces.forget_channel(connection, row["id"])
     return int(status.rpartition(" ")[2])
 
 

@@ -21,7 +21,8 @@ MOST_LISTED: Final = 5000
 """Devices in one call, as auth bounds it."""
 _BEATS_IN_A_LEASE: Final = 4
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
-"""Pauses between heartbeats while auth is away; the last one repeats."""
+"""Pauses between heartbeats while auth is away; the last one repeats. Never longer than between
+heartbeats that are answered: auth comes back to a lease that is running out."""
 _PATIENCE_SECONDS: Final = 5.0
 """For one call: several fit into a lease."""
 _LAST_WORDS_SECONDS: Final = 3.0
@@ -41,6 +42,7 @@ class Lease:
         """Heartbeats in a row whose count was not what we hold."""
         self._passed_over = 0
         """Devices of our last list that auth has not: they were removed, their sockets live on."""
+        self._beat_seconds = _RETRY_SECONDS[-1]
         self._leaving = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
 
@@ -80,7 +82,8 @@ class Lease:
         if self._is_surprising(answer.devices, unsure):
             await self._send_list()
         self._devices.try_again()
-        return answer.lease_seconds / _BEATS_IN_A_LEASE
+        self._beat_seconds = answer.lease_seconds / _BEATS_IN_A_LEASE
+        return self._beat_seconds
 
     async def _beat_on(self) -> None:
         failures = 0
@@ -91,7 +94,8 @@ class Lease:
                 self._metrics.heartbeats("failed").inc()
                 if not failures:
                     log.warning("heartbeat_failed", error=repr(error))
-                pause_seconds = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                retry_seconds = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                pause_seconds = min(retry_seconds, self._beat_seconds)
                 failures += 1
             except Exception:  # the rim: without a heartbeat all devices go offline
                 self._metrics.heartbeats("failed").inc()

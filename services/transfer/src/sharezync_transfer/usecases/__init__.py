@@ -8,6 +8,7 @@
 | `looking` | `get`, `page`, `missing`, `stats` |
 | `attaching` | `attach`: for gateways, before they move chunks |
 | `progress` | `report`: from gateways, while they do |
+| `acquaintances` | `exists` |
 | `sweeping` | `expire_some`, `release_some`, `sweeping` |
 | `people` | `require`, `learn`, `forget` |
 | `erasing` | `erase_user` |

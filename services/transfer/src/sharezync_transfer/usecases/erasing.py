@@ -40,6 +40,7 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
         recipient.user_id for whole in wholes for recipient in whole.recipients
     }
     await unit.lock_streams(*map(transfers_stream, people_told))
+    await _erase_what_recipients_were_told(unit, user_id)
     for whole in wholes:
         sent = whole.transfer.sender_id == user_id
         ending = [
@@ -52,6 +53,24 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
     # Its head stays, so that no `seq` comes twice.
     await connection.execute(
         "DELETE FROM transfer.stream_log WHERE stream = $1", transfers_stream(user_id)
+    )
+
+
+async def _erase_what_recipients_were_told(unit: Unit, user_id: UserId) -> None:
+    """Take the frames with names of a user's files out of the logs of those they sent them to.
+
+    Where a frame is missing replay says `reset`: who was away since before fetches all anew.
+    """
+    connection = await unit.raw()
+    rows = await connection.fetch(
+        "SELECT DISTINCT r.user_id FROM transfer.recipients AS r "
+        "JOIN transfer.transfers AS t ON t.id = r.transfer_id WHERE t.sender_id = $1",
+        user_id,
+    )
+    await connection.execute(
+        "DELETE FROM transfer.stream_log WHERE stream = ANY($1::text[]) AND strpos(text, $2) > 0",
+        [transfers_stream(row["user_id"]) for row in rows],
+        str(user_id),  # of the sender, in every such frame
     )
 
 

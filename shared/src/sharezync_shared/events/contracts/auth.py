@@ -61,5 +61,5 @@ class DeviceRegistered(Event, frozen=True, kw_only=True):
     user_id: UUID
     device_id: UUID
     client_id: str
-    """Chosen by the client; unique for its user."""
-    name: str
+    """Chosen by the client; unique for its user. Its name is a person's words, and stays with
+    auth: facts may lie in a broker for long."""

@@ -1,0 +1,36 @@
+"""What auth asks before it shows somebody's devices to somebody else."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from sharezync_chat.api.common import WorkPart
+from sharezync_chat.usecases import acquaintances
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid, Unauthenticated, problems
+from sharezync_shared.tokens import InternalCaller
+
+router = APIRouter(prefix="/internal", tags=["internal"])
+
+
+class AcquaintanceRead(BaseModel):
+    """Whether two people know each other from here."""
+
+    acquainted: bool = Field(examples=[True])
+
+
+@router.get(
+    "/acquaintances",
+    summary="Whether two people share a channel",
+    responses=problems(Unauthenticated, Invalid),
+)
+async def get_acquaintance(
+    _: InternalCaller,
+    work: WorkPart,
+    user_id: Annotated[UserId, Query(description="Who would look")],
+    other_id: Annotated[UserId, Query(description="Whom they would look at")],
+) -> AcquaintanceRead:
+    """Conversations count. Nobody is told who is in what."""
+    found = await acquaintances.exists(work, user_id, other_id)
+    return AcquaintanceRead(acquainted=found)
