@@ -122,6 +122,8 @@ async def auth(settings: AuthSettings) -> AsyncGenerator[Auth]:
             # All tests come from one address, and some left failures in a future of theirs.
             await auth.rows("DELETE FROM auth.throttles")
             yield auth
+            # What is left in the outbox would be told in the next test.
+            await app.state.core.relay.flush(5)
 
 
 async def register(auth: Auth, name: str = "ada") -> Account:

@@ -14,7 +14,10 @@ from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
 from sharezync_shared.problems import (
     CONTENT_TYPE,
     Invalid,
+    Malformed,
+    Problem,
     ProblemDocument,
+    TooLarge,
     install_problem_handlers,
     problems,
 )
@@ -130,9 +133,21 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             responses = operation.get("responses", {})
             if "application/json" in responses.get("422", {}).get("content", {}):
                 responses["422"] = invalid
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
+                _declare(responses, Malformed, TooLarge)
             for status, answer in responses.items():
                 if status[0] in "45":
-                    content = answer.get("content", {}).get(CONTENT_TYPE, {})
-                    answer["content"] = {CONTENT_TYPE: content}
+                    answer["content"] = answer.get("content") or {CONTENT_TYPE: {}}
     app.openapi_schema = schema
     return schema
+
+
+def _declare(responses: dict[str, Any], *types: type[Problem]) -> None:
+    """Add problems that the framework itself answers with to those that the route declares."""
+    for status, entry in problems(*types).items():
+        known = responses.setdefault(str(status), entry)
+        examples = known["content"].setdefault(CONTENT_TYPE, {}).setdefault("examples", {})
+        added = entry["content"][CONTENT_TYPE]["examples"]
+        if not added.keys() <= examples.keys():
+            known["description"] = f"{known['description']}; {entry['description']}"
+            examples.update(added)

@@ -101,6 +101,14 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            # Its headers were too long, or too many. websockets has an answer ready; uvicorn does
+            # not look for one, and would keep the connection open and silent.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
     def run_asgi(self) -> Coroutine[Any, Any, None]:
         extensions = cast("dict[str, object]", self.scope["extensions"])
         extensions[EXTENSION] = self

@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field
 
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Unauthenticated, problems
 from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.text import Prose
 from sharezync_shared.tokens.dependencies import InternalCaller
 
 StreamsOfUser = Callable[[UserId], Awaitable[list[str]]]
@@ -48,19 +50,25 @@ def streams_router(
     """
     router = APIRouter(prefix="/internal/streams", tags=["internal"])
 
-    @router.get("/heads", summary="Where each stream of a user stands")
+    @router.get(
+        "/heads", summary="Where each stream of a user stands", responses=problems(Unauthenticated)
+    )
     async def heads(_: InternalCaller, user_id: UserId) -> Heads:
         names = await streams_of_user(user_id)
         async with (await database.pool()).acquire() as connection:
             positions = await log.heads(connection, names)
         return Heads(streams={name: (p.epoch, p.seq) for name, p in positions.items()})
 
-    @router.get("/replay", summary="The frames of a stream after a position")
+    @router.get(
+        "/replay",
+        summary="The frames of a stream after a position",
+        responses=problems(Unauthenticated),
+    )
     async def replay(
         _: InternalCaller,
-        stream: Annotated[str, Query(max_length=200)],
-        after: Annotated[int, Query(ge=0)],
-        epoch: Annotated[str | None, Query(max_length=64)] = None,
+        stream: Annotated[Prose, Query(max_length=200)],
+        after: Annotated[int, Query(ge=0, le=2**63 - 1)],
+        epoch: Annotated[Prose | None, Query(max_length=64)] = None,
     ) -> ReplayRead:
         async with (await database.pool()).acquire() as connection:
             found = await log.replay(

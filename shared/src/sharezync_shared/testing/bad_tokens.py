@@ -9,12 +9,15 @@ Each is right in everything but in what its name says, so that a refusal is due 
 beside it that `good_token(issuer)` is let in. All are visible ASCII: any header can carry them.
 At `/internal/*`, take the names from `BAD_SERVICE_TOKENS` and say `door="service"`.
 
-Sources: RFC 8725 (JWT best practices); CVE-2015-9235, CVE-2017-11424, CVE-2022-29217 (none, and
-a public key as HMAC secret), CVE-2018-0114 (`jwk`), CVE-2024-53861 (part of an issuer),
-CVE-2026-32597 (`crit`).
+Sources: RFC 8725 (JWT best practices); CVE-2015-9235, CVE-2017-11424, CVE-2022-29217, GHSA-xgmm
+(none, and a public key in any spelling as HMAC secret), CVE-2018-0114 (`jwk`), CVE-2022-21449 (a
+signature out of range), CVE-2024-53861 (part of an issuer), CVE-2026-32597 (`crit`),
+CVE-2026-48523 (the algorithm of the token instead of the key's), GHSA-993g (keys from a file),
+GHSA-w7vc (`b64`).
 """
 
 import secrets
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -64,14 +67,26 @@ _SIGNATURE: Final[dict[str, Callable[[Forger], str]]] = {
     "alg-absent": _header(alg=ABSENT),
     "alg-of-another-family": _header(alg="RS256"),
     "alg-in-a-list": _header(alg=["ES256", "HS256"]),
+    "alg-in-lower-case": lambda f: f.signed(header={"alg": f.header()["alg"].lower()}),
+    "alg-of-a-larger-curve": _header(alg="ES512"),
+    "alg-of-another-curve": _header(alg="ES256K"),
+    "alg-twice": lambda f: f.with_raw_header(f.header_json().replace(b"{", b'{"alg":"none",', 1)),
     "hs256-with-public-key-pem": lambda f: f.hs256(f.public_pem()),
+    "hs256-with-public-key-pem-stripped": lambda f: f.hs256(f.public_pem().strip()),
+    "hs256-with-public-key-pem-in-crlf": lambda f: f.hs256(f.public_pem().replace(b"\n", b"\r\n")),
+    "hs512-with-public-key-pem": lambda f: f.with_hmac("HS512", f.public_pem()),
     "hs256-with-public-key-der": lambda f: f.hs256(f.public_der()),
+    "hs256-with-public-key-der-in-base64": lambda f: f.hs256(b64encode(f.public_der())),
+    "hs256-with-public-key-ssh": lambda f: f.hs256(f.public_ssh()),
     "hs256-with-public-key-jwk": lambda f: f.hs256(f.public_jwk()),
+    "hs256-with-public-key-jwks": lambda f: f.hs256(b'{"keys": [' + f.public_jwk() + b"]}"),
+    "hs256-with-kid": lambda f: f.hs256(f.header()["kid"].encode()),
     "hs256-with-empty-secret": lambda f: f.hs256(b""),
     "signature-of-another-key": lambda f: f.signed(key=f.stranger()),
     "signature-of-another-token": Forger.swapped,
     "signature-empty": lambda f: f.good().rpartition(".")[0] + ".",
     "signature-of-zeros": lambda f: f.good().rpartition(".")[0] + "." + "A" * 86,
+    "signature-of-ones": lambda f: f.good().rpartition(".")[0] + "." + "_" * 85 + "w",
     "signature-cut-short": lambda f: f.good()[:-4],
     "signature-padded": lambda f: f.good() + "==",
 }
@@ -86,6 +101,7 @@ _HEADER: Final[dict[str, Callable[[Forger], str]]] = {
     "typ-absent": _header(typ=ABSENT),
     "typ-of-a-logout-token": _header(typ="logout+jwt"),
     "header-jku": _header(jku="https://keys.invalid/jwks.json"),
+    "header-jku-of-a-file": _header(jku="file:///dev/null"),
     "header-x5u": _header(x5u="https://keys.invalid/key.pem"),
     "header-x5c": _header(x5c=["MIIB"]),
     "header-jwk": Forger.with_own_jwk,
@@ -93,7 +109,9 @@ _HEADER: Final[dict[str, Callable[[Forger], str]]] = {
     "header-crit-empty": _header(crit=[]),
     "header-b64-false": _header(b64=False, crit=["b64"]),
     "header-b64-false-detached": Forger.detached,
+    "header-b64-true": _header(b64=True),
     "header-cty-nested": _header(cty="JWT"),
+    "header-never-heard-of": _header(http="//example.invalid"),
     "header-zip": _header(zip="DEF"),
 }
 
@@ -107,6 +125,8 @@ _ISSUER_AND_AUDIENCE: Final[dict[str, Callable[[Forger], str]]] = {
     "iss-of-others": _claim(iss="https://issuer.invalid"),
     "iss-part-of-ours": lambda f: f.signed({"iss": f.issuer.issuer[:-1]}),
     "iss-longer": lambda f: f.signed({"iss": f.issuer.issuer + ".invalid"}),
+    "iss-empty": _claim(iss=""),
+    "iss-in-capitals": lambda f: f.signed({"iss": f.issuer.issuer.upper()}),
     "iss-in-a-list": lambda f: f.signed({"iss": [f.issuer.issuer]}),
     "iss-absent": _claim(iss=ABSENT),
     "token-of-the-other-door": lambda f: f.other_door().good(),
@@ -151,7 +171,10 @@ _SUBJECT: Final[dict[str, Callable[[Forger], str]]] = {
 _NO_TOKEN: Final[dict[str, Callable[[Forger], str]]] = {
     "oversize": _claim(padding="x" * MAX_TOKEN_BYTES),
     "oversize-header": lambda f: "A" * (MAX_TOKEN_BYTES + 1) + f.good(),
-    "refresh-token": lambda _: secrets.token_urlsafe(64),
+    "refresh-token": lambda _: "szr_" + secrets.token_urlsafe(37),
+    "signed-refresh-token": lambda f: f.signed(
+        {"szr": "szr_" + secrets.token_urlsafe(37)}, {"typ": "rt+jwt"}
+    ),
     "refresh-token-in-parts": lambda _: f"v1.{secrets.token_urlsafe(24)}.{uuid7().hex}",
     "word": lambda _: "null",
     "dots": lambda _: "..",
@@ -163,6 +186,8 @@ _NO_TOKEN: Final[dict[str, Callable[[Forger], str]]] = {
     "header-not-an-object": lambda f: f.with_raw_header(b'["ES256"]'),
     "header-not-utf8": lambda f: f.with_raw_header(b"\xff\xfe\xff"),
     "header-too-deep": lambda f: f.with_raw_header(b"[" * 4000),
+    "payload-of-a-good-token": lambda f: f.signed_payload(f.good().encode()),
+    "payload-of-a-good-token-quoted": lambda f: f.signed_payload(f'"{f.good()}"'.encode()),
     "payload-not-json": lambda f: f.signed_payload(b"sub=me"),
     "payload-not-an-object": lambda f: f.signed_payload(b"[]"),
     "payload-too-deep": lambda f: f.signed_payload(b'{"a":' * 1000),

@@ -45,6 +45,10 @@ class Forger:
         """Return the header of a good token."""
         return jwt.get_unverified_header(self.good())
 
+    def header_json(self) -> bytes:
+        """Return that as it is signed."""
+        return json.dumps(self.header()).encode()
+
     def claims(self) -> dict[str, Any]:
         """Return the claims of a good token."""
         claims: dict[str, Any] = jwt.decode(self.good(), options={"verify_signature": False})
@@ -90,9 +94,14 @@ class Forger:
 
     def hs256(self, secret: bytes) -> str:
         """Sign as if `secret` were the key of an HMAC."""
+        return self.with_hmac("HS256", secret)
+
+    def with_hmac(self, algorithm: Literal["HS256", "HS512"], secret: bytes) -> str:
+        """Sign with this HMAC."""
         payload = self.good().split(".")[1]
-        signed = f"{_json_part({**self.header(), 'alg': 'HS256'})}.{payload}"
-        return f"{signed}.{base64url(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
+        signed = f"{_json_part({**self.header(), 'alg': algorithm})}.{payload}"
+        digest = hashlib.sha256 if algorithm == "HS256" else hashlib.sha512
+        return f"{signed}.{base64url(hmac.digest(secret, signed.encode(), digest))}"
 
     def detached(self) -> str:
         """Leave the payload out, as RFC 7797 has it."""
@@ -128,6 +137,10 @@ class Forger:
         """Return the public key as DER."""
         public = self.published().public_key()
         return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def public_ssh(self) -> bytes:
+        """Return the public key as a line of an `authorized_keys` file."""
+        return self.published().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 
     def public_jwk(self) -> bytes:
         """Return the public key as it stands in the JWKS document."""

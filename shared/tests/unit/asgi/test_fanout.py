@@ -188,6 +188,17 @@ async def test_a_closing_client_gets_its_handshake_and_no_further_frame(
             assert not await peer.port.wait_writable()
 
 
+async def test_a_handshake_with_too_much_in_it_is_answered_and_closed(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    handshake = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    writer.write(handshake + b"Authorization: " + b"a" * 9000 + b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_close_says_code_and_reason_behind_what_was_written(
     served: Served, place: Place
 ) -> None:

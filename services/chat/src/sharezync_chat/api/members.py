@@ -46,9 +46,7 @@ class MemberChange(BaseModel):
     """What to change; what is absent or null stays."""
 
     role: Role | None = Field(None, description="Given by owners")
-    muted: bool | None = Field(
-        None, strict=True, description="For oneself; nobody else sees it"
-    )
+    muted: bool | None = Field(None, strict=True, description="For oneself; nobody else sees it")
 
     @model_validator(mode="after")
     def _one_thing(self) -> "MemberChange":

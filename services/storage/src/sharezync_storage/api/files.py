@@ -58,7 +58,7 @@ _FORM: Final[dict[str, Any]] = {
     }
 }
 _BYTES: Final[dict[str, Any]] = {
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 }
 _CONTENT_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The whole file, as its own media type", **_BYTES},

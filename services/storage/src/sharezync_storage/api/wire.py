@@ -77,7 +77,7 @@ class LinkCreate(BaseModel):
     """For whom, and for how long."""
 
     user_id: UUID = Field(description="Who asked; the caller has decided that they may")
-    expires_in_seconds: int = Field(MAX_LINK_SECONDS, ge=1, le=MAX_LINK_SECONDS)
+    expires_in_seconds: int = Field(MAX_LINK_SECONDS, ge=1, le=MAX_LINK_SECONDS, strict=True)
 
 
 class LinkRead(BaseModel):
@@ -95,9 +95,9 @@ class UploadCreate(BaseModel):
 
     owner_id: UUID
     name: str = Field(max_length=4096)
-    size_bytes: int = Field(ge=0)
+    size_bytes: int = Field(ge=0, strict=True)
     mime: str | None = Field(None, max_length=255)
-    chunk_size_bytes: int = Field(ge=1, le=MAX_CHUNK_BYTES)
+    chunk_size_bytes: int = Field(ge=1, le=MAX_CHUNK_BYTES, strict=True)
     sha256: Sha256Hex | None = Field(None, description="Of the whole; checked at the end")
 
 

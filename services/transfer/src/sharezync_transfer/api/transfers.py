@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Strict
 
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import (
@@ -82,7 +82,7 @@ class FileOffer(BaseModel):
     """A file as its sender describes it."""
 
     name: Prose = Field(min_length=1, max_length=1024, examples=["film.mkv"])
-    size: int = Field(ge=0, le=2**62, description="In bytes", examples=[67108864])
+    size: int = Field(ge=0, le=2**62, strict=True, description="In bytes", examples=[67108864])
     mime: Prose | None = Field(None, max_length=255, examples=["video/x-matroska"])
     sha256: str | None = Field(
         None, pattern=r"^[0-9a-fA-F]{64}$", description="Of the whole file, if it is known"
@@ -99,11 +99,19 @@ class TransferOffer(BaseModel):
     recipients: list[RecipientChoice] = Field(min_length=1, max_length=MAX_RECIPIENTS)
     files: list[FileOffer] = Field(min_length=1, max_length=MAX_FILES)
     chunk_size: int = Field(
-        MAX_CHUNK_BYTES, ge=MIN_CHUNK_BYTES, le=MAX_CHUNK_BYTES, description="In bytes"
+        MAX_CHUNK_BYTES,
+        ge=MIN_CHUNK_BYTES,
+        le=MAX_CHUNK_BYTES,
+        strict=True,
+        description="In bytes",
     )
     note: Prose = Field("", max_length=1000)
     expires_in_s: float | None = Field(
-        None, ge=1, le=366 * 86400, description="How long the offer stands; null: as is usual here"
+        None,
+        ge=1,
+        le=366 * 86400,
+        strict=True,
+        description="How long the offer stands; null: as is usual here",
     )
     client_transfer_id: Key | None = Field(
         None, description="The same again finds the first offer, for ever"
@@ -113,7 +121,7 @@ class TransferOffer(BaseModel):
 class Acceptance(BaseModel):
     """What of an offer is taken."""
 
-    files: list[FileIndex] | None = Field(
+    files: list[Annotated[FileIndex, Strict()]] | None = Field(
         None, max_length=MAX_FILES, description="Indexes of files; null: all of them"
     )
 

@@ -1,0 +1,51 @@
+"""Refresh tokens against a model, whatever people, thieves and time do, in any order.
+
+MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few, the same
+in every run.
+"""
+
+import os
+from typing import Final
+
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from services.auth.tests.api.conftest import Auth
+from services.auth.tests.api.refresh_machine import IDLE, LONGEST, Refreshing
+from sharezync_auth.settings import AuthSettings
+from sharezync_shared.testing.threads import LoopThread
+
+STORIES: Final = int(os.environ.get("MODEL_EXAMPLES", "0"))
+
+
+@pytest.fixture
+def settings(settings: AuthSettings, monkeypatch: pytest.MonkeyPatch) -> AuthSettings:
+    """Passwords cost next to nothing, nobody waits, keys stay: all that is not the matter here."""
+    monkeypatch.setattr("sharezync_auth.passwords._MEMORY_KIB", 8)
+    lifespans = {"session_idle_days": IDLE.days, "session_max_days": LONGEST.days}
+    others = {"key_rotation_days": 36_500, "login_free_failures": 1_000_000}
+    return settings.model_copy(update={**lifespans, **others})
+
+
+@pytest.mark.timeout(600 + 10 * STORIES)
+async def test_sessions_live_and_end_as_the_model_says(auth: Auth) -> None:
+    loop = LoopThread()
+    bounds = hypothesis.settings(
+        max_examples=STORIES or 40,
+        stateful_step_count=30,
+        derandomize=not STORIES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+    class Story(Refreshing):
+        def __init__(self) -> None:
+            super().__init__(auth, loop)
+
+    try:
+        await loop.aside(lambda: run_state_machine_as_test(Story, settings=bounds))
+    finally:
+        # Failures of a time that is yet to come would keep others of this address waiting.
+        await auth.rows("DELETE FROM auth.throttles")

@@ -1,0 +1,28 @@
+import httpx
+import pytest
+
+from services.auth.tests.api.conftest import Account, Auth
+from services.auth.tests.api.scenes import scenes
+from sharezync_shared.testing.doors import walk_doors
+
+# Who has no token yet, and who wants to verify one.
+PUBLIC = [
+    "POST /token",
+    "POST /v1/auth/token",
+    "POST /v1/auth/register",
+    "GET /.well-known/jwks.json",
+]
+
+
+@pytest.mark.timeout(240)
+async def test_no_bad_token_opens_any_door(auth: Auth, gateway: httpx.AsyncClient) -> None:
+    issuer = auth.app.state.keyring.issuer()
+    await walk_doors(auth.app, issuer, scenes(auth, gateway), public=PUBLIC)
+
+
+async def test_access_and_refresh_tokens_are_not_taken_for_each_other(ada: Account) -> None:
+    bearer = {"Authorization": f"Bearer {ada.tokens['refresh_token']}"}
+    assert (await ada.http.get("/v1/users/me", headers=bearer)).status_code == 401
+    refused = await ada.refresh(ada.tokens["access_token"])
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    assert (await ada.refresh(ada.tokens["refresh_token"])).status_code == 200

@@ -1,0 +1,13 @@
+import pytest
+
+from services.storage.tests.scenes import scenes
+from services.storage.tests.support import World
+from sharezync_shared.testing.doors import walk_doors
+from sharezync_shared.testing.forger import ABSENT
+
+
+@pytest.mark.timeout(240)
+async def test_no_bad_token_opens_any_door(world: World) -> None:
+    # A signed link is another way in, with tests of its own.
+    by_token = scenes(world, expires=ABSENT, signature=ABSENT)
+    await walk_doors(world.app, world.issuer, by_token)

@@ -1,0 +1,197 @@
+"""Every door of a service, and everything that must not open it.
+
+    async def test_no_bad_token_opens_any_door(world, issuer):
+        await walk_doors(world.app, issuer, arrange, public=[])
+
+The doors are those of the OpenAPI document, so a new route without one fails. What is asked for at
+each would be done, but for the token: in the end a good one shows that.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import httpx
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.types import Message
+
+from sharezync_shared.problems import CONTENT_TYPE
+from sharezync_shared.service import ServiceCore
+from sharezync_shared.testing.bad_tokens import bad_tokens, good_token
+from sharezync_shared.testing.documented import Arrange, Documented, door_of, request_of
+from sharezync_shared.testing.forger import Door
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
+
+OF_EVERY_SERVICE: Final = frozenset({"GET /health", "GET /ready", "GET /openapi.json"})
+"""What everybody may ask who can reach the service, and no document tells."""
+
+_FRESH_SECONDS: Final = 30  # after 110 a token from two minutes ahead would be good
+
+
+async def walk_doors(
+    app: FastAPI, issuer: TokenIssuer, arrange: Arrange, *, public: Collection[str] = ()
+) -> None:
+    """Show every bad token at every door of `app`, which must be running.
+
+    `issuer` mints tokens that it accepts; `arrange` returns what is there to be asked for (see
+    `documented.py`). Each refusal must be a 401 with a challenge and a problem document, and change
+    nothing in the database. `public` are the operations without a door, beside OF_EVERY_SERVICE,
+    those that are missing there or listed without need are told too. Under `/internal/` only
+    services are let in, elsewhere only users.
+
+    Raises AssertionError with all that is wrong.
+    """
+    documented = Documented(app.openapi())
+    operations = {operation.label: operation for operation in documented.operations()}
+    open_doors = {name for name, operation in operations.items() if door_of(operation) is None}
+    open_doors |= _routes(app) - operations.keys()
+    wrong = [
+        f"{name} has no door, and is not said to be public"
+        for name in open_doors - OF_EVERY_SERVICE - set(public)
+    ]
+    wrong += [f"{name} is said to be public, and is not" for name in set(public) - open_doors]
+    bad = _BadTokens(issuer)
+    await _rest(app)
+    for name, operation in operations.items():
+        if door := door_of(operation):
+            if operation.path.startswith("/internal/") != (door == "service"):
+                wrong.append(f"{name} has the door of the wrong kind: {door}")
+            scene = await arrange(name)
+            knock = _Knock(app, request_of(documented.right(operation), scene, {}))
+            before = await _state(app)
+            faults: dict[str, list[str]] = {}
+            for shown, authorization in bad.at(door):
+                if fault := _fault(await knock.showing(authorization)):
+                    faults.setdefault(fault, []).append(shown)
+            wrong += [f"{name}: {fault}, shown {', '.join(to)}" for fault, to in faults.items()]
+            after = await _state(app)
+            if changed := [table for table in after if after[table] != before[table]]:
+                wrong.append(f"{name} has changed {', '.join(changed)}")
+            answer = await knock.showing(scene.opens(door)["authorization"])
+            if answer.status_code == 401:
+                wrong.append(f"{name} does not open to a good token either: {answer.text}")
+    await _rest(app)  # or whoever comes next on this database tells what was done
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+
+
+class _BadTokens:
+    """What to show, with its name. Made anew now and then: some of it is about time."""
+
+    def __init__(self, issuer: TokenIssuer) -> None:
+        self._issuer = issuer
+        self._made: dict[Door, tuple[float, list[tuple[str, str]]]] = {}
+
+    def at(self, door: Door) -> list[tuple[str, str]]:
+        """Return names and `Authorization` headers for this door; an empty one is not sent."""
+        made_at, shown = self._made.get(door, (-math.inf, []))
+        if time.monotonic() - made_at > _FRESH_SECONDS:
+            shown = list(self._make(door))
+            self._made[door] = time.monotonic(), shown
+        return shown
+
+    def _make(self, door: Door) -> Iterator[tuple[str, str]]:
+        other_door: Door = "service" if door == "user" else "user"
+        stranger = TokenIssuer(key=SigningKey.generate())
+        yield "nothing", ""
+        yield "a word", "Bearer"
+        yield "a password", "Basic dTpw"
+        yield "another scheme", f"Token {good_token(self._issuer, door)}"
+        yield "a token of the other door", f"Bearer {good_token(self._issuer, other_door)}"
+        yield "a token of a stranger", f"Bearer {good_token(stranger, door)}"
+        for name, token in bad_tokens(self._issuer, door):
+            yield name, f"Bearer {token}"
+
+
+class _Knock:
+    """The same request again and again, spoken in raw ASGI: there are thousands."""
+
+    def __init__(self, app: FastAPI, request: httpx.Request) -> None:
+        self._app = app
+        self._request = request
+        self._headers = [(name.lower(), value) for name, value in request.headers.raw]
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.partition(b"?")[0],
+            "query_string": request.url.query,
+            "root_path": "",
+            "client": ("127.0.0.1", 1),
+            "server": ("test", 80),
+        }
+
+    async def showing(self, authorization: str) -> httpx.Response:
+        """Return the answer to the request with this `Authorization` header, if any."""
+        shown = [(b"authorization", authorization.encode())] if authorization else []
+        start: Message = {}
+        body = b""
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": self._request.content, "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal start, body
+            start = start or message
+            body += message.get("body", b"")
+
+        scope = {**self._scope, "headers": [*self._headers, *shown], "state": {}}
+        await self._app(scope, receive, send)
+        return httpx.Response(
+            start["status"], headers=start["headers"], content=body, request=self._request
+        )
+
+
+def _fault(answer: httpx.Response) -> str | None:
+    """Return what is wrong with a refusal."""
+    if answer.status_code != 401:
+        return f"{answer.status_code}"
+    if not answer.headers.get("www-authenticate", "").startswith("Bearer"):
+        return f"there is no challenge in {answer.headers}"
+    if answer.request.method == "HEAD":
+        return None
+    if answer.headers["content-type"] != CONTENT_TYPE:
+        return f"the refusal is {answer.headers['content-type']}"
+    return None if answer.json()["code"] == "unauthenticated" else answer.text
+
+
+def _routes(app: FastAPI) -> set[str]:
+    """Return all routes of the application, those too that no document tells."""
+    return {
+        f"{method} {context.path}"
+        for context in iter_route_contexts(app.routes)
+        for method in (context.methods or set()) - {"HEAD"}
+    }
+
+
+async def _rest(app: FastAPI) -> None:
+    """Wait until what a service does by itself when it starts is done: sweeps of what is over."""
+    async with asyncio.timeout(30):
+        before = None
+        while before != (before := await _state(app)):  # noqa: ASYNC110 - nothing says when
+            await asyncio.sleep(0.2)
+
+
+async def _state(app: FastAPI) -> dict[str, str]:
+    """Return a digest of each table of the service, when nothing is on its way any more."""
+    core: ServiceCore = app.state.core
+    await core.relay.flush(5)
+    schema = core.database.schema
+    async with (await core.database.pool()).acquire() as connection:
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = $1", schema
+        )
+        return {
+            name: await connection.fetchval(
+                "SELECT md5(coalesce(string_agg(row::text, ',' ORDER BY row::text), '')) "  # noqa: S608 - names of our own tables
+                f'FROM {schema}."{name}" AS row'
+            )
+            for name in (table["tablename"] for table in tables)
+        }
