@@ -1,6 +1,7 @@
 """Online and offline: what gateways say of devices holds while their heartbeats come."""
 
 import asyncio
+import hashlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -86,6 +87,17 @@ async def test_a_device_is_online_until_its_last_node_says_otherwise(
     assert await online(ada) == {device}
     await other.disconnect(ada, device)
     assert await online(ada) == set()
+
+
+async def test_a_node_is_told_which_devices_it_is_believed_to_hold(
+    ada: Account, node: Node
+) -> None:
+    devices = [await node.connect(ada, name) for name in ("phone", "laptop", "tablet")]
+    await node.disconnect(ada, devices[1])
+    answer = await node.http.post(f"/internal/nodes/{node.id}/heartbeat")
+    first, _, third = (int(hashlib.md5(each.encode()).hexdigest()[:15], 16) for each in devices)
+    assert answer.json()["devices"] == 2
+    assert answer.json()["digest"] == first ^ third
 
 
 async def test_a_disconnected_device_was_last_seen_just_then(

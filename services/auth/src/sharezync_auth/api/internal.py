@@ -45,10 +45,13 @@ class DeviceDisconnect(BaseModel):
 
 
 class Heartbeat(BaseModel):
-    """How long this one holds, and how many devices are held to be connected to the node."""
+    """How long this one holds, and which devices are held to be connected to the node."""
 
     lease_seconds: float
     devices: int
+    digest: int = Field(
+        description="The exclusive or of the first 60 bits of the MD5 of each device's id"
+    )
 
 
 class NodeDevices(BaseModel):
@@ -124,9 +127,9 @@ async def disconnect_device(body: DeviceDisconnect, _: InternalCaller, work: Wor
     responses=problems(Unauthenticated),
 )
 async def beat(node_id: UUID, _: InternalCaller, work: WorkDep, settings: SettingsDep) -> Heartbeat:
-    """Prolongs the lease of all its devices. If the count surprises, send the list."""
-    count = await nodes.beat(work, node_id=node_id)
-    return Heartbeat(lease_seconds=settings.device_lease_seconds, devices=count)
+    """Prolongs the lease of all its devices. If the answer surprises, send the list."""
+    held = await nodes.beat(work, node_id=node_id)
+    return Heartbeat(lease_seconds=settings.device_lease_seconds, **held._asdict())
 
 
 @router.put(
@@ -138,10 +141,10 @@ async def put_node_devices(
     node_id: UUID, body: NodeDevices, _: InternalCaller, work: WorkDep, settings: SettingsDep
 ) -> Heartbeat:
     """The whole truth, page by page; devices that don't exist any more are passed over."""
-    count = await nodes.replace(
+    held = await nodes.replace(
         work, node_id=node_id, device_ids=body.device_ids, after=body.after, up_to=body.up_to
     )
-    return Heartbeat(lease_seconds=settings.device_lease_seconds, devices=count)
+    return Heartbeat(lease_seconds=settings.device_lease_seconds, **held._asdict())
 
 
 @router.delete(

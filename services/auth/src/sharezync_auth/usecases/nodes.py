@@ -9,6 +9,7 @@ connections; a connection comes and goes only while its device is held. So nobod
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ScalarSelect
@@ -19,9 +20,26 @@ from sharezync_auth.models import Device, DeviceConnection, GatewayNode
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.db.work import Unit, Work
 
+_HELD: Final = """
+    SELECT count(*),
+           coalesce(bit_xor(('x' || left(md5(device_id::text), 15))::bit(60)::bigint), 0)
+      FROM auth.device_connections WHERE node_id = $1
+"""
 
-async def beat(work: Work, *, node_id: UUID) -> int:
-    """Note that a node is alive; return how many of its devices are held to be connected.
+
+class Held(NamedTuple):
+    """Which devices are held to be connected to a node.
+
+    `digest` is the exclusive or of the first 60 bits of the MD5 of each id as text: it tells the
+    node that they are other ones than it holds, where their number doesn't.
+    """
+
+    devices: int
+    digest: int
+
+
+async def beat(work: Work, *, node_id: UUID) -> Held:
+    """Note that a node is alive; return which of its devices are held to be connected.
 
     A node that was given up, or never known, has none: it says again what it holds. Safe to repeat.
     """
@@ -34,7 +52,7 @@ async def beat(work: Work, *, node_id: UUID) -> int:
                 set_={"heard_at": func.greatest(GatewayNode.heard_at, row.excluded.heard_at)},
             )
         )
-        return await _count(unit, node_id)
+        return await _held(unit, node_id)
 
 
 async def replace(
@@ -44,10 +62,10 @@ async def replace(
     device_ids: Collection[UUID],
     after: UUID | None = None,
     up_to: UUID | None = None,
-) -> int:
+) -> Held:
     """Take over which devices a node holds, of those with ids in (`after`, `up_to`].
 
-    None is no bound, so that a long list may come in pages. Returns how many it holds now. For a
+    None is no bound, so that a long list may come in pages. Returns what it holds now. For a
     node that was given up meanwhile, or whose word about a device was lost. Safe to repeat.
     """
     said = set(device_ids)
@@ -78,7 +96,7 @@ async def replace(
             list(new & known),
             node_id,
         )
-        return await _count(unit, node_id)
+        return await _held(unit, node_id)
 
 
 async def leave(work: Work, *, node_id: UUID) -> None:
@@ -190,10 +208,8 @@ async def _seen(unit: Unit, device_ids: Collection[UUID], at: datetime) -> None:
     )
 
 
-async def _count(unit: Unit, node_id: UUID) -> int:
-    found = await unit.session.exec(
-        select(func.count())
-        .select_from(DeviceConnection)
-        .where(DeviceConnection.node_id == node_id)
-    )
-    return found.one()
+async def _held(unit: Unit, node_id: UUID) -> Held:
+    connection = await unit.raw()
+    row = await connection.fetchrow(_HELD, node_id)
+    assert row is not None  # noqa: S101 - an aggregate has a row, always
+    return Held(*row)

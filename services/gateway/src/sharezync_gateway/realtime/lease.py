@@ -1,4 +1,4 @@
-"""What holds this node's devices online: its heartbeats, and its list where auth's count is wrong.
+"""What holds this node's devices online: its heartbeats, and its list where auth's belief is wrong.
 
 auth gives up a node that it hasn't heard of for a lease's time, and all its devices with it. So
 nothing that this process fails to say, by crashing or otherwise, is believed for long.
@@ -7,19 +7,22 @@ nothing that this process fails to say, by crashing or otherwise, is believed fo
 import asyncio
 import contextlib
 from collections.abc import Generator, Sequence
+from itertools import combinations
 from typing import Final
 
 import structlog
 
 from sharezync_gateway.realtime.devices import Device, Devices
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.peers import Belief, Peers, PeerUnavailable, digest_of
 
 log = structlog.get_logger()
 
 MOST_LISTED: Final = 5000
 """Devices in one call, as auth bounds it."""
 _BEATS_IN_A_LEASE: Final = 4
+_MOST_WEIGHED: Final = 8
+"""Devices that come and go during a heartbeat of which every choice is tried: 256 at most."""
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 """Pauses between heartbeats while auth is away; the last one repeats. Never longer than between
 heartbeats that are answered: auth comes back to a lease that is running out."""
@@ -39,9 +42,10 @@ class Lease:
         self._node_id = node_id
         self._metrics = metrics
         self._surprises = 0
-        """Heartbeats in a row whose count was not what we hold."""
+        """Heartbeats in a row that were answered with other devices than we hold."""
         self._passed_over = 0
         """Devices of our last list that auth has not: they were removed, their sockets live on."""
+        self._passed_over_digest = 0
         self._beat_seconds = _RETRY_SECONDS[-1]
         self._leaving = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
@@ -79,7 +83,7 @@ class Lease:
         with self._devices.noticing() as unsure:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 answer = await self._peers.beat(self._node_id)
-        if self._is_surprising(answer.devices, unsure):
+        if self._is_surprising(answer, unsure):
             await self._send_list()
         self._devices.try_again()
         self._beat_seconds = answer.lease_seconds / _BEATS_IN_A_LEASE
@@ -110,23 +114,35 @@ class Lease:
                 async with asyncio.timeout(pause_seconds):
                     await self._leaving.wait()
 
-    def _is_surprising(self, count: int, unsure: set[Device]) -> bool:
-        """Whether auth's count, taken while devices in `unsure` came or went, calls for the list.
+    def _is_surprising(self, belief: Belief, unsure: set[Device]) -> bool:
+        """Whether what auth believed, while devices in `unsure` came or went, calls for the list.
 
-        A count that is wrong once may be a call that auth took in and answered too late for us.
+        What is wrong once may be a call that auth took in and answered too late for us.
         """
-        least = len(self._devices.held(but=unsure)) - self._passed_over
-        if least <= count <= least + len(unsure):
+        sure = self._devices.held(but=unsure)
+        least = len(sure) - self._passed_over
+        if self._is_true(belief, sure, unsure):
             self._surprises = 0
             return False
         self._surprises += 1
-        forgotten = count == 0 < least
+        forgotten = belief.devices == 0 < least
         return forgotten or self._surprises > 1
+
+    def _is_true(self, belief: Belief, sure: Sequence[str], unsure: set[Device]) -> bool:
+        """Whether auth may hold those we are sure of, any of the others, and none besides."""
+        others = belief.devices - (len(sure) - self._passed_over)
+        if not 0 <= others <= len(unsure):
+            return False
+        ids = [device.id for device in unsure if device.id is not None]
+        if len(ids) < len(unsure) or len(ids) > _MOST_WEIGHED:
+            return True  # by the count at least; a quieter moment will tell
+        rest = belief.digest ^ digest_of(sure) ^ self._passed_over_digest
+        return any(digest_of(some) == rest for some in combinations(ids, others))
 
     async def _send_list(self) -> None:
         """Say which devices we hold, all of them. Raises PeerUnavailable or TimeoutError."""
         ids = sorted(self._devices.held())
-        believed = 0
+        answer: Belief | None = None
         with self._devices.noticing() as changed:
             try:
                 for page, after, up_to in _pages(ids):
@@ -134,14 +150,14 @@ class Lease:
                         answer = await self._peers.list_devices(
                             self._node_id, page, after=after, up_to=up_to
                         )
-                    believed = answer.devices
             finally:
                 self._devices.tell_again(changed)
         self._surprises = 0
-        if not changed:
-            self._passed_over = len(ids) - believed
+        if answer is not None and not changed:
+            self._passed_over = len(ids) - answer.devices
+            self._passed_over_digest = digest_of(ids) ^ answer.digest
         self._metrics.device_lists.inc()
-        log.info("devices_listed", held=len(ids), believed=believed)
+        log.info("devices_listed", held=len(ids), believed=answer and answer.devices)
 
 
 def _pages(ids: Sequence[str]) -> Generator[tuple[Sequence[str], str | None, str | None]]:

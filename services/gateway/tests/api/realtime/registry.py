@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from sharezync_gateway.realtime.peers import Belief, PeerUnavailable, Revoked
+from sharezync_gateway.realtime.peers import Belief, PeerUnavailable, Revoked, digest_of
 
 
 class Registry:
@@ -62,7 +62,8 @@ class Registry:
 
     async def beat(self, node_id: str) -> Belief:
         await self._arrive("beat", node_id)
-        belief = Belief(self.lease_seconds, len(self.nodes.setdefault(node_id, set())))
+        held = self.nodes.setdefault(node_id, set())
+        belief = Belief(self.lease_seconds, len(held), digest_of(held))
         await self._pass("beat")
         return belief
 
@@ -78,7 +79,7 @@ class Registry:
         }
         held -= within
         held |= set(device_ids) - self.removed
-        belief = Belief(self.lease_seconds, len(held))
+        belief = Belief(self.lease_seconds, len(held), digest_of(held))
         await self._pass("list_devices")
         return belief
 

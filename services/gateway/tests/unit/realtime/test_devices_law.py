@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.gateway.tests.api.realtime.registry import Registry
@@ -72,6 +72,9 @@ ACTS = st.sampled_from(["a", "b", "c", "beat", "moment", "moments", "forgotten"]
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ACTS, max_size=40), st.lists(FATES, max_size=40))
+@example(  # auth held one too many and one too few: their number was right
+    ["a", "c", "b", "moment", "forgotten", "a"], ["well", "slowly answered", "lost", "straggles"]
+)
 def test_in_the_end_auth_believes_what_is_true(acts: list[str], fates: list[str]) -> None:
     """Devices toggle, calls suffer every fate; once the network is well, some heartbeats do."""
 

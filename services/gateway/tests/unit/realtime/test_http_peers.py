@@ -150,11 +150,15 @@ async def test_auth_is_told_of_devices(wire: Wire, peers: HttpPeers) -> None:
 
 
 async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
-    wire.answers["auth/internal/nodes/n/heartbeat"] = {"lease_seconds": 45, "devices": 3}
-    wire.answers["auth/internal/nodes/n/devices"] = {"lease_seconds": 45, "devices": 2}
+    wire.answers["auth/internal/nodes/n/heartbeat"] = {
+        "lease_seconds": 45,
+        "devices": 3,
+        "digest": 7,
+    }
+    wire.answers["auth/internal/nodes/n/devices"] = {"lease_seconds": 45, "devices": 2, "digest": 6}
     wire.answers["auth/internal/nodes/n"] = httpx.Response(204)
-    assert await peers.beat("n") == Belief(45, 3)
-    assert await peers.list_devices("n", ["d1", "d2"], after=None, up_to="d2") == Belief(45, 2)
+    assert await peers.beat("n") == Belief(45, 3, 7)
+    assert await peers.list_devices("n", ["d1", "d2"], after=None, up_to="d2") == Belief(45, 2, 6)
     await peers.leave("n")
     assert [(method, told) for _, method, _, _, told in wire.asked] == [
         ("POST", None),
@@ -176,7 +180,9 @@ async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect() -> None:
         if request.url.path == "/internal/devices/connect":
             await connecting.wait()
             return httpx.Response(200, json={"id": "d"})
-        return httpx.Response(200, json={"lease_seconds": 45, "devices": 0, "sessions": []})
+        return httpx.Response(
+            200, json={"lease_seconds": 45, "devices": 0, "digest": 0, "sessions": []}
+        )
 
     transport = httpx.MockTransport(answer)
     async with httpx.AsyncClient(base_url="http://auth", transport=transport) as client:

@@ -1,12 +1,13 @@
 """What auth believes of a node's devices, heartbeat by heartbeat."""
 
 import asyncio
+import hashlib
 
 import pytest
 
 from services.gateway.tests.unit.realtime.lease_rig import NODE, Rig
 from sharezync_gateway.realtime import lease as lease_module
-from sharezync_gateway.realtime.peers import PeerUnavailable
+from sharezync_gateway.realtime.peers import PeerUnavailable, digest_of
 from sharezync_shared.testing.serving import wait_until
 
 
@@ -239,3 +240,10 @@ async def test_sockets_of_one_login_are_told_of_once(rig: Rig) -> None:
     assert len(rig.auth.calls("connect_device")) == 2
     assert rig.auth.sessions == {"s": "device-phone", "t": "device-phone"}
     assert {socket.device for socket in sockets} == {"device-phone"}
+
+
+def test_a_digest_is_reckoned_as_auth_reckons_it() -> None:
+    ids = ["01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10", "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77"]
+    first, second = (int(hashlib.md5(each.encode()).hexdigest()[:15], 16) for each in ids)
+    assert digest_of(ids) == digest_of(reversed(ids)) == first ^ second
+    assert digest_of([]) == 0
