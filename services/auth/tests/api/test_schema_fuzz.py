@@ -1,9 +1,19 @@
+import asyncio
+
 import httpx
 import pytest
 
 from services.auth.tests.api.conftest import Auth
 from services.auth.tests.api.scenes import scenes
+from sharezync_auth.migrations import MIGRATIONS
 from sharezync_shared.testing.fuzzing import fuzz
+
+
+@pytest.fixture
+def migrated_url(fresh_database_url: str) -> str:
+    """A database of its own: what is made up here must be in no other test's way."""
+    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
+    return fresh_database_url
 
 
 @pytest.mark.timeout(240)

@@ -1,11 +1,21 @@
+import asyncio
+
 import pytest
 
 from services.storage.tests.scenes import scenes
 from services.storage.tests.support import World
 from sharezync_shared.testing.fuzzing import fuzz
+from sharezync_storage.migrations import MIGRATIONS
 
 # A chunk must have the length of its place, and bring its digest.
 UNGUESSABLE = ["PUT /internal/uploads/{upload_id}/chunks/{index}"]
+
+
+@pytest.fixture
+def storage_database_url(fresh_database_url: str) -> str:
+    """A database of its own: what is made up here must be in no other test's way."""
+    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
+    return fresh_database_url
 
 
 @pytest.mark.timeout(240)

@@ -103,7 +103,7 @@ async def offer(
                         state="offered",
                         updated_at=unit.now,
                     )
-                    for each in to
+                    for each in sorted(to, key=lambda each: each.user_id)  # as `access` reads
                 ],
             )
             unit.add(transfer)
