@@ -1,5 +1,6 @@
 """Text that strangers send: what of it can be stored, as types for wire schemas."""
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -18,6 +19,14 @@ def storable(text: str) -> str:
     except UnicodeEncodeError as error:
         raise ValueError("The text is not valid Unicode") from error
     return text
+
+
+def key_of(text: str) -> str:
+    """Return what two spellings of the same name have in common: NFKC, case folded.
+
+    Folding can undo the normal form (Unicode 3.13, D146), so it is made twice.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(storable)]

@@ -1,11 +1,11 @@
 """Who may do what: the only doors to rows on behalf of a user.
 
-| | sees | reads, posts | changes, manages members | deletes |
-|---|---|---|---|---|
-| public channel | everyone | members | owners and admins | owners |
-| private channel | members | members | owners and admins | owners |
-| direct | its two | its two | nobody | nobody |
-| group | members | members | members, names only | nobody |
+| | sees | reads, posts, reacts | pins | changes, manages members, invites | deletes |
+|---|---|---|---|---|---|
+| public channel | everyone | members | owners and admins | owners and admins | owners |
+| private channel | members | members | owners and admins | owners and admins | owners |
+| direct | its two | its two | its two | nobody | nobody |
+| group | members | members | members | members, names only | nobody |
 
 What one may not see is 404, what one sees but may not do 403. The doors to a change (`…_to_change`
 and the like) first take hold of the channel's stream: between this look at somebody's rights and
@@ -170,6 +170,42 @@ async def message_to_delete(unit: Unit, user_id: UserId, message_id: MessageId) 
     message, seat = await _message_and_seat(unit, user_id, message_id)
     if message.author_id != user_id and not seat.member.is_moderator:
         raise Forbidden("Only its author and the channel's owners and admins may delete a message")
+    return message
+
+
+async def message_to_react_to(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+    """Return a message to a member of its channel, which is held.
+
+    Raises NotFound, MessageGone and ChannelArchived.
+    """
+    await _hold_channel_of(unit, message_id)
+    message, seat = await _message_and_seat(unit, user_id, message_id)
+    if message.deleted_at is not None:
+        raise MessageGone
+    if seat.channel.archived:
+        raise ChannelArchived
+    return message
+
+
+async def message_to_pin(
+    unit: Unit, user_id: UserId, channel_id: ChannelId, message_id: MessageId
+) -> Message:
+    """Return a message of this channel to who keeps order there, the channel held.
+
+    In a conversation that is everyone in it. Raises NotFound, NotMember, Forbidden, MessageGone
+    and ChannelArchived.
+    """
+    await hold(unit, channel_id)
+    channel, member = await channel_to_read(unit, user_id, channel_id)
+    message = await unit.get(Message, message_id)
+    if message is None or message.channel_id != channel_id:
+        raise NotFound
+    if not (member.is_moderator or channel.is_conversation):
+        raise Forbidden("Only owners and admins of the channel may pin its messages")
+    if channel.archived:
+        raise ChannelArchived
+    if message.deleted_at is not None:
+        raise MessageGone
     return message
 
 

@@ -7,9 +7,21 @@ from fastapi import FastAPI
 
 from sharezync_chat import __doc__ as what_it_owns
 from sharezync_chat import consumers
-from sharezync_chat.api import acquaintances, channels, internal, me, members, messages
+from sharezync_chat.api import (
+    acquaintances,
+    channels,
+    internal,
+    invites,
+    me,
+    members,
+    messages,
+    pins,
+    reactions,
+    search,
+)
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
+from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
@@ -26,7 +38,8 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     """Return the chat service; without a platform, that of a process of its own."""
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
-    posting = Posting(core.database, core.streams, core.relay)
+    indexer = Indexer(core.database)
+    posting = Posting(core.database, core.streams, core.relay, indexer)
 
     async def streams_of(user_id: UserId) -> list[str]:
         return await streams_of_user(core.work, user_id)
@@ -43,7 +56,11 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         routers=[
             channels.router,
             members.router,
+            invites.router,
             messages.router,
+            reactions.router,
+            pins.router,
+            search.router,
             me.router,
             internal.router,
             acquaintances.router,
@@ -55,8 +72,9 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             UserDeleted: consumers.on_user_deleted,
             FileDeleted: consumers.on_file_deleted,
         },
-        resources=[posted_to_the_end, lambda: purging(core.database)],
+        resources=[posted_to_the_end, indexer.running, lambda: purging(core.database)],
     )
     app.state.posting = posting
+    app.state.indexer = indexer
     app.state.peers = Peers(auth=platform.client("auth"), storage=platform.client("storage"))
     return app

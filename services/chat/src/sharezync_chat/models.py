@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import ClassVar, Final, Literal, NewType
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -50,7 +60,8 @@ class ChatTable(SQLModel, registry=registry(metadata=metadata)):
 class User(ChatTable, table=True):
     """What chat knows of a person: the names, as auth last told them.
 
-    `names_at` is when auth said so: events come in no particular order. Of a deleted user the row
+    `username_key` is what `@name` is compared by. `names_at` is when auth said so: events come in
+    no particular order. Of a deleted user the row
     stays, without names: what they wrote has an author, and a late event can't bring them back.
     """
 
@@ -58,6 +69,7 @@ class User(ChatTable, table=True):
 
     id: UUID = Field(primary_key=True)
     username: str = Field(sa_type=Text)
+    username_key: str = Field(sa_type=Text(collation="C"), index=True)
     display_name: str = Field(sa_type=Text)
     names_at: datetime
     deleted: bool = Field(default=False)
@@ -145,6 +157,12 @@ class Message(ChatTable, table=True):
         UniqueConstraint("author_id", "client_message_id"),
         UniqueConstraint("channel_id", "seq"),
         Index("ix_messages_author_id_id", "author_id", "id"),
+        Index(
+            "ix_messages_reply_to_id",
+            "reply_to",
+            "id",
+            postgresql_where=text("reply_to IS NOT NULL"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -152,6 +170,8 @@ class Message(ChatTable, table=True):
     author_id: UUID
     text: str = Field(sa_type=Text)
     reply_to: UUID | None = Field(default=None)
+    mentions: list[UUID] = Field(sa_type=ARRAY(Uuid()), default_factory=list)
+    mentions_channel: bool = Field(default=False)
     seq: int = Field(sa_type=BigInteger)
     number: int = Field(sa_type=BigInteger)
     epoch: str = Field(sa_type=Text)
@@ -159,6 +179,99 @@ class Message(ChatTable, table=True):
     created_at: datetime
     edited_at: datetime | None = Field(default=None)
     deleted_at: datetime | None = Field(default=None)
+
+
+class Mention(ChatTable, table=True):
+    """Message `number` of a channel calls somebody: a member, or with the channel's id all of them.
+
+    For counting what is unread. Written when the message is posted and left alone afterwards, as
+    `number`s are: an edit calls nobody, and what was deleted counts until it is read, so that all
+    devices count alike in whatever order they hear of things.
+    """
+
+    __tablename__: ClassVar[str] = "mentions"
+
+    channel_id: UUID = Field(primary_key=True)
+    target_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+
+
+class Reaction(ChatTable, table=True):
+    """Somebody's emoji at a message."""
+
+    __tablename__: ClassVar[str] = "reactions"
+
+    message_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
+    )
+    emoji: str = Field(primary_key=True, sa_type=Text(collation="C"))
+    user_id: UUID = Field(primary_key=True, index=True)
+    created_at: datetime
+
+
+class Pin(ChatTable, table=True):
+    """A message that its channel keeps at hand."""
+
+    __tablename__: ClassVar[str] = "pins"
+    __table_args__ = (Index("ix_pins_channel_id_pinned_at", "channel_id", "pinned_at"),)
+
+    message_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
+    )
+    channel_id: UUID
+    pinned_by: UUID
+    pinned_at: datetime
+
+
+class Invite(ChatTable, table=True):
+    """A code that lets whoever has it into a channel, for a time, a number of times.
+
+    Only its digest is kept: who reads the database can't walk in.
+    """
+
+    __tablename__: ClassVar[str] = "invites"
+    __table_args__ = (Index("ix_invites_channel_id_id", "channel_id", "id"),)
+
+    id: UUID = Field(primary_key=True)
+    channel_id: UUID = Field(foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE")
+    code_digest: bytes = Field(sa_type=LargeBinary, unique=True)
+    created_by: UUID
+    created_at: datetime
+    expires_at: datetime
+    max_uses: int | None = Field(default=None)
+    uses: int = Field(default=0)
+    revoked_at: datetime | None = Field(default=None)
+
+
+class SearchText(ChatTable, table=True):
+    """The words of a message, for search. Made a moment after the message (usecases/indexing.py).
+
+    Apart from `messages`: an inverted index that is kept up to date within each insert would stop
+    the hot path whenever it tidies itself up.
+    """
+
+    __tablename__: ClassVar[str] = "search_texts"
+    __table_args__ = (
+        Index("ix_search_texts_words", "words", postgresql_using="gin"),
+        Index("ix_search_texts_channel_id", "channel_id"),
+    )
+
+    message_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
+    )
+    channel_id: UUID
+    words: str = Field(sa_type=TSVECTOR)
+
+
+class SearchHead(ChatTable, table=True):
+    """How far a channel's messages are indexed: up to this `number`."""
+
+    __tablename__: ClassVar[str] = "search_heads"
+
+    channel_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
+    )
+    indexed_number: int = Field(sa_type=BigInteger)
 
 
 class MessageEdit(ChatTable, table=True):

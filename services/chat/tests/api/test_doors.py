@@ -32,6 +32,7 @@ MATRIX: Final[dict[str, Row]] = {
     "GET /v1/memberships": Row((200, 200, 200, 200, 200)),
     "GET /v1/sync": Row((200, 200, 200, 200, 200)),
     "GET /v1/messages": Row((200, 200, 200, 200, 200), query="?author={user_id}"),
+    "GET /v1/search": Row((200, 200, 200, 200, 200), query="?q=hello"),
     # a channel
     "GET /v1/channels/{channel_id}": Row((200, 200, 200, 200, 404)),
     "PATCH /v1/channels/{channel_id}": Row((200, 200, 403, 403, 404), {"topic": "t"}),
@@ -39,6 +40,17 @@ MATRIX: Final[dict[str, Row]] = {
     "PUT /v1/channels/{channel_id}/read": Row((200, 200, 200, 403, 404), {}),
     "POST /v1/channels/{channel_id}/join": Row((200, 200, 200, 201, 404)),
     "POST /v1/channels/{channel_id}/leave": Row((409, 204, 204, 403, 404)),
+    "POST /v1/channels/{channel_id}/owner": Row(
+        (200, 403, 403, 403, 404), {"user_id": "{user_id}"}
+    ),
+    # its pins, and ways in
+    "GET /v1/channels/{channel_id}/pins": Row((200, 200, 200, 403, 404)),
+    "PUT /v1/channels/{channel_id}/pins/{message_id}": Row((204, 204, 403, 403, 404)),
+    "DELETE /v1/channels/{channel_id}/pins/{message_id}": Row((204, 204, 403, 403, 404)),
+    "GET /v1/channels/{channel_id}/invites": Row((200, 200, 403, 403, 404)),
+    "POST /v1/channels/{channel_id}/invites": Row((201, 201, 403, 403, 404), {}),
+    "DELETE /v1/channels/{channel_id}/invites/{invite_id}": Row((204, 204, 403, 403, 404)),
+    "POST /v1/invites/{code}/accept": Row((200, 200, 200, 201, 201)),
     # its members
     "GET /v1/channels/{channel_id}/members": Row((200, 200, 200, 403, 404)),
     "POST /v1/channels/{channel_id}/members": Row(
@@ -53,6 +65,9 @@ MATRIX: Final[dict[str, Row]] = {
     "POST /v1/channels/{channel_id}/messages": Row((201, 201, 201, 403, 404), {"text": "x"}),
     "GET /v1/messages/{message_id}": Row((200, 200, 200, 404, 404)),
     "GET /v1/messages/{message_id}/edits": Row((200, 200, 200, 404, 404)),
+    "GET /v1/messages/{message_id}/replies": Row((200, 200, 200, 404, 404)),
+    "PUT /v1/messages/{message_id}/reactions/{emoji}": Row((204, 204, 204, 404, 404)),
+    "DELETE /v1/messages/{message_id}/reactions/{emoji}": Row((204, 204, 204, 404, 404)),
     "PATCH /v1/messages/{message_id}": Row((403, 403, 403, 404, 404), {"text": "x"}),
     "DELETE /v1/messages/{message_id}": Row((204, 204, 403, 404, 404)),
     "GET /v1/messages/{message_id}/attachments/{file_id}": Row((307, 307, 307, 404, 404)),
@@ -91,12 +106,16 @@ async def set_up(world: World, role: str) -> Stage:
         await owner.post(f"{channel}/members", {"user_id": who.id, "role": role})
     file_id = world.peers.add_file(author.id)
     message = await author.say(channel, attachments=[file_id])
+    invite = await owner.post(f"{channel}/invites")
     ids = {
         "channel_id": channel.rpartition("/")[2],
         "message_id": message["id"],
         "user_id": author.id,
         "file_id": file_id,
         "other": other.id,
+        "emoji": ":thumbsup:",
+        "invite_id": invite["id"],
+        "code": invite["code"],
     }
     return Stage(who, ids)
 
@@ -128,7 +147,8 @@ _SOME_ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 
 async def _knock(client: httpx.AsyncClient, name: str, token: str | None) -> httpx.Response:
     method, _, template = name.partition(" ")
-    ids = dict.fromkeys(("channel_id", "message_id", "user_id", "file_id"), _SOME_ID)
+    names = ("channel_id", "message_id", "user_id", "file_id", "invite_id", "emoji", "code")
+    ids = dict.fromkeys(names, _SOME_ID)
     headers = {} if token is None else bearer(token)
     return await client.request(method, template.format(**ids), headers=headers)
 

@@ -81,7 +81,52 @@ async def read_while_others_talk(s: Scene) -> None:
     await s.bob.say(s.channel, "4")
 
 
+async def call_and_read(s: Scene) -> None:
+    first = await s.bob.say(s.channel, f"@{s.cleo.username} look, @channel")
+    await s.bob.say(s.channel, f"hello @{s.cleo.username.upper()}!")
+    await s.cleo.put(f"{s.channel}/read", {"seq": first["seq"]})
+    third = await s.ada.say(s.channel, f"and @{s.cleo.username}, @{s.bob.username}")
+    await s.ada.patch(f"/v1/messages/{third['id']}", {"text": f"only @{s.bob.username}"})
+    await s.bob.delete(f"/v1/messages/{first['id']}")
+
+
+async def react(s: Scene) -> None:
+    first, last = (f"/v1/messages/{s.said[n]['id']}/reactions" for n in (0, -1))
+    for who in (s.ada, s.bob, s.cleo):
+        await who.put(f"{first}/👍", status=204)
+    await s.bob.put(f"{last}/:tada:", status=204)
+    await s.bob.put(f"{last}/:tada:", status=204)
+    await s.cleo.put(f"{last}/🎉", status=204)
+    await s.bob.delete(f"{last}/:tada:")
+    await s.ada.delete(f"{first}/👍")
+    await s.bob.patch(f"/v1/messages/{s.said[-1]['id']}", {"text": "still liked"})
+
+
+async def react_and_delete(s: Scene) -> None:
+    await react(s)
+    await s.bob.delete(f"/v1/messages/{s.said[-1]['id']}")
+
+
+async def pin(s: Scene) -> None:
+    for said in s.said:
+        await s.ada.put(f"{s.channel}/pins/{said['id']}", status=204)
+    await s.bob.delete(f"{s.channel}/pins/{s.said[0]['id']}")
+    await s.ada.delete(f"/v1/messages/{s.said[1]['id']}")
+
+
+async def invite(s: Scene) -> None:
+    made = await s.bob.post(f"{s.channel}/invites")
+    await s.dan.post(f"/v1/invites/{made['code']}/accept")
+    await s.ada.say(s.channel, f"welcome @{s.dan.username}")
+
+
 ACTS: dict[str, Act] = {
+    "call and read": call_and_read,
+    "react": react,
+    "react and delete": react_and_delete,
+    "pin": pin,
+    "invite": invite,
+    "pass on": lambda s: s.ada.post(f"{s.channel}/owner", {"user_id": s.cleo.id}, status=200),
     "post": lambda s: s.cleo.say(s.channel),
     "post in the group": lambda s: s.cleo.say(s.group),
     "attach": lambda s: s.bob.say(s.channel, attachments=[s.file_id]),

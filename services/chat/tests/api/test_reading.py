@@ -26,6 +26,7 @@ async def test_messages_of_others_count_until_they_are_read(world: World) -> Non
         "last_read_number": 2,
         "unread_count": 2,
         "mention_count": 0,
+        "message_count": 4,
     }
     event = (await world.events(f"inbox:{bob.id}"))[-1]
     assert (event["type"], event["data"]) == ("read.updated", read)

@@ -3,9 +3,16 @@
 Written from the documents of the API, as a client's author would: nothing here knows the service.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from services.chat.tests.support.world import Json, Person
+
+
+def message_count(membership: Json) -> int:
+    """Return the number of the channel's latest message."""
+    count: int = membership["channel"]["message_count"]
+    return count
 
 
 class Channel:
@@ -17,6 +24,11 @@ class Channel:
         self.known_since = seq
         self.members: dict[str, Json] | None = None
         self.messages: dict[str, Json] = {}
+        self.pins: dict[str, str] = {}
+        self.counted: tuple[int, int] = (membership["mention_count"], message_count(membership))
+        """Unread mentions that the service counted, and up to which message."""
+        self.called: list[int] = []
+        """Messages that call me, as events told."""
 
 
 class Replica:
@@ -43,6 +55,8 @@ class Replica:
             channel.members = {member["user"]["id"]: member for member in listed}
             history = (await me.get(f"{path}/messages", limit=200))["items"]
             channel.messages = {message["id"]: message for message in history}
+            pinned = (await me.get(f"{path}/pins"))["items"]
+            channel.pins = {pin["message"]["id"]: pin["pinned_at"] for pin in pinned}
             replica.channels[channel_id] = channel
         return replica
 
@@ -103,20 +117,54 @@ class Replica:
                 self._left(channel, data)
             case "message.created":
                 channel.messages[data["id"]] = data
+                if self.me in data["mentions"] or data["mentions_channel"]:
+                    channel.called.append(data["number"])
                 membership["last_message"] = data
                 membership["channel"]["message_count"] = data["number"]
                 if data["author"]["id"] == self.me:
                     mark = {"last_read_seq": data["seq"], "last_read_number": data["number"]}
                     self._read(channel, mark)
             case "message.updated" | "message.deleted":
-                if data["seq"] > channel.known_since:
-                    channel.messages[data["id"]] = data
-                if membership["last_message"]["id"] == data["id"]:
-                    membership["last_message"] = data
+                deleted = event_type == "message.deleted"
+
+                def changed(message: Json) -> Json:
+                    return {**data, "reactions": [] if deleted else message["reactions"]}
+
+                self._change(channel, data["id"], changed)
+            case "message.reaction_added" | "message.reaction_removed":
+                self._change(channel, data["message_id"], lambda m: self._reacted(m, data))
+            case "message.pinned":
+                channel.pins[data["message_id"]] = data["pinned_at"]
+            case "message.unpinned":
+                channel.pins.pop(data["message_id"], None)
             case other:
                 raise AssertionError(other)
-        count = membership["channel"]["message_count"]
-        membership["unread_count"] = count - membership["last_read_number"]
+        self._count(channel)
+
+    def _change(self, channel: Channel, message_id: str, change: Callable[[Json], Json]) -> None:
+        if message_id in channel.messages:
+            channel.messages[message_id] = change(channel.messages[message_id])
+        last = channel.membership["last_message"]
+        if last and last["id"] == message_id:
+            channel.membership["last_message"] = change(last)
+
+    def _reacted(self, message: Json, data: Json) -> Json:
+        reactions = {each["emoji"]: each for each in message["reactions"]}
+        before = reactions.pop(data["emoji"], {"me": False})
+        mine = data["user"]["id"] == self.me
+        added = data["count"] > before.get("count", 0)
+        if data["count"]:
+            me = added if mine else before["me"]
+            reactions[data["emoji"]] = {"emoji": data["emoji"], "count": data["count"], "me": me}
+        return {**message, "reactions": [reactions[emoji] for emoji in sorted(reactions)]}
+
+    def _count(self, channel: Channel) -> None:
+        membership = channel.membership
+        read = membership["last_read_number"]
+        membership["unread_count"] = message_count(membership) - read
+        counted, up_to = channel.counted
+        later = {number for number in channel.called if number > max(up_to, read)}
+        membership["mention_count"] = counted + len(later)
 
     def _left(self, channel: Channel, data: Json) -> None:
         user = data["user"]
@@ -130,11 +178,16 @@ class Replica:
         self._name(channel, user)
 
     def _read(self, channel: Channel, mark: Json) -> None:
+        """Take a mark over; `mark` counts what is left where the service counted it."""
         membership = channel.membership
+        if mark["last_read_number"] >= membership["last_read_number"]:
+            counted = mark.get("mention_count", 0), mark.get("message_count", 0)
+            if "mention_count" not in mark:  # one's own message: nothing before it is unread
+                counted = 0, mark["last_read_number"]
+            channel.counted = counted
         for field in ("last_read_seq", "last_read_number"):
             membership[field] = max(membership[field], mark[field])
-        count = membership["channel"]["message_count"]
-        membership["unread_count"] = count - membership["last_read_number"]
+        self._count(channel)
 
     def _name(self, channel: Channel, user: Json) -> None:
         """Somebody is called something else now, also where they spoke before."""
@@ -164,6 +217,8 @@ class Replica:
                 wrong.append(("messages", mine.messages, messages))
             if mine.members is not None and mine.members != theirs.members:
                 wrong.append(("members", mine.members, theirs.members))
+            if mine.known_since == 0 and mine.pins != theirs.pins:
+                wrong.append(("pins", mine.pins, theirs.pins))
             if mine.seq != theirs.seq:
                 wrong.append(("seq", mine.seq, theirs.seq))
         return wrong

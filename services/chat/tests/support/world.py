@@ -47,7 +47,7 @@ class Person:
     async def patch(self, path: str, body: Json, status: int = 200) -> Json:
         return await self.call("PATCH", path, status, json=body)
 
-    async def put(self, path: str, body: Json, status: int = 200) -> Json:
+    async def put(self, path: str, body: Json | None = None, status: int = 200) -> Json:
         return await self.call("PUT", path, status, json=body)
 
     async def delete(self, path: str, status: int = 204) -> Json:

@@ -19,7 +19,7 @@ from sharezync_chat.models import ChannelId, Role
 from sharezync_chat.usecases import members, people
 from sharezync_chat.usecases.members import LastOwner
 from sharezync_chat.usecases.people import UserNotFound
-from sharezync_chat.usecases.wire import MemberRead, MembershipRead
+from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import (
     Forbidden,
@@ -40,6 +40,12 @@ class MemberAdd(BaseModel):
 
     user_id: UserId
     role: Role = "member"
+
+
+class Heir(BaseModel):
+    """Who owns the channel from now on."""
+
+    user_id: UserId
 
 
 class MemberChange(BaseModel):
@@ -84,6 +90,21 @@ async def join_channel(
 async def leave_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Response:
     """Leave; nothing that is said from then on reaches the caller. The last owner can't."""
     return no_content(await members.leave(work, user_id=caller.user_id, channel_id=channel_id))
+
+
+@router.post(
+    "/owner",
+    summary="Pass a channel on",
+    responses=problems(Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid),
+)
+async def pass_channel_on(
+    channel_id: ChannelId, body: Heir, caller: Caller, work: WorkPart, response: Response
+) -> ChannelRead:
+    """Make another member the owner, as its owner; the caller stays as an admin."""
+    told = await members.pass_on(
+        work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id
+    )
+    return answer(response, told)
 
 
 @router.get(

@@ -264,6 +264,25 @@ async def list_edits(message_id: MessageId, caller: Caller, work: WorkPart) -> P
 
 
 @router.get(
+    "/messages/{message_id}/replies",
+    summary="The answers to a message",
+    responses=problems(Unauthenticated, NotFound, Invalid),
+)
+async def list_replies(
+    message_id: MessageId,
+    caller: Caller,
+    work: WorkPart,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[MessageRead]:
+    """List the messages that answer this one, in the order they were posted."""
+    found = await messages.replies(
+        work, user_id=caller.user_id, message_id=message_id, after=cursor, limit=limit + 1
+    )
+    return page_of(found, limit, lambda message: message.id)
+
+
+@router.get(
     "/messages/{message_id}/attachments/{file_id}",
     status_code=307,
     summary="Fetch an attached file",

@@ -4,8 +4,12 @@
 |---|---|
 | `channels` | `create`, `get`, `page`, `change`, `delete` |
 | `conversations` | `find_or_create` |
-| `members` | `join`, `leave`, `mute`, `add`, `change_role`, `remove`, `page` |
-| `messages` | `post`, `get`, `edit`, `edits`, `delete`, `by_author`, `attachment_url`, `detach` |
+| `members` | `join`, `leave`, `mute`, `add`, `change_role`, `pass_on`, `remove`, `page` |
+| `invites` | `create`, `page`, `revoke`, `accept` |
+| `messages` | `post`, `get`, `edit`, `edits`, `delete`, `replies`, `by_author`, … |
+| `reactions` | `add`, `remove` |
+| `pins` | `pin`, `unpin`, `page` |
+| `searching` | `search` |
 | `history` | `page` |
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
@@ -14,7 +18,7 @@
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge_some`, `purging` |
 
-Beneath them: `posting` and `batch` (the hot path), `seats` (the steps of coming and going),
-`reads` (rows into documents), `wire` (the documents), `told` (what a change answers), `peers`
-(other services).
+Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text calls), `indexing`
+(words for search), `seats` (the steps of coming and going), `reads` (rows into documents),
+`wire` (the documents), `peers` (other services).
 """

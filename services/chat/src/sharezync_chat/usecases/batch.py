@@ -13,6 +13,7 @@ import asyncpg
 
 from sharezync_chat.access import ChannelArchived, NotMember
 from sharezync_chat.models import ChannelId, MessageId, channel_stream
+from sharezync_chat.usecases.mentions import NOBODY, Calls
 from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, UserRead
 from sharezync_shared.events.contracts.chat import MessageSent
 from sharezync_shared.events.outbox import OutboxRow
@@ -45,6 +46,7 @@ class Draft:
     attachments: tuple[AttachmentRead, ...] = ()
     reply_to: MessageId | None = None
     client_message_id: str | None = None
+    calls: Calls = NOBODY
     refusal: Problem | None = None
 
 
@@ -67,6 +69,7 @@ class _Columns:
 
     messages: list[tuple[Any, ...]] = field(default_factory=list)
     attachments: list[tuple[Any, ...]] = field(default_factory=list)
+    mentions: list[tuple[UUID, UUID, int]] = field(default_factory=list)
     message_counts: dict[UUID, int] = field(default_factory=dict)
     has_read: dict[tuple[UUID, UUID], tuple[int, int]] = field(default_factory=dict)
 
@@ -89,10 +92,13 @@ class Batch:
         self._outcomes: list[Posted | Problem | None] = []
         self._by_key: dict[tuple[UUID, str], Posted] = {}
 
-    def take(self, draft: Draft, row: Row) -> None:
-        """Decide about one draft. `row` is what `posting._LOOK` found, read under the lock."""
+    def take(self, draft: Draft, row: Row, called: Sequence[UUID] = ()) -> None:
+        """Decide about one draft. `row` is what `posting._LOOK` found, read under the lock.
+
+        `called` are the members whom its text calls by name.
+        """
         try:
-            self._outcomes.append(self._decide(draft, row))
+            self._outcomes.append(self._decide(draft, row, called))
         except Problem as refusal:
             self._outcomes.append(refusal)
 
@@ -112,7 +118,7 @@ class Batch:
         # A message that a retry found, and that was purged with its channel before it was read.
         return [NotFound() if outcome is None else outcome for outcome in self._outcomes]
 
-    def _decide(self, draft: Draft, row: Row) -> Posted | None:
+    def _decide(self, draft: Draft, row: Row, called: Sequence[UUID]) -> Posted | None:
         if row["channel_id"] is None:
             raise NotFound
         if row["role"] is None:
@@ -130,7 +136,7 @@ class Batch:
         if draft.reply_to is not None and row["reply_id"] is None:
             message = "There is no such message in this channel"
             raise Invalid(errors=[{"field": "body.reply_to", "message": message}])
-        posted = self._post(draft, row)
+        posted = self._post(draft, row, called)
         if draft.client_message_id is not None:
             self._by_key[draft.author_id, draft.client_message_id] = posted
         return posted
@@ -145,7 +151,7 @@ class Batch:
             raise ClientMessageIdReused
         return Posted(posted.id, posted.at, posted.body, created=False)
 
-    def _post(self, draft: Draft, row: Row) -> Posted:
+    def _post(self, draft: Draft, row: Row, called: Sequence[UUID]) -> Posted:
         stream = channel_stream(draft.channel_id)
         seq = self._heads[stream] = self._heads[stream] + 1
         counts = self.columns.message_counts
@@ -153,7 +159,7 @@ class Batch:
         counts[draft.channel_id] = number
         # Posting reads: unread are the messages after one's own latest.
         self.columns.has_read[draft.channel_id, draft.author_id] = (seq, number)
-        body = _json(self._document(draft, row, seq, number))
+        body = _json(self._document(draft, row, called, seq, number))
         self.columns.messages.append(
             (
                 draft.id,
@@ -164,8 +170,13 @@ class Batch:
                 seq,
                 number,
                 draft.client_message_id,
+                # An array of arrays would be flattened by `unnest`: each goes as its literal.
+                "{" + ",".join(map(str, called)) + "}",
+                draft.calls.channel,
             )
         )
+        targets = [*called, draft.channel_id] if draft.calls.channel else called
+        self.columns.mentions += [(draft.channel_id, target, number) for target in targets]
         self.columns.attachments += [
             (draft.id, position, each.file_id, each.name, each.size_bytes, each.mime)
             for position, each in enumerate(draft.attachments)
@@ -185,7 +196,9 @@ class Batch:
             )
         return Posted(draft.id, Position(stream, self.epoch, seq), body, created=True)
 
-    def _document(self, draft: Draft, row: Row, seq: int, number: int) -> MessageRead:
+    def _document(
+        self, draft: Draft, row: Row, called: Sequence[UUID], seq: int, number: int
+    ) -> MessageRead:
         # Made of checked values: validating them again would cost more than all the rest.
         return MessageRead.model_construct(
             id=draft.id,
@@ -197,7 +210,8 @@ class Batch:
             attachments=list(draft.attachments),
             reply_to=draft.reply_to,
             reactions=[],
-            mentions=[],
+            mentions=list(called),
+            mentions_channel=draft.calls.channel,
             seq=seq,
             epoch=self.epoch,
             number=number,

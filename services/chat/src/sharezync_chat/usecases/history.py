@@ -52,12 +52,14 @@ async def page(
         items: list[MessageRead] = []
         if edge != "before":
             newer = limit if edge == "after" else limit // 2
-            items = await reads.messages(connection, _NEWER, channel_id, seq, newer)
+            items = await reads.messages(connection, _NEWER, channel_id, seq, newer, viewer=user_id)
             items.reverse()
         if edge != "after":
             before = seq if edge == "before" else min(seq, _LATER_THAN_ALL - 1) + 1
             older = limit - len(items)
-            items += await reads.messages(connection, _OLDER, channel_id, before, older)
+            items += await reads.messages(
+                connection, _OLDER, channel_id, before, older, viewer=user_id
+            )
         if not items:
             return Page([], None, None)
         # Numbers have no gaps: they tell what lies beyond the page.

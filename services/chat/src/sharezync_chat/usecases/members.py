@@ -7,7 +7,7 @@ from sharezync_chat import access
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Member, Role, inbox_stream
 from sharezync_chat.usecases import reads, seats
-from sharezync_chat.usecases.wire import MemberRead, MembershipRead, OwnMemberUpdated
+from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead, OwnMemberUpdated
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
@@ -109,6 +109,28 @@ async def change_role(
         at = await unit.tell(channel.stream, "member.updated", read)
         await seats.settle_owner(unit, channel)
         return Told(read, at)
+
+
+async def pass_on(
+    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId
+) -> Told[ChannelRead]:
+    """Make another member the owner of the channel; who passes it on stays as an admin.
+
+    Passing it to oneself changes nothing. Raises NotFound, Forbidden and ConversationFixed.
+    """
+    async with work.begin() as unit:
+        channel, caller = await access.channel_to_own(unit, by, channel_id)
+        heir = await _get(unit, channel, user_id)
+        if user_id == by:
+            return Told(await reads.channel(await unit.raw(), channel.id))
+        heir.role, caller.role = "owner", "admin"
+        connection = await unit.raw()
+        for each in (heir, caller):
+            read = await reads.member(connection, channel.id, each.user_id)
+            await unit.tell(channel.stream, "member.updated", read)
+        channel.owner_id, channel.updated_at = user_id, unit.now
+        shown = await reads.channel(await unit.raw(), channel.id)
+        return Told(shown, await unit.tell(channel.stream, "channel.updated", shown))
 
 
 async def remove(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> Told[None]:

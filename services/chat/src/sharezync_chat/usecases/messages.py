@@ -16,11 +16,11 @@ from sharezync_chat.models import (
     MessageId,
     channel_stream,
 )
-from sharezync_chat.usecases import reads
+from sharezync_chat.usecases import indexing, mentions, pins, reads
 from sharezync_chat.usecases.batch import Draft, Posted
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
-from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead
+from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead, as_event
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
@@ -89,6 +89,7 @@ async def prepare(
         attachments=described,
         reply_to=reply_to,
         client_message_id=client_message_id,
+        calls=mentions.calls_in(text),
         refusal=refusal,
     )
 
@@ -122,8 +123,8 @@ async def edit(
     async with work.begin() as unit:
         message = await access.message_to_edit(unit, user_id, message_id)
         if message.text == text:
-            return Told(await reads.message(await unit.raw(), message.id))
-        read = await reads.message(await unit.raw(), message.id)
+            return Told(await reads.message(await unit.raw(), message.id, viewer=user_id))
+        read = await reads.message(await unit.raw(), message.id, viewer=user_id)
         if not text and not read.attachments:
             raise Invalid(errors=[{"field": "body.text", "message": "Say something"}])
         version = await unit.session.scalar(
@@ -138,9 +139,11 @@ async def edit(
             )
         )
         message.text, message.edited_at = text, unit.now
-        read = await reads.message(await unit.raw(), message.id)
+        await _call_anew(unit, message)
+        await indexing.reword(unit, message)
+        read = await reads.message(await unit.raw(), message.id, viewer=user_id)
         stream = channel_stream(message.channel_id)
-        return Told(read, await unit.tell(stream, "message.updated", read))
+        return Told(read, await unit.tell(stream, "message.updated", as_event(read)))
 
 
 async def delete(work: Work, *, user_id: UserId, message_id: MessageId) -> Told[None]:
@@ -162,16 +165,46 @@ async def delete(work: Work, *, user_id: UserId, message_id: MessageId) -> Told[
             )
         )
         message.text, message.deleted_at = "", unit.now
-        read = await reads.message(await unit.raw(), message.id)
+        message.mentions, message.mentions_channel = [], False
+        await indexing.reword(unit, message)
+        await connection.execute("DELETE FROM chat.reactions WHERE message_id = $1", message.id)
+        await pins.drop(unit, message, by=user_id)
+        read = await reads.message(connection, message.id)
         stream = channel_stream(message.channel_id)
-        return Told(None, await unit.tell(stream, "message.deleted", read))
+        return Told(None, await unit.tell(stream, "message.deleted", as_event(read)))
+
+
+async def _call_anew(unit: Unit, message: Message) -> None:
+    """Say whom the changed text calls. It is shown so; nobody's count changes (`Mention`)."""
+    calls = mentions.calls_in(message.text)
+    called = await mentions.resolve(await unit.raw(), [(ChannelId(message.channel_id), calls.keys)])
+    message.mentions, message.mentions_channel = called.get(0, []), calls.channel
 
 
 async def get(work: Work, *, user_id: UserId, message_id: MessageId) -> MessageRead:
     """Return a message to a member of its channel; of a deleted one, what is left. Or NotFound."""
     async with work.read() as unit:
         message = await access.message_to_read(unit, user_id, message_id)
-        return await reads.message(await unit.raw(), message.id)
+        return await reads.message(await unit.raw(), message.id, viewer=user_id)
+
+
+async def replies(
+    work: Work, *, user_id: UserId, message_id: MessageId, after: UUID | None, limit: int
+) -> Sequence[MessageRead]:
+    """List the answers to a message, in the order they were given, those after `after`.
+
+    Deleted ones are listed as what is left of them. Raises NotFound.
+    """
+    async with work.read() as unit:
+        message = await access.message_to_read(unit, user_id, message_id)
+        return await reads.messages(
+            await unit.raw(),
+            "WHERE m.reply_to = $1 AND ($2::uuid IS NULL OR m.id > $2) ORDER BY m.id LIMIT $3",
+            message.id,
+            after,
+            limit,
+            viewer=user_id,
+        )
 
 
 async def edits(work: Work, *, user_id: UserId, message_id: MessageId) -> Sequence[EditRead]:
@@ -211,6 +244,7 @@ async def by_author(
             channel_id,
             before,
             limit,
+            viewer=user_id,
         )
 
 
@@ -255,7 +289,7 @@ async def detach(unit: Unit, file_id: FileId) -> None:
     changed = await reads.messages(connection, "WHERE m.id = ANY($1::uuid[]) ORDER BY m.id", ids)
     await unit.tell_all(
         [
-            Entry(channel_stream(message.channel_id), "message.updated", to_json(message))
+            Entry(channel_stream(message.channel_id), "message.updated", to_json(as_event(message)))
             for message in changed
         ]
     )

@@ -13,6 +13,7 @@ from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Kind, Problem
 from sharezync_shared.streams.log import Entry
+from sharezync_shared.text import key_of
 
 DELETED_USERNAME = "deleted"
 DELETED_DISPLAY_NAME = "Deleted user"
@@ -67,10 +68,11 @@ async def learn(
         await connection.execute(
             # Another process may learn of them at this very moment: whoever is later, in time of
             # auth, comes through the branch below at the latest with the next event.
-            "INSERT INTO chat.users (id, username, display_name, names_at, deleted) "
-            "VALUES ($1, $2, $3, $4, false) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO chat.users (id, username, username_key, display_name, names_at, deleted) "
+            "VALUES ($1, $2, $3, $4, $5, false) ON CONFLICT (id) DO NOTHING",
             user_id,
             username,
+            key_of(username),
             display_name,
             at,
         )
@@ -79,6 +81,7 @@ async def learn(
         return
     changed = (user.username, user.display_name) != (username, display_name)
     user.username, user.display_name, user.names_at = username, display_name, at
+    user.username_key = key_of(username)
     if changed:
         await _tell_names(unit, user_id)
 
@@ -113,6 +116,19 @@ async def to_admit(unit: Unit, user_id: UserId) -> UserRead:
     user = found.first()
     if user is None or user.deleted:
         raise UserNotFound
+    return shown(user)
+
+
+async def named(unit: Unit, user_id: UserId) -> UserRead:
+    """Return somebody whom chat knows, as others see them. Raises UserNotFound."""
+    user = await unit.get(User, user_id)
+    if user is None:
+        raise UserNotFound
+    return shown(user)
+
+
+def shown(user: User) -> UserRead:
+    """Return a user as others see them."""
     return UserRead(id=user.id, username=user.username, display_name=user.display_name)
 
 
@@ -123,12 +139,14 @@ async def erase(unit: Unit, user_id: UserId, at: datetime) -> UserRead:
         user = User(
             id=user_id,
             username=DELETED_USERNAME,
+            username_key=DELETED_USERNAME,
             display_name=DELETED_DISPLAY_NAME,
             names_at=at,
             deleted=True,
         )
         unit.add(user)
     user.username, user.display_name = DELETED_USERNAME, DELETED_DISPLAY_NAME
+    user.username_key = DELETED_USERNAME
     user.names_at, user.deleted = at, True
     await unit.session.flush()
-    return UserRead(id=user.id, username=user.username, display_name=user.display_name)
+    return shown(user)

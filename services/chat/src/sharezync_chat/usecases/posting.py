@@ -13,8 +13,9 @@ from typing import Final
 import asyncpg
 
 from sharezync_chat.models import SCHEMA, channel_stream
-from sharezync_chat.usecases import reads
+from sharezync_chat.usecases import mentions, reads
 from sharezync_chat.usecases.batch import Batch, Draft, Posted, columns_of
+from sharezync_chat.usecases.indexing import Indexer
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.events.outbox import OutboxRow, insert_rows
@@ -39,18 +40,26 @@ _LOOK: Final = """
 _STORE: Final = """
     WITH counted AS (
         UPDATE chat.channels AS c SET message_count = n.message_count
-          FROM unnest($11::uuid[], $12::bigint[]) AS n(id, message_count) WHERE c.id = n.id
+          FROM unnest($13::uuid[], $14::bigint[]) AS n(id, message_count) WHERE c.id = n.id
     ), has_read AS (
         UPDATE chat.members AS m SET last_read_seq = n.seq, last_read_number = n.number
-          FROM unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[])
+          FROM unnest($15::uuid[], $16::uuid[], $17::bigint[], $18::bigint[])
                AS n(channel_id, user_id, seq, number)
          WHERE m.channel_id = n.channel_id AND m.user_id = n.user_id
     )
     INSERT INTO chat.messages (id, channel_id, author_id, text, reply_to, seq, number,
-                               client_message_id, epoch, created_at)
-    SELECT n.*, $9, $10
+                               client_message_id, mentions, mentions_channel, epoch, created_at)
+    SELECT n.id, n.channel_id, n.author_id, n.text, n.reply_to, n.seq, n.number,
+           n.client_message_id, n.mentions::uuid[], n.mentions_channel, $11, $12
       FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[],
-                  $7::bigint[], $8::text[]) AS n
+                  $7::bigint[], $8::text[], $9::text[], $10::boolean[])
+           AS n(id, channel_id, author_id, text, reply_to, seq, number, client_message_id,
+                mentions, mentions_channel)
+"""
+
+_CALL: Final = """
+    INSERT INTO chat.mentions (channel_id, target_id, number)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[])
 """
 
 _ATTACH: Final = """
@@ -62,8 +71,11 @@ _ATTACH: Final = """
 class Posting:
     """Writes messages for all requests of this process, a batch at a time."""
 
-    def __init__(self, database: Database, streams: StreamLog, relay: Relay) -> None:
+    def __init__(
+        self, database: Database, streams: StreamLog, relay: Relay, indexer: Indexer
+    ) -> None:
         self._database = database
+        self._indexer = indexer
         self._streams = streams
         self._relay = relay
         self._group: GroupCommit[Draft, Posted] = GroupCommit(self._flush)
@@ -94,11 +106,18 @@ class Posting:
                 connection, {channel_stream(draft.channel_id) for draft in drafts}, create=False
             )
             batch = Batch(heads, self._streams.epoch, datetime.now(UTC))
-            for draft, row in zip(drafts, await _look(connection, drafts), strict=True):
-                batch.take(draft, row)
+            called = await mentions.resolve(
+                connection, [(draft.channel_id, draft.calls.keys) for draft in drafts]
+            )
+            found = await _look(connection, drafts)
+            for place, (draft, row) in enumerate(zip(drafts, found, strict=True)):
+                batch.take(draft, row, called.get(place, ()))
             if batch.repeated:
                 tail = "WHERE m.id = ANY($1::uuid[])"
-                batch.recall(await reads.messages(connection, tail, list(batch.repeated)))
+                first = await reads.messages(
+                    connection, tail, list(batch.repeated), viewer=reads.AUTHOR
+                )
+                batch.recall(first)
             frames = await self._streams.append(connection, batch.entries, batch.now, heads=heads)
             rows: list[OutboxRow] = []
             if frames:
@@ -107,6 +126,7 @@ class Posting:
                 await insert_rows(connection, SCHEMA, rows)
         if rows:
             self._relay.announce(rows, frames)
+            self._indexer.posted(batch.columns.message_counts)
         return batch.outcomes()
 
 
@@ -125,7 +145,7 @@ async def _store(connection: Connection, batch: Batch) -> None:
     columns = batch.columns
     await connection.execute(
         _STORE,
-        *columns_of(columns.messages, 8),
+        *columns_of(columns.messages, 10),
         batch.epoch,
         batch.now,
         list(columns.message_counts),
@@ -135,5 +155,7 @@ async def _store(connection: Connection, batch: Batch) -> None:
         [seq for seq, _ in columns.has_read.values()],
         [number for _, number in columns.has_read.values()],
     )
+    if columns.mentions:
+        await connection.execute(_CALL, *columns_of(columns.mentions, 3))
     if columns.attachments:
         await connection.execute(_ATTACH, *columns_of(columns.attachments, 6))

@@ -34,6 +34,10 @@ async def purge_some(database: Database) -> int:
             "WHERE c.deleted_at IS NOT NULL LIMIT $1))",
             _BATCH,
         )
+        await connection.execute(
+            "DELETE FROM chat.mentions WHERE channel_id IN (SELECT c.id FROM chat.channels AS c "
+            "WHERE c.deleted_at IS NOT NULL)"
+        )
         rows = await connection.fetch(
             "DELETE FROM chat.channels AS c WHERE c.deleted_at IS NOT NULL "
             "AND NOT EXISTS (SELECT FROM chat.messages AS m WHERE m.channel_id = c.id) "

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
+from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import ReadRead
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
@@ -17,12 +18,13 @@ _MOVE = """
  RETURNING true
 """
 
-_STANDING = """
-    SELECT m.last_read_seq, m.last_read_number,
-           c.message_count - m.last_read_number AS unread_count
+_STANDING = f"""
+    SELECT m.last_read_seq, m.last_read_number, c.message_count,
+           c.message_count - m.last_read_number AS unread_count,
+           {reads.MENTION_COUNT} AS mention_count
       FROM chat.members AS m JOIN chat.channels AS c ON c.id = m.channel_id
      WHERE m.channel_id = $1 AND m.user_id = $2
-"""
+"""  # noqa: S608 - text of ours
 
 
 async def mark_read(

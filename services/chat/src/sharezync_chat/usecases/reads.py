@@ -4,6 +4,7 @@ Plain statements on the connection of a unit; `tail` is everything after FROM an
 this package, never made from input.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -26,10 +27,15 @@ Document = TypeVar("Document")
 _MESSAGES: Final = """
     SELECT m.id, m.channel_id, m.author_id, u.username, u.display_name, m.text, m.reply_to, m.seq,
            m.epoch, m.number, m.edited_at, m.deleted_at, m.client_message_id, m.created_at,
+           m.mentions, m.mentions_channel,
            (SELECT json_agg(json_build_object('file_id', a.file_id, 'name', a.name,
                                               'size_bytes', a.size_bytes, 'mime', a.mime)
                             ORDER BY a.position)::text
-              FROM chat.attachments AS a WHERE a.message_id = m.id) AS attachments
+              FROM chat.attachments AS a WHERE a.message_id = m.id) AS attachments,
+           (SELECT json_agg(r ORDER BY r.emoji)::text
+              FROM (SELECT emoji, count(*) AS count,
+                           coalesce(bool_or(user_id = $VIEWER::uuid), false) AS me
+                      FROM chat.reactions WHERE message_id = m.id GROUP BY emoji) AS r) AS reactions
       FROM chat.messages AS m JOIN chat.users AS u ON u.id = m.author_id
 """
 
@@ -43,15 +49,38 @@ _CHANNEL_COLUMNS: Final = """
           WHERE p.channel_id = c.id) END AS participants
 """
 
+AUTHOR: Final = object()
+
+MENTION_COUNT: Final = """
+    (SELECT count(*) FROM (
+        SELECT FROM chat.mentions AS n
+         WHERE n.channel_id = m.channel_id AND n.target_id IN (m.user_id, m.channel_id)
+           AND n.number > m.last_read_number
+         GROUP BY n.number LIMIT 1000) AS unread)
+"""
+"""How many unread messages call the member `m`, by name or all; 1000 stands for more, too."""
+
 _MEMBERS: Final = """
     SELECT m.channel_id, m.user_id, u.username, u.display_name, m.role, m.joined_at
       FROM chat.members AS m JOIN chat.users AS u ON u.id = m.user_id
 """
 
 
-async def messages(connection: Connection, tail: str, *args: Any) -> list[MessageRead]:  # noqa: ANN401 - arguments of SQL
-    """Return messages; in `tail` their table is `m` and their author `u`."""
-    return [_message(row) for row in await connection.fetch(_MESSAGES + tail, *args)]
+async def messages(
+    connection: Connection,
+    tail: str,
+    *args: Any,  # noqa: ANN401 - arguments of SQL
+    viewer: object = None,
+) -> list[MessageRead]:
+    """Return messages; in `tail` their table is `m` and their author `u`.
+
+    `viewer` is whose reactions are marked `me`; None: nobody's; AUTHOR: of each its author's.
+    """
+    if viewer is AUTHOR:
+        select = _MESSAGES.replace("$VIEWER", "m.author_id")
+    else:
+        select, args = _MESSAGES.replace("$VIEWER", f"${len(args) + 1}"), (*args, viewer)
+    return [_message(row) for row in await connection.fetch(select + tail, *args)]
 
 
 async def channels(connection: Connection, tail: str, *args: Any) -> list[ChannelRead]:  # noqa: ANN401 - as above
@@ -68,7 +97,7 @@ async def members(connection: Connection, tail: str, *args: Any) -> list[MemberR
     return [
         MemberRead(
             channel_id=row["channel_id"],
-            user=_user(row, "user_id"),
+            user=user(row, "user_id"),
             role=row["role"],
             joined_at=row["joined_at"],
         )
@@ -79,17 +108,20 @@ async def members(connection: Connection, tail: str, *args: Any) -> list[MemberR
 async def memberships(connection: Connection, tail: str, *args: Any) -> list[MembershipRead]:  # noqa: ANN401 - as above
     """Return memberships; in `tail` their table is `m`, and `c` that of their channels."""
     rows = await connection.fetch(
-        f"SELECT m.role, m.joined_at, m.last_read_seq, m.last_read_number, m.muted, "  # noqa: S608 - text of ours
-        f"{_CHANNEL_COLUMNS} FROM chat.members AS m "
+        f"SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, m.last_read_number, m.muted, "  # noqa: S608 - text of ours
+        f"{MENTION_COUNT} AS mention_count, {_CHANNEL_COLUMNS} FROM chat.members AS m "
         f"JOIN chat.channels AS c ON c.id = m.channel_id {tail}",
         *args,
     )
-    last = await _last_messages(connection, [row["id"] for row in rows if row["message_count"]])
+    last = await _last_messages(
+        connection, {row["id"]: row["user_id"] for row in rows if row["message_count"]}
+    )
     return [
         MembershipRead(
             channel=_channel(row),
             role=row["role"],
             unread_count=row["message_count"] - row["last_read_number"],
+            mention_count=row["mention_count"],
             last_read_seq=row["last_read_seq"],
             last_read_number=row["last_read_number"],
             last_message=last.get(row["id"]),
@@ -100,9 +132,11 @@ async def memberships(connection: Connection, tail: str, *args: Any) -> list[Mem
     ]
 
 
-async def message(connection: Connection, message_id: object) -> MessageRead:
+async def message(
+    connection: Connection, message_id: object, *, viewer: object = None
+) -> MessageRead:
     """Return this message. Raises NotFound."""
-    return _one(await messages(connection, "WHERE m.id = $1", message_id))
+    return _one(await messages(connection, "WHERE m.id = $1", message_id, viewer=viewer))
 
 
 async def channel(connection: Connection, channel_id: object) -> ChannelRead:
@@ -123,16 +157,22 @@ async def membership(connection: Connection, channel_id: object, user_id: object
 
 
 async def _last_messages(
-    connection: Connection, channel_ids: list[object]
+    connection: Connection, members: Mapping[object, object]
 ) -> dict[object, MessageRead]:
-    found = await messages(
-        connection,
+    """Return the latest message of each channel, by its id; `members` is who looks at which."""
+    latest = (
         "WHERE m.id IN (SELECT latest.id FROM unnest($1::uuid[]) AS c(id) CROSS JOIN LATERAL ("
         "SELECT l.id FROM chat.messages AS l WHERE l.channel_id = c.id "
-        "ORDER BY l.seq DESC LIMIT 1) AS latest)",
-        channel_ids,
+        "ORDER BY l.seq DESC LIMIT 1) AS latest)"
     )
-    return {each.channel_id: each for each in found}
+    by_viewer: dict[object, list[object]] = {}
+    for channel_id, viewer in members.items():
+        by_viewer.setdefault(viewer, []).append(channel_id)
+    found: dict[object, MessageRead] = {}
+    for viewer, channel_ids in by_viewer.items():  # one, but where several are told at once
+        for each in await messages(connection, latest, channel_ids, viewer=viewer):
+            found[each.channel_id] = each
+    return found
 
 
 def _one(found: list[Document]) -> Document:
@@ -141,7 +181,8 @@ def _one(found: list[Document]) -> Document:
     return found[0]
 
 
-def _user(row: asyncpg.Record, id_column: str) -> UserRead:
+def user(row: asyncpg.Record, id_column: str) -> UserRead:
+    """Return the person in a row of `username` and `display_name`."""
     return UserRead(id=row[id_column], username=row["username"], display_name=row["display_name"])
 
 
@@ -149,10 +190,13 @@ def _message(row: asyncpg.Record) -> MessageRead:
     return MessageRead(
         id=row["id"],
         channel_id=row["channel_id"],
-        author=_user(row, "author_id"),
+        author=user(row, "author_id"),
         text=row["text"],
         attachments=msgspec.json.decode(row["attachments"] or "[]"),
         reply_to=row["reply_to"],
+        reactions=msgspec.json.decode(row["reactions"] or "[]"),
+        mentions=row["mentions"],
+        mentions_channel=row["mentions_channel"],
         seq=row["seq"],
         epoch=row["epoch"],
         number=row["number"],

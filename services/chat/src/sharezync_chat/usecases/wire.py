@@ -5,7 +5,7 @@ which applies events holds what a fresh load would give it.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,9 +43,9 @@ class AttachmentRead(Wire):
 class ReactionRead(Wire):
     """One emoji at a message, and how many used it."""
 
-    emoji: str
-    count: int
-    me: bool
+    emoji: str = Field(examples=["👍"])
+    count: int = Field(examples=[3])
+    me: bool = Field(description="Whether the caller is one of them")
 
 
 class MessageRead(Wire):
@@ -62,7 +62,12 @@ class MessageRead(Wire):
     )
     reply_to: UUID | None = Field(description="The message of the same channel it answers")
     reactions: list[ReactionRead] = Field(default=[])
-    mentions: list[UUID] = Field(default=[], description="Ids of the users it mentions")
+    mentions: list[UUID] = Field(
+        default=[], description="Ids of the members whom `@name` in its text calls"
+    )
+    mentions_channel: bool = Field(
+        default=False, description="Whether `@channel` in its text calls everyone"
+    )
     seq: int = Field(description="Its place in the stream `channel:<channel_id>`", examples=[4711])
     epoch: str = Field(description="The epoch that `seq` belongs to", examples=["9c1d03aa"])
     number: int = Field(
@@ -74,6 +79,15 @@ class MessageRead(Wire):
     deleted: bool
     client_message_id: str | None = Field(description="The key that its author sent with it")
     created_at: datetime = Field(examples=[_TIME])
+
+
+def as_event(message: MessageRead) -> dict[str, Any]:
+    """Return a message as `message.updated` and `message.deleted` carry it: without `reactions`.
+
+    `me` in them differs from reader to reader, and the event is the same for all: whoever follows
+    the stream knows the reactions from their own events. A deleted message has none.
+    """
+    return message.model_dump(mode="json", exclude={"reactions"})
 
 
 class EditRead(Wire):
@@ -123,7 +137,11 @@ class MembershipRead(Wire):
         description="`channel.message_count - last_read_number`: what others deleted still counts, "
         "so that it is the same on all devices whatever order events arrive in",
     )
-    mention_count: int = Field(default=0, examples=[0])
+    mention_count: int = Field(
+        examples=[0],
+        description="Unread messages that call the caller, by name or all members; what was edited "
+        "or deleted since counts as it was posted, and 1000 stands for more",
+    )
     last_read_seq: int = Field(
         examples=[4701], description="Read up to here; posting a message reads up to it"
     )
@@ -140,7 +158,15 @@ class ReadRead(Wire):
     last_read_seq: int = Field(examples=[4711])
     last_read_number: int = Field(examples=[3802])
     unread_count: int = Field(examples=[0])
-    mention_count: int = Field(default=0, examples=[0])
+    mention_count: int = Field(
+        examples=[0],
+        description="Unread messages that call the caller, of those up to `message_count`",
+    )
+    message_count: int = Field(
+        examples=[3802],
+        description="The number of the latest message when this was counted: mentions with a "
+        "greater one come on top",
+    )
 
 
 class SyncRead(Wire):
@@ -186,6 +212,63 @@ class MemberLeft(Wire):
     user: UserRead
     reason: Literal["left", "removed", "account_deleted"]
     member_count: int
+
+
+class ReactionChanged(Wire):
+    """`message.reaction_added` and `message.reaction_removed`."""
+
+    channel_id: UUID
+    message_id: UUID
+    user: UserRead
+    emoji: str = Field(examples=["👍"])
+    count: int = Field(description="How many use it now; 0: it is gone", examples=[3])
+
+
+class PinRead(Wire):
+    """A pinned message."""
+
+    message: MessageRead
+    pinned_by: UserRead
+    pinned_at: datetime = Field(examples=[_TIME])
+
+
+class PinChanged(Wire):
+    """`message.pinned` and `message.unpinned`."""
+
+    channel_id: UUID
+    message_id: UUID
+    by: UserRead
+    pinned_at: datetime | None = Field(description="None: it is not pinned any more")
+
+
+class InviteRead(Wire):
+    """A way into a channel, as its owners and admins see it."""
+
+    id: UUID = Field(examples=[_ID])
+    channel_id: UUID
+    created_by: UserRead
+    created_at: datetime = Field(examples=[_TIME])
+    expires_at: datetime = Field(examples=[_TIME])
+    max_uses: int | None = Field(description="None: as often as one likes", examples=[10])
+    uses: int = Field(examples=[2])
+
+
+class InviteCreated(InviteRead):
+    """A new invite, with its code: it is shown this once."""
+
+    code: str = Field(examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])
+
+
+class SearchHit(Wire):
+    """A message that was found."""
+
+    message: MessageRead
+    highlight: str = Field(
+        description="Part of its text, found words between `<mark>` and `</mark>`; all else is "
+        "escaped for HTML",
+        examples=["Does the <mark>engine</mark> run?"],
+    )
+    rank: float = Field(examples=[0.0607927])
 
 
 class OwnMemberUpdated(MemberRead):

@@ -1,0 +1,130 @@
+"""Invites."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, Field
+
+from sharezync_chat.access import ChannelArchived, ConversationFixed, NotMember
+from sharezync_chat.api.common import (
+    Cursor,
+    KnownCaller,
+    Limit,
+    Page,
+    WorkPart,
+    answer,
+    page_of,
+)
+from sharezync_chat.models import ChannelId
+from sharezync_chat.usecases import invites
+from sharezync_chat.usecases.invites import InviteGone, TooManyInvites
+from sharezync_chat.usecases.people import UserNotFound
+from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead
+from sharezync_shared.problems import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    problems,
+)
+from sharezync_shared.tokens import Caller
+
+router = APIRouter(prefix="/v1", tags=["invites"])
+
+_DAY = 24 * 3600
+_REFUSALS = (Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid)
+
+
+class InviteCreate(BaseModel):
+    """How long an invite holds, and how often."""
+
+    expires_in_seconds: int = Field(
+        7 * _DAY, ge=60, le=365 * _DAY, description="From now on", examples=[7 * _DAY]
+    )
+    max_uses: int | None = Field(
+        None, ge=1, le=100_000, description="null: as often as one likes", examples=[10]
+    )
+
+
+@router.post(
+    "/channels/{channel_id}/invites",
+    status_code=201,
+    summary="Invite people into a channel",
+    responses=problems(*_REFUSALS, ChannelArchived, TooManyInvites),
+)
+async def post_invite(
+    channel_id: ChannelId,
+    caller: Caller,
+    work: WorkPart,
+    response: Response,
+    body: InviteCreate | None = None,
+) -> InviteCreated:
+    """Make a code that lets whoever has it in, as an owner or admin. It is shown this once."""
+    wanted = body or InviteCreate()
+    told = await invites.create(
+        work,
+        user_id=caller.user_id,
+        channel_id=channel_id,
+        expires_in_seconds=wanted.expires_in_seconds,
+        max_uses=wanted.max_uses,
+    )
+    location = f"/v1/channels/{channel_id}/invites/{told.outcome.id}"
+    return answer(response, told, location=location)
+
+
+@router.get(
+    "/channels/{channel_id}/invites",
+    summary="The invites of a channel",
+    responses=problems(*_REFUSALS),
+)
+async def list_invites(
+    channel_id: ChannelId,
+    caller: Caller,
+    work: WorkPart,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[InviteRead]:
+    """List those that still hold, the latest first, to an owner or admin; without their codes."""
+    found = await invites.page(
+        work, user_id=caller.user_id, channel_id=channel_id, before=cursor, limit=limit + 1
+    )
+    return page_of(found, limit, lambda invite: invite.id)
+
+
+@router.delete(
+    "/channels/{channel_id}/invites/{invite_id}",
+    status_code=204,
+    summary="Revoke an invite",
+    responses=problems(*_REFUSALS),
+)
+async def delete_invite(
+    channel_id: ChannelId, invite_id: UUID, caller: Caller, work: WorkPart
+) -> None:
+    """End an invite before its time. Who came in by it stays."""
+    await invites.revoke(work, user_id=caller.user_id, channel_id=channel_id, invite_id=invite_id)
+
+
+@router.post(
+    "/invites/{code}/accept",
+    status_code=201,
+    summary="Accept an invite",
+    responses={
+        200: {"model": MembershipRead, "description": "The caller was in the channel already"},
+        **problems(
+            Unauthenticated, NotFound, UserNotFound, InviteGone, ChannelArchived, Invalid,
+            Unavailable,
+        ),
+    },
+)  # fmt: skip
+async def accept_invite(
+    code: Annotated[str, Path(max_length=100, examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])],
+    caller: KnownCaller,
+    work: WorkPart,
+    response: Response,
+) -> MembershipRead:
+    """Come into the channel that the code is for; what was said before counts as read."""
+    told = await invites.accept(work, user_id=caller.user_id, code=code)
+    channel_id = told.outcome.channel.id
+    return answer(response, told, location=f"/v1/channels/{channel_id}/members/{caller.user_id}")

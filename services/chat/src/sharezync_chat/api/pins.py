@@ -1,0 +1,56 @@
+"""Pinned messages."""
+
+from fastapi import APIRouter, Response
+
+from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
+from sharezync_chat.api.common import Page, WorkPart, no_content
+from sharezync_chat.models import ChannelId, MessageId
+from sharezync_chat.usecases import pins
+from sharezync_chat.usecases.pins import TooManyPins
+from sharezync_chat.usecases.wire import PinRead
+from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
+from sharezync_shared.tokens import Caller
+
+router = APIRouter(prefix="/v1/channels/{channel_id}/pins", tags=["channels"])
+
+_REFUSALS = (
+    Unauthenticated, Forbidden, NotMember, NotFound, MessageGone, ChannelArchived, Invalid
+)  # fmt: skip
+
+
+@router.get(
+    "",
+    summary="What is pinned in a channel",
+    responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
+)
+async def list_pins(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Page[PinRead]:
+    """List the pinned messages to a member, the latest pin first; 100 at most."""
+    found = await pins.page(work, user_id=caller.user_id, channel_id=channel_id)
+    return Page(items=list(found), next=None)
+
+
+@router.put(
+    "/{message_id}",
+    status_code=204,
+    summary="Pin a message",
+    responses=problems(*_REFUSALS, TooManyPins),
+)
+async def put_pin(
+    channel_id: ChannelId, message_id: MessageId, caller: Caller, work: WorkPart
+) -> Response:
+    """Keep a message at hand, as an owner or admin; in a conversation anybody may."""
+    return no_content(
+        await pins.pin(work, user_id=caller.user_id, channel_id=channel_id, message_id=message_id)
+    )
+
+
+@router.delete(
+    "/{message_id}", status_code=204, summary="Unpin a message", responses=problems(*_REFUSALS)
+)
+async def delete_pin(
+    channel_id: ChannelId, message_id: MessageId, caller: Caller, work: WorkPart
+) -> Response:
+    """Let go of a pinned message. One that isn't pinned stays as it is."""
+    return no_content(
+        await pins.unpin(work, user_id=caller.user_id, channel_id=channel_id, message_id=message_id)
+    )

@@ -1,0 +1,81 @@
+"""Emoji at messages."""
+
+import re
+import unicodedata
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Response
+from pydantic import AfterValidator
+
+from sharezync_chat.access import ChannelArchived, MessageGone
+from sharezync_chat.api.common import WorkPart, no_content
+from sharezync_chat.models import MessageId
+from sharezync_chat.usecases import reactions
+from sharezync_chat.usecases.reactions import TooManyReactions
+from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
+from sharezync_shared.tokens import Caller
+
+router = APIRouter(prefix="/v1/messages/{message_id}/reactions", tags=["messages"])
+
+_MAX_CHARACTERS: Final = 32  # a family with skin tones takes 11
+_SHORTCODE: Final = re.compile(r":[a-z0-9_+-]{1,30}:")
+_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
+
+
+def _emoji(text: str) -> str:
+    """Return an emoji in its one normal form (NFC). Raises ValueError for other text."""
+    emoji = unicodedata.normalize("NFC", text)
+    if _SHORTCODE.fullmatch(emoji):
+        return emoji
+    if not 0 < len(emoji) <= _MAX_CHARACTERS or not all(map(_may_be_in_emoji, emoji)):
+        raise ValueError("an emoji, or a name such as :thumbsup:")
+    if not any(unicodedata.category(each) == "So" or each == "\u20e3" for each in emoji):
+        raise ValueError("an emoji, or a name such as :thumbsup:")
+    return emoji
+
+
+def _may_be_in_emoji(character: str) -> bool:
+    return (
+        character in _JOINERS
+        or character in "#*0123456789©®‼⁉™"
+        or unicodedata.category(character) in {"So", "Sk", "Sm"}
+        or "\U000e0020" <= character <= "\U000e007f"  # tags: the flags of Scotland and Wales
+    )
+
+
+Emoji = Annotated[str, AfterValidator(_emoji)]
+
+
+@router.put(
+    "/{emoji}",
+    status_code=204,
+    summary="React to a message",
+    responses=problems(
+        Unauthenticated, NotFound, MessageGone, ChannelArchived, TooManyReactions, Invalid
+    ),
+)
+async def put_reaction(
+    message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart
+) -> Response:
+    """Put an emoji at a message; everyone in its channel hears of it.
+
+    An emoji of Unicode, percent-encoded, or a name between colons. Again changes nothing.
+    """
+    return no_content(
+        await reactions.add(work, user_id=caller.user_id, message_id=message_id, emoji=emoji)
+    )
+
+
+@router.delete(
+    "/{emoji}",
+    status_code=204,
+    summary="Take a reaction back",
+    responses=problems(Unauthenticated, NotFound, MessageGone, ChannelArchived, Invalid),
+)
+async def delete_reaction(
+    message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart
+) -> Response:
+    """Take one's own emoji away from a message. Where there is none, nothing changes."""
+    return no_content(
+        await reactions.remove(work, user_id=caller.user_id, message_id=message_id, emoji=emoji)
+    )

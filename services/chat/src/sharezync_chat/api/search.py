@@ -1,0 +1,65 @@
+"""Search."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from sharezync_chat.api.common import WorkPart
+from sharezync_chat.models import ChannelId
+from sharezync_chat.usecases import searching
+from sharezync_chat.usecases.wire import SearchHit
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid, Unauthenticated, Unavailable, problems
+from sharezync_shared.text import Prose
+from sharezync_shared.tokens import Caller
+
+router = APIRouter(prefix="/v1", tags=["messages"])
+
+_DEEPEST = 1000  # whoever pages further should say more words
+
+
+class SearchPage(BaseModel):
+    """What was found, the best first."""
+
+    items: list[SearchHit]
+    next: str | None = Field(description="`cursor` of the page after, null on the last")
+
+
+@router.get(
+    "/search",
+    summary="Search messages",
+    responses=problems(Unauthenticated, Invalid, Unavailable),
+)
+async def search(
+    caller: Caller,
+    work: WorkPart,
+    q: Annotated[
+        Prose,
+        Query(
+            min_length=1,
+            max_length=200,
+            description='Words, "a phrase", `or`, `-without`',
+            examples=['engine "first run" -test'],
+        ),
+    ],
+    channel: Annotated[ChannelId | None, Query(description="Only in this channel")] = None,
+    author: Annotated[UserId | None, Query(description="Only by this user")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most")] = 20,
+    cursor: Annotated[int, Query(ge=0, le=_DEEPEST, description="`next` of the page before")] = 0,
+) -> SearchPage:
+    """Find messages in the channels that the caller is in now; ranked, with highlights.
+
+    A new message is found a moment after it was posted.
+    """
+    found = await searching.search(
+        work,
+        user_id=caller.user_id,
+        query=q,
+        channel_id=channel,
+        author_id=author,
+        offset=cursor,
+        limit=limit + 1,
+    )
+    more = cursor + limit if len(found) > limit and cursor + limit <= _DEEPEST else None
+    return SearchPage(items=list(found[:limit]), next=None if more is None else str(more))

@@ -1,0 +1,157 @@
+"""Codes that let whoever has one into a channel."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlmodel import col, func, select
+
+from sharezync_chat import access
+from sharezync_chat.access import ChannelArchived
+from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
+from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead, UserRead
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Kind, NotFound, Problem
+from sharezync_shared.streams.told import Told
+
+_PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
+_CODE_BYTES: Final = 16
+MAX_INVITES: Final = 100
+"""Of one channel, that hold; a moderator's script in a loop must not fill the table."""
+
+
+class InviteGone(Problem):
+    kind, slug = Kind.GONE, "invite-gone"
+    title = "This invite has ended, or was used as often as it may be"
+
+
+class TooManyInvites(Problem):
+    kind, slug, title = Kind.CONFLICT, "too-many-invites", "Revoke an invite before you make more"
+
+
+async def create(
+    work: Work,
+    *,
+    user_id: UserId,
+    channel_id: ChannelId,
+    expires_in_seconds: int,
+    max_uses: int | None,
+) -> Told[InviteCreated]:
+    """Make an invite, as an owner or admin of the channel. Its code is shown this once.
+
+    Raises NotFound, NotMember, Forbidden, ConversationFixed, ChannelArchived and TooManyInvites.
+    """
+    code = _PREFIX + secrets.token_urlsafe(_CODE_BYTES)
+    async with work.begin() as unit:
+        channel, _ = await access.channel_to_manage(unit, user_id, channel_id)
+        if channel.archived:
+            raise ChannelArchived
+        if await _count(unit, channel_id) >= MAX_INVITES:
+            raise TooManyInvites
+        invite = Invite(
+            id=uuid7(),
+            channel_id=channel_id,
+            code_digest=_digest(code),
+            created_by=user_id,
+            created_at=unit.now,
+            expires_at=unit.now + timedelta(seconds=expires_in_seconds),
+            max_uses=max_uses,
+        )
+        unit.add(invite)
+        read = _read(invite, await people.named(unit, user_id))
+        return Told(InviteCreated(**dict(read), code=code), created=True)
+
+
+async def page(
+    work: Work, *, user_id: UserId, channel_id: ChannelId, before: UUID | None, limit: int
+) -> Sequence[InviteRead]:
+    """List the invites that still hold, the latest first, to an owner or admin."""
+    async with work.begin() as unit:  # the door holds the channel, so this can't be a `read`
+        await access.channel_to_manage(unit, user_id, channel_id)
+        statement = (
+            select(Invite, User)
+            .join(User, col(User.id) == Invite.created_by)
+            .where(Invite.channel_id == channel_id, *_holding(unit))
+            .order_by(col(Invite.id).desc())
+            .limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(Invite.id < before)
+        found = await unit.session.exec(statement)
+        return [_read(invite, people.shown(maker)) for invite, maker in found.all()]
+
+
+async def revoke(work: Work, *, user_id: UserId, channel_id: ChannelId, invite_id: UUID) -> None:
+    """End an invite before its time. Who came in by it stays. Raises NotFound and as `create`."""
+    async with work.begin() as unit:
+        await access.channel_to_manage(unit, user_id, channel_id)
+        invite = await unit.get(Invite, invite_id, lock=True)
+        if invite is None or invite.channel_id != channel_id or invite.revoked_at is not None:
+            raise NotFound
+        invite.revoked_at = unit.now
+
+
+async def accept(work: Work, *, user_id: UserId, code: str) -> Told[MembershipRead]:
+    """Come into a channel by a code. See `people.require`.
+
+    Who is in it already is told how they stand, and nothing is used up. Of two who race for the
+    last use one comes in. Raises NotFound for a code that never was, and InviteGone.
+    """
+    async with work.begin() as unit:
+        digest = Invite.code_digest == _digest(code)
+        channel_id = await unit.session.scalar(select(Invite.channel_id).where(digest))
+        if channel_id is None:
+            raise NotFound
+        await access.hold(unit, ChannelId(channel_id), user_id)
+        channel = await unit.get(Channel, channel_id)
+        if channel is None or channel.deleted_at is not None:
+            raise InviteGone
+        if await unit.get(Member, (channel_id, user_id)) is not None:
+            return Told(await reads.membership(await unit.raw(), channel_id, user_id))
+        found = await unit.session.exec(
+            select(Invite).where(digest, *_holding(unit)).with_for_update()
+        )
+        invite = found.one_or_none()
+        if invite is None:
+            raise InviteGone
+        if channel.archived:
+            raise ChannelArchived
+        invite.uses += 1
+        at = await seats.enter(unit, channel, user_id, "member")
+        read = await reads.membership(await unit.raw(), channel_id, user_id)
+        return Told(read, at, created=True)
+
+
+def _holding(unit: Unit) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(Invite.revoked_at).is_(None),
+        col(Invite.expires_at) > unit.now,
+        col(Invite.max_uses).is_(None) | (col(Invite.uses) < col(Invite.max_uses)),
+    )
+
+
+async def _count(unit: Unit, channel_id: ChannelId) -> int:
+    statement = select(func.count()).where(Invite.channel_id == channel_id, *_holding(unit))
+    return (await unit.session.exec(statement)).one()
+
+
+def _read(invite: Invite, maker: UserRead) -> InviteRead:
+    return InviteRead(
+        id=invite.id,
+        channel_id=invite.channel_id,
+        created_by=maker,
+        created_at=invite.created_at,
+        expires_at=invite.expires_at,
+        max_uses=invite.max_uses,
+        uses=invite.uses,
+    )
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()

@@ -1,0 +1,102 @@
+"""Messages that a channel keeps at hand."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sharezync_chat import access
+from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
+from sharezync_chat.usecases import people, reads
+from sharezync_chat.usecases.wire import PinChanged, PinRead
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.told import Told
+
+MAX_PINS: Final = 100
+"""Of one channel: the list is read as a whole."""
+
+
+class TooManyPins(Problem):
+    kind, slug, title = Kind.CONFLICT, "too-many-pins", "Unpin something before you pin more"
+
+
+async def pin(
+    work: Work, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
+) -> Told[None]:
+    """Pin a message; everyone in the channel hears of it. One that is pinned stays as it is.
+
+    Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived and TooManyPins.
+    """
+    async with work.begin() as unit:
+        message = await access.message_to_pin(unit, user_id, channel_id, message_id)
+        if await unit.get(Pin, message_id) is not None:
+            return Told(None)
+        connection = await unit.raw()
+        count = await connection.fetchval(
+            "SELECT count(*) FROM chat.pins WHERE channel_id = $1", channel_id
+        )
+        if count >= MAX_PINS:
+            raise TooManyPins
+        pinned = Pin(
+            message_id=message_id, channel_id=channel_id, pinned_by=user_id, pinned_at=unit.now
+        )
+        unit.add(pinned)
+        return Told(None, await _tell(unit, message, user_id, pinned))
+
+
+async def unpin(
+    work: Work, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
+) -> Told[None]:
+    """Let go of a pinned message. One that isn't pinned stays as it is. Raises as `pin`."""
+    async with work.begin() as unit:
+        message = await access.message_to_pin(unit, user_id, channel_id, message_id)
+        return Told(None, await drop(unit, message, by=user_id))
+
+
+async def drop(unit: Unit, message: Message, *, by: UserId) -> Position | None:
+    """Unpin a message if it is pinned; return where that was told. The channel is held."""
+    pinned = await unit.get(Pin, message.id)
+    if pinned is None:
+        return None
+    await unit.session.delete(pinned)
+    return await _tell(unit, message, by, None)
+
+
+async def page(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Sequence[PinRead]:
+    """List what is pinned in a channel, the latest first, to a member."""
+    async with work.read() as unit:
+        channel, _ = await access.channel_to_read(unit, user_id, channel_id)
+        connection = await unit.raw()
+        rows = await connection.fetch(
+            "SELECT p.message_id, p.pinned_at, u.id, u.username, u.display_name "
+            "FROM chat.pins AS p JOIN chat.users AS u ON u.id = p.pinned_by "
+            "WHERE p.channel_id = $1 ORDER BY p.pinned_at DESC, p.message_id DESC",
+            channel.id,
+        )
+        found = await reads.messages(
+            connection,
+            "WHERE m.id = ANY($1::uuid[])",
+            [row["message_id"] for row in rows],
+            viewer=user_id,
+        )
+        by_id = {message.id: message for message in found}
+        return [
+            PinRead(
+                message=by_id[row["message_id"]],
+                pinned_by=reads.user(row, "id"),
+                pinned_at=row["pinned_at"],
+            )
+            for row in rows
+        ]
+
+
+async def _tell(unit: Unit, message: Message, by: UserId, pinned: Pin | None) -> Position:
+    changed = PinChanged(
+        channel_id=message.channel_id,
+        message_id=message.id,
+        by=await people.named(unit, by),
+        pinned_at=pinned.pinned_at if pinned else None,
+    )
+    event_type = "message.pinned" if pinned else "message.unpinned"
+    return await unit.tell(channel_stream(message.channel_id), event_type, changed)

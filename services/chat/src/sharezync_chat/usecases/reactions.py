@@ -1,0 +1,84 @@
+"""Emoji at messages."""
+
+from typing import Final
+
+from sharezync_chat import access
+from sharezync_chat.models import Message, MessageId, channel_stream
+from sharezync_chat.usecases import people
+from sharezync_chat.usecases.wire import ReactionChanged
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.streams.told import Told
+
+MAX_EMOJI: Final = 50
+"""Different ones at one message: more is a toy, and all of them ride with every page of history."""
+
+
+class TooManyReactions(Problem):
+    kind, slug, title = Kind.CONFLICT, "too-many-reactions", "This message has enough emoji"
+
+
+async def add(work: Work, *, user_id: UserId, message_id: MessageId, emoji: str) -> Told[None]:
+    """Put an emoji at a message; everyone in the channel hears of it. Again: nothing changes.
+
+    Raises NotFound, MessageGone, ChannelArchived and TooManyReactions.
+    """
+    async with work.begin() as unit:
+        message = await access.message_to_react_to(unit, user_id, message_id)
+        connection = await unit.raw()
+        different = await connection.fetchval(
+            "SELECT count(DISTINCT emoji) FROM chat.reactions "
+            "WHERE message_id = $1 AND emoji <> $2",
+            message_id,
+            emoji,
+        )
+        if different >= MAX_EMOJI:
+            raise TooManyReactions
+        added = await connection.fetchval(
+            "INSERT INTO chat.reactions (message_id, emoji, user_id, created_at) "
+            "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true",
+            message_id,
+            emoji,
+            user_id,
+            unit.now,
+        )
+        if not added:
+            return Told(None)
+        return await _tell(unit, message, user_id, emoji, "message.reaction_added")
+
+
+async def remove(work: Work, *, user_id: UserId, message_id: MessageId, emoji: str) -> Told[None]:
+    """Take one's own emoji away again. Where there is none, nothing changes. Raises as `add`."""
+    async with work.begin() as unit:
+        message = await access.message_to_react_to(unit, user_id, message_id)
+        connection = await unit.raw()
+        removed = await connection.fetchval(
+            "DELETE FROM chat.reactions WHERE message_id = $1 AND emoji = $2 AND user_id = $3 "
+            "RETURNING true",
+            message_id,
+            emoji,
+            user_id,
+        )
+        if not removed:
+            return Told(None)
+        return await _tell(unit, message, user_id, emoji, "message.reaction_removed")
+
+
+async def _tell(
+    unit: Unit, message: Message, user_id: UserId, emoji: str, event_type: str
+) -> Told[None]:
+    connection = await unit.raw()
+    count = await connection.fetchval(
+        "SELECT count(*) FROM chat.reactions WHERE message_id = $1 AND emoji = $2",
+        message.id,
+        emoji,
+    )
+    changed = ReactionChanged(
+        channel_id=message.channel_id,
+        message_id=message.id,
+        user=await people.named(unit, user_id),
+        emoji=emoji,
+        count=count,
+    )
+    return Told(None, await unit.tell(channel_stream(message.channel_id), event_type, changed))

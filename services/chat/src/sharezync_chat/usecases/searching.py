@@ -1,0 +1,88 @@
+"""Full-text search over what the caller may read at this moment."""
+
+import html
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from sharezync_chat.models import ChannelId
+from sharezync_chat.usecases import reads
+from sharezync_chat.usecases.wire import SearchHit
+from sharezync_shared.db.work import Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Unavailable
+
+_LONGEST_SECONDS: Final = 5
+"""A search for a word that everybody uses must not hold a connection for ever."""
+
+# Marks that can't be in a text that anybody typed, and that survive escaping.
+_FROM, _TO = "\ue000", "\ue001"
+
+_SEARCH: Final = """
+    WITH query AS (SELECT websearch_to_tsquery('simple', $2) AS q),
+    best AS (
+        SELECT s.message_id, ts_rank_cd(s.words, query.q) AS rank
+          FROM query, chat.search_texts AS s
+          JOIN chat.members AS me ON me.channel_id = s.channel_id AND me.user_id = $1
+         WHERE s.words @@ query.q AND ($3::uuid IS NULL OR s.channel_id = $3)
+           AND ($4::uuid IS NULL OR EXISTS (
+                SELECT FROM chat.messages AS a WHERE a.id = s.message_id AND a.author_id = $4))
+         ORDER BY rank DESC, s.message_id DESC LIMIT $5 OFFSET $6
+    )
+    SELECT best.message_id, best.rank,
+           ts_headline('simple', translate(m.text, $7 || $8, ''), query.q,
+                       'MaxFragments=2, MinWords=5, MaxWords=20, FragmentDelimiter=" … ", StartSel='
+                       || $7 || ', StopSel=' || $8) AS highlight
+      FROM best JOIN chat.messages AS m ON m.id = best.message_id CROSS JOIN query
+     ORDER BY best.rank DESC, best.message_id DESC
+"""
+
+
+async def search(
+    work: Work,
+    *,
+    user_id: UserId,
+    query: str,
+    channel_id: ChannelId | None,
+    author_id: UUID | None,
+    offset: int,
+    limit: int,
+) -> Sequence[SearchHit]:
+    """Return messages of the caller's channels that match, the best first.
+
+    `query` as in a web search: words, "a phrase", `or`, `-without`. Membership is looked at in the
+    same statement: nothing of a channel that the caller has left is found, and nothing deleted.
+    A new message is found a moment after it was posted. Raises Unavailable for a search that takes
+    too long.
+    """
+    async with work.read() as unit:
+        connection = await unit.raw()
+        await connection.execute(f"SET LOCAL statement_timeout = '{_LONGEST_SECONDS}s'")
+        try:
+            rows = await connection.fetch(
+                _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO
+            )
+        except asyncpg.QueryCanceledError as error:
+            raise Unavailable("That matches too much; say more words") from error
+        found = await reads.messages(
+            connection,
+            "WHERE m.id = ANY($1::uuid[]) AND m.deleted_at IS NULL",
+            [row["message_id"] for row in rows],
+            viewer=user_id,
+        )
+    by_id = {message.id: message for message in found}
+    return [
+        SearchHit(
+            message=by_id[row["message_id"]],
+            highlight=_marked(row["highlight"]),
+            rank=row["rank"],
+        )
+        for row in rows
+        if row["message_id"] in by_id
+    ]
+
+
+def _marked(highlight: str) -> str:
+    return html.escape(highlight).replace(_FROM, "<mark>").replace(_TO, "</mark>")
