@@ -153,7 +153,8 @@ async def measure(
         socket.close()
     missing = load.sent * members - load.deliveries
     if missing or lost:
-        raise SystemExit(f"{missing} of {load.sent * members} deliveries are missing, {lost} sockets lost")
+        expected = load.sent * members
+        raise SystemExit(f"{missing} of {expected} deliveries are missing, {lost} sockets are lost")
     return {
         "system": "sharezync",
         "members": members,

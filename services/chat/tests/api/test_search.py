@@ -1,13 +1,14 @@
 """Search: what is found, by whom, and what never is."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from services.chat.tests.support.world import Json, Person, World
 
 
-async def found(world: World, person: Person, query: str, **more: object) -> list[Json]:
+async def found(world: World, person: Person, query: str, **more: Any) -> list[Json]:
     """What a search finds once everything posted so far is indexed."""
     await world.app.state.indexer.catch_up()
     hits: list[Json] = (await person.get("/v1/search", q=query, **more))["items"]
