@@ -11,7 +11,7 @@ from typing import Final
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub, Latecomer
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Replayed
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Outcome, Reset, Resumed
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.asgi.frames import encode_text_frame
@@ -23,6 +23,8 @@ _ROUNDS: Final = 5
 """How often the log is asked for one stream while too much comes live to be kept."""
 _SECONDS: Final = 15.0
 """How long one resume may take. The socket isn't read meanwhile, answers to pings included."""
+_PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Before an owner that does not answer is asked again; within `_SECONDS` altogether."""
 _WRITE_BYTES: Final = 64 * 1024
 """Replayed frames go out in pieces of about this size, each when the peer isn't slow."""
 
@@ -88,9 +90,8 @@ class Resumer:
         epoch, seq = cursor
         events = 0
         for _ in range(_ROUNDS):
-            try:
-                replayed = await self._peers.replay(stream, (epoch, seq))
-            except PeerUnavailable:
+            replayed = await self._replay(stream, (epoch, seq))
+            if replayed is None:
                 break
             if replayed.reset:
                 self._tracker.expect(stream, (replayed.epoch, replayed.head))
@@ -106,6 +107,19 @@ class Resumer:
                 return Outcome("replayed", events + last)
             held.forget()  # more came than is kept, or something was lost: the log has it
         return self._reset(connection, stream, held)
+
+    async def _replay(self, stream: str, cursor: Cursor) -> Replayed | None:
+        """Ask the owner what is behind a cursor; None where it doesn't answer for some time.
+
+        An owner that is being started again is worth a wait: refetching would have to wait, too.
+        """
+        for pause_seconds in (*_PAUSES_SECONDS, None):
+            try:
+                return await self._peers.replay(stream, cursor)
+            except PeerUnavailable:
+                if pause_seconds is not None:
+                    await _pause(pause_seconds)
+        return None
 
     async def _send(self, connection: Connection, frames: list[Frame]) -> bool:
         """Send replayed frames as fast as the peer reads; False if it is gone."""
@@ -151,6 +165,10 @@ class Resumer:
     def _holds(self, connection: Connection, stream: str, held: Latecomer) -> bool:
         room = self._hub.rooms.get(stream)
         return room is not None and room.latecomers.get(connection) is held
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 class Resumption:

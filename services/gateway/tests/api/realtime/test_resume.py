@@ -197,9 +197,30 @@ async def test_who_is_removed_during_a_resume_gets_nothing_after_it(
         await device.hears_nothing()
 
 
-async def test_a_replay_that_cannot_be_had_becomes_a_reset(
-    world: World, node: Node, ada: User
+async def test_an_owner_that_comes_back_soon_is_waited_for(
+    world: World, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = asyncio.Event()
+
+    async def pause(_: float) -> None:
+        asked.set()
+        world.services.away.clear()
+
+    channel = world.channel(ada)
+    world.services.say(channel)
+    async with node.device(ada) as device:
+        world.services.away.add("chat")
+        monkeypatch.setattr(resuming, "_pause", pause)
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        assert await device.seqs(1) == [1]
+        assert (await device.frame("resumed"))["streams"][channel]["result"] == "replayed"
+    assert asked.is_set()
+
+
+async def test_a_replay_that_cannot_be_had_becomes_a_reset(
+    world: World, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "_PAUSES_SECONDS", (0.01,))
     channel = world.channel(ada)
     world.services.say(channel)
     async with node.device(ada) as device:

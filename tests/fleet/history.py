@@ -1,0 +1,99 @@
+"""What writers were told and readers saw, held against what the channel says in the end. No I/O.
+
+The promises of the socket (realtime.md, Streams): nothing acknowledged is lost, in one stream no
+gap, no double after the client drops what it has seen, one order for all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Writer:
+    """Everything that one writer tried to say, by the key it chose, and what it was told."""
+
+    name: str
+    tried: list[str] = field(default_factory=list)
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    """`seq` that the answer named, by key."""
+    contradictions: list[str] = field(default_factory=list)
+
+    def told(self, key: str, seq: int) -> None:
+        """Note an acknowledgement; a retry must be told the same."""
+        before = self.acknowledged.setdefault(key, seq)
+        if before != seq:
+            self.contradictions.append(f"{self.name} was told {before} and {seq} for {key}")
+
+
+@dataclass
+class Reader:
+    """One device's copy of a stream: what it keeps after dropping what it has seen."""
+
+    name: str
+    seq: int
+    epoch: str
+    keys: list[str] = field(default_factory=list)
+    """`client_message_id` of each message, in the order it came."""
+    seen_again: int = 0
+    refetched: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def take(self, event: Json) -> None:
+        """Take an event of the stream as a client does."""
+        if event["epoch"] != self.epoch:
+            self.faults.append(f"{self.name}: epoch {event['epoch']} at {event['seq']}")
+        if event["seq"] <= self.seq:
+            self.seen_again += 1
+            return
+        if event["seq"] != self.seq + 1:
+            self.faults.append(f"{self.name}: {event['seq']} came after {self.seq}")
+        self.seq = event["seq"]
+        if event["type"] == "message.created":
+            self.keys.append(event["data"]["client_message_id"])
+
+    def refetch(self, reset: Json, messages: Sequence[Json]) -> None:
+        """Take over what was said up to a `reset`.
+
+        It is for who is far behind, and for whom the owner of the stream doesn't answer for long.
+        """
+        self.keys += [message["client_message_id"] for message in messages]
+        self.seq, self.epoch = reset["seq"], reset["epoch"]
+        self.refetched += 1
+
+
+def faults(
+    writers: Iterable[Writer], readers: Iterable[Reader], history: Sequence[Json], head: int
+) -> list[str]:
+    """Return every broken promise; `history` is the channel as loaded afresh, oldest first."""
+    found: list[str] = []
+    said = [message["client_message_id"] for message in history]
+    seqs = {message["client_message_id"]: message["seq"] for message in history}
+    doubled = [key for key, times in Counter(said).items() if times > 1]
+    found += [f"{key} stands {said.count(key)} times" for key in doubled]
+    if [message["seq"] for message in history] != sorted(seqs.values()):
+        found.append("the history is not in the order of its seq")
+    tried: set[str] = set()
+    for writer in writers:
+        tried.update(writer.tried)
+        found += writer.contradictions
+        for key, seq in writer.acknowledged.items():
+            if key not in seqs:
+                found.append(f"{key} was acknowledged and is lost")
+            elif seqs[key] != seq:
+                found.append(f"{key} was acknowledged as {seq} and stands at {seqs[key]}")
+        order = [key for key in said if key in set(writer.tried)]
+        if order != [key for key in writer.tried if key in seqs]:
+            found.append(f"what {writer.name} said stands in another order")
+    found += [f"{key} was said by nobody" for key in said if key not in tried]
+    for reader in readers:
+        found += reader.faults
+        if reader.seq != head:
+            found.append(f"{reader.name} ended at {reader.seq}, the stream at {head}")
+        if reader.keys != said:
+            missing = [key for key in said if key not in set(reader.keys)]
+            found.append(f"{reader.name} has another history; it lacks {missing[:5]}")
+    return found
