@@ -1,4 +1,7 @@
-"""People who use ShareZync from outside: HTTP and WebSockets, and nothing of ours imported."""
+"""People who use ShareZync from outside: HTTP and WebSockets, and nothing of ours imported.
+
+Every frame that they send or get is held against the document that the product itself serves.
+"""
 
 import asyncio
 import base64
@@ -16,8 +19,11 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from tests.frames import Conversation, Protocol
+
 PASSWORD = "correct horse battery staple"
 DEADLINE_SECONDS = 20
+NO_CODES = {None, 1000, 1006}  # open; closed by us; gone without a word
 
 # version, kind, flags, transfer id, file, index, length, sha256: realtime.md, "Transfer"
 CHUNK_HEADER = struct.Struct(">BBH16sIII32s")
@@ -76,6 +82,7 @@ class Socket:
     """One connected device: everything it was sent, in order."""
 
     connection: ClientConnection
+    conversation: Conversation
     frames: list[Json] = field(default_factory=list)
     chunks: "asyncio.Queue[Chunk]" = field(default_factory=asyncio.Queue)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,6 +92,7 @@ class Socket:
     async def listen(self) -> None:
         try:
             async for message in self.connection:
+                self.conversation.hears(message)
                 if isinstance(message, bytes):
                     self.chunks.put_nowait(Chunk.decode(message))
                 else:
@@ -93,6 +101,8 @@ class Socket:
         except websockets.ConnectionClosed:
             pass
         finally:
+            if self.connection.close_code not in NO_CODES:
+                self.conversation.closes(self.connection.close_code)
             self.closed.set()
             self._arrived.set()
 
@@ -101,6 +111,7 @@ class Socket:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 while True:
+                    self.conversation.check()
                     for frame in self.frames[after:]:
                         if matches(frame):
                             return frame
@@ -126,7 +137,12 @@ class Socket:
         return [f for f in self.frames if f.get("stream") == stream and "seq" in f]
 
     async def send(self, message: Json) -> None:
-        await self.connection.send(json.dumps(message))
+        await self.say(json.dumps(message))
+
+    async def say(self, message: str | bytes) -> None:
+        """Send a message as it is."""
+        self.conversation.says(message)
+        await self.connection.send(message)
 
     async def command(self, command_type: str, **members: object) -> Json:
         """Send a command and return its `reply` or its `error`."""
@@ -134,6 +150,24 @@ class Socket:
         own_id = self._next_id
         await self.send({"type": command_type, "id": own_id, **members})
         return await self.frame(lambda f: f["type"] in {"reply", "error"} and f.get("id") == own_id)
+
+
+_protocols: dict[str, Protocol] = {}
+
+
+async def protocol_at(base_url: str) -> Protocol:
+    """What the product at this address says of its sockets, once all its services were asked."""
+    if base_url not in _protocols:
+        async with asyncio.timeout(DEADLINE_SECONDS), httpx.AsyncClient(base_url=base_url) as http:
+            while True:
+                answer = await http.get("/asyncapi.json")
+                assert answer.status_code == 200, answer.text
+                document = answer.json()
+                if "x-unavailable" not in document["info"]:
+                    break
+                await asyncio.sleep(0.5)
+        _protocols[base_url] = Protocol(document)
+    return _protocols[base_url]
 
 
 @dataclass
@@ -162,6 +196,7 @@ class Person:
         assert registered.status_code == 201, registered.text
         person = cls(base_url, http, username, registered.json()["id"], {})
         await person.log_in()
+        await protocol_at(base_url)  # while all services are there to say what they send
         return person
 
     async def log_in(self) -> None:
@@ -213,6 +248,8 @@ class Person:
     ) -> AsyncGenerator[Socket]:
         """A device of this person, connected and ready; resumed where `cursors` are given."""
         url = urlsplit(self.base_url)
+        protocol = await protocol_at(self.base_url)
+        narrowed = path is not None and path.startswith("/ws/channels/")
         async with websockets.connect(
             f"ws://{url.netloc}{path or f'/ws/{client_id}'}",
             additional_headers={"Authorization": f"Bearer {self.token}"},
@@ -220,7 +257,8 @@ class Person:
             max_size=4 * 1024 * 1024,
             compression=None,
         ) as connection:
-            socket = Socket(connection)
+            conversation = Conversation(protocol, "channel" if narrowed else "device")
+            socket = Socket(connection, conversation)
             listening = asyncio.create_task(socket.listen())
             try:
                 await socket.of_type("ready")
@@ -231,6 +269,7 @@ class Person:
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+            conversation.check()
 
     async def aclose(self) -> None:
         await self.http.aclose()

@@ -88,7 +88,7 @@ async def test_bad_frames_are_answered_and_the_socket_lives(
     alice: Person, frame: str | bytes
 ) -> None:
     async with alice.connected() as socket:
-        await socket.connection.send(frame)
+        await socket.say(frame)
         error = await socket.of_type("error")
         await socket.send({"type": "ping"})
         await socket.of_type("pong")
@@ -102,7 +102,7 @@ async def test_a_binary_frame_that_lies_about_its_length_is_refused(alice: Perso
     lying = bytearray(honest)
     struct.pack_into(">I", lying, CHUNK_HEADER.size - 36, 1_000_000)
     async with alice.connected() as socket:
-        await socket.connection.send(bytes(lying))
+        await socket.say(bytes(lying))
         await socket.of_type("error")
         await socket.send({"type": "ping"})
         await socket.of_type("pong")
@@ -112,7 +112,7 @@ async def test_an_overlong_frame_closes_with_1009_and_others_live(
     alice: Person, bob: Person
 ) -> None:
     async with alice.connected() as alices, bob.connected() as bobs:
-        await alices.connection.send(json.dumps({"type": "ping", "pad": "x" * 100_000}))
+        await alices.say(json.dumps({"type": "ping", "pad": "x" * 100_000}))
         await alices.closed.wait()
         assert alices.connection.close_code == 1009
         await bobs.send({"type": "ping"})

@@ -47,7 +47,7 @@ async def send_all(sender: Socket, transfer: Json, content: bytes, window_bytes:
         behind = number - window_bytes // len(chunk.payload)
         if behind >= 0:
             await acknowledged(sender, behind + 1)
-        await sender.connection.send(chunk.encode())
+        await sender.say(chunk.encode())
 
 
 async def receive_all(receiver: Socket, transfer: Json, size: int) -> bytes:
@@ -110,7 +110,7 @@ async def test_the_receiver_gets_chunks_before_the_sender_has_finished(
         await bobs.event("incoming_transfer", id=transfer["id"])
         await bobs.command("transfer_accept", transfer_id=transfer["id"])
         chunks = chunks_of(transfer, content)
-        await alices.connection.send(chunks[0].encode())
+        await alices.say(chunks[0].encode())
         async with asyncio.timeout(10):
             first = await bobs.chunks.get()
     assert first.payload == chunks[0].payload
@@ -122,7 +122,7 @@ async def test_a_chunk_in_json_is_as_good_as_a_binary_one(alice: Person, bob: Pe
         transfer = await offer(alices, bob, "small.bin", content)
         await bobs.event("incoming_transfer", id=transfer["id"])
         await bobs.command("transfer_accept", transfer_id=transfer["id"])
-        await alices.connection.send(chunks_of(transfer, content)[0].encode_json())
+        await alices.say(chunks_of(transfer, content)[0].encode_json())
         assert await receive_all(bobs, transfer, len(content)) == content
         await alices.command("transfer_complete", transfer_id=transfer["id"])
         await bobs.event("transfer_completed", id=transfer["id"])
@@ -134,10 +134,10 @@ async def test_a_corrupt_chunk_is_refused_and_only_that_one(alice: Person, bob: 
         transfer = await offer(alices, bob, "b.bin", content)
         good, other = chunks_of(transfer, content)
         bad = Chunk(transfer["id"], 0, 0, b"x" * len(good.payload), good.sha256)
-        await alices.connection.send(bad.encode())
+        await alices.say(bad.encode())
         error = await alices.of_type("error")
-        await alices.connection.send(good.encode())
-        await alices.connection.send(other.encode())
+        await alices.say(good.encode())
+        await alices.say(other.encode())
         await acknowledged(alices, 2)
     assert error["code"] == "chunk-corrupt"
 
@@ -167,7 +167,7 @@ async def test_a_stranger_can_neither_see_nor_feed_a_transfer(
     async with alice.connected("laptop") as alices, carol.connected("spy") as carols:
         transfer = await offer(alices, bob, "c.bin", content)
         await carol.get(f"/v1/transfers/{transfer['id']}", expect=404)
-        await carols.connection.send(chunks_of(transfer, content)[0].encode())
+        await carols.say(chunks_of(transfer, content)[0].encode())
         refused = await carols.of_type("error")
         accept = await carols.command("transfer_accept", transfer_id=transfer["id"])
     assert refused["code"] == "not-found"

@@ -25,6 +25,7 @@ from sharezync_shared.events.inbox import prune as prune_inbox
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.platform import Platform
 from sharezync_shared.settings import Settings
+from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import Position, StreamLog
 from sharezync_shared.tokens.keys import KeySource
@@ -98,12 +99,14 @@ class ServiceCore:
         resources: Sequence[Callable[[], Any]] = (),
         ready_checks: Mapping[str, ReadyCheck] | None = None,
         max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
+        realtime: Realtime | None = None,
     ) -> FastAPI:
         """Return the service's application.
 
         `consumers` maps each event that the service reacts to on the function that does.
         `resources` are asynchronous context managers entered after the database and left before
-        it. The application's `state` carries `core`, `work`, `verifier` and `settings`.
+        it. `realtime` is what the service says on sockets. The application's `state` carries
+        `core`, `work`, `verifier` and `settings`.
         """
         self._consumers = dict(consumers or {})
 
@@ -138,6 +141,7 @@ class ServiceCore:
             },
             metrics=self.platform.http_metrics,
             max_body_bytes=max_body_bytes,
+            realtime=realtime,
         )
         install_outage_handlers(app)
         app.state.core = self

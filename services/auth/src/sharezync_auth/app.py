@@ -13,6 +13,7 @@ from sharezync_auth.models import account_stream, metadata
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import bcrypt_costs
+from sharezync_auth.usecases.events import EVENTS
 from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.sweeping import sweeping
 from sharezync_auth.usecases.throttling import Guard
@@ -20,6 +21,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
+from sharezync_shared.streams.declared import Realtime
 
 
 def create_app(settings: AuthSettings, platform: Platform | None = None) -> FastAPI:
@@ -62,6 +64,7 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             lambda: bcrypt_costs.watching(core.work, passwords),
             lambda: sweeping(core.work, settings),
         ],
+        realtime=Realtime(EVENTS),
     )
     app.state.keyring = keyring
     app.state.passwords = passwords

@@ -81,3 +81,9 @@ class SessionRevoked(BaseModel):
 
     session_id: UUID
     reason: str
+
+
+class UserDeleted(BaseModel):
+    """Event `user.deleted`: the last one of an account."""
+
+    user_id: UUID

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 
@@ -15,15 +16,20 @@ from services.auth.tests.api.peers import StandIns
 from sharezync_auth.app import create_app
 from sharezync_auth.migrations import MIGRATIONS
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases.events import EVENTS
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.events.local import LocalBus
+from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
+from tests.frames import DeclaredEvents
 
 PASSWORD = "correct horse battery staple"
+DECLARED = DeclaredEvents(Realtime(EVENTS).document())
+"""What every event of these tests is held against."""
 FACTS = (
     facts.UserRegistered,
     facts.UserUpdated,
@@ -126,6 +132,9 @@ async def auth(settings: AuthSettings) -> AsyncGenerator[Auth]:
             auth.facts.clear()
             auth.frames.clear()
             yield auth
+        for frame in auth.frames:
+            if frame.text:
+                DECLARED.check(msgspec.json.decode(frame.text))
 
 
 async def register(auth: Auth, name: str = "ada") -> Account:

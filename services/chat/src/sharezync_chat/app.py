@@ -21,6 +21,7 @@ from sharezync_chat.api import (
 )
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
+from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.peers import Peers
@@ -32,6 +33,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
+from sharezync_shared.streams.declared import Realtime
 
 
 def create_app(settings: ChatSettings, platform: Platform | None = None) -> FastAPI:
@@ -73,6 +75,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             FileDeleted: consumers.on_file_deleted,
         },
         resources=[posted_to_the_end, indexer.running, lambda: purging(core.database)],
+        realtime=Realtime(EVENTS, internal.COMMANDS),
     )
     app.state.posting = posting
     app.state.indexer = indexer

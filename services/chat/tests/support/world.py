@@ -12,16 +12,22 @@ import msgspec
 from fastapi import FastAPI
 
 from services.chat.tests.support.peers import StandIns
+from sharezync_chat.usecases.events import EVENTS
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.platform import Platform
 from sharezync_shared.service import ServiceCore
+from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.service import client_for, client_of_service
 from sharezync_shared.tokens import TokenIssuer
+from tests.frames import DeclaredEvents
 
 Json = dict[str, Any]
+
+DECLARED = DeclaredEvents(Realtime(EVENTS).document())
+"""What every event of these tests is held against."""
 
 _numbers = itertools.count(1)
 
@@ -93,6 +99,9 @@ class World:
 
     async def leave(self) -> None:
         await self._clients.aclose()
+        for frame in self.sent:
+            if frame.text:
+                DECLARED.check(msgspec.json.decode(frame.text))
 
     async def person(self, name: str = "ada") -> Person:
         """Make somebody whom auth knows, and chat not yet."""
@@ -160,6 +169,7 @@ class World:
         for row in rows:
             event = msgspec.json.decode(row["text"])
             assert (event["stream"], event["seq"]) == (stream, row["seq"])
+            DECLARED.check(event)
             event["control"] = msgspec.json.decode(row["control"] or "null")
             events.append(event)
         return events

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from starlette.types import ASGIApp
 
 from sharezync_gateway.addresses import Addresses
+from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.cors import with_cors
 from sharezync_gateway.door import Door, Doorkeeper
 from sharezync_gateway.life import Life, Sockets, keys_check
@@ -75,6 +76,7 @@ def create_app(
             "staying": platform.draining.staying,
         },
         catalogue=catalogue,
+        asyncapi=AsyncApi(catalogue, version=version("sharezync-gateway")),
     )
     door = Door(
         routes=routes,

@@ -9,6 +9,7 @@ import msgspec
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.types import Send
 
+from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.door import Page
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_shared.asgi.app import ReadyCheck, run_checks
@@ -38,9 +39,11 @@ class Pages:
         *,
         checks: Mapping[str, ReadyCheck],
         catalogue: Catalogue,
+        asyncapi: AsyncApi,
     ) -> None:
         self._checks = checks
         self._catalogue = catalogue
+        self._asyncapi = asyncapi
 
     def by_route(self) -> dict[str, Page]:
         """Return the page for each of the gateway's rows in the route table."""
@@ -49,6 +52,7 @@ class Pages:
             "/ready": self.ready,
             "/openapi.json": self.openapi,
             "/openapi/{document}": self.openapi_of,
+            "/asyncapi.json": self.asyncapi,
             "/docs": self.docs,
             "/docs/{service}": self.docs_of,
             "/docs/assets/{file}": self.asset,
@@ -76,6 +80,10 @@ class Pages:
         if (dot, kind) != (".", "json"):
             raise NotFound("Documents are called <service>.json")
         await _send(send, await self._catalogue.of(service), b"application/json")
+
+    async def asyncapi(self, _: str, send: Send) -> None:
+        """Answer with the document of sockets and facts."""
+        await _send(send, await self._asyncapi.document(), b"application/json")
 
     async def docs(self, _: str, send: Send) -> None:
         """Show the merged document with Swagger UI."""

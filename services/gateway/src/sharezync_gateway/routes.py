@@ -98,6 +98,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET HEAD", "/ready", PUBLIC, FREE),
         ("GET", "/openapi.json", PUBLIC),
         ("GET", "/openapi/{document}", PUBLIC),
+        ("GET", "/asyncapi.json", PUBLIC),
         ("GET", "/docs", PUBLIC),
         ("GET", "/docs/{service}", PUBLIC),
         ("GET", "/docs/assets/{file}", PUBLIC),

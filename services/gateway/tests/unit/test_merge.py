@@ -83,7 +83,7 @@ def test_the_outcome_is_valid(merged: dict[str, Any]) -> None:
 def test_only_what_can_be_reached_is_in_it(merged: dict[str, Any]) -> None:
     assert set(merged["paths"]) == {
         "/v1/channels/{channel_id}", "/v1/channels", "/v1/users/me",
-        "/health", "/ready", "/openapi.json",
+        "/health", "/ready", "/openapi.json", "/asyncapi.json",
     }  # fmt: skip
     assert set(merged["paths"]["/v1/channels"]) == {"post"}, "chat's, and not what auth says of it"
     assert merged["paths"]["/health"]["get"]["operationId"] == "gateway_health"

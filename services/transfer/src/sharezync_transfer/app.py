@@ -9,11 +9,13 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
+from sharezync_shared.streams.declared import Realtime
 from sharezync_transfer import __doc__ as what_it_owns
 from sharezync_transfer import consumers
 from sharezync_transfer.api import acquaintances, commands, internal, transfers
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
 from sharezync_transfer.usecases.sweeping import sweeping
@@ -54,6 +56,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             UserDeleted: consumers.on_user_deleted,
         },
         resources=[pulse.running, swept],
+        realtime=Realtime(EVENTS, commands.COMMANDS),
     )
     app.state.peers = peers
     app.state.pulse = pulse

@@ -18,11 +18,17 @@ from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import DeviceId, SessionId, UserId, uuid7
 from sharezync_shared.platform import Platform
 from sharezync_shared.service import ServiceCore
+from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.service import client_of_service
 from sharezync_shared.tokens import TokenIssuer
+from sharezync_transfer.usecases.events import EVENTS
+from tests.frames import DeclaredEvents
 
 Json = dict[str, Any]
+
+DECLARED = DeclaredEvents(Realtime(EVENTS).document())
+"""What every event and signal of these tests is held against."""
 
 MIB = 1024 * 1024
 
@@ -114,6 +120,9 @@ class World:
 
     async def leave(self) -> None:
         await self._clients.aclose()
+        for frame in self.sent:
+            if frame.text:
+                DECLARED.check(msgspec.json.decode(frame.text))
 
     async def person(self, *, known: bool = True) -> Person:
         """Make somebody, whom auth knows and transfer not yet."""
@@ -215,6 +224,8 @@ class World:
         )
         events = [msgspec.json.decode(row["text"]) for row in rows]
         assert [event["seq"] for event in events] == [row["seq"] for row in rows]
+        for event in events:
+            DECLARED.check(event)
         return events
 
     async def told(self, person: Person) -> list[str]:

@@ -21,6 +21,7 @@ from sharezync_shared.problems import (
     install_problem_handlers,
     problems,
 )
+from sharezync_shared.streams.declared import KEY, Realtime
 
 ReadyCheck = Callable[[], Awaitable[bool]]
 
@@ -43,13 +44,15 @@ def create_service_app(
     metrics: HttpMetrics | None = None,
     max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
     access_log: bool = False,
+    realtime: Realtime | None = None,
 ) -> FastAPI:
     """Return the application of the service `name`.
 
     `/health` answers 200 while the process lives; `/ready` answers 200 only when every check of
     `ready_checks` is true within two seconds, else 503 with the verdict of each. `metrics` is
     given where several services share one registry. `max_body_bytes` None leaves limits to the
-    routes (storage takes files).
+    routes (storage takes files). `realtime` is what the service says on sockets; its document
+    carries it.
     """
     app = FastAPI(
         title=f"ShareZync {name}",
@@ -73,7 +76,7 @@ def create_service_app(
         max_body_bytes=max_body_bytes,
         access_log=access_log,
     )
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: _openapi(app, realtime)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
@@ -109,7 +112,7 @@ async def run_checks(checks: Mapping[str, ReadyCheck]) -> dict[str, bool]:
     return dict(zip(checks, verdicts, strict=True))
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, realtime: Realtime | None) -> dict[str, Any]:
     """Build the document once, with every error told as the problem document that it is."""
     if app.openapi_schema:
         return app.openapi_schema
@@ -138,6 +141,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             for status, answer in responses.items():
                 if status[0] in "45":
                     answer["content"] = answer.get("content") or {CONTENT_TYPE: {}}
+    if realtime is not None:
+        schema[KEY] = realtime.document()
     app.openapi_schema = schema
     return schema
 

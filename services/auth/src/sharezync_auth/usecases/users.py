@@ -15,7 +15,7 @@ from sharezync_auth.names import key_of
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import sessions, throttling
 from sharezync_auth.usecases.throttling import Guard, Try
-from sharezync_auth.wire import OwnUser, PublicUser
+from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
@@ -144,7 +144,7 @@ async def erase(work: Work, *, user_id: UserId) -> None:
         await unit.tell(
             stream,
             "user.deleted",
-            {"user_id": str(user_id)},
+            UserDeleted(user_id=user_id),
             control=Control(revoke_user=str(user_id), end=True),
         )
         unit.emit(facts.UserDeleted(user_id=user.id))

@@ -5,7 +5,7 @@ which applies events holds what a fresh load would give it.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,13 +81,19 @@ class MessageRead(Wire):
     created_at: datetime = Field(examples=[_TIME])
 
 
-def as_event(message: MessageRead) -> dict[str, Any]:
-    """Return a message as `message.updated` and `message.deleted` carry it: without `reactions`.
+class MessageChanged(MessageRead):
+    """A message as `message.updated` and `message.deleted` carry it: without `reactions`.
 
     `me` in them differs from reader to reader, and the event is the same for all: whoever follows
     the stream knows the reactions from their own events. A deleted message has none.
     """
-    return message.model_dump(mode="json", exclude={"reactions"})
+
+    reactions: list[ReactionRead] = Field(default=[], exclude=True)
+
+
+def as_event(message: MessageRead) -> MessageChanged:
+    """Return a message as its events carry it."""
+    return MessageChanged(**dict(message))
 
 
 class EditRead(Wire):

@@ -62,6 +62,9 @@ class Catalogue:
         self._fetched_at: dict[str, float] = {}
         self._lock = asyncio.Lock()
         self._merged: bytes = b""
+        self._merged_edition = -1
+        self._edition = 0
+        """Another one whenever a document has changed."""
 
     @property
     def services(self) -> frozenset[str]:
@@ -74,10 +77,17 @@ class Catalogue:
         Services that were never reached are missing in it, and named in `x-unavailable`.
         """
         async with self._lock:
-            changed = await asyncio.gather(*(self._freshen(name) for name in self._upstreams))
-            if any(changed) or not self._merged:
+            await asyncio.gather(*(self._freshen(name) for name in self._upstreams))
+            if self._merged_edition != self._edition:
                 self._merged = await asyncio.to_thread(self._merge)
+                self._merged_edition = self._edition
             return self._merged
+
+    async def documents(self) -> tuple[int, Mapping[str, Document]]:
+        """Return the services' own documents, and a number that is another when they are others."""
+        async with self._lock:
+            await asyncio.gather(*(self._freshen(name) for name in self._upstreams))
+            return self._edition, dict(self._documents)
 
     async def of(self, service: str) -> bytes:
         """Return the document of one service, of what can be reached, as JSON.
@@ -110,25 +120,25 @@ class Catalogue:
         documents = {"gateway": self._own, **self._documents}
         return msgspec.json.encode(merge(documents, self._routes, info=info))
 
-    async def _freshen(self, service: str) -> bool:
-        """Fetch one document if it is time to; return whether there is a new one."""
+    async def _freshen(self, service: str) -> None:
+        """Fetch one document if it is time to."""
         now = time.monotonic()
         wait = self._keep_seconds if service in self._documents else _RETRY_SECONDS
         fetched_at = self._fetched_at.get(service)
         if fetched_at is not None and now < fetched_at + wait:
-            return False
+            return
         self._fetched_at[service] = now
         try:
             document = await fetch_document(self._upstreams[service])
         except (Problem, msgspec.DecodeError) as error:
             log.warning("openapi_not_fetched", upstream=service, error=repr(error))
-            return False
+            return
         if document == self._documents.get(service):
-            return False
+            return
         self._documents[service] = document
+        self._edition += 1
         if missing := unrouted(document, service, self._routes):
             log.warning("operations_not_routed", upstream=service, operations=missing)
-        return True
 
 
 async def fetch_document(upstream: Upstream) -> Document:

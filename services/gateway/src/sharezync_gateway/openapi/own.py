@@ -18,7 +18,14 @@ def own_document() -> Document:
                     "ready", "Whether this replica takes work", _verdict(200) | _verdict(503)
                 )
             },
-            "/openapi.json": {"get": _operation("openapi", "This document", _any_json())},
+            "/openapi.json": {
+                "get": _operation("openapi", "This document", _any_json("OpenAPI 3.1"))
+            },
+            "/asyncapi.json": {
+                "get": _operation(
+                    "asyncapi", "What is said on sockets and on the broker", _any_json("AsyncAPI 3")
+                )
+            },
         },
         "components": {},
     }
@@ -48,6 +55,6 @@ def _verdict(status: int) -> Document:
     return {str(status): {"description": words[status], "content": content}}
 
 
-def _any_json() -> Document:
+def _any_json(description: str) -> Document:
     content = {"application/json": {"schema": {"type": "object"}}}
-    return {"200": {"description": "OpenAPI 3.1", "content": content}}
+    return {"200": {"description": description, "content": content}}

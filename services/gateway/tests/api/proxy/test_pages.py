@@ -1,5 +1,6 @@
 """The documentation of all services, through the gateway."""
 
+import json
 import re
 from contextlib import asynccontextmanager
 from typing import Any
@@ -137,3 +138,59 @@ async def test_a_service_that_went_away_keeps_its_last_document() -> None:
 
         puppet.handler = away
         assert (await rig.client.get("/openapi.json")).json() == first
+
+
+SAYS = {"type": "said", "stream": "inbox", "summary": "s", "signal": False, "data": {}}
+
+
+def saying(*types: str) -> bytes:
+    """Return the document of a service that declares these events."""
+    events = [{**SAYS, "type": each} for each in types]
+    document = {
+        "openapi": "3.1.0",
+        "info": {},
+        "paths": {},
+        "x-realtime": {"events": events, "commands": [], "schemas": {}},
+    }
+    return json.dumps(document).encode()
+
+
+async def test_what_services_say_on_sockets_is_a_document_for_everybody() -> None:
+    body = saying("first")
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, body)
+
+    async with gateway("asgi", puppet=Puppet(handler), openapi_cache_seconds=0) as rig:
+        answered = await rig.client.get("/asyncapi.json")
+        assert answered.status_code == 200
+        assert answered.headers["content-type"] == "application/json"
+        document = answered.json()
+        assert document["asyncapi"] == "3.0.0"
+        assert "x-unavailable" not in document["info"]
+        assert "event.inbox.first" in document["components"]["messages"]
+
+        body = saying("second")
+        await rig.client.get("/openapi/chat.json")  # whoever asks first: it is noticed
+        messages = (await rig.client.get("/asyncapi.json")).json()["components"]["messages"]
+        assert "event.inbox.second" in messages
+        assert "event.inbox.first" not in messages
+
+
+async def test_the_gateway_s_own_frames_are_documented_with_every_service_away() -> None:
+    async def away(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, status=503)
+
+    async with gateway("asgi", puppet=Puppet(away)) as rig:
+        document = (await rig.client.get("/asyncapi.json")).json()
+    assert set(document["info"]["x-unavailable"]) == {"auth", "chat", "transfer", "storage"}
+    assert "server.hello" in document["components"]["messages"]
+
+
+async def test_what_a_service_declares_of_sockets_stays_out_of_the_other_documents() -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, saying("said"))
+
+    async with gateway("asgi", puppet=Puppet(handler)) as rig:
+        for path in ("/openapi.json", "/openapi/chat.json"):
+            assert "x-realtime" not in (await rig.client.get(path)).json()

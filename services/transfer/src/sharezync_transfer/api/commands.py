@@ -21,6 +21,7 @@ from sharezync_shared.problems import (
     document,
     problems,
 )
+from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens import InternalCaller
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.common import PeersPart, SettingsPart, WorkPart, ranges_of
@@ -30,7 +31,7 @@ from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acting, completing, offering
 from sharezync_transfer.usecases.offering import Addressee
 from sharezync_transfer.usecases.peers import Peers
-from sharezync_transfer.usecases.wire import TransferOpened
+from sharezync_transfer.usecases.wire import TransferOpened, TransferRead
 
 log = structlog.get_logger()
 
@@ -169,6 +170,18 @@ _KINDS: Final[Mapping[str, Callable[[Command, Actor, _Parts], Awaitable[BaseMode
     "transfer_cancel": _cancel,
     "transfer_complete": _complete,
 }
+
+
+COMMANDS: Final = (
+    SocketCommand("file_transfer_start", TransferOffer, TransferOpened, "Offer files to people"),
+    SocketCommand("transfer_accept", _Accept, TransferRead, "Take what is offered, or some of it"),
+    SocketCommand("transfer_reject", _Plain, TransferRead, "Take nothing of what is offered"),
+    SocketCommand("transfer_pause", _Plain, TransferRead, "Rest for a while"),
+    SocketCommand("transfer_resume", _Resume, TransferRead, "Go on, from what is held here"),
+    SocketCommand("transfer_cancel", _Plain, TransferRead, "Give it up"),
+    SocketCommand("transfer_complete", _Plain, TransferRead, "Everything was sent: check it"),
+)
+"""The same for `x-realtime`."""
 
 
 async def _run(command: Command, parts: _Parts) -> bytes:

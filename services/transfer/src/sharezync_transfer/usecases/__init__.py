@@ -14,5 +14,5 @@
 | `erasing` | `erase_user` |
 
 Beneath them: `settling` (the end of every change), `pulse` and `speeds` (what both ends hear of
-progress), `wire` (the documents), `told` (what a change answers), `peers` (other services).
+progress), `wire` (the documents), `events` (which of them are told), `peers` (other services).
 """

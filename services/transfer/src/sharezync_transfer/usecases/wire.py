@@ -132,6 +132,33 @@ class TransferOpened(TransferRead):
         return cls(**read.model_dump(), window_bytes=window_bytes)
 
 
+class ProgressRead(Wire):
+    """Signal `progress_update` to a recipient: how far their own part is."""
+
+    transfer_id: UUID
+    size_bytes: int = Field(description="All files together", examples=[67108864])
+    stored_bytes: int = Field(description="How much of that is stored", examples=[2097152])
+    state: State
+    accepted_bytes: int
+    received_bytes: int = Field(description="Confirmed by who receives", examples=[1048576])
+    rate: int = Field(description="Bytes a second", examples=[10485760])
+    seconds_left: float | None = Field(description="Null where it can't be told", examples=[6.3])
+
+
+class RecipientProgress(Wire):
+    """How far one recipient is, as the sender sees it."""
+
+    user_id: UUID
+    state: State
+    received_bytes: int
+
+
+class ProgressOfSent(ProgressRead):
+    """The same to the sender: sums of all who take it, and each recipient."""
+
+    recipients: list[RecipientProgress]
+
+
 class MissingOfFile(Wire):
     """What of a file is still to come."""
 

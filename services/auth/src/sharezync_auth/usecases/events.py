@@ -1,0 +1,12 @@
+"""The events that auth tells on its streams, declared for `x-realtime`: a new one needs a row."""
+
+from typing import Final
+
+from sharezync_auth.wire import OwnUser, SessionRevoked, UserDeleted
+from sharezync_shared.streams.declared import StreamEvent
+
+EVENTS: Final = (
+    StreamEvent("session.revoked", "account", SessionRevoked, "A login of yours has ended"),
+    StreamEvent("user.updated", "account", OwnUser, "Your profile has changed"),
+    StreamEvent("user.deleted", "account", UserDeleted, "Your account is gone"),
+)

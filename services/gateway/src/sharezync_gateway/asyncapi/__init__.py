@@ -1,0 +1,10 @@
+"""The AsyncAPI 3 document: everything that is said on sockets, and the facts on the broker.
+
+`frames` are the gateway's own. Events and the bodies of commands come from the documents of the
+services (`declared`: their `x-realtime`). `facts` are the contracts of `sharezync_shared`.
+`compose` makes one document of them: `preamble`, `sockets`, `messages`, `closing`. `page` keeps it.
+"""
+
+from sharezync_gateway.asyncapi.page import AsyncApi
+
+__all__ = ["AsyncApi"]

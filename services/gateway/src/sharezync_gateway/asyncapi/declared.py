@@ -1,0 +1,61 @@
+"""What a service declares about sockets in its OpenAPI document (`x-realtime`), read."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from sharezync_gateway.asyncapi.schemas import Schema, draft_7
+from sharezync_gateway.openapi.merge import Document
+
+log = structlog.get_logger()
+
+_KEY: Final = "x-realtime"
+
+
+class DeclaredEvent(msgspec.Struct):
+    """An event, or a signal, of the streams of one kind."""
+
+    type: str
+    stream: str
+    summary: str
+    signal: bool
+    data: Schema
+
+
+class DeclaredCommand(msgspec.Struct):
+    """A command: what it says beside `type` and `id`, and the `data` of its reply."""
+
+    type: str
+    summary: str
+    request: Schema
+    reply: Schema
+
+
+class Declared(msgspec.Struct):
+    """All that one service declares; schemas refer to those of the composed document."""
+
+    events: list[DeclaredEvent] = []
+    commands: list[DeclaredCommand] = []
+    schemas: dict[str, Schema] = {}
+
+
+def read_all(documents: Mapping[str, Document]) -> dict[str, Declared]:
+    """Return what each service declares; one whose declaration can't be read is left out."""
+    found = {service: _read(service, document) for service, document in documents.items()}
+    return {service: declared for service, declared in found.items() if declared is not None}
+
+
+def _read(service: str, document: Document) -> Declared | None:
+    def name_of(reference: str) -> str:
+        return f"{service}.{reference.rpartition('/')[2].lstrip('_')}"
+
+    said: dict[str, Any] = document.get(_KEY, {})
+    try:
+        declared = msgspec.convert(draft_7(said, name_of), Declared)
+    except msgspec.ValidationError as error:
+        log.warning("realtime_not_understood", upstream=service, error=str(error))
+        return None
+    declared.schemas = {name_of(name): schema for name, schema in declared.schemas.items()}
+    return declared

@@ -1,0 +1,90 @@
+"""The facts on the broker, from their contracts: CloudEvents in AMQP's binary mode."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sharezync_gateway.asyncapi.schemas import Schema, sent
+from sharezync_shared.events.amqp.topology import Names
+from sharezync_shared.events.contracts import Event, auth, chat, storage, transfer
+
+BROKER: Final = "broker"
+_BINDING: Final = {"bindingVersion": "0.3.0"}
+
+
+def contracts() -> Iterator[type[Event]]:
+    """Yield every fact that services publish."""
+    for module in (auth, chat, storage, transfer):
+        for each in vars(module).values():
+            if isinstance(each, type) and issubclass(each, Event) and each is not Event:
+                yield each
+
+
+def channel(fact: type[Event]) -> dict[str, Any]:
+    """Return the channel of a fact: its routing key on the exchange of all facts."""
+    exchange = {
+        "name": Names().events,
+        "type": "topic",
+        "durable": True,
+        "autoDelete": False,
+        "vhost": "/",
+    }
+    name = f"fact.{fact.type}"
+    return {
+        "address": fact.type,
+        "title": fact.type,
+        "description": fact.__doc__,
+        "servers": [{"$ref": f"#/servers/{BROKER}"}],
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **_BINDING}},
+    }
+
+
+def operation(fact: type[Event]) -> dict[str, Any]:
+    """Return what its service does with it, once its transaction is committed, at least once."""
+    name = f"fact.{fact.type}"
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{name}"},
+        "summary": f"{fact.source.strip('/')} says: {fact.__doc__}",
+        "tags": [{"name": "facts"}],
+        "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
+        "bindings": {"amqp": {"deliveryMode": 2, **_BINDING}},
+    }
+
+
+def message(fact: type[Event]) -> dict[str, Any]:
+    """Return the message: attributes in its headers, the fact itself as the body."""
+    return {
+        "name": fact.type,
+        "title": fact.__name__,
+        "summary": fact.__doc__,
+        "contentType": "application/json",
+        "headers": _headers(fact),
+        "payload": sent([fact])[fact.__name__],
+        "tags": [{"name": "facts"}],
+    }
+
+
+def _headers(fact: type[Event]) -> Schema:
+    attributes: dict[str, Schema] = {
+        "specversion": {"const": "1.0"},
+        "id": {
+            "type": "string",
+            "format": "uuid",
+            "description": "The same for each delivery; consumers dedupe by it",
+        },
+        "source": {"const": fact.source},
+        "type": {"const": fact.type},
+        "subject": {"type": "string", "description": f"The fact's `{fact.about}`"},
+        "time": {"type": "string", "format": "date-time"},
+    }
+    properties = {f"cloudEvents:{name}": schema for name, schema in attributes.items()}
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": properties
+        | {
+            "traceparent": {"type": "string", "description": "W3C, of the request that caused it"},
+            "x-attempt": {"type": "integer", "minimum": 2, "description": "From the second on"},
+        },
+    }

@@ -1,0 +1,162 @@
+"""The frames that the gateway itself takes and sends; a new type needs a row here."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from sharezync_gateway.realtime import protocol
+from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES
+from sharezync_gateway.realtime.transfer import chunks, frames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFrame:
+    """A type of frame that clients send.
+
+    `answers` are keys of `SERVER`. A command without `body` is carried out by a service, which
+    declares what it says and its `reply`. Each may be refused by an `error`.
+    """
+
+    summary: str
+    body: type[msgspec.Struct] | None = None
+    reply: type[msgspec.Struct] | None = None
+    """What the `data` of a `reply` of the gateway's own is."""
+    answers: tuple[str, ...] = ()
+    transfer: bool = False
+    """Whether it is for transfers: sockets of one channel refuse it."""
+    window: bool = False
+    """Whether the gateway reads `window` beside what the service declares."""
+
+
+class Renewed(msgspec.Struct):
+    """When the fresh token ends, in seconds since 1970."""
+
+    expires_at: int
+
+
+class Done(msgspec.Struct):
+    """There is nothing to say but that it is done."""
+
+
+_ACTS_ON_A_TRANSFER: Final = ClientFrame(
+    summary="As declared by transfer", transfer=True, window=True
+)
+
+CLIENT: Final[dict[str, ClientFrame]] = {
+    "authenticate": ClientFrame(
+        summary="The first frame of a socket that brought no token, or a fresh token at any time",
+        body=protocol.Authenticate,
+        reply=Renewed,
+        answers=("ready", "resumed"),
+    ),
+    "resume": ClientFrame(
+        summary="Say what was seen of each stream before the socket broke; get what was missed",
+        body=protocol.Resume,
+        answers=("resumed",),
+    ),
+    "replay": ClientFrame(
+        summary="Ask for what follows a place in one stream: a gap was seen",
+        body=protocol.Replay,
+        answers=("resumed",),
+    ),
+    "ping": ClientFrame(summary="Ask for a sign of life", body=protocol.Ping, answers=("pong",)),
+    "pong": ClientFrame(summary="Heeded by nobody", body=protocol.Nothing),
+    "subscribe": ClientFrame(
+        summary="Whose presence, and whose typing in which channels, to hear of; at most 200 in "
+        "all, as long as the socket lives",
+        body=protocol.Subscribe,
+        reply=protocol.Subscribed,
+    ),
+    "unsubscribe": ClientFrame(
+        summary="What not to hear of any more",
+        body=protocol.Subscribe,
+        reply=protocol.Unsubscribed,
+    ),
+    "typing": ClientFrame(
+        summary="The user is typing; more than one in 3 s are swallowed",
+        body=protocol.Typing,
+        reply=Done,
+    ),
+    "send_message": ClientFrame(summary="As declared by chat"),
+    "mark_read": ClientFrame(summary="As declared by chat"),
+    "file_transfer_start": ClientFrame(summary="As declared by transfer", transfer=True),
+    **dict.fromkeys(
+        (kind for kind in frames.COMMANDS if kind != "file_transfer_start"), _ACTS_ON_A_TRANSFER
+    ),
+    "file_chunk": ClientFrame(
+        summary="A chunk in base64, for clients that can't send binary frames",
+        body=chunks.JsonChunk,
+        answers=("chunk_ack", "chunk_error"),
+        transfer=True,
+    ),
+    "chunk_ack": ClientFrame(
+        summary="From who receives: these chunks are verified and kept",
+        body=frames.ReceiverAck,
+        transfer=True,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFrame:
+    """A frame of the gateway's own."""
+
+    body: type[msgspec.Struct]
+    summary: str
+    transfer: bool = False
+
+
+SERVER: Final[dict[str, ServerFrame]] = {
+    "hello": ServerFrame(body=protocol.Hello, summary="The first frame on every socket"),
+    "ready": ServerFrame(
+        body=protocol.Ready, summary="Whose socket it is, and from where its streams go on"
+    ),
+    "resumed": ServerFrame(body=protocol.Resumed, summary="What became of each stream"),
+    "reset": ServerFrame(body=protocol.Reset, summary="Refetch one stream; it goes on from here"),
+    "error": ServerFrame(body=protocol.Error, summary="A frame was refused; the socket lives on"),
+    "pong": ServerFrame(body=protocol.Pong, summary="The answer to `ping`"),
+    "bye": ServerFrame(body=protocol.Bye, summary="The socket will be closed: come back"),
+    "presence": ServerFrame(
+        body=protocol.PresenceSignal,
+        summary="Signal: users whom one subscribed to came or went",
+    ),
+    "typing": ServerFrame(
+        body=protocol.TypingSignal,
+        summary="Signal: somebody types in a channel that one subscribed to; over after 6 s",
+    ),
+    "chunk_ack": ServerFrame(
+        body=frames.SenderAck, summary="To the sender: these are stored for good", transfer=True
+    ),
+    "chunk_error": ServerFrame(
+        # Sockets of one channel have it too: that is how they refuse chunks.
+        body=frames.ChunkError,
+        summary="One chunk, or a delivery, was refused",
+    ),
+}
+PARTS: Final = (
+    protocol.Limits,
+    protocol.Outcome,
+    protocol.Interested,
+    protocol.UserPresence,
+    protocol.PresenceData,
+    protocol.Typist,
+)
+"""What frames and replies are made of."""
+
+CHUNK_LAYOUT: Final[dict[str, Any]] = {
+    "byte_order": "big-endian",
+    "header_bytes": CHUNK_HEADER_BYTES,
+    "max_payload_bytes": MAX_CHUNK_BYTES,
+    "fields": [
+        {"name": "version", "bytes": 1, "value": chunks.VERSION},
+        {"name": "kind", "bytes": 1, "value": chunks.KIND_CHUNK},
+        {"name": "flags", "bytes": 2, "value": 0},
+        {"name": "transfer_id", "bytes": 16, "meaning": "the UUID"},
+        {"name": "file", "bytes": 4, "meaning": "which file of the transfer, from 0"},
+        {"name": "index", "bytes": 4, "meaning": "which chunk of the file, from 0"},
+        {"name": "length", "bytes": 4, "meaning": "bytes of payload"},
+        {"name": "sha256", "bytes": 32, "meaning": "of the payload"},
+    ],
+}
+"""A binary frame: these fields, unsigned, then the payload."""
