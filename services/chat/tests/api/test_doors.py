@@ -76,6 +76,7 @@ MATRIX: Final[dict[str, Row]] = {
 INTERNAL: Final = (
     "POST /internal/commands",
     "GET /internal/acquaintances",
+    "POST /internal/acquaintances",
     "GET /internal/streams/heads",
     "GET /internal/streams/replay",
 )

@@ -44,6 +44,8 @@ class GatewaySettings(Settings):
     # --- sockets ----------------------------------------------------------------------------
     ws_allow_query_token: bool = False  # query strings end up in logs and Referer headers
     ws_max_connections_per_user: int = Field(20, ge=1)
+    presence: bool = True  # clients may ask to be told who of their acquaintances is online
+    typing: bool = True  # and who is typing; each costs a small signal to every replica
 
     # --- pages ------------------------------------------------------------------------------
     openapi_cache_seconds: float = Field(60, ge=0)

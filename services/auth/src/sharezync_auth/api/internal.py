@@ -1,5 +1,6 @@
 """What other services ask auth. The gateway never routes these."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from sharezync_shared.tokens.dependencies import InternalCaller
 router = APIRouter(prefix="/internal", tags=["internal"])
 
 _MAX_IDS = 100
+_MAX_PRESENCES = 200
 
 
 class UserNames(BaseModel):
@@ -60,6 +62,20 @@ class NodeDevices(BaseModel):
     device_ids: list[UUID] = Field(max_length=5000)
     after: UUID | None = None
     up_to: UUID | None = None
+
+
+class PresenceAsked(BaseModel):
+    user_ids: list[UUID] = Field(max_length=_MAX_PRESENCES)
+
+
+class PresenceRead(BaseModel):
+    """Who is online by a device of theirs, and when a device of each was seen last.
+
+    Those who have no device, or don't exist, are in neither.
+    """
+
+    online: list[UUID]
+    last_seen: dict[UUID, datetime]
 
 
 class RevocationList(BaseModel):
@@ -156,6 +172,24 @@ async def put_node_devices(
 async def delete_node(node_id: UUID, _: InternalCaller, work: WorkDep) -> None:
     """Its devices are gone. Safe to repeat."""
     await nodes.leave(work, node_id=node_id)
+
+
+@router.post(
+    "/presence",
+    summary="Who of these users is online",
+    responses=problems(Unauthenticated, Invalid),
+)
+async def read_presence(
+    body: PresenceAsked, _: InternalCaller, work: WorkDep, settings: SettingsDep
+) -> PresenceRead:
+    """For up to 200 at once. Whoever asks decides who may hear of it."""
+    found = await nodes.presence(
+        work, user_ids=body.user_ids, lease_seconds=settings.device_lease_seconds
+    )
+    return PresenceRead(
+        online=[each.user_id for each in found if each.online],
+        last_seen={each.user_id: each.last_seen_at for each in found},
+    )
 
 
 @router.get("/revocations", summary="What was revoked lately", responses=problems(Unauthenticated))

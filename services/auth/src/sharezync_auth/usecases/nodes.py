@@ -8,6 +8,7 @@ connections; a connection comes and goes only while its device is held. So nobod
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -19,6 +20,19 @@ from sqlmodel import col, func, select
 from sharezync_auth.models import Device, DeviceConnection, GatewayNode
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+
+_PRESENCE: Final = """
+SELECT
+    device.user_id,
+    coalesce(bool_or(node.heard_at > $2), false) AS online,
+    max(greatest(device.last_seen_at, node.heard_at)) AS last_seen_at
+FROM auth.devices AS device
+LEFT JOIN auth.device_connections AS held ON held.device_id = device.id
+LEFT JOIN auth.gateway_nodes AS node ON node.id = held.node_id
+WHERE device.user_id = ANY($1)
+GROUP BY device.user_id
+"""
 
 _HELD: Final = """
     SELECT count(*),
@@ -160,6 +174,28 @@ def describe(
         online=now - heard_at < timedelta(seconds=lease_seconds),
         last_seen_at=max(device.last_seen_at, heard_at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether any device of a user is online, and when one was seen last."""
+
+    user_id: UserId
+    online: bool
+    last_seen_at: datetime
+
+
+async def presence(
+    work: Work, *, user_ids: Collection[UUID], lease_seconds: float
+) -> list[Presence]:
+    """Return the presence of those of `user_ids` who have devices, in no order.
+
+    Agrees with what `describe` says of each device.
+    """
+    silent_since = work.now() - timedelta(seconds=lease_seconds)
+    async with (await work.database.pool()).acquire() as connection:
+        rows = await connection.fetch(_PRESENCE, list(user_ids), silent_since)
+    return [Presence(UserId(row["user_id"]), row["online"], row["last_seen_at"]) for row in rows]
 
 
 def last_heard() -> ScalarSelect[datetime | None]:

@@ -7,6 +7,7 @@ thousands of these: it has slots, and no task of its own beside the one that rea
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 
 from sharezync_gateway.realtime.budget import Budget
@@ -166,7 +167,7 @@ class Connection:
         """Send one of the protocol's own frames, as `send_text`."""
         return self.send_text(encode(frame))
 
-    def reply(self, frame_id: FrameId, data: bytes | dict[str, Any]) -> bool:
+    def reply(self, frame_id: FrameId, data: bytes | dict[str, Any] | msgspec.Struct) -> bool:
         """Answer the client's frame `frame_id`; `data` as in `encode_reply`."""
         return self.send_text(encode_reply(frame_id, data))
 

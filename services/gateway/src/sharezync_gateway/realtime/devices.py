@@ -6,7 +6,7 @@ too long shows in the count that it gives (`lease`).
 """
 
 import asyncio
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -52,9 +52,22 @@ class Device:
 class Devices:
     """Tells auth when devices come and go."""
 
-    def __init__(self, peers: Peers, node_id: str) -> None:
+    def __init__(
+        self,
+        peers: Peers,
+        node_id: str,
+        *,
+        on_presence: Callable[[str, bool], None] = lambda _user_id, _online: None,
+    ) -> None:
+        """`on_presence` is told of users: of the first device that comes here, and the last gone.
+
+        After auth, where auth could be told.
+        """
         self._peers = peers
         self._node_id = node_id
+        self._on_presence = on_presence
+        self._here: dict[str, set[str]] = {}
+        """By user, which devices of theirs were said to have come and not to have gone."""
         self._devices: dict[tuple[str, str], Device] = {}
         self._telling: dict[Device, asyncio.Task[None]] = {}
         self._unheard: set[Device] = set()
@@ -204,6 +217,7 @@ class Devices:
         device.untold = [other for other in device.untold if other.session_id != session_id]
         for each in device.sockets:
             each.device = device.id
+        self._has_come(device)
         return True
 
     async def _tell_offline(self, device: Device) -> None:
@@ -218,6 +232,23 @@ class Devices:
             device.online = False
         else:
             device.online = None if device.doubted else False
+        self._has_gone(device)
+
+    def _has_come(self, device: Device) -> None:
+        user_id, client_id = device.key
+        here = self._here.get(user_id)
+        if here is not None:  # told once more, or another device
+            here.add(client_id)
+            return
+        self._here[user_id] = {client_id}
+        self._on_presence(user_id, True)
+
+    def _has_gone(self, device: Device) -> None:
+        user_id, client_id = device.key
+        here = self._here.get(user_id, set())
+        here.discard(client_id)
+        if not here and self._here.pop(user_id, None) is not None:
+            self._on_presence(user_id, False)
 
     def _drop_if_gone(self, device: Device) -> None:
         if not device.sockets and self._devices.get(device.key) is device:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Protocol
 
 import httpx
@@ -28,6 +28,7 @@ from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.revoking import Revoker
 from sharezync_gateway.realtime.seating import Seating
 from sharezync_gateway.realtime.shell import Shell
+from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.asgi.fanout import FanoutProtocol
 from sharezync_shared.events.bus import Bus
@@ -62,6 +63,10 @@ class SocketSettings(Protocol):
     def ws_allow_query_token(self) -> bool: ...
     @property
     def ws_max_connections_per_user(self) -> int: ...
+    @property
+    def presence(self) -> bool: ...
+    @property
+    def typing(self) -> bool: ...
 
 
 class Surroundings(Protocol):
@@ -104,15 +109,20 @@ class RealtimeEngine:
             origins=settings.frontend_origin,
             allow_query_token=settings.ws_allow_query_token,
             max_connections_per_user=settings.ws_max_connections_per_user,
+            presence=settings.presence,
+            typing=settings.typing,
         )
         metrics = SocketMetrics(platform.registry)
-        self.hub = Hub(metrics, on_empty=self._forget)
+        self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
+        self._subscriptions = Subscriptions(
+            hub=self.hub, peers=peers, bus=self._bus, metrics=metrics, terms=terms
+        )
         self._revoker = Revoker(self.hub, revocations)
         self._seating = Seating(self.hub, peers, self._revoker)
         self._tracker = self._seating.tracker
         self._commands = CommandQueue(peers)
         node_id = str(uuid7())
-        self._devices = Devices(peers, node_id)
+        self._devices = Devices(peers, node_id, on_presence=self._subscriptions.say_presence)
         self._lease = Lease(peers, self._devices, node_id, metrics)
         self._pull = RevocationPull(
             peers,
@@ -121,7 +131,12 @@ class RealtimeEngine:
             period_seconds=terms.pull_seconds,
             metrics=metrics,
         )
-        self._rechecker = Rechecker(self.hub, self._seating, terms.recheck_seconds)
+        self._rechecker = Rechecker(
+            self.hub,
+            self._seating,
+            terms.recheck_seconds,
+            on_recheck=self._subscriptions.check_soon,
+        )
         resumer = Resumer(self.hub, self._tracker, peers, metrics)
         entrance = Entrance(
             hub=self.hub,
@@ -144,7 +159,7 @@ class RealtimeEngine:
         self._shell = Shell(
             hub=self.hub,
             entrance=entrance,
-            handlers={**own.table, **(handlers or {})},
+            handlers={**own.table, **self._subscriptions.table, **(handlers or {})},
             binary_handler=binary_handler,
             terms=terms,
             metrics=metrics,
@@ -167,6 +182,7 @@ class RealtimeEngine:
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
         self._rechecker.start()
         self._lease.start()
+        self._subscriptions.start()
         if self._bus.may_lose_frames:
             self._pull.start()
 
@@ -189,6 +205,7 @@ class RealtimeEngine:
         await self._rechecker.aclose()
         await self._commands.aclose()
         await self._pull.aclose()
+        await self._subscriptions.aclose()
         await self._tracker.aclose()
 
     def _on_frames(self, frames: list[Frame]) -> None:
@@ -199,6 +216,8 @@ class RealtimeEngine:
                 self._revoker.heed((frame,))
                 if frame.control.chunk is not None and self._chunk_handler is not None:
                     self._chunk_handler(frame)
+            elif frame.seq == 0:
+                self._subscriptions.heed(frame)
 
     async def _on_gap(self) -> None:
         """Learn what was said while nobody listened: first what is forbidden, then the rest."""
@@ -210,6 +229,9 @@ class RealtimeEngine:
 
     def _forget(self, stream: str) -> None:
         self._tracker.forget(stream)
+
+    def _has_left(self, stream: str, user_ids: Collection[str]) -> None:
+        self._subscriptions.has_left(stream, user_ids)
 
     async def _sweep(self) -> None:
         while True:

@@ -4,7 +4,7 @@ All of them are short JSON calls with the gateway's own credential.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 import httpx
@@ -17,6 +17,7 @@ from sharezync_gateway.realtime.peers import (
     Heads,
     Outcome,
     PeerUnavailable,
+    Present,
     Replayed,
     Revoked,
     owner_of,
@@ -45,6 +46,10 @@ class _ReplayRead(msgspec.Struct):
 
 class _DeviceRead(msgspec.Struct):
     id: str
+
+
+class _AcquaintancesRead(msgspec.Struct):
+    ids: set[str]
 
 
 class _Nothing(msgspec.Struct):
@@ -110,11 +115,18 @@ class HttpPeers:
             "session_id": session_id,
             "client_id": client_id,
         }
-        return (await self._post("/internal/devices/connect", told, _DeviceRead)).id
+        return (await self._post("auth", "/internal/devices/connect", told, _DeviceRead)).id
 
     async def disconnect_device(self, node_id: str, user_id: str, device_id: str) -> None:
         told = {"node_id": node_id, "user_id": user_id, "device_id": device_id}
-        await self._post("/internal/devices/disconnect", told, _Nothing)
+        await self._post("auth", "/internal/devices/disconnect", told, _Nothing)
+
+    async def presence(self, user_ids: Sequence[str]) -> Present:
+        return await self._post("auth", "/internal/presence", {"user_ids": user_ids}, Present)
+
+    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        asked = {"user_id": user_id, "other_ids": other_ids}
+        return (await self._post("chat", "/internal/acquaintances", asked, _AcquaintancesRead)).ids
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 
@@ -146,9 +158,10 @@ class HttpPeers:
         async with self._gate:
             return await self._call(service, "GET", path, shape, query=query)
 
-    async def _post(self, path: str, told: dict[str, str], shape: type[T]) -> T:
+    async def _post(self, service: str, path: str, told: Mapping[str, object], shape: type[T]) -> T:
+        content = msgspec.json.encode(told)
         async with self._gate:
-            return await self._call("auth", "POST", path, shape, content=msgspec.json.encode(told))
+            return await self._call(service, "POST", path, shape, content=content)
 
     async def _call(
         self,

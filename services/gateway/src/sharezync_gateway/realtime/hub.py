@@ -4,7 +4,7 @@ Streams come here in order (`tracker`), one frame after the other; each is encod
 same bytes are written to every socket. Nothing here awaits anything.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from sharezync_gateway.realtime.connection import Connection
@@ -76,14 +76,23 @@ class Room:
 class Hub:
     """The connections of this node by stream, by user and by session."""
 
-    def __init__(self, metrics: SocketMetrics, on_empty: Callable[[str], None]) -> None:
-        """`on_empty` is told each stream that nobody here is on any more."""
+    def __init__(
+        self,
+        metrics: SocketMetrics,
+        on_empty: Callable[[str], None],
+        on_left: Callable[[str, Collection[str]], None],
+    ) -> None:
+        """`on_empty` is told each stream that nobody here is on any more.
+
+        `on_left` is told a stream, and the users who left it; not of streams nobody here is on.
+        """
         self.users: dict[str, set[Connection]] = {}
         self.sessions: dict[str, set[Connection]] = {}
         self.rooms: dict[str, Room] = {}
         self.connections: set[Connection] = set()
         self._metrics = metrics
         self._on_empty = on_empty
+        self._on_left = on_left
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -252,6 +261,7 @@ class Hub:
             if connection.notes is not None:
                 connection.notes.joined.pop(room.stream, None)
                 connection.notes.left[room.stream] = (frame.epoch, frame.seq)
+        self._on_left(room.stream, {c.user_id for c in leaving} if control.end else control.leave)
 
     def take_off(self, connection: Connection, stream: str) -> None:
         """Take a connection off a stream that its user may not follow any more."""

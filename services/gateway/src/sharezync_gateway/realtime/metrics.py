@@ -46,6 +46,12 @@ class SocketMetrics:
             ("result",),
             registry=registry,
         )
+        self._presence_asks = Counter(
+            "sharezync_gateway_presence_asks_total",
+            "Questions to auth about who is online, by what became of them",
+            ("result",),
+            registry=registry,
+        )
         self._heartbeats = Counter(
             "sharezync_gateway_heartbeats_total",
             "Heartbeats to auth, on which the devices of this node are online",
@@ -61,6 +67,7 @@ class SocketMetrics:
         self.dropped = cache(self._dropped.labels)
         self.resumes = cache(self._resumes.labels)
         self.pulls = cache(self._pulls.labels)
+        self.presence_asks = cache(self._presence_asks.labels)
         self.heartbeats = cache(self._heartbeats.labels)
 
     def closed(self, code: int) -> None:

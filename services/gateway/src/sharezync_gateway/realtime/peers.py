@@ -5,7 +5,7 @@ tell the client to.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -21,11 +21,20 @@ _OWNERS: Final = {
 }
 OWNERS: Final = ("auth", "chat", "transfer")
 """The services that own streams."""
+MOST_ASKED: Final = 200
+"""Users in one question about presence or acquaintances, as the services bound it."""
 
 
 def owner_of(stream: str) -> str | None:
     """Return the service that owns a stream; None for a name that can't be a stream's."""
     return _OWNERS.get(stream.partition(":")[0])
+
+
+def in_batches(user_ids: Collection[str]) -> Generator[list[str]]:
+    """Cut users into lists that may be asked about at once."""
+    ids = list(user_ids)
+    for start in range(0, len(ids), MOST_ASKED):
+        yield ids[start : start + MOST_ASKED]
 
 
 class PeerUnavailable(Exception):
@@ -57,6 +66,13 @@ class Revoked(msgspec.Struct, frozen=True):
 
     sessions: list[str] = []
     users: list[str] = []
+
+
+class Present(msgspec.Struct, frozen=True):
+    """Who is online of those asked about, and when a device of each was seen last."""
+
+    online: frozenset[str]
+    last_seen: dict[str, str] = {}
 
 
 class Belief(msgspec.Struct, frozen=True):
@@ -149,6 +165,14 @@ class Peers(Protocol):
 
     async def revocations(self, since_seconds: int) -> Revoked:
         """Return what was revoked in the last `since_seconds`."""
+        ...
+
+    async def presence(self, user_ids: Sequence[str]) -> Present:
+        """Return who of at most `MOST_ASKED` users is online."""
+        ...
+
+    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        """Return those of at most `MOST_ASKED` with whom a user shares a channel now."""
         ...
 
     async def commands(self, batch: Sequence[Command]) -> list[Outcome]:

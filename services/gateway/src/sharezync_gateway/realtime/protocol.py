@@ -1,9 +1,10 @@
 """The realtime protocol as values: client frames in, server frames out, and why sockets close.
 
-Pure: nothing here knows of sockets, time or services. Events and signals are not built here; they
-arrive finished from the services that own their streams.
+Pure: nothing here knows of sockets or services. Events are not built here, nor signals but two:
+they arrive finished from the services that own their streams.
 """
 
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -24,7 +25,7 @@ MAX_MESSAGE_BYTES: Final = 1536 * 1024
 BULKY_TYPE: Final = "file_chunk"
 """The one type of text frame that may be longer than `MAX_TEXT_BYTES`."""
 
-_MAX_ID_CHARACTERS: Final = 128
+MAX_ID_CHARACTERS: Final = 128
 _MAX_CURSORS: Final = 2000
 
 FrameId = int | str | None
@@ -86,6 +87,10 @@ class Ping(msgspec.Struct):
     heads: bool = False
 
 
+class Nothing(msgspec.Struct):
+    """A frame whose coming is all there is to it."""
+
+
 class SendMessage(msgspec.Struct, omit_defaults=True):
     """As `POST /v1/channels/{channel_id}/messages`; chat checks what it says."""
 
@@ -102,6 +107,19 @@ class MarkRead(msgspec.Struct, omit_defaults=True):
     channel_id: UUID
     seq: int | None = None
     message_id: str | None = None
+
+
+class Subscribe(msgspec.Struct):
+    """Of whose presence, and of whose channels' typists, one wants to know; or no more."""
+
+    users: list[UUID] = []
+    channels: list[UUID] = []
+
+
+class Typing(msgspec.Struct):
+    """The user is typing in a channel."""
+
+    channel_id: UUID
 
 
 class BadFrame(Exception):
@@ -126,8 +144,8 @@ def read_head(text: str) -> Head:
         raise BadFrame("invalid", f"Not a frame: {error}") from error
     except _NOT_JSON as error:
         raise BadFrame("malformed", "Not a JSON object") from error
-    if isinstance(head.id, str) and len(head.id) > _MAX_ID_CHARACTERS:
-        raise BadFrame("invalid", f"`id` may have at most {_MAX_ID_CHARACTERS} characters")
+    if isinstance(head.id, str) and len(head.id) > MAX_ID_CHARACTERS:
+        raise BadFrame("invalid", f"`id` may have at most {MAX_ID_CHARACTERS} characters")
     return head
 
 
@@ -229,6 +247,67 @@ class Pong(msgspec.Struct, tag_field="type", tag="pong", omit_defaults=True):
     heads: dict[str, Cursor] | None = None
 
 
+class Interested(msgspec.Struct):
+    """Ids of users and channels."""
+
+    users: list[str]
+    channels: list[str]
+
+
+class UserPresence(msgspec.Struct):
+    """Whether a user is online. `last_seen_at` is None while they are, or if they never were."""
+
+    user_id: str
+    online: bool
+    last_seen_at: str | None
+
+
+class Subscribed(msgspec.Struct):
+    """What a `reply` to `subscribe` says.
+
+    All that the socket is subscribed to now; what of this frame was refused; and how it is with the
+    users of this frame that were not.
+    """
+
+    subscribed: Interested
+    refused: Interested
+    presence: list[UserPresence]
+
+
+class Unsubscribed(msgspec.Struct):
+    """What a `reply` to `unsubscribe` says: all that the socket is still subscribed to."""
+
+    subscribed: Interested
+
+
+class PresenceData(msgspec.Struct):
+    """Those of the watched for whom something changed."""
+
+    users: list[UserPresence]
+
+
+class PresenceSignal(msgspec.Struct, tag_field="type", tag="presence"):
+    """Users came or went. A signal of no stream; one that was lost is made good by a later one."""
+
+    at: str
+    data: PresenceData
+
+
+class Typist(msgspec.Struct):
+    """Who types where."""
+
+    channel_id: str
+    user_id: str
+
+
+class TypingSignal(msgspec.Struct, tag_field="type", tag="typing"):
+    """Somebody is typing; true for 6 s unless it is said again."""
+
+    stream: str
+    at: str
+    data: Typist
+
+
 class Bye(msgspec.Struct, tag_field="type", tag="bye"):
     """This socket is about to be closed; come back, to any replica, after so many milliseconds."""
 
@@ -237,14 +316,19 @@ class Bye(msgspec.Struct, tag_field="type", tag="bye"):
     after_ms: int
 
 
-ServerFrame = Hello | Ready | Resumed | Reset | Error | Pong | Bye
+ServerFrame = Hello | Ready | Resumed | Reset | Error | Pong | Bye | PresenceSignal | TypingSignal
 
 encode: Final = msgspec.json.encode
 """The finished payload of a `ServerFrame`."""
 
 
-def encode_reply(frame_id: FrameId, data: bytes | dict[str, Any]) -> bytes:
-    """The finished payload of a `reply`; `data` is finished JSON already, or a plain dict."""
-    if isinstance(data, dict):
+def now_text() -> str:
+    """The present as `at` of a signal has it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def encode_reply(frame_id: FrameId, data: bytes | dict[str, Any] | msgspec.Struct) -> bytes:
+    """The finished payload of a `reply`; `data` is finished JSON already, or a plain value."""
+    if not isinstance(data, bytes):
         data = msgspec.json.encode(data)
     return b'{"type":"reply","id":' + msgspec.json.encode(frame_id) + b',"data":' + data + b"}"

@@ -5,6 +5,7 @@ nothing, and neither does the last frame of a quiet stream: for those somebody h
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -23,8 +24,17 @@ _SOON_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 class Rechecker:
     """Rechecks users: all of them, or one soon, or each once in `period_seconds`."""
 
-    def __init__(self, hub: Hub, seating: Seating, period_seconds: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        seating: Seating,
+        period_seconds: float,
+        *,
+        on_recheck: Callable[[str], None],
+    ) -> None:
+        """`on_recheck` is told of each user, for whatever else is to be compared."""
         self._hub = hub
+        self._on_recheck = on_recheck
         self._seating = seating
         self._period_seconds = period_seconds
         self._rounds: asyncio.Task[None] | None = None
@@ -59,6 +69,7 @@ class Rechecker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _recheck(self, user_id: str) -> None:
+        self._on_recheck(user_id)
         try:
             missing = await self._seating.recheck(user_id)
         except (PeerUnavailable, TimeoutError) as error:

@@ -19,4 +19,9 @@ class SocketTerms:
     start_seconds: float = 10  # for the services to say where the streams stand
     ping_seconds: float = 20  # the server's WebSocket pings; told to clients in `hello`
     pull_seconds: float = 0.5  # how often auth is asked what was revoked: known within a second
+    presence: bool = True  # whether anybody is told who is online
+    typing: bool = True  # whether anybody is told who is typing
+    presence_poll_seconds: float = 60  # as long as auth's lease: nobody is wrongly shown for long
+    gather_seconds: float = 1  # of presence: a person's eye is no faster, and one frame is cheaper
+    typing_seconds: float = 3  # what comes sooner says nothing new: clients show it for 6 s
     recheck_seconds: float = 600  # how often each user's streams are compared with the services'

@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from sharezync_gateway.realtime.peers import Belief, PeerUnavailable, Revoked, digest_of
+from sharezync_gateway.realtime.peers import (
+    MOST_ASKED,
+    Belief,
+    PeerUnavailable,
+    Present,
+    Revoked,
+    digest_of,
+)
 
 
 class Registry:
@@ -31,6 +38,8 @@ class Registry:
         self.removed: set[str] = set()
         """Devices that don't exist any more."""
         self.revoked = Revoked()
+        self.last_seen: dict[str, str] = {}
+        """What is told of each user, online or not."""
 
     @property
     def online(self) -> dict[tuple[str, str], bool]:
@@ -93,6 +102,16 @@ class Registry:
         revoked = self.revoked
         await self._pass("revocations")
         return revoked
+
+    async def presence(self, user_ids: Sequence[str]) -> Present:
+        assert len(user_ids) <= MOST_ASKED
+        await self._arrive("presence", sorted(user_ids))
+        asked = set(user_ids)
+        online = {name[0] for name, is_online in self.online.items() if is_online}
+        last_seen = {u: at for u, at in self.last_seen.items() if u in asked}
+        present = Present(frozenset(asked & online), last_seen)
+        await self._pass("presence")
+        return present
 
     async def _arrive(self, call: str, *about: object) -> None:
         self.asked.append((call, *about))

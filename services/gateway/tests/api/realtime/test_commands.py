@@ -21,6 +21,7 @@ async def test_a_command_is_carried_out_for_its_user_and_answered(
             "reply_to": "m1",
             "client_message_id": "c1",
         }
+        device.conversation.strictly = False
         frame_id = await device.say("send_message", **message, unknown="ignored")
         reply = await device.frame("reply")
         assert reply == {"type": "reply", "id": frame_id, "data": {"send_message": message}}

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from services.gateway.tests.api.realtime.overhearing import typing_in
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.streams.frames import Control, Frame
@@ -188,7 +189,7 @@ async def test_signals_reach_who_is_there_and_count_for_nothing(
     world: World, node: Node, ada: User
 ) -> None:
     channel = world.channel(ada)
-    signal = Frame(channel, "", 0, b'{"type":"typing","stream":"x","data":{}}')
+    signal = Frame(channel, "", 0, typing_in(channel))
     async with node.device(ada) as device:
         await world.say(channel)
         await world.send(signal, world.services.say(channel), signal)

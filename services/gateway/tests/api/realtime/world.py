@@ -18,13 +18,15 @@ from uuid import UUID
 import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from services.gateway.tests.api.realtime.overhearing import Overheard, stand_in_protocol
 from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, RealtimeEngine, SocketProtocol
 from sharezync_gateway.realtime.peers import (
+    MOST_ASKED,
     OWNERS,
     Command,
     Heads,
@@ -35,15 +37,18 @@ from sharezync_gateway.realtime.peers import (
 )
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_shared.events.bus import OnFrames, OnGap
+from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
 from sharezync_shared.tokens import Revocations, SigningKey, StaticKeys, TokenIssuer, TokenVerifier
+from tests.frames import Conversation
 
 ORIGIN = "https://app.example"
 REPLAY_LIMIT = 500
+AT = "2026-11-21T17:00:00.000000Z"
+PROTOCOL = stand_in_protocol()
 
 
 class Services(Registry):
@@ -67,6 +72,7 @@ class Services(Registry):
             "stream": stream,
             "epoch": self.epoch,
             "seq": seq,
+            "at": AT,
             "data": {"text": text},
         }
         frame = Frame(stream, self.epoch, seq, json.dumps(body).encode(), control)
@@ -109,6 +115,15 @@ class Services(Registry):
         self._answer_from("chat")
         return [self._carry_out(command) for command in batch]
 
+    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        assert len(other_ids) <= MOST_ASKED
+        self.asked.append(("acquaintances", user_id, sorted(other_ids)))
+        self._answer_from("chat")
+        shared = (members for members in self.members.values() if user_id in members)
+        found = set(other_ids) & set().union(*shared)
+        await self._pass("acquaintances")
+        return found
+
     def _carry_out(self, command: Command) -> Outcome:
         data = msgspec.to_builtins(command.data)
         wanted = self.outcomes.get(data.get("text") or "")
@@ -118,12 +133,17 @@ class Services(Registry):
 class GappyBus(LocalBus):
     """A bus that can be told to have been away: every receiver hears of a gap.
 
-    With `lossy` it is as one over a network.
+    With `lossy` it is as one over a network; while `away` it takes nothing.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.lossy = False
+        self.away = False
+        self.loses: set[str] = set()
+        """Kinds of streams of which nothing arrives."""
+        self.signals: list[Frame] = []
+        """What nodes said of their own accord."""
         self._gaps: list[OnGap] = []
 
     @property
@@ -133,6 +153,15 @@ class GappyBus(LocalBus):
     async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
         self._gaps.append(on_gap)
         await super().receive_frames(on_frames, on_gap)
+
+    async def send_frames(self, frames: Sequence[Frame]) -> None:
+        if self.away:
+            raise BusUnavailable("away")
+        kinds = [frame.stream.partition(":")[0] for frame in frames]
+        own = {"presence", "typing"}
+        self.signals += [f for f, kind in zip(frames, kinds, strict=True) if kind in own]
+        heard = [f for f, kind in zip(frames, kinds, strict=True) if kind not in self.loses]
+        await super().send_frames(heard)
 
     async def come_back(self) -> None:
         for on_gap in self._gaps:
@@ -144,6 +173,8 @@ class Settings:
     frontend_origin: tuple[str, ...] = (ORIGIN,)
     ws_allow_query_token: bool = False
     ws_max_connections_per_user: int = 20
+    presence: bool = True
+    typing: bool = True
 
 
 @dataclass
@@ -285,13 +316,19 @@ class Device:
             compression=None,
             ping_interval=None,
             open_timeout=5,
+            create_connection=Overheard,
             **options,
         )
         self._waits_for_ready = by in {"header", "subprotocol", "query"}
-        self.socket: ClientConnection
+        narrowed = path.startswith("/ws/channels/")
+        self.conversation = Conversation(PROTOCOL, "channel" if narrowed else "device")
+        self.socket: Overheard
 
     async def __aenter__(self) -> Self:
-        self.socket = await self._connecting.__aenter__()
+        socket = await self._connecting.__aenter__()
+        assert isinstance(socket, Overheard)
+        socket.conversation = self.conversation
+        self.socket = socket
         self.hello = await self.frame("hello")
         if self._waits_for_ready:
             self.ready = await self.frame()
@@ -304,6 +341,8 @@ class Device:
         traceback: TracebackType | None,
     ) -> None:
         await self.socket.close()
+        if exc is None:
+            self.conversation.check()
 
     async def say(self, type_: str, **fields: Any) -> int:
         """Send a frame with an id, and return the id."""

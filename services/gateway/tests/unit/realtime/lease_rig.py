@@ -40,7 +40,11 @@ class Rig:
     def __init__(self, auth: Registry | None = None) -> None:
         self.auth = auth or Registry()
         peers = cast("Peers", self.auth)
-        self.devices = Devices(peers, NODE)
+        self.said: list[bool] = []
+        """What was said of the one user: has come, or has gone."""
+        self.devices = Devices(
+            peers, NODE, on_presence=lambda _user_id, online: self.said.append(online)
+        )
         metrics = SocketMetrics(CollectorRegistry())
         self.lease = Lease(peers, self.devices, NODE, metrics)
         self.sockets: dict[str, Socket] = {}

@@ -104,5 +104,9 @@ def test_in_the_end_auth_believes_what_is_true(acts: list[str], fates: list[str]
             assert socket.device == f"device-{client_id}"
         assert not rig.devices._telling
         assert len(rig.devices._devices) == len(rig.sockets)
+        # Of the user it was said in turn that they came and went, and at last what is true.
+        assert rig.said == [number % 2 == 0 for number in range(len(rig.said))]
+        assert len(rig.said) % 2 == bool(rig.sockets)
+        assert len(rig.devices._here) == bool(rig.sockets)
 
     asyncio.run(live())

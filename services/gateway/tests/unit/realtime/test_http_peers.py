@@ -249,3 +249,25 @@ async def test_a_stream_of_nobody_cannot_be_replayed(peers: HttpPeers) -> None:
 )
 def test_streams_have_owners(stream: str, owner: str | None) -> None:
     assert owner_of(stream) == owner
+
+
+async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
+    wire.answers["auth/internal/presence"] = {
+        "online": ["a"],
+        "last_seen": {"a": "2026-11-21T17:00:00Z", "b": "2026-11-21T16:00:00Z"},
+    }
+    found = await peers.presence(["a", "b", "c"])
+    assert found.online == {"a"}
+    assert found.last_seen["b"] == "2026-11-21T16:00:00Z"
+    body = {"user_ids": ["a", "b", "c"]}
+    assert wire.asked == [("auth", "POST", "/internal/presence", {}, body)]
+
+
+async def test_acquaintances_are_asked_of_chat(wire: Wire, peers: HttpPeers) -> None:
+    wire.answers["chat/internal/acquaintances"] = {"ids": ["b"]}
+    assert await peers.acquaintances("a", ["b", "c"]) == {"b"}
+    body = {"user_id": "a", "other_ids": ["b", "c"]}
+    assert wire.asked == [("chat", "POST", "/internal/acquaintances", {}, body)]
+    wire.answers["chat/internal/acquaintances"] = httpx.Response(503)
+    with pytest.raises(PeerUnavailable):
+        await peers.acquaintances("a", ["b"])

@@ -32,9 +32,10 @@ class Rig:
         self.auth = Registry()
         self.revocations = Revocations(access_lifetime_seconds=LIFETIME, clock=self.clock)
         metrics = SocketMetrics(CollectorRegistry())
+        hub = Hub(metrics, on_empty=lambda _: None, on_left=lambda *_: None)
         self.pull = RevocationPull(
             cast("Peers", self.auth),
-            Revoker(Hub(metrics, on_empty=lambda _: None), self.revocations),
+            Revoker(hub, self.revocations),
             lifetime_seconds=LIFETIME,
             period_seconds=0.5,
             metrics=metrics,

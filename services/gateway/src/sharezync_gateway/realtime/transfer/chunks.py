@@ -79,7 +79,9 @@ def decode_frame(frame: bytes) -> Chunk:
 _Index = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
-class _JsonChunk(msgspec.Struct):
+class JsonChunk(msgspec.Struct):
+    """A chunk as a `file_chunk` frame; `data` is base64 (RFC 4648 §4)."""
+
     transfer_id: UUID
     file: _Index
     index: _Index
@@ -87,7 +89,7 @@ class _JsonChunk(msgspec.Struct):
     data: bytes
 
 
-_json_decoder = msgspec.json.Decoder(_JsonChunk)
+_json_decoder = msgspec.json.Decoder(JsonChunk)
 
 
 def decode_json(text: str) -> Chunk:

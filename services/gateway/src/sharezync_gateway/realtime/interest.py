@@ -1,0 +1,113 @@
+"""What connections asked to be told of: whose presence, and who is typing where.
+
+An index and no more: who may be told is decided elsewhere. Interest ends with its connection, and
+what is kept of a user or a channel ends with the last interest.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from sharezync_gateway.realtime.connection import Connection
+
+MOST_INTERESTS: Final = 200
+"""Users and channels together, for one connection: as many as a page shows."""
+
+
+class Interest:
+    """What one connection wants to know."""
+
+    __slots__ = ("channels", "untold", "users")
+
+    def __init__(self) -> None:
+        self.users: dict[str, bool | None] = {}
+        """Each with what the client was told last: online or not; None: nothing yet."""
+        self.untold: set[str] = set()
+        """Those of the users of whom there may be something to tell."""
+        self.channels: set[str] = set()
+
+    def would_be(self, users: Collection[str], channels: Collection[str]) -> int:
+        """Return how many ids it would hold with these added."""
+        return len(self.users.keys() | set(users)) + len(self.channels | set(channels))
+
+
+class Watched:
+    """A user whose presence somebody here wants to know, and what is known of it."""
+
+    __slots__ = ("last_seen_at", "online", "since", "watchers")
+
+    def __init__(self) -> None:
+        self.watchers: set[Connection] = set()
+        self.online: bool | None = None
+        """None until auth has answered for the first time."""
+        self.last_seen_at: str | None = None
+        """While offline: when a device was seen last; None if there is none."""
+        self.since = 0
+        """The turn in which this was learnt (`presence`)."""
+
+
+class Interests:
+    """The interests of this node's connections: by connection, by user, by channel."""
+
+    def __init__(self) -> None:
+        self.watched: dict[str, Watched] = {}
+        """By user, those first who were asked about the longest ago."""
+        self.listeners: dict[str, set[Connection]] = {}
+        """By channel, who wants to know that somebody is typing there."""
+        self._of: dict[Connection, Interest] = {}
+
+    def find(self, connection: Connection) -> Interest | None:
+        """Return what a connection wants to know; None if it never asked, or is gone."""
+        return self._of.get(connection)
+
+    def of(self, connection: Connection) -> Interest:
+        """Return what a connection, which is not gone, wants to know."""
+        interest = self._of.get(connection)
+        if interest is None:
+            # Kept until the connection ends, though it may be empty: one callback is enough.
+            interest = self._of[connection] = Interest()
+            connection.on_close(self._gone)
+        return interest
+
+    def add(
+        self, connection: Connection, *, users: Iterable[str] = (), channels: Iterable[str] = ()
+    ) -> None:
+        """Note interest. Safe to repeat; what was told of a user stays told."""
+        interest = self.of(connection)
+        for user_id in users:
+            interest.users.setdefault(user_id, None)
+            watched = self.watched.get(user_id)
+            if watched is None:
+                watched = self.watched[user_id] = Watched()
+            watched.watchers.add(connection)
+        for channel_id in channels:
+            interest.channels.add(channel_id)
+            self.listeners.setdefault(channel_id, set()).add(connection)
+
+    def drop(
+        self, connection: Connection, *, users: Iterable[str] = (), channels: Iterable[str] = ()
+    ) -> None:
+        """Forget interest. Safe to repeat, and for what there is no interest in."""
+        interest = self._of.get(connection)
+        if interest is None:
+            return
+        for user_id in users:
+            interest.users.pop(user_id, None)
+            interest.untold.discard(user_id)
+            watched = self.watched.get(user_id)
+            if watched is not None:
+                watched.watchers.discard(connection)
+                if not watched.watchers:
+                    del self.watched[user_id]
+        for channel_id in channels:
+            interest.channels.discard(channel_id)
+            listeners = self.listeners.get(channel_id)
+            if listeners is not None:
+                listeners.discard(connection)
+                if not listeners:
+                    del self.listeners[channel_id]
+
+    def _gone(self, connection: Connection) -> None:
+        interest = self._of.get(connection)
+        if interest is not None:
+            self.drop(connection, users=list(interest.users), channels=list(interest.channels))
+            del self._of[connection]

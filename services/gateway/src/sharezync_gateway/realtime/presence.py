@@ -1,0 +1,194 @@
+"""Who is online: told to the connections that asked, as auth's leases have it.
+
+Nodes say on the bus when a user's first device comes to them and when the last one goes. Coming is
+believed; of going auth is asked, since the user may be on another node. Both may be lost, and a
+node may die without a word: so auth is asked again and again for everybody who is watched here.
+"""
+
+import asyncio
+import math
+from collections.abc import Collection
+from itertools import count, islice
+from typing import Final
+
+import structlog
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.gathering import Gathering
+from sharezync_gateway.realtime.interest import Interests, Watched
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.peers import MOST_ASKED, Peers, PeerUnavailable, in_batches
+from sharezync_gateway.realtime.protocol import (
+    PresenceData,
+    PresenceSignal,
+    UserPresence,
+    encode,
+    now_text,
+)
+from sharezync_gateway.realtime.signals import Signals
+
+log = structlog.get_logger()
+
+STREAM: Final = "presence"
+"""Kind of the streams on which nodes tell each other; the rest of the name is the user's id."""
+_COMES: Final = b'{"online":true}'
+_GOES: Final = b'{"online":false}'
+_PATIENCE_SECONDS: Final = 5.0
+"""For one answer of auth's."""
+_AT_A_STRETCH: Final = 200
+"""Connections that are told before others get their turn on the event loop."""
+
+
+class Presence:
+    """Learns who of the watched is online, and tells their watchers what changed."""
+
+    def __init__(
+        self,
+        *,
+        peers: Peers,
+        interests: Interests,
+        signals: Signals,
+        metrics: SocketMetrics,
+        poll_seconds: float,
+        pause_seconds: float,
+    ) -> None:
+        """`poll_seconds`: how often auth is asked for each; `pause_seconds`: what is gathered."""
+        self._peers = peers
+        self._interests = interests
+        self._signals = signals
+        self._metrics = metrics
+        self._poll_seconds = poll_seconds
+        self._turns = count(1)
+        """Numbers signals and questions: an answer to an older question than what is known is
+        out of date, be it that it took longer or that a signal came meanwhile."""
+        self._doubted = Gathering(self._ask_doubted, pause_seconds, name="presence-doubted")
+        self._untold = Gathering(self._tell, pause_seconds, name="presence-untold")
+        self._rounds: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to ask again and again."""
+        self._rounds = asyncio.create_task(self._go_round(), name="presence-rounds")
+
+    async def aclose(self) -> None:
+        """Stop. Safe to repeat."""
+        await self._doubted.aclose()
+        await self._untold.aclose()
+        if self._rounds is not None:
+            self._rounds.cancel()
+            await asyncio.gather(self._rounds, return_exceptions=True)
+
+    # --- between nodes -------------------------------------------------------------------------
+
+    def say(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
+        """Tell all nodes that a user's first device came here, or the last one went."""
+        self._signals.say(f"{STREAM}:{user_id}", _COMES if online else _GOES)
+
+    def hear(self, user_id: str, text: bytes) -> None:
+        """Take what a node said of a user."""
+        watched = self._interests.watched.get(user_id)
+        if watched is None:
+            return
+        watched.since = next(self._turns)
+        if text == _COMES:
+            self._learn(user_id, watched, online=True, last_seen_at=None)
+        else:
+            self._doubted.add(user_id)
+
+    # --- from auth -----------------------------------------------------------------------------
+
+    async def ask(self, user_ids: Collection[str]) -> None:
+        """Learn from auth how it is with these users. Raises PeerUnavailable."""
+        for batch in in_batches(user_ids):
+            turn = next(self._turns)
+            try:
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    answer = await self._peers.presence(batch)
+            except (PeerUnavailable, TimeoutError) as error:
+                self._metrics.presence_asks("failed").inc()
+                if isinstance(error, TimeoutError):
+                    raise PeerUnavailable("auth", "does not say who is online") from error
+                raise
+            self._metrics.presence_asks("ok").inc()
+            for user_id in batch:
+                watched = self._interests.watched.get(user_id)
+                if watched is None or (watched.since > turn and watched.online is not None):
+                    continue
+                watched.since = max(watched.since, turn)
+                online = user_id in answer.online
+                last_seen_at = None if online else answer.last_seen.get(user_id)
+                self._learn(user_id, watched, online=online, last_seen_at=last_seen_at)
+
+    async def _ask_doubted(self, user_ids: list[str]) -> None:
+        watched = [user_id for user_id in user_ids if user_id in self._interests.watched]
+        try:
+            await self.ask(watched)
+        except PeerUnavailable as error:
+            log.warning("presence_not_asked", users=len(watched), error=str(error))
+            for user_id in watched:
+                self._doubted.add(user_id)
+
+    async def _go_round(self) -> None:
+        """Ask for those first who were asked about the longest ago; each once in the period."""
+        while True:
+            batches = max(1, math.ceil(len(self._interests.watched) / MOST_ASKED))
+            await asyncio.sleep(self._poll_seconds / batches)
+            try:
+                await self._ask_next()
+            except PeerUnavailable as error:
+                log.warning("presence_not_asked", error=str(error))
+            except Exception:  # the rim: without rounds nothing that was lost is made good
+                log.exception("presence_round_failed")
+
+    async def _ask_next(self) -> None:
+        watched = self._interests.watched
+        batch = list(islice(watched, MOST_ASKED))
+        for user_id in batch:
+            watched[user_id] = watched.pop(user_id)
+        await self.ask(batch)
+
+    # --- to clients ----------------------------------------------------------------------------
+
+    def shown(self, user_ids: Collection[str]) -> list[UserPresence]:
+        """Return what is known of those of the users who are watched and were asked about."""
+        found = ((user_id, self._interests.watched.get(user_id)) for user_id in user_ids)
+        return [_show(user_id, watched) for user_id, watched in found if watched is not None]
+
+    def _learn(
+        self, user_id: str, watched: Watched, *, online: bool, last_seen_at: str | None
+    ) -> None:
+        watched.online = online
+        watched.last_seen_at = last_seen_at
+        # Also where nothing changed: a client may have been too slow for it the last time.
+        for connection in watched.watchers:
+            interest = self._interests.of(connection)
+            if interest.users[user_id] not in {None, online}:
+                interest.untold.add(user_id)
+                self._untold.add(connection)
+
+    async def _tell(self, connections: list[Connection]) -> None:
+        for number, connection in enumerate(connections, 1):
+            self._tell_one(connection)
+            if number % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+
+    def _tell_one(self, connection: Connection) -> None:
+        """Tell one connection all that changed for it; what it can't take now waits for a round."""
+        interest = self._interests.find(connection)
+        if interest is None or connection.closed:
+            return
+        untold, interest.untold = interest.untold, set()
+        # Who came and went again meanwhile is no news.
+        news = [each for each in self.shown(untold) if interest.users[each.user_id] != each.online]
+        if not news:
+            return
+        if not connection.send_signal(encode(PresenceSignal(now_text(), PresenceData(news)))):
+            self._metrics.dropped("signal").inc()
+            return
+        self._metrics.delivered.inc()
+        for each in news:
+            interest.users[each.user_id] = each.online
+
+
+def _show(user_id: str, watched: Watched) -> UserPresence:
+    online = bool(watched.online)
+    return UserPresence(user_id, online, None if online else watched.last_seen_at)

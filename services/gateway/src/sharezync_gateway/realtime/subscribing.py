@@ -1,0 +1,211 @@
+"""`subscribe`, `unsubscribe` and `typing`: what clients want to know of others, and tell of theirs.
+
+All of what is behind them is put together here; the engine knows this one.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.handlers import Handler
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.interest import MOST_INTERESTS, Interests
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.presence import STREAM as PRESENCE
+from sharezync_gateway.realtime.presence import Presence
+from sharezync_gateway.realtime.protocol import (
+    Head,
+    Interested,
+    Subscribe,
+    Subscribed,
+    Typing,
+    Unsubscribed,
+    read_body,
+)
+from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.typists import STREAM as TYPING
+from sharezync_gateway.realtime.typists import Typists
+from sharezync_gateway.realtime.visibility import Visibility
+from sharezync_shared.events.bus import Bus
+from sharezync_shared.problems import Conflict, Forbidden, NotFound, Unavailable
+from sharezync_shared.streams.frames import Frame
+
+
+class TooManySubscriptions(Conflict):
+    slug, title = (
+        "too-many-subscriptions",
+        "Unsubscribe from something before you subscribe to more",
+    )
+
+
+class PresenceOff(Forbidden):
+    slug, title = "presence-off", "Presence is switched off on this server"
+
+
+class TypingOff(Forbidden):
+    slug, title = "typing-off", "Typing is switched off on this server"
+
+
+class Subscriptions:
+    """Presence and typing on this node; the handlers by frame type are in `table`."""
+
+    def __init__(
+        self, *, hub: Hub, peers: Peers, bus: Bus, metrics: SocketMetrics, terms: SocketTerms
+    ) -> None:
+        self._hub = hub
+        self._terms = terms
+        self.interests = Interests()
+        self._signals = Signals(bus)
+        self._visibility = Visibility(
+            peers=peers,
+            hub=hub,
+            interests=self.interests,
+            pause_seconds=terms.gather_seconds,
+        )
+        self._presence = Presence(
+            peers=peers,
+            interests=self.interests,
+            signals=self._signals,
+            metrics=metrics,
+            poll_seconds=terms.presence_poll_seconds,
+            pause_seconds=terms.gather_seconds,
+        )
+        self._typists = Typists(
+            interests=self.interests,
+            signals=self._signals,
+            metrics=metrics,
+            between_seconds=terms.typing_seconds,
+            clock=time.monotonic,
+        )
+        self.table: Mapping[str, Handler] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "typing": self._typing,
+        }
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        if self._terms.presence:
+            self._presence.start()
+
+    async def aclose(self) -> None:
+        """Stop. Safe to repeat."""
+        await self._presence.aclose()
+        await self._visibility.aclose()
+        await self._signals.aclose()
+
+    # --- for the engine ------------------------------------------------------------------------
+
+    def heed(self, signal: Frame) -> None:
+        """Take a signal from the bus; all but other nodes' own are passed over."""
+        kind, _, about = signal.stream.partition(":")
+        if kind == PRESENCE:
+            self._presence.hear(about, signal.text)
+        elif kind == TYPING:
+            channel_id, _, user_id = about.partition(":")
+            self._typists.hear(channel_id, user_id, signal.text)
+
+    def say_presence(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
+        """Tell all nodes that a user's first device came here, or the last one went."""
+        if self._terms.presence:
+            self._presence.say(user_id, online)
+
+    def has_left(self, stream: str, user_ids: Collection[str]) -> None:
+        """Users left a stream: nobody's typing concerns them there; see who may still see whom."""
+        channels = [stream.removeprefix("channel:")]
+        for user_id in user_ids:
+            for connection in self._hub.of_user(user_id):
+                self.interests.drop(connection, channels=channels)
+        self._visibility.has_left(user_ids)
+
+    def check_soon(self, user_id: str) -> None:
+        """See whom a user may still see, and who may see them."""
+        self._visibility.check_soon(user_id)
+
+    # --- for clients ---------------------------------------------------------------------------
+
+    async def _subscribe(self, connection: Connection, head: Head, text: str) -> None:
+        frame = read_body(text, Subscribe, head.id)
+        users, channels = _ids(frame)
+        if users and not self._terms.presence:
+            raise PresenceOff
+        if channels and not self._terms.typing:
+            raise TypingOff
+        interest = self.interests.of(connection)
+        if interest.would_be(users, channels) > MOST_INTERESTS:
+            raise TooManySubscriptions(f"At most {MOST_INTERESTS} users and channels together")
+        try:
+            seen = await self._watch(connection, users)
+        except PeerUnavailable as error:
+            raise Unavailable("Whom you may see can't be found out now") from error
+        if connection.closed:
+            return
+        on = {channel_id for channel_id in channels if _stream(channel_id) in connection.streams}
+        self.interests.add(connection, channels=on)
+        shown = self._presence.shown([u for u in users if u in seen and u in interest.users])
+        for each in shown:
+            interest.users[each.user_id] = each.online
+        refused = Interested(
+            [user_id for user_id in users if user_id not in seen],
+            [channel_id for channel_id in channels if channel_id not in on],
+        )
+        told = Subscribed(self._subscribed(connection), refused, shown)
+        connection.reply(head.id, told)
+
+    async def _watch(self, connection: Connection, users: Collection[str]) -> set[str]:
+        """Have a connection watch those of the users whom it may, whose presence is known then.
+
+        Returns them. Raises PeerUnavailable; nothing was changed then.
+        """
+        if not users:
+            return set()
+        leavings = self._visibility.leavings
+        seen = await self._visibility.visible(connection.user_id, users)
+        if connection.closed:
+            return set()
+        new = seen - self.interests.of(connection).users.keys()
+        # First the interest, then the question: what is said meanwhile is not missed.
+        self.interests.add(connection, users=seen)
+        if self._visibility.leavings != leavings:
+            self._visibility.check_soon(connection.user_id)
+        try:
+            await self._presence.ask(seen)
+        except PeerUnavailable:
+            self.interests.drop(connection, users=new)
+            raise
+        return seen
+
+    async def _unsubscribe(self, connection: Connection, head: Head, text: str) -> None:
+        users, channels = _ids(read_body(text, Subscribe, head.id))
+        self.interests.drop(connection, users=users, channels=channels)
+        told = Unsubscribed(self._subscribed(connection))
+        connection.reply(head.id, told)
+
+    async def _typing(self, connection: Connection, head: Head, text: str) -> None:
+        frame = read_body(text, Typing, head.id)
+        if not self._terms.typing:
+            raise TypingOff
+        channel_id = str(frame.channel_id)
+        if _stream(channel_id) not in connection.streams:
+            raise NotFound
+        self._typists.say(connection, channel_id)
+        if head.id is not None:
+            connection.reply(head.id, {})
+
+    def _subscribed(self, connection: Connection) -> Interested:
+        interest = self.interests.find(connection)
+        if interest is None:
+            return Interested([], [])
+        return Interested(list(interest.users), sorted(interest.channels))
+
+
+def _stream(channel_id: str) -> str:
+    return f"channel:{channel_id}"
+
+
+def _ids(frame: Subscribe) -> tuple[list[str], list[str]]:
+    """Return the ids of a frame, each once and as services spell them."""
+    users, channels = dict.fromkeys(frame.users), dict.fromkeys(frame.channels)
+    return [str(user_id) for user_id in users], [str(channel_id) for channel_id in channels]

@@ -1,0 +1,94 @@
+"""Who may see whose presence: who shares a channel with them, as chat says.
+
+It is asked when interest begins, again soon after somebody left a channel, and in the rounds in
+which everything about a user is compared.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+import structlog
+
+from sharezync_gateway.realtime.gathering import Gathering
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.interest import Interests
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, in_batches
+
+log = structlog.get_logger()
+
+_AT_ONCE: Final = 8
+_PATIENCE_SECONDS: Final = 5.0
+
+
+class Visibility:
+    """Asks chat, and ends the interest in users that one shares nothing with any more."""
+
+    def __init__(
+        self, *, peers: Peers, hub: Hub, interests: Interests, pause_seconds: float
+    ) -> None:
+        self._peers = peers
+        self._hub = hub
+        self._interests = interests
+        self._checks = Gathering(self._check_all, pause_seconds, name="visibility")
+        self.leavings = 0
+        """How often somebody left a channel, as far as this node knows: an answer of chat's that
+        was on its way meanwhile may be out of date."""
+
+    async def visible(self, user_id: str, others: Collection[str]) -> set[str]:
+        """Return those of `others` whose presence a user may see. Raises PeerUnavailable."""
+        found = {user_id} & set(others)
+        for batch in in_batches(set(others) - found):
+            try:
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    found |= await self._peers.acquaintances(user_id, batch)
+            except TimeoutError as error:
+                raise PeerUnavailable("chat", "does not say who shares a channel") from error
+        return found & set(others)
+
+    def has_left(self, user_ids: Collection[str]) -> None:
+        """Check users who left a channel: whom they watch, and who watches them."""
+        self.leavings += 1
+        for user_id in user_ids:
+            self.check_soon(user_id)
+
+    def check_soon(self, user_id: str) -> None:
+        """Check whom a user watches, and who watches them."""
+        if self._touched(user_id):
+            self._checks.add(user_id)
+
+    async def aclose(self) -> None:
+        """Stop. Safe to repeat."""
+        await self._checks.aclose()
+
+    def _touched(self, user_id: str) -> bool:
+        found = map(self._interests.find, self._hub.of_user(user_id))
+        return user_id in self._interests.watched or any(i is not None and i.users for i in found)
+
+    async def _check_all(self, user_ids: list[str]) -> None:
+        waiting = list(user_ids)
+
+        async def work() -> None:
+            while waiting:
+                user_id = waiting.pop()
+                try:
+                    await self._check(user_id)
+                except PeerUnavailable as error:
+                    log.warning("visibility_not_checked", error=str(error))
+                    self._checks.add(user_id)
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    async def _check(self, user_id: str) -> None:
+        """Ask once for both directions: sharing is mutual."""
+        own = {c: i.users for c in self._hub.of_user(user_id) if (i := self._interests.find(c))}
+        watched = self._interests.watched.get(user_id)
+        watchers = set() if watched is None else set(watched.watchers)
+        others = {other for users in own.values() for other in users}
+        others |= {connection.user_id for connection in watchers}
+        strangers = others - await self.visible(user_id, others)
+        for connection in own:
+            self._interests.drop(connection, users=strangers)
+        for connection in watchers:
+            if connection.user_id in strangers:
+                self._interests.drop(connection, users=[user_id])

@@ -1,0 +1,55 @@
+"""How often typing goes out, and what is remembered for that."""
+
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.interest import Interests
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.typists import Typists
+
+
+class Said:
+    """In the place of `Signals`."""
+
+    def __init__(self) -> None:
+        self.streams: list[str] = []
+
+    def say(self, stream: str, text: bytes) -> None:
+        self.streams.append(stream)
+
+
+class Typist:
+    def __init__(self, conn_id: str, user_id: str) -> None:
+        self.id = conn_id
+        self.user_id = user_id
+
+
+def test_once_in_three_seconds_for_each_connection_and_channel() -> None:
+    now = 100.0
+    said = Said()
+    typists = Typists(
+        interests=Interests(),
+        signals=cast("Signals", said),
+        metrics=SocketMetrics(CollectorRegistry()),
+        between_seconds=3,
+        clock=lambda: now,
+    )
+    phone, laptop = (cast("Connection", Typist(name, "u")) for name in ("phone", "laptop"))
+    typists.say(phone, "c")
+    now += 2.9
+    typists.say(phone, "c")
+    typists.say(phone, "d")
+    typists.say(laptop, "c")
+    assert said.streams == ["typing:c:u", "typing:d:u", "typing:c:u"]
+    now += 0.1
+    typists.say(phone, "c")
+    typists.say(phone, "d")
+    assert said.streams[3:] == ["typing:c:u"]
+    for number in range(1000):
+        typists.say(cast("Connection", Typist(str(number), "u")), "c")
+    now += 3
+    typists.say(phone, "e")
+    assert len(typists._lately) == 1  # what is over was forgotten
