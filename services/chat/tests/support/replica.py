@@ -3,10 +3,10 @@
 Written from the documents of the API, as a client's author would: nothing here knows the service.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from services.chat.tests.support.world import Json, Person
+from services.chat.tests.support.world import DECLARED, Json, Person
 
 
 def message_count(membership: Json) -> int:
@@ -38,17 +38,26 @@ class Replica:
         self.me = me
         self.channels: dict[str, Channel] = {}
         self.heads: dict[str, tuple[str, int]] = {}
+        self._inbox_seq = 0
         self._early: dict[str, list[Json]] = {}
+
+    @classmethod
+    def of(cls, me: str, sync: Json) -> "Replica":
+        """Begin with what `GET /v1/sync` answered: memberships, without history."""
+        replica = cls(me)
+        replica.heads = {name: (epoch, seq) for name, (epoch, seq) in sync["heads"].items()}
+        replica._inbox_seq = replica.heads[f"inbox:{me}"][1]
+        for membership in sync["memberships"]:
+            channel_id = membership["channel"]["id"]
+            seq = replica.heads[f"channel:{channel_id}"][1]
+            replica.channels[channel_id] = Channel(membership, seq)
+        return replica
 
     @classmethod
     async def load(cls, me: Person) -> "Replica":
         """Load everything anew."""
-        replica = cls(me.id)
-        sync = await me.get("/v1/sync")
-        replica.heads = {name: (epoch, seq) for name, (epoch, seq) in sync["heads"].items()}
-        for membership in sync["memberships"]:
-            channel_id = membership["channel"]["id"]
-            channel = Channel(membership, replica.heads[f"channel:{channel_id}"][1])
+        replica = cls.of(me.id, await me.get("/v1/sync"))
+        for channel_id, channel in replica.channels.items():
             channel.known_since = 0
             path = f"/v1/channels/{channel_id}"
             listed = (await me.get(f"{path}/members"))["items"]
@@ -57,21 +66,44 @@ class Replica:
             channel.messages = {message["id"]: message for message in history}
             pinned = (await me.get(f"{path}/pins"))["items"]
             channel.pins = {pin["message"]["id"]: pin["pinned_at"] for pin in pinned}
-            replica.channels[channel_id] = channel
         return replica
 
+    @property
+    def cursors(self) -> dict[str, int]:
+        """How far each stream was applied: what the client resumes from."""
+        channels = {f"channel:{name}": each.seq for name, each in self.channels.items()}
+        return {f"inbox:{self.me}": self._inbox_seq, **channels}
+
+    def forget(self, channel_ids: Iterable[str]) -> None:
+        """Let go of channels that the client is not in any more, and of what came too early."""
+        for channel_id in channel_ids:
+            self.channels.pop(channel_id, None)
+        self._early.clear()
+
     def apply(self, event: Json) -> None:
+        DECLARED.check(event)
+        """Take the next event of a stream; one that was seen before changes nothing."""
         kind, _, name = event["stream"].partition(":")
         if kind == "inbox":
-            self._apply_own(event)
+            if event["seq"] > self._inbox_seq:
+                assert event["seq"] == self._inbox_seq + 1, "a gap"
+                self._inbox_seq = event["seq"]
+                self._apply_own(event)
             return
         channel = self.channels.get(name)
         if channel is None:  # the inbox will tell what this is the state of
             self._early.setdefault(name, []).append(event)
+        elif event["seq"] > channel.seq + 1 and self._entered(event):
+            # Out and in again while this client was away: the inbox is about to tell so.
+            del self.channels[name]
+            self.apply(event)
         elif event["seq"] > channel.seq:
             assert event["seq"] == channel.seq + 1, "a gap"
             channel.seq = event["seq"]
             self._apply_shared(channel, event["type"], event["data"])
+
+    def _entered(self, event: Json) -> bool:
+        return bool(event["type"] == "member.joined" and event["data"]["user"]["id"] == self.me)
 
     def _apply_own(self, event: Json) -> None:
         data = event["data"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -13,9 +14,11 @@ from sharezync_chat.api.common import PeersPart, PostingPart, WorkPart
 from sharezync_chat.api.me import ReadMark
 from sharezync_chat.api.messages import MessageCreate
 from sharezync_chat.models import ChannelId
-from sharezync_chat.usecases import messages, reading
+from sharezync_chat.usecases import messages
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.reading import Mark, Marks
+from sharezync_chat.usecases.wire import MessageRead, ReadRead
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import (
@@ -26,6 +29,7 @@ from sharezync_shared.problems import (
     document,
     problems,
 )
+from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens import InternalCaller
 
 log = structlog.get_logger()
@@ -87,7 +91,8 @@ async def run_commands(
 ) -> Response:
     """Run the commands by the same use cases as REST; one's failure is nobody else's.
 
-    Messages of one user are posted in the order given; those of different users together.
+    Messages of one user are posted in the order given; those of different users together. Of a
+    user's read marks for one channel the furthest is written, and answers all of them.
     """
     by_user: dict[UserId, list[int]] = {}
     for place, command in enumerate(body.commands):
@@ -104,15 +109,15 @@ async def run_commands(
         for place, task in begun:
             results[place] = await task
 
-    parts = _Parts(work, posting, peers)
+    parts = _Parts(posting, peers, _marks_in(body.commands, work))
     await asyncio.gather(*(run_of_one_user(places) for places in by_user.values()))
     return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
 
 
 class _Parts(NamedTuple):
-    work: Work
     posting: Posting
     peers: Peers
+    marks: Marks
 
 
 _Rest = Coroutine[Any, Any, bytes]
@@ -141,22 +146,37 @@ async def _mark_read(command: Command, parts: _Parts) -> _Rest:
     data = MarkRead.model_validate(command.data)
 
     async def rest() -> bytes:
-        told = await reading.mark_read(
-            parts.work,
-            user_id=command.user_id,
-            channel_id=data.channel_id,
-            seq=data.seq,
-            message_id=data.message_id,
-        )
-        return to_json(told.outcome)
+        return to_json(await parts.marks.write(command.user_id, data.channel_id, _mark(data)))
 
     return rest()
+
+
+def _marks_in(commands: Sequence[Command], work: Work) -> Marks:
+    """Return all marks of one call: who scrolls sends many, and only the furthest matters."""
+    marks = Marks(work)
+    for command in commands:
+        if command.kind == "mark_read":
+            with suppress(ValidationError):  # refused when it is its turn
+                data = MarkRead.model_validate(command.data)
+                marks.add(command.user_id, data.channel_id, _mark(data))
+    return marks
+
+
+def _mark(data: MarkRead) -> Mark:
+    return Mark(data.seq, data.message_id)
 
 
 _KINDS: Final[Mapping[str, Callable[[Command, _Parts], Awaitable[_Rest]]]] = {
     "send_message": _send_message,
     "mark_read": _mark_read,
 }
+
+
+COMMANDS: Final = (
+    SocketCommand("send_message", SendMessage, MessageRead, "Post a message"),
+    SocketCommand("mark_read", MarkRead, ReadRead, "Say how far one has read"),
+)
+"""The same for `x-realtime`."""
 
 
 async def _begin(command: Command, parts: _Parts) -> _Rest:

@@ -14,11 +14,11 @@
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
 | `people` | `require`, `learn`, `erase` |
-| `acquaintances` | `exists` |
+| `acquaintances` | `exists`, `among` |
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge_some`, `purging` |
 
 Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text calls), `indexing`
 (words for search), `seats` (the steps of coming and going), `reads` (rows into documents),
-`wire` (the documents), `peers` (other services).
+`wire` (the documents), `events` (which of them are told), `peers` (other services).
 """

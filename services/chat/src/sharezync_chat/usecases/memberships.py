@@ -8,7 +8,7 @@ from sqlmodel import select
 from sharezync_chat.models import Member, channel_stream, inbox_stream
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import MembershipRead, SyncRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
 
 
@@ -34,11 +34,12 @@ async def sync(work: Work, *, user_id: UserId) -> SyncRead:
     nothing and applies nothing twice.
     """
     async with work.read() as unit:
-        streams = await _streams_of(unit, user_id)
-        heads = await work.log.heads(await unit.raw(), streams)
+        connection = await unit.raw()
         found = await reads.memberships(
-            await unit.raw(), "WHERE m.user_id = $1 ORDER BY m.channel_id DESC", user_id
+            connection, "WHERE m.user_id = $1 ORDER BY m.channel_id DESC", user_id
         )
+        streams = [inbox_stream(user_id), *(channel_stream(each.channel.id) for each in found)]
+        heads = await work.log.heads(connection, streams)
     return SyncRead(
         heads={name: (head.epoch, head.seq) for name, head in heads.items()}, memberships=found
     )
@@ -47,9 +48,5 @@ async def sync(work: Work, *, user_id: UserId) -> SyncRead:
 async def streams_of_user(work: Work, user_id: UserId) -> list[str]:
     """Name every stream that the user is on: their inbox, and those of their channels."""
     async with work.read() as unit:
-        return await _streams_of(unit, user_id)
-
-
-async def _streams_of(unit: Unit, user_id: UserId) -> list[str]:
-    mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
+        mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
     return [inbox_stream(user_id), *(channel_stream(channel_id) for channel_id in mine.all())]

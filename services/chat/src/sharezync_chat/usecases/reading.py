@@ -1,5 +1,8 @@
 """How far somebody has read."""
 
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from sharezync_chat import access
@@ -27,6 +30,43 @@ _STANDING = f"""
 """  # noqa: S608 - text of ours
 
 
+class Mark(NamedTuple):
+    """A place in a channel: a `seq`, a message, or without either the end."""
+
+    seq: int | None = None
+    message_id: UUID | None = None
+
+
+Outcomes = Mapping[Mark, Told[ReadRead] | NotFound]
+
+
+class Marks:
+    """What several marks come to where they came together: one write for each user and channel.
+
+    First `add` all of them, then `write` each.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._added: dict[tuple[UserId, ChannelId], set[Mark]] = {}
+        self._written: dict[tuple[UserId, ChannelId], asyncio.Task[Outcomes]] = {}
+
+    def add(self, user_id: UserId, channel_id: ChannelId, mark: Mark) -> None:
+        """Take a mark into account."""
+        self._added.setdefault((user_id, channel_id), set()).add(mark)
+
+    async def write(self, user_id: UserId, channel_id: ChannelId, mark: Mark) -> ReadRead:
+        """Return how far the channel is read once the furthest mark is written. See `mark_read`."""
+        key = (user_id, channel_id)
+        if key not in self._written:
+            self._written[key] = asyncio.create_task(
+                mark_furthest(
+                    self._work, user_id=user_id, channel_id=channel_id, marks=self._added[key]
+                )
+            )
+        return _stood((await self._written[key])[mark]).outcome
+
+
 async def mark_read(
     work: Work,
     *,
@@ -41,42 +81,80 @@ async def mark_read(
     user's other devices hear of it. A `seq` ahead of the stream means its end. Raises NotFound and
     NotMember.
     """
+    mark = Mark(seq, message_id)
+    outcomes = await mark_furthest(work, user_id=user_id, channel_id=channel_id, marks=[mark])
+    return _stood(outcomes[mark])
+
+
+async def mark_furthest(
+    work: Work, *, user_id: UserId, channel_id: ChannelId, marks: Collection[Mark]
+) -> Outcomes:
+    """Do what `mark_read` would for each of these marks, in one write and with one event.
+
+    Returns what becomes of each: how far the channel is read then, or NotFound where it names a
+    message that isn't there. Raises NotFound and NotMember for all of them.
+    """
     async with work.begin() as unit:
         await access.channel_to_read(unit, user_id, channel_id)
         await unit.lock_streams(inbox_stream(user_id))
         connection = await unit.raw()
-        seq, number = await _mark(connection, channel_id, seq, message_id)
+        places = await _places(connection, channel_id, marks)
+        nowhere = NotFound("There is no such message in this channel")
+        if not places:
+            return dict.fromkeys(marks, nowhere)
+        seq = max(places.values())
+        number = await _number(connection, channel_id, seq)
         # Their own post may be moving the same mark at this moment: the statement decides.
         moved = await connection.fetchval(_MOVE, channel_id, user_id, seq, number)
         standing = await connection.fetchrow(_STANDING, channel_id, user_id)
         if standing is None:  # removed meanwhile
             raise NotFound
         read = ReadRead(channel_id=channel_id, **standing)
-        if not moved:
-            return Told(read)
-        return Told(read, await unit.tell(inbox_stream(user_id), "read.updated", read))
+        at = await unit.tell(inbox_stream(user_id), "read.updated", read) if moved else None
+        return {mark: Told(read, at) if mark in places else nowhere for mark in marks}
 
 
-async def _mark(
-    connection: Connection, channel_id: ChannelId, seq: int | None, message_id: UUID | None
-) -> tuple[int, int]:
-    """Return the `seq` that was meant, and the number of the latest message up to there."""
-    if message_id is not None:
-        seq = await connection.fetchval(
-            "SELECT seq FROM chat.messages WHERE id = $1 AND channel_id = $2",
-            message_id,
-            channel_id,
-        )
-        if seq is None:
-            raise NotFound("There is no such message in this channel")
+async def _places(
+    connection: Connection, channel_id: ChannelId, marks: Collection[Mark]
+) -> Mapping[Mark, int]:
+    """Return the `seq` that each mark means; those of unknown messages are absent."""
     head: int = await connection.fetchval(
         "SELECT last_seq FROM chat.stream_heads WHERE stream = $1", channel_stream(channel_id)
     )
-    seq = head if seq is None else min(seq, head)
-    number = await connection.fetchval(
+    named = [mark.message_id for mark in marks if mark.message_id is not None]
+    found = await _seqs_of(connection, channel_id, named) if named else {}
+    places: dict[Mark, int] = {}
+    for mark in marks:
+        if mark.message_id is None:
+            places[mark] = head if mark.seq is None else min(mark.seq, head)
+        elif mark.message_id in found:
+            places[mark] = found[mark.message_id]
+    return places
+
+
+async def _seqs_of(
+    connection: Connection, channel_id: ChannelId, message_ids: Collection[UUID]
+) -> Mapping[UUID, int]:
+    rows = await connection.fetch(
+        "SELECT id, seq FROM chat.messages WHERE id = ANY($1::uuid[]) AND channel_id = $2",
+        message_ids,
+        channel_id,
+    )
+    return {row["id"]: row["seq"] for row in rows}
+
+
+async def _number(connection: Connection, channel_id: ChannelId, seq: int) -> int:
+    """Return the number of the latest message up to there."""
+    number: int | None = await connection.fetchval(
         "SELECT number FROM chat.messages WHERE channel_id = $1 AND seq <= $2 "
         "ORDER BY seq DESC LIMIT 1",
         channel_id,
         seq,
     )
-    return seq, number or 0
+    return number or 0
+
+
+def _stood(outcome: Told[ReadRead] | NotFound) -> Told[ReadRead]:
+    if isinstance(outcome, NotFound):
+        raise outcome
+    return outcome

@@ -36,7 +36,12 @@ _MESSAGES: Final = """
               FROM (SELECT emoji, count(*) AS count,
                            coalesce(bool_or(user_id = $VIEWER::uuid), false) AS me
                       FROM chat.reactions WHERE message_id = m.id GROUP BY emoji) AS r) AS reactions
-      FROM chat.messages AS m JOIN chat.users AS u ON u.id = m.author_id
+"""
+_FROM_MESSAGES: Final = "FROM chat.messages AS m JOIN chat.users AS u ON u.id = m.author_id "
+_FROM_LATEST: Final = """
+    FROM unnest($1::uuid[]) AS c(id) CROSS JOIN LATERAL (
+        SELECT * FROM chat.messages AS l WHERE l.channel_id = c.id ORDER BY l.seq DESC LIMIT 1
+    ) AS m JOIN chat.users AS u ON u.id = m.author_id
 """
 
 _CHANNEL_COLUMNS: Final = """
@@ -53,12 +58,19 @@ AUTHOR: Final = object()
 
 MENTION_COUNT: Final = """
     (SELECT count(*) FROM (
-        SELECT FROM chat.mentions AS n
-         WHERE n.channel_id = m.channel_id AND n.target_id IN (m.user_id, m.channel_id)
-           AND n.number > m.last_read_number
-         GROUP BY n.number LIMIT 1000) AS unread)
+        (SELECT n.number FROM chat.mentions AS n
+          WHERE n.channel_id = m.channel_id AND n.target_id = m.user_id
+            AND n.number > m.last_read_number ORDER BY n.number LIMIT 1000)
+        UNION
+        (SELECT n.number FROM chat.mentions AS n
+          WHERE n.channel_id = m.channel_id AND n.target_id = m.channel_id
+            AND n.number > m.last_read_number ORDER BY n.number LIMIT 1000)
+        LIMIT 1000) AS unread)
 """
-"""How many unread messages call the member `m`, by name or all; 1000 stands for more, too."""
+"""How many unread messages call the member `m`, by name or all; 1000 stands for more, too.
+
+Each half ends after a thousand steps along the primary key, however much there is to read.
+"""
 
 _MEMBERS: Final = """
     SELECT m.channel_id, m.user_id, u.username, u.display_name, m.role, m.joined_at
@@ -71,6 +83,7 @@ async def messages(
     tail: str,
     *args: Any,  # noqa: ANN401 - arguments of SQL
     viewer: object = None,
+    source: str = _FROM_MESSAGES,
 ) -> list[MessageRead]:
     """Return messages; in `tail` their table is `m` and their author `u`.
 
@@ -80,7 +93,7 @@ async def messages(
         select = _MESSAGES.replace("$VIEWER", "m.author_id")
     else:
         select, args = _MESSAGES.replace("$VIEWER", f"${len(args) + 1}"), (*args, viewer)
-    return [_message(row) for row in await connection.fetch(select + tail, *args)]
+    return [_message(row) for row in await connection.fetch(select + source + tail, *args)]
 
 
 async def channels(connection: Connection, tail: str, *args: Any) -> list[ChannelRead]:  # noqa: ANN401 - as above
@@ -160,18 +173,13 @@ async def _last_messages(
     connection: Connection, members: Mapping[object, object]
 ) -> dict[object, MessageRead]:
     """Return the latest message of each channel, by its id; `members` is who looks at which."""
-    latest = (
-        "WHERE m.id IN (SELECT latest.id FROM unnest($1::uuid[]) AS c(id) CROSS JOIN LATERAL ("
-        "SELECT l.id FROM chat.messages AS l WHERE l.channel_id = c.id "
-        "ORDER BY l.seq DESC LIMIT 1) AS latest)"
-    )
     by_viewer: dict[object, list[object]] = {}
     for channel_id, viewer in members.items():
         by_viewer.setdefault(viewer, []).append(channel_id)
     found: dict[object, MessageRead] = {}
     for viewer, channel_ids in by_viewer.items():  # one, but where several are told at once
-        for each in await messages(connection, latest, channel_ids, viewer=viewer):
-            found[each.channel_id] = each
+        latest = await messages(connection, "", channel_ids, viewer=viewer, source=_FROM_LATEST)
+        found |= {each.channel_id: each for each in latest}
     return found
 
 

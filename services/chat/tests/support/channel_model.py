@@ -1,0 +1,174 @@
+"""What a channel is, as its documents say: the simplest thing that answers like the service."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.chat.tests.support.world import Json
+
+Role = Literal["owner", "admin", "member"]
+
+
+@dataclass
+class Said:
+    """A message; `called` is who it calls since it was posted, `shown` since it was edited."""
+
+    id: str
+    author: str
+    seq: int
+    number: int
+    text: str
+    key: str | None
+    called: frozenset[str]
+    everyone: bool
+    reply_to: str | None = None
+    shown: frozenset[str] = frozenset()
+    deleted: bool = False
+    pinned: bool = False
+    reactions: dict[str, set[str]] = field(default_factory=dict)
+
+    def delete(self) -> None:
+        self.deleted, self.pinned = True, False
+        self.text, self.shown, self.reactions = "", frozenset(), {}
+
+
+@dataclass
+class Model:
+    """One channel. People are ids; `roles` is in the order in which they came."""
+
+    public: bool
+    owner: str
+    roles: dict[str, Role] = field(default_factory=dict)
+    archived: bool = False
+    said: list[Said] = field(default_factory=list)
+    marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How far each member has read: `seq`, and the number of the message there."""
+    terms: dict[str, list[tuple[int, int | None]]] = field(default_factory=dict)
+    """From and up to which `seq` each user was in the channel; None: still."""
+
+    # --- who may -----------------------------------------------------------------------------
+
+    @property
+    def outside(self) -> int:
+        """What somebody who isn't in the channel is answered."""
+        return 403 if self.public else 404
+
+    def to_members(self, by: str, status: int) -> int:
+        return status if by in self.roles else self.outside
+
+    def to_moderators(self, by: str, status: int) -> int:
+        return self.to_members(by, status if self.moderates(by) else 403)
+
+    def to_owners(self, by: str, status: int) -> int:
+        return self.to_members(by, status if self.roles.get(by) == "owner" else 403)
+
+    def moderates(self, user: str) -> bool:
+        return self.roles.get(user) in ("owner", "admin")
+
+    def is_last_owner(self, user: str) -> bool:
+        return [each for each, role in self.roles.items() if role == "owner"] == [user]
+
+    def unless_archived(self, status: int) -> int:
+        return 409 if self.archived else status
+
+    # --- coming and going --------------------------------------------------------------------
+
+    def enter(self, user: str, role: Role, seq: int) -> None:
+        self.roles[user] = role
+        self.marks[user] = (seq, len(self.said))
+        self.terms.setdefault(user, []).append((seq, None))
+
+    def depart(self, user: str, seq: int) -> None:
+        del self.roles[user], self.marks[user]
+        since, _ = self.terms[user].pop()
+        self.terms[user].append((since, seq))
+        self.settle_owner()
+
+    def settle_owner(self) -> None:
+        owners = [user for user, role in self.roles.items() if role == "owner"]
+        if self.owner not in owners:
+            self.owner = owners[0]
+
+    def may_hear(self, user: str, seq: int) -> bool:
+        terms = self.terms.get(user, [])
+        return any(since <= seq and (end is None or seq <= end) for since, end in terms)
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def mark(self, user: str, seq: int) -> None:
+        """Move a mark, forwards only."""
+        number = max((each.number for each in self.said if each.seq <= seq), default=0)
+        at, before = self.marks[user]
+        if seq > at:
+            self.marks[user] = (seq, max(number, before))
+
+    def unread(self, user: str) -> int:
+        return len(self.said) - self.marks[user][1]
+
+    def mentions(self, user: str) -> int:
+        read = self.marks[user][1]
+        later = [each for each in self.said if each.number > read]
+        return sum(each.everyone or user in each.called for each in later)
+
+    # --- what somebody sees ------------------------------------------------------------------
+
+    def seen_by(self, user: str) -> Json | None:
+        """Return all that a member may see, in the shape of `seen_in`; None for others."""
+        if user not in self.roles:
+            return None
+        return {
+            "owner": self.owner,
+            "archived": self.archived,
+            "role": self.roles[user],
+            "mark": self.marks[user],
+            "unread": self.unread(user),
+            "mentions": self.mentions(user),
+            "members": dict(self.roles),
+            "pins": {each.id for each in self.said if each.pinned},
+            "messages": {
+                each.id: (
+                    each.author,
+                    each.seq,
+                    each.number,
+                    each.text,
+                    each.deleted,
+                    each.reply_to,
+                    each.shown,
+                    {
+                        emoji: (len(users), user in users)
+                        for emoji, users in each.reactions.items()
+                        if users
+                    },
+                )
+                for each in self.said
+            },
+        }
+
+
+def seen_in(membership: Json, members: Collection[Json], messages: Collection[Json]) -> Json:
+    """Return what the service shows, in the shape of `Model.seen_by`; pins come on top."""
+    channel = membership["channel"]
+    assert channel["member_count"] == len(members)
+    assert channel["message_count"] == len(messages)
+    return {
+        "owner": channel["owner_id"],
+        "archived": channel["archived"],
+        "role": membership["role"],
+        "mark": (membership["last_read_seq"], membership["last_read_number"]),
+        "unread": membership["unread_count"],
+        "mentions": membership["mention_count"],
+        "members": {each["user"]["id"]: each["role"] for each in members},
+        "messages": {
+            each["id"]: (
+                each["author"]["id"],
+                each["seq"],
+                each["number"],
+                each["text"],
+                each["deleted"],
+                each["reply_to"],
+                frozenset(each["mentions"]),
+                {one["emoji"]: (one["count"], one["me"]) for one in each["reactions"]},
+            )
+            for each in messages
+        },
+    }
