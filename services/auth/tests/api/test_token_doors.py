@@ -1,8 +1,11 @@
+import asyncio
+
 import httpx
 import pytest
 
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.scenes import scenes
+from sharezync_auth.migrations import MIGRATIONS
 from sharezync_shared.testing.doors import walk_doors
 
 # Who has no token yet, and who wants to verify one.
@@ -12,6 +15,13 @@ PUBLIC = [
     "POST /v1/auth/register",
     "GET /.well-known/jwks.json",
 ]
+
+
+@pytest.fixture
+def migrated_url(fresh_database_url: str) -> str:
+    """A database of its own: nothing else may change in it meanwhile."""
+    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
+    return fresh_database_url
 
 
 @pytest.mark.timeout(240)

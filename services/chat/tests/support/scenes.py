@@ -26,6 +26,7 @@ async def _arrange(world: World, gateway: httpx.AsyncClient, operation: str) -> 
     elif path.endswith("/leave"):  # the owner can't
         channel = await friend.channel("public", person)
     channel_id = channel.rpartition("/")[2]
+    invite = await person.post(f"{channel}/invites") if "invite" in path else {"id": "", "code": ""}
     known = {
         "channel_id": channel_id,
         "stream": f"channel:{channel_id}",
@@ -37,6 +38,9 @@ async def _arrange(world: World, gateway: httpx.AsyncClient, operation: str) -> 
         "user_id": other.id if path.endswith("/members") else friend.id,
         "user_ids": [friend.id],
         "other_id": person.id,
+        "emoji": ":tada:",
+        "invite_id": invite["id"],
+        "code": invite["code"],
         # Or all but the first would be answered without a look at the rest.
         "client_message_id": secrets.token_hex,
         "idempotency-key": ABSENT,

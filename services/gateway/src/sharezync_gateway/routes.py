@@ -131,6 +131,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET POST", "/v1/channels/{id}/members"),
         ("PATCH DELETE", "/v1/channels/{id}/members/{user_id}"),
         ("GET POST", "/v1/channels/{id}/invites"),
+        ("DELETE", "/v1/channels/{id}/invites/{invite_id}"),
         ("POST", "/v1/invites/{code}/accept"),
         ("POST", "/v1/conversations"),
         ("GET", "/v1/memberships"),

@@ -1,9 +1,19 @@
+import asyncio
+
 import pytest
 
 from services.storage.tests.scenes import scenes
 from services.storage.tests.support import World
 from sharezync_shared.testing.doors import walk_doors
 from sharezync_shared.testing.forger import ABSENT
+from sharezync_storage.migrations import MIGRATIONS
+
+
+@pytest.fixture
+def storage_database_url(fresh_database_url: str) -> str:
+    """A database of its own: nothing else may change in it meanwhile."""
+    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
+    return fresh_database_url
 
 
 @pytest.mark.timeout(240)

@@ -1,8 +1,18 @@
+import asyncio
+
 import pytest
 
 from services.transfer.tests.support.scenes import scenes
 from services.transfer.tests.support.world import World
 from sharezync_shared.testing.doors import walk_doors
+from sharezync_transfer.migrations import MIGRATIONS
+
+
+@pytest.fixture
+def transfer_database_url(fresh_database_url: str) -> str:
+    """A database of its own: nothing else may change in it meanwhile."""
+    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
+    return fresh_database_url
 
 
 @pytest.mark.timeout(240)
