@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: images local-images help venv run fleet test unit api integration blackbox replicas k8s lint types format lock bench clean
+.PHONY: images local-images help venv run fleet test unit api integration blackbox replicas torture k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -66,6 +66,10 @@ blackbox: $(READY) ## one suite from outside, over `make run` and over `make fle
 replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotated, deleted; with figures
 	@$(PY) -m sharezync_embedded rabbitmq install
 	$(PYTEST) tests/fleet -s $(ARGS)
+
+torture: $(READY) ## a history of messages while sockets are cut and processes killed: a minute or two
+	@$(PY) -m sharezync_embedded rabbitmq install
+	TORTURE=1 $(PYTEST) tests/fleet/test_history.py -s $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

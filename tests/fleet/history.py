@@ -61,7 +61,9 @@ class Reader:
         It is for who is far behind, and for whom the owner of the stream doesn't answer for long.
         """
         self.keys += [message["client_message_id"] for message in messages]
-        self.seq, self.epoch = reset["seq"], reset["epoch"]
+        # A node may be behind what this device saw elsewhere: that is not seen anew.
+        self.seq = max(self.seq, reset["seq"]) if reset["epoch"] == self.epoch else reset["seq"]
+        self.epoch = reset["epoch"]
         self.refetched += 1
 
 
