@@ -1,8 +1,10 @@
-"""What names and addresses are compared by, and which are accepted."""
+"""Which usernames are accepted; they are compared by `sharezync_shared.text.key_of`."""
 
 import re
 import unicodedata
 from typing import Final
+
+from sharezync_shared.text import key_of
 
 RESERVED: Final = frozenset(
     {"channel", "here", "everyone", "all", "me", "deleted", "system", "sharezync"}
@@ -11,14 +13,6 @@ RESERVED: Final = frozenset(
 of who is gone, and nobody shall pass for us."""
 
 _USERNAME: Final = re.compile(r"\w[\w.-]{1,30}\w")
-
-
-def key_of(text: str) -> str:
-    """Return what two spellings of the same name have in common: NFKC, case folded.
-
-    Folding can undo the normal form (Unicode 3.13, D146), so it is made twice.
-    """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def clean_username(text: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from services.auth.tests.api.conftest import Account, Auth, register
-from sharezync_auth.names import key_of
 from sharezync_auth.usecases import users
+from sharezync_shared.text import key_of
 
 NAMES = (
     "Zoë",

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth, register
-from sharezync_auth.names import RESERVED, key_of
+from sharezync_auth.names import RESERVED
+from sharezync_shared.text import key_of
 
 
 async def attempt(auth: Auth, username: str, email: str) -> httpx.Response:

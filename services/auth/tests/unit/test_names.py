@@ -1,6 +1,7 @@
 import pytest
 
-from sharezync_auth.names import RESERVED, clean_username, key_of
+from sharezync_auth.names import RESERVED, clean_username
+from sharezync_shared.text import key_of
 
 
 @pytest.mark.parametrize(

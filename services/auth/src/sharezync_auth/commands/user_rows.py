@@ -12,8 +12,8 @@ from typing import Final, TextIO
 from pydantic import TypeAdapter, ValidationError
 
 from sharezync_auth.api.users import Email, Username
-from sharezync_auth.names import key_of
 from sharezync_auth.passwords import MAX_BCRYPT_COST, bcrypt_cost
+from sharezync_shared.text import key_of
 
 COLUMNS: Final = ("username", "email", "bcrypt_hash")
 

@@ -9,13 +9,13 @@ from sqlmodel import or_, select
 from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Device, Session, User
-from sharezync_auth.names import key_of
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.usecases.tokens import InvalidGrant, InvalidRequest, TokenRead
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
+from sharezync_shared.text import key_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from typing import Final, Literal, Self
 from uuid import UUID
 
 from sharezync_auth.metrics import AuthMetrics
-from sharezync_auth.names import key_of
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.tokens import GrantRefused
@@ -24,6 +23,7 @@ from sharezync_shared.db.work import Work
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.problems import Kind, Unavailable
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.text import key_of
 
 _KNOWN_FOR: Final = timedelta(days=30)
 """An address from which the account was used so lately is one of its own."""

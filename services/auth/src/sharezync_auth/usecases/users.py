@@ -11,7 +11,6 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from sharezync_auth import access
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
-from sharezync_auth.names import key_of
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import sessions, throttling
 from sharezync_auth.usecases.throttling import Guard, Try
@@ -21,6 +20,7 @@ from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.problems import Conflict, Forbidden
 from sharezync_shared.streams.frames import Control
+from sharezync_shared.text import key_of
 
 _AFTER_ALL: Final = "\U0010ffff"
 """Greater than any character of a name: not even a letter."""
