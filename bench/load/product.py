@@ -21,6 +21,7 @@ GENEROUS = {
         f"RATE_LIMIT_{name}": ""
         for name in ("STANDARD", "COSTLY", "BYTES", "PUBLIC", "SIGN_IN", "SOCKETS")
     },
+    "WS_MAX_COMMANDS_PER_SECOND": "100000",
     "LOG_LEVEL": "warning",
     "ACCESS_LOG": "false",
 }

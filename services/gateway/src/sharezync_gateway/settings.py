@@ -43,7 +43,8 @@ class GatewaySettings(Settings):
 
     # --- sockets ----------------------------------------------------------------------------
     ws_allow_query_token: bool = False  # query strings end up in logs and Referer headers
-    ws_max_connections_per_user: int = Field(20, ge=1)
+    ws_max_connections_per_user: int = Field(20, ge=1)  # on one node
+    ws_max_commands_per_second: float = Field(100, gt=0)  # of one socket; twice as many at once
     presence: bool = True  # clients may ask to be told who of their acquaintances is online
     typing: bool = True  # and who is typing; each costs a small signal to every replica
 

@@ -109,6 +109,8 @@ class RealtimeEngine:
             origins=settings.frontend_origin,
             allow_query_token=settings.ws_allow_query_token,
             max_connections_per_user=settings.ws_max_connections_per_user,
+            commands_per_second=settings.ws_max_commands_per_second,
+            commands_burst=2 * settings.ws_max_commands_per_second,
             presence=settings.presence,
             typing=settings.typing,
         )

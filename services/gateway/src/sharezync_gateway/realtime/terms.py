@@ -11,7 +11,7 @@ class SocketTerms:
     """Origins whose pages may open sockets. Clients that send no Origin are no pages."""
     allow_query_token: bool = False  # query strings end up in logs and Referer headers
     max_connections_per_user: int = 20  # on this node: tabs, phones, and one in a loop
-    commands_per_second: float = 100  # a person sends a few, a script that many
+    commands_per_second: float = 100  # WS_MAX_COMMANDS_PER_SECOND: a person sends a few
     commands_burst: float = 200  # after a reconnect, what had piled up
     max_commands_in_flight: int = 100  # of one socket: bounds what a slow chat makes us keep
     first_frame_seconds: float = 5  # for a socket that brought no token
