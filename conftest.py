@@ -1,6 +1,7 @@
 """Fixtures that the tests of all members share: real servers, one of each for a test run."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from _pytest.nodeid import NodeId
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import provision
 from sharezync_embedded.testing import Databases, RunFolder, S3Server, VirtualHosts
+from sharezync_embedded.testing_strict_s3 import StrictS3Server
 
 USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
 
@@ -108,3 +110,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server = S3Server(tmp_path_factory.mktemp("s3") / "server.log")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def strict_s3_server(run_folder: Path) -> Iterator[StrictS3Server]:
+    """As `s3_server`, one for the run, and it refuses what a real one refuses. `.line()`: chaos."""
+    if sys.platform != "linux":
+        pytest.skip("the strict S3 server is for Linux: tests on it are LEFT OUT")
+    with StrictS3Server(run_folder) as server:
+        yield server

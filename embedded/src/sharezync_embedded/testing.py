@@ -25,6 +25,7 @@ from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import Source
 from sharezync_embedded.rabbitmq import Broker, DevBroker
 from sharezync_embedded.survivors import end_survivors
+from sharezync_embedded.testing_strict_s3 import StrictS3Server
 
 _PREFIX = "sharezync-test-"
 _FORGOTTEN_AFTER_SECONDS = 60.0
@@ -80,6 +81,8 @@ def end_servers(folder: Path) -> None:
         EmbeddedPostgres(lock.parent, durable=False).stop(force=True)
     for lock in folder.rglob(".rabbitmq.lock"):
         DevBroker(lock.parent, Path("rabbitmq-server"), durable=False).stop(force=True)
+    for lock in folder.rglob(".strict-s3.lock"):
+        StrictS3Server(lock.parent).stop(force=True)
 
 
 class Databases:
