@@ -22,6 +22,7 @@ GENEROUS = {
         for name in ("STANDARD", "COSTLY", "BYTES", "PUBLIC", "SIGN_IN", "SOCKETS")
     },
     "WS_MAX_COMMANDS_PER_SECOND": "100000",
+    "ACCESS_TOKEN_EXPIRE_MINUTES": "120",  # as long as it takes to gather thousands
     "LOG_LEVEL": "warning",
     "ACCESS_LOG": "false",
 }
@@ -30,10 +31,11 @@ _AT_ONCE = 4  # hashing passwords takes the whole machine: more would only wait
 
 @dataclass(frozen=True)
 class Running:
-    """A fleet that runs."""
+    """A fleet that runs. `pids` are those of each service's replicas."""
 
     url: str
     servers: Servers
+    pids: dict[str, list[int]]
 
 
 @contextmanager
@@ -43,13 +45,12 @@ def running_fleet(**replicas: int) -> Iterator[Running]:
         data_dir = Path(folder)
         fleet = Fleet(data_dir, environment=GENEROUS, **replicas)
         with fleet:
-            pids = [
-                replica.sighting.pid
-                for each in fleet.replicas.values()
-                for replica in each
-                if replica.sighting is not None
-            ]
-            yield Running(fleet.url, Servers(data_dir, pids))
+            pids = {
+                name: [each.sighting.pid for each in replicas if each.sighting is not None]
+                for name, replicas in fleet.replicas.items()
+            }
+            everyone = [pid for each in pids.values() for pid in each]
+            yield Running(fleet.url, Servers(data_dir, everyone), pids)
 
 
 @dataclass(frozen=True)

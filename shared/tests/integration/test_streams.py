@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 
 from shared.tests.integration.conftest import Notes
+from sharezync_shared.db.compound import Compound
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import REPLAY_LIMIT, Entry, Position, Replay
+from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, Position, Replay
 
 STREAM = "channel:1"
 NOW = datetime.now(UTC)
@@ -124,3 +125,59 @@ async def test_a_held_stream_waits_for_its_holder(notes: Notes) -> None:
                 await other.execute("SET LOCAL lock_timeout = '50ms'")
                 await notes.streams.append(other, entries(1), NOW)
     assert await append(notes, *entries(1)) == [1]
+
+
+async def append_at(notes: Notes, heads: dict[str, int], *events: Entry) -> bool:
+    """Append without a lock, to what these heads were; return whether it was written."""
+    statement = Compound()
+    frames = notes.streams.frames(events, NOW, heads)
+    notes.streams.add_append(statement, frames, NOW, heads)
+    async with (await notes.database.pool()).acquire() as connection:
+        written: bool = await connection.fetchval(statement.text(IF_APPENDED), *statement.arguments)
+        return written
+
+
+async def test_heads_that_moved_are_appended_to_by_nobody_who_saw_them_before(
+    notes: Notes,
+) -> None:
+    await append(notes, *entries(2), *entries(1, "channel:2"))
+    both = [*entries(1), *entries(1, "channel:2")]
+    assert not await append_at(notes, {STREAM: 1, "channel:2": 1}, *both), "one of them is behind"
+    assert not await append_at(
+        notes, {STREAM: 2, "channel:2": 1, "channel:3": 0}, *entries(1, "channel:3")
+    ), "there is no such stream"
+    assert await append_at(notes, {STREAM: 2, "channel:2": 1}, *both)
+    assert await append(notes, *both) == [4, 3]
+
+
+async def test_who_waits_for_a_holder_sees_what_it_did(notes: Notes) -> None:
+    await append(notes, *entries(1))
+    pool = await notes.database.pool()
+    async with pool.acquire() as holder:
+        async with holder.transaction():
+            await notes.streams.append(holder, entries(1), NOW)
+            waiting = asyncio.create_task(append_at(notes, {STREAM: 1}, *entries(1)))
+            await until_waiting(pool)
+        assert not await waiting
+        with pytest.raises(ValueError, match="stop"):
+            async with holder.transaction():
+                await notes.streams.append(holder, entries(1), NOW)
+                waiting = asyncio.create_task(append_at(notes, {STREAM: 2}, *entries(1)))
+                await until_waiting(pool)
+                raise ValueError("stop")
+        assert await waiting, "what was taken back moved nothing"
+    assert len((await replay(notes, 0)).frames) == 3
+
+
+async def until_waiting(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Return once a statement of this database waits for a lock."""
+    async with asyncio.timeout(10), pool.acquire() as connection:
+        while not await connection.fetchval(_WAITING):  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.005)
+
+
+# Whoever looks may not see why another role waits, but that it does.
+_WAITING = """
+    SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+     WHERE NOT l.granted AND a.datname = current_database()
+"""

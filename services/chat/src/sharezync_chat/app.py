@@ -1,8 +1,5 @@
 """The front door: what the chat service is made of, on one screen."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI
 
 from sharezync_chat import __doc__ as what_it_owns
@@ -46,16 +43,12 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     async def streams_of(user_id: UserId) -> list[str]:
         return await streams_of_user(core.work, user_id)
 
-    @asynccontextmanager
-    async def posted_to_the_end() -> AsyncGenerator[None]:
-        yield
-        await posting.drain()
-
     app = core.app(
         summary="Channels, conversations and messages",
         description=what_it_owns or "",
         version="1.0.0",
         routers=[
+            internal.router,  # routes are tried in turn, and this is the busiest
             channels.router,
             members.router,
             invites.router,
@@ -64,7 +57,6 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             pins.router,
             search.router,
             me.router,
-            internal.router,
             acquaintances.router,
             streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
         ],
@@ -74,7 +66,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             UserDeleted: consumers.on_user_deleted,
             FileDeleted: consumers.on_file_deleted,
         },
-        resources=[posted_to_the_end, indexer.running, lambda: purging(core.database)],
+        resources=[posting.running, indexer.running, lambda: purging(core.database)],
         realtime=Realtime(EVENTS, internal.COMMANDS),
     )
     app.state.posting = posting

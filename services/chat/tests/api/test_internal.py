@@ -1,5 +1,6 @@
 """What gateways ask for: commands of sockets, heads and replays of streams."""
 
+import httpx
 import msgspec
 
 from services.chat.tests.support.world import Json, World, channel_stream
@@ -89,6 +90,36 @@ async def test_commands_that_make_no_sense_are_refused(world: World) -> None:
     await run(world, {"user_id": "nobody", "kind": "mark_read", "data": {}}, status=422)
     await run(world, {"user_id": ada.id, "kind": "mark_read"}, status=422)
     await run(world, *[send(ada.id, "/x")] * 501, status=422)
+
+
+async def test_a_body_that_is_no_list_of_commands_is_refused_as_everywhere(world: World) -> None:
+    ada = await world.person()
+    path = await ada.channel()
+    gateway = await world.service()
+    command = {"commands": [send(ada.id, path)]}
+
+    async def refused(body: bytes, status: int, client: httpx.AsyncClient = gateway) -> Json:
+        answer = await client.post("/internal/commands", content=body)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem: Json = answer.json()
+        return problem
+
+    assert (await refused(b"{", 400))["code"] == "malformed"
+    assert (await refused(b"", 400))["code"] == "malformed"
+    problem = await refused(b'{"commands":[{"user_id":7,"kind":"x","data":{}}]}', 422)
+    assert problem["errors"][0]["field"] == "body.commands.0.user_id"
+    assert (await refused(b" " * (256 * 1024 + 1), 413))["code"] == "too-large"
+    whole = msgspec.json.encode(command)
+    assert (await refused(whole, 401, world.stranger()))["code"] == "unauthenticated"
+    await refused(whole, 401, ada.http)
+    answer = await gateway.get("/internal/commands")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+    assert len(await world.events(channel_stream(path))) == 1, "nothing was posted"
+    answer = await gateway.post(
+        "/internal/commands", content=whole, headers={"x-request-id": "0123456789"}
+    )
+    assert answer.headers["x-request-id"] == "0123456789"
 
 
 async def test_heads_are_those_of_every_stream_the_user_is_on(world: World) -> None:

@@ -2,12 +2,18 @@
 
 import asyncio
 import itertools
+from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from services.chat.tests.support.world import Json, World, channel_stream
+from sharezync_chat import access
+from sharezync_chat.models import ChannelId
+from sharezync_chat.usecases import seats
+from sharezync_chat.usecases.wire import UserRead
 from sharezync_shared.events.bus import Envelope
-from sharezync_shared.ids import uuid7
+from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.testing.serving import wait_until
 
 
@@ -162,6 +168,77 @@ async def test_nothing_of_who_is_removed_stands_after_the_removal(world: World) 
         accepted = [answer.json()["seq"] for answer in answers if answer.status_code == 201]
         assert sorted(accepted) == by_bob, "what was acknowledged is there, and nothing else"
         assert {answer.status_code for answer in answers} <= {201, 404}
+
+
+async def test_a_message_that_meets_a_removal_under_way_waits_and_is_refused(world: World) -> None:
+    """Its author is looked at before the removal is committed, and it would be written after."""
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
+    bob_id, channel_id = UserId(UUID(bob.id)), ChannelId(UUID(path.rpartition("/")[2]))
+    pool = await world.core.database.pool()
+    for _ in range(2):  # the second time, the heads are held from before the look
+        async with world.core.work.begin() as unit:
+            channel, member = await access.channel_to_leave(unit, bob_id, channel_id)
+            await seats.depart(unit, channel, member, UserRead(**bob.read), "removed")
+            post = asyncio.create_task(bob.post(f"{path}/messages", {"text": "x"}, 404))
+            await until_waiting(pool)
+        await post
+        assert (await world.events(channel_stream(path)))[-1]["type"] == "member.left"
+        await ada.post(f"{path}/members", {"user_id": bob.id})
+    assert (await bob.say(path))["number"] == 1
+
+
+async def test_a_message_that_meets_another_event_comes_after_it(world: World) -> None:
+    ada = await world.person()
+    path = await ada.channel()
+    stream = channel_stream(path)
+    pool = await world.core.database.pool()
+    for _ in range(2):  # afterwards the heads are held from the beginning
+        async with pool.acquire() as connection, connection.transaction():
+            await world.core.streams.lock(connection, [stream])
+            edits = asyncio.create_task(ada.patch(path, {"topic": uuid7().hex}))
+            await until_waiting(pool)
+            post = asyncio.create_task(ada.say(path))
+            await until_waiting(pool, count=2)
+        edited, message = await asyncio.gather(edits, post)
+        events = await world.events(stream)
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+        assert {event["type"] for event in events[-2:]} == {"channel.updated", "message.created"}
+        assert edited["topic"]
+        assert message["seq"] in {len(events) - 1, len(events)}
+
+
+async def test_a_lost_connection_costs_those_who_wait_and_nobody_after(world: World) -> None:
+    ada = await world.person()
+    path = await ada.channel()
+    await ada.say(path)
+    stream = channel_stream(path)
+    pool = await world.core.database.pool()
+    async with pool.acquire() as connection, connection.transaction():
+        await world.core.streams.lock(connection, [stream])
+        lost = asyncio.create_task(ada.post(f"{path}/messages", {"text": "x"}, 503))
+        await until_waiting(pool)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        await lost
+    await ada.say(path)
+    assert (await ada.get(path))["message_count"] == 2
+
+
+async def until_waiting(pool: "asyncpg.Pool[asyncpg.Record]", count: int = 1) -> None:
+    """Return once so many statements of this database wait for a lock."""
+    async with asyncio.timeout(10), pool.acquire() as connection:
+        while count > await connection.fetchval(_WAITING):  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.005)
+
+
+# Whoever looks may not see why another role waits, but that it does.
+_WAITING = """
+    SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+     WHERE NOT l.granted AND a.datname = current_database()
+"""
 
 
 async def test_two_processes_share_a_channel(world: World, second: World) -> None:

@@ -16,8 +16,9 @@ Item = TypeVar("Item")
 class Lane(Generic[Item]):
     """Collects what `put` brings into calls of `send`.
 
-    What arrives while all `parallel` calls are busy becomes the next batch. With `parallel` 1 the
-    order is kept. `send` owns its failures: an exception from it is logged and the batch is gone.
+    What arrives while all `parallel` calls are busy becomes the next batch; so does what arrives
+    within `gather_seconds` of the first item while none is. With `parallel` 1 the order is kept.
+    `send` owns its failures: an exception from it is logged and the batch is gone.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Lane(Generic[Item]):
         weigh: Callable[[Item], int] = lambda _: 1,
         max_batch: int = 500,
         parallel: int = 1,
+        gather_seconds: float = 0.0,
     ) -> None:
         self._send = send
         self._name = name
@@ -36,6 +38,7 @@ class Lane(Generic[Item]):
         self._weigh = weigh
         self._max_batch = max_batch
         self._parallel = parallel
+        self._gather_seconds = gather_seconds
         self._waiting: list[Item] = []
         self._weight = 0
         self._running: set[asyncio.Task[None]] = set()
@@ -52,13 +55,18 @@ class Lane(Generic[Item]):
         self._weight += weight
         self._idle.clear()
         if not self._pump_due:
-            # Not at once: whatever else this turn of the loop brings joins the batch.
             self._pump_due = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            loop = asyncio.get_running_loop()
+            if self._gather_seconds:
+                loop.call_later(self._gather_seconds, self._pump)
+            else:
+                # Not at once: whatever else this turn of the loop brings joins the batch.
+                loop.call_soon(self._pump)
         return True
 
     async def drained(self) -> None:
-        """Return when nothing waits and nothing runs."""
+        """Return when nothing waits and nothing runs; what is being gathered goes at once."""
+        self._pump()
         await self._idle.wait()
 
     async def aclose(self) -> None:

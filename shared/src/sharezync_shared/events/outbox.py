@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from sharezync_shared.db.compound import Compound
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import uuid7
@@ -138,13 +139,30 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
 async def insert_rows(connection: Connection, schema: str, rows: Sequence[OutboxRow]) -> None:
     """Insert rows into the outbox of `schema`, in the caller's transaction and one statement."""
-    await connection.execute(
-        # The schema is a name of ours. Headers travel as text: whether a connection has a codec
-        # for jsonb depends on who opened it.
-        f'INSERT INTO "{schema}".outbox (id, kind, type, subject, body, headers, occurred_at) '  # noqa: S608
-        "SELECT r.id, r.kind, r.type, r.subject, r.body, r.headers::jsonb, r.occurred_at "
-        "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], "
-        "$7::timestamptz[]) AS r(id, kind, type, subject, body, headers, occurred_at)",
+    await connection.execute(_INSERT.format(schema=schema, only_if=""), *_columns(rows))
+
+
+def add_insert(
+    statement: Compound, schema: str, rows: Sequence[OutboxRow], *, only_if: str
+) -> None:
+    """Have `statement` insert rows, where its part named `only_if` has a row."""
+    insert = _INSERT.format(schema=schema, only_if=f", {only_if}")
+    statement.add(f"outbox AS ({insert})", *_columns(rows))
+
+
+# The schema is a name of ours. Headers travel as text: whether a connection has a codec for jsonb
+# depends on who opened it.
+_INSERT: Final = """
+    INSERT INTO "{schema}".outbox (id, kind, type, subject, body, headers, occurred_at)
+    SELECT r.id, r.kind, r.type, r.subject, r.body, r.headers::jsonb, r.occurred_at
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[],
+                  $7::timestamptz[]) AS r(id, kind, type, subject, body, headers, occurred_at)
+           {only_if}
+"""
+
+
+def _columns(rows: Sequence[OutboxRow]) -> list[list[object]]:
+    return [
         [row.id for row in rows],
         [row.kind for row in rows],
         [row.type for row in rows],
@@ -152,7 +170,7 @@ async def insert_rows(connection: Connection, schema: str, rows: Sequence[Outbox
         [row.body for row in rows],
         [msgspec.json.encode(row.headers).decode() if row.headers else None for row in rows],
         [row.occurred_at for row in rows],
-    )
+    ]
 
 
 def one_of(table: Table, row_ids: Collection[UUID]) -> ColumnElement[bool]:

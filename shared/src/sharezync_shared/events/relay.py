@@ -29,6 +29,10 @@ log = structlog.get_logger()
 _BATCH: Final = 200
 _MEASURE_SECONDS: Final = 5.0
 _CAPACITY_BYTES: Final = 16 * 1024 * 1024
+_GATHER_SECONDS: Final = 0.25
+"""How long rows that were confirmed may wait to be deleted together. Alone a delete costs more than
+the message that it is of, and at the very moment when that is being delivered. Well below
+`settle_seconds`."""
 _OVERHEAD_BYTES: Final = 256
 """What a waiting row or frame costs beside its body, roughly."""
 
@@ -83,7 +87,11 @@ class Relay:
             self._tell_frames, name="outbox-frames", capacity=_CAPACITY_BYTES, weigh=_weight
         )
         self._deletes: Lane[UUID] = Lane(
-            self._delete, name="outbox-deletes", capacity=100_000, max_batch=2000
+            self._delete,
+            name="outbox-deletes",
+            capacity=100_000,
+            max_batch=2000,
+            gather_seconds=_GATHER_SECONDS,
         )
         self._in_hand: set[UUID] = set()
         self._left_behind = False

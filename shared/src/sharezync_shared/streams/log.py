@@ -16,12 +16,16 @@ import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from sharezync_shared.db.compound import Compound
 from sharezync_shared.streams.frames import Control, Frame
 
 REPLAY_LIMIT: Final = 500
 """Frames that a client may be behind; more, and refetching the state is cheaper for everyone."""
 REPLAY_AGE: Final = timedelta(hours=24)
 KEEP: Final = timedelta(days=7)
+
+IF_APPENDED: Final = "SELECT EXISTS (SELECT FROM appending)"
+"""The ending of a statement with `add_append`: whether it has written."""
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -182,34 +186,66 @@ class StreamLog:
         """
         if not entries:
             return []
-        epoch = self.epoch
-        streams = {entry.stream for entry in entries}
         if heads is None:
-            last = await self.lock(connection, streams)
-        else:
-            last = {stream: heads[stream] for stream in streams}
+            heads = await self.lock(connection, {entry.stream for entry in entries})
+        frames = self.frames(entries, at, heads)
+        statement = Compound()
+        self.add_append(statement, frames, at, heads)
+        if not await connection.fetchval(statement.text(IF_APPENDED), *statement.arguments):
+            raise RuntimeError("The streams are not where `heads` has them")
+        return frames
+
+    def frames(
+        self, entries: Sequence[Entry], at: datetime, heads: Mapping[str, int]
+    ) -> list[Frame]:
+        """Return the finished frames of events that follow `heads`, in order. No I/O."""
+        epoch = self.epoch
+        last = dict(heads)
         frames: list[Frame] = []
         for entry in entries:
             seq = last[entry.stream] = last[entry.stream] + 1
-            position = Position(entry.stream, epoch, seq)
-            text = frame_text(entry.type, position, at, entry.data)
+            text = frame_text(entry.type, Position(entry.stream, epoch, seq), at, entry.data)
             frames.append(Frame(entry.stream, epoch, seq, text, entry.control))
-        await self._store(connection, frames, at, last)
         return frames
 
-    async def _store(
-        self, connection: Connection, frames: list[Frame], at: datetime, last: dict[str, int]
+    def add_append(
+        self, statement: Compound, frames: Sequence[Frame], at: datetime, heads: Mapping[str, int]
     ) -> None:
-        await connection.execute(
-            f"WITH heads AS (UPDATE {self._schema}.stream_heads AS h SET last_seq = n.last_seq "
-            "FROM unnest($1::text[], $2::bigint[]) AS n(stream, last_seq) "
-            "WHERE h.stream = n.stream) "
-            f"INSERT INTO {self._schema}.stream_log (stream, seq, at, text, control) "
-            "SELECT f.stream, f.seq, $3, f.text, f.control::jsonb "
-            "FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[]) "
-            "AS f(stream, seq, text, control)",
+        """Have `statement` append what `frames` made of these `heads`, if nobody came between.
+
+        The streams are locked first, in name order as by `lock`. Then `appending` has one row if
+        all of them are still where `heads` has them, and none otherwise: every part that writes
+        must read from it. So whoever looks at rights together with the heads, in one moment, and
+        then writes in this way has written under the same rights: what changes them in between
+        says so in the stream.
+        """
+        last = {frame.stream: frame.seq for frame in frames}
+        statement.add(
+            # The rows are locked behind the sort. One that somebody changed meanwhile is looked
+            # at again when they are through, and counts as it is then.
+            "held AS MATERIALIZED ("
+            f"SELECT h.stream FROM {self._schema}.stream_heads AS h "
+            "JOIN unnest($1::text[], $2::bigint[]) AS n(stream, last_seq) "
+            "ON n.stream = h.stream AND n.last_seq = h.last_seq "
+            "ORDER BY h.stream FOR UPDATE OF h"
+            "), appending AS MATERIALIZED ("
+            "SELECT count(*) FROM held HAVING count(*) = cardinality($1::text[])"
+            ")",
+            list(last),
+            [heads[stream] for stream in last],
+        )
+        statement.add(
+            f"heads AS (UPDATE {self._schema}.stream_heads AS h SET last_seq = n.last_seq "
+            "FROM unnest($1::text[], $2::bigint[]) AS n(stream, last_seq), appending "
+            "WHERE h.stream = n.stream)",
             list(last),
             list(last.values()),
+        )
+        statement.add(
+            f"log AS (INSERT INTO {self._schema}.stream_log (stream, seq, at, text, control) "
+            "SELECT f.stream, f.seq, $1, f.text, f.control::jsonb "
+            "FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[]) "
+            "AS f(stream, seq, text, control), appending)",
             at,
             [frame.stream for frame in frames],
             [frame.seq for frame in frames],

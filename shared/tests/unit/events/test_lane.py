@@ -38,6 +38,19 @@ async def test_what_comes_in_one_turn_goes_together_and_what_comes_later_waits()
     assert sink.batches == [[1, 2, 3], [4, 5]]
 
 
+async def test_what_is_gathered_waits_for_more_and_goes_at_once_when_the_lane_is_drained() -> None:
+    sink = Sink()
+    sink.go_on.set()
+    lane = Lane(sink, name="test", capacity=100, gather_seconds=3600)
+    lane.put([1])
+    await turn()
+    lane.put([2])
+    await turn()
+    assert sink.batches == []
+    await lane.drained()
+    assert sink.batches == [[1, 2]]
+
+
 async def test_batches_have_a_limit_and_may_run_side_by_side() -> None:
     sink = Sink()
     lane = Lane(sink, name="test", capacity=100, max_batch=2, parallel=2)

@@ -28,7 +28,7 @@ class ClientMessageIdReused(Problem):
 
 
 Row = asyncpg.Record | Mapping[str, Any]
-"""What `posting._LOOK` found about a draft."""
+"""What `posting_rows.look` found about a draft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,23 +77,24 @@ class _Columns:
 class Batch:
     """Takes drafts in order, with what the database says about each, and becomes what is written.
 
-    `heads` are the last `seq`s of the streams that are held.
+    `heads` are the last `seq`s of their streams, of the moment that the drafts are decided by.
     """
 
     def __init__(self, heads: Mapping[str, int], epoch: str, now: datetime) -> None:
+        self.heads = heads
         self.epoch = epoch
         self.now = now
         self.entries: list[Entry] = []
         self.columns = _Columns()
         self.repeated: dict[UUID, list[int]] = {}
         """Messages that retries ask for again: who asked, by place in the batch."""
-        self._heads = dict(heads)
+        self._last = dict(heads)
         self._facts: list[MessageSent] = []
         self._outcomes: list[Posted | Problem | None] = []
         self._by_key: dict[tuple[UUID, str], Posted] = {}
 
     def take(self, draft: Draft, row: Row, called: Sequence[UUID] = ()) -> None:
-        """Decide about one draft. `row` is what `posting._LOOK` found, read under the lock.
+        """Decide about one draft. `row` is what `posting_rows.look` found, with the heads.
 
         `called` are the members whom its text calls by name.
         """
@@ -153,7 +154,7 @@ class Batch:
 
     def _post(self, draft: Draft, row: Row, called: Sequence[UUID]) -> Posted:
         stream = channel_stream(draft.channel_id)
-        seq = self._heads[stream] = self._heads[stream] + 1
+        seq = self._last[stream] = self._last[stream] + 1
         counts = self.columns.message_counts
         number = counts.get(draft.channel_id, row["message_count"]) + 1
         counts[draft.channel_id] = number

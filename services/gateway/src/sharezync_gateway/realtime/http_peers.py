@@ -1,6 +1,7 @@
 """The calls that sockets make to the services, over HTTP.
 
-All of them are short JSON calls with the gateway's own credential.
+All of them are short JSON calls with the gateway's own credential. Commands have a way of their own
+(`command_calls`), where there is one: they come with every message.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
+from sharezync_gateway.realtime.command_calls import CallFailed, CommandCalls
 from sharezync_gateway.realtime.peers import (
     OWNERS,
     Belief,
@@ -64,14 +66,21 @@ class _Commands(msgspec.Struct):
     commands: Sequence[Command]
 
 
+_read_commands: Final = msgspec.json.Decoder(_CommandsRead).decode
+
 T = TypeVar("T")
 
 
 class HttpPeers:
-    """`Peers` over the internal routes of the services."""
+    """`Peers` over the internal routes of the services. `command_calls` is not closed here."""
 
-    def __init__(self, client: Callable[[str], httpx.AsyncClient]) -> None:
+    def __init__(
+        self,
+        client: Callable[[str], httpx.AsyncClient],
+        command_calls: CommandCalls | None = None,
+    ) -> None:
         self._client = client
+        self._command_calls = command_calls
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
@@ -148,11 +157,19 @@ class HttpPeers:
         return await self._call("auth", "GET", "/internal/revocations", Revoked, query=query)
 
     async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
-        body = msgspec.json.encode(_Commands(batch))
-        read = await self._call("chat", "POST", "/internal/commands", _CommandsRead, content=body)
+        read = await self._run(msgspec.json.encode(_Commands(batch)))
         if len(read.results) != len(batch):
             raise PeerUnavailable("chat", "as many results as commands were promised")
         return read.results
+
+    async def _run(self, commands: bytes) -> _CommandsRead:
+        if self._command_calls is None:
+            path = "/internal/commands"
+            return await self._call("chat", "POST", path, _CommandsRead, content=commands)
+        try:
+            return _read_commands(await self._command_calls.call(commands))
+        except (CallFailed, msgspec.DecodeError) as error:
+            raise PeerUnavailable("chat", str(error)) from error
 
     async def _get(self, service: str, path: str, shape: type[T], **query: str | int) -> T:
         async with self._gate:

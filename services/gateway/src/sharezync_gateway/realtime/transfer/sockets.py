@@ -4,8 +4,10 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from sharezync_gateway.realtime.command_calls import CommandCalls
 from sharezync_gateway.realtime.engine import RealtimeEngine, SocketSettings
 from sharezync_gateway.realtime.engine import Surroundings as EngineSurroundings
+from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.transfer.calls import HttpTransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
 from sharezync_gateway.realtime.transfer.transfers import Transfers
@@ -18,7 +20,11 @@ class Surroundings(EngineSurroundings, Protocol):
 
 
 class SocketsWithTransfers:
-    """As `RealtimeEngine`, and chunks go through it. `store` is started and closed here."""
+    """As `RealtimeEngine`, and chunks go through it.
+
+    `store` and `command_calls` are started and closed here. `command_calls` None: commands go the
+    way of all other calls.
+    """
 
     def __init__(
         self,
@@ -28,7 +34,9 @@ class SocketsWithTransfers:
         verifier: TokenVerifier,
         revocations: Revocations,
         store: ChunkStore,
+        command_calls: CommandCalls | None = None,
     ) -> None:
+        self._command_calls = command_calls
         self.transfers = Transfers(
             platform=platform, store=store, calls=HttpTransferCalls(platform.client)
         )
@@ -37,6 +45,7 @@ class SocketsWithTransfers:
             platform=platform,
             verifier=verifier,
             revocations=revocations,
+            peers=HttpPeers(platform.client, command_calls),
             handlers=self.transfers.handlers,
             binary_handler=self.transfers.take_binary,
             chunk_handler=self.transfers.take_notice,
@@ -50,6 +59,8 @@ class SocketsWithTransfers:
     async def start(self) -> None:
         """Begin to listen to the bus, which is started afterwards."""
         await self.transfers.start()
+        if self._command_calls is not None:
+            await self._command_calls.start()
         await self.engine.start()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,4 +74,6 @@ class SocketsWithTransfers:
     async def aclose(self) -> None:
         """Stop everything; sockets that are still open are closed."""
         await self.engine.aclose()
+        if self._command_calls is not None:
+            await self._command_calls.aclose()
         await self.transfers.aclose()

@@ -1,0 +1,125 @@
+"""The statements of the hot path: one look, one write, however many messages a batch has."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from sharezync_chat.models import SCHEMA, channel_stream
+from sharezync_chat.usecases.batch import Batch, Draft, columns_of
+from sharezync_shared.db.compound import Compound
+from sharezync_shared.events.outbox import OutboxRow, add_insert
+from sharezync_shared.streams.frames import Frame
+from sharezync_shared.streams.log import IF_APPENDED, Connection, StreamLog
+
+_LOOK: Final = """
+    SELECT c.id AS channel_id, c.kind, c.archived, c.message_count, h.last_seq, m.role, u.username,
+           u.display_name, f.id AS first_id, f.channel_id AS first_channel_id,
+           r.id AS reply_id
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[])
+           WITH ORDINALITY AS d(channel_id, author_id, client_message_id, reply_to, stream, n)
+      LEFT JOIN chat.stream_heads AS h ON h.stream = d.stream
+      LEFT JOIN chat.channels AS c ON c.id = d.channel_id AND c.deleted_at IS NULL
+      LEFT JOIN chat.members AS m ON m.channel_id = c.id AND m.user_id = d.author_id
+      LEFT JOIN chat.users AS u ON u.id = d.author_id
+      LEFT JOIN chat.messages AS f
+        ON f.author_id = d.author_id AND f.client_message_id = d.client_message_id
+      LEFT JOIN chat.messages AS r ON r.id = d.reply_to AND r.channel_id = c.id
+     ORDER BY d.n
+"""
+
+_MESSAGES: Final = """
+    messages AS (
+        INSERT INTO chat.messages (id, channel_id, author_id, text, reply_to, seq, number,
+                                   client_message_id, mentions, mentions_channel, epoch,
+                                   created_at)
+        SELECT n.id, n.channel_id, n.author_id, n.text, n.reply_to, n.seq, n.number,
+               n.client_message_id, n.mentions::uuid[], n.mentions_channel, $11, $12
+          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[],
+                      $7::bigint[], $8::text[], $9::text[], $10::boolean[])
+               AS n(id, channel_id, author_id, text, reply_to, seq, number, client_message_id,
+                    mentions, mentions_channel), appending
+    )
+"""
+
+_COUNTS: Final = """
+    counted AS (
+        UPDATE chat.channels AS c SET message_count = n.message_count
+          FROM unnest($1::uuid[], $2::bigint[]) AS n(id, message_count), appending
+         WHERE c.id = n.id
+    )
+"""
+
+_READ: Final = """
+    has_read AS (
+        UPDATE chat.members AS m SET last_read_seq = n.seq, last_read_number = n.number
+          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
+               AS n(channel_id, user_id, seq, number), appending
+         WHERE m.channel_id = n.channel_id AND m.user_id = n.user_id
+    )
+"""
+
+_CALL: Final = """
+    called AS (
+        INSERT INTO chat.mentions (channel_id, target_id, number)
+        SELECT n.channel_id, n.target_id, n.number
+          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n(channel_id, target_id, number),
+               appending
+    )
+"""
+
+_ATTACH: Final = """
+    attached AS (
+        INSERT INTO chat.attachments (message_id, position, file_id, name, size_bytes, mime)
+        SELECT n.message_id, n.position, n.file_id, n.name, n.size_bytes, n.mime
+          FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
+               AS n(message_id, position, file_id, name, size_bytes, mime), appending
+    )
+"""
+
+
+async def look(connection: Connection, drafts: Sequence[Draft]) -> list[asyncpg.Record]:
+    """Return what decides about each draft, in their order, and where its stream stands.
+
+    All of it is of one moment.
+    """
+    return await connection.fetch(
+        _LOOK,
+        [draft.channel_id for draft in drafts],
+        [draft.author_id for draft in drafts],
+        [draft.client_message_id for draft in drafts],
+        [draft.reply_to for draft in drafts],
+        [channel_stream(draft.channel_id) for draft in drafts],
+    )
+
+
+async def write(
+    connection: Connection,
+    streams: StreamLog,
+    batch: Batch,
+    frames: Sequence[Frame],
+    rows: Sequence[OutboxRow],
+) -> bool:
+    """Write all of a batch in one statement, if its streams are where it found them.
+
+    Returns whether they were; else nothing is written.
+    """
+    columns = batch.columns
+    statement = Compound()
+    streams.add_append(statement, frames, batch.now, batch.heads)
+    statement.add(_MESSAGES, *columns_of(columns.messages, 10), batch.epoch, batch.now)
+    statement.add(_COUNTS, list(columns.message_counts), list(columns.message_counts.values()))
+    statement.add(
+        _READ,
+        [channel_id for channel_id, _ in columns.has_read],
+        [user_id for _, user_id in columns.has_read],
+        [seq for seq, _ in columns.has_read.values()],
+        [number for _, number in columns.has_read.values()],
+    )
+    if columns.mentions:
+        statement.add(_CALL, *columns_of(columns.mentions, 3))
+    if columns.attachments:
+        statement.add(_ATTACH, *columns_of(columns.attachments, 6))
+    add_insert(statement, SCHEMA, rows, only_if="appending")
+    written: bool = await connection.fetchval(statement.text(IF_APPENDED), *statement.arguments)
+    return written
