@@ -4,7 +4,6 @@ gateway-0 calls auth-0 and chat-0, gateway-1 calls auth-1 and chat-1 and reaches
 line that a test can cut.
 """
 
-import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,6 @@ from sharezync_embedded.testing import Databases, VirtualHosts
 from tests.conftest import GENEROUS
 from tests.fleet.broker_line import BrokerLine
 from tests.fleet.crowd import Crowd
-
-# A minute of cuts and crashes: `make torture`, not every run.
-collect_ignore = [] if os.environ.get("TORTURE") else ["test_history.py"]
 
 LEASE_SECONDS = 5
 KEYS_KEPT_SECONDS = 1

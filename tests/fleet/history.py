@@ -4,9 +4,10 @@ The promises of the socket (realtime.md, Streams): nothing acknowledged is lost,
 gap, no double after the client drops what it has seen, one order for all.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -38,19 +39,53 @@ class Reader:
     epoch: str
     keys: list[str] = field(default_factory=list)
     """`client_message_id` of each message, in the order it came."""
+    resuming: bool = False
+    """Whether live events may still come from before what was missed is behind it."""
+    passed_over: int = 0
     seen_again: int = 0
+    replays: int = 0
     refetched: int = 0
     faults: list[str] = field(default_factory=list)
+    first: int = field(init=False)
+    """Where it came in: what was before is none of its business."""
+    lately: deque[str] = field(default_factory=lambda: deque(maxlen=40))
+    """What became of it, for whoever has to explain a fault."""
+
+    def __post_init__(self) -> None:
+        self.first = self.seq
+
+    def note(self, what: str) -> None:
+        """Keep what became of it for a while."""
+        self.lately.append(f"{datetime.now(UTC):%T.%f} at {self.seq}: {what}")
+
+    def fault(self, what: str) -> None:
+        """Note a broken promise, and what led to it."""
+        self.faults.append("\n    ".join([f"{self.name}: {what}", *self.lately]))
+
+    def resumed(self, outcome: Json) -> None:
+        """Take what became of the stream; who is on it stays on it."""
+        self.note(f"resumed: {outcome}")
+        self.resuming = False
+        self.replays += outcome["result"] == "replayed"
+        if outcome["result"] == "gone":
+            self.fault("was told that it is not on the stream")
 
     def take(self, event: Json) -> None:
-        """Take an event of the stream as a client does."""
+        """Take an event of the stream as a client does.
+
+        While it resumes, what isn't the next one comes again, in order.
+        """
         if event["epoch"] != self.epoch:
-            self.faults.append(f"{self.name}: epoch {event['epoch']} at {event['seq']}")
+            self.fault(f"epoch {event['epoch']} at {event['seq']}")
         if event["seq"] <= self.seq:
             self.seen_again += 1
             return
+        if event["seq"] > self.seq + 1 and self.resuming:
+            self.passed_over += 1
+            self.note(f"passes over {event['seq']}")
+            return
         if event["seq"] != self.seq + 1:
-            self.faults.append(f"{self.name}: {event['seq']} came after {self.seq}")
+            self.fault(f"{event['seq']} came after {self.seq}")
         self.seq = event["seq"]
         if event["type"] == "message.created":
             self.keys.append(event["data"]["client_message_id"])
@@ -99,3 +134,19 @@ def faults(
             missing = [key for key in said if key not in set(reader.keys)]
             found.append(f"{reader.name} has another history; it lacks {missing[:5]}")
     return found
+
+
+def told(writers: Iterable[Writer], readers: Iterable[Reader]) -> str:
+    """Return in a line how much was said and heard."""
+    writers, readers = list(writers), list(readers)
+    tried = sum(len(writer.tried) for writer in writers)
+    acknowledged = sum(len(writer.acknowledged) for writer in writers)
+    heard = " ".join(str(len(reader.keys)) for reader in readers)
+    again = sum(reader.seen_again for reader in readers)
+    early = sum(reader.passed_over for reader in readers)
+    replays = sum(reader.replays for reader in readers)
+    resets = sum(reader.refetched for reader in readers)
+    return (
+        f"{acknowledged} of {tried} messages acknowledged; readers have {heard}; "
+        f"{replays} replays, {resets} resets, {again} events seen again, {early} before their turn"
+    )

@@ -1,6 +1,8 @@
-"""Who is online stays true when a gateway crashes, and when auth does."""
+"""Who is online stays true when a gateway stops or crashes, and when auth does."""
 
 import asyncio
+import signal
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -8,6 +10,7 @@ import pytest
 
 from sharezync_embedded.fleet import Fleet
 from tests.blackbox.people import Json, Person
+from tests.blackbox.test_presence import told
 from tests.fleet.conftest import LEASE_SECONDS
 from tests.fleet.crowd import Crowd, tell, until
 
@@ -23,6 +26,27 @@ async def devices(person: Person) -> Mapping[str, Json]:
 
 async def online(person: Person) -> Mapping[str, bool]:
     return {name: item["online"] for name, item in (await devices(person)).items()}
+
+
+async def test_users_of_a_gateway_that_is_stopped_go_offline_at_once(
+    crowd: Crowd, fleet: Fleet
+) -> None:
+    ada = await crowd.register("ada", gateway=0)
+    bob = await crowd.register("bob", gateway=1)
+    await ada.add(await ada.channel(), bob)
+    stopped = fleet.replicas["gateway"][1]
+
+    async with ada.connected() as adas, bob.connected() as bobs:
+        subscribed = await adas.command("subscribe", users=[bob.id])
+        assert subscribed["data"]["presence"][0]["online"] is True
+        after = len(adas.frames)
+        began = time.monotonic()
+        stopped.signal(signal.SIGTERM)
+        await told(adas, bob.id, online=False, after=after)
+        tell("users of a stopped gateway were told to be offline after", [time.monotonic() - began])
+        await bobs.closed.wait()
+        assert bobs.connection.close_code == 4001
+    assert await asyncio.to_thread(stopped.wait, 30)
 
 
 async def test_devices_of_a_crashed_gateway_go_offline_and_come_back(

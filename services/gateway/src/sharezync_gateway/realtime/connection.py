@@ -64,6 +64,7 @@ class Connection:
         "ends_at",
         "id",
         "identity",
+        "missing",
         "notes",
         "outbound",
         "session_id",
@@ -95,6 +96,8 @@ class Connection:
         self.user_id = ""
         self.session_id = ""
         self.streams: set[str] = set()
+        self.missing: frozenset[str] = frozenset()
+        """Services that could not be asked for its streams: it may be on more than `streams`."""
         self.notes: Notes | None = None
         """Taken by the hub while somebody waits for heads on behalf of this connection."""
         self.ends_at = float("inf")

@@ -169,6 +169,12 @@ class Devices:
             for task in tasks:
                 task.cancel()
 
+    def say_gone(self) -> None:
+        """Tell that everybody has gone who is still said to be here: this node has left auth."""
+        here, self._here = self._here, {}
+        for user_id in here:
+            self._on_presence(user_id, False)
+
     # --- telling -------------------------------------------------------------------------------
 
     def _tell(self, device: Device) -> None:

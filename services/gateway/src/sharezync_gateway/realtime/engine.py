@@ -64,6 +64,8 @@ class SocketSettings(Protocol):
     @property
     def ws_max_connections_per_user(self) -> int: ...
     @property
+    def ws_max_commands_per_second(self) -> float: ...
+    @property
     def presence(self) -> bool: ...
     @property
     def typing(self) -> bool: ...
@@ -216,6 +218,7 @@ class RealtimeEngine:
         for frame in frames:
             if frame.control is not None:
                 self._revoker.heed((frame,))
+                self._subscriptions.heed_leaving(frame.control)
                 if frame.control.chunk is not None and self._chunk_handler is not None:
                     self._chunk_handler(frame)
             elif frame.seq == 0:

@@ -140,6 +140,7 @@ class Entrance:
         shown = self._seating.seat_all(connection, heads, notes)
         if connection.channel is not None and connection.channel not in shown:
             raise _not_on_channel()
+        connection.missing = heads.missing
         missing = sorted(heads.missing)
         if not connection.release(Ready(connection.user_id, connection.device, shown, missing)):
             raise Gone(connection.close_code or 1006)

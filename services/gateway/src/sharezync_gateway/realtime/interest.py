@@ -16,11 +16,13 @@ MOST_INTERESTS: Final = 200
 class Interest:
     """What one connection wants to know."""
 
-    __slots__ = ("channels", "untold", "users")
+    __slots__ = ("channels", "found", "untold", "users")
 
     def __init__(self) -> None:
         self.users: dict[str, bool | None] = {}
         """Each with what the client was told last: online or not; None: nothing yet."""
+        self.found: dict[str, int] = {}
+        """For each of the users, when they were found to be visible (`visibility`)."""
         self.untold: set[str] = set()
         """Those of the users of whom there may be something to tell."""
         self.channels: set[str] = set()
@@ -59,6 +61,10 @@ class Interests:
         """Return what a connection wants to know; None if it never asked, or is gone."""
         return self._of.get(connection)
 
+    def watchers(self) -> Iterable[Connection]:
+        """Return those who watch anybody."""
+        return [connection for connection, interest in self._of.items() if interest.users]
+
     def of(self, connection: Connection) -> Interest:
         """Return what a connection, which is not gone, wants to know."""
         interest = self._of.get(connection)
@@ -69,12 +75,21 @@ class Interests:
         return interest
 
     def add(
-        self, connection: Connection, *, users: Iterable[str] = (), channels: Iterable[str] = ()
+        self,
+        connection: Connection,
+        *,
+        users: Iterable[str] = (),
+        channels: Iterable[str] = (),
+        found: int = 0,
     ) -> None:
-        """Note interest. Safe to repeat; what was told of a user stays told."""
+        """Note interest. Safe to repeat; what was told of a user stays told.
+
+        `found` is when the users were found to be visible, as `Visibility` counts.
+        """
         interest = self.of(connection)
         for user_id in users:
             interest.users.setdefault(user_id, None)
+            interest.found[user_id] = found
             watched = self.watched.get(user_id)
             if watched is None:
                 watched = self.watched[user_id] = Watched()
@@ -92,6 +107,7 @@ class Interests:
             return
         for user_id in users:
             interest.users.pop(user_id, None)
+            interest.found.pop(user_id, None)
             interest.untold.discard(user_id)
             watched = self.watched.get(user_id)
             if watched is not None:

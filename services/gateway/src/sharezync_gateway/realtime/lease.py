@@ -55,9 +55,8 @@ class Lease:
         self._beating = asyncio.create_task(self._beat_on(), name="lease")
 
     async def aclose(self) -> None:
-        """Stop, and say so: this node's devices are offline then. Takes some seconds at most.
-
-        Safe to repeat.
+        """Stop, and say so, to auth and to who is told of presence: this node's devices are offline
+        then. Takes some seconds at most. Safe to repeat.
         """
         beating, self._beating = self._beating, None
         if beating is None:
@@ -69,6 +68,7 @@ class Lease:
                 await self._devices.stop()
                 await asyncio.wait({beating})
                 await self._peers.leave(self._node_id)
+            self._devices.say_gone()
         except (PeerUnavailable, TimeoutError) as error:
             log.warning("node_not_left", error=repr(error))
         finally:

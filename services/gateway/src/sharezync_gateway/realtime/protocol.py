@@ -6,7 +6,7 @@ they arrive finished from the services that own their streams.
 
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -208,7 +208,8 @@ class Resumed(msgspec.Struct, tag_field="type", tag="resumed", omit_defaults=Tru
     """The outcome of `resume` or `replay` for each stream.
 
     `replayed` with how many events; `current`: there were none; `reset`: refetch this stream (a
-    `reset` frame said from where it goes on); `gone`: the user is not on it.
+    `reset` frame said from where it goes on); `gone`: the user is not on it; `later`: its service
+    does not answer, and when it does, a `reset` follows if the user is on it still.
     """
 
     streams: dict[str, "Outcome"]
@@ -218,7 +219,7 @@ class Resumed(msgspec.Struct, tag_field="type", tag="resumed", omit_defaults=Tru
 class Outcome(msgspec.Struct, omit_defaults=True):
     """What became of one stream."""
 
-    result: str
+    result: Literal["replayed", "current", "reset", "later", "gone"]
     events: int = 0
 
 

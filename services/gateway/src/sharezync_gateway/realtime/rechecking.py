@@ -39,6 +39,9 @@ class Rechecker:
         self._period_seconds = period_seconds
         self._rounds: asyncio.Task[None] | None = None
         self._soon: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        """Users for whom it was asked while they were being rechecked: for a socket that came
+        after the question."""
 
     def start(self) -> None:
         """Begin the rounds."""
@@ -46,10 +49,10 @@ class Rechecker:
 
     def recheck_soon(self, user_id: str) -> None:
         """Ask again, until every service has answered or the user has gone."""
+        self._again.add(user_id)
         if user_id not in self._soon:
             task = asyncio.create_task(self._until_answered(user_id), name="recheck-soon")
             self._soon[user_id] = task
-            task.add_done_callback(lambda _: self._soon.pop(user_id, None))
 
     async def recheck_all(self) -> None:
         """Recheck every user that is connected now; some at a time."""
@@ -80,14 +83,20 @@ class Rechecker:
 
     async def _until_answered(self, user_id: str) -> None:
         attempt = 0
-        while user_id in self._hub.users:
-            await asyncio.sleep(_SOON_SECONDS[min(attempt, len(_SOON_SECONDS) - 1)])
-            attempt += 1
-            try:
-                if not await self._seating.recheck(user_id):
-                    return
-            except (PeerUnavailable, TimeoutError) as error:
-                log.warning("recheck_failed", attempt=attempt, error=repr(error))
+        try:
+            while user_id in self._hub.users:
+                await asyncio.sleep(_SOON_SECONDS[min(attempt, len(_SOON_SECONDS) - 1)])
+                attempt += 1
+                self._again.discard(user_id)
+                try:
+                    missing = await self._seating.recheck(user_id)
+                    if not missing and user_id not in self._again:
+                        return
+                except (PeerUnavailable, TimeoutError) as error:
+                    log.warning("recheck_failed", attempt=attempt, error=repr(error))
+        finally:  # at once: who asks from here on is not heard by this task any more
+            self._again.discard(user_id)
+            self._soon.pop(user_id, None)
 
     async def _go_round(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from typing import Final
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub, Latecomer
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Replayed
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Replayed, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Outcome, Reset, Resumed
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.asgi.frames import encode_text_frame
@@ -46,7 +46,8 @@ class Resumer:
         resumption = Resumption()
         for stream, cursor in cursors.items():
             if stream not in connection.streams:
-                resumption.outcomes[stream] = Outcome("gone")
+                is_unknown = owner_of(stream) in connection.missing
+                resumption.outcomes[stream] = Outcome("later" if is_unknown else "gone")
             elif self._continues_from(connection, stream) == cursor:
                 resumption.outcomes[stream] = Outcome("current")
             else:

@@ -140,6 +140,7 @@ class Seating:
             for connection in connections:
                 if not connection.closed:
                     self._add_missing(connection, heads)
+                    connection.missing &= heads.missing
         finally:
             for connection in connections:
                 connection.notes = None

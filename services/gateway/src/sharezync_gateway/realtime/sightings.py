@@ -1,4 +1,4 @@
-"""How far streams had got that nobody here was on, remembered for some seconds."""
+"""How far streams had got while nobody here was on them, remembered for some seconds."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,10 @@ REMEMBER_SECONDS: Final = 15.0
 
 
 class Sightings:
-    """The latest frame seen of each stream that wasn't tracked.
+    """The latest frame seen of each stream that wasn't tracked, or is no longer.
 
     Between an owner's saying where a stream stands and the tracking of it, frames pass by. This is
-    what makes them noticed. Bounded by the streams that were active within two periods.
+    what makes them noticed. Bounded by the streams that were active or left within two periods.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

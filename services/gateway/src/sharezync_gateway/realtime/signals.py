@@ -19,6 +19,7 @@ log = structlog.get_logger()
 _BATCH: Final = 500
 _WAITING: Final = 10_000
 """Signals that may wait while the bus is slow; those beyond are lost."""
+_LAST_WORDS_SECONDS: Final = 2.0
 
 
 class Signals:
@@ -41,9 +42,10 @@ class Signals:
             self._task = asyncio.create_task(self._flush(), name="signals")
 
     async def aclose(self) -> None:
-        """Stop; what waits is lost. Safe to repeat."""
+        """Take no more; stop when what waits was sent, or after some seconds. Safe to repeat."""
         self._closed = True
-        self._waiting.clear()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_LAST_WORDS_SECONDS)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -11,7 +11,7 @@ from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import MOST_INTERESTS, Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, owner_of
 from sharezync_gateway.realtime.presence import STREAM as PRESENCE
 from sharezync_gateway.realtime.presence import Presence
 from sharezync_gateway.realtime.protocol import (
@@ -30,7 +30,7 @@ from sharezync_gateway.realtime.typists import Typists
 from sharezync_gateway.realtime.visibility import Visibility
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Conflict, Forbidden, NotFound, Unavailable
-from sharezync_shared.streams.frames import Frame
+from sharezync_shared.streams.frames import Control, Frame
 
 
 class TooManySubscriptions(Conflict):
@@ -63,6 +63,7 @@ class Subscriptions:
             hub=hub,
             interests=self.interests,
             pause_seconds=terms.gather_seconds,
+            long_pause_seconds=terms.presence_poll_seconds,
         )
         self._presence = Presence(
             peers=peers,
@@ -120,6 +121,17 @@ class Subscriptions:
                 self.interests.drop(connection, channels=channels)
         self._visibility.has_left(user_ids)
 
+    def heed_leaving(self, control: Control) -> None:
+        """See who may still see whom after a frame that takes users off a stream.
+
+        At once, as soon as it has come and also where nobody here is on the stream: those who are
+        leave it in its order (`has_left`).
+        """
+        if control.leave:
+            self._visibility.has_left(control.leave)
+        if control.end:
+            self._visibility.has_ended()
+
     def check_soon(self, user_id: str) -> None:
         """See whom a user may still see, and who may see them."""
         self._visibility.check_soon(user_id)
@@ -142,6 +154,7 @@ class Subscriptions:
             raise Unavailable("Whom you may see can't be found out now") from error
         if connection.closed:
             return
+        self._check_known(connection, channels)
         on = {channel_id for channel_id in channels if _stream(channel_id) in connection.streams}
         self.interests.add(connection, channels=on)
         shown = self._presence.shown([u for u in users if u in seen and u in interest.users])
@@ -167,7 +180,7 @@ class Subscriptions:
             return set()
         new = seen - self.interests.of(connection).users.keys()
         # First the interest, then the question: what is said meanwhile is not missed.
-        self.interests.add(connection, users=seen)
+        self.interests.add(connection, users=seen, found=self._visibility.turn())
         if self._visibility.leavings != leavings:
             self._visibility.check_soon(connection.user_id)
         try:
@@ -188,11 +201,21 @@ class Subscriptions:
         if not self._terms.typing:
             raise TypingOff
         channel_id = str(frame.channel_id)
+        self._check_known(connection, [channel_id])
         if _stream(channel_id) not in connection.streams:
             raise NotFound
         self._typists.say(connection, channel_id)
         if head.id is not None:
             connection.reply(head.id, {})
+
+    def _check_known(self, connection: Connection, channels: Collection[str]) -> None:
+        """Raise Unavailable where it can't be told yet whether the user is on all of these."""
+        if connection.missing and any(
+            _stream(channel_id) not in connection.streams
+            and owner_of(_stream(channel_id)) in connection.missing
+            for channel_id in channels
+        ):
+            raise Unavailable("Which channels you are on can't be found out now")
 
     def _subscribed(self, connection: Connection) -> Interested:
         interest = self.interests.find(connection)

@@ -85,6 +85,11 @@ class Track:
     def behind(self) -> bool:
         return bool(self.early) or self.known_head > self.seq
 
+    @property
+    def furthest(self) -> int:
+        """The last `seq` that was heard of."""
+        return max(self.seq, self.known_head, *self.early)
+
 
 class Tracker:
     """All streams of this node. `take` and what it calls never wait."""
@@ -122,10 +127,11 @@ class Tracker:
             self.expect(stream, seen)
 
     def forget(self, stream: str) -> None:
-        """Nobody is on the stream any more."""
+        """Nobody is on the stream any more; who comes a moment later misses nothing for that."""
         track = self._tracks.pop(stream, None)
         if track is not None:
             self._stop(track)
+            self._sightings.note(stream, (track.epoch, track.furthest))
 
     def expect(self, stream: str, head: Cursor) -> None:
         """Note that the stream reaches to `head`: if we don't get there shortly, fetch it."""

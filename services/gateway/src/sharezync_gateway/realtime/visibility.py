@@ -6,10 +6,12 @@ which everything about a user is compared.
 
 import asyncio
 from collections.abc import Collection
+from itertools import count
 from typing import Final
 
 import structlog
 
+from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
@@ -25,15 +27,32 @@ class Visibility:
     """Asks chat, and ends the interest in users that one shares nothing with any more."""
 
     def __init__(
-        self, *, peers: Peers, hub: Hub, interests: Interests, pause_seconds: float
+        self,
+        *,
+        peers: Peers,
+        hub: Hub,
+        interests: Interests,
+        pause_seconds: float,
+        long_pause_seconds: float,
     ) -> None:
+        """`pause_seconds`: what is gathered before chat is asked; the long one, where each end of a
+        channel, wherever that is, would ask about many.
+        """
         self._peers = peers
         self._hub = hub
         self._interests = interests
         self._checks = Gathering(self._check_all, pause_seconds, name="visibility")
+        self._later = Gathering(self._check_all, long_pause_seconds, name="visibility-later")
+        self._turns = count(1)
+        """Numbers what was asked and what was answered: of an answer that was given while another
+        was on its way it is not known which is out of date."""
         self.leavings = 0
         """How often somebody left a channel, as far as this node knows: an answer of chat's that
         was on its way meanwhile may be out of date."""
+
+    def turn(self) -> int:
+        """Return the number of an answer that has just come: `found` of an interest."""
+        return next(self._turns)
 
     async def visible(self, user_id: str, others: Collection[str]) -> set[str]:
         """Return those of `others` whose presence a user may see. Raises PeerUnavailable."""
@@ -52,6 +71,17 @@ class Visibility:
         for user_id in user_ids:
             self.check_soon(user_id)
 
+    def has_ended(self) -> None:
+        """Check those who may have shared a channel that is over, unseen by this node.
+
+        Who was on it here, with a socket for all of their streams, is checked as having left it. A
+        socket narrowed to another channel is not on it, and nothing says whom it concerns.
+        """
+        self.leavings += 1
+        for connection in self._interests.watchers():
+            if connection.channel is not None:
+                self._later.add(connection.user_id)
+
     def check_soon(self, user_id: str) -> None:
         """Check whom a user watches, and who watches them."""
         if self._touched(user_id):
@@ -60,6 +90,7 @@ class Visibility:
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
         await self._checks.aclose()
+        await self._later.aclose()
 
     def _touched(self, user_id: str) -> bool:
         found = map(self._interests.find, self._hub.of_user(user_id))
@@ -86,9 +117,23 @@ class Visibility:
         watchers = set() if watched is None else set(watched.watchers)
         others = {other for users in own.values() for other in users}
         others |= {connection.user_id for connection in watchers}
+        asked = next(self._turns)
         strangers = others - await self.visible(user_id, others)
         for connection in own:
-            self._interests.drop(connection, users=strangers)
+            self._end(connection, strangers, asked)
         for connection in watchers:
             if connection.user_id in strangers:
-                self._interests.drop(connection, users=[user_id])
+                self._end(connection, {user_id}, asked)
+
+    def _end(self, connection: Connection, strangers: Collection[str], asked: int) -> None:
+        """End the interest in strangers, but for those found to be visible since that was asked.
+
+        Sharing may have ended before they were found so, or after: only a new question tells.
+        """
+        interest = self._interests.find(connection)
+        if interest is None:
+            return
+        unsure = {user_id for user_id in strangers if interest.found.get(user_id, 0) > asked}
+        self._interests.drop(connection, users=set(strangers) - unsure)
+        if unsure:
+            self._checks.add(connection.user_id)

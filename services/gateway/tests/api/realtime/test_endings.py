@@ -52,7 +52,9 @@ async def test_a_revocation_that_nobody_heard_of_is_pulled_when_the_bus_is_back(
 ) -> None:
     async with node.device(ada) as adas, node.device(bob) as bobs:
         world.services.revoked = Revoked(sessions=[ada.session])
+        world.services.asked.clear()
         await world.bus.come_back()
+        assert ("revocations", 600) in world.services.asked  # as long as a token lives
         assert await adas.closed(within_seconds=1) == 4503
         await bobs.hears_nothing()
 

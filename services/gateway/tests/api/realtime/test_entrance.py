@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -115,6 +116,13 @@ async def test_another_version_of_the_protocol_is_told_so(node: Node, ada: User)
         assert await device.closed() == 4509
 
 
+async def test_hello_tells_what_the_settings_allow(world: World, ada: User) -> None:
+    settings = Settings(ws_max_commands_per_second=7)
+    async with world.node(settings=settings) as node, node.device(ada) as device:
+        limits = {"text_bytes": 64 * 1024, "chunk_bytes": 1024 * 1024, "commands_per_second": 7.0}
+        assert device.hello["limits"] == limits
+
+
 async def test_one_user_has_only_so_many_connections(world: World, ada: User, bob: User) -> None:
     settings = Settings(ws_max_connections_per_user=2)
     async with world.node(settings=settings) as node:
@@ -128,6 +136,18 @@ async def test_one_user_has_only_so_many_connections(world: World, ada: User, bo
         await wait_until(lambda: not node.engine.of_user(ada.id))
         async with node.device(ada, "four") as device:
             assert device.ready["type"] == "ready"
+
+
+async def test_each_replica_counts_by_itself(world: World, ada: User) -> None:
+    """docs/decisions/0012: who comes from a replica that died is not counted twice."""
+    settings = Settings(ws_max_connections_per_user=1)
+    async with (
+        world.node(settings=settings) as first,
+        world.node(settings=settings) as second,
+        first.device(ada, "phone"),
+        second.device(ada, "phone") as again,
+    ):
+        assert again.ready["type"] == "ready"
 
 
 async def test_a_fresh_token_keeps_the_socket_and_an_old_one_ends_it(
@@ -145,6 +165,22 @@ async def test_a_fresh_token_keeps_the_socket_and_an_old_one_ends_it(
             assert reply["data"]["expires_at"] > 0
             assert await forgotten.closed() == 4501
             await renewed.hears_nothing()
+
+
+async def test_a_socket_outlives_its_token_by_30_seconds(
+    world: World, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sweep_at(seconds: float) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: seconds)
+            node.engine._shell.sweep()
+
+    async with node.device(ada, token=world.token(ada, lives_seconds=600)) as device:
+        (connection,) = node.engine.of_user(ada.id)
+        sweep_at(connection.identity.expires_at + 29.9)
+        await device.hears_nothing()
+        sweep_at(connection.identity.expires_at + 30)
+        assert await device.closed() == 4501
 
 
 async def test_somebody_elses_token_ends_the_socket(
@@ -167,33 +203,6 @@ async def test_revoked_sessions_are_known_before_the_node_is_ready(world: World,
         device._waits_for_ready = False
         async with device:
             assert await device.closed() == 4501
-
-
-async def test_with_a_service_away_sockets_open_and_its_streams_follow(
-    world: World, node: Node, ada: User
-) -> None:
-    channel = world.channel(ada)
-    world.services.say(channel)
-    world.services.away.add("chat")
-    async with node.device(ada) as device:
-        assert device.ready["missing"] == ["chat"]
-        assert channel not in device.ready["heads"]
-        world.services.away.clear()
-        told = {frame["stream"]: frame for frame in await device.frames(2)}
-        assert told[channel] == {"type": "reset", "stream": channel, "epoch": "e1", "seq": 1}
-        await world.say(channel, "here again")
-        assert (await device.frame())["seq"] == 2
-
-
-async def test_with_all_services_away_clients_are_told_to_come_later(
-    world: World, node: Node, ada: User
-) -> None:
-    world.services.away |= {"auth", "chat", "transfer"}
-    async with node.device(ada) as device:
-        assert device.ready["type"] == "error"
-        assert device.ready["code"] == "unavailable"
-        assert device.ready["retryable"] is True
-        assert await device.closed() == 4013
 
 
 async def test_a_channel_socket_gets_that_channel_only(world: World, node: Node, ada: User) -> None:

@@ -185,6 +185,18 @@ async def test_the_end_of_a_stream_is_the_last_that_anybody_hears_of_it(
         assert await bobs.closed() == 4505
 
 
+async def test_a_socket_of_one_channel_ends_when_its_user_is_removed(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    channel = world.channel(ada, bob)
+    async with node.on_channel(bob, channel) as bobs, node.on_channel(ada, channel) as adas:
+        await world.say(channel, "bob leaves", control=Control(leave=[bob.id]))
+        await world.say(channel, "not for bob")
+        assert (await bobs.frame())["seq"] == 1
+        assert await bobs.closed() == 4505
+        assert await adas.seqs(2) == [1, 2]
+
+
 async def test_signals_reach_who_is_there_and_count_for_nothing(
     world: World, node: Node, ada: User
 ) -> None:

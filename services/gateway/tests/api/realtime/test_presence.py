@@ -3,13 +3,11 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from services.gateway.tests.api.realtime.test_pressure import KIB, stalled, the_stalled
 from services.gateway.tests.api.realtime.test_subscribing import subscribe, subscriptions
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_shared.streams.frames import Control, Frame
+from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.serving import wait_until
 
 BY_SIGNAL = SocketTerms(gather_seconds=0.05, presence_poll_seconds=3600)
@@ -199,98 +197,6 @@ async def test_with_auth_away_what_was_told_stands_and_is_put_right_later(
         await watching.hears_nothing()
         world.services.lost.clear()
         assert await presence(watching) == {bob.id: (False, None)}
-
-
-@pytest.mark.parametrize("how", [Control(end=True), None])
-async def test_it_ends_soon_after_sharing_ends_for_both(
-    world: World, ada: User, bob: User, how: Control | None
-) -> None:
-    stream = world.channel(ada, bob)
-    async with (
-        world.node(terms=BY_SIGNAL) as node,
-        node.device(ada) as adas,
-        node.device(bob) as bobs,
-    ):
-        await subscribe(adas, users=[bob.id, ada.id])
-        await subscribe(bobs, users=[ada.id])
-        world.services.asked.clear()
-        if how is not None:
-            world.services.members[stream].clear()
-        await world.say(stream, control=how or Control(leave=[bob.id]))
-        watched = subscriptions(node).interests.watched
-        await wait_until(lambda: watched.keys() == {ada.id})
-        assert len(watched[ada.id].watchers) == 1  # oneself
-        # As sharing is mutual, one question about the one who left is enough.
-        if how is None:
-            assert len(world.services.calls("acquaintances")) == 1
-        for device in (adas, bobs):
-            await device.frame("said")
-        await world.send(said(bob, online=False), said(ada, online=False))
-        await asyncio.sleep(0.15)
-        await bobs.hears_nothing()
-        await adas.hears_nothing()
-
-
-async def test_sharing_that_ended_while_chat_was_away_is_asked_about_again(
-    world: World, ada: User, bob: User
-) -> None:
-    stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
-        await subscribe(device, users=[bob.id])
-        world.services.asked.clear()
-        world.services.away.add("chat")
-        await world.say(stream, control=Control(leave=[bob.id]))
-        await wait_until(lambda: len(world.services.calls("acquaintances")) > 1)
-        assert subscriptions(node).interests.watched
-        world.services.away.clear()
-        await wait_until(lambda: not subscriptions(node).interests.watched)
-
-
-async def test_it_goes_on_while_another_channel_is_shared(
-    world: World, ada: User, bob: User
-) -> None:
-    stream = world.channel(ada, bob)
-    world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
-        await subscribe(device, users=[bob.id])
-        world.services.asked.clear()
-        await world.say(stream, control=Control(leave=[bob.id]))
-        await device.frame("said")
-        await wait_until(lambda: world.services.calls("acquaintances"))
-        await world.send(said(bob, online=True))
-        assert await presence(device) == {bob.id: (True, None)}
-
-
-async def test_sharing_that_ended_unheard_is_found_by_the_rounds(
-    world: World, ada: User, bob: User
-) -> None:
-    stream = world.channel(ada, bob)
-    terms = SocketTerms(gather_seconds=0.02, presence_poll_seconds=3600, recheck_seconds=0.1)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
-        await subscribe(device, users=[bob.id])
-        world.services.away.add("chat")
-        world.services.members[stream].discard(bob.id)
-        world.services.asked.clear()
-        await wait_until(lambda: world.services.calls("acquaintances"))
-        watched = subscriptions(node).interests.watched
-        assert watched
-        world.services.away.clear()
-        await wait_until(lambda: not watched)
-
-
-async def test_sharing_that_ends_while_chat_answers_is_noticed(
-    world: World, ada: User, bob: User
-) -> None:
-    stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
-        answers = world.services.gate["acquaintances"] = asyncio.Event()
-        await device.say("subscribe", users=[bob.id])
-        await wait_until(lambda: world.services.calls("acquaintances"))
-        await world.say(stream, control=Control(leave=[bob.id]))
-        await device.frame("said")
-        answers.set()
-        await device.frame("reply")
-        await wait_until(lambda: not subscriptions(node).interests.watched)
 
 
 async def test_a_slow_reader_loses_presence_and_nothing_else_and_hears_of_it_later(

@@ -65,6 +65,10 @@ async def test_a_slow_reader_is_closed_and_the_others_hear_everything(
             assert not node.engine.of_user(bob.id)
             await world.say(channel)
             assert (await adas.frame())["seq"] == sent + 1
+    async with node.device(bob) as back:
+        await back.say("resume", cursors={channel: ["e1", sent - 99]})
+        assert await back.seqs(100) == list(range(sent - 98, sent + 2))
+        await back.frame("resumed")
     assert node.count("sharezync_ws_frames_dropped_total", reason="too_slow") == 1
     await wait_until(lambda: node.count("sharezync_ws_closes_total", code="4008"))
 
@@ -155,6 +159,12 @@ async def test_bad_frames_get_an_error_and_the_socket_lives(
         assert error["code"] == code
         assert error["message"]
         assert error["retryable"] is False
+        await device.hears_nothing()
+
+
+async def test_a_pong_is_heeded_by_nobody(node: Node, ada: User) -> None:
+    async with node.device(ada) as device:
+        await device.say("pong")
         await device.hears_nothing()
 
 

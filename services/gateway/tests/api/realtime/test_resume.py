@@ -79,6 +79,24 @@ async def test_a_resume_sent_without_waiting_leaves_no_room_for_live_frames_eith
         assert await bobs.seqs(43) == list(range(1, 44))
 
 
+async def test_what_came_before_a_resume_was_read_comes_again_in_its_turn(
+    world: World, node: Node, ada: User
+) -> None:
+    """So clients may pass over what is not the next event, until `resumed`."""
+    channel = world.channel(ada)
+    for _ in range(2):
+        world.services.say(channel)
+    async with node.device(ada) as device:
+        await world.say(channel, "before the resume arrives")
+        assert await device.seqs(1) == [3]
+        await device.say("resume", cursors={channel: ["e1", 0]})
+        assert await device.seqs(3) == [1, 2, 3]
+        outcome = (await device.frame("resumed"))["streams"][channel]
+        assert outcome == {"result": "replayed", "events": 3}
+        await world.say(channel)
+        assert await device.seqs(1) == [4]
+
+
 async def test_each_stream_is_told_what_became_of_it(
     world: World, node: Node, ada: User, bob: User
 ) -> None:

@@ -149,6 +149,7 @@ async def test_interest_ends_with_the_connection(
     assert not interests._of
 
 
+@pytest.mark.timeout(240)  # each of its frames is held against the document
 async def test_ten_thousand_subscriptions_that_ended_leave_nothing(
     world: World, ada: User, bob: User
 ) -> None:

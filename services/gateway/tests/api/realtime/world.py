@@ -91,9 +91,10 @@ class Services(Registry):
         self.asked.append(("heads", user_id))
         own = {f"inbox:{user_id}", f"transfers:{user_id}", f"account:{user_id}"}
         on = own | {stream for stream, members in self.members.items() if user_id in members}
-        streams = {s: self.head(s) for s in on if owner_of(s) in set(owners) - self.away}
+        missing = frozenset(self.away & set(owners))
+        streams = {s: self.head(s) for s in on if owner_of(s) in set(owners) - missing}
         await self._pass("heads")
-        return Heads(streams, frozenset(self.away & set(owners)))
+        return Heads(streams, missing)
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
         self.asked.append(("replay", stream, cursor))
@@ -173,6 +174,7 @@ class Settings:
     frontend_origin: tuple[str, ...] = (ORIGIN,)
     ws_allow_query_token: bool = False
     ws_max_connections_per_user: int = 20
+    ws_max_commands_per_second: float = 100
     presence: bool = True
     typing: bool = True
 

@@ -234,8 +234,23 @@ async def test_signals_that_wait_are_said_once_with_what_was_last(
     bus.away = False
     signals.say("presence:b", COMES)
     await wait_until(lambda: len(bus.sent) == 3)
+    signals.say("presence:c", COMES)
+    signals.say("presence:c", GOES)
     await signals.aclose()
+    assert [f.text for f in bus.sent[3]] == [GOES]  # the last words are said
     signals.say("presence:b", COMES)
+    assert signals._task is None
+
+
+async def test_a_bus_that_takes_nothing_does_not_keep_signals_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sharezync_gateway.realtime.signals._LAST_WORDS_SECONDS", 0.01)
+    bus = _Bus()
+    signals = Signals(cast("Bus", bus))
+    signals.say("presence:a", GOES)
+    await signals.aclose()
+    assert bus.sent == []
     assert signals._task is None
 
 

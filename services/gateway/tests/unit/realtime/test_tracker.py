@@ -236,6 +236,21 @@ async def test_what_passed_before_a_stream_was_tracked_is_fetched(bench: Bench) 
     assert bench.owner.seqs == [2, 3]
 
 
+async def test_what_others_got_before_a_stream_was_left_is_fetched_for_who_comes_with_an_old_head(
+    bench: Bench,
+) -> None:
+    """Its owner said where it stands; then others came, got two frames, and left."""
+    bench.owner.say(1)
+    bench.tracker.track(S, ("e", 1))
+    bench.tracker.take(bench.owner.say(2))
+    bench.tracker.forget(S)
+    bench.owner.delivered.clear()
+    bench.tracker.track(S, ("e", 1))
+    bench.time.pass_by(1)
+    await bench.settle()
+    assert bench.owner.seqs == [2, 3]
+
+
 async def test_a_frame_that_lets_somebody_in_begins_the_tracking(bench: Bench) -> None:
     bench.owner.welcome.add("ada")
     bench.tracker.take([frame(4), frame(5, join="bob"), frame(6, join="ada"), frame(7)])
