@@ -6,6 +6,8 @@ PYTHON ?= python3
 # How many tests run at once, and more arguments for pytest: make test ARGS="-k upload -x"
 WORKERS ?= 2
 ARGS ?=
+# How long `make torture` goes on; in `make test` it is one round.
+TORTURE_SECONDS ?= 120
 # What `make images` tags its images with; docker-compose.yml reads the same.
 SHAREZYNC_TAG ?= dev
 
@@ -67,9 +69,9 @@ replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotate
 	@$(PY) -m sharezync_embedded rabbitmq install
 	$(PYTEST) tests/fleet -s $(ARGS)
 
-torture: $(READY) ## a history of messages while sockets are cut and processes killed: a minute or two
+torture: $(READY) ## a history of messages while sockets are cut and processes killed (TORTURE_SECONDS=120)
 	@$(PY) -m sharezync_embedded rabbitmq install
-	TORTURE=1 $(PYTEST) tests/fleet/test_history.py -s $(ARGS)
+	TORTURE_SECONDS=$(TORTURE_SECONDS) $(PYTEST) tests/fleet/test_history.py -s $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.storage.tests.holding import Clock
 from services.storage.tests.support import DATA, Json, Person, World
 from sharezync_embedded.testing import Databases
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
@@ -67,6 +68,14 @@ async def world(
     async with running(app):
         yield world
         await world.leave()
+
+
+@pytest.fixture
+def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the service, to be moved."""
+    clock = Clock(world.app.state.work)
+    monkeypatch.setattr(world.app.state.work, "now", clock.now)
+    return clock
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from sharezync_shared.testing.serving import wait_until
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.api.dependencies import Parts
 from sharezync_storage.models import Deletion
+from sharezync_storage.usecases.collecting import remove_unheld
 
 Json = dict[str, Any]
 
@@ -132,6 +133,11 @@ class World:
         """Delete all that is due now."""
         while await self.parts.sweeper.sweep():
             pass
+
+    async def collect(self) -> None:
+        """Remove what nobody holds any more, and delete all that is due now."""
+        await remove_unheld(self.app.state.work)
+        await self.sweep()
 
     async def left(self, count: int) -> None:
         """Sweep, and see that so many blobs are left; the sweeper of the service may help."""

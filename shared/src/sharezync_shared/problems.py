@@ -33,6 +33,7 @@ class Kind(Enum):
     FORBIDDEN = 403
     NOT_FOUND = 404
     NOT_ALLOWED = 405
+    SLOW = 408
     CONFLICT = 409
     GONE = 410
     PRECONDITION = 412
@@ -42,6 +43,8 @@ class Kind(Enum):
     INVALID = 422
     LOCKED = 423
     LIMITED = 429
+    CHECKSUM = 460
+    """Of tus 1.0.0 alone: the checksum of a body doesn't match."""
     BROKEN = 500
     UPSTREAM = 502
     UNAVAILABLE = 503

@@ -13,8 +13,8 @@ EXPOSED_HEADERS: Final = (
     "Location", "Upload-Offset", "Upload-Length", "Upload-Metadata", "Upload-Defer-Length",
     "Upload-Concat", "Upload-Expires", "Tus-Resumable", "Tus-Version", "Tus-Extension",
     "Tus-Max-Size", "Tus-Checksum-Algorithm", "ETag", "Content-Range", "Content-Disposition",
-    "Accept-Ranges", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate",
-    "X-Request-Id", "Stream-Position",
+    "Accept-Ranges", "Download-Claim", "Retry-After", "RateLimit", "RateLimit-Policy",
+    "WWW-Authenticate", "X-Request-Id", "Stream-Position",
 )  # fmt: skip
 """What scripts may read beside the few that they always may; tus clients need most of these."""
 

@@ -17,6 +17,9 @@ class Access(Enum):
     EITHER = "either"
     """With a valid access token, or with none: the service then asks for another proof, such as
     the signature of a link. A token that is shown must hold all the same."""
+    CAPABILITY = "capability"
+    """With a valid access token of a user, or with the capability token of a transfer
+    (`Authorization: Transfer …`), which is for the room behind to find good."""
     PUBLIC = "public"
     """Anybody; the service may still ask for a token of its own kind."""
 
@@ -103,6 +106,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/docs/{service}", PUBLIC),
         ("GET", "/docs/assets/{file}", PUBLIC),
         ("GET", "/redoc", PUBLIC),
+        # Bytes of transfers don't pass through transfer: they go from here to storage and back.
+        ("PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", Access.CAPABILITY, *_CHUNK),
+        (
+            "GET HEAD",
+            "/v1/transfers/{id}/files/{n}/content",
+            Access.CAPABILITY,
+            Wait.FOLLOW,
+            Rate.BYTES,
+        ),
     ),
     *_rows(
         "auth",
@@ -160,8 +172,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("POST", "/v1/transfers/{id}/cancel"),
         ("POST", "/v1/transfers/{id}/complete", Wait.BYTES),
         ("GET", "/v1/transfers/{id}/missing"),
-        ("PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", *_CHUNK),
-        ("GET", "/v1/transfers/{id}/files/{n}/content", Wait.FOLLOW, Rate.BYTES),
     ),
     *_rows(
         "storage",
@@ -175,12 +185,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/v1/files"),
         ("POST", "/v1/files", *_FILE),
         ("POST", "/v1/files/presigned"),
+        ("GET DELETE", "/v1/files/presigned/{id}"),
+        ("PUT", "/v1/files/presigned/{id}/parts/{n}", Access.EITHER, *_FILE),
         ("POST", "/v1/files/presigned/{id}/complete", Wait.BYTES),
         ("GET DELETE", "/v1/files/{id}"),
         ("GET HEAD", "/v1/files/{id}/content", Access.EITHER, *_DOWNLOAD),
+        ("POST", "/v1/files/{id}/urls"),
         ("GET POST", "/v1/files/{id}/links"),
         ("DELETE", "/v1/files/{id}/links/{link_id}"),
-        ("GET", "/v1/links/{token}", PUBLIC),
+        ("GET HEAD", "/v1/links/{token}", PUBLIC),
         ("POST", "/v1/links/{token}/content", PUBLIC, Wait.BYTES),
         ("GET", "/v1/usage"),
     ),

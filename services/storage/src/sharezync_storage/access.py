@@ -2,16 +2,31 @@
 
 from uuid import UUID
 
+from sqlmodel import col, select
+
 from sharezync_shared.db.work import Unit
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
-from sharezync_storage.models import File, FileId, Upload, UploadId
+from sharezync_storage.models import File, FileId, Grant, Link, LinkId, Upload, UploadId
 
 
 async def own_file(unit: Unit, user_id: UserId, file_id: FileId, *, lock: bool = False) -> File:
-    """Return a file of the user's own; with `lock`, held until the commit."""
+    """Return a file of the user's own; with `lock`, held until the commit.
+
+    One that they have deleted is none of theirs any more, even where others still hold it.
+    """
     file = await file_vouched_for(unit, file_id, lock=lock)
-    if file.owner_id != user_id:
+    if file.owner_id != user_id or file.let_go_at is not None:
+        raise NotFound
+    return file
+
+
+async def readable_file(unit: Unit, user_id: UserId, file_id: FileId) -> File:
+    """Return a file that the user may read: their own, or one that was granted to them."""
+    file = await file_vouched_for(unit, file_id)
+    if file.owner_id == user_id and file.let_go_at is None:
+        return file
+    if await unit.get(Grant, (file_id, user_id)) is None:
         raise NotFound
     return file
 
@@ -24,9 +39,64 @@ async def file_vouched_for(unit: Unit, file_id: FileId, *, lock: bool = False) -
     return file
 
 
+async def own_link(unit: Unit, user_id: UserId, file_id: FileId, link_id: LinkId) -> Link:
+    """Return a link to a file of the user's own."""
+    await own_file(unit, user_id, file_id)
+    link = await unit.get(Link, link_id)
+    if link is None or link.file_id != file_id:
+        raise NotFound
+    return link
+
+
+async def link_followed(unit: Unit, token_digest: bytes) -> tuple[Link, File]:
+    """Return a link, and the file behind it, for whoever has its token.
+
+    Both may have come to their end: what is left of them is told to nobody who has no token.
+    """
+    statement = (
+        select(Link, File)
+        .join(File, col(File.id) == col(Link.file_id))
+        .where(Link.token_digest == token_digest)
+    )
+    found = (await unit.session.exec(statement)).one_or_none()
+    if found is None:
+        raise NotFound
+    return found[0], found[1]
+
+
 async def upload_in_chunks(unit: Unit, upload_id: UploadId | UUID, *, lock: bool = False) -> Upload:
     """Return an upload that comes in chunks, for a service of ours."""
     upload = await unit.get(Upload, upload_id, lock=lock)
-    if upload is None or upload.door != "chunks":
+    if upload is None or not in_chunks(upload):
         raise NotFound
     return upload
+
+
+async def own_upload(
+    unit: Unit, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
+) -> Upload:
+    """Return an upload of the user's own that comes by tus."""
+    upload = await unit.get(Upload, upload_id, lock=lock)
+    if upload is None or upload.door != "tus" or upload.owner_id != user_id:
+        raise NotFound
+    return upload
+
+
+async def own_direct(
+    unit: Unit, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
+) -> Upload:
+    """Return an upload of the user's own that goes by signed URLs."""
+    upload = await unit.get(Upload, upload_id, lock=lock)
+    if upload is None or upload.door != "direct" or upload.owner_id != user_id:
+        raise NotFound
+    return upload
+
+
+def in_chunks(upload: Upload) -> bool:
+    """Whether an upload's bytes are kept by the chunk engine.
+
+    So are those that clients were to send straight to the store, where they can't reach it.
+    """
+    return upload.door == "chunks" or (
+        upload.door == "direct" and upload.chunk_size_bytes is not None and not upload.direct_id
+    )

@@ -10,20 +10,40 @@ from fastapi import FastAPI
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_storage import __doc__ as what_it_owns
-from sharezync_storage.api import files, internal_files, internal_uploads
+from sharezync_storage.api import (
+    direct,
+    downloads,
+    files,
+    internal_files,
+    internal_uploads,
+    links,
+    tus,
+)
 from sharezync_storage.api.dependencies import Parts
+from sharezync_storage.api.tus_layer import TusLayer
 from sharezync_storage.consumers import CONSUMERS
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import SCHEMA, metadata
+from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.signatures import Signer
 from sharezync_storage.stores import open_store
+from sharezync_storage.usecases import claims, collecting
+from sharezync_storage.usecases import links as link_cases
+from sharezync_storage.usecases.appending import Appending
 from sharezync_storage.usecases.chunk_rows import ChunkRows
 from sharezync_storage.usecases.chunks import Chunks
+from sharezync_storage.usecases.completing import Completing
+from sharezync_storage.usecases.direct import Direct
 from sharezync_storage.usecases.finishing import Finishing
+from sharezync_storage.usecases.leasing import Leases
+from sharezync_storage.usecases.places import Places
 from sharezync_storage.usecases.quota import Limits
 from sharezync_storage.usecases.sweeping import Sweeper
+from sharezync_storage.usecases.unlocking import Unlocking
 from sharezync_storage.usecases.uploads import give_up_expired
+from sharezync_storage.usecases.urls import Urls
+from sharezync_storage.watching import Watch
 
 
 def create_app(settings: StorageSettings, platform: Platform | None = None) -> FastAPI:
@@ -31,14 +51,45 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     store = open_store(settings)
+    metrics = StorageMetrics(platform.registry)
+    limits, places = Limits.of(settings), Places(settings.max_writers)
+    finishing = Finishing(core.work, store)
+    chunks = Chunks(ChunkRows(core.database, settings.upload_lifetime), store)
+    signer, passwords = Signer(settings.require_secret_key()), LinkPasswords()
     parts = Parts(
         store=store,
-        limits=Limits.of(settings),
-        chunks=Chunks(ChunkRows(core.database, settings.upload_lifetime), store),
-        finishing=Finishing(core.work, store),
-        sweeper=Sweeper(core.work, store, [partial(give_up_expired, core.work)]),
-        signer=Signer(settings.require_secret_key()),
-        metrics=StorageMetrics(platform.registry),
+        limits=limits,
+        places=places,
+        appending=Appending(
+            core.work,
+            store,
+            limits,
+            leases=Leases(core.database, settings.upload_lifetime),
+            finishing=finishing,
+            places=places,
+            lifetime=settings.upload_lifetime,
+        ),
+        chunks=chunks,
+        finishing=finishing,
+        direct=Direct(core.work, store, limits, chunks, signer, lifetime=settings.upload_lifetime),
+        completing=Completing(core.work, store, finishing),
+        urls=Urls(core.work, store, signer),
+        passwords=passwords,
+        unlocking=Unlocking(core.work, passwords),
+        sweeper=Sweeper(
+            core.work,
+            store,
+            [
+                partial(give_up_expired, core.work),
+                partial(collecting.remove_unheld, core.work),
+                finishing.finish_stranded,
+                partial(claims.sweep, core.work),
+                partial(link_cases.sweep, core.work),
+            ],
+        ),
+        signer=signer,
+        metrics=metrics,
+        watch=Watch(core.work, store, metrics),
         upload_lifetime=settings.upload_lifetime,
     )
 
@@ -56,7 +107,13 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         version=version("sharezync-storage"),
         routers=[
             internal_uploads.chunk_router,  # routes are tried in turn, and this is the busiest
+            tus.router,
+            direct.part_router,
+            direct.router,
+            downloads.router,
             files.router,
+            links.router,
+            links.public_router,
             internal_files.router,
             internal_uploads.router,
         ],
@@ -65,10 +122,14 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
             started_store,
             parts.chunks.running,
             parts.finishing.running,
+            parts.completing.running,
+            passwords.running,
             parts.sweeper.running,
+            parts.watch.running,
         ],
         ready_checks={"store": store.ready},
         max_body_bytes=None,  # files come here; every route sees to its own body
     )
+    app.add_middleware(TusLayer)
     app.state.parts = parts
     return app

@@ -1,4 +1,8 @@
-"""What storage does when others say that something happened."""
+"""What storage does when others say that something happened.
+
+Each function runs in a unit in which the event was claimed: a repeated delivery is not even seen
+here. What each says about repeating is for dead letters that are replayed after the claim expired.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,8 +10,11 @@ from typing import Final
 from sharezync_shared.db.work import Unit
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDeleted, MessageSent
+from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
 from sharezync_shared.ids import UserId
 from sharezync_shared.service import Consumer
+from sharezync_storage.usecases import holding
 from sharezync_storage.usecases.erasing import erase_user
 
 
@@ -16,4 +23,48 @@ async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
     await erase_user(unit, UserId(event.user_id))
 
 
-CONSUMERS: Final[Mapping[type[Event], Consumer]] = {UserDeleted: on_user_deleted}
+async def on_message_sent(unit: Unit, event: MessageSent) -> None:
+    """Keep the files of a message for those who read it. Safe to repeat, and to come too late."""
+    await holding.hold(
+        unit,
+        holder="message",
+        holder_id=event.message_id,
+        group_id=event.channel_id,
+        file_ids=event.attachments,
+    )
+
+
+async def on_message_deleted(unit: Unit, event: MessageDeleted) -> None:
+    """Keep nothing for a message any more. Safe to repeat, and to come before it was sent.
+
+    One that has no files now never holds any: they were deleted before, and can't be held.
+    """
+    await holding.release(unit, event.message_id, remember=bool(event.attachments))
+
+
+async def on_channel_deleted(unit: Unit, event: ChannelDeleted) -> None:
+    """Keep nothing for the messages of a channel any more. Safe to repeat, and to come early."""
+    await holding.release_group(unit, event.channel_id)
+
+
+async def on_transfer_offered(unit: Unit, event: TransferOffered) -> None:
+    """Keep what is offered until the transfer is over. Safe to repeat, and to come too late."""
+    await holding.hold(
+        unit, holder="transfer", holder_id=event.transfer_id, file_ids=event.file_ids
+    )
+
+
+async def on_transfer_ended(unit: Unit, event: TransferEnded) -> None:
+    """Keep nothing for a transfer any more. Safe to repeat, and to come before it was offered."""
+    await holding.release(unit, event.transfer_id)
+
+
+CONSUMERS: Final[Mapping[type[Event], Consumer]] = {
+    UserDeleted: on_user_deleted,
+    MessageSent: on_message_sent,
+    MessageDeleted: on_message_deleted,
+    ChannelDeleted: on_channel_deleted,
+    TransferOffered: on_transfer_offered,
+    TransferEnded: on_transfer_ended,
+}
+"""What storage reacts to."""

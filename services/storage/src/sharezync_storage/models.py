@@ -6,10 +6,10 @@ the transaction that makes the bytes worthless.
 """
 
 from datetime import datetime
-from typing import ClassVar, Final, Literal, NewType
+from typing import ClassVar, Final, NewType
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Text, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, Text, Uuid, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -21,21 +21,9 @@ from sharezync_shared.streams.log import stream_tables
 FileId = NewType("FileId", UUID)
 UploadId = NewType("UploadId", UUID)
 
-Door = Literal["form", "chunks"]
-"""By which an upload comes: a form of HTTP, or chunks from inside."""
-
-UploadState = Literal["created", "receiving", "verifying", "finished", "failed", "aborted"]
-"""created → receiving → verifying → finished
-
-Chunks are taken in the first two. `verifying` begins when all are there and finish was asked for;
-it ends in `failed` where the whole has another digest than was said. Whatever has not finished can
-be aborted, and what has finished is aborted with its file.
-"""
+LinkId = NewType("LinkId", UUID)
 
 SCHEMA: Final = "storage"
-TAKES_CHUNKS: Final[frozenset[str]] = frozenset({"created", "receiving"})
-UNFINISHED: Final[frozenset[str]] = TAKES_CHUNKS | {"verifying"}
-"""Holds reserved space, and is given up when it expires."""
 
 metadata = metadata_for(SCHEMA)
 
@@ -47,15 +35,20 @@ class StorageTable(SQLModel, registry=registry(metadata=metadata)):
 class File(StorageTable, table=True):
     """A file as users see it: complete, never changed. With `deleted_at` it is gone for everyone.
 
-    `sha256` is unknown for what came in chunks without a digest of the whole; such a file has a
-    `root`, the SHA-256 over the digests of its chunks in order.
+    With `let_go_at` its owner has deleted it, and sees it no more; it stays as long as somebody
+    else holds it (`holds`). `sha256` is unknown for what came in chunks without a digest of the
+    whole; such a file has a `root`, the SHA-256 over the digests of its chunks in order.
     """
 
     __tablename__: ClassVar[str] = "files"
     __table_args__ = (
         Index(
-            "ix_files_owner_id_id", "owner_id", "id", postgresql_where=text("deleted_at IS NULL")
+            "ix_files_owner_id_id",
+            "owner_id",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND let_go_at IS NULL"),
         ),
+        Index("ix_files_unheld_at", "unheld_at", postgresql_where=text("unheld_at IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -67,16 +60,25 @@ class File(StorageTable, table=True):
     root: bytes | None = Field(default=None)
     store_key: str = Field(sa_type=Text, unique=True)
     created_at: datetime
+    let_go_at: datetime | None = Field(default=None)
+    unheld_at: datetime | None = Field(default=None)
+    """When a hold went that may have been the last: the sweep looks whether it was."""
     deleted_at: datetime | None = Field(default=None)
 
 
 class Upload(StorageTable, table=True):
     """Something on its way to becoming a file.
 
-    The file will have the same id. Immutable: owner, name, size, chunk size, digest, key. `through`
-    is the number of chunks stored without a gap from the first. `size_bytes` is unknown while a
-    form arrives. What has finished expires no more; what has ended otherwise is forgotten a week
-    after `expires_at`.
+    The file will have the same id. `door` and `state`: see `states.py`. Immutable: owner, name,
+    chunk size, digest, key; and the size, once it is known (a form has none until its end, and tus
+    may defer it). `through` is the number of chunks stored without a gap from the first; what comes
+    from its start to its end has `stored_bytes` instead, and `segments`. What has finished expires
+    no more; what has ended otherwise is forgotten a week after `expires_at`.
+
+    Who writes from the start on holds the lease: `writer` names the request, `epoch` counts them.
+    Whatever is written down for a writer is written on condition that the epoch is still its own,
+    so one that was pre-empted can change nothing any more. `leased_until` is renewed while bytes
+    come; once it has passed, the writer has stalled, and the next one may take over.
     """
 
     __tablename__: ClassVar[str] = "uploads"
@@ -85,6 +87,17 @@ class Upload(StorageTable, table=True):
         # Not those that have finished, which are most: the sweep looks every few seconds.
         Index(
             "ix_uploads_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")
+        ),
+        # How many of a user's are under way is counted when they begin another one.
+        Index("ix_uploads_under_way", "owner_id", postgresql_where=text("expires_at IS NOT NULL")),
+        # What a process that crashed had not finished.
+        Index("ix_uploads_verifying", "id", postgresql_where=text("state = 'verifying'")),
+        Index(
+            "uq_uploads_idempotency_key",
+            "owner_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         CheckConstraint("reserved_bytes >= 0", "reserved"),
     )
@@ -103,8 +116,38 @@ class Upload(StorageTable, table=True):
     reserved_bytes: int = Field(default=0, sa_type=BigInteger)
     stored_bytes: int = Field(default=0, sa_type=BigInteger)
     through: int = Field(default=0)
+    epoch: int = Field(default=0, sa_type=BigInteger)
+    writer: UUID | None = Field(default=None)
+    leased_until: datetime | None = Field(default=None)
+    tus_metadata: str | None = Field(default=None, sa_type=Text)
+    """`Upload-Metadata` as it was given: HEAD answers with the same."""
+    tus_concat: str | None = Field(default=None, sa_type=Text)
+    """`Upload-Concat` as it was given: `partial`, or `final;` and the URLs of the parts."""
+    source_ids: list[UUID] | None = Field(default=None, sa_type=ARRAY(Uuid))
+    """Of a final upload of tus: the partial ones that it is made of, in order."""
+    direct_id: str | None = Field(default=None, sa_type=Text)
+    """The store's own id of an upload that clients make straight to it."""
+    idempotency_key: str | None = Field(default=None, sa_type=Text)
     created_at: datetime
     expires_at: datetime | None
+
+
+class Segment(StorageTable, table=True):
+    """A piece of an upload that comes from its start to its end, kept as an object of its own.
+
+    Only where the store keeps pieces: a folder has one file for each upload. `mark` is part of the
+    object's key and says which writing of the piece counts: the last piece is written anew when it
+    grows, and a writer that was pre-empted may still be writing one that never counts.
+    """
+
+    __tablename__: ClassVar[str] = "segments"
+
+    upload_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.uploads.id", ondelete="CASCADE"
+    )
+    number: int = Field(primary_key=True)
+    size_bytes: int
+    mark: str = Field(sa_type=Text)
 
 
 class Chunk(StorageTable, table=True):
@@ -134,6 +177,93 @@ class Usage(StorageTable, table=True):
     reserved_bytes: int = Field(default=0, sa_type=BigInteger)
 
 
+class Hold(StorageTable, table=True):
+    """Something that keeps a file alive beside its owner: a message, a transfer, a question.
+
+    `group_id` is what goes with all that is in it: the channel of a message. A transfer holds its
+    files before they are there, so this refers to no row of `files`; holds go with their file.
+    """
+
+    __tablename__: ClassVar[str] = "holds"
+    __table_args__ = (
+        Index("ix_holds_holder_id", "holder_id"),
+        Index("ix_holds_group_id", "group_id"),
+        Index("ix_holds_asked", "created_at", postgresql_where=text("holder = 'asked'")),
+    )
+
+    file_id: UUID = Field(primary_key=True)
+    holder_id: UUID = Field(primary_key=True)
+    holder: str = Field(sa_type=Text)
+    """What holds: `message`, `transfer`, or `asked`: a service has asked what the file is, and may
+    have made something of it that we have not heard of yet (`holder_id` is the file's own)."""
+    group_id: UUID | None = Field(default=None)
+    created_at: datetime
+
+
+class FormerHolder(StorageTable, table=True):
+    """A message, channel or transfer that is over: what of it comes late holds nothing."""
+
+    __tablename__: ClassVar[str] = "former_holders"
+    __table_args__ = (Index("ix_former_holders_ended_at", "ended_at"),)
+
+    id: UUID = Field(primary_key=True)
+    ended_at: datetime
+
+
+class Grant(StorageTable, table=True):
+    """Somebody beside the owner who may read a file, until it is taken back."""
+
+    __tablename__: ClassVar[str] = "grants"
+    __table_args__ = (Index("ix_grants_user_id_file_id", "user_id", "file_id"),)
+
+    file_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.files.id", ondelete="CASCADE")
+    user_id: UUID = Field(primary_key=True)
+    created_at: datetime
+
+
+class Link(StorageTable, table=True):
+    """A link by which strangers may download a file. Its token is known to who made it alone.
+
+    `downloads_left` None: as many as they like. It is taken from when a download is claimed, by
+    one statement, and given back where a claim ended before a single byte was sent.
+    """
+
+    __tablename__: ClassVar[str] = "links"
+    __table_args__ = (
+        Index("ix_links_file_id", "file_id"),
+        CheckConstraint("downloads_left >= 0", "downloads_left"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    file_id: UUID = Field(foreign_key=f"{SCHEMA}.files.id", ondelete="CASCADE")
+    token_digest: bytes = Field(unique=True)
+    """SHA-256 of the token: who reads the table can't follow the link."""
+    password_hash: str | None = Field(default=None, sa_type=Text)
+    expires_at: datetime
+    max_downloads: int | None = Field(default=None)
+    downloads_left: int | None = Field(default=None)
+    failures: int = Field(default=0)
+    """Wrong passwords in a row."""
+    locked_until: datetime | None = Field(default=None)
+    created_at: datetime
+
+
+class Claim(StorageTable, table=True):
+    """One download by a link: claimed, then consumed. Until `expires_at` it may be resumed."""
+
+    __tablename__: ClassVar[str] = "claims"
+    __table_args__ = (
+        Index("ix_claims_link_id", "link_id"),
+        Index("ix_claims_expires_at", "expires_at"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    link_id: UUID = Field(foreign_key=f"{SCHEMA}.links.id", ondelete="CASCADE")
+    sent_bytes: int = Field(default=0, sa_type=BigInteger)
+    created_at: datetime
+    expires_at: datetime
+
+
 class Deletion(StorageTable, table=True):
     """A key whose bytes nobody needs any more, from `due_at` on. Gone once they are."""
 
@@ -144,8 +274,12 @@ class Deletion(StorageTable, table=True):
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
     )
     what: str = Field(sa_type=Text)
-    """`blob` or `chunks`."""
+    """`blob`, `chunks`, `direct` (an upload straight to the store; `direct_id` is its id), or
+    `leftovers` (of interrupted writes of a blob that stays)."""
     store_key: str = Field(sa_type=Text)
+    direct_id: str | None = Field(default=None, sa_type=Text)
+    size_bytes: int = Field(default=0, sa_type=BigInteger)
+    """About how much is kept there, for the figure of what waits to be deleted."""
     due_at: datetime
     attempts: int = Field(default=0)
 

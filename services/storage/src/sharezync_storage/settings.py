@@ -30,6 +30,12 @@ class StorageSettings(Settings):
     max_file_bytes: int = Field(5 * GIB, ge=1, le=64 * GIB)
     # An upload that has seen no new chunk for so long is given up, and its space with it.
     upload_lifetime_hours: float = Field(7 * 24, gt=0)
+    # Uploads of one user that have begun and not ended: each holds rows, and room in the store.
+    max_uploads_per_user: int = Field(1000, ge=1)
+    # Bodies that one process takes at a time. On S3 each holds some 24 MiB while it comes.
+    max_writers: int = Field(32, ge=1)
+    # On the average of a minute; slower is no line, but somebody who holds us up. 0: no limit.
+    min_body_bytes_per_second: int = Field(512, ge=0)
 
     # --- where: a bucket, or (without S3_BUCKET_NAME) the folder `files` of DATA_DIR ---------
     s3_bucket_name: str | None = None

@@ -1,7 +1,7 @@
-"""Signed links to a file's content: whoever holds one may read, for minutes.
+"""Signed URLs: whoever holds one may read a file, or write one part of an upload, for minutes.
 
-A link names the file and the moment it runs out; the HMAC over both can only be made with the key,
-which every replica derives from SECRET_KEY.
+Each names method, path and the moment it runs out; the HMAC over them can only be made with the
+key, which every replica derives from SECRET_KEY.
 """
 
 import hashlib
@@ -27,18 +27,37 @@ class Signer:
 
         `expires` is in seconds since 1970, as everywhere here.
         """
-        signature = self._signature(file_id, expires)
-        return f"/v1/files/{file_id}/content?expires={expires}&signature={signature}"
+        return self._signed("GET", f"/v1/files/{file_id}/content", expires)
 
     def check(self, file_id: UUID, expires: int, signature: str, *, now: float) -> None:
         """Raise SignatureInvalid or SignatureExpired unless the signature holds."""
-        expected = self._signature(file_id, expires).encode()
+        self._check("GET", f"/v1/files/{file_id}/content", expires, signature, now)
+
+    def part_path(self, upload_id: UUID, number: int, expires: int) -> str:
+        """Return a path, with query, to which one part of an upload can be PUT until `expires`."""
+        return self._signed("PUT", _part(upload_id, number), expires)
+
+    def check_part(
+        self, upload_id: UUID, number: int, expires: int, signature: str, *, now: float
+    ) -> None:
+        """Raise SignatureInvalid or SignatureExpired unless the signature holds for this part."""
+        self._check("PUT", _part(upload_id, number), expires, signature, now)
+
+    def _signed(self, method: str, path: str, expires: int) -> str:
+        return f"{path}?expires={expires}&signature={self._signature(method, path, expires)}"
+
+    def _check(self, method: str, path: str, expires: int, signature: str, now: float) -> None:
+        expected = self._signature(method, path, expires).encode()
         if not hmac.compare_digest(signature.encode(errors="replace"), expected):
             raise SignatureInvalid
         if now >= expires:
             raise SignatureExpired
 
-    def _signature(self, file_id: UUID, expires: int) -> str:
-        said = f"GET /v1/files/{file_id}/content until {expires}".encode()
+    def _signature(self, method: str, path: str, expires: int) -> str:
+        said = f"{method} {path} until {expires}".encode()
         digest = hmac.new(self._key, said, hashlib.sha256).digest()
         return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _part(upload_id: UUID, number: int) -> str:
+    return f"/v1/files/presigned/{upload_id}/parts/{number}"

@@ -91,6 +91,28 @@ async def test_a_client_that_has_it_is_told_so(alice: Person, file: Json) -> Non
     assert (await alice.content(other)).headers["etag"] != etag
 
 
+async def test_conditions_hold_for_looking_and_for_downloading(alice: Person, file: Json) -> None:
+    url = f"/v1/files/{file['id']}/content"
+    head = await alice.http.head(url)
+    etag, modified = head.headers["etag"], head.headers["last-modified"]
+    for name, value, status in (
+        ("If-Match", etag, 200),
+        ("If-Match", '"x"', 412),
+        ("If-Modified-Since", modified, 304),
+        ("If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT", 200),
+        ("If-Unmodified-Since", modified, 200),
+        ("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT", 412),
+    ):
+        for method in ("GET", "HEAD"):
+            answer = await alice.http.request(method, url, headers={name: value})
+            assert answer.status_code == status, (method, name, value)
+    answer = await alice.content(file, If_Match='"x"', Range="bytes=0-1")
+    assert (answer.status_code, code_of(answer)) == (412, "precondition-failed")
+    # A condition that holds comes before the range.
+    answer = await alice.content(file, If_None_Match=etag, Range="bytes=900000-")
+    assert answer.status_code == 304
+
+
 async def test_a_range_goes_on_only_in_the_same_version(alice: Person, file: Json) -> None:
     head = await alice.content(file)
     for same in (head.headers["etag"], head.headers["last-modified"]):

@@ -1,45 +1,64 @@
 """Who is let in where, and that whatever comes gets a problem document."""
 
+from typing import Final
+
 import httpx
 import pytest
 
-from services.storage.tests.support import World, code_of, sha256
+from services.storage.tests.direct_client import DirectClient
+from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.problems import CONTENT_TYPE
-from sharezync_shared.testing.bad_tokens import (
-    BAD_SERVICE_TOKENS,
-    BAD_TOKENS,
-    bad_token,
-    bearer,
-    good_token,
-)
-from sharezync_shared.tokens import TokenIssuer
 
 ID = "01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70"
-USER_DOORS = [
-    ("POST", "/v1/files"),
-    ("GET", "/v1/files"),
-    ("GET", f"/v1/files/{ID}"),
-    ("DELETE", f"/v1/files/{ID}"),
-    ("GET", f"/v1/files/{ID}/content"),
-    ("HEAD", f"/v1/files/{ID}/content"),
-    ("GET", "/v1/usage"),
-]
-SERVICE_DOORS = [
-    ("GET", "/internal/files?ids="),
-    ("POST", f"/internal/files/{ID}/urls"),
-    ("POST", "/internal/uploads"),
-    ("GET", f"/internal/uploads/{ID}"),
-    ("DELETE", f"/internal/uploads/{ID}"),
-    ("POST", f"/internal/uploads/{ID}/finish"),
-    ("PUT", f"/internal/uploads/{ID}/chunks/0"),
-    ("GET", f"/internal/uploads/{ID}/chunks/0"),
-]
-BODIES = {
-    f"/internal/files/{ID}/urls": {"user_id": ID},
-    "/internal/uploads": {
-        "owner_id": ID, "name": "x", "size_bytes": 1, "chunk_size_bytes": 1,
-    },
-}  # fmt: skip
+ROLES = ("owner", "granted", "stranger")
+
+# What each of ROLES is answered about a file of the owner's; lists and usage are one's own,
+# whoever one is, and so is what one begins.
+MATRIX: Final[dict[str, tuple[int, int, int]]] = {
+    "POST /v1/files": (201, 201, 201),
+    "GET /v1/files": (200, 200, 200),
+    "GET /v1/files/{file_id}": (200, 200, 404),
+    "DELETE /v1/files/{file_id}": (204, 404, 404),
+    "GET /v1/files/{file_id}/content": (200, 200, 404),
+    "HEAD /v1/files/{file_id}/content": (200, 200, 404),
+    "POST /v1/files/{file_id}/urls": (200, 200, 404),
+    "POST /v1/files/{file_id}/links": (201, 404, 404),
+    "GET /v1/files/{file_id}/links": (200, 404, 404),
+    "DELETE /v1/files/{file_id}/links/{link_id}": (204, 404, 404),
+    "POST /v1/files/presigned": (201, 201, 201),
+    "GET /v1/files/presigned/{presigned_id}": (200, 404, 404),
+    "DELETE /v1/files/presigned/{presigned_id}": (204, 404, 404),
+    "POST /v1/files/presigned/{presigned_id}/complete": (201, 404, 404),
+    # For whoever holds the URL: it is signed, or can't be guessed.
+    "PUT /v1/files/presigned/{presigned_id}/parts/{number}": (200, 200, 200),
+    "GET /v1/links/{token}": (200, 200, 200),
+    "HEAD /v1/links/{token}": (200, 200, 200),
+    "POST /v1/links/{token}/content": (200, 200, 200),
+    "GET /v1/usage": (200, 200, 200),
+    "OPTIONS /v1/uploads": (204, 204, 204),
+    "POST /v1/uploads": (201, 201, 201),
+    "OPTIONS /v1/uploads/{upload_id}": (204, 204, 204),
+    "GET /v1/uploads/{upload_id}": (200, 404, 404),
+    "HEAD /v1/uploads/{upload_id}": (200, 404, 404),
+    "PATCH /v1/uploads/{upload_id}": (204, 404, 404),
+    "POST /v1/uploads/{upload_id}": (204, 404, 404),
+    "DELETE /v1/uploads/{upload_id}": (204, 404, 404),
+}
+TUS: Final = {"Tus-Resumable": "1.0.0"}
+_BYTES: Final = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+
+INTERNAL: Final = (
+    "GET /internal/files",
+    "POST /internal/files/{file_id}/urls",
+    "PUT /internal/files/{file_id}/grants/{user_id}",
+    "DELETE /internal/files/{file_id}/grants/{user_id}",
+    "POST /internal/uploads",
+    "GET /internal/uploads/{upload_id}",
+    "DELETE /internal/uploads/{upload_id}",
+    "POST /internal/uploads/{upload_id}/finish",
+    "PUT /internal/uploads/{upload_id}/chunks/{index}",
+    "GET /internal/uploads/{upload_id}/chunks/{index}",
+)
 
 
 @pytest.fixture
@@ -47,66 +66,63 @@ def anybody(world: World) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(world.app), base_url="http://test")
 
 
-async def knock(
-    client: httpx.AsyncClient, method: str, path: str, token: str | None
-) -> httpx.Response:
-    headers = {} if token is None else bearer(token)
-    if path in BODIES:
-        return await client.request(method, path, headers=headers, json=BODIES[path])
-    return await client.request(method, path, headers={**headers, "x-chunk-sha256": sha256(b"")})
-
-
-def test_every_route_has_a_row_here(world: World) -> None:
-    told = {
-        (method.upper(), path.format(file_id=ID, upload_id=ID, index=0))
+async def test_every_route_has_a_row(world: World) -> None:
+    routes = {
+        f"{method.upper()} {path}"
         for path, operations in world.app.openapi()["paths"].items()
         for method in operations
     }
-    rows = {(method, path.partition("?")[0]) for method, path in USER_DOORS + SERVICE_DOORS}
-    assert told == rows
+    assert routes == MATRIX.keys() | set(INTERNAL)
 
 
-async def test_without_a_token_no_door_opens(anybody: httpx.AsyncClient) -> None:
-    for method, path in USER_DOORS + SERVICE_DOORS:
-        answer = await knock(anybody, method, path, None)
-        assert answer.status_code == 401, (method, path)
-        assert answer.headers["www-authenticate"].startswith("Bearer")
-        if method != "HEAD":
-            assert code_of(answer) == "unauthenticated"
+async def _arrange(world: World, alice: Person, name: str) -> tuple[Json, str, Json]:
+    """Return what of the owner's is there, the URL where that is no path, and what is sent."""
+    file = await alice.upload(b"secret")
+    known: Json = {"file_id": file["id"]}
+    sent: Json = {
+        "POST /v1/files": {"files": {"file": ("a.txt", b"x")}},
+        "POST /v1/files/presigned": {"json": {"name": "x", "size_bytes": 1}},
+    }
+    url = ""
+    if "links" in name:
+        link = (await alice.http.post(f"/v1/files/{file['id']}/links")).json()
+        known |= {"link_id": link["id"], "token": link["token"]}
+    if "{presigned_id}" in name:
+        direct = DirectClient(alice.http, alice.http, b"secret")
+        presigned = await direct.begin()
+        await direct.send(presigned)
+        parts = [{"number": number, "etag": etag} for number, etag in direct.etags.items()]
+        known["presigned_id"] = presigned["id"]
+        sent["POST /v1/files/presigned/{presigned_id}/complete"] = {"json": {"parts": parts}}
+        if "{number}" in name:
+            url, sent[name] = presigned["parts"][0]["url"], {"content": b"secret"}
+    if "/v1/uploads" in name:
+        created = await alice.http.post("/v1/uploads", headers={**TUS, "Upload-Length": "6"})
+        known["upload_id"] = created.headers["location"].rpartition("/")[2]
+        write: Json = {"headers": {**TUS, **_BYTES}, "content": b"secret"}
+        sent["POST /v1/uploads"] = {"headers": {**TUS, "Upload-Length": "6"}}
+        sent["PATCH /v1/uploads/{upload_id}"] = write
+        overridden = {**write["headers"], "X-HTTP-Method-Override": "PATCH"}
+        sent["POST /v1/uploads/{upload_id}"] = {**write, "headers": overridden}
+        return known, url, sent.get(name, {"headers": TUS})
+    return known, url, sent.get(name, {})
 
 
-async def test_services_have_no_business_at_the_doors_of_users(
-    issuer: TokenIssuer, anybody: httpx.AsyncClient
+@pytest.mark.parametrize("role", ROLES)
+async def test_every_route_answers_every_role_as_the_table_says(
+    world: World, alice: Person, role: str
 ) -> None:
-    for method, path in USER_DOORS:
-        answer = await knock(anybody, method, path, good_token(issuer, "service"))
-        assert answer.status_code == 401, (method, path)
-
-
-async def test_users_have_no_business_inside(
-    issuer: TokenIssuer, anybody: httpx.AsyncClient
-) -> None:
-    for method, path in SERVICE_DOORS:
-        answer = await knock(anybody, method, path, good_token(issuer))
-        assert answer.status_code == 401, (method, path)
-        assert (
-            await knock(anybody, method, path, good_token(issuer, "service"))
-        ).status_code != 401
-
-
-async def test_bad_tokens_open_neither_kind_of_door(
-    issuer: TokenIssuer, anybody: httpx.AsyncClient
-) -> None:
-    for name in BAD_TOKENS:
-        for method, path in (("GET", "/v1/files"), ("GET", f"/v1/files/{ID}/content")):
-            answer = await knock(anybody, method, path, bad_token(name, issuer))
-            assert (answer.status_code, code_of(answer)) == (401, "unauthenticated"), name
-    for name in BAD_SERVICE_TOKENS:
-        answer = await knock(
-            anybody, "PUT", f"/internal/uploads/{ID}/chunks/0", bad_token(name, issuer, "service")
-        )
-        assert (answer.status_code, code_of(answer)) == (401, "unauthenticated"), name
-    assert (await knock(anybody, "GET", "/v1/files", good_token(issuer))).status_code == 200
+    who = alice if role == "owner" else await world.person()
+    for name, statuses in MATRIX.items():
+        method, _, template = name.partition(" ")
+        known, url, more = await _arrange(world, alice, name)
+        if role == "granted":
+            grant = f"/internal/files/{known['file_id']}/grants/{who.id}"
+            assert (await world.inside.put(grant)).status_code == 204
+        answer = await who.http.request(method, url or template.format(**known), **more)
+        assert answer.status_code == statuses[ROLES.index(role)], f"{name}: {answer.text}"
+        if answer.is_error and method != "HEAD":
+            assert code_of(answer) == "not-found"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,11 @@ from services.storage.tests.support import World
 from sharezync_shared.testing.fuzzing import fuzz
 from sharezync_storage.migrations import MIGRATIONS
 
-# A chunk must have the length of its place, and bring its digest.
-UNGUESSABLE = ["PUT /internal/uploads/{upload_id}/chunks/{index}"]
+# A chunk must have the length of its place, and bring its digest; a part, and its signature.
+UNGUESSABLE = [
+    "PUT /internal/uploads/{upload_id}/chunks/{index}",
+    "PUT /v1/files/presigned/{presigned_id}/parts/{number}",
+]
 
 
 @pytest.fixture

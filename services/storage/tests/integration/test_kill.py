@@ -37,7 +37,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(database_url: str, data_dir: Path, alice: UserId) -> AsyncGenerator[Served]:
+async def served(
+    database_url: str, data_dir: Path, alice: UserId, **environment: str
+) -> AsyncGenerator[Served]:
     """Run `python -m sharezync_storage serve`, as anybody would."""
     log = data_dir / "log"
     log.write_bytes(b"")
@@ -52,6 +54,7 @@ async def served(database_url: str, data_dir: Path, alice: UserId) -> AsyncGener
                 "SECRET_KEY": SECRET,
                 "ALGORITHM": "HS256",
                 "PORT": "0",
+                **environment,
             },
             cwd=data_dir,
             stdout=out,

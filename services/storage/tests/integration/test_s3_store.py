@@ -1,13 +1,12 @@
 """The store in a bucket, on a real S3 API server: the contract, and what only S3 can get wrong."""
 
 import os
-from collections.abc import AsyncGenerator
 from typing import Any
 
-import aioboto3
 import httpx
 import pytest
 
+from services.storage.tests.buckets import settings_for
 from services.storage.tests.store_contract import (
     Interrupted,
     StoreContract,
@@ -23,46 +22,8 @@ from sharezync_embedded.testing import S3Server
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key
 from sharezync_storage.problems import ContentDamaged, StoreUnavailable
-from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
-
-
-def settings_for(server: S3Server, bucket: str, **more: Any) -> StorageSettings:
-    return StorageSettings(
-        _env_file=None,
-        s3_bucket_name=bucket,
-        aws_access_key_id=server.access_key_id,
-        aws_secret_access_key=server.secret_access_key,
-        aws_default_region=server.region,
-        s3_endpoint_url=server.endpoint_url,
-        **more,
-    )
-
-
-@pytest.fixture
-def bucket(s3_server: S3Server) -> str:
-    return s3_server.bucket()
-
-
-@pytest.fixture
-async def store(s3_server: S3Server, bucket: str) -> AsyncGenerator[S3Store]:
-    store = S3Store(bucket, settings_for(s3_server, bucket))
-    await store.start()
-    yield store
-    await store.aclose()
-
-
-@pytest.fixture
-async def s3(s3_server: S3Server) -> AsyncGenerator[Any]:
-    """A plain client, to look at the bucket from outside."""
-    session = aioboto3.Session(
-        aws_access_key_id=s3_server.access_key_id,
-        aws_secret_access_key=s3_server.secret_access_key,
-        region_name=s3_server.region,
-    )
-    async with session.client("s3", endpoint_url=s3_server.endpoint_url) as client:
-        yield client
 
 
 async def keys_in(s3: Any, bucket: str) -> list[str]:
@@ -94,7 +55,7 @@ async def test_what_a_crash_leaves_of_a_put_goes_with_delete(
 
     key = file_key(uuid7())
     with monkeypatch.context() as dying:
-        dying.setattr(store, "_abort", dead)
+        dying.setattr(store._bucket, "abort_parts", dead)
         with pytest.raises(Interrupted):
             await store.put(key, interrupted(os.urandom(2 * PART_BYTES)))
     assert await uploads_in(s3, bucket) == [key]

@@ -1,4 +1,4 @@
-"""How files are served: media types, dispositions, signatures, ranges."""
+"""How files are served: media types, dispositions, signatures."""
 
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import uuid7
-from sharezync_storage.api.ranges import Span, not_modified, span_of
 from sharezync_storage.media_types import clean_media_type
-from sharezync_storage.problems import RangeUnsatisfiable, SignatureExpired, SignatureInvalid
+from sharezync_storage.problems import SignatureExpired, SignatureInvalid
 from sharezync_storage.serving import content_disposition, content_type
 from sharezync_storage.signatures import Signer
 
@@ -106,89 +105,3 @@ def test_a_signature_is_for_one_file_one_time_and_one_secret() -> None:
     ]:
         with pytest.raises(SignatureInvalid):
             other.check(other_id, expires, text, now=0)
-
-
-# --- ranges --------------------------------------------------------------------------------------
-
-ETAG, MODIFIED = '"abc"', "Sat, 21 Nov 2026 18:31:58 GMT"
-
-
-def span(size: int, **headers: str) -> Span | None:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return span_of(named, size, etag=ETAG, last_modified=MODIFIED)
-
-
-@pytest.mark.parametrize(
-    ("asked", "first", "last"),
-    [
-        ("bytes=0-0", 0, 0),
-        ("bytes=0-99", 0, 99),
-        ("bytes=10-", 10, 99),
-        ("bytes=-1", 99, 99),
-        ("bytes=-1000", 0, 99),
-        ("bytes=50-1000", 50, 99),
-        ("BYTES = 0-0".replace(" ", ""), 0, 0),
-        ("bytes= 5-6 ", 5, 6),
-    ],
-)
-def test_one_range_is_understood(asked: str, first: int, last: int) -> None:
-    assert span(100, range=asked) == Span(first, last)
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "bytes=100-", "bytes=100-200", "bytes=-0", "bytes=5-4", "bytes=", "bytes=-", "bytes=a-b",
-        "bytes=0-1,3-4", "bytes=0-0,", "bytes=1", "bytes=--1", "bytes=0-0-0", "bytes=+1-2",
-        "bytes=" + "9" * 20 + "-", "bytes=٣-٤",
-    ],
-)  # fmt: skip
-def test_what_can_not_be_satisfied_is_refused_with_the_size(asked: str) -> None:
-    with pytest.raises(RangeUnsatisfiable) as refusal:
-        span(100, range=asked)
-    assert refusal.value.headers["Content-Range"] == "bytes */100"
-
-
-def test_an_empty_file_has_no_ranges() -> None:
-    for asked in ("bytes=0-", "bytes=-5", "bytes=0-0"):
-        with pytest.raises(RangeUnsatisfiable):
-            span(0, range=asked)
-
-
-def test_other_units_and_no_range_mean_the_whole() -> None:
-    assert span(100) is None
-    assert span(100, range="items=0-5") is None
-
-
-def test_a_range_of_another_version_means_the_whole() -> None:
-    assert span(100, range="bytes=0-0", if_range=ETAG) == Span(0, 0)
-    assert span(100, range="bytes=0-0", if_range=MODIFIED) == Span(0, 0)
-    assert span(100, range="bytes=0-0", if_range='"other"') is None
-    assert span(100, range="bytes=0-0", if_range=f"W/{ETAG}") is None
-    assert span(100, range="bytes=0-0", if_range="Sat, 21 Nov 2026 18:31:59 GMT") is None
-
-
-@given(st.text(max_size=30))
-def test_no_range_header_is_more_than_refused(asked: str) -> None:
-    try:
-        found = span(100, range=f"bytes={asked}")
-    except RangeUnsatisfiable:
-        return
-    assert found is not None
-    assert 0 <= found.first <= found.last < 100
-
-
-@pytest.mark.parametrize(
-    ("given_etags", "same"),
-    [
-        (ETAG, True),
-        (f"W/{ETAG}", True),
-        (f'"x", {ETAG}', True),
-        ("*", True),
-        ('"x"', False),
-        ("abc", False),
-        ("", False),
-    ],
-)
-def test_if_none_match_compares_weakly(given_etags: str, *, same: bool) -> None:
-    assert not_modified({"if-none-match": given_etags}, ETAG) is same

@@ -6,10 +6,16 @@ when its request has long been answered, and for an answer that nobody reads.
 """
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
+from uvicorn._types import ASGIReceiveEvent, HTTPRequestEvent
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from sharezync_shared.problems import CONTENT_TYPE, Malformed, Problem, TooLarge, problem_body
@@ -82,6 +88,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._head_arrived()
         self._in_body = True
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.receive = partial(_receive_all, self.cycle)  # type: ignore[method-assign]  # its task asks for it when it begins
 
     def on_message_complete(self) -> None:
         self._body_arrived()
@@ -126,3 +134,21 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _head_overdue(self) -> None:
         self._head_timer = None
         self.transport.abort()
+
+
+async def _receive_all(cycle: RequestResponseCycle) -> ASGIReceiveEvent:
+    """Return the next message, `http.disconnect` only once all is told that came before it.
+
+    uvicorn forgets what it has read of a body when the connection breaks: up to 64 KiB that an
+    upload which is resumed would have to send again.
+    """
+    message = await RequestResponseCycle.receive(cycle)
+    if message["type"] != "http.disconnect" or cycle.response_complete or not cycle.body:
+        return message
+    told: HTTPRequestEvent = {
+        "type": "http.request",
+        "body": bytes(cycle.body),
+        "more_body": cycle.more_body,
+    }
+    cycle.body = bytearray()
+    return told

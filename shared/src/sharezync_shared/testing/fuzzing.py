@@ -43,6 +43,7 @@ from sharezync_shared.testing.threads import LoopThread
 
 __all__ = ["Scene", "fuzz"]
 
+_UNKNOWN_FIELD: Final = "x-schemathesis-unknown-property"
 _RANDOM_REQUESTS: Final = int(os.environ.get("FUZZ_RANDOM_REQUESTS", "4"))
 
 
@@ -130,6 +131,8 @@ def wrong_data_is_refused(context: CheckContext, answer: Response, case: Case) -
         return None  # refused it is: which status is for the document to say
     if case.media_type == "multipart/form-data":
         return None  # every part is bytes, whatever was meant by them
+    if _UNKNOWN_FIELD in (case.headers or {}):
+        return None  # a field that one doesn't know is ignored (RFC 9110 §5.1)
     if any(text != text.strip() for text in _texts([case.query, case.body])):
         return None
     return negative_data_rejection(context, answer, case)

@@ -83,15 +83,15 @@ class RequestBody:
         self.complete = not message.get("more_body", False)
         return message
 
-    async def read(self) -> bytes | None:
-        """Return the whole body, for small ones; None if it broke off."""
+    async def read(self) -> tuple[bytes, bool]:
+        """Return the body, for small ones, and whether it is whole: False if it broke off."""
         parts: list[bytes] = []
-        while not self.complete:
+        whole = True
+        while whole and not self.complete:
             message = await self.receive()
-            if message["type"] == _GONE:
-                return None
+            whole = message["type"] != _GONE
             parts.append(message.get("body", b""))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts), whole
 
     async def _after_the_end(self) -> Message:
         if not self.asked and self.length == 0:

@@ -22,6 +22,7 @@ _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a strea
 _READ_BYTES: Final = 256 * 1024
 _RETRY_AFTER_SECONDS: Final = 0.1
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_OFFSET_STREAM: Final = b"application/offset+octet-stream"
 _SKIP_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _CONNECT_FAILED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -91,10 +92,11 @@ class HttpUpstream:
             data = _pieces(body, patience)
         elif body.length > 0:
             patience.pause()
-            data = await body.read()
+            came, whole = await body.read()
             patience.resume()
-            if data is None:
+            if not whole and not (came and _counts_in_part(request)):
                 return
+            data = came if whole else _broken(came, patience)
         response = await self._open(request, data)
         try:
             await self._relay(request, response, send, patience)
@@ -179,6 +181,18 @@ async def _pieces(body: RequestBody, patience: Patience) -> AsyncIterator[bytes]
             raise _BrokeOff  # for aiohttp, which closes the connection on it
         if message.get("body"):
             yield message["body"]
+
+
+async def _broken(came: bytes, patience: Patience) -> AsyncIterator[bytes]:
+    """Yield what came of a body that broke off, and break off."""
+    yield came
+    patience.end()
+    raise _BrokeOff
+
+
+def _counts_in_part(request: Request) -> bool:
+    """Whether the service keeps what comes of a body that breaks off (tus)."""
+    return (b"content-type", _OFFSET_STREAM) in request.headers
 
 
 class _BrokeOff(Exception):

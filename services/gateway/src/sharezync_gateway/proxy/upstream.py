@@ -54,8 +54,9 @@ class Upstream(Protocol):
         it asks for the body.
 
         When the body breaks off (`request.body.gone`, `.failure`), the service learns that the
-        client left and this returns; so it does when `send` raises ClientGone. The service is
-        given at most one whole copy of a request that isn't idempotent (RFC 9110 §9.2.2).
+        client left and this returns; so it does when `send` raises ClientGone. Of a body of tus it
+        has got by then all that came; of another small one perhaps nothing. The service is given at
+        most one whole copy of a request that isn't idempotent (RFC 9110 §9.2.2).
 
         Raises Unreachable (nothing was sent), TookTooLong or BrokenAnswer. Where part of the
         answer is out, the caller must break off its own answer.

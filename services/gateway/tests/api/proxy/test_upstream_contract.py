@@ -179,6 +179,27 @@ async def test_a_body_that_breaks_off_is_never_taken_for_whole(
     assert not collected.messages
 
 
+@pytest.mark.parametrize("size", [5, 60_000, 300_000])
+async def test_of_an_upload_that_breaks_off_the_service_gets_all_that_came(
+    both: Both, size: int
+) -> None:
+    ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        came = b""
+        while (message := await receive())["type"] != "http.disconnect":
+            came += message.get("body", b"")
+        ended.set_result(came)
+
+    both.does(handler)
+    client = Client(b"x" * size, whole=False, stays=False)
+    fields = [(b"content-type", b"application/offset+octet-stream")]
+    collected = await both.forward(request(client, size + 5, method="PATCH", headers=fields))
+    async with asyncio.timeout(5):
+        assert await ended == b"x" * size
+    assert not collected.messages
+
+
 async def test_a_body_that_outgrows_its_limit_ends_quietly(both: Both) -> None:
     asked = request(Client(b"x" * 10, b"x" * 10), None, limit_bytes=15)
     collected = await both.forward(asked)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Final
+from typing import ClassVar, Final
 
 from fastapi import HTTPException, Request
 from fastapi.routing import APIRoute
@@ -10,26 +10,62 @@ from starlette.types import Message
 
 from sharezync_shared.asgi.app import MAX_JSON_BODY_BYTES
 from sharezync_shared.problems import TooLarge
-from sharezync_storage.problems import BodyBroken, ChunkLength
+from sharezync_storage.problems import BodyBroken, BodyTooSlow, ChunkLength
 
 IDLE_SECONDS: Final = 60.0
 """How long a client may send nothing in the middle of a body, or take nothing of an answer."""
+WINDOW_SECONDS: Final = 60.0
+"""Over how long the pace of a body is averaged."""
 
 
 async def body_of(request: Request) -> AsyncGenerator[bytes]:
-    """Yield the body as it comes. Raises BodyBroken where it ends too soon or stalls."""
+    """Yield the body as it comes.
+
+    Raises BodyBroken where it ends too soon, and BodyTooSlow where nothing comes for a minute, or
+    less than `min_body_bytes_per_second` on the average of one. Only waiting for the client counts:
+    a store that is slow is none of its faults.
+    """
+    pace = _Pace(request.app.state.settings.min_body_bytes_per_second)
     more = True
     while more:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                message = await request.receive()
-        except TimeoutError as error:
-            raise BodyBroken(f"Nothing came for {IDLE_SECONDS:g} s") from error
+        message = await pace.receive(request)
         if message["type"] == "http.disconnect":
             raise BodyBroken
         more = message.get("more_body", False)
         if piece := message.get("body", b""):
             yield piece
+
+
+class _Pace:
+    """How fast a body comes. `minimum` is in bytes per second; 0: any pace will do."""
+
+    def __init__(self, minimum: int) -> None:
+        self._minimum = minimum
+        self._waited_seconds = 0.0
+        self._bytes = 0
+
+    async def receive(self, request: Request) -> Message:
+        """Return the next message. Raises BodyTooSlow."""
+        time = asyncio.get_running_loop().time
+        began = time()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                message = await request.receive()
+        except TimeoutError as error:
+            raise BodyTooSlow(
+                f"Nothing came for {IDLE_SECONDS:g} s", idle_seconds=IDLE_SECONDS
+            ) from error
+        self._waited_seconds += time() - began
+        self._bytes += len(message.get("body", b""))
+        if self._waited_seconds >= WINDOW_SECONDS:
+            if self._bytes < self._minimum * self._waited_seconds and message.get("more_body"):
+                raise BodyTooSlow(
+                    f"{self._bytes} bytes came in {self._waited_seconds:.0f} s, and at least "
+                    f"{self._minimum} must come each second",
+                    min_bytes_per_second=self._minimum,
+                )
+            self._waited_seconds, self._bytes = 0.0, 0
+        return message
 
 
 async def chunk_of(request: Request, length: int) -> list[bytes]:
@@ -55,8 +91,10 @@ def _wrong_length(length: int) -> ChunkLength:
 class SmallBodyRoute(APIRoute):
     """A route that reads JSON: in a service that takes files, the limit is the route's."""
 
+    max_body_bytes: ClassVar[int] = MAX_JSON_BODY_BYTES
+
     def get_route_handler(self):  # type: ignore[no-untyped-def]  # noqa: ANN201 - FastAPI's type is long and its own
-        """Wrap the handler so that it reads at most MAX_JSON_BODY_BYTES."""
+        """Wrap the handler so that it reads at most `max_body_bytes`."""
         handle = super().get_route_handler()
 
         async def handle_small(request: Request):  # type: ignore[no-untyped-def]  # noqa: ANN202 - as above
@@ -66,9 +104,9 @@ class SmallBodyRoute(APIRoute):
                 nonlocal seen
                 message = await request.receive()
                 seen += len(message.get("body", b""))
-                if seen > MAX_JSON_BODY_BYTES:
+                if seen > self.max_body_bytes:
                     # FastAPI lets only this class pass while it reads a body.
-                    detail = f"At most {MAX_JSON_BODY_BYTES} bytes are accepted here"
+                    detail = f"At most {self.max_body_bytes} bytes are accepted here"
                     raise HTTPException(TooLarge.kind.value, detail)
                 return message
 

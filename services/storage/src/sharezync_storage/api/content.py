@@ -1,14 +1,15 @@
 """The bytes of a file: raw ASGI, piece by piece, for as long as somebody takes them."""
 
 import asyncio
-from email.utils import format_datetime
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
 
 import structlog
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from sharezync_storage.api.bodies import IDLE_SECONDS
-from sharezync_storage.api.ranges import Span
+from sharezync_storage.api.ranges import Span, Version
 from sharezync_storage.models import File
 from sharezync_storage.problems import ContentDamaged
 from sharezync_storage.serving import CONTENT_SECURITY_POLICY, content_disposition, content_type
@@ -17,14 +18,21 @@ from sharezync_storage.stores import PIECE_BYTES, BlobStore, NoSuchBlob
 log = structlog.get_logger()
 
 
-def etag_of(file: File) -> str:
-    """Return the ETag of a file. Content never changes, so the id says it all."""
-    return f'"{file.id.hex}"'
+class Delivery(Protocol):
+    """Is told how many bytes go to a client: what counts downloads."""
+
+    async def begin(self, size_bytes: int) -> None:
+        """The first bytes go out next, so many; what this raises is the answer instead."""
+        ...
+
+    async def end(self, sent_bytes: int) -> None:
+        """It is over; so many bytes went out in all, 0 where it never came to `begin`."""
+        ...
 
 
-def last_modified_of(file: File) -> str:
-    """Return when the file came to be, as an HTTP date."""
-    return format_datetime(file.created_at, usegmt=True)
+def version_of(file: File) -> Version:
+    """Return by what clients know a file's content. It never changes, so the id says it all."""
+    return Version(f'"{file.id.hex}"', file.created_at)
 
 
 def headers_of(file: File, *, length: int, span: Span | None = None) -> dict[str, str]:
@@ -45,9 +53,10 @@ def headers_of(file: File, *, length: int, span: Span | None = None) -> dict[str
 
 def validators_of(file: File) -> dict[str, str]:
     """Return the headers by which a client knows what it has; it asks each time whether it may."""
+    version = version_of(file)
     return {
-        "ETag": etag_of(file),
-        "Last-Modified": last_modified_of(file),
+        "ETag": version.etag,
+        "Last-Modified": version.last_modified,
         "Cache-Control": "private, no-cache",
     }
 
@@ -55,13 +64,23 @@ def validators_of(file: File) -> dict[str, str]:
 class ContentResponse(Response):
     """Answers with a range of a blob; stops reading when the client goes or takes nothing."""
 
-    def __init__(self, store: BlobStore, file: File, span: Span | None) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        file: File,
+        span: Span | None,
+        *,
+        delivery: Delivery | None = None,
+        more_headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._store = store
         self._file = file
         self._span = span or Span(0, file.size_bytes - 1)
+        self._delivery = delivery
+        self._sent_bytes = 0
         super().__init__(
             status_code=200 if span is None else 206,
-            headers=headers_of(file, length=self.length, span=span),
+            headers={**headers_of(file, length=self.length, span=span), **(more_headers or {})},
         )
 
     @property
@@ -70,36 +89,62 @@ class ContentResponse(Response):
         return self._span.length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        left = self.length
-        start = {
-            "type": "http.response.start",
-            "status": self.status_code,
-            "headers": self.raw_headers,
-        }
-        if not left:
-            await send(start)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        # A server swallows what is sent to a client that has gone: only receive() tells.
-        leaving = asyncio.create_task(_left(receive)) if left > PIECE_BYTES else None
+        # A server swallows what is sent to a client that has gone: only receive() tells. What comes
+        # in one piece is not worth a task, unless it is counted.
+        watched = self.length > PIECE_BYTES or self._delivery is not None
+        leaving = asyncio.create_task(_left(receive)) if watched else None
         try:
-            reading = self._store.open(self._file.store_key, offset=self._span.first, length=left)
-            async with reading as pieces:
-                await send(start)
-                async for piece in pieces:
-                    if leaving is not None and leaving.done():
-                        return
-                    left -= len(piece)
-                    body = {"type": "http.response.body", "body": piece, "more_body": left > 0}
-                    async with asyncio.timeout(IDLE_SECONDS):
-                        await send(body)
+            await self._answer(leaving, send)
         except TimeoutError:
+            left = self.length - self._sent_bytes
             log.info("reader_stalled", file_id=str(self._file.id), left_bytes=left)
         except NoSuchBlob as error:
             raise ContentDamaged from error
         finally:
             if leaving is not None:
                 leaving.cancel()
+            if self._delivery is not None:
+                await asyncio.shield(self._delivery.end(self._sent_bytes))
+
+    async def _answer(self, leaving: "asyncio.Task[None] | None", send: Send) -> None:
+        if not self.length:
+            await self._start(0, send)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        reading = self._store.open(
+            self._file.store_key, offset=self._span.first, length=self.length
+        )
+        async with reading as pieces:
+            if self._delivery is None:
+                await self._start(0, send)
+            await self._send_all(pieces, leaving, send)
+
+    async def _send_all(
+        self, pieces: AsyncIterator[bytes], leaving: "asyncio.Task[None] | None", send: Send
+    ) -> None:
+        async for piece in pieces:
+            if self._delivery is not None and not self._sent_bytes:
+                await asyncio.sleep(0)  # who has left by now is heard to have left
+            if leaving is not None and leaving.done():
+                return
+            if self._delivery is not None and not self._sent_bytes:
+                await self._start(len(piece), send)
+            self._sent_bytes += len(piece)
+            more = self._sent_bytes < self.length
+            body = {"type": "http.response.body", "body": piece, "more_body": more}
+            async with asyncio.timeout(IDLE_SECONDS):
+                await send(body)
+
+    async def _start(self, first_bytes: int, send: Send) -> None:
+        if self._delivery is not None:
+            await self._delivery.begin(first_bytes)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
 
 
 async def _left(receive: Receive) -> None:

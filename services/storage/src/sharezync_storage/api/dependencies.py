@@ -10,14 +10,22 @@ from sharezync_shared.db.work import Work
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File, FileId
+from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.problems import SignatureInvalid
 from sharezync_storage.signatures import Signer
 from sharezync_storage.stores import BlobStore
 from sharezync_storage.usecases import files
+from sharezync_storage.usecases.appending import Appending
 from sharezync_storage.usecases.chunks import Chunks
+from sharezync_storage.usecases.completing import Completing
+from sharezync_storage.usecases.direct import Direct
 from sharezync_storage.usecases.finishing import Finishing
+from sharezync_storage.usecases.places import Places
 from sharezync_storage.usecases.quota import Limits
 from sharezync_storage.usecases.sweeping import Sweeper
+from sharezync_storage.usecases.unlocking import Unlocking
+from sharezync_storage.usecases.urls import Urls
+from sharezync_storage.watching import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +34,19 @@ class Parts:
 
     store: BlobStore
     limits: Limits
+    places: Places
+    appending: Appending
     chunks: Chunks
     finishing: Finishing
+    direct: Direct
+    completing: Completing
+    urls: Urls
+    passwords: LinkPasswords
+    unlocking: Unlocking
     sweeper: Sweeper
     signer: Signer
     metrics: StorageMetrics
+    watch: Watch
     upload_lifetime: timedelta
 
 
@@ -60,10 +76,10 @@ async def _readable_file(
         str | None, Query(max_length=100, description="From a signed link")
     ] = None,
 ) -> File:
-    """Let in the owner, by token, and whoever holds a link that we signed."""
+    """Let in who may read it, by token, and whoever holds a URL that we signed."""
     if signature is None and expires is None:
         caller = await request.app.state.verifier.verify(bearer_token(request.scope["headers"]))
-        return await files.get(work, owner_id=caller.user_id, file_id=file_id)
+        return await files.get_readable(work, user_id=caller.user_id, file_id=file_id)
     if signature is None or expires is None:
         raise SignatureInvalid
     parts.signer.check(file_id, expires, signature, now=work.now().timestamp())

@@ -10,9 +10,10 @@ from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, proble
 from sharezync_shared.tokens.dependencies import InternalCaller
 from sharezync_storage.api.bodies import SmallBodyRoute
 from sharezync_storage.api.dependencies import TheParts, WorkPart
-from sharezync_storage.api.wire import FileList, FileRead, LinkCreate, LinkRead
+from sharezync_storage.api.link_wire import UrlCreateFor, UrlRead
+from sharezync_storage.api.wire import FileList, FileRead
 from sharezync_storage.models import FileId
-from sharezync_storage.usecases import files, links
+from sharezync_storage.usecases import files, grants
 
 router = APIRouter(prefix="/internal/files", tags=["internal"], route_class=SmallBodyRoute)
 
@@ -38,19 +39,40 @@ async def describe_files(
 
 @router.post(
     "/{file_id}/urls",
-    summary="Make a link to a file's content",
+    summary="Make a signed URL to a file's content",
     responses=problems(Unauthenticated, NotFound),
 )
-async def make_link(
-    file_id: FileId, body: LinkCreate, _: InternalCaller, work: WorkPart, parts: TheParts
-) -> LinkRead:
+async def make_url_for(
+    file_id: FileId, body: UrlCreateFor, _: InternalCaller, parts: TheParts
+) -> UrlRead:
     """For a user of whom the caller knows that they may read it, now."""
-    link = await links.make(
-        work,
-        parts.store,
-        parts.signer,
+    url = await parts.urls.make_vouched_for(
         file_id=file_id,
         user_id=UserId(body.user_id),
         expires_in_seconds=body.expires_in_seconds,
     )
-    return LinkRead(url=link.url, expires_at=link.expires_at)
+    return UrlRead.of(url)
+
+
+@router.put(
+    "/{file_id}/grants/{user_id}",
+    status_code=204,
+    summary="Let somebody read a file",
+    responses=problems(Unauthenticated, NotFound),
+)
+async def give_grant(file_id: FileId, user_id: UUID, _: InternalCaller, work: WorkPart) -> None:
+    """They may look at it and download it, until that is taken back; nothing more. Idempotent."""
+    await grants.give(work, file_id=file_id, user_id=UserId(user_id))
+
+
+@router.delete(
+    "/{file_id}/grants/{user_id}",
+    status_code=204,
+    summary="Let somebody read a file no more",
+    responses=problems(Unauthenticated),
+)
+async def take_grant_back(
+    file_id: FileId, user_id: UUID, _: InternalCaller, work: WorkPart
+) -> None:
+    """Idempotent."""
+    await grants.take_back(work, file_id=file_id, user_id=UserId(user_id))

@@ -21,6 +21,7 @@ from sharezync_storage.api.wire import (
 from sharezync_storage.models import UploadId
 from sharezync_storage.problems import (
     BodyBroken,
+    BodyTooSlow,
     ChunkConflict,
     ChunkCorrupt,
     ChunkLength,
@@ -119,7 +120,7 @@ async def abort_upload(
     response_model=ChunkStored,
     responses=problems(
         Unauthenticated, Invalid, NotFound, ChunkOutside, ChunkLength, ChunkCorrupt, ChunkConflict,
-        UploadClosed, BodyBroken, StoreFull, StoreUnavailable,
+        UploadClosed, BodyBroken, BodyTooSlow, StoreFull, StoreUnavailable,
     ),
     openapi_extra={"requestBody": {"required": True, "content": _CHUNK}},
 )  # fmt: skip

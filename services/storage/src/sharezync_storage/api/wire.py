@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sharezync_storage.models import File
-from sharezync_storage.settings import MAX_CHUNK_BYTES, MAX_LINK_SECONDS
+from sharezync_storage.settings import MAX_CHUNK_BYTES
 from sharezync_storage.usecases.finishing import Finished
 from sharezync_storage.usecases.quota import Room
 from sharezync_storage.usecases.uploads import Status, plan_of
@@ -71,23 +71,6 @@ class UsageRead(BaseModel):
             used_bytes=room.used_bytes,
             reserved_bytes=room.reserved_bytes,
         )
-
-
-class LinkCreate(BaseModel):
-    """For whom, and for how long."""
-
-    user_id: UUID = Field(description="Who asked; the caller has decided that they may")
-    expires_in_seconds: int = Field(MAX_LINK_SECONDS, ge=1, le=MAX_LINK_SECONDS, strict=True)
-
-
-class LinkRead(BaseModel):
-    """A link that anybody can follow until it runs out."""
-
-    url: str = Field(
-        examples=["/v1/files/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/content?expires=…&signature=…"],
-        description="Absolute, or a path at the gateway",
-    )
-    expires_at: datetime
 
 
 class UploadCreate(BaseModel):
@@ -168,6 +151,6 @@ class UploadFinished(BaseModel):
         """Return it as services are told."""
         return cls(
             file_id=finished.file_id,
-            root=finished.root.hex(),
+            root=(finished.root or b"").hex(),
             sha256=finished.sha256.hex() if finished.sha256 else None,
         )

@@ -6,7 +6,10 @@ from sharezync_storage.stores.port import (
     PIECE_BYTES,
     BlobStore,
     ChunkPlan,
+    DirectPart,
+    Extent,
     NoSuchBlob,
+    Segment,
     Stored,
 )
 
@@ -14,8 +17,11 @@ __all__ = [
     "PIECE_BYTES",
     "BlobStore",
     "ChunkPlan",
+    "DirectPart",
     "DiskStore",
+    "Extent",
     "NoSuchBlob",
+    "Segment",
     "Stored",
     "open_store",
 ]

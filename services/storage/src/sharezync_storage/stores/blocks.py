@@ -1,4 +1,4 @@
-"""Small pieces joined into blocks that are worth a write."""
+"""Pieces of bytes: joined into blocks that are worth a write; none at all."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
 
@@ -26,3 +26,10 @@ async def blocks(
             block, size = [], 0
     if block:
         yield block
+
+
+async def nothing() -> AsyncGenerator[bytes]:
+    """Yield no piece."""
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
+        yield piece

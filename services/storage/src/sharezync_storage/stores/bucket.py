@@ -23,6 +23,11 @@ log = structlog.get_logger()
 
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _NO_ROOM: Final = frozenset({"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"})
+_WRONG_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
+
+
+class InvalidParts(StoreUnavailable):
+    """The server has not these parts, or won't make an object of them."""
 
 
 class Bucket:
@@ -149,10 +154,11 @@ class Bucket:
 
     # --- objects in parts -------------------------------------------------------------------
 
-    async def begin_parts(self, key: str) -> str:
+    async def begin_parts(self, key: str, *, content_type: str | None = None) -> str:
         """Begin a multipart upload and return its id."""
+        more = {} if content_type is None else {"ContentType": content_type}
         with _translated(key):
-            answer = await self._s3.create_multipart_upload(Bucket=self.name, Key=key)
+            answer = await self._s3.create_multipart_upload(Bucket=self.name, Key=key, **more)
         return str(answer["UploadId"])
 
     async def put_part(self, key: str, upload_id: str, number: int, body: bytes, md5: str) -> str:
@@ -180,13 +186,35 @@ class Bucket:
             )
         return str(answer["CopyPartResult"]["ETag"])
 
+    async def part_link(
+        self, key: str, upload_id: str, number: int, *, length: int, expires_in_seconds: int
+    ) -> str:
+        """Return a pre-signed URL to PUT part `number`, of `length` bytes. Needs no network."""
+        url: str = await self._signer.generate_presigned_url(
+            "upload_part",
+            Params={
+                "Bucket": self.name,
+                "Key": key,
+                "UploadId": upload_id,
+                "PartNumber": number,
+                "ContentLength": length,
+            },
+            ExpiresIn=expires_in_seconds,
+        )
+        return url
+
     async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
-        """Make the parts into the object."""
+        """Make the parts into the object. Raises InvalidParts, and then nothing has changed."""
         parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]
         with _translated(key):
             await self._s3.complete_multipart_upload(
                 Bucket=self.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
             )
+
+    async def check_parts(self, key: str, upload_id: str) -> None:
+        """Raise NoSuchBlob where there is no such multipart upload: none, or none any more."""
+        with _translated(key):
+            await self._s3.list_parts(Bucket=self.name, Key=key, UploadId=upload_id, MaxParts=1)
 
     async def abort_parts(self, key: str, upload_id: str) -> None:
         """Forget a multipart upload and its parts, whether there is one or not."""
@@ -226,6 +254,8 @@ def _translated(key: str) -> Generator[None]:
         if code in _ABSENT:
             raise NoSuchBlob(key) from error
         log.warning("s3_refused", code=code, operation=error.operation_name, key=key)
+        if code in _WRONG_PARTS:
+            raise InvalidParts from error
         raise (StoreFull if code in _NO_ROOM else StoreUnavailable) from error
     except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
         log.warning("s3_unavailable", error=repr(error), key=key)

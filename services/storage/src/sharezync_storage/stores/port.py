@@ -1,9 +1,9 @@
 """What a store of blobs promises. Two adapters, one contract: a folder, and a bucket of S3.
 
-One suite of tests (`tests/contract.py`) holds both to every sentence here.
+One suite of tests (`tests/store_contract.py`) holds both to every sentence here.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -45,6 +45,48 @@ class ChunkPlan:
     def length(self, index: int) -> int:
         """Return how many bytes chunk `index` has."""
         return min(self.chunk_size_bytes, self.size_bytes - self.offset(index))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of an upload that is kept as an object of its own (`models.Segment`)."""
+
+    number: int
+    """From 0."""
+    size_bytes: int
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far an upload has come that is written from its start to its end.
+
+    `segments` are those that hold its bytes, in order; a folder keeps one file and has none. It is
+    what callers keep on record, and the record alone decides what counts.
+    """
+
+    size_bytes: int = 0
+    segments: tuple[Segment, ...] = ()
+
+
+Kept = Callable[[Extent], Awaitable[bool]]
+"""Told that more is durable; whether it is on record now. What it raises ends the write.
+
+False: not yet (bytes whose checksum isn't known don't count), and perhaps never. Until it was True
+for a longer extent, everything that the last recorded one names must stay.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectPart:
+    """One part of an upload straight to the store: PUT exactly `size_bytes` to `url`."""
+
+    number: int
+    """From 1."""
+    size_bytes: int
+    url: str
+    headers: dict[str, str]
+    """To be sent as they are: they are signed."""
 
 
 class BlobStore(Protocol):
@@ -104,6 +146,13 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def tidy(self, key: str) -> None:
+        """Leave nothing of writes of a blob that were interrupted; the blob itself stays.
+
+        Idempotent. Only once nobody can be writing it any more.
+        """
+        ...
+
     async def link(
         self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
     ) -> str | None:
@@ -158,5 +207,101 @@ class BlobStore(Protocol):
         """Leave nothing of the chunks of an upload (`ChunkPlan.key`). Idempotent.
 
         A blob they were sealed into stays.
+        """
+        ...
+
+    # --- from start to end ------------------------------------------------------------------
+
+    async def append(
+        self, key: str, pieces: AsyncIterable[bytes], *, start: Extent, epoch: int, kept: Kept
+    ) -> Extent:
+        """Write `pieces`, of any length, behind `start`; return the extent with all of them.
+
+        `kept` is awaited with a longer extent whenever more has become durable: at least after
+        every 16 MiB, half a second after `pieces` has paused, and at the end; never two at a time.
+        Where `pieces` raises or the caller is cancelled, what came before is made durable and told
+        to `kept` first. Where `kept` raises, nothing more is written. At the end `kept` is called
+        again even if it knows that extent, where it wasn't on record. Holds at most some 24 MiB.
+
+        Bytes behind `start` that an earlier writer left and nobody recorded are written over, or
+        never counted: `epoch` must be larger than that of any earlier writer, which the caller has
+        stopped (in this process) or fenced off (elsewhere). Segments that a longer extent no longer
+        names are deleted once `kept` has returned True for it; what was written in vain (it said
+        False to the last) is deleted at the end, or written over.
+
+        Raises NoSuchBlob where what is on record is not there, ContentDamaged where it is something
+        else. One in this process that goes on behind a later epoch gets StoreUnavailable, or what
+        its `kept` raises. However often the caller is cancelled, it waits for the store and the
+        record, which have time-outs of their own.
+
+        A store that must write its last segment anew lets somebody who pauses again and again wait
+        up to four seconds more, so that a trickle costs no flood.
+        """
+        ...
+
+    def open_extent(
+        self, key: str, extent: Extent, *, offset: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Read what was appended so far, as `open` does.
+
+        Of an extent that is no longer the last one on record, the last segment may be gone: ask the
+        record, and read on from there.
+        """
+        ...
+
+    async def seal_extents(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
+        """Make the blob `key` of these, one behind the other. Each is a key and its extent.
+
+        Idempotent, from several processes at once too. The sources stay until `discard_chunks`;
+        nobody may append to them any more. Raises NoSuchBlob where neither they nor the blob are
+        there.
+        """
+        ...
+
+    # --- straight from clients --------------------------------------------------------------
+
+    async def begin_direct(
+        self, key: str, *, size_bytes: int, part_bytes: int, content_type: str
+    ) -> str | None:
+        """Begin an upload that clients make by URLs; return the store's id of it.
+
+        None where clients can't reach this store: then the bytes go through us.
+        """
+        ...
+
+    async def direct_parts(
+        self,
+        key: str,
+        direct_id: str,
+        *,
+        size_bytes: int,
+        part_bytes: int,
+        content_type: str,
+        expires_in_seconds: int,
+    ) -> list[DirectPart]:
+        """Return a signed URL for each part, the length signed; at least one, perhaps of no bytes.
+
+        They can be used until the upload is completed: no URL that is still out there makes a blob
+        of other bytes of a finished one. (Swift takes late parts, and can't read the blob then.)
+        """
+        ...
+
+    async def complete_direct(
+        self, key: str, direct_id: str, etags: Sequence[str], *, size_bytes: int
+    ) -> None:
+        """Make the parts with these ETags, in order, the blob. Idempotent once it has succeeded.
+
+        Raises PartsWrong where a part is missing or is another than its ETag says; the upload can
+        still be completed after that. Also where the whole has another size, which only a server
+        allows that doesn't hold to what was signed: then nothing is left. NoSuchBlob where the
+        upload is no more.
+        """
+        ...
+
+    async def abort_direct(self, key: str, direct_id: str) -> None:
+        """Leave nothing of an upload that was never completed. Idempotent.
+
+        Looks for the blob first and touches nothing where it is there: on some servers, aborting
+        what was completed destroys it.
         """
         ...

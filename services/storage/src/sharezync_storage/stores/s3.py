@@ -3,36 +3,31 @@
     files/ab/<id>                      a finished blob
     files/ab/<id>.multipart/<digest>   while one is written in parts: the id of that
     uploads/cd/<id>/<index>-<digest>   a chunk
+    uploads/cd/<id>/<number>-<mark>    a segment of what comes from its start to its end
 
-Different contents of a chunk have different keys, so any number of processes may write at once.
+Different contents of a place have different keys, so any number of processes may write at once.
 """
 
 import asyncio
-import base64
 import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Final
 
 from sharezync_storage.keys import checked
-from sharezync_storage.problems import ChunkCorrupt, ContentDamaged
-from sharezync_storage.settings import MIB, StorageSettings
-from sharezync_storage.stores.blocks import blocks
+from sharezync_storage.problems import ChunkCorrupt
+from sharezync_storage.settings import StorageSettings
+from sharezync_storage.stores import s3_direct, s3_extents
+from sharezync_storage.stores.blocks import blocks, nothing
 from sharezync_storage.stores.bucket import Bucket
-from sharezync_storage.stores.in_order import Call, in_order
-from sharezync_storage.stores.port import ChunkPlan, NoSuchBlob, Stored
+from sharezync_storage.stores.intake import written
+from sharezync_storage.stores.port import ChunkPlan, DirectPart, Extent, Kept, Stored
+from sharezync_storage.stores.s3_extents import SEGMENT_BYTES, SegmentWriter, sources_of
+from sharezync_storage.stores.s3_joining import Source, join, read_checked
+from sharezync_storage.stores.s3_objects import MIN_PART_BYTES, PART_BYTES, Objects, md5_of
 from sharezync_storage.stores.threads import IoThreads
 
-MIN_PART_BYTES: Final = 5 * MIB
-"""S3 takes no smaller part, but as the last one."""
-PART_BYTES: Final = 8 * MIB
-MAX_PARTS: Final = 10_000
-
-_PARTS_AT_ONCE: Final = 2  # each holds its bytes
-_COPIES_AT_ONCE: Final = 8  # these hold nothing
-_READS_AT_ONCE: Final = 4
+__all__ = ["MIN_PART_BYTES", "PART_BYTES", "S3Store"]
 
 
 class S3Store:
@@ -41,6 +36,7 @@ class S3Store:
     def __init__(self, bucket: str, settings: StorageSettings) -> None:
         self._bucket = Bucket(bucket, settings)
         self._threads = IoThreads("storage-s3")
+        self._objects = Objects(self._bucket, self._threads)
 
     async def start(self) -> None:
         await self._bucket.open()
@@ -58,6 +54,7 @@ class S3Store:
         checked(key)
         digest = hashlib.sha256()
         size = 0
+        first = b""
 
         async def parts() -> AsyncGenerator[bytes]:
             nonlocal size
@@ -67,61 +64,19 @@ class S3Store:
                     size += len(part)
                     yield part
 
+        async def all_parts() -> AsyncGenerator[bytes]:
+            yield first
+            async for part in coming:
+                yield part
+
         async with contextlib.aclosing(parts()) as coming:
             first = await anext(coming, b"")
             if len(first) < PART_BYTES:
-                await self._put_one(key, first)
+                await self._objects.put(key, first)
             else:
-                await self._put_parts(key, first, coming)
+                async with contextlib.aclosing(all_parts()) as bodies:
+                    await self._objects.put_parts(key, bodies)
         return Stored(size, digest.digest())
-
-    async def _put_one(self, key: str, body: bytes) -> None:
-        await self._bucket.put(key, body, await self._threads.run(_md5, body))
-
-    async def _put_parts(self, key: str, first: bytes, others: AsyncIterator[bytes]) -> None:
-        async with self._multipart(key) as upload_id:
-
-            async def calls() -> AsyncGenerator[Call[str]]:
-                yield partial(self._put_part, key, upload_id, 1, first)
-                number = 1
-                async for body in others:
-                    number += 1
-                    yield partial(self._put_part, key, upload_id, number, body)
-
-            async with contextlib.aclosing(calls()) as coming:
-                etags = await in_order(coming, _PARTS_AT_ONCE)
-            await self._bucket.complete_parts(key, upload_id, etags)
-
-    async def _put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
-        md5 = await self._threads.run(_md5, body)
-        return await self._bucket.put_part(key, upload_id, number, body, md5)
-
-    @asynccontextmanager
-    async def _multipart(self, key: str) -> AsyncGenerator[str]:
-        """Begin a multipart upload and yield its id; the block completes it, or it is aborted.
-
-        Its id is kept beside it meanwhile: after a crash `delete` knows what is ours to abort.
-        Nothing is ever aborted because it was found in a listing of uploads, and nothing of a
-        blob that is to stay: on some servers that destroys the finished blob.
-        """
-        upload_id = await self._bucket.begin_parts(key)
-        marker = f"{_markers(key)}{hashlib.sha256(upload_id.encode()).hexdigest()[:16]}"
-        try:
-            await self._put_one(marker, upload_id.encode())
-            yield upload_id
-        except BaseException:
-            # Best effort: what can't be undone now goes with `delete`.
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._abort(key, upload_id, marker))
-            raise
-        await self._bucket.delete(marker)
-
-    async def _abort(self, key: str, upload_id: str, marker: str) -> None:
-        try:
-            await self._bucket.size(key)
-        except NoSuchBlob:
-            await self._bucket.abort_parts(key, upload_id)
-            await self._bucket.delete(marker)
 
     @asynccontextmanager
     async def open(
@@ -130,7 +85,7 @@ class S3Store:
         checked(key)
         if length == 0:
             await self._bucket.size(key)
-            yield _nothing()
+            yield nothing()
             return
         async with self._bucket.get(key, offset, length) as pieces:
             yield pieces
@@ -139,14 +94,10 @@ class S3Store:
         return await self._bucket.size(checked(key))
 
     async def delete(self, key: str) -> None:
-        checked(key)
-        markers = await self._bucket.keys(_markers(key))
-        for marker in markers:
-            with contextlib.suppress(NoSuchBlob):
-                await self._bucket.abort_parts(key, (await self._read(marker)).decode())
-        await self._bucket.delete(key)
-        for marker in markers:
-            await self._bucket.delete(marker)
+        await self._objects.erase(checked(key))
+
+    async def tidy(self, key: str) -> None:
+        await self._objects.tidy(checked(key))
 
     async def link(
         self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
@@ -172,83 +123,80 @@ class S3Store:
         await self._bucket.put(_chunk_key(plan, index, sha256), body, md5)
 
     async def read_chunk(self, plan: ChunkPlan, index: int, sha256: bytes) -> bytes:
-        data = await self._read(_chunk_key(plan, index, sha256))
-        if await self._threads.run(_sha256, data) != sha256:
-            raise ContentDamaged
-        return data
+        return await read_checked(self._objects, _chunk(plan, index, sha256))
 
     async def seal(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:
-        checked(key)
-        if await self._sealed(plan, key):
-            return
-        try:
-            if plan.size_bytes <= PART_BYTES:
-                await self._put_one(key, await self._chunks(plan, digests, 0, plan.count))
-            elif plan.chunk_size_bytes >= MIN_PART_BYTES and plan.count <= MAX_PARTS:
-                await self._seal_by_copy(plan, key, digests)
-            else:
-                await self._seal_by_stream(plan, key, digests)
-        except NoSuchBlob:
-            # Perhaps somebody else was faster, and the chunks are gone already.
-            if not await self._sealed(plan, key):
-                raise
-
-    async def _seal_by_copy(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:
-        async with self._multipart(key) as upload_id:
-            copies = [
-                partial(self._bucket.copy_part, key, upload_id, i + 1, _chunk_key(plan, i, digest))
-                for i, digest in enumerate(digests)
-            ]
-            etags = await in_order(copies, _COPIES_AT_ONCE)
-            await self._bucket.complete_parts(key, upload_id, etags)
-
-    async def _seal_by_stream(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:
-        part_bytes = max(PART_BYTES, -(-plan.size_bytes // MAX_PARTS))
-        step = -(-part_bytes // plan.chunk_size_bytes)
-
-        async def others() -> AsyncGenerator[bytes]:
-            for index in range(step, plan.count, step):
-                yield await self._chunks(plan, digests, index, index + step)
-
-        first = await self._chunks(plan, digests, 0, step)
-        async with contextlib.aclosing(others()) as coming:
-            await self._put_parts(key, first, coming)
-
-    async def _chunks(
-        self, plan: ChunkPlan, digests: Sequence[bytes], first: int, end: int
-    ) -> bytes:
-        """Return some chunks in a row, each of them checked."""
-        reads = [
-            partial(self.read_chunk, plan, index, digests[index])
-            for index in range(first, min(end, plan.count))
-        ]
-        return b"".join(await in_order(reads, _READS_AT_ONCE))
-
-    async def _sealed(self, plan: ChunkPlan, key: str) -> bool:
-        try:
-            return await self._bucket.size(key) == plan.size_bytes
-        except NoSuchBlob:
-            return False
+        chunks = [_chunk(plan, index, digest) for index, digest in enumerate(digests)]
+        await join(self._objects, chunks, checked(key))
 
     async def discard_chunks(self, key: str) -> None:
         # Listed, but not found by listing: the caller's record says that this upload is over, and
-        # a chunk that nobody could record any more is among its own keys too.
-        keys = await self._bucket.keys(f"{checked(key)}/")
-        await in_order([partial(self._bucket.delete, one) for one in keys], _COPIES_AT_ONCE)
+        # what nobody could record any more is among its own keys too.
+        await self._objects.delete_below(f"{checked(key)}/")
 
-    async def _read(self, key: str) -> bytes:
-        async with self._bucket.get(key) as pieces:
-            return b"".join([piece async for piece in pieces])
+    # --- from start to end ------------------------------------------------------------------
+
+    async def append(
+        self, key: str, pieces: AsyncIterable[bytes], *, start: Extent, epoch: int, kept: Kept
+    ) -> Extent:
+        writer = SegmentWriter(self._objects, key, start, epoch, kept)
+        return await written(pieces, SEGMENT_BYTES, writer.write)
+
+    @asynccontextmanager
+    async def open_extent(
+        self, key: str, extent: Extent, *, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+        length = extent.size_bytes - offset if length is None else length
+        async with s3_extents.opened(self._bucket, key, extent, offset, length) as pieces:
+            yield pieces
+
+    async def seal_extents(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
+        segments = [one for source, extent in sources for one in sources_of(source, extent)]
+        await join(self._objects, segments, checked(key))
+
+    # --- straight from clients --------------------------------------------------------------
+
+    async def begin_direct(
+        self, key: str, *, size_bytes: int, part_bytes: int, content_type: str
+    ) -> str | None:
+        return await s3_direct.begin(
+            self._objects,
+            key,
+            size_bytes=size_bytes,
+            part_bytes=part_bytes,
+            content_type=content_type,
+        )
+
+    async def direct_parts(
+        self,
+        key: str,
+        direct_id: str,
+        *,
+        size_bytes: int,
+        part_bytes: int,
+        content_type: str,  # noqa: ARG002 - set when it began; no server takes one with a part
+        expires_in_seconds: int,
+    ) -> list[DirectPart]:
+        return await s3_direct.parts(
+            self._objects,
+            key,
+            direct_id,
+            size_bytes=size_bytes,
+            part_bytes=part_bytes,
+            expires_in_seconds=expires_in_seconds,
+        )
+
+    async def complete_direct(
+        self, key: str, direct_id: str, etags: Sequence[str], *, size_bytes: int
+    ) -> None:
+        await s3_direct.complete(self._objects, key, direct_id, etags, size_bytes=size_bytes)
+
+    async def abort_direct(self, key: str, direct_id: str) -> None:
+        await s3_direct.abort(self._objects, key, direct_id)
 
 
-async def _nothing() -> AsyncGenerator[bytes]:
-    pieces: tuple[bytes, ...] = ()
-    for piece in pieces:
-        yield piece
-
-
-def _markers(key: str) -> str:
-    return f"{key}.multipart/"
+def _chunk(plan: ChunkPlan, index: int, sha256: bytes) -> Source:
+    return Source(_chunk_key(plan, index, sha256), plan.length(index), sha256)
 
 
 def _chunk_key(plan: ChunkPlan, index: int, sha256: bytes) -> str:
@@ -263,14 +211,6 @@ def _join(block: list[bytes], digest: "hashlib._Hash") -> bytes:
 
 def _checked_body(data: Sequence[bytes], sha256: bytes) -> tuple[bytes, str]:
     body = b"".join(data)
-    if _sha256(body) != sha256:
+    if hashlib.sha256(body).digest() != sha256:
         raise ChunkCorrupt
-    return body, _md5(body)
-
-
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def _md5(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+    return body, md5_of(body)

@@ -47,11 +47,12 @@ class IoThreads:
 async def settled(future: "asyncio.Future[T]") -> None:
     """Wait until `future` is done, through any number of cancellations; its failure is dropped.
 
-    For calls in threads: they can't be stopped, and end soon.
+    For calls in threads, which can't be stopped and end soon, and for tasks of that kind.
     """
     while not future.done():
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError:
             continue
-    future.exception()
+    if not future.cancelled():
+        future.exception()

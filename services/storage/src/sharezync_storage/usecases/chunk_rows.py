@@ -11,8 +11,8 @@ import asyncpg
 
 from sharezync_shared.db.database import Database
 from sharezync_shared.problems import NotFound
-from sharezync_storage.models import TAKES_CHUNKS
 from sharezync_storage.problems import ChunkConflict, UploadClosed
+from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import ChunkPlan
 from sharezync_storage.usecases.sweeping import AGAIN
 
@@ -54,13 +54,14 @@ class Opened(NamedTuple):
 _OPEN: Final = """
 SELECT store_key, size_bytes, chunk_size_bytes, state,
        ARRAY(SELECT index FROM storage.chunks WHERE upload_id = $1) AS stored
-FROM storage.uploads WHERE id = $1 AND door = 'chunks'
+FROM storage.uploads WHERE id = $1 AND chunk_size_bytes IS NOT NULL AND direct_id IS NULL
 """
 
 _LOOK_UP: Final = """
 SELECT u.state, u.stored_bytes, u.through, u.size_bytes, u.chunk_size_bytes, c.sha256, g.n
 FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS g(upload_id, index, n)
-JOIN storage.uploads u ON u.id = g.upload_id AND u.door = 'chunks'
+JOIN storage.uploads u ON u.id = g.upload_id
+    AND u.chunk_size_bytes IS NOT NULL AND u.direct_id IS NULL
 LEFT JOIN storage.chunks c ON c.upload_id = g.upload_id AND c.index = g.index
 """
 
@@ -114,7 +115,8 @@ RETURNING u.id, u.stored_bytes, u.through, u.size_bytes, u.chunk_size_bytes, s.i
 """
 
 _FORGET: Final = """
-INSERT INTO storage.deletions (what, store_key, due_at, attempts) VALUES ('chunks', $1, $2, 0)
+INSERT INTO storage.deletions (what, store_key, size_bytes, due_at, attempts)
+VALUES ('chunks', $1, 0, $2, 0)
 """
 
 _STEP: Final = timedelta(hours=1)
@@ -171,7 +173,7 @@ class ChunkRows:
                 [row.index for row in rows],
                 [row.size_bytes for row in rows],
                 [row.sha256 for row in rows],
-                list(TAKES_CHUNKS),
+                list(TAKES_BYTES),
                 now + self._lifetime,
                 now + self._lifetime - min(_STEP, self._lifetime / 2),
             )

@@ -16,7 +16,7 @@ from uuid import UUID
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.problems import NotFound
 from sharezync_storage.keys import file_key
-from sharezync_storage.models import TAKES_CHUNKS, UploadId
+from sharezync_storage.models import UploadId
 from sharezync_storage.problems import (
     ChunkConflict,
     ChunkCorrupt,
@@ -25,6 +25,7 @@ from sharezync_storage.problems import (
     ContentDamaged,
     UploadClosed,
 )
+from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import BlobStore, ChunkPlan, NoSuchBlob
 from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows, Known, Progress
 
@@ -147,7 +148,7 @@ class Chunks:
         upload = await self._upload(row.upload_id)
         if upload.taken[row.index]:
             return await self._same_again(row, data)
-        if upload.state not in TAKES_CHUNKS:
+        if upload.state not in TAKES_BYTES:
             self._remembered.pop(row.upload_id, None)
             raise UploadClosed(state=upload.state)
         try:
@@ -182,7 +183,7 @@ class Chunks:
     async def _explain_loss(self, row: ChunkRow) -> None:
         """Say why the store has no place for a chunk: the upload is over, or we have lost it."""
         known = await self._known(row.upload_id, row.index)
-        if known.state in TAKES_CHUNKS:
+        if known.state in TAKES_BYTES:
             raise ContentDamaged
         raise UploadClosed(state=known.state)
 

@@ -1,32 +1,53 @@
 """A user's account is gone: so is all that storage holds of them."""
 
-from sqlalchemy import delete
+from typing import Final
+
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.ids import UserId
-from sharezync_storage.models import UNFINISHED, File, Upload, Usage
+from sharezync_storage.models import File, Upload
+from sharezync_storage.states import UNFINISHED
+from sharezync_storage.usecases import holding, quota
 from sharezync_storage.usecases.sweeping import forget
 from sharezync_storage.usecases.uploads import give_up
+
+_UPLOADS: Final = "DELETE FROM storage.uploads WHERE id = ANY($1::uuid[])"
+_FILES: Final = "DELETE FROM storage.files WHERE id = ANY($1::uuid[])"
+_GRANTS: Final = "DELETE FROM storage.grants WHERE user_id = $1"
+_ROOM: Final = """
+DELETE FROM storage.usage WHERE user_id = $1 AND used_bytes = 0 AND reserved_bytes = 0
+"""
 
 
 async def erase_user(unit: Unit, user_id: UserId) -> None:
     """Erase a user's files, uploads and usage; services hear of each file that goes.
 
-    The bytes go after the commit, by the sweep. Safe to repeat: what is gone is not found again,
-    and what a token that outlived the account brought in meanwhile goes too.
+    The bytes go after the commit, by the sweep, whoever still held a file. Safe to repeat: what is
+    gone is not found again, and what a token that outlived the account brought in meanwhile goes
+    too.
     """
-    uploads = select(Upload).where(Upload.owner_id == user_id).order_by(col(Upload.id))
-    for upload in await unit.session.exec(uploads.with_for_update()):
+    uploads = await unit.session.exec(
+        select(Upload).where(Upload.owner_id == user_id).order_by(col(Upload.id)).with_for_update()
+    )
+    files = await unit.session.exec(
+        select(File).where(File.owner_id == user_id).order_by(col(File.id)).with_for_update()
+    )
+    # All rows first, and only then the row of their room: as everywhere, so that nobody waits for
+    # us while we wait for them. And these rows alone: others may hold what comes in meanwhile.
+    theirs, begun = list(files), list(uploads)
+    for upload in begun:
         if upload.state in UNFINISHED:
             await give_up(unit, upload)
-    files = select(File).where(File.owner_id == user_id).order_by(col(File.id))
-    for file in await unit.session.exec(files.with_for_update()):
+    for file in theirs:
         if file.deleted_at is None:
-            forget(unit, blob=file.store_key)
+            forget(unit, blob=file.store_key, size_bytes=file.size_bytes)
+            await quota.free(unit, user_id, file.size_bytes)
             unit.emit(FileDeleted(file_id=file.id, owner_id=user_id))
-    for table, owner in ((Upload, Upload.owner_id), (File, File.owner_id), (Usage, Usage.user_id)):
-        await unit.session.exec(
-            delete(table).where(col(owner) == user_id).execution_options(synchronize_session=False)
-        )
+    await holding.drop(unit, [file.id for file in theirs])
+    connection = await unit.raw()
+    await connection.execute(_UPLOADS, [upload.id for upload in begun])
+    await connection.execute(_FILES, [file.id for file in theirs])
+    for statement in (_GRANTS, _ROOM):
+        await connection.execute(statement, user_id)

@@ -1,39 +1,25 @@
-"""Files: kept when they come in one piece, listed, looked at, described, deleted."""
+"""Files: made of what was uploaded, listed, looked at, described, let go, deleted."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import structlog
 from sqlalchemy import delete as delete_from
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
-from sharezync_shared.filenames import clean_name
-from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import NotFound
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
-from sharezync_storage.media_types import clean_media_type
-from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
-from sharezync_storage.problems import BodyBroken, QuotaExceeded
-from sharezync_storage.settings import MIB
-from sharezync_storage.stores import BlobStore, Stored
-from sharezync_storage.usecases import quota
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.models import Chunk, File, FileId, Grant, Upload
+from sharezync_storage.usecases import holding, quota
+from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.sweeping import forget
 
-log = structlog.get_logger()
-
-_LEASE: Final = timedelta(minutes=15)
-"""After a crash, how long the room of a form that was arriving stays reserved."""
-_RENEW_SECONDS: Final = 300.0
-_STEP_BYTES: Final = 16 * MIB
-"""How much is reserved at a time where nobody said how much will come."""
+_THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,116 +28,6 @@ class Page:
 
     items: list[File]
     next: FileId | None
-
-
-async def receive(
-    work: Work,
-    store: BlobStore,
-    limits: Limits,
-    *,
-    owner_id: UserId,
-    name: str,
-    mime: str | None,
-    pieces: AsyncIterable[bytes],
-    expected_bytes: int = 0,
-) -> File:
-    """Keep a file that comes in one piece, hashed on the way; services hear of it.
-
-    `expected_bytes` is a good guess: room for so much is reserved before the first byte, and more
-    as more comes. Raises FileTooLarge, QuotaExceeded, StoreFull, StoreUnavailable, and what
-    `pieces` raises; then nothing stays behind, neither bytes nor reservation. What a crash leaves
-    is found by the sweep.
-    """
-    limits.check_size(expected_bytes)
-    upload = await _begin(work, limits, owner_id, name, mime, expected_bytes)
-    try:
-        async with contextlib.aclosing(_metered(work, limits, upload, pieces)) as counted:
-            stored = await store.put(upload.store_key, counted)
-        return await _finish(work, UploadId(upload.id), stored)
-    except BaseException:
-        await asyncio.shield(_abandon(work, upload))
-        raise
-
-
-async def _begin(
-    work: Work, limits: Limits, owner_id: UserId, name: str, mime: str | None, expected_bytes: int
-) -> Upload:
-    async with work.begin() as unit:
-        upload_id = uuid7()
-        upload = Upload(
-            id=upload_id,
-            owner_id=owner_id,
-            door="form",
-            state="receiving",
-            name=clean_name(name),
-            mime=clean_media_type(mime),
-            store_key=file_key(upload_id),
-            created_at=unit.now,
-            expires_at=unit.now + _LEASE,
-        )
-        await quota.reserve(unit, limits, upload, expected_bytes)
-        unit.add(upload)
-    return upload
-
-
-async def _metered(
-    work: Work, limits: Limits, upload: Upload, pieces: AsyncIterable[bytes]
-) -> AsyncGenerator[bytes]:
-    """Pass `pieces` on, within the limits, and keep the upload alive while they come."""
-    loop = asyncio.get_running_loop()
-    renew_at = loop.time() + _RENEW_SECONDS
-    size, reserved = 0, upload.reserved_bytes
-    async for piece in pieces:
-        size += len(piece)
-        limits.check_size(size)
-        if size > reserved or loop.time() > renew_at:
-            reserved = await _renew(work, limits, upload.id, size)
-            renew_at = loop.time() + _RENEW_SECONDS
-        yield piece
-
-
-async def _renew(work: Work, limits: Limits, upload_id: UUID, size: int) -> int:
-    """Reserve room for `size` bytes and some more, renew the lease; return what is reserved."""
-    async with work.begin() as unit:
-        upload = await unit.get(Upload, upload_id, lock=True)
-        if upload is None:
-            raise BodyBroken("The upload was given up meanwhile")
-        upload.expires_at = unit.now + _LEASE
-        missing = size - upload.reserved_bytes
-        if missing > 0:
-            try:
-                await quota.reserve(unit, limits, upload, max(missing, _STEP_BYTES))
-            except QuotaExceeded:
-                await quota.reserve(unit, limits, upload, missing)
-        return upload.reserved_bytes
-
-
-async def _finish(work: Work, upload_id: UploadId, stored: Stored) -> File:
-    file: File | None = None
-    async with work.begin() as unit:
-        upload = await unit.get(Upload, upload_id, lock=True)
-        if upload is None:
-            forget(unit, blob=file_key(upload_id))
-        else:
-            file = stand(unit, upload, size_bytes=stored.size_bytes, sha256=stored.sha256)
-            await quota.settle(unit, upload, stored.size_bytes)
-            await unit.session.delete(upload)
-    if file is None:
-        raise BodyBroken("The upload was given up meanwhile")
-    return file
-
-
-async def _abandon(work: Work, upload: Upload) -> None:
-    """Give up what did not become a file. What fails here is done by the sweep later."""
-    try:
-        async with work.begin() as unit:
-            found = await unit.get(Upload, upload.id, lock=True)
-            if found is not None:
-                await quota.release(unit, found)
-                forget(unit, blob=found.store_key)
-                await unit.session.delete(found)
-    except Exception as error:  # noqa: BLE001 - the failure that led here is the one to tell
-        log.warning("upload_not_given_up", upload_id=str(upload.id), error=repr(error))
 
 
 def stand(
@@ -189,7 +65,7 @@ def stand(
 
 async def page(work: Work, *, owner_id: UserId, after: FileId | None, limit: int) -> Page:
     """List a user's files, newest first, from behind the file `after`."""
-    statement = select(File).where(File.owner_id == owner_id, col(File.deleted_at).is_(None))
+    statement = select(File).where(File.owner_id == owner_id, *_THERE)
     if after is not None:
         statement = statement.where(col(File.id) < after)
     async with work.read() as unit:
@@ -205,6 +81,12 @@ async def get(work: Work, *, owner_id: UserId, file_id: FileId) -> File:
         return await access.own_file(unit, owner_id, file_id)
 
 
+async def get_readable(work: Work, *, user_id: UserId, file_id: FileId) -> File:
+    """Return a file that a user may read: their own, or one granted to them. Raises NotFound."""
+    async with work.read() as unit:
+        return await access.readable_file(unit, user_id, file_id)
+
+
 async def get_vouched_for(work: Work, *, file_id: FileId) -> File:
     """Return anybody's file, for a reader with a valid signature. Raises NotFound."""
     async with work.read() as unit:
@@ -212,28 +94,64 @@ async def get_vouched_for(work: Work, *, file_id: FileId) -> File:
 
 
 async def describe(work: Work, *, file_ids: Sequence[UUID]) -> list[File]:
-    """Return those of these files that are there, in no order."""
-    async with work.read() as unit:
-        statement = select(File).where(col(File.id).in_(file_ids), col(File.deleted_at).is_(None))
-        return list(await unit.session.exec(statement))
+    """Return those of these files that are there, in no order; not those that were let go.
+
+    Who asks may make something of them, such as a message: for an hour they are held, until what
+    has become of it is heard.
+    """
+    async with work.begin() as unit:
+        statement = select(File).where(col(File.id).in_(file_ids), *_THERE).order_by(col(File.id))
+        files = list(await unit.session.exec(statement.with_for_update(read=True)))
+        await holding.ask(unit, [file.id for file in files])
+        return files
 
 
-async def delete(work: Work, *, owner_id: UserId, file_id: FileId) -> None:
-    """Delete a user's own file for everyone; services hear of it. Raises NotFound."""
+async def delete(
+    work: Work, *, owner_id: UserId, file_id: FileId, everywhere: bool = False
+) -> None:
+    """Delete a user's own file. Raises NotFound.
+
+    It is theirs no more at once, and gone with its bytes as soon as nothing else holds it; with
+    `everywhere` at once, whoever holds it, and even where they had let it go before. Services hear
+    of it when it is gone.
+    """
     async with work.begin() as unit:
         # First the upload, as everywhere: whoever takes both in another order would wait for us.
         upload = await unit.get(Upload, file_id, lock=True)
-        file = await access.own_file(unit, owner_id, file_id, lock=True)
+        if everywhere:
+            file = await access.file_vouched_for(unit, file_id, lock=True)
+            if file.owner_id != owner_id:
+                raise NotFound
+            await remove(unit, file, upload)
+        else:
+            file = await access.own_file(unit, owner_id, file_id, lock=True)
+            await let_go(unit, file, upload)
+
+
+async def let_go(unit: Unit, file: File, upload: Upload | None) -> None:
+    """Take a file from its owner, both rows held by the caller, and remove it if nobody holds it.
+
+    While somebody does, it counts in its owner's room. Whom the owner let read it may not any more.
+    """
+    if not await holding.is_held(unit, file.id):
         await remove(unit, file, upload)
+        return
+    file.let_go_at = unit.now
+    unit.add(file)
+    await unit.session.exec(delete_from(Grant).where(col(Grant.file_id) == file.id))
 
 
 async def remove(unit: Unit, file: File, upload: Upload | None) -> None:
-    """Delete a file, both rows held by the caller; its upload is over for good."""
+    """Delete a file for everyone, both rows held by the caller; its upload is over for good."""
     file.deleted_at = unit.now
+    file.unheld_at = None
     unit.add(file)
+    await holding.drop(unit, [file.id])
+    await unit.session.exec(delete_from(Grant).where(col(Grant.file_id) == file.id))
     await quota.free(unit, file.owner_id, file.size_bytes)
-    forget(unit, blob=file.store_key)
+    forget(unit, blob=file.store_key, size_bytes=file.size_bytes)
     if upload is not None:
-        upload.state, upload.expires_at = "aborted", unit.now
+        advance(upload, "abort")
+        upload.expires_at = unit.now
         await unit.session.exec(delete_from(Chunk).where(col(Chunk.upload_id) == upload.id))
     unit.emit(FileDeleted(file_id=file.id, owner_id=file.owner_id))

@@ -1,51 +1,156 @@
-"""Links to a file's content that hold for minutes, for whoever was given one."""
+"""Links by which strangers download a file: made, listed, revoked, looked at.
 
+A link ends when its time has come, when it was downloaded as often as it may be, when it is
+revoked, and with its file. How downloads are counted: `claims.py`.
+"""
+
+import hashlib
+import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-import structlog
+from sqlalchemy import delete, func, or_
+from sqlmodel import col, select
 
 from sharezync_shared.db.work import Work
-from sharezync_shared.ids import UserId
-from sharezync_storage.models import FileId
-from sharezync_storage.serving import content_disposition, content_type
-from sharezync_storage.signatures import Signer
-from sharezync_storage.stores import BlobStore
-from sharezync_storage.usecases import files
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_storage import access
+from sharezync_storage.models import File, FileId, Link, LinkId
+from sharezync_storage.passwords import LinkPasswords
+from sharezync_storage.problems import LinkGone, TooManyLinks
 
-log = structlog.get_logger()
+MAX_PER_FILE: Final = 100
+
+_TOKEN_BYTES: Final = 24
+_TOMBSTONE: Final = timedelta(days=1)
+"""How long one is told that a link has run out, before it was never there."""
+_BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """`url` is absolute, or a path at the gateway."""
+class Page:
+    """Some of many. `next` is where the rest begins; None: this was all."""
 
-    url: str
-    expires_at: datetime
+    items: list[Link]
+    next: LinkId | None
 
 
-async def make(
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A link, and its token, which nobody can be told again."""
+
+    link: Link
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A link that holds, and the file behind it."""
+
+    link: Link
+    file: File
+
+
+async def create(
     work: Work,
-    store: BlobStore,
-    signer: Signer,
+    passwords: LinkPasswords,
     *,
+    owner_id: UserId,
     file_id: FileId,
-    user_id: UserId,
     expires_in_seconds: int,
-) -> Link:
-    """Make a link to the content of a file for `user_id`, for whom the caller vouches.
+    password: str | None,
+    max_downloads: int | None,
+) -> NewLink:
+    """Make a link to a user's own file. Raises NotFound and TooManyLinks."""
+    password_hash = None if password is None else await passwords.hash(password)
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    async with work.begin() as unit:
+        await access.own_file(unit, owner_id, file_id, lock=True)  # counted one after the other
+        counted = select(func.count()).select_from(Link).where(Link.file_id == file_id)
+        if (await unit.session.exec(counted)).one() >= MAX_PER_FILE:
+            raise TooManyLinks(limit=MAX_PER_FILE)
+        link = Link(
+            id=uuid7(),
+            file_id=file_id,
+            token_digest=_digest(token),
+            password_hash=password_hash,
+            expires_at=unit.now + timedelta(seconds=expires_in_seconds),
+            max_downloads=max_downloads,
+            downloads_left=max_downloads,
+            created_at=unit.now,
+        )
+        unit.add(link)
+    return NewLink(link, token)
 
-    It leads straight to the store where clients can reach that, else to ourselves. Whoever holds
-    it can read until it runs out; it can't be taken back, short of deleting the file. Raises
-    NotFound.
+
+async def page(
+    work: Work, *, owner_id: UserId, file_id: FileId, after: LinkId | None, limit: int
+) -> Page:
+    """List the links to a user's own file, newest first; those too that ran out a moment ago."""
+    statement = select(Link).where(Link.file_id == file_id)
+    if after is not None:
+        statement = statement.where(col(Link.id) < after)
+    async with work.read() as unit:
+        await access.own_file(unit, owner_id, file_id)
+        found = await unit.session.exec(statement.order_by(col(Link.id).desc()).limit(limit + 1))
+        links = list(found)
+    more = len(links) > limit
+    return Page(links[:limit], LinkId(links[limit - 1].id) if more else None)
+
+
+async def revoke(work: Work, *, owner_id: UserId, file_id: FileId, link_id: LinkId) -> None:
+    """End a link at once; what is being downloaded comes to its end. Raises NotFound."""
+    async with work.begin() as unit:
+        await unit.session.delete(await access.own_link(unit, owner_id, file_id, link_id))
+
+
+async def follow(work: Work, token: str) -> Followed:
+    """Return what is behind a link, for whoever has its token. Never counts.
+
+    It may be used up. Raises NotFound, and LinkGone where its file is gone.
     """
-    file = await files.get_vouched_for(work, file_id=file_id)
-    expires = int(work.now().timestamp()) + expires_in_seconds
-    url = await store.link(
-        file.store_key,
-        expires_in_seconds=expires_in_seconds,
-        content_type=content_type(file.mime),
-        disposition=content_disposition(file.name, file.mime),
-    )
-    log.info("link_made", file_id=str(file_id), user_id=str(user_id), direct=url is not None)
-    return Link(url or signer.path(file_id, expires), datetime.fromtimestamp(expires, UTC))
+    async with work.read() as unit:
+        link, file = await access.link_followed(unit, _digest(token))
+    if file.deleted_at is not None or file.let_go_at is not None:
+        raise LinkGone("The file is gone")
+    return Followed(link, file)
+
+
+async def look(work: Work, token: str) -> Followed:
+    """As `follow`, for who wants to download anew. Raises LinkGone for one that has run out too."""
+    followed = await follow(work, token)
+    check_holds(followed.link, work.now())
+    return followed
+
+
+def check_holds(link: Link, now: datetime) -> None:
+    """Raise LinkGone for a link that has run out. A claim alone decides who is the last."""
+    if link.expires_at <= now:
+        raise LinkGone("Its time has come")
+    if link.downloads_left == 0:
+        raise LinkGone("It was downloaded as often as it may be")
+
+
+async def sweep(work: Work) -> None:
+    """Forget some links that ran out a day ago, and some whose files are gone. Safe to repeat."""
+    async with work.begin() as unit:
+        over = (
+            select(Link.id)
+            .join(File, col(File.id) == col(Link.file_id))
+            .where(
+                or_(
+                    col(Link.expires_at) < unit.now - _TOMBSTONE,
+                    col(File.deleted_at).is_not(None),
+                    col(File.let_go_at).is_not(None),
+                )
+            )
+            .limit(_BATCH)
+        )
+        await unit.session.exec(
+            delete(Link).where(col(Link.id).in_(over)).execution_options(synchronize_session=False)
+        )
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -5,17 +5,23 @@ file does that first, so that two transactions never wait for each other.
 """
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_storage.models import Upload, Usage
-from sharezync_storage.problems import FileTooLarge, QuotaExceeded
-from sharezync_storage.settings import StorageSettings
+from sharezync_storage.problems import FileTooLarge, QuotaExceeded, TooManyUploads
+from sharezync_storage.settings import MIB, StorageSettings
+from sharezync_storage.states import UNFINISHED
+
+_STEP_BYTES: Final = 16 * MIB
+"""How much is reserved at a time where nobody said how much will come."""
+_RETRY_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +30,13 @@ class Limits:
 
     quota_bytes: int
     max_file_bytes: int
+    max_uploads_per_user: int = 1000
+    """Begun and not ended, by whatever door."""
 
     @classmethod
     def of(cls, settings: StorageSettings) -> "Limits":
         """Return the limits that the settings name."""
-        return cls(settings.quota_bytes, settings.max_file_bytes)
+        return cls(settings.quota_bytes, settings.max_file_bytes, settings.max_uploads_per_user)
 
     def check_size(self, size_bytes: int) -> None:
         """Raise FileTooLarge for a file of more than one file may have."""
@@ -78,6 +86,49 @@ async def reserve(unit: Unit, limits: Limits, upload: Upload, more_bytes: int) -
     if not granted:
         raise await _exceeded(unit, limits, upload.owner_id, more_bytes)
     upload.reserved_bytes += more_bytes
+
+
+async def reserve_up_to(unit: Unit, limits: Limits, upload: Upload, size_bytes: int) -> None:
+    """Have room for `size_bytes` in all, for an upload whose length nobody knows.
+
+    And for some more, where that is left: not each piece is worth a transaction. Raises
+    QuotaExceeded.
+    """
+    missing = size_bytes - upload.reserved_bytes
+    if missing <= 0:
+        return
+    ahead = min(_STEP_BYTES, limits.max_file_bytes - upload.reserved_bytes)
+    if ahead > missing:
+        try:
+            await reserve(unit, limits, upload, ahead)
+        except QuotaExceeded:
+            pass
+        else:
+            return
+    await reserve(unit, limits, upload, missing)
+
+
+async def admit(unit: Unit, limits: Limits, owner_id: UUID) -> None:
+    """Let a user begin one more upload. Raises TooManyUploads.
+
+    To be called after `reserve`: that holds the user's row, so that two that are begun at the same
+    time count each other.
+    """
+    under_way = await unit.session.scalar(
+        select(func.count()).where(
+            col(Upload.owner_id) == owner_id,
+            # What has finished expires no more, and is most: the index leaves it out.
+            col(Upload.expires_at).is_not(None),
+            col(Upload.state).in_(UNFINISHED),
+        )
+    )
+    if (under_way or 0) >= limits.max_uploads_per_user:
+        raise TooManyUploads(
+            f"{under_way} uploads are under way",
+            limit=limits.max_uploads_per_user,
+            under_way=under_way,
+            headers={"Retry-After": str(_RETRY_SECONDS)},
+        )
 
 
 async def release(unit: Unit, upload: Upload) -> None:

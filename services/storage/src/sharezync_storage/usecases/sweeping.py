@@ -24,15 +24,46 @@ _BATCH: Final = 20
 _POLL_SECONDS: Final = 5.0
 
 
-def forget(unit: Unit, *, blob: str | None = None, chunks: str | None = None) -> None:
+def forget(
+    unit: Unit,
+    *,
+    blob: str | None = None,
+    chunks: str | None = None,
+    direct: tuple[str, str] | None = None,
+    size_bytes: int = 0,
+) -> None:
     """Have a key deleted from the store after the commit: now, and once more in 20 minutes.
 
     Twice, because a write that was under way may come to its end behind the first deletion.
+    `direct` is the key of an upload straight to the store, and the store's id of it; it goes before
+    the blob of the same key. `size_bytes`: about how much lies there, all in all.
     """
-    for what, key in (("blob", blob), ("chunks", chunks)):
-        if key is not None:
-            for due_at in (unit.now, unit.now + AGAIN):
-                unit.add(Deletion(what=what, store_key=key, due_at=due_at))
+    given = (
+        ("direct", *(direct or (None, None))),
+        ("chunks", chunks, None),
+        ("blob", blob, None),
+    )
+    for again in (timedelta(), AGAIN):
+        for what, key, direct_id in given:
+            if key is not None:
+                unit.add(
+                    Deletion(
+                        what=what,
+                        store_key=key,
+                        direct_id=direct_id,
+                        size_bytes=size_bytes,
+                        due_at=unit.now + again,
+                    )
+                )
+                size_bytes = 0  # one figure for all of it
+
+
+def forget_leftovers(unit: Unit, blob: str) -> None:
+    """Have what interrupted writes of a blob left behind deleted, the blob itself not.
+
+    In 20 minutes: another process may be writing the same at this moment.
+    """
+    unit.add(Deletion(what="leftovers", store_key=blob, due_at=unit.now + AGAIN))
 
 
 class Sweeper:
@@ -79,18 +110,20 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            try:
-                for other in self._others:
-                    await other()
-                while await self.sweep() == _BATCH:
-                    pass
-            except Exception as error:  # noqa: BLE001 - the rim: the next round may go better
-                log.warning("sweep_failed", error=repr(error))
+            for act in (*self._others, self._sweep_all):
+                try:
+                    await act()
+                except Exception as error:  # noqa: BLE001 - the rim: the next round may go better
+                    log.warning("sweep_failed", error=repr(error))
             try:
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._woken.wait()
             except TimeoutError:
                 continue
+
+    async def _sweep_all(self) -> None:
+        while await self.sweep() == _BATCH:
+            pass
 
     async def _claim(self) -> list[Deletion]:
         async with self._work.begin() as unit:
@@ -112,10 +145,15 @@ class Sweeper:
 
     async def _deleted(self, deletion: Deletion) -> bool:
         try:
-            if deletion.what == "chunks":
-                await self._store.discard_chunks(deletion.store_key)
-            else:
-                await self._store.delete(deletion.store_key)
+            match deletion.what:
+                case "chunks":
+                    await self._store.discard_chunks(deletion.store_key)
+                case "direct":
+                    await self._store.abort_direct(deletion.store_key, deletion.direct_id or "")
+                case "leftovers":
+                    await self._store.tidy(deletion.store_key)
+                case _:
+                    await self._store.delete(deletion.store_key)
         except Exception as error:  # noqa: BLE001 - one key that can't go must not keep the others
             log.warning(
                 "deletion_failed",

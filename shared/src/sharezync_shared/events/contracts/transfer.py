@@ -18,6 +18,8 @@ class TransferOffered(Event, frozen=True, kw_only=True):
     recipient_ids: tuple[UUID, ...]
     file_count: int
     size_bytes: int
+    file_ids: tuple[UUID, ...] = ()
+    """Ids of the files, which storage will have once they have come."""
 
 
 class TransferCompleted(Event, frozen=True, kw_only=True):

@@ -1,0 +1,192 @@
+"""`/v1/files/presigned`: uploads by signed URLs, straight to the store where clients reach it."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from sharezync_shared.problems import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    problems,
+)
+from sharezync_shared.tokens.dependencies import Caller
+from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
+from sharezync_storage.api.dependencies import TheParts, WorkPart
+from sharezync_storage.api.direct_wire import DirectComplete, DirectCreate, DirectRead
+from sharezync_storage.api.wire import FileRead
+from sharezync_storage.models import UploadId
+from sharezync_storage.problems import (
+    BodyBroken,
+    BodyTooSlow,
+    ChunkConflict,
+    ChunkLength,
+    ChunkOutside,
+    ContentDamaged,
+    FileTooLarge,
+    PartsWrong,
+    QuotaExceeded,
+    SignatureExpired,
+    SignatureInvalid,
+    StoreFull,
+    StoreUnavailable,
+    TooManyUploads,
+    UploadClosed,
+    UploadFinishing,
+    UploadGone,
+)
+from sharezync_storage.settings import MIB
+
+
+class _ManyPartsRoute(SmallBodyRoute):
+    """The ETags of ten thousand parts fit in."""
+
+    max_body_bytes = MIB
+
+
+router = APIRouter(prefix="/v1/files/presigned", tags=["uploads"], route_class=_ManyPartsRoute)
+part_router = APIRouter(prefix="/v1/files/presigned", tags=["uploads"])
+"""Its bodies are parts: they have exactly the length of their place."""
+
+PresignedId = Annotated[UploadId, Path(description="Of the upload")]
+
+_PART: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_KEPT: Final[dict[str, Any]] = {
+    "description": "The part is durable",
+    "headers": {"ETag": {"schema": {"type": "string"}, "description": "To name it at the end"}},
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Begin an upload by signed URLs",
+    responses=problems(
+        Unauthenticated, Invalid, Conflict, UploadGone, FileTooLarge, QuotaExceeded, TooManyUploads,
+        StoreFull, StoreUnavailable,
+    ),
+)  # fmt: skip
+async def begin_direct(
+    body: DirectCreate,
+    caller: Caller,
+    parts: TheParts,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=200, description="The same key begins the same upload"),
+    ] = None,
+) -> DirectRead:
+    """PUT each part to its URL, keep the `ETag` of each answer, then complete the upload.
+
+    Room for all of it is reserved in one's quota. The URLs lead straight to the store where clients
+    can reach that, else to us; a client needn't know which, and sends no token to either. In any
+    order, several at a time, each again as often as need be, with the same bytes.
+    """
+    ticket = await parts.direct.begin(
+        owner_id=caller.user_id,
+        name=body.name,
+        mime=body.mime,
+        size_bytes=body.size_bytes,
+        idempotency_key=idempotency_key,
+    )
+    response.headers["Location"] = f"/v1/files/presigned/{ticket.upload.id}"
+    return DirectRead.of(ticket)
+
+
+@router.get(
+    "/{presigned_id}",
+    summary="Fresh URLs for an upload",
+    responses=problems(Unauthenticated, NotFound, Invalid, UploadGone, StoreUnavailable),
+)
+async def get_direct(presigned_id: PresignedId, caller: Caller, parts: TheParts) -> DirectRead:
+    """To go on with it. Parts whose `ETag` one has need not be sent again."""
+    ticket = await parts.direct.look(owner_id=caller.user_id, upload_id=presigned_id)
+    return DirectRead.of(ticket)
+
+
+@router.delete(
+    "/{presigned_id}",
+    status_code=204,
+    summary="Give up an upload by signed URLs",
+    responses=problems(Unauthenticated, NotFound, Invalid, UploadClosed),
+)
+async def abort_direct(presigned_id: PresignedId, caller: Caller, parts: TheParts) -> None:
+    """Idempotent. What has become a file is deleted as files are."""
+    await parts.direct.abort(owner_id=caller.user_id, upload_id=presigned_id)
+    parts.sweeper.wake()
+
+
+@router.post(
+    "/{presigned_id}/complete",
+    status_code=201,
+    summary="Make the parts a file",
+    responses=problems(
+        Unauthenticated, NotFound, Invalid, PartsWrong, UploadClosed, UploadGone, UploadFinishing,
+        ContentDamaged, StoreFull, StoreUnavailable,
+    ),
+)  # fmt: skip
+async def complete_direct(
+    presigned_id: PresignedId,
+    body: DirectComplete,
+    caller: Caller,
+    parts: TheParts,
+    response: Response,
+) -> FileRead:
+    """Name every part, with the `ETag` that it was answered with. Idempotent.
+
+    Where that takes longer than an answer may, it goes on and the answer is `upload-finishing`: ask
+    again.
+    """
+    etags = {part.number: part.etag for part in body.parts}
+    if len(etags) < len(body.parts):
+        raise PartsWrong("A part is named twice")
+    file = await parts.completing.complete(
+        owner_id=caller.user_id, upload_id=presigned_id, etags=etags
+    )
+    parts.sweeper.wake()
+    response.headers["Location"] = f"/v1/files/{file.id}"
+    return FileRead.of(file)
+
+
+@part_router.put(
+    "/{presigned_id}/parts/{number}",
+    summary="Send a part",
+    response_class=Response,
+    responses={
+        200: _KEPT,
+        **problems(
+            SignatureInvalid, SignatureExpired, NotFound, Invalid, ChunkOutside, ChunkLength,
+            ChunkConflict, UploadClosed, BodyBroken, BodyTooSlow, ContentDamaged, StoreFull,
+            Unavailable, StoreUnavailable,
+        ),
+    },
+    openapi_extra=_PART,
+)  # fmt: skip
+async def put_part(
+    presigned_id: PresignedId,
+    number: Annotated[int, Path(ge=1, le=100_000, description="From 1")],
+    request: Request,
+    work: WorkPart,
+    parts: TheParts,
+    expires: Annotated[int, Query(ge=0, le=2**40, description="Seconds since 1970")],
+    signature: Annotated[str, Query(max_length=100, description="As the URL has it")],
+) -> Response:
+    """To a URL that we made, where clients can't reach the store; no token is asked for.
+
+    The raw body is the part. The same part again is answered the same way.
+    """
+    now = work.now().timestamp()
+    parts.signer.check_part(presigned_id, number, expires, signature, now=now)
+    length = await parts.chunks.length(presigned_id, number - 1)
+    with parts.places.one():  # it is held in memory while it comes
+        data = await chunk_of(request, length)
+        etag = await parts.direct.put_part(presigned_id, number, data)
+    parts.metrics.direct_bytes.inc(length)
+    return Response(headers={"ETag": etag})

@@ -1,0 +1,147 @@
+"""Links and signed URLs as they go over the wire."""
+
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sharezync_storage.models import Link
+from sharezync_storage.passwords import MAX_CHARACTERS
+from sharezync_storage.settings import MAX_LINK_SECONDS
+from sharezync_storage.usecases.links import Followed, NewLink
+from sharezync_storage.usecases.urls import SignedUrl
+
+_DAY_SECONDS: Final = 24 * 3600
+
+Lifetime = Annotated[int, Field(ge=1, le=MAX_LINK_SECONDS, strict=True)]
+
+
+class UrlCreate(BaseModel):
+    """For how long."""
+
+    expires_in_seconds: Lifetime = MAX_LINK_SECONDS
+
+
+class UrlCreateFor(UrlCreate):
+    """For whom, and for how long."""
+
+    user_id: UUID = Field(description="Who asked; the caller has decided that they may")
+
+
+class UrlRead(BaseModel):
+    """A URL that anybody can follow until it runs out."""
+
+    url: str = Field(
+        examples=["/v1/files/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/content?expires=…&signature=…"],
+        description="Absolute, or a path at the gateway",
+    )
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, url: SignedUrl) -> "UrlRead":
+        """Return it as it is told."""
+        return cls(url=url.url, expires_at=url.expires_at)
+
+
+class LinkCreate(BaseModel):
+    """What a link is to allow."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    expires_in_seconds: int = Field(
+        7 * _DAY_SECONDS, ge=60, le=365 * _DAY_SECONDS, strict=True, examples=[7 * _DAY_SECONDS]
+    )
+    password: str | None = Field(
+        None, min_length=4, max_length=MAX_CHARACTERS, examples=["between you and me"]
+    )
+    """Asked for at each download. Nobody can be told it again, the owner neither."""
+    max_downloads: int | None = Field(None, ge=1, le=1_000_000, strict=True, examples=[5])
+    """Null: as many as they like."""
+
+
+class LinkRead(BaseModel):
+    """A link, as the owner of its file sees it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: UUID
+    file_id: UUID
+    has_password: bool
+    max_downloads: int | None
+    downloads_left: int | None
+    """Less those that were claimed. Null: as many as they like."""
+    expires_at: datetime
+    created_at: datetime
+
+    @classmethod
+    def of(cls, link: Link) -> "LinkRead":
+        """Return it as its owner is told."""
+        return cls(
+            id=link.id,
+            file_id=link.file_id,
+            has_password=link.password_hash is not None,
+            max_downloads=link.max_downloads,
+            downloads_left=link.downloads_left,
+            expires_at=link.expires_at,
+            created_at=link.created_at,
+        )
+
+
+class LinkCreated(LinkRead):
+    """A new link. Its token is told this once."""
+
+    token: str = Field(examples=["5Wq3mJ0fXk1s9Zt4Rb7uYc2hNd8vLe6a"])
+    path: str = Field(
+        examples=["/v1/links/5Wq3mJ0fXk1s9Zt4Rb7uYc2hNd8vLe6a"],
+        description="At the gateway: where strangers look, and below which they download",
+    )
+
+    @classmethod
+    def of_new(cls, new: NewLink) -> "LinkCreated":
+        """Return it as its owner is told, once."""
+        told = LinkRead.of(new.link).model_dump()
+        return cls(**told, token=new.token, path=f"/v1/links/{new.token}")
+
+
+class LinkPage(BaseModel):
+    """Some of the links to a file, newest first."""
+
+    items: list[LinkRead]
+    next: str | None = Field(description="`cursor` of the page after, null on the last")
+
+
+class LinkLook(BaseModel):
+    """A link as a stranger sees it: what there is to download. Null: not without the password."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str | None = Field(examples=["holiday.jpg"])
+    size_bytes: int | None = Field(examples=[1_500_000])
+    mime: str | None = Field(examples=["image/jpeg"])
+    asks_password: bool
+    downloads_left: int | None
+    """Null: as many as you like."""
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, followed: Followed) -> "LinkLook":
+        """Return it as strangers are told."""
+        link, file = followed.link, followed.file
+        asks = link.password_hash is not None
+        return cls(
+            name=None if asks else file.name,
+            size_bytes=None if asks else file.size_bytes,
+            mime=None if asks else file.mime,
+            asks_password=asks,
+            downloads_left=link.downloads_left,
+            expires_at=link.expires_at,
+        )
+
+
+class LinkOpen(BaseModel):
+    """What a download by a link brings along."""
+
+    password: str | None = Field(
+        None, max_length=MAX_CHARACTERS, description="Where the link asks for one"
+    )

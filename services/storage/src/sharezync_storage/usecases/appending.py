@@ -1,0 +1,316 @@
+"""Uploads that come from their start to their end, in as many requests as it takes (tus 1.0.0).
+
+The door speaks the protocol; here is what happens. Who may write, and how one that has stalled is
+seen off, is in `leasing.py`; what becomes of a request's bytes in `intake.py`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_storage import access
+from sharezync_storage.models import Upload, UploadId
+from sharezync_storage.problems import (
+    ContentDamaged,
+    FinalUpload,
+    OffsetMismatch,
+    UploadBusy,
+    UploadGone,
+    UploadLengthConflict,
+)
+from sharezync_storage.states import ENDED, TAKES_BYTES
+from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores.port import Extent, NoSuchBlob
+from sharezync_storage.usecases import concatenating, quota, uploads
+from sharezync_storage.usecases.checksums import Checksum, WholeDigests
+from sharezync_storage.usecases.extents import extent_of
+from sharezync_storage.usecases.finishing import Finishing
+from sharezync_storage.usecases.intake import Intake
+from sharezync_storage.usecases.leasing import Leases, Preempted
+from sharezync_storage.usecases.places import Places
+from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.writers import Writer, Writers, busy
+
+log = structlog.get_logger()
+
+
+class Appending:
+    """Begins, looks at, goes on with and ends uploads of the door tus, for their owner.
+
+    Everything here raises NotFound for an upload of somebody else and for one that never was, and
+    UploadGone for one's own that was given up or has expired.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        store: BlobStore,
+        limits: Limits,
+        *,
+        leases: Leases,
+        finishing: Finishing,
+        places: Places,
+        lifetime: timedelta,
+    ) -> None:
+        self._work = work
+        self._store = store
+        self._limits = limits
+        self._leases = leases
+        self._finishing = finishing
+        self._places = places
+        self._lifetime = lifetime
+        self._writers = Writers(leases)
+        self._wholes = WholeDigests()
+
+    async def create(
+        self,
+        *,
+        owner_id: UserId,
+        length: int | None,
+        name: str,
+        mime: str | None,
+        tus_metadata: str | None,
+        partial: bool = False,
+    ) -> Upload:
+        """Begin an upload, with room reserved for `length` bytes; None: to be told later.
+
+        One of no bytes is complete at once. Not idempotent: who lost the answer begins another
+        one, and the first expires. Raises FileTooLarge, QuotaExceeded, TooManyUploads.
+        """
+        upload = await uploads.begin_from_start(
+            self._work,
+            self._limits,
+            owner_id=owner_id,
+            name=name,
+            mime=mime,
+            size_bytes=length,
+            tus_metadata=tus_metadata,
+            partial=partial,
+            lifetime=self._lifetime,
+        )
+        return await self._finished(upload)
+
+    async def create_final(
+        self,
+        *,
+        owner_id: UserId,
+        source_ids: Sequence[UploadId],
+        name: str,
+        mime: str | None,
+        tus_metadata: str | None,
+        tus_concat: str,
+    ) -> Upload:
+        """Make one upload of complete partial ones, in this order; one may be named repeatedly.
+
+        `tus_concat` is `Upload-Concat` as it was given. Nothing is inherited, and room for the
+        whole is reserved anew. The parts can be used again; they expire in an hour. Raises
+        PartsUnfinished, Invalid (none, or some that are no partial uploads), FileTooLarge,
+        QuotaExceeded, TooManyUploads.
+        """
+        upload = await concatenating.begin_final(
+            self._work,
+            self._limits,
+            owner_id=owner_id,
+            source_ids=source_ids,
+            name=name,
+            mime=mime,
+            tus_metadata=tus_metadata,
+            tus_concat=tus_concat,
+            lifetime=self._lifetime,
+        )
+        return await self._finished(upload)
+
+    async def look(self, *, owner_id: UserId, upload_id: UploadId) -> Upload:
+        """Return how far an upload is: all that arrived, where nobody is sending any more.
+
+        A writer that has stalled is seen off, so that its bytes can't come any more; one that is
+        still receiving isn't disturbed, and what is on record by now is told.
+        """
+        upload = await self._own(owner_id, upload_id)
+        if upload.state not in TAKES_BYTES or not await self._writers.see_off(upload):
+            return upload
+        return await self._own(owner_id, upload_id)
+
+    async def append(
+        self,
+        *,
+        owner_id: UserId,
+        upload_id: UploadId,
+        offset: int,
+        pieces: AsyncIterable[bytes],
+        length: int | None = None,
+        checksum: Checksum | None = None,
+    ) -> Upload:
+        """Write `pieces` at `offset`, which must be where the upload stands; return how it is then.
+
+        `length` tells that of an upload that was begun without, or repeats what is known. What
+        comes before `pieces` raises is kept and counts, unless there is a `checksum`: then all
+        counts, or nothing. With its last byte the upload is verified and becomes a file; that may
+        take longer than this call, which returns when everything is durable.
+
+        Raises OffsetMismatch (nothing was written), UploadBusy (another request is writing, or has
+        taken over), UploadLengthConflict, ChecksumMismatch, FinalUpload, FileTooLarge,
+        QuotaExceeded, StoreFull, StoreUnavailable, Unavailable (too many bodies at this moment),
+        and what `pieces` raises.
+        """
+        upload = await self._own(owner_id, upload_id)
+        if upload.source_ids is not None:
+            raise FinalUpload
+        if upload.state in TAKES_BYTES:
+            if not await self._writers.see_off(upload):
+                raise busy()
+            with self._places.one(), self._writers.one(upload_id) as writer:
+                claim = await self._claim(owner_id, upload_id, offset, length)
+                if claim is not None:
+                    await self._take_in(writer, claim, pieces, checksum)
+            if claim is not None:
+                return await self._finished(claim.upload)
+            upload = await self._own(owner_id, upload_id)
+        await _check_nothing_more(upload, offset, length, pieces)
+        return await self._finished(upload)
+
+    async def terminate(self, *, owner_id: UserId, upload_id: UploadId) -> None:
+        """Give an upload up; one that has finished goes with its file, as if that were deleted.
+
+        Raises UploadBusy for a part while a final upload is being made of it.
+        """
+        await self._own(owner_id, upload_id)
+        await self._writers.stop(upload_id)
+        async with self._work.begin() as unit:
+            upload = await self._own_in(unit, owner_id, upload_id, lock=True)
+            if upload.state == "finished":
+                await uploads.end_with_file(unit, upload)
+            else:
+                if await concatenating.is_needed(unit, upload_id):
+                    raise busy()
+                await uploads.give_up(unit, upload)
+        self._wholes.drop(upload_id)
+
+    # --- what is written ----------------------------------------------------------------------
+
+    async def _claim(
+        self, owner_id: UserId, upload_id: UploadId, offset: int, length: int | None
+    ) -> "_Claim | None":
+        """Take the lease, where the request fits; None where nothing more is to come."""
+        async with self._work.begin() as unit:
+            upload = await self._own_in(unit, owner_id, upload_id, lock=True)
+            if upload.state not in TAKES_BYTES:
+                return None
+            if upload.stored_bytes != offset:
+                raise OffsetMismatch(offset=upload.stored_bytes)
+            if length is not None:
+                await self._tell_length(unit, upload, length)
+            start = await extent_of(unit, upload)
+            epoch = await self._leases.claim(await unit.raw(), upload.id, uuid4())
+            if epoch is None:
+                raise busy()
+        return _Claim(upload, epoch, start)
+
+    async def _tell_length(self, unit: Unit, upload: Upload, length: int) -> None:
+        if upload.size_bytes is None and length >= upload.stored_bytes:
+            self._limits.check_size(length)
+            missing = length - upload.reserved_bytes
+            if missing > 0:
+                await quota.reserve(unit, self._limits, upload, missing)
+            upload.size_bytes = length
+        elif upload.size_bytes != length:
+            raise UploadLengthConflict
+
+    async def _take_in(
+        self,
+        writer: Writer,
+        claim: "_Claim",
+        pieces: AsyncIterable[bytes],
+        checksum: Checksum | None,
+    ) -> None:
+        """Write and record what comes; the claim's upload tells how it stands then."""
+        upload, epoch = claim.upload, claim.epoch
+        intake = Intake(
+            self._work, self._limits, self._leases, self._wholes,
+            upload=upload, epoch=epoch, start=claim.start, checksum=checksum,
+        )  # fmt: skip
+        try:
+            async with (
+                self._writers.leased(writer, upload.id, epoch),
+                contextlib.aclosing(writer.taken(pieces)) as coming,
+                contextlib.aclosing(intake.metered(coming)) as metered,
+            ):
+                extent = await self._store.append(
+                    upload.store_key, metered, start=claim.start, epoch=epoch, kept=intake.kept
+                )
+            await intake.kept(extent)
+        except Preempted:
+            raise await self._why_preempted(upload.id) from None
+        except NoSuchBlob as error:
+            problem = await self._why_preempted(upload.id)
+            raise (problem if isinstance(problem, UploadGone) else ContentDamaged()) from error
+        finally:
+            writer.ending = True
+            await asyncio.shield(self._put_down(intake, upload, epoch))
+
+    async def _put_down(self, intake: Intake, upload: Upload, epoch: int) -> None:
+        """End a writer's lease. What fails here mends itself: the lease lapses."""
+        if upload.state == "verifying":
+            self._finishing.start(UploadId(upload.id))
+        try:
+            await intake.aclose()
+            if upload.state in TAKES_BYTES:
+                await self._leases.let_go(upload.id, epoch)
+        except Exception as error:  # noqa: BLE001 - what was acknowledged is on record already
+            log.warning("lease_not_let_go", upload_id=str(upload.id), error=repr(error))
+
+    async def _why_preempted(self, upload_id: UUID) -> UploadBusy | UploadGone:
+        async with self._work.begin() as unit:
+            upload = await unit.get(Upload, upload_id)
+        if upload is None or upload.state in ENDED:
+            return UploadGone()
+        return busy()
+
+    async def _finished(self, upload: Upload) -> Upload:
+        """Return an upload as it is when it has finished, or when one has waited long enough."""
+        if upload.state != "verifying":
+            return upload
+        await self._finishing.try_to_finish(UploadId(upload.id))
+        async with self._work.begin() as unit:
+            return await unit.get(Upload, upload.id) or upload
+
+    async def _own(self, owner_id: UserId, upload_id: UploadId) -> Upload:
+        async with self._work.begin() as unit:
+            return await self._own_in(unit, owner_id, upload_id)
+
+    async def _own_in(
+        self, unit: Unit, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
+    ) -> Upload:
+        upload = await access.own_upload(unit, owner_id, upload_id, lock=lock)
+        if upload.state in ENDED or uploads.expired(upload, unit.now):
+            raise UploadGone
+        return upload
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The lease of one writer. `upload` is the row as it was then, and as it came to be."""
+
+    upload: Upload
+    epoch: int
+    start: Extent
+
+
+async def _check_nothing_more(
+    upload: Upload, offset: int, length: int | None, pieces: AsyncIterable[bytes]
+) -> None:
+    """Accept a request that says again what is known of a complete upload, and nothing more."""
+    if upload.stored_bytes != offset:
+        raise OffsetMismatch(offset=upload.stored_bytes)
+    if length is not None and length != upload.size_bytes:
+        raise UploadLengthConflict
+    async for piece in pieces:
+        if piece:
+            raise UploadLengthConflict

@@ -1,0 +1,250 @@
+"""Uploads by signed URLs: straight to the store where clients reach it, else by the chunk engine.
+
+Clients needn't know which. They PUT each part to its URL, keep the ETag of each answer, and name
+all of them at the end. An upload is *opened* at its store after its row is there, so nothing lies
+in the store that no row tells of; where a crash came in between, whoever asks next opens it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+
+from sharezync_shared.db.work import Work
+from sharezync_shared.filenames import clean_name
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Conflict
+from sharezync_storage import access
+from sharezync_storage.keys import file_key, upload_key
+from sharezync_storage.media_types import clean_media_type
+from sharezync_storage.models import Upload, UploadId
+from sharezync_storage.problems import UploadClosed, UploadGone
+from sharezync_storage.settings import MIB
+from sharezync_storage.signatures import Signer
+from sharezync_storage.states import ENDED, UNFINISHED
+from sharezync_storage.stores import BlobStore, ChunkPlan, DirectPart
+from sharezync_storage.usecases import quota
+from sharezync_storage.usecases.chunks import Chunks
+from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.uploads import give_up, plan_of
+
+URL_LIFETIME: Final = timedelta(minutes=15)
+"""Less than the 20 minutes after which what was given up is deleted once more (`sweeping`). A part
+that has begun by then may take as long as it likes."""
+
+OWN_PART_BYTES: Final = 8 * MIB
+"""Where parts come through us, each is held in memory while it comes."""
+MIN_PART_BYTES: Final = 8 * MIB
+WHOLE_BYTES: Final = 64 * MIB
+"""So much goes to the store as one part."""
+_MANY_PARTS: Final = 1000
+"""From here on parts grow instead: each has a URL of half a KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An upload, and where its parts go; none, once it takes no more."""
+
+    upload: Upload
+    parts: list[DirectPart]
+    urls_expire_at: datetime
+
+
+class Direct:
+    """Begins, describes, completes and gives up uploads by signed URLs."""
+
+    def __init__(
+        self,
+        work: Work,
+        store: BlobStore,
+        limits: Limits,
+        chunks: Chunks,
+        signer: Signer,
+        *,
+        lifetime: timedelta,
+    ) -> None:
+        self._work = work
+        self._store = store
+        self._limits = limits
+        self._chunks = chunks
+        self._signer = signer
+        self._lifetime = lifetime
+
+    async def begin(
+        self,
+        *,
+        owner_id: UserId,
+        name: str,
+        mime: str | None,
+        size_bytes: int,
+        idempotency_key: str | None = None,
+    ) -> Ticket:
+        """Begin an upload, with room for all of it reserved.
+
+        The same key leads to the same upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded,
+        TooManyUploads, StoreFull, StoreUnavailable; Conflict where the key began another upload
+        than this one, and UploadGone where that one has ended.
+        """
+        self._limits.check_size(size_bytes)
+        given = (clean_name(name), clean_media_type(mime), size_bytes)
+        upload = await self._begun(owner_id, idempotency_key)
+        if upload is None:
+            try:
+                upload = await self._create(owner_id, *given, idempotency_key)
+            except IntegrityError:
+                upload = await self._begun(owner_id, idempotency_key)  # in this very moment
+                if upload is None:
+                    raise
+        if (upload.name, upload.mime, upload.size_bytes) != given:
+            raise Conflict("This Idempotency-Key has begun another upload")
+        return await self.look(owner_id=owner_id, upload_id=UploadId(upload.id))
+
+    async def look(self, *, owner_id: UserId, upload_id: UploadId) -> Ticket:
+        """Return fresh URLs for an upload, and let it wait longer. Raises NotFound, UploadGone."""
+        async with self._work.begin() as unit:
+            upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
+            if upload.state in ENDED:
+                raise UploadGone
+            if upload.state in UNFINISHED:
+                upload.expires_at = unit.now + self._lifetime
+        if upload.state in UNFINISHED and upload.chunk_size_bytes is None:
+            upload = await self._open(upload)
+        expires_at = self._work.now() + URL_LIFETIME
+        return Ticket(upload, await self._parts(upload, expires_at), expires_at)
+
+    async def put_part(self, upload_id: UploadId, number: int, data: Sequence[bytes]) -> str:
+        """Keep one part that came through us, and return its ETag; it is durable then.
+
+        The caller has checked the signature. Raises what `Chunks.put` raises.
+        """
+        sha256 = await asyncio.to_thread(_digest, data)
+        await self._chunks.put(upload_id, number - 1, data, sha256)
+        return f'"{sha256.hex()}"'
+
+    async def abort(self, *, owner_id: UserId, upload_id: UploadId) -> None:
+        """Give up an upload. Idempotent. Raises NotFound, and UploadClosed for one that is a file:
+        that is deleted as files are.
+        """
+        async with self._work.begin() as unit:
+            upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
+            if upload.state == "finished":
+                raise UploadClosed(state=upload.state)
+            if upload.state in UNFINISHED:
+                await give_up(unit, upload)
+
+    # ----------------------------------------------------------------------------------------
+
+    async def _begun(self, owner_id: UserId, idempotency_key: str | None) -> Upload | None:
+        if idempotency_key is None:
+            return None
+        statement = select(Upload).where(
+            Upload.owner_id == owner_id, Upload.idempotency_key == idempotency_key
+        )
+        async with self._work.read() as unit:
+            return (await unit.session.exec(statement)).one_or_none()
+
+    async def _create(
+        self, owner_id: UserId, name: str, mime: str, size_bytes: int, idempotency_key: str | None
+    ) -> Upload:
+        upload_id = uuid7()
+        async with self._work.begin() as unit:
+            upload = Upload(
+                id=upload_id,
+                owner_id=owner_id,
+                door="direct",
+                state="created",
+                name=name,
+                mime=mime,
+                size_bytes=size_bytes,
+                store_key=file_key(upload_id),
+                idempotency_key=idempotency_key,
+                created_at=unit.now,
+                expires_at=unit.now + self._lifetime,
+            )
+            await quota.reserve(unit, self._limits, upload, size_bytes)
+            await quota.admit(unit, self._limits, owner_id)
+            unit.add(upload)
+        try:
+            return await self._open(upload)
+        except BaseException:
+            await asyncio.shield(self._undo(owner_id, UploadId(upload_id)))
+            raise
+
+    async def _open(self, upload: Upload) -> Upload:
+        """Begin an upload at its store and record that; whoever is second joins the first."""
+        size_bytes = upload.size_bytes or 0
+        key, part_bytes = file_key(upload.id), _part_bytes(size_bytes)
+        direct_id = await self._store.begin_direct(
+            key, size_bytes=size_bytes, part_bytes=part_bytes, content_type=upload.mime
+        )
+        if direct_id is None:
+            key, part_bytes = upload_key(upload.id), OWN_PART_BYTES
+            await self._store.begin_chunks(ChunkPlan(key, size_bytes, part_bytes))
+        async with self._work.begin() as unit:
+            found = await unit.get(Upload, upload.id, lock=True)
+            if found is None or found.state in ENDED:
+                forget(
+                    unit,
+                    direct=(key, direct_id) if direct_id else None,
+                    chunks=None if direct_id else key,
+                )
+            elif found.chunk_size_bytes is None:
+                found.store_key, found.chunk_size_bytes = key, part_bytes
+                found.direct_id = direct_id
+            elif direct_id and direct_id != found.direct_id:
+                forget(unit, direct=(key, direct_id))
+        if found is None or found.state in ENDED:
+            raise UploadGone
+        return found
+
+    async def _undo(self, owner_id: UserId, upload_id: UploadId) -> None:
+        """Leave nothing of an upload that could not be opened: its key may be used again."""
+        async with self._work.begin() as unit:
+            upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
+            if upload.chunk_size_bytes is None:
+                await quota.release(unit, upload)
+                forget(unit, blob=upload.store_key)
+                await unit.session.delete(upload)
+
+    async def _parts(self, upload: Upload, expires_at: datetime) -> list[DirectPart]:
+        if upload.state not in UNFINISHED:
+            return []
+        if upload.direct_id:
+            return await self._store.direct_parts(
+                upload.store_key,
+                upload.direct_id,
+                size_bytes=upload.size_bytes or 0,
+                part_bytes=upload.chunk_size_bytes or 0,
+                content_type=upload.mime,
+                expires_in_seconds=int(URL_LIFETIME.total_seconds()),
+            )
+        plan, expires = plan_of(upload), int(expires_at.timestamp())
+        return [
+            DirectPart(
+                number=index + 1,
+                size_bytes=plan.length(index),
+                url=self._signer.part_path(upload.id, index + 1, expires),
+                headers={"Content-Length": str(plan.length(index))},
+            )
+            for index in range(plan.count)
+        ]
+
+
+def _part_bytes(size_bytes: int) -> int:
+    """Return how large the parts are that go to the store itself."""
+    if size_bytes <= WHOLE_BYTES:
+        return max(size_bytes, 1)
+    return max(MIN_PART_BYTES, -(-size_bytes // _MANY_PARTS // MIB) * MIB)
+
+
+def _digest(data: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in data:
+        digest.update(piece)
+    return digest.digest()

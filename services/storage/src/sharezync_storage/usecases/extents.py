@@ -1,0 +1,28 @@
+"""How far uploads are that come from start to end, from their rows."""
+
+from sqlalchemy import delete
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit
+from sharezync_storage import models
+from sharezync_storage.models import Upload
+from sharezync_storage.stores.port import Extent, Segment
+
+
+async def extent_of(unit: Unit, upload: Upload) -> Extent:
+    """Return what counts of an upload, and where the store has it."""
+    rows = select(models.Segment).where(models.Segment.upload_id == upload.id)
+    segments = await unit.session.exec(rows.order_by(col(models.Segment.number)))
+    return Extent(
+        upload.stored_bytes,
+        tuple(Segment(row.number, row.size_bytes, row.mark) for row in segments),
+    )
+
+
+async def forget_segments(unit: Unit, upload: Upload) -> None:
+    """Delete the rows of an upload's segments: nobody needs them any more."""
+    await unit.session.exec(
+        delete(models.Segment)
+        .where(col(models.Segment.upload_id) == upload.id)
+        .execution_options(synchronize_session=False)
+    )

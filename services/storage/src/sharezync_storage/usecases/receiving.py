@@ -1,0 +1,200 @@
+"""Files that come in one piece, in a form: reserved, kept, hashed on the way."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.filenames import clean_name
+from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.problems import Conflict
+from sharezync_storage.keys import file_key
+from sharezync_storage.media_types import clean_media_type
+from sharezync_storage.models import File, Upload, UploadId
+from sharezync_storage.problems import BodyBroken, UploadBusy, UploadGone
+from sharezync_storage.states import UNFINISHED
+from sharezync_storage.stores import BlobStore, Stored
+from sharezync_storage.usecases import files, quota
+from sharezync_storage.usecases.lifecycle import advance
+from sharezync_storage.usecases.places import Places
+from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.uploads import give_up
+
+log = structlog.get_logger()
+
+_LEASE: Final = timedelta(minutes=15)
+"""After a crash, how long the room of a form that was arriving stays reserved."""
+_RENEW_SECONDS: Final = 300.0
+
+
+async def receive(
+    work: Work,
+    store: BlobStore,
+    limits: Limits,
+    places: Places,
+    *,
+    owner_id: UserId,
+    name: str,
+    mime: str | None,
+    pieces: AsyncIterable[bytes],
+    expected_bytes: int = 0,
+    idempotency_key: str | None = None,
+) -> File:
+    """Keep a file that comes in one piece, hashed on the way; services hear of it.
+
+    `expected_bytes` is a good guess: room for so much is reserved before the first byte, and more
+    as more comes. With an `idempotency_key` the file that first came with it is returned, as long
+    as it is there, and no byte is read; while the first is still coming it is given up for this
+    one, which may well be its client again. Raises FileTooLarge, QuotaExceeded, TooManyUploads,
+    UploadGone (the first file was deleted), UploadBusy (the same key came again meanwhile),
+    Conflict (the key was used at another door), StoreFull, StoreUnavailable, Unavailable (too many
+    bodies at this moment) and what `pieces` raises; then nothing stays behind, neither bytes nor
+    reservation. What a crash leaves is found by the sweep.
+    """
+    limits.check_size(expected_bytes)
+    with places.one():
+        begun = await _begin(
+            work, limits, owner_id, clean_name(name), mime, expected_bytes, idempotency_key
+        )
+        if isinstance(begun, File):
+            return begun
+        try:
+            async with contextlib.aclosing(_metered(work, limits, begun, pieces)) as counted:
+                stored = await store.put(begun.store_key, counted)
+            return await _finish(work, begun, stored)
+        except BaseException:
+            await asyncio.shield(_abandon(work, begun))
+            raise
+
+
+async def _begin(
+    work: Work,
+    limits: Limits,
+    owner_id: UserId,
+    name: str,
+    mime: str | None,
+    expected_bytes: int,
+    idempotency_key: str | None,
+) -> Upload | File:
+    """Begin an upload; or return the file that has come with this key before."""
+    async with work.begin() as unit:
+        if idempotency_key is not None:
+            file = await _came_before(unit, owner_id, idempotency_key)
+            if file is not None:
+                return file
+        upload_id = uuid7()
+        upload = Upload(
+            id=upload_id,
+            owner_id=owner_id,
+            door="form",
+            state="created",
+            name=name,
+            mime=clean_media_type(mime),
+            store_key=file_key(upload_id),
+            idempotency_key=idempotency_key,
+            created_at=unit.now,
+            expires_at=unit.now + _LEASE,
+        )
+        advance(upload, "write")
+        await quota.reserve(unit, limits, upload, expected_bytes)
+        await quota.admit(unit, limits, owner_id)
+        unit.add(upload)
+    return upload
+
+
+async def _came_before(unit: Unit, owner_id: UserId, key: str) -> File | None:
+    """Return the file of this key, and give up what was still coming with it."""
+    # The same key at the same time, on any replica: one after the other.
+    await unit.session.scalar(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"{owner_id}/{key}", 0)))
+    )
+    statement = select(Upload).where(
+        col(Upload.owner_id) == owner_id, col(Upload.idempotency_key) == key
+    )
+    upload = (await unit.session.exec(statement.with_for_update())).one_or_none()
+    if upload is None:
+        return None
+    if upload.door != "form":
+        raise Conflict("This Idempotency-Key has begun another upload")
+    if upload.state in UNFINISHED:
+        await give_up(unit, upload)
+        await unit.session.flush()  # its row goes before there is another one of this key
+        return None
+    file = await unit.get(File, upload.id)
+    if file is None or file.deleted_at is not None or file.let_go_at is not None:
+        raise UploadGone("What first came with this key was deleted: take another key")
+    return file
+
+
+async def _metered(
+    work: Work, limits: Limits, upload: Upload, pieces: AsyncIterable[bytes]
+) -> AsyncGenerator[bytes]:
+    """Pass `pieces` on, within the limits, and keep the upload alive while they come."""
+    loop = asyncio.get_running_loop()
+    renew_at = loop.time() + _RENEW_SECONDS
+    size, reserved = 0, upload.reserved_bytes
+    async for piece in pieces:
+        size += len(piece)
+        limits.check_size(size)
+        if size > reserved or loop.time() > renew_at:
+            reserved = await _renew(work, limits, upload, size)
+            renew_at = loop.time() + _RENEW_SECONDS
+        yield piece
+
+
+async def _renew(work: Work, limits: Limits, begun: Upload, size: int) -> int:
+    """Reserve room for `size` bytes and some more, renew the lease; return what is reserved."""
+    async with work.begin() as unit:
+        upload = await unit.get(Upload, begun.id, lock=True)
+        if upload is None:
+            raise _given_up(begun)
+        upload.expires_at = unit.now + _LEASE
+        await quota.reserve_up_to(unit, limits, upload, size)
+        return upload.reserved_bytes
+
+
+async def _finish(work: Work, begun: Upload, stored: Stored) -> File:
+    file: File | None = None
+    async with work.begin() as unit:
+        upload = await unit.get(Upload, begun.id, lock=True)
+        if upload is None:
+            forget(unit, blob=begun.store_key)
+        else:
+            file = files.stand(unit, upload, size_bytes=stored.size_bytes, sha256=stored.sha256)
+            await quota.settle(unit, upload, stored.size_bytes)
+            advance(upload, "verify")  # hashed on the way
+            advance(upload, "finish")
+            upload.size_bytes = upload.stored_bytes = stored.size_bytes
+            upload.expires_at = None
+            if upload.idempotency_key is None:
+                await unit.session.delete(upload)  # nobody will ask for it
+    if file is None:
+        raise _given_up(begun)
+    return file
+
+
+def _given_up(begun: Upload) -> BodyBroken | UploadBusy:
+    if begun.idempotency_key is None:
+        return BodyBroken("The upload was given up meanwhile")
+    return UploadBusy(
+        "The same key came again meanwhile, and this one was given up",
+        headers={"Retry-After": "1"},
+    )
+
+
+async def _abandon(work: Work, begun: Upload) -> None:
+    """Give up what did not become a file. What fails here is done by the sweep later."""
+    try:
+        async with work.begin() as unit:
+            upload = await unit.get(Upload, UploadId(begun.id), lock=True)
+            if upload is not None and upload.state in UNFINISHED:
+                await give_up(unit, upload)
+    except Exception as error:  # noqa: BLE001 - the failure that led here is the one to tell
+        log.warning("upload_not_given_up", upload_id=str(begun.id), error=repr(error))

@@ -1,0 +1,225 @@
+"""Collection: what expired, what nobody holds, what is not needed; whatever dies in between."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prometheus_client import generate_latest
+from sqlmodel import col, update
+
+from services.storage.tests.holding import Clock, hear
+from services.storage.tests.support import CHUNKS, DATA, Json, Person, World
+from sharezync_shared.db.work import Unit
+from sharezync_shared.events.contracts.chat import MessageDeleted, MessageSent
+from sharezync_shared.ids import uuid7
+from sharezync_storage.models import Upload
+from sharezync_storage.problems import StoreUnavailable
+from sharezync_storage.usecases import collecting
+from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
+from sharezync_storage.usecases.uploads import give_up_expired
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+async def expire(world: World, upload: Json) -> None:
+    """Let the clock pass the end of an upload's life."""
+    async with world.app.state.work.begin() as unit:
+        await unit.session.exec(
+            update(Upload)
+            .where(col(Upload.id) == UUID(upload["id"]))
+            .values(expires_at=unit.now - timedelta(seconds=1))
+        )
+
+
+async def posted(world: World, file: Json) -> tuple[MessageSent, MessageDeleted]:
+    """Return the news of a message with a file, and that it was taken back."""
+    message, channel, files = uuid7(), uuid7(), (UUID(file["id"]),)
+    sent = MessageSent(
+        message_id=message, channel_id=channel, author_id=uuid7(), seq=1, attachments=files
+    )
+    return sent, MessageDeleted(message_id=message, channel_id=channel, attachments=files)
+
+
+async def rubbish(world: World, person: Person) -> list[Json]:
+    """Leave one of each: an upload that expired, a file nobody holds, a file that is deleted."""
+    upload = await world.begin(person, len(DATA))
+    await world.put(upload, 0, CHUNKS[0])
+    await world.put(upload, 1, CHUNKS[1])
+    unheld, deleted = await person.upload(b"unheld"), await person.upload(b"deleted")
+    sent, taken_back = await posted(world, unheld)
+    await hear(world, sent)
+    await person.http.delete(f"/v1/files/{unheld['id']}")
+    await hear(world, taken_back)
+    await expire(world, upload)
+    await person.http.delete(f"/v1/files/{deleted['id']}")
+    return [upload, unheld, deleted]
+
+
+class Steps:
+    """Counts the steps of a collection: each commit, each call to the store; dies at one."""
+
+    def __init__(self, world: World, fatal: int) -> None:
+        self._work = world.app.state.work
+        self._store = world.parts.store
+        self._fatal = fatal
+        self.taken = 0
+
+    def step(self) -> None:
+        self.taken += 1
+        if self.taken > self._fatal:
+            raise Killed
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[Unit]:
+        async with type(self._work).begin(self._work) as unit:
+            yield unit
+            self.step()  # what follows is the commit
+        self.step()
+
+    def around(self, name: str) -> Callable[..., Awaitable[Any]]:
+        real = getattr(self._store, name)
+
+        async def call(*arguments: object) -> object:
+            self.step()
+            outcome = await real(*arguments)
+            self.step()
+            return outcome
+
+        return call
+
+    async def collect(self, monkeypatch: pytest.MonkeyPatch) -> bool:
+        """Collect; return whether it came to its end."""
+        with monkeypatch.context() as patched:
+            patched.setattr(self._work, "begin", self.begin)
+            for name in ("delete", "discard_chunks"):
+                patched.setattr(self._store, name, self.around(name))
+            try:
+                await give_up_expired(self._work)
+                await collecting.remove_unheld(self._work)
+                while await Sweeper(self._work, self._store).sweep():
+                    pass
+            except Killed:
+                return False
+        return True
+
+
+@pytest.mark.timeout(180)
+async def test_a_collection_that_dies_between_any_two_steps_is_finished_by_the_next(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaths = 0
+    for fatal in itertools.count():
+        alice = await world.person()
+        left = await rubbish(world, alice)
+        if await Steps(world, fatal).collect(monkeypatch):
+            break
+        deaths += 1
+        clock.pass_by(timedelta(minutes=6))  # what the dead one had claimed is free again
+        assert await Steps(world, 10_000).collect(monkeypatch)
+        assert await alice.usage() == (0, 0)
+        assert world.blobs() == []
+        clock.pass_by(AGAIN)
+        assert await Steps(world, 10_000).collect(monkeypatch)
+        for thing in left:
+            assert await world.deletions(thing) == []
+    assert deaths > 10
+
+
+async def test_what_cannot_be_deleted_stays_on_record_and_keeps_nothing_else(
+    world: World, alice: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [await alice.upload(b"x") for _ in range(6)]
+    stubborn = {UUID(file["id"]).hex for file in files[::2]}
+    real = world.parts.store.delete
+
+    async def some_fail(key: str) -> None:
+        if key.rpartition("/")[2] in stubborn:
+            raise StoreUnavailable
+        await real(key)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.parts.store, "delete", some_fail)
+        for file in files:
+            await alice.http.delete(f"/v1/files/{file['id']}")
+        await world.left(3)
+    assert await alice.usage() == (0, 0)  # the room is free, whatever the store does
+    assert {blob.name for blob in world.blobs()} == stubborn
+    figures = await metrics(world)
+    assert figures["sharezync_storage_pending_deletion_bytes"] >= 3
+    clock.pass_by(timedelta(minutes=6))
+    await world.left(0)
+
+
+async def metrics(world: World) -> dict[str, float]:
+    """Return what a scrape would show, without the names' labels where there are none."""
+    await world.parts.watch.count()
+    text = generate_latest(world.app.state.core.platform.registry).decode()
+    lines = [line for line in text.splitlines() if line.startswith("sharezync_storage_")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+async def test_what_waits_and_what_is_kept_can_be_watched(world: World, alice: Person) -> None:
+    before = await metrics(world)
+    upload = await world.begin(alice, len(DATA))
+    await world.put(upload, 0, CHUNKS[0])
+    file = await alice.upload(b"1234567")
+    held = await alice.upload(b"held")
+    sent, _ = await posted(world, held)
+    await hear(world, sent)
+    await alice.http.delete(f"/v1/files/{held['id']}")
+    await expire(world, upload)
+
+    def grown(after: dict[str, float], name: str) -> float:
+        return after[f"sharezync_storage_{name}"] - before.get(f"sharezync_storage_{name}", 0)
+
+    after = await metrics(world)
+    assert grown(after, "used_bytes") == len(b"1234567held")
+    assert grown(after, "reserved_bytes") == len(DATA)
+    assert grown(after, "expired_uploads") == 1
+    assert grown(after, "let_go_files") == 1
+    assert grown(after, 'uploads{door="chunks",state="receiving"}') == 1
+    assert grown(after, "pending_deletions") == 0
+    await give_up_expired(world.app.state.work)
+    await alice.http.delete(f"/v1/files/{file['id']}?everywhere=true")
+    after = await metrics(world)
+    assert grown(after, "used_bytes") == len(b"held")
+    assert grown(after, "reserved_bytes") == 0
+    assert grown(after, "expired_uploads") == 0
+    assert grown(after, "pending_deletions") >= 2  # their second time, at least
+
+
+async def test_content_that_is_lost_is_seen_and_nothing_is_deleted_for_it(
+    world: World, alice: Person
+) -> None:
+    files = [await alice.upload(b"content") for _ in range(4)]
+    whole, missing, short, deleted = files
+    blob = {file["id"]: next(b for b in world.blobs() if b.name == UUID(file["id"]).hex)
+            for file in files}  # fmt: skip
+    blob[missing["id"]].unlink()
+    blob[short["id"]].write_bytes(b"con")
+    blob[deleted["id"]].unlink()
+    await alice.http.delete(f"/v1/files/{deleted['id']}")
+    found = await look_everywhere(world)
+    assert {missing["id"], short["id"]} <= found
+    assert not {whole["id"], deleted["id"]} & found
+    blob[missing["id"]].write_bytes(b"content")
+    assert missing["id"] not in await look_everywhere(world)
+    listed = (await alice.http.get("/v1/files")).json()["items"]
+    assert {file["id"] for file in listed} == {whole["id"], missing["id"], short["id"]}
+
+
+async def look_everywhere(world: World) -> set[str]:
+    """Have the watch go round once, and return what it misses: here also files of other tests."""
+    watch = world.parts.watch
+    await watch.look()
+    while watch._behind.int:
+        await asyncio.sleep(0)
+        await watch.look()
+    return {str(file_id) for file_id in watch._missing}

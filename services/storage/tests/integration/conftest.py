@@ -1,0 +1,36 @@
+"""A bucket on an S3 API server, the store in it, and a plain client to look from outside."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aioboto3
+import pytest
+
+from services.storage.tests.buckets import settings_for
+from sharezync_embedded.testing import S3Server
+from sharezync_storage.stores.s3 import S3Store
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    return s3_server.bucket()
+
+
+@pytest.fixture
+async def store(s3_server: S3Server, bucket: str) -> AsyncGenerator[S3Store]:
+    store = S3Store(bucket, settings_for(s3_server, bucket))
+    await store.start()
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def s3(s3_server: S3Server) -> AsyncGenerator[Any]:
+    """A plain client, to look at the bucket from outside."""
+    session = aioboto3.Session(
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name=s3_server.region,
+    )
+    async with session.client("s3", endpoint_url=s3_server.endpoint_url) as client:
+        yield client

@@ -1,0 +1,95 @@
+"""`python -m sharezync_storage`, that kills itself at a moment that a test has named.
+
+The file DIE_AT holds a moment, such as `before record 2`: at the second time from then on that
+something is about to be recorded, the process is gone, as by a loss of power but for what the
+kernel holds. Only what calls through is wrapped; everything else is the service itself.
+"""
+
+import functools
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from sharezync_shared.cli import ServiceCommand
+from sharezync_storage.app import create_app
+from sharezync_storage.migrations import MIGRATIONS
+from sharezync_storage.settings import StorageSettings
+from sharezync_storage.stores.bucket import Bucket
+from sharezync_storage.stores.disk import DiskStore
+from sharezync_storage.stores.s3 import S3Store
+from sharezync_storage.usecases import files
+from sharezync_storage.usecases.appending import Appending
+from sharezync_storage.usecases.finishing import Finishing
+from sharezync_storage.usecases.leasing import Leases
+
+ASYNCHRONOUS: Final[dict[str, tuple[type, ...]]] = {
+    "_claim": (Appending,),
+    "record": (Leases,),
+    "let_go": (Leases,),
+    "seal_extents": (DiskStore, S3Store),
+    "discard_chunks": (DiskStore, S3Store),
+    "_finish": (Finishing,),
+    "put": (Bucket,),
+    "delete": (Bucket,),
+    "begin_parts": (Bucket,),
+    "copy_part": (Bucket,),
+    "complete_parts": (Bucket,),
+}
+"""Methods, and whose they are."""
+
+
+class Death:
+    """Counts moments, and comes with the one that was named."""
+
+    def __init__(self, named: Path) -> None:
+        self._named = named
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def look(self, moment: str) -> None:
+        """Be at a moment."""
+        named = self._named.read_text() if self._named.exists() else ""
+        if not named.startswith(f"{moment} "):
+            return
+        self._seen[named, moment] += 1
+        if named == f"{moment} {self._seen[named, moment]}":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(self, owner: type, name: str) -> None:
+        """Look before a method of `owner`, and after it."""
+        real: Callable[..., Awaitable[Any]] = getattr(owner, name)
+
+        @functools.wraps(real)
+        async def watched(*given: Any, **named: Any) -> Any:
+            self.look(f"before {name}")
+            result = await real(*given, **named)
+            self.look(f"after {name}")
+            return result
+
+        setattr(owner, name, watched)
+
+    def watch_plain(self, owner: Any, name: str) -> None:
+        """Look before a function of a module, and after it."""
+        real: Callable[..., Any] = getattr(owner, name)
+
+        def watched(*given: Any, **named: Any) -> Any:
+            self.look(f"before {name}")
+            result = real(*given, **named)
+            self.look(f"after {name}")
+            return result
+
+        setattr(owner, name, watched)
+
+
+if __name__ == "__main__":
+    death = Death(Path(os.environ["DIE_AT"]))
+    for method, owners in ASYNCHRONOUS.items():
+        for each in owners:
+            death.watch(each, method)
+    death.watch_plain(files, "stand")
+    death.watch_plain(os, "fdatasync")
+    death.watch_plain(os, "link")
+    sys.exit(ServiceCommand("storage", StorageSettings, create_app, MIGRATIONS, {}).main())
