@@ -8,11 +8,13 @@ WORKERS ?= 2
 ARGS ?=
 # How long `make torture` goes on; in `make test` it is one round.
 TORTURE_SECONDS ?= 120
+# How large a file `make memory` sends from user to user; in `make test` it is 512 MiB.
+TRANSFER_MEMORY_MIB ?= 4096
 # What `make images` tags its images with; docker-compose.yml reads the same.
 SHAREZYNC_TAG ?= dev
 
 SERVICES := auth chat transfer storage gateway
-MEMBERS  := shared $(SERVICES:%=services/%) embedded
+MEMBERS  := shared $(SERVICES:%=services/%) embedded clients/python
 VENV     := .venv
 PY       := $(VENV)/bin/python
 # One stamp for each place and interpreter: an environment that was copied or moved is made anew.
@@ -20,13 +22,14 @@ READY    := $(VENV)/.ready-$(shell echo "$(CURDIR) $$($(PYTHON) -V 2>&1)" | cksu
 PYTEST   := $(PY) -m pytest
 LOCK     := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
             --no-annotate --no-header --no-emit-index-url \
-            $(foreach member,shared $(SERVICES) embedded,--no-emit-package sharezync-$(member))
+            $(foreach member,shared $(SERVICES) embedded,--no-emit-package sharezync-$(member)) \
+            --no-emit-package sharezync
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: images local-images help venv run fleet test unit api integration blackbox replicas torture k8s lint types format lock bench clean
+.PHONY: images local-images help venv run fleet test unit api integration blackbox replicas torture memory k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -52,10 +55,11 @@ test: $(READY) ## everything: unit, api, integration, deploy and the black-box s
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
 unit: $(READY) ## pure tests, in seconds
-	$(PYTEST) $(wildcard shared/tests/unit services/*/tests/unit) $(ARGS)
+	$(PYTEST) $(wildcard shared/tests/unit services/*/tests/unit clients/*/tests/unit) $(ARGS)
 
 api: $(READY) ## each service over HTTP and WebSocket, on an embedded PostgreSQL
-	$(PYTEST) -n $(WORKERS) --dist loadgroup $(wildcard shared/tests/api services/*/tests/api) $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadgroup \
+	  $(wildcard shared/tests/api services/*/tests/api clients/*/tests/api) $(ARGS)
 
 integration: $(READY) ## real RabbitMQ, an S3 server, processes killed and started again
 	@$(PY) -m sharezync_embedded rabbitmq install
@@ -72,6 +76,9 @@ replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotate
 torture: $(READY) ## a history of messages while sockets are cut and processes killed (TORTURE_SECONDS=120)
 	@$(PY) -m sharezync_embedded rabbitmq install
 	TORTURE_SECONDS=$(TORTURE_SECONDS) $(PYTEST) tests/fleet/test_history.py -s $(ARGS)
+
+memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB (TRANSFER_MEMORY_MIB=4096)
+	TRANSFER_MEMORY_MIB=$(TRANSFER_MEMORY_MIB) $(PYTEST) tests/test_transfer_memory.py $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path
-    for pattern in ("shared/src", "services/*/src", "embedded/src")
+    for pattern in ("shared/src", "services/*/src", "embedded/src", "clients/python/src")
     for path in ROOT.glob(pattern)
 )
 
@@ -66,6 +66,7 @@ def test_the_contracts_hold(checkout: Path) -> None:
         ("gateway/app", "import sqlalchemy", "The gateway has no database"),
         ("gateway/app", "import sharezync_shared.db.database", "The gateway has no database"),
         ("transfer/usecases", "import aioboto3", "Only storage speaks S3"),
+        ("client/problems", "import sharezync_shared", "The client imports none of ours"),
     ],
 )
 def test_a_violation_breaks_its_contract(
@@ -81,8 +82,10 @@ def test_a_violation_breaks_its_contract(
 def plant(checkout: Path, importer: str, line: str) -> None:
     """Add an import to a module, which is made where a service goes without that room."""
     member, module = importer.split("/")
-    folder = checkout / (member if member == "shared" else f"services/{member}")
-    package = folder / "src" / f"sharezync_{member}"
+    folder = {"shared": "shared", "client": "clients/python"}.get(member, f"services/{member}")
+    package = (
+        checkout / folder / "src" / ("sharezync" if member == "client" else f"sharezync_{member}")
+    )
     target = package / module / "__init__.py" if (package / module).is_dir() else None
     target = target or package / f"{module}.py"
     imported = line.split()[1].split(".")

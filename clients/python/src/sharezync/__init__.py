@@ -1,0 +1,69 @@
+"""ShareZync from Python: chat, and files from device to device.
+
+`Client` is the way in; `Session` is a login, by topic; `Socket` hears what happens. What can go
+wrong is a `SharezyncError`.
+"""
+
+from sharezync.client import Client
+from sharezync.documents import (
+    Channel,
+    Device,
+    Message,
+    Recipient,
+    StoredFile,
+    Transfer,
+    TransferFile,
+    User,
+)
+from sharezync.problems import (
+    Corrupt,
+    FileChanged,
+    NotLoggedIn,
+    Problem,
+    SharezyncError,
+    SocketClosed,
+    TransferEnded,
+    Unreachable,
+    UnsafePath,
+)
+from sharezync.realtime.frames import Connected, Event, Incoming, Lost, Reset, Signal
+from sharezync.realtime.socket import Socket
+from sharezync.session import Session
+from sharezync.tokens import FileTokens, MemoryTokens, Tokens, TokenStore
+from sharezync.transfer.progress import Progress
+from sharezync.transfer.transfers import Address
+
+__all__ = [
+    "Address",
+    "Channel",
+    "Client",
+    "Connected",
+    "Corrupt",
+    "Device",
+    "Event",
+    "FileChanged",
+    "FileTokens",
+    "Incoming",
+    "Lost",
+    "MemoryTokens",
+    "Message",
+    "NotLoggedIn",
+    "Problem",
+    "Progress",
+    "Recipient",
+    "Reset",
+    "Session",
+    "SharezyncError",
+    "Signal",
+    "Socket",
+    "SocketClosed",
+    "StoredFile",
+    "TokenStore",
+    "Tokens",
+    "Transfer",
+    "TransferEnded",
+    "TransferFile",
+    "Unreachable",
+    "UnsafePath",
+    "User",
+]

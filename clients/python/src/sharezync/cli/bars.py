@@ -1,0 +1,105 @@
+"""Progress, as bars for people and as objects for programs."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from sharezync.cli.output import Output, printable
+from sharezync.documents import OVER
+from sharezync.transfer import progress as told
+
+_RECORD_SECONDS: Final = 0.5
+
+
+class Bars:
+    """Bars with bytes, rate and time left; or, with `--json`, two objects a second."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._tasks: dict[str, TaskID] = {}
+        self._recorded_at = 0.0
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=out.console,
+            disable=not out.shows_bars,
+            transient=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, name: str, done_bytes: int, of_bytes: int, note: str = "") -> None:
+        """Show how far something is, on a bar of its own."""
+        description = escape(printable(f"{name} {note}".strip()))
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(description, total=of_bytes)
+        self._bars.update(
+            self._tasks[name], completed=done_bytes, total=of_bytes, description=description
+        )
+
+    def record_now(self, *, last: bool = False) -> bool:
+        """Whether it is time for an object, where these are wanted."""
+        now = time.monotonic()
+        if not self._out.as_json or (not last and now - self._recorded_at < _RECORD_SECONDS):
+            return False
+        self._recorded_at = now
+        return True
+
+    def sent(
+        self, progress: told.Progress, names: Mapping[str, str], *, last: bool = False
+    ) -> None:
+        """Show how far a send is: what is stored, and what each recipient holds."""
+        self.show("stored", progress.stored_bytes, progress.size_bytes)
+        for user_id, (state, received) in progress.recipients.items():
+            note = state if state in OVER or not received else ""
+            self.show(names.get(user_id, user_id), received, progress.size_bytes, note)
+        if self.record_now(last=last):
+            self._out.record(
+                "progress",
+                transfer_id=progress.transfer.id,
+                size_bytes=progress.size_bytes,
+                stored_bytes=progress.stored_bytes,
+                rate=round(progress.rate),
+                recipients=[
+                    {"user": names.get(user_id, user_id), "state": state, "received_bytes": got}
+                    for user_id, (state, got) in progress.recipients.items()
+                ],
+            )
+
+    def received(self, progress: told.Progress, name: str, *, last: bool = False) -> None:
+        """Show how far a reception is."""
+        self.show(name, progress.received_bytes, progress.size_bytes)
+        if self.record_now(last=last):
+            self._out.record(
+                "progress",
+                transfer_id=progress.transfer.id,
+                size_bytes=progress.size_bytes,
+                stored_bytes=progress.stored_bytes,
+                received_bytes=progress.received_bytes,
+                rate=round(progress.rate),
+            )

@@ -1,0 +1,76 @@
+"""Where the command keeps what it must remember: by the XDG base directories."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from sharezync.atomic import write_private
+from sharezync.tokens import FileTokens
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+
+
+class Config:
+    """`config.json` (which server, which device this is) and a folder for each server."""
+
+    def __init__(self) -> None:
+        self.folder = _xdg("XDG_CONFIG_HOME", ".config")
+        self.state = _xdg("XDG_STATE_HOME", ".local/state")
+        self._path = self.folder / "config.json"
+        self._content: dict[str, Any] = {}
+        with suppress(OSError, ValueError):
+            found = json.loads(self._path.read_bytes())
+            if isinstance(found, dict):
+                self._content = found
+
+    @property
+    def url(self) -> str:
+        """The server of the last login."""
+        return str(self._content.get("url", DEFAULT_URL))
+
+    @property
+    def client_id(self) -> str:
+        """What this device calls itself: chosen once, the same for all servers and logins."""
+        if "client_id" not in self._content:
+            host = re.sub(r"[^A-Za-z0-9]+", "-", platform.node()).strip("-").lower() or "cli"
+            self._remember(client_id=f"{host[:40]}-{secrets.token_hex(3)}")
+        return str(self._content["client_id"])
+
+    def use(self, url: str) -> None:
+        """Take this server from now on, where no other is named."""
+        self._remember(url=url)
+
+    def tokens(self, url: str) -> FileTokens:
+        """Return the login at a server."""
+        return FileTokens(self.folder / "logins" / f"{_key(url)}.json")
+
+    def device_id(self, url: str, username: str) -> str | None:
+        """Return the id of this device as a user's there, where it is known."""
+        found = self._content.get("devices", {}).get(f"{_key(url)}/{username}")
+        return None if found is None else str(found)
+
+    def remember_device(self, url: str, username: str, device_id: str) -> None:
+        """Keep it for the next login."""
+        devices = {**self._content.get("devices", {}), f"{_key(url)}/{username}": device_id}
+        self._remember(devices=devices)
+
+    def _remember(self, **members: object) -> None:
+        self._content |= members
+        write_private(self._path, json.dumps(self._content, indent=1).encode())
+
+
+def _key(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def _xdg(variable: str, default: str) -> Path:
+    given = os.environ.get(variable, "")
+    # Relative paths are invalid there (XDG Base Directory Specification).
+    base = Path(given) if given and Path(given).is_absolute() else Path.home() / default
+    return base / "sharezync"

@@ -1,0 +1,184 @@
+"""`receive`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from sharezync.cli.bars import Bars
+from sharezync.cli.common import Context, command
+from sharezync.cli.output import size_text
+from sharezync.documents import Transfer
+from sharezync.problems import SharezyncError, TransferEnded
+from sharezync.realtime.frames import Event, Reset
+from sharezync.realtime.socket import Socket
+from sharezync.session import Session
+from sharezync.transfer.progress import Progress
+
+_OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
+
+
+@click.command()
+@click.argument("transfer_id", metavar="ID", required=False)
+@click.option("--from", "sender", metavar="USER", help="Only what this person sends.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where to save; the present folder by default.",
+)
+@click.option("--all", "take_all", is_flag=True, help="Everything that waits, without asking.")
+@click.option(
+    "--accept-from",
+    multiple=True,
+    metavar="USER",
+    help="Stay, and take what this person sends, without asking. May be repeated.",
+)
+@command
+async def receive(
+    context: Context,
+    *,
+    transfer_id: str | None,
+    sender: str | None,
+    into: Path,
+    take_all: bool,
+    accept_from: tuple[str, ...],
+) -> None:
+    """Receive what others send: the transfer ID, or what waits, or the next that comes.
+
+    You are asked before anything is accepted, except with ID, --all and --accept-from. Files that
+    are there already are never replaced. Interrupted, the same command goes on.
+    """
+    async with context.session() as session:
+        me = (await session.people.me()).id
+        receiving = _Receiving(context, session, me, into, take_all=take_all)
+        if sender is not None:
+            receiving.only = (await session.people.find(sender)).id
+        receiving.trusted = {(await session.people.find(name)).id for name in accept_from}
+        async with session.socket(context.config.client_id) as socket:
+            if transfer_id is not None:
+                await receiving.take(socket, await session.transfers.get(transfer_id))
+                return
+            await receiving.take_waiting(socket)
+            if accept_from or not (receiving.met or take_all):
+                await receiving.take_coming(socket, stay=bool(accept_from))
+    if not receiving.met:
+        context.out.say("Nothing is waiting for you.")
+    if receiving.failures:
+        raise receiving.failures[0]
+
+
+@dataclass
+class _Receiving:
+    """Takes transfers one after the other."""
+
+    context: Context
+    session: Session
+    me: str
+    into: Path
+    take_all: bool
+    only: str | None = None
+    trusted: set[str] = field(default_factory=set)
+    met: set[str] = field(default_factory=set)
+    """Transfers that were looked at, whatever came of it."""
+    failures: list[SharezyncError] = field(default_factory=list)
+
+    async def take_waiting(self, socket: Socket) -> None:
+        """Take what waits, the oldest first; what was begun here before needs no new answer."""
+        for state in _OPEN:
+            found = await self.session.transfers.all(role="recipient", state=state)
+            for transfer in reversed(found):
+                await self._consider(socket, transfer)
+
+    async def take_coming(self, socket: Socket, *, stay: bool) -> None:
+        """Take what is offered from now on: the first, or all there is until interrupted."""
+        self.context.out.hint("Waiting for an offer. Ctrl-C stops.")
+        self.context.out.record("waiting")
+        async for incoming in socket:
+            before = len(self.met)
+            if isinstance(incoming, Event) and incoming.type == "incoming_transfer":
+                await self._consider(socket, Transfer.of(incoming.data))
+            elif isinstance(incoming, Reset) and incoming.stream.startswith("transfers:"):
+                await self.take_waiting(socket)
+            if len(self.met) > before and not stay:
+                return
+
+    async def _consider(self, socket: Socket, transfer: Transfer) -> None:
+        if transfer.id in self.met or transfer.over:
+            return
+        if self.only is not None and transfer.sender_id != self.only:
+            return
+        offered = transfer.state == "offered"
+        asks = offered and transfer.sender_id not in self.trusted and not self.take_all
+        if asks and (self.trusted or not await self._agreed(transfer)):
+            return
+        self.met.add(transfer.id)
+        try:
+            await self.take(socket, transfer)
+        except TransferEnded as error:  # the others may be all right
+            self.failures.append(error)
+            self.context.out.hint(f"{error}")
+
+    async def _agreed(self, transfer: Transfer) -> bool:
+        name = await self._name(transfer)
+        files = [file.path for file in transfer.files]
+        listed = ", ".join(files[:5]) + (" …" if len(files) > 5 else "")
+        out = self.context.out
+        out.record(
+            "offer",
+            transfer_id=transfer.id,
+            sender=name,
+            note=transfer.note,
+            size_bytes=transfer.size_bytes,
+            files=files,
+        )
+        if out.as_json:
+            raise SharezyncError(
+                f"{name} offers {listed}: nobody is here to be asked. "
+                f"Run it with {transfer.id}, --all or --accept-from {name}"
+            )
+        out.hint(f"{name} offers {listed}, {size_text(transfer.size_bytes)}. {transfer.note}")
+        self.met.add(transfer.id)
+        agreed = click.confirm("Take it?", default=True, err=True)
+        if not agreed:
+            await self.session.transfers.act(transfer.id, "reject")
+            out.say("Rejected.")
+        return agreed
+
+    async def take(self, socket: Socket, transfer: Transfer) -> None:
+        """Receive one transfer, and tell."""
+        out = self.context.out
+        name = await self._name(transfer)
+        out.record(
+            "receiving", transfer_id=transfer.id, sender=name, size_bytes=transfer.size_bytes
+        )
+        label = f"from {name}"
+        begun = False
+        moved = 0
+        with Bars(out) as bars:
+
+            def show(progress: Progress) -> None:
+                nonlocal begun, moved
+                moved = progress.moved_bytes
+                bars.received(progress, label)
+                if progress.resumed and not begun:
+                    here, size = progress.received_bytes, progress.size_bytes
+                    out.hint(f"Going on: {size_text(here)} of {size_text(size)} are here already.")
+                    out.record("resumed", transfer_id=transfer.id, received_bytes=here)
+                begun = True
+
+            files = await self.session.transfers.receive(
+                transfer, self.into, device=socket, on_progress=show
+            )
+        out.record(
+            "received",
+            transfer_id=transfer.id,
+            moved_bytes=moved,
+            files=[str(path) for path in files],
+        )
+        for path in files:
+            out.say(f"Received {path}")
+
+    async def _name(self, transfer: Transfer) -> str:
+        return (await self.session.people.get(transfer.sender_id)).username

@@ -1,0 +1,108 @@
+"""`send`."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sharezync.cli.bars import Bars
+from sharezync.cli.common import Context, command
+from sharezync.cli.output import size_text
+from sharezync.session import Session
+from sharezync.transfer.listing import list_files
+from sharezync.transfer.progress import Progress
+from sharezync.transfer.transfers import Address, Wait
+
+_WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--to", "to", multiple=True, required=True, metavar="USER[/DEVICE]", help="May be repeated."
+)
+@click.option("--note", default="", metavar="TEXT", help="Something the recipients read first.")
+@click.option(
+    "--wait",
+    type=click.Choice(_WAITS),
+    default="receiving",
+    show_default=True,
+    help="Stay until everything is stored; until those who receive by then are through; or until "
+    "all have answered and are through.",
+)
+@command
+async def send(
+    context: Context, *, files: tuple[Path, ...], to: tuple[str, ...], note: str, wait: Wait
+) -> None:
+    """Send FILES, and folders with what is in them, to people or to one of their devices.
+
+    Nobody needs to be there: what is stored waits. Interrupted, the same command goes on.
+    """
+    out = context.out
+    for path in list_files(files).left_out:
+        out.hint(f"Left out, as it is a link or no file: {path}")
+    async with context.session() as session:
+        addresses = [await session.transfers.address(each) for each in to]
+        names = await _names(session, addresses)
+        told = _Told(context)
+        with Bars(out) as bars:
+
+            def show(progress: Progress) -> None:
+                told.begin(progress)
+                bars.sent(progress, names)
+
+            progress = await session.transfers.send(
+                files,
+                to=addresses,
+                device=context.config.client_id,
+                note=note,
+                record_in=context.config.state / "sends",
+                wait=wait,
+                on_progress=show,
+            )
+            bars.sent(progress, names, last=True)
+    out.record(
+        "sent",
+        transfer_id=progress.transfer.id,
+        state=progress.transfer.state,
+        size_bytes=progress.size_bytes,
+        moved_bytes=progress.moved_bytes,
+        resumed=progress.resumed,
+    )
+    through = [
+        names[key] for key, (state, _) in progress.recipients.items() if state == "completed"
+    ]
+    out.say(f"Sent {size_text(progress.size_bytes)}: everything is stored and verified.")
+    for name in names.values():
+        out.say(f"  {name} has it." if name in through else f"  It waits for {name}.")
+
+
+class _Told:
+    """Tells once what was begun."""
+
+    def __init__(self, context: Context) -> None:
+        self._out = context.out
+        self._begun = False
+
+    def begin(self, progress: Progress) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        transfer = progress.transfer
+        self._out.record(
+            "offered",
+            transfer_id=transfer.id,
+            resumed=progress.resumed,
+            size_bytes=transfer.size_bytes,
+            stored_bytes=progress.stored_bytes,
+            files=[{"name": file.path, "size_bytes": file.size_bytes} for file in transfer.files],
+        )
+        if progress.resumed:
+            self._out.hint(
+                f"Going on: {size_text(progress.stored_bytes)} of "
+                f"{size_text(progress.size_bytes)} are stored already."
+            )
+
+
+async def _names(session: Session, addresses: list[Address]) -> dict[str, str]:
+    return {each.user_id: (await session.people.get(each.user_id)).username for each in addresses}

@@ -1,0 +1,67 @@
+"""`upload` and `download`."""
+
+from pathlib import Path
+
+import click
+
+from sharezync.cli.bars import Bars
+from sharezync.cli.common import Context, command
+from sharezync.cli.output import size_text
+
+
+@click.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@command
+async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
+    """Put FILES into your storage; each gets an id. Interrupted, the same command goes on."""
+    out = context.out
+    async with context.session() as session:
+        for path in files:
+            with Bars(out) as bars:
+
+                def show(done: int, of: int, path: Path = path, bars: Bars = bars) -> None:
+                    bars.show(path.name, done, of)
+                    if bars.record_now(last=done == of):
+                        out.record("progress", path=str(path), done_bytes=done, size_bytes=of)
+
+                stored = await session.uploads.upload(
+                    path, record_in=context.config.state / "uploads", on_progress=show
+                )
+            out.record(
+                "uploaded",
+                path=str(path),
+                id=stored.id,
+                name=stored.name,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+            )
+            out.say(f"{stored.id}  {stored.name}  {size_text(stored.size_bytes)}")
+
+
+@click.command()
+@click.argument("file_id", metavar="ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="PATH",
+    help="A file, which is replaced, or a folder; the present folder by default.",
+)
+@command
+async def download(context: Context, *, file_id: str, output: Path) -> None:
+    """Get the file ID. Interrupted, the same command goes on."""
+    out = context.out
+    async with context.session() as session:
+        with Bars(out) as bars:
+
+            def show(done: int, of: int) -> None:
+                bars.show(file_id, done, of)
+                if bars.record_now(last=done == of):
+                    out.record("progress", id=file_id, done_bytes=done, size_bytes=of)
+
+            path = await session.downloads.download(file_id, output, on_progress=show)
+    out.record("downloaded", id=file_id, path=str(path), size_bytes=path.stat().st_size)
+    out.say(f"Downloaded {path}")

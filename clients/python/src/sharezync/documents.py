@@ -1,0 +1,218 @@
+"""What the server answers, typed. Fields that are not named here are in `raw`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person; `email` is there in one's own only."""
+
+    id: str
+    username: str
+    display_name: str
+    email: str | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            document["id"],
+            document["username"],
+            document.get("display_name") or document["username"],
+            document.get("email"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device; `client_id` is what it calls itself in `/ws/{client_id}`."""
+
+    id: str
+    client_id: str
+    name: str
+    platform: str
+    online: bool
+    last_seen_at: str | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            document["id"],
+            document["client_id"],
+            document["name"],
+            document.get("platform", ""),
+            bool(document.get("online")),
+            document.get("last_seen_at"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel and how one stands in it, where one is in it."""
+
+    id: str
+    kind: str
+    name: str | None
+    topic: str
+    member_count: int
+    unread_count: int = 0
+    mention_count: int = 0
+    last_read_seq: int = 0
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read a channel, or a membership with a channel in it."""
+        channel = document.get("channel", document)
+        return cls(
+            channel["id"],
+            channel["kind"],
+            channel.get("name"),
+            channel.get("topic") or "",
+            channel.get("member_count", 0),
+            document.get("unread_count", 0),
+            document.get("mention_count", 0),
+            document.get("last_read_seq", 0),
+            dict(document),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message. Of a deleted one only its place is left."""
+
+    id: str
+    channel_id: str
+    author_id: str
+    author: str
+    text: str
+    seq: int
+    created_at: str
+    deleted: bool
+    client_message_id: str | None
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        author = document.get("author") or {}
+        return cls(
+            document["id"],
+            document["channel_id"],
+            author.get("id", ""),
+            author.get("display_name") or author.get("username") or "somebody",
+            document.get("text") or "",
+            document.get("seq", 0),
+            document["created_at"],
+            bool(document.get("deleted")),
+            document.get("client_message_id"),
+            dict(document),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFile:
+    """A file of a transfer. `path` may name folders; it comes from a stranger."""
+
+    index: int
+    path: str
+    size_bytes: int
+    stored_bytes: int
+    root: str | None
+    sha256: str | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            document["index"],
+            document.get("path") or document["name"],
+            document["size_bytes"],
+            document.get("stored_bytes", 0),
+            document.get("root"),
+            document.get("sha256"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody to whom a transfer is offered, and how far they are."""
+
+    user_id: str
+    device_id: str | None
+    state: str
+    accepted_bytes: int
+    received_bytes: int
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            document["user_id"],
+            document.get("device_id"),
+            document["state"],
+            document.get("accepted_bytes", 0),
+            document.get("received_bytes", 0),
+        )
+
+
+OVER = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
+"""States in which nothing more will happen to a transfer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A transfer as its sender, or one of its recipients, sees it."""
+
+    id: str
+    sender_id: str
+    state: str
+    files: tuple[TransferFile, ...]
+    recipients: tuple[Recipient, ...]
+    chunk_size_bytes: int
+    size_bytes: int
+    note: str
+    window_bytes: int | None
+    """How much the sender may have on its way; only in the answer to an offer."""
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        files = tuple(map(TransferFile.of, document["files"]))
+        return cls(
+            document["id"],
+            document["sender_id"],
+            document["state"],
+            files,
+            tuple(map(Recipient.of, document["recipients"])),
+            document["chunk_size_bytes"],
+            document.get("size_bytes", sum(file.size_bytes for file in files)),
+            document.get("note") or "",
+            document.get("window_bytes"),
+            dict(document),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that was uploaded; it never changes."""
+
+    id: str
+    name: str
+    size_bytes: int
+    mime: str
+    sha256: str | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            document["id"],
+            document["name"],
+            document["size_bytes"],
+            document.get("mime") or "application/octet-stream",
+            document.get("sha256"),
+        )

@@ -1,0 +1,92 @@
+"""People and their devices."""
+
+import unicodedata
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import httpx
+
+from sharezync.documents import Device, User
+from sharezync.problems import Problem, SharezyncError
+
+if TYPE_CHECKING:
+    from sharezync.session import Session
+
+
+class NobodyCalled(SharezyncError):
+    """There is nobody of that name, or no such device of theirs."""
+
+
+class People:
+    """Finds people by name or id, and their devices."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._users: dict[str, User] = {}
+
+    async def me(self) -> User:
+        """Return oneself."""
+        return User.of(await self._session.document("/v1/users/me"))
+
+    async def get(self, user_id: str) -> User:
+        """Return somebody by id; looked up once. Raises Problem (`not-found`)."""
+        if user_id not in self._users:
+            self._users[user_id] = User.of(await self._session.document(f"/v1/users/{user_id}"))
+        return self._users[user_id]
+
+    async def find(self, name: str) -> User:
+        """Return who has this username, in any case, or this id. Raises NobodyCalled."""
+        wanted = name.strip().removeprefix("@")
+        if is_id(wanted):
+            try:
+                return await self.get(wanted)
+            except Problem as problem:
+                if problem.status != httpx.codes.NOT_FOUND:
+                    raise
+                raise NobodyCalled(f"Nobody has the id {wanted}") from problem
+        page = await self._session.document("/v1/users", q=wanted[:32], limit=100)
+        for item in page["items"]:
+            if _key(item["username"]) == _key(wanted):
+                return User.of(item)
+        near = ", ".join(item["username"] for item in page["items"][:5])
+        hint = f" Did you mean {near}?" if near else ""
+        raise NobodyCalled(f"There is nobody called {wanted!r}.{hint}")
+
+    async def devices(self, user_id: str | None = None) -> list[Device]:
+        """Return one's own devices, or those of somebody one knows.
+
+        Raises Problem (`not-found`) for a stranger's: one must share a channel or a past transfer.
+        """
+        path = "/v1/devices" if user_id is None else f"/v1/users/{user_id}/devices"
+        return [Device.of(item) for item in (await self._session.document(path))["items"]]
+
+    async def find_device(self, user: User, name: str) -> Device:
+        """Return a device of somebody's by its id, `client_id` or name. Raises NobodyCalled."""
+        own = (await self.me()).id == user.id
+        try:
+            devices = await self.devices(None if own else user.id)
+        except Problem as problem:
+            if problem.status != httpx.codes.NOT_FOUND:
+                raise
+            raise NobodyCalled(
+                f"The devices of {user.username} are not shown to you. Send to {user.username} "
+                "without a device; after a first transfer you can choose one."
+            ) from problem
+        for field in ("id", "client_id", "name"):
+            found = [each for each in devices if _key(getattr(each, field)) == _key(name)]
+            if len(found) == 1:
+                return found[0]
+        known = ", ".join(each.client_id for each in devices) or "none"
+        raise NobodyCalled(f"{user.username} has no device {name!r}; there is: {known}")
+
+
+def is_id(text: str) -> bool:
+    """Return whether this is an id and no name."""
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _key(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()

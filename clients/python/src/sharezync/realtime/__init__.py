@@ -1,0 +1,1 @@
+"""The socket: pure parts (`closing`, `cursors`, `frames`) and the shell around them (`socket`)."""

@@ -1,0 +1,169 @@
+"""Opening a socket: from the handshake to `ready`, with what is to be resumed said on the way."""
+
+import asyncio
+import json
+import socket
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+from sharezync.realtime.closing import Verdict, after_refusal
+from sharezync.realtime.cursors import Cursor, Cursors
+from sharezync.realtime.frames import Lost
+
+SUBPROTOCOL: Final = "sharezync.v1"
+
+_OPEN_SECONDS: Final = 15.0
+_MOST_FRAME_BYTES: Final = 4 * 1024 * 1024
+_CURSORS_AT_ONCE: Final = 500
+"""So many fit into a frame of 64 KiB."""
+_BUFFER_BYTES: Final = 4 * 1024 * 1024
+_TRANSFER_ID: Final = slice(4, 20)
+
+
+class Broken(Exception):
+    """A socket broke or could not be opened; `verdict` is what that means, where it is special."""
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        *,
+        verdict: Verdict | None = None,
+        asked_seconds: float | None = None,
+    ) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+        self.verdict = verdict
+        self.asked_seconds = asked_seconds
+
+
+class Opened:
+    """A socket that is `ready`."""
+
+    def __init__(self, connection: ClientConnection, ready: dict[str, Any]) -> None:
+        self._connection = connection
+        self.user_id: str = ready["user"]
+        self.device_id: str | None = ready.get("device")
+        self.heads: dict[str, Cursor] = {
+            stream: (epoch, seq) for stream, (epoch, seq) in ready["heads"].items()
+        }
+        self.lost = Lost(1006, "")
+        """How it ended, once it has."""
+
+    @staticmethod
+    def chunk_of(frame: bytes) -> str:
+        """Return the transfer that a binary frame belongs to."""
+        return str(UUID(bytes=frame[_TRANSFER_ID])) if len(frame) >= _TRANSFER_ID.stop else ""
+
+    async def send(self, message: str | bytes | bytearray | memoryview) -> None:
+        """Send a message; waits while the socket takes no more. Raises Broken."""
+        try:
+            await self._connection.send(message)
+        except websockets.ConnectionClosed as error:
+            raise self._ended(error) from error
+
+    async def receive(self) -> str | bytes:
+        """Return the next message. Raises Broken."""
+        try:
+            return await self._connection.recv()
+        except websockets.ConnectionClosed as error:
+            raise self._ended(error) from error
+
+    async def aclose(self) -> None:
+        """Close it. Safe to repeat; what was received and not taken is lost."""
+        with suppress(OSError, websockets.WebSocketException):
+            await self._connection.close()
+
+    def _ended(self, error: websockets.ConnectionClosed) -> Broken:
+        code = error.rcvd.code if error.rcvd is not None else 1006
+        reason = error.rcvd.reason if error.rcvd is not None else "the connection was lost"
+        self.lost = Lost(code, reason)
+        return Broken(code, reason)
+
+
+async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) -> Opened:
+    """Open a device's socket and say what was seen. Raises Broken.
+
+    The token comes in a frame together with the cursors: nothing live can come before what was
+    missed.
+    """
+    url = urlsplit(base_url)
+    scheme = "wss" if url.scheme == "https" else "ws"
+    address = urlunsplit((scheme, url.netloc, f"{url.path}/ws/{device}", "", ""))
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            connection = await connect(
+                address,
+                subprotocols=[websockets.Subprotocol(SUBPROTOCOL)],
+                compression=None,  # chunks of files don't get smaller, only slower
+                max_size=_MOST_FRAME_BYTES,
+                max_queue=32,
+                write_limit=_BUFFER_BYTES,
+                close_timeout=2,
+                open_timeout=None,
+                ping_interval=20,
+                ping_timeout=20,
+                user_agent_header="sharezync-python",
+            )
+    except InvalidStatus as error:
+        raise _refused(error) from error
+    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+        raise Broken(1006, str(error) or type(error).__name__) from error
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            return await _enter(connection, token, cursors)
+    except websockets.ConnectionClosed as error:
+        raise Opened(connection, _NOBODY)._ended(error) from error  # noqa: SLF001 - our own
+    except TimeoutError as error:
+        await _drop(connection)
+        raise Broken(1006, "the server did not answer in time") from error
+    except BaseException:
+        await _drop(connection)
+        raise
+
+
+_NOBODY: Final[dict[str, Any]] = {"user": "", "heads": {}}
+
+
+async def _enter(connection: ClientConnection, token: str, cursors: Cursors) -> Opened:
+    raw = connection.transport.get_extra_info("socket")
+    if raw is not None:  # a whole chunk should fit, or every one is handed over in pieces
+        with suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+    seen = iter(cursors.all().items())
+    first = {
+        "type": "authenticate",
+        "token": token,
+        "cursors": dict(islice(seen, _CURSORS_AT_ONCE)),
+    }
+    await connection.send(json.dumps(first))
+    while more := dict(islice(seen, _CURSORS_AT_ONCE)):
+        await connection.send(json.dumps({"type": "resume", "cursors": more}))
+    while True:
+        frame = json.loads(await connection.recv())
+        if frame["type"] == "ready":
+            return Opened(connection, frame)
+
+
+async def _drop(connection: ClientConnection) -> None:
+    with suppress(OSError, websockets.WebSocketException):
+        await connection.close()
+
+
+def _refused(error: InvalidStatus) -> Broken:
+    status = error.response.status_code
+    detail = f"the handshake was refused with {status}"
+    with suppress(ValueError):
+        detail = json.loads(error.response.body or b"").get("detail", detail)
+    asked: float | None = None
+    with suppress(ValueError, TypeError):
+        asked = float(error.response.headers.get("Retry-After"))  # type: ignore[arg-type]  # None: TypeError
+    return Broken(status, detail, verdict=after_refusal(status), asked_seconds=asked)

@@ -1,0 +1,100 @@
+"""What is to be sent: files and folders of the command line, as a flat list."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sharezync.problems import SharezyncError, TooMuch
+from sharezync.transfer.names import clean_parts, key_of, numbered
+
+MAX_FILES = 1000
+
+
+class NothingToSend(SharezyncError):
+    """What was named is not there, or is no file and no folder with files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A file as it was when it was looked at. `name` is what the recipient is told, with `/`."""
+
+    path: Path
+    name: str
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files in a stable order, and what was left out: links and things that are no files."""
+
+    files: tuple[Outgoing, ...]
+    left_out: tuple[Path, ...]
+
+
+def list_files(paths: Sequence[Path]) -> Listing:
+    """Return the files named and those in the folders named, with paths inside these folders.
+
+    A link that is named is followed; one that is found in a folder is left out, so that nothing is
+    sent that lies elsewhere. Names are cleaned as the recipient would.
+
+    Raises NothingToSend and TooMuch.
+    """
+    files: list[Outgoing] = []
+    left_out: list[Path] = []
+    names: set[str] = set()
+    for path in paths:
+        for found, said in _walk(path, left_out):
+            if len(files) == MAX_FILES:
+                raise TooMuch(
+                    f"At most {MAX_FILES} files go into one transfer: send an archive instead"
+                )
+            name = _free(said, names)
+            names.add(key_of(name))
+            status = found.stat()
+            files.append(Outgoing(found.absolute(), name, status.st_size, status.st_mtime_ns))
+    if not files:
+        raise NothingToSend("There are no files in what you named")
+    return Listing(tuple(files), tuple(left_out))
+
+
+def _free(said: str, taken: set[str]) -> str:
+    """Return a name that every system can save, and that no other file of this transfer has."""
+    *folders, last = clean_parts(said)
+    for candidate in numbered(last):
+        name = "/".join([*folders, candidate])
+        if key_of(name) not in taken:
+            return name
+    raise AssertionError  # numbers have no end
+
+
+def _walk(path: Path, left_out: list[Path]) -> Iterator[tuple[Path, str]]:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise NothingToSend(f"{path}: {error.strerror or error}") from error
+    if stat.S_ISREG(mode):
+        yield path, path.name
+    elif stat.S_ISDIR(mode):
+        root = path.resolve()
+        for found in _inside(root, left_out):
+            yield found, "/".join((root.name or "files", *found.relative_to(root).parts))
+    else:
+        raise NothingToSend(f"{path} is neither a file nor a folder")
+
+
+def _inside(folder: Path, left_out: list[Path]) -> Iterable[Path]:
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        path = Path(entry.path)
+        if entry.is_symlink():
+            left_out.append(path)
+        elif entry.is_dir():
+            yield from _inside(path, left_out)
+        elif entry.is_file():
+            yield path
+        else:
+            left_out.append(path)

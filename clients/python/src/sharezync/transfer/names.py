@@ -1,0 +1,90 @@
+"""Names from strangers, made safe to save. Pure.
+
+The server cleans names as well; who receives trusts nobody, and cleans again. Sources: Microsoft,
+"Naming Files, Paths, and Namespaces"; Unicode TR36 (bidirectional spoofing); NAME_MAX.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+MAX_NAME_BYTES: Final = 255
+MAX_DEPTH: Final = 32
+NAMELESS: Final = "file"
+PART_SUFFIX: Final = ".part"
+
+_RESERVED: Final = re.compile(r'[<>:"|?*]')
+_DEVICE: Final = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE
+)
+_JOINERS: Final = "\u200c\u200d"  # words of Persian and families of emoji need them
+_DRIVE: Final = re.compile(r"^[A-Za-z]:")
+_OURS: Final = ".sharezync"
+
+
+def clean_parts(path: str) -> tuple[str, ...]:
+    """Return a path from elsewhere as names that stay inside whatever folder they are put in.
+
+    Never empty; no name is `.`, `..`, hidden by us, a device, or longer than file systems take.
+    A path too deep loses its middle folders.
+    """
+    segments = re.split(r"[/\\]", _DRIVE.sub("", path))
+    parts = [clean_name(each) for each in segments if each.strip(" .")]
+    if len(parts) > MAX_DEPTH:
+        parts = [*parts[: MAX_DEPTH - 1], parts[-1]]
+    return tuple(parts) or (NAMELESS,)
+
+
+def clean_name(given: str) -> str:
+    """Return one name as it can be saved anywhere."""
+    shown = "".join(_shown(each) for each in unicodedata.normalize("NFC", given))
+    name = unicodedata.normalize("NFC", shown).replace("/", "_").replace("\\", "_")
+    name = _RESERVED.sub("_", name).lstrip(" ").rstrip(". " + _JOINERS) or NAMELESS
+    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")) or name.startswith(_OURS):
+        name = f"_{name}"
+    return shortened(name)
+
+
+def shortened(name: str, suffix: str = "", limit: int = MAX_NAME_BYTES) -> str:
+    """Return a name that has room for `suffix` before its extension, within the limit in bytes."""
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len((dot + extension).encode()) > 32:
+        stem, dot, extension = name, "", ""
+    room = limit - len((suffix + dot + extension).encode())
+    kept = stem.encode()[:room].decode(errors="ignore")
+    return f"{kept}{suffix}{dot}{extension}"
+
+
+def numbered(name: str) -> Iterator[str]:
+    """Yield a name, then others like it: `a.txt`, `a (1).txt`, `a (2).txt` …"""
+    yield name
+    number = 1
+    while True:
+        yield shortened(name, f" ({number})")
+        number += 1
+
+
+def part_name(name: str) -> str:
+    """Return how a file is called while it isn't complete."""
+    if len((name + PART_SUFFIX).encode()) <= MAX_NAME_BYTES:
+        return name + PART_SUFFIX
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    kept = name.encode()[: MAX_NAME_BYTES - len(PART_SUFFIX) - 9].decode(errors="ignore")
+    return f"{kept}~{mark}{PART_SUFFIX}"
+
+
+def key_of(name: str) -> str:
+    """Return what is the same for names that some file systems take for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    if category[0] == "Z":
+        return " "
+    if character in _JOINERS:
+        return character
+    # Controls, formats (bidirectional ones among them), halves of surrogates, private use.
+    return "" if category in {"Cc", "Cf", "Cs", "Co"} else character

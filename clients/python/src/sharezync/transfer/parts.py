@@ -1,0 +1,124 @@
+"""A file that is being received: `name.part`, and which of its chunks are kept, with their digests.
+
+Called in threads. A chunk is recorded only once its bytes are on the disk, so that the record is
+true also after the power went.
+"""
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+from sharezync.problems import Corrupt
+from sharezync.transfer.chunks import DIGEST_BYTES, chunk_count, chunk_length, root_of
+from sharezync.transfer.ranges import Ranges
+
+_NOT_KEPT: Final = bytes(DIGEST_BYTES)
+
+
+class Part:
+    """One file on its way in. `record` holds 32 bytes for each chunk: its digest, or zeros."""
+
+    def __init__(self, path: Path, record: Path, size_bytes: int, chunk_size_bytes: int) -> None:
+        self.path = path
+        self.size_bytes = size_bytes
+        self._record = record
+        self._chunk_size = chunk_size_bytes
+        self._count = chunk_count(size_bytes, chunk_size_bytes)
+        self._digests = bytearray(self._count * DIGEST_BYTES)
+        self._unrecorded: set[int] = set()
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self.held = Ranges()
+        """Changed by `note` only, on the event loop."""
+
+    def open(self) -> None:
+        """Go on with what was kept before, or begin: afterwards both files are there."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self.remember()
+        else:
+            self.path.touch(exist_ok=False)
+            self._record.write_bytes(b"")
+
+    def forget(self) -> None:
+        """Take nothing to be held: the record is of something that is lost."""
+        self.held = Ranges()
+        self._digests = bytearray(len(self._digests))
+
+    def keep(self, index: int, payload: memoryview, digest: bytes) -> None:
+        """Check a chunk and write it where it belongs. Raises Corrupt and OSError."""
+        if index >= self._count or len(payload) != self.length(index):
+            raise Corrupt(f"chunk {index} of {self.path.name} has the wrong size")
+        if hashlib.sha256(payload).digest() != digest:
+            raise Corrupt(f"chunk {index} of {self.path.name} arrived damaged")
+        with self.path.open("r+b", buffering=0) as file:
+            file.seek(index * self._chunk_size)
+            while payload:
+                payload = payload[file.write(payload) or 0 :]
+        with self._lock:
+            self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
+            self._unrecorded.add(index)
+
+    def note(self, index: int) -> None:
+        """Count a chunk as held."""
+        self.held.add(index)
+
+    def flush(self) -> None:
+        """See to it that what is kept, and the record of it, outlive a crash of the machine."""
+        with self._flushing:
+            with self._lock:
+                fresh = {
+                    index: bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
+                    for index in self._unrecorded
+                }
+                self._unrecorded.clear()
+            if not fresh:
+                return
+            with self.path.open("r+b", buffering=0) as file:
+                os.fsync(file.fileno())
+            with self._record.open("r+b", buffering=0) as file:
+                for index, digest in sorted(fresh.items()):
+                    file.seek(index * DIGEST_BYTES)
+                    file.write(digest)
+                os.fsync(file.fileno())
+
+    @property
+    def remaining(self) -> int:
+        """How many chunks are not held."""
+        return self._count - self.held.count
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk is held."""
+        return not self.remaining
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of the file are held."""
+        last = self._count - 1
+        missing = self._chunk_size - self.length(last) if self._count and last in self.held else 0
+        return self.held.count * self._chunk_size - missing
+
+    @property
+    def root(self) -> str:
+        """What the file's root is, by the chunks that were kept; of use once it is complete."""
+        return root_of(self._digests)
+
+    def length(self, index: int) -> int:
+        """Return how many bytes a chunk has."""
+        return chunk_length(self.size_bytes, self._chunk_size, index)
+
+    def remember(self) -> None:
+        """Take what the record says to be held."""
+        try:
+            recorded = self._record.read_bytes()[: len(self._digests)]
+        except FileNotFoundError:
+            recorded = b""
+            self._record.write_bytes(b"")
+        self._digests[: len(recorded)] = recorded
+        for index in range(len(recorded) // DIGEST_BYTES):
+            start = index * DIGEST_BYTES
+            if recorded[start : start + DIGEST_BYTES] != _NOT_KEPT:
+                self.held.add(index)

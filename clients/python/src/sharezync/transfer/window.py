@@ -1,0 +1,44 @@
+"""What is on its way to the server and not acknowledged, within the credit it gave. Pure."""
+
+from collections.abc import Iterable
+
+from sharezync.transfer.chunks import Place
+
+
+class Window:
+    """Counts the bytes on their way. One chunk may always be on its way."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.bytes = 0
+        self._on_the_way: dict[Place, int] = {}
+
+    def has_room(self, length_bytes: int) -> bool:
+        """Whether so many bytes more may be sent now."""
+        return not self._on_the_way or self.bytes + length_bytes <= self.limit_bytes
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._on_the_way
+
+    def sent(self, place: Place, length_bytes: int) -> None:
+        """Note that a chunk is on its way."""
+        self.bytes += length_bytes - self._on_the_way.get(place, 0)
+        self._on_the_way[place] = length_bytes
+
+    def acknowledged(self, file: int, through: int, indexes: Iterable[int] = ()) -> int:
+        """Note what is stored for good; return how many bytes that frees."""
+        beyond = set(indexes)
+        stored = [
+            place
+            for place in self._on_the_way
+            if place[0] == file and (place[1] < through or place[1] in beyond)
+        ]
+        return sum(map(self.settled, stored))
+
+    def settled(self, place: Place) -> int:
+        """Note that a chunk is not on its way any more; return how many bytes that frees."""
+        length = self._on_the_way.pop(place, 0)
+        self.bytes -= length
+        return length

@@ -1,0 +1,265 @@
+"""The command line, as processes that are killed and run again."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from clients.python.tests.support.people import Login, channel_of
+from clients.python.tests.support.running import Cli, Json, Running
+from sharezync_shared.testing.chaos import ChaosProxy
+
+LogIn = Callable[..., Awaitable[Login]]
+Commands = Callable[[Login, str], Cli]
+MIB = 1024 * 1024
+pytestmark = pytest.mark.timeout(240)
+
+
+def stored(at_least: int) -> Callable[[Json], bool]:
+    return lambda record: record["type"] == "progress" and record["stored_bytes"] >= at_least
+
+
+def received(at_least: int) -> Callable[[Json], bool]:
+    return lambda record: record["type"] == "progress" and record["received_bytes"] >= at_least
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    film = tmp_path / "film.mkv"
+    film.write_bytes(os.urandom(24 * MIB + 3))
+    return film
+
+
+async def test_two_people_send_and_receive(
+    log_in: LogIn, commands: Commands, base_url: str, film: Path
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, base_url).login(), commands(bob, base_url).login()
+    )
+    receiving = await bobs.start("receive", "--accept-from", ada.username, "--json", "--into", "in")
+    await receiving.record(lambda record: record["type"] == "waiting")
+    sent = await adas.run(
+        "send", str(film), "--to", bob.username, "--note", "enjoy", "--wait", "all", "--json"
+    )
+    done = await receiving.record(lambda record: record["type"] == "received")
+    receiving.interrupt()
+
+    assert sent.process.returncode == 0, sent.errors
+    assert sent.records[0]["type"] == "offered"
+    assert sent.of_type("sent")[0]["moved_bytes"] == film.stat().st_size
+    assert sent.of_type("progress")[-1]["recipients"] == [
+        {"user": bob.username, "state": "completed", "received_bytes": film.stat().st_size}
+    ]
+    assert [Path(path).read_bytes() for path in done["files"]] == [film.read_bytes()]
+    assert await receiving.end() == 130
+    listed = (await adas.run("transfers", "--json")).records
+    assert [(each["direction"], each["state"], each["note"]) for each in listed] == [
+        ("sent", "completed", "enjoy")
+    ]
+
+
+async def test_a_sender_that_was_killed_goes_on_when_it_is_run_again(
+    log_in: LogIn, commands: Commands, base_url: str, line: ChaosProxy, film: Path
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, f"http://{line.host}:{line.port}").login(), commands(bob, base_url).login()
+    )
+    command = ("send", str(film), "--to", bob.username, "--json", "--wait", "nobody")
+    line.latency(0.01)  # about 6 MiB a second: there is time to be killed
+    first = await adas.start(*command)
+    before = await first.record(stored(4 * MIB))
+    first.kill()
+    await first.end()
+    line.heal()
+    assert not first.of_type("sent"), "it was killed before it was through"
+
+    second = await adas.run(*command)
+    got = await bobs.run("receive", "--all", "--json", "--into", "in")
+
+    assert second.process.returncode == 0, second.errors
+    offered, sent = second.of_type("offered")[0], second.of_type("sent")[0]
+    assert offered["resumed"]
+    assert offered["transfer_id"] == before["transfer_id"]
+    assert sent["moved_bytes"] <= film.stat().st_size - before["stored_bytes"]
+    assert [Path(p).read_bytes() for p in got.of_type("received")[0]["files"]] == [
+        film.read_bytes()
+    ]
+    third = await adas.run(*command)
+    assert third.of_type("offered")[0]["transfer_id"] != before["transfer_id"], "through is through"
+
+
+async def test_a_receiver_that_was_killed_goes_on_when_it_is_run_again(
+    log_in: LogIn, commands: Commands, base_url: str, line: ChaosProxy, film: Path
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, base_url).login(), commands(bob, f"http://{line.host}:{line.port}").login()
+    )
+    sent = await adas.run("send", str(film), "--to", bob.username, "--wait", "nobody")
+    assert sent.process.returncode == 0, sent.errors
+    command = ("receive", "--from", ada.username, "--all", "--json", "--into", "in")
+    line.latency(0.01)
+    first = await bobs.start(*command)
+    await first.record(received(8 * MIB))
+    first.kill()
+    await first.end()
+    line.heal()
+    assert not (bobs.home / "in" / "film.mkv").exists()
+
+    second = await bobs.run(*command)
+
+    assert second.process.returncode == 0, second.errors
+    assert second.of_type("resumed")[0]["received_bytes"] > 0
+    done = second.of_type("received")[0]
+    assert done["moved_bytes"] < film.stat().st_size, "not all of it came again"
+    assert (bobs.home / "in" / "film.mkv").read_bytes() == film.read_bytes()
+    assert [path.name for path in (bobs.home / "in").iterdir()] == ["film.mkv"]
+
+
+async def test_a_folder_with_awkward_names_arrives_inside_the_chosen_folder(
+    log_in: LogIn, commands: Commands, base_url: str, tmp_path: Path
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, base_url).login(), commands(bob, base_url).login()
+    )
+    folder = tmp_path / "odd"
+    names = ["aux.txt", "a" * 255, "ends with dot.", "-rf", "x\ny", "naïve 😀.txt", "quote'\"?.txt"]
+    for name in names:
+        (folder / "deep er").mkdir(parents=True, exist_ok=True)
+        (folder / "deep er" / name).write_bytes(name.encode())
+    (folder / "link").symlink_to("/etc/passwd")
+    sent = await adas.run("send", str(folder), "--to", bob.username, "--wait", "nobody")
+    assert sent.process.returncode == 0, sent.errors
+    assert b"Left out" in sent.errors
+
+    got = await bobs.run("receive", "--all", "--json", "--into", "in")
+
+    assert got.process.returncode == 0, got.errors
+    files = [Path(path) for path in got.of_type("received")[0]["files"]]
+    assert sorted(path.read_bytes() for path in files) == sorted(n.encode() for n in names)
+    assert all(path.is_relative_to((bobs.home / "in").resolve()) for path in files)
+
+
+async def test_an_upload_that_was_killed_goes_on_and_comes_back_as_it_was(
+    log_in: LogIn, commands: Commands, line: ChaosProxy, film: Path
+) -> None:
+    ada = await log_in("ada")
+    adas = await commands(ada, f"http://{line.host}:{line.port}").login()
+    line.latency(0.01)
+    first = await adas.start("upload", str(film), "--json")
+    await first.record(lambda r: r["type"] == "progress" and r["done_bytes"] >= 8 * MIB)
+    first.kill()
+    await first.end()
+    line.heal()
+
+    second = await adas.run("upload", str(film), "--json")
+    assert second.process.returncode == 0, second.errors
+    assert second.of_type("progress")[0]["done_bytes"] > 0, "it went on"
+    uploaded = second.of_type("uploaded")[0]
+
+    line.latency(0.01)
+    download = ("download", uploaded["id"], "-o", "back.mkv", "--json")
+    third = await adas.start(*download)
+    await third.record(lambda r: r["type"] == "progress" and r["done_bytes"] >= 4 * MIB)
+    third.kill()
+    await third.end()
+    line.heal()
+    fourth = await adas.run(*download)
+    assert fourth.process.returncode == 0, fourth.errors
+    assert fourth.of_type("progress")[0]["done_bytes"] > 4 * MIB, "it went on"
+    assert (adas.home / "back.mkv").read_bytes() == film.read_bytes()
+    assert sorted(path.name for path in adas.home.iterdir()) == ["back.mkv", "config", "state"]
+
+
+async def test_chat_in_lines_and_as_objects(
+    log_in: LogIn, commands: Commands, base_url: str
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, base_url).login(), commands(bob, base_url).login()
+    )
+    channel_id = await channel_of(ada, bob)
+    talking = await bobs.start("chat", "engines", "--json")
+    said = await adas.run("chat", "engines", "--send", "Does the engine run?", "--json")
+    await talking.record(lambda record: record.get("text") == "Does the engine run?")
+    await talking.write("It weaves.\n")
+    await talking.record(lambda record: record.get("text") == "It weaves.")
+    assert talking.process.stdin is not None
+    talking.process.stdin.close()
+    assert await talking.end() == 0, talking.errors
+
+    history = await adas.run("chat", channel_id, "--history", "10")
+    assert said.records[0]["channel_id"] == channel_id
+    assert [line.split("  ", 1)[1] for line in history.lines] == [
+        f"{ada.username}: Does the engine run?",
+        f"{bob.username}: It weaves.",
+    ]
+    listed = (await bobs.run("channels", "--json")).records
+    assert [(each["name"], each["unread_count"]) for each in listed] == [("engines", 0)]
+
+
+async def test_every_end_has_its_exit_status_and_says_what_to_do(
+    log_in: LogIn, commands: Commands, base_url: str, film: Path, tmp_path: Path
+) -> None:
+    ada = await log_in("ada")
+    adas = commands(ada, base_url)
+
+    strange = await adas.run("send", str(film))
+    nobody = await adas.run("whoami", "--json")
+    wrong = await adas.run("login", ada.username, "--password-stdin", stdin="wrong")
+    away = await adas.run("whoami", "--url", "http://127.0.0.1:9", "--json")
+    await adas.login()
+    who = await adas.run("whoami", "--json")
+    unknown = await adas.run("send", str(film), "--to", "nobody-of-this-name", "--json")
+    devices = await adas.run("devices", "--json")
+    out = await adas.run("logout", "--json")
+    after = await adas.run("channels")
+
+    assert strange.process.returncode == 2
+    assert nobody.process.returncode == 3
+    assert nobody.records[0]["exit_status"] == 3
+    assert "sharezync login" in nobody.records[0]["hint"]
+    assert wrong.process.returncode == 1
+    assert b"name and the password" in wrong.errors
+    assert away.process.returncode == 3, "no login is kept for that server"
+    assert (who.process.returncode, who.records[0]["username"]) == (0, ada.username)
+    assert unknown.process.returncode == 1
+    assert "nobody called" in unknown.records[0]["message"]
+    assert [each["client_id"] for each in devices.records] == [who.records[0]["device"]]
+    assert (out.process.returncode, out.records[0]["type"]) == (0, "logged_out")
+    assert after.process.returncode == 3
+
+
+async def test_a_server_that_is_gone_is_told_as_that(
+    log_in: LogIn, commands: Commands, line: ChaosProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await log_in("ada")
+    adas = await commands(ada, f"http://{line.host}:{line.port}").login()
+    monkeypatch.setenv("SHAREZYNC_PATIENCE_SECONDS", "1")
+    line.refuse()
+    away = await adas.run("whoami", "--json")
+    assert away.process.returncode == 4, away.errors
+    assert away.records[0]["code"] == "unreachable"
+
+
+async def test_json_takes_nothing_that_nobody_agreed_to(
+    log_in: LogIn, commands: Commands, base_url: str, film: Path
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, base_url).login(), commands(bob, base_url).login()
+    )
+    await adas.run("send", str(film), "--to", bob.username, "--wait", "nobody")
+    refused: Running = await bobs.run("receive", "--json", "--into", "in")
+    assert refused.process.returncode == 1
+    assert refused.of_type("offer")[0]["sender"] == ada.username
+    assert "--all" in refused.of_type("error")[0]["message"]
+    assert not list((bobs.home / "in").glob("*"))
+    taken = await bobs.run("receive", "--into", "in", stdin="y\n")
+    assert taken.process.returncode == 0, taken.errors
+    assert (bobs.home / "in" / "film.mkv").read_bytes() == film.read_bytes()

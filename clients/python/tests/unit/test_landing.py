@@ -1,0 +1,163 @@
+"""Files on their way in: where they come to lie, and what survives a kill at any moment."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sharezync import Corrupt, Transfer
+from sharezync.transfer.landing import Landing
+
+CHUNK = 4
+ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
+
+
+def transfer(*files: tuple[str, bytes], roots: list[str | None] | None = None) -> Transfer:
+    documents: list[dict[str, Any]] = [
+        {
+            "index": index,
+            "name": Path(path).name,
+            "path": path,
+            "size_bytes": len(content),
+            "root": roots[index] if roots else None,
+        }
+        for index, (path, content) in enumerate(files)
+    ]
+    return Transfer.of(
+        {
+            "id": ID,
+            "sender_id": "ada",
+            "state": "receiving",
+            "recipients": [],
+            "files": documents,
+            "chunk_size_bytes": CHUNK,
+        }
+    )
+
+
+def fill(landing: Landing, index: int, content: bytes, *numbers: int) -> None:
+    """Receive chunks of a file: these, or all."""
+    part = landing.parts[index]
+    for number in numbers or range(-(-len(content) // CHUNK)):
+        payload = content[number * CHUNK : (number + 1) * CHUNK]
+        part.keep(number, memoryview(payload), hashlib.sha256(payload).digest())
+        part.note(number)
+    part.flush()
+
+
+def opened(into: Path, *files: tuple[str, bytes]) -> Landing:
+    landing = Landing(into, transfer(*files))
+    landing.open(range(len(files)))
+    return landing
+
+
+def test_files_land_in_their_folders_and_nothing_else_stays(tmp_path: Path) -> None:
+    files = ("photos/2026/a.jpg", b"123456789"), ("empty", b"")
+    landing = opened(tmp_path, *files)
+    fill(landing, 0, files[0][1])
+    placed = landing.finish(transfer(*files))
+    assert [path.relative_to(tmp_path).as_posix() for path in placed] == [
+        "photos/2026/a.jpg",
+        "empty",
+    ]
+    assert [path.read_bytes() for path in placed] == [b"123456789", b""]
+    assert {path.name for path in tmp_path.rglob("*")} == {"photos", "2026", "a.jpg", "empty"}
+
+
+def test_what_was_kept_before_a_kill_is_held_by_the_next(tmp_path: Path) -> None:
+    file = ("a.bin", b"abcdefghij")
+    fill(opened(tmp_path, file), 0, file[1], 0, 2)
+    assert (tmp_path / "a.bin.part").exists()
+
+    again = opened(tmp_path, file)
+    assert again.resumed
+    assert again.parts[0].held.pairs() == [(0, 0), (2, 2)]
+    assert again.parts[0].held_bytes == 6
+    fill(again, 0, file[1], 1)
+    assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
+
+
+def test_a_kill_between_naming_two_files_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    files = ("a.bin", b"aaaa"), ("b.bin", b"bbbb")
+    first = opened(tmp_path, *files)
+    for index, (_, content) in enumerate(files):
+        fill(first, index, content)
+    (tmp_path / "a.bin.part").rename(tmp_path / "a.bin")  # and then it was killed
+    (tmp_path / "b.bin").hardlink_to(tmp_path / "b.bin.part")  # or then
+
+    placed = opened(tmp_path, *files).finish(transfer(*files))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin"]
+    assert [path.read_bytes() for path in placed] == [b"aaaa", b"bbbb"]
+
+
+def test_a_record_without_its_file_is_not_believed(tmp_path: Path) -> None:
+    file = ("a.bin", b"abcdefgh")
+    fill(opened(tmp_path, file), 0, file[1])
+    (tmp_path / "a.bin.part").unlink()
+    again = opened(tmp_path, file)
+    assert not again.parts[0].held
+
+
+def test_nothing_that_is_there_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"mine")
+    file = ("a.bin", b"theirs")
+    landing = opened(tmp_path, file)
+    fill(landing, 0, file[1])
+    (tmp_path / "a (1).bin").write_bytes(b"mine too")  # since then
+    placed = landing.finish(transfer(file))
+    assert [path.name for path in placed] == ["a (2).bin"]
+    assert (tmp_path / "a.bin").read_bytes() == b"mine"
+    assert (tmp_path / "a (1).bin").read_bytes() == b"mine too"
+
+
+def test_names_that_clash_after_cleaning_stay_apart(tmp_path: Path) -> None:
+    files = ("A.txt", b"1"), ("a.txt", b"2"), ("a.txt.part", b"3"), ("x", b"4"), ("x/y", b"5")
+    landing = opened(tmp_path, *files)
+    for index, (_, content) in enumerate(files):
+        fill(landing, index, content)
+    placed = landing.finish(transfer(*files))
+    assert [path.read_bytes() for path in placed] == [content for _, content in files]
+    assert len({str(path).casefold() for path in placed}) == len(files)
+
+
+@pytest.mark.parametrize("path", ["../../evil", "/evil", "out/evil", "C:\\evil", "a/../../evil"])
+def test_no_file_lands_outside_of_the_folder(tmp_path: Path, path: str) -> None:
+    into, outside = tmp_path / "in", tmp_path / "outside"
+    into.mkdir()
+    outside.mkdir()
+    (into / "out").symlink_to(outside)
+    landing = opened(into, (path, b"1"))
+    fill(landing, 0, b"1")
+    (placed,) = landing.finish(transfer((path, b"1")))
+    assert placed.resolve().is_relative_to(into.resolve())
+    assert not list(outside.iterdir())
+
+
+def test_a_damaged_chunk_is_refused_and_not_held(tmp_path: Path) -> None:
+    landing = opened(tmp_path, ("a.bin", b"abcd"))
+    with pytest.raises(Corrupt):
+        landing.parts[0].keep(0, memoryview(b"abcX"), hashlib.sha256(b"abcd").digest())
+    with pytest.raises(Corrupt):
+        landing.parts[0].keep(0, memoryview(b"abcde"), hashlib.sha256(b"abcde").digest())
+    with pytest.raises(Corrupt):
+        landing.parts[0].keep(1, memoryview(b""), hashlib.sha256(b"").digest())
+    assert not landing.parts[0].complete
+
+
+def test_a_file_whose_root_is_another_gets_no_name(tmp_path: Path) -> None:
+    file = ("a.bin", b"abcdefgh")
+    landing = opened(tmp_path, file)
+    fill(landing, 0, file[1])
+    right = landing.parts[0].root
+    with pytest.raises(Corrupt):
+        landing.finish(transfer(file, roots=["0" * 64]))
+    assert not (tmp_path / "a.bin").exists()
+    assert landing.finish(transfer(file, roots=[right]))
+
+
+def test_what_can_never_become_complete_leaves_nothing(tmp_path: Path) -> None:
+    landing = opened(tmp_path, ("a.bin", b"abcdefgh"))
+    fill(landing, 0, b"abcdefgh", 0)
+    landing.discard()
+    assert list(tmp_path.iterdir()) == []

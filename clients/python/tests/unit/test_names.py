@@ -1,0 +1,100 @@
+"""Names from strangers."""
+
+import itertools
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharezync.transfer.listing import NothingToSend, list_files
+from sharezync.transfer.names import clean_name, clean_parts, numbered, part_name, shortened
+
+HOSTILE = st.text(
+    alphabet=st.one_of(
+        st.sampled_from(list('./\\:*?"<>| \u202e\u200b\x00\n~$CONaux1.')), st.characters()
+    ),
+    max_size=60,
+)
+
+
+@given(HOSTILE)
+def test_no_path_leads_out_of_a_folder(path: str) -> None:
+    parts = clean_parts(path)
+    assert parts
+    assert not PurePosixPath(*parts).is_absolute()
+    assert not PureWindowsPath(*parts).is_absolute()
+    for part in parts:
+        assert part not in {"", ".", ".."}
+        assert not set(part) & set('/\\:*?"<>|\x00\n\u202e')
+        assert len(part.encode()) <= 255
+        assert not part.endswith((".", " "))
+
+
+@given(HOSTILE)
+def test_cleaning_twice_changes_nothing(path: str) -> None:
+    assert clean_parts("/".join(clean_parts(path))) == clean_parts(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("../../etc/passwd", ("etc", "passwd")),
+        ("/etc/passwd", ("etc", "passwd")),
+        ("C:\\Windows\\system32", ("Windows", "system32")),
+        ("a/./b//c", ("a", "b", "c")),
+        ("aux.txt", ("_aux.txt",)),
+        ("..", ("file",)),
+        ("", ("file",)),
+        (".sharezync-1/plan.json", ("_.sharezync-1", "plan.json")),
+        ("photo\u202egpj.exe", ("photogpj.exe",)),
+        (".bashrc", (".bashrc",)),
+    ],
+)
+def test_names_that_are_known_to_be_dangerous(path: str, parts: tuple[str, ...]) -> None:
+    assert clean_parts(path) == parts
+
+
+def test_a_path_too_deep_keeps_its_name() -> None:
+    parts = clean_parts("/".join(["d"] * 99 + ["name"]))
+    assert (len(parts), parts[-1]) == (32, "name")
+
+
+def test_long_names_keep_their_extension_and_fit_with_a_number_and_as_a_part() -> None:
+    name = clean_name("ü" * 300 + ".tar")
+    assert len(name.encode()) <= 255
+    assert name.endswith(".tar")
+    for candidate in itertools.islice(numbered(name), 3):
+        assert len(candidate.encode()) <= 255
+        assert len(part_name(candidate).encode()) <= 255
+    assert len({part_name(each) for each in itertools.islice(numbered("n" * 255), 5)}) == 5
+    assert shortened("a.txt", " (1)") == "a (1).txt"
+
+
+def test_a_folder_is_listed_with_paths_inside_it_and_without_links(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "2026").mkdir(parents=True)
+    (folder / "2026" / "a.jpg").write_bytes(b"12")
+    (folder / "b.jpg").write_bytes(b"1")
+    (folder / "secret").symlink_to("/etc/passwd")
+    listing = list_files([folder, folder / "b.jpg"])
+    assert [(each.name, each.size_bytes) for each in listing.files] == [
+        ("photos/2026/a.jpg", 2),
+        ("photos/b.jpg", 1),
+        ("b.jpg", 1),
+    ]
+    assert [path.name for path in listing.left_out] == ["secret"]
+
+
+def test_names_that_become_the_same_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a?.txt", "a*.txt"):
+        (tmp_path / name).write_bytes(b"")
+    listing = list_files([tmp_path / "a?.txt", tmp_path / "a*.txt"])
+    assert [each.name for each in listing.files] == ["a_.txt", "a_ (1).txt"]
+
+
+def test_nothing_to_send_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NothingToSend):
+        list_files([tmp_path])
+    with pytest.raises(NothingToSend):
+        list_files([tmp_path / "absent"])
