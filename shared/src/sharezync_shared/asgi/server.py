@@ -17,6 +17,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from sharezync_shared.asgi.allocator import keep_freed_memory
 from sharezync_shared.asgi.draining import Draining, DrainStep
 from sharezync_shared.asgi.fanout import FanoutProtocol
 from sharezync_shared.asgi.http_guard import GuardedHttpProtocol
@@ -225,6 +226,7 @@ async def serve(
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end on the fastest event loop there is: uvloop, else asyncio's own."""
+    keep_freed_memory()
     new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop as new_loop  # noqa: PLC0415 - there is none on Windows
