@@ -8,7 +8,7 @@ WORKERS ?= 2
 ARGS ?=
 # How long `make torture` goes on; in `make test` it is one round.
 TORTURE_SECONDS ?= 120
-# How large a file `make memory` sends from user to user; in `make test` it is 512 MiB.
+# How large a file `make memory` sends from user to user; in `make test` it is 640 MiB.
 TRANSFER_MEMORY_MIB ?= 4096
 # What `make images` tags its images with; docker-compose.yml reads the same.
 SHAREZYNC_TAG ?= dev

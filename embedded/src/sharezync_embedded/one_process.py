@@ -62,6 +62,14 @@ class OneProcess:
             self.kill()
         return self._replica.exit_code()
 
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises FleetFailed where it doesn't run."""
+        sighting = self._replica.sighting
+        if sighting is None:
+            raise FleetFailed("it does not run")
+        return sighting.pid
+
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL). Its PostgreSQL runs on."""
         self._replica.signal(signal.SIGKILL)

@@ -32,7 +32,10 @@ def transfer_database_url(databases: Databases) -> str:
 def settings(transfer_database_url: str) -> TransferSettings:
     # Time is moved by hand: a sweep that comes by chance would hide that one is missing.
     return TransferSettings(
-        _env_file=None, database_url=transfer_database_url, transfer_sweep_seconds=3600
+        _env_file=None,
+        secret_key="a secret of these tests, and of nobody else",
+        database_url=transfer_database_url,
+        transfer_sweep_seconds=3600,
     )
 
 

@@ -1,4 +1,7 @@
-"""Names of files, cleaned: the one function. A name is what people see: never a key, never a path.
+"""Names of files, cleaned: the one place. A name is what people see: never a key, never a path.
+
+A relative path is names with slashes between, for those who send a folder; it is shown, and made
+below a folder that its receiver chooses.
 
 Sources: Microsoft, "Naming Files, Paths, and Namespaces"; RFC 7578 §4.2 (no path in a filename);
 Unicode TR36 §2.5 (bidirectional spoofing); NAME_MAX of Linux and macOS (255 bytes).
@@ -6,14 +9,19 @@ Unicode TR36 §2.5 (bidirectional spoofing); NAME_MAX of Linux and macOS (255 by
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 MAX_NAME_BYTES: Final = 255
 """In UTF-8: the longest that every common file system takes."""
+MAX_PATH_BYTES: Final = 1024
+"""In UTF-8: PATH_MAX of macOS, and a quarter of that of Linux: there is a folder around it."""
+MAX_PATH_SEGMENTS: Final = 32
 NAMELESS: Final = "file"
 
 _MAX_SUFFIX_BYTES: Final = 32
 _RESERVED: Final = re.compile(r'[<>:"|?*]')
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEVICE: Final = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE
 )
@@ -30,15 +38,64 @@ def clean_name(given: str) -> str:
     bidirectional or invisible character, nothing that Windows reserves, no dot or space at its end
     and is no device of Windows. What is left of nothing is `file`. Cleaning twice changes nothing.
     """
-    # Twice normalised: taking characters away lets their neighbours combine.
-    name = unicodedata.normalize("NFC", _visible(unicodedata.normalize("NFC", given)))
-    name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    name = [NAMELESS, *filter(None, _segments(given))][-1]
     name = _RESERVED.sub("_", name)
     name = re.sub(r" {2,}", " ", name).lstrip(" " + _JOINERS)
     name = _trimmed(name) or NAMELESS
     if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
         name = f"_{name}"
     return _shortened(name)
+
+
+def clean_path(given: str) -> str:
+    """Return `given` as a relative path that is safe to show, and to make below any folder.
+
+    Its names are each as `clean_name` returns them, with `/` between: at most 32, and 1,024 bytes
+    in all. What leads elsewhere is left out: a drive, a root, `.` and `..`, names of nothing. What
+    is left of nothing is `file`. Cleaning twice changes nothing.
+
+    Raises ValueError for a path that is too deep or too long: cut off, it would be another's.
+    """
+    segments = _segments(given)
+    while segments and (not _trimmed(segments[0].strip("?")) or _DRIVE.fullmatch(segments[0])):
+        segments.pop(0)
+    names = [clean_name(each) for each in segments if _trimmed(each.lstrip(" " + _JOINERS))]
+    path = "/".join(names) or NAMELESS
+    if len(names) > MAX_PATH_SEGMENTS or len(path.encode()) > MAX_PATH_BYTES:
+        raise ValueError(f"A path has at most {MAX_PATH_SEGMENTS} names and {MAX_PATH_BYTES} bytes")
+    return path
+
+
+def clash(paths: Sequence[str]) -> tuple[int, int] | None:
+    """Return the places of two clean paths that can't both be made in one folder; None: all can.
+
+    They are the same but for case, as many file systems have it, or one is a folder of the other.
+    """
+    keys = [_folded(path) for path in paths]
+    files: dict[str, int] = {}
+    for place, key in enumerate(keys):
+        if key in files:
+            return files[key], place
+        files[key] = place
+    for place, key in enumerate(keys):
+        end = key.find("/")
+        while end >= 0:
+            if key[:end] in files:
+                return files[key[:end]], place
+            end = key.find("/", end + 1)
+    return None
+
+
+def _folded(path: str) -> str:
+    """Return what two paths have in common that differ in case only (Unicode, D145)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+
+def _segments(given: str) -> list[str]:
+    """Return the parts between separators, in NFC, of visible characters alone; at least one."""
+    # Twice normalised: taking characters away lets their neighbours combine.
+    text = unicodedata.normalize("NFC", _visible(unicodedata.normalize("NFC", given)))
+    return re.split(r"[/\\]", text)
 
 
 def _visible(text: str) -> str:

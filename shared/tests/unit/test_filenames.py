@@ -1,12 +1,14 @@
 """The one function that cleans names: nothing that comes out of it can hurt anybody."""
 
+import ntpath
+import posixpath
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_shared.filenames import MAX_NAME_BYTES, clean_name
+from sharezync_shared.filenames import MAX_NAME_BYTES, clash, clean_name, clean_path
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,7 @@ def test_good_names_stay_as_they_are(name: str) -> None:
         ("\\\\server\\share\\x.txt", "x.txt"),
         ("a/b\\c.txt", "c.txt"),
         ("folder/", "folder"),
+        ("folder/\u200b", "folder"),
         ("..\\..\\boot.ini", "boot.ini"),
         # control, invisible and bidirectional characters
         ("a\0b.txt", "ab.txt"),
@@ -134,3 +137,112 @@ def test_whatever_comes_a_safe_name_goes(text: str) -> None:
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     name = clean_name(text)
     assert clean_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("given_path", "cleaned"),
+    [
+        # as they are
+        ("a.jpg", "a.jpg"),
+        ("photos/2026/a.jpg", "photos/2026/a.jpg"),
+        ("年/résumé.pdf", "年/résumé.pdf"),
+        (".config/.bashrc", ".config/.bashrc"),
+        # what leads elsewhere
+        ("../../etc/passwd", "etc/passwd"),
+        ("a/../../b", "a/b"),
+        ("/etc/passwd", "etc/passwd"),
+        ("./a/./b", "a/b"),
+        ("a//b/", "a/b"),
+        ("C:\\Users\\eve\\x.txt", "Users/eve/x.txt"),
+        ("c:/x.txt", "x.txt"),
+        ("/C:/x.txt", "x.txt"),
+        ("\\\\?\\C:\\x.txt", "x.txt"),
+        ("\\\\server\\share\\x.txt", "server/share/x.txt"),
+        ("C:C:\\x", "C_C_/x"),
+        ("a\\..\\b", "a/b"),
+        (".\u200b./a", "a"),
+        ("..\u202e/a", "a"),
+        ("C\u200b:/a", "a"),
+        ("... /a", "a"),
+        # each name by itself
+        ("con/nul.txt", "_con/_nul.txt"),
+        ("a<b/c:d", "a_b/c_d"),
+        (" a /b. ", "a/b"),
+        ("e\u0301/e\u0301", "é/é"),
+        # nothing
+        ("", "file"),
+        ("/", "file"),
+        ("../..", "file"),
+        ("C:\\", "file"),
+        ("\u3164/\u200d", "file"),
+    ],
+)
+def test_paths_are_names_below_a_folder(given_path: str, cleaned: str) -> None:
+    assert clean_path(given_path) == cleaned
+
+
+def test_a_path_that_is_too_deep_or_too_long_is_refused() -> None:
+    deepest = "/".join("a" * 32)
+    longest = "/".join(["x" * 255] * 4)
+    assert clean_path(deepest) == deepest
+    assert clean_path("x" * 2000) == "x" * 255  # a name alone is cut, as ever
+    assert len(clean_path(longest).encode()) == 1023
+    for refused in (f"{deepest}/a", f"{longest}/a", "/".join(["é" * 100] * 6)):
+        with pytest.raises(ValueError, match="at most 32 names and 1024 bytes"):
+            clean_path(refused)
+
+
+tricky_paths = st.lists(tricky.map(lambda text: text[:40]), max_size=6).flatmap(
+    lambda parts: st.sampled_from(["/", "\\", "//", "/../"]).map(lambda by: by.join(parts))
+)
+
+
+@given(tricky_paths)
+def test_whatever_comes_a_path_stays_below_its_folder(text: str) -> None:
+    try:
+        path = clean_path(text)
+    except ValueError:
+        return
+    for name in path.split("/"):
+        assert name not in {"", ".", ".."}
+        assert clean_name(name) == name
+    assert clean_path(path) == path
+    assert posixpath.normpath(posixpath.join("/inbox", path)) == f"/inbox/{path}"
+    assert ntpath.join("D:\\inbox", path) == f"D:\\inbox\\{path}"
+
+
+@pytest.mark.parametrize(
+    ("paths", "clashing"),
+    [
+        ([], None),
+        (["a", "b", "c/a", "c/b", "d/a"], None),
+        (["a", "ab", "ab/c"], (1, 2)),
+        (["a", "b", "a"], (0, 2)),
+        (["Straße.txt", "STRASSE.TXT"], (0, 1)),
+        (["É/a", "é/A"], (0, 1)),
+        (["x/y/z", "X"], (1, 0)),
+        (["x/y/z", "x/Y"], (1, 0)),
+        (["x/y", "xy", "x y"], None),
+    ],
+)
+def test_paths_that_can_not_both_be_made_clash(
+    paths: list[str], clashing: tuple[int, int] | None
+) -> None:
+    assert clash(paths) == clashing
+
+
+@given(st.lists(st.sampled_from(["a", "A", "b", "a/a", "a/B", "b/c/d", "B/C", "e", "e/f"])))
+def test_what_does_not_clash_can_all_be_made(paths: list[str]) -> None:
+    """Beside the obvious: a tree that is built name by name, in any case."""
+    tree: dict[str, bool] = {}  # whether each is a folder
+    fits = True
+    for path in paths:
+        names = path.lower().split("/")
+        for depth in range(1, len(names) + 1):
+            place, folder = "/".join(names[:depth]), depth < len(names)
+            fits &= tree.setdefault(place, folder) == folder and (folder or names_once(paths, path))
+    assert (clash(paths) is None) == fits
+
+
+def names_once(paths: list[str], path: str) -> bool:
+    return [each.lower() for each in paths].count(path.lower()) == 1

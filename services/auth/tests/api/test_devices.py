@@ -166,3 +166,25 @@ async def test_devices_are_counted_right_when_many_are_made_at_once(
     first = (await ada.http.get("/v1/devices")).json()["items"][0]["id"]
     await ada.http.delete(f"/v1/devices/{first}")
     await add(ada, LAPTOP)
+
+
+async def test_services_ask_whose_devices_are(
+    ada: Account, bob: Account, gateway: httpx.AsyncClient
+) -> None:
+    laptop, phone = await add(ada, LAPTOP), await add(bob, PHONE)
+
+    async def owned(*pairs: tuple[Account, str]) -> list[tuple[str, str]]:
+        asked = [{"user_id": each.id, "device_id": device_id} for each, device_id in pairs]
+        answer = await gateway.post("/internal/devices/owned", json={"devices": asked})
+        assert answer.status_code == 200, answer.text
+        return [(each["user_id"], each["device_id"]) for each in answer.json()["devices"]]
+
+    nobodys = str(uuid7())
+    both = await owned((ada, laptop), (bob, phone), (ada, phone), (bob, laptop), (ada, nobodys))
+    assert sorted(both) == sorted([(ada.id, laptop), (bob.id, phone)])
+    # In either order: what is said of one device twice is looked at twice.
+    assert await owned((bob, laptop), (ada, laptop)) == [(ada.id, laptop)]
+    assert await owned((ada, laptop), (bob, laptop)) == [(ada.id, laptop)]
+    await ada.http.delete(f"/v1/devices/{laptop}")
+    assert await owned((ada, laptop)) == []
+    assert await owned() == []

@@ -23,6 +23,8 @@ from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_gateway.terms import Terms, rates
+from sharezync_gateway.transfers import TransferRooms
+from sharezync_gateway.transfers.visit import Room
 from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.platform import Platform, fleet_platform
@@ -42,8 +44,8 @@ def create_app(
 
     `upstreams` leads to each service by name; None calls them over HTTP at the settings' URLs.
     `chunks` is the way of chunks to storage; None is HTTP again. `sockets` serves WebSockets; None
-    is the realtime engine with transfers. Raises ValueError for a route table
-    that is not in order.
+    is the realtime engine with transfers, and without it there are no doors of transfers over HTTP.
+    Raises ValueError for a route table that is not in order.
     """
     platform = platform or fleet_platform(settings, GATEWAY)
     # To services in this process there is no shorter way than the one of all calls.
@@ -57,15 +59,19 @@ def create_app(
         audience=settings.jwt_audience,
         revocations=revocations,
     )
-    sockets = sockets or SocketsWithTransfers(
-        settings=settings,
-        platform=platform,
-        verifier=verifier,
-        revocations=revocations,
-        store=chunks or HttpChunkStore(settings.storage_url, platform.credentials),
-        command_calls=command_calls,
-    )
     limits = Limits(rates(settings), make_counts(settings.redis_url))
+    doorkeeper = Doorkeeper(verifier, limits)
+    rooms: dict[str, Room] = {}
+    if sockets is None:
+        sockets = SocketsWithTransfers(
+            settings=settings,
+            platform=platform,
+            verifier=verifier,
+            revocations=revocations,
+            store=chunks or HttpChunkStore(settings.storage_url, platform.credentials),
+            command_calls=command_calls,
+        )
+        rooms = TransferRooms(sockets.transfers, doorkeeper).by_route()
     life = Life(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)
     catalogue = Catalogue(
         upstreams,
@@ -86,11 +92,12 @@ def create_app(
     door = Door(
         routes=routes,
         socket_routes=RouteTable(SOCKET_ROUTES, services={GATEWAY}),
-        doorkeeper=Doorkeeper(verifier, limits),
+        doorkeeper=doorkeeper,
         addresses=Addresses(settings.trusted_proxies),
         proxy=Proxy(upstreams),
         terms=Terms(ROUTES, settings),
         pages=pages.by_route(),
+        rooms=rooms,
         sockets=sockets,
     )
     requests = RequestLayer(

@@ -14,9 +14,12 @@ from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.routes import GATEWAY, Access, Rate, Route
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.terms import Terms
+from sharezync_gateway.transfers.callers import shows_capability
+from sharezync_gateway.transfers.visit import Room, Visit
 from sharezync_shared.addresses import bucket_of
 from sharezync_shared.problems import Problem, problem_body
 from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.tokens.verifier import TokenVerifier
 
 Page = Callable[[str, Send], Awaitable[None]]
@@ -30,8 +33,8 @@ class Doorkeeper:
         self._verifier = verifier
         self._limits = limits
 
-    async def admit(self, route: Route, head: Head, address: str) -> None:
-        """Return if the request may go on.
+    async def admit(self, route: Route, head: Head, address: str) -> Identity | None:
+        """Return who asks, if the request may go on; None where a service finds out who it is.
 
         Whoever shows no token that was verified a moment ago is counted by address first, so that
         guessing tokens costs the guesser more than us. Raises Unauthenticated, RateLimited, or
@@ -40,7 +43,11 @@ class Doorkeeper:
         without_token = route.access is Access.EITHER and head.authorization is None
         if route.access is Access.PUBLIC or without_token:
             await self.admit_address(route.rate, address)
-            return
+            return None
+        if route.access is Access.CAPABILITY and shows_capability(head.authorization):
+            if route.service != GATEWAY:  # a service finds it good, and nobody here hears of that
+                await self.admit_address(route.rate, address)
+            return None  # a room counts: it knows which of them were proven a moment ago
         identity = None
         if head.authorization is not None:
             token = bearer_token([(b"authorization", head.authorization)])
@@ -50,7 +57,15 @@ class Doorkeeper:
             authorization = head.authorization
             shown = [] if authorization is None else [(b"authorization", authorization)]
             identity = await self._verifier.verify(bearer_token(shown))
-        await self._limits.admit(route.rate, identity.user_id.hex)
+        await self.admit_user(route.rate, identity.user_id.hex)
+        return identity
+
+    async def admit_user(self, rate: Rate, user_id: str) -> None:
+        """Count one request of a user, by the hexadecimal digits of their id.
+
+        Raises RateLimited.
+        """
+        await self._limits.admit(rate, user_id)
 
     async def admit_address(self, rate: Rate, address: str) -> None:
         """Count one request of an address. Raises RateLimited."""
@@ -70,6 +85,7 @@ class Door:
         proxy: Proxy,
         terms: Terms,
         pages: Mapping[str, Page],
+        rooms: Mapping[str, Room],
         sockets: Sockets,
     ) -> None:
         self._routes = routes
@@ -79,6 +95,7 @@ class Door:
         self._proxy = proxy
         self._terms = terms
         self._pages = pages
+        self._rooms = rooms
         self._sockets = sockets
 
     async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +106,21 @@ class Door:
             path = normalise(scope["raw_path"])
             route = scope["route"] = self._routes.find(scope["method"], path)
             origin = self._addresses.origin(scope, head)
-            await self._doorkeeper.admit(route, head, origin.address)
+            identity = await self._doorkeeper.admit(route, head, origin.address)
+            if route.path in self._rooms:
+                visit = Visit(
+                    scope=scope,
+                    receive=receive,
+                    send=send,
+                    route=route,
+                    path=path,
+                    head=head,
+                    identity=identity,
+                    address=origin.address,
+                    bounds=self._terms.of(route),
+                )
+                await self._rooms[route.path](visit)
+                return
             if route.service == GATEWAY:
                 await self._pages[route.path](_last_segment(path), send)
                 return

@@ -19,7 +19,7 @@ class Access(Enum):
     the signature of a link. A token that is shown must hold all the same."""
     CAPABILITY = "capability"
     """With a valid access token of a user, or with the capability token of a transfer
-    (`Authorization: Transfer …`), which is for the room behind to find good."""
+    (`Authorization: Transfer …`), which is for what lies behind to find good."""
     PUBLIC = "public"
     """Anybody; the service may still ask for a token of its own kind."""
 
@@ -164,14 +164,20 @@ ROUTES: Final[tuple[Route, ...]] = (
         "transfer",
         ("GET POST", "/v1/transfers"),
         ("GET", "/v1/transfers/stats", COSTLY),
+        ("GET", "/v1/transfers/policies"),
+        ("GET PUT", "/v1/transfers/policies/{device_id}"),
+        ("GET", "/v1/transfers/blocked"),
+        ("GET PUT DELETE", "/v1/transfers/blocked/{user_id}"),
         ("GET", "/v1/transfers/{id}"),
         ("POST", "/v1/transfers/{id}/accept"),
         ("POST", "/v1/transfers/{id}/reject"),
         ("POST", "/v1/transfers/{id}/pause"),
         ("POST", "/v1/transfers/{id}/resume"),
         ("POST", "/v1/transfers/{id}/cancel"),
-        ("POST", "/v1/transfers/{id}/complete", Wait.BYTES),
-        ("GET", "/v1/transfers/{id}/missing"),
+        ("POST", "/v1/transfers/{id}/complete", Access.CAPABILITY, Wait.BYTES),
+        ("GET", "/v1/transfers/{id}/missing", Access.CAPABILITY),
+        ("POST", "/v1/transfers/{id}/receipts", Access.CAPABILITY),
+        ("POST", "/v1/transfers/{id}/token"),
     ),
     *_rows(
         "storage",

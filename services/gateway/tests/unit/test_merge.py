@@ -84,11 +84,13 @@ def test_only_what_can_be_reached_is_in_it(merged: dict[str, Any]) -> None:
     assert set(merged["paths"]) == {
         "/v1/channels/{channel_id}", "/v1/channels", "/v1/users/me",
         "/health", "/ready", "/openapi.json", "/asyncapi.json",
+        "/v1/transfers/{transfer_id}/files/{file}/chunks/{index}",
+        "/v1/transfers/{transfer_id}/files/{file}/content",
     }  # fmt: skip
     assert set(merged["paths"]["/v1/channels"]) == {"post"}, "chat's, and not what auth says of it"
     assert merged["paths"]["/health"]["get"]["operationId"] == "gateway_health"
     assert "Secret" not in merged["components"]["schemas"]
-    assert set(merged["components"]["securitySchemes"]) == {"user"}
+    assert set(merged["components"]["securitySchemes"]) == {"user", "transfer"}
 
 
 def test_operation_ids_are_unique(merged: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@
 | recipient | their own part | yes | for themselves | – |
 | anybody else | nothing: 404 | | | |
 
+Recipients who have blocked the sender are anybody else: the offer is `hidden` from them.
 Somebody who sends to another device of their own is both: the device tells which of the two speaks.
 """
 
@@ -26,10 +27,14 @@ Role = Literal["sender", "recipient"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who does something; `device_id` is None where it is not known on which device."""
+    """Somebody who does something; `device_id` is None where it is not known on which device.
+
+    `role` is set where they showed a token for it alone (`tokens.py`): then they are nothing else.
+    """
 
     user_id: UserId
     device_id: DeviceId | None = None
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,9 @@ class Whole:
     recipients: Sequence[Recipient]
 
     def recipient(self, user_id: UUID) -> Recipient | None:
-        """Return this user as a recipient, if they are one."""
-        return next((each for each in self.recipients if each.user_id == user_id), None)
+        """Return this user as a recipient, if they are one that knows of it."""
+        found = (each for each in self.recipients if each.user_id == user_id and not each.hidden)
+        return next(found, None)
 
     def role_of(self, actor: Actor) -> Role:
         """Return what the actor is to this transfer. Raises NotFound for strangers."""
@@ -58,9 +64,16 @@ class Whole:
 
 def role_in(transfer: Transfer, recipient: Recipient | None, actor: Actor) -> Role:
     """Return what the actor, who may be `recipient`, is to a transfer. Raises NotFound."""
-    if transfer.sender_id != actor.user_id:
-        if recipient is None:
+    if recipient is not None and recipient.hidden:
+        recipient = None
+    sends = transfer.sender_id == actor.user_id
+    if not sends and recipient is None:
+        raise NotFound
+    if actor.role is not None:
+        if not (sends if actor.role == "sender" else recipient is not None):
             raise NotFound
+        return actor.role
+    if not sends:
         return "recipient"
     if recipient is None or actor.device_id is None:
         return "sender"

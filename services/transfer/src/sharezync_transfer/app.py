@@ -12,9 +12,18 @@ from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
 from sharezync_transfer import __doc__ as what_it_owns
 from sharezync_transfer import consumers
-from sharezync_transfer.api import acquaintances, commands, internal, transfers
+from sharezync_transfer.api import (
+    acquaintances,
+    commands,
+    internal,
+    policies,
+    receipts,
+    transfers,
+)
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.tokens import Capabilities
+from sharezync_transfer.usecases.capabilities import Grants
 from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
@@ -25,8 +34,13 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     """Return the transfer service; without a platform, that of a process of its own."""
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
-    peers = Peers(auth=platform.client("auth"), storage=platform.client("storage"))
+    peers = Peers(
+        auth=platform.client("auth"),
+        chat=platform.client("chat"),
+        storage=platform.client("storage"),
+    )
     pulse = Pulse(core.work)
+    grants = Grants(core.work, Capabilities(settings.require_secret_key()), settings.keep_completed)
 
     async def streams_of(user_id: UserId) -> list[str]:
         return [transfers_stream(user_id)]
@@ -44,7 +58,9 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         description=what_it_owns or "",
         version="1.0.0",
         routers=[
+            policies.router,
             transfers.router,
+            receipts.router,
             commands.router,
             internal.router,
             acquaintances.router,
@@ -60,4 +76,5 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     )
     app.state.peers = peers
     app.state.pulse = pulse
+    app.state.grants = grants
     return app

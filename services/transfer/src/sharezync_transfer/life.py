@@ -25,6 +25,9 @@ ACTS: Final[tuple[Act, ...]] = get_args(Act)
 FINAL: Final[frozenset[State]] = frozenset(
     {"completed", "failed", "cancelled", "expired", "rejected"}
 )
+OPEN: Final[frozenset[State]] = frozenset(STATES) - FINAL
+"""States after which something may still come."""
+
 DELIVERING: Final[frozenset[State]] = frozenset({"accepted", "receiving", "verifying"})
 """States in which chunks go to the recipient."""
 

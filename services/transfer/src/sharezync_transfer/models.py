@@ -5,8 +5,8 @@ Who changes a transfer, or anything that belongs to it, holds its row in `transf
 order of their events.
 """
 
-from datetime import datetime
-from typing import ClassVar, Final, NewType
+from datetime import date, datetime
+from typing import Any, ClassVar, Final, Literal, NewType
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
@@ -19,7 +19,7 @@ from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import stream_tables
-from sharezync_transfer.life import FINAL, State
+from sharezync_transfer.life import FINAL, OPEN, State
 
 TransferId = NewType("TransferId", UUID)
 
@@ -36,6 +36,16 @@ def transfers_stream(user_id: UserId | UUID) -> str:
 def chunks_stream(transfer_id: TransferId | UUID) -> str:
     """Return the name under which gateways tell each other of a transfer's chunks."""
     return f"transfer:{transfer_id}"
+
+
+OPEN_STATES: Final = f"state IN ({', '.join(map(repr, sorted(OPEN)))})"
+"""As an index has it, and every statement that is to use it."""
+
+Policy = Literal["ask", "accept_known", "block"]
+
+# A column may be added while replicas run that don't know of it.
+_ZERO: Final[dict[str, Any]] = {"server_default": text("0")}
+_NO: Final[dict[str, Any]] = {"server_default": text("false")}
 
 
 class TransferTable(SQLModel, registry=registry(metadata=metadata)):
@@ -72,6 +82,10 @@ class Transfer(TransferTable, table=True):
         UniqueConstraint("sender_id", "client_transfer_id"),
         Index("ix_transfers_sender_id_id", "sender_id", "id"),
         Index("ix_transfers_expires_at", "expires_at", postgresql_where=text("ended_at IS NULL")),
+        # What somebody has under way: a handful, however much they ever sent.
+        Index(
+            "ix_transfers_sender_id_open", "sender_id", postgresql_where=text("ended_at IS NULL")
+        ),
         Index(
             "ix_transfers_ended_at",
             "ended_at",
@@ -105,6 +119,7 @@ class Transfer(TransferTable, table=True):
 class File(TransferTable, table=True):
     """One file of a transfer. Its chunks lie at storage, in the upload `upload_id`.
 
+    `path` is where it lies in the folder that is sent, its name included; None: in no folder.
     `sha256` is what the sender said of the whole, `root` what storage confirmed: SHA-256 over the
     digests of its chunks in order. `stored_bytes` may lag behind storage's own record.
     """
@@ -116,6 +131,7 @@ class File(TransferTable, table=True):
     )
     index: int = Field(primary_key=True)
     name: str = Field(sa_type=Text)
+    path: str | None = Field(default=None, sa_type=Text)
     size_bytes: int = Field(sa_type=BigInteger)
     mime: str = Field(sa_type=Text)
     sha256: bytes | None = Field(default=None)
@@ -130,11 +146,23 @@ class Recipient(TransferTable, table=True):
 
     `device_id` is the device that the sender chose, or else the one that accepted.
     `accepted_bytes` and `accepted_files` are what was accepted, `received_bytes` what of it the
-    recipient has confirmed to hold.
+    recipient has confirmed to hold. `stranger`: they did not know the sender when it was offered.
+    `hidden`: they had blocked the sender; they never hear of it.
+
+    `began_at` and `began_bytes` are when they first confirmed something and how much of it,
+    `received_at` when last: what came in between, and how fast, is what statistics go by.
     """
 
     __tablename__: ClassVar[str] = "recipients"
-    __table_args__ = (Index("ix_recipients_user_id_transfer_id", "user_id", "transfer_id"),)
+    __table_args__ = (
+        Index("ix_recipients_user_id_transfer_id", "user_id", "transfer_id"),
+        # What somebody has under way: a handful, however much they were ever sent.
+        Index(
+            "ix_recipients_user_id_open",
+            "user_id",
+            postgresql_where=text(OPEN_STATES),
+        ),
+    )
 
     transfer_id: UUID = Field(
         primary_key=True, foreign_key=f"{SCHEMA}.transfers.id", ondelete="CASCADE"
@@ -146,8 +174,13 @@ class Recipient(TransferTable, table=True):
     accepted_bytes: int = Field(default=0, sa_type=BigInteger)
     received_bytes: int = Field(default=0, sa_type=BigInteger)
     accepted_at: datetime | None = Field(default=None)
+    began_at: datetime | None = Field(default=None)
+    began_bytes: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
+    received_at: datetime | None = Field(default=None)
     completed_at: datetime | None = Field(default=None)
     updated_at: datetime
+    stranger: bool = Field(default=False, sa_column_kwargs=_NO)
+    hidden: bool = Field(default=False, sa_column_kwargs=_NO)
 
 
 class Receipt(TransferTable, table=True):
@@ -170,6 +203,76 @@ class Receipt(TransferTable, table=True):
     file_index: int = Field(primary_key=True)
     ranges: list[tuple[int, int]] = Field(default_factory=list, sa_type=JSONB)
     received_bytes: int = Field(default=0, sa_type=BigInteger)
+
+
+class DevicePolicy(TransferTable, table=True):
+    """What becomes of offers to one device of somebody's. Without a row: `ask`."""
+
+    __tablename__: ClassVar[str] = "policies"
+
+    user_id: UUID = Field(primary_key=True)
+    device_id: UUID = Field(primary_key=True)
+    policy: Policy = Field(sa_type=Text)
+    updated_at: datetime
+
+
+class Block(TransferTable, table=True):
+    """Somebody wants nothing from somebody else, and the other must not notice."""
+
+    __tablename__: ClassVar[str] = "blocks"
+    __table_args__ = (Index("ix_blocks_blocked_id", "blocked_id"),)  # who is gone is forgotten
+
+    user_id: UUID = Field(primary_key=True)
+    blocked_id: UUID = Field(primary_key=True)
+    blocked_at: datetime
+
+
+class Acquaintance(TransferTable, table=True):
+    """Two people of whom one once accepted what the other had sent; `one_id` is the lower id."""
+
+    __tablename__: ClassVar[str] = "acquaintances"
+    __table_args__ = (Index("ix_acquaintances_other_id", "other_id"),)
+
+    one_id: UUID = Field(primary_key=True)
+    other_id: UUID = Field(primary_key=True)
+
+
+class DaySums(TransferTable, table=True):
+    """What came of what somebody sent, or was sent, and what ended on one day in UTC.
+
+    Each recipient of a transfer counts for themselves. `timed_bytes` came in `seconds`: those of
+    parts whose speed could be told.
+    """
+
+    __tablename__: ClassVar[str] = "sums_by_day"
+
+    user_id: UUID = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    role: str = Field(primary_key=True, sa_type=Text)
+    ended: int = Field(default=0)
+    completed: int = Field(default=0)
+    files: int = Field(default=0, sa_type=BigInteger)
+    bytes: int = Field(default=0, sa_type=BigInteger)
+    timed_bytes: int = Field(default=0, sa_type=BigInteger)
+    seconds: float = Field(default=0)
+    best_bytes_per_second: float = Field(default=0)
+
+
+class PeerSums(TransferTable, table=True):
+    """The same of all days, with one other person."""
+
+    __tablename__: ClassVar[str] = "sums_by_peer"
+
+    user_id: UUID = Field(primary_key=True)
+    peer_id: UUID = Field(primary_key=True)
+    role: str = Field(primary_key=True, sa_type=Text)
+    ended: int = Field(default=0)
+    completed: int = Field(default=0)
+    files: int = Field(default=0, sa_type=BigInteger)
+    bytes: int = Field(default=0, sa_type=BigInteger)
+    timed_bytes: int = Field(default=0, sa_type=BigInteger)
+    seconds: float = Field(default=0)
+    best_bytes_per_second: float = Field(default=0)
 
 
 stream_tables(metadata)

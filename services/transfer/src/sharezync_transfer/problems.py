@@ -53,3 +53,17 @@ class TransferTooLarge(Problem):
 
     kind, slug = Kind.TOO_LARGE, "transfer-too-large"
     title = "That is more than one transfer may hold"
+
+
+class CapabilityRefused(Problem):
+    """To a gateway. To who showed the token it is `unauthenticated`."""
+
+    kind, slug = Kind.FORBIDDEN, "capability-refused"
+    title = "This token does not open the transfer, or no longer does"
+
+
+class TooManyOffers(Problem):
+    """With `limit`, `pending` and `of`: `sender` or `recipient`, and then their `user_id`."""
+
+    kind, slug = Kind.LIMITED, "too-many-offers"
+    title = "Too many offers wait for an answer"

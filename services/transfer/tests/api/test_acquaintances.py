@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from services.transfer.tests.support.world import MIB, Person, World
+from services.transfer.tests.support.world import Person, World
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.service import client_of_service
 from sharezync_transfer.usecases import acquaintances
@@ -68,33 +68,18 @@ async def test_who_is_not_known_here_is_nobodys_acquaintance(world: World) -> No
 
 
 async def test_the_question_is_answered_from_indexes(world: World) -> None:
-    """However many transfers there are: two walks along what these two sent and were sent."""
+    """However many acquaintances there are: one look-up for each pair."""
     ada, bob = await world.people(2)
-    await ada.offer(bob, files={"film.mkv": MIB})
     await world.rows(
-        "INSERT INTO transfer.users (id, username, display_name, names_at, deleted) "
-        "SELECT gen_random_uuid(), 'crowd', 'Crowd', now(), false FROM generate_series(1, 200)"
+        "INSERT INTO transfer.acquaintances (one_id, other_id) "
+        "SELECT gen_random_uuid(), gen_random_uuid() FROM generate_series(1, 5000)"
     )
-    # Each of them sends 30 transfers to the next one.
-    await world.rows(
-        "WITH crowd AS (SELECT id, lead(id) OVER (ORDER BY id) AS next FROM transfer.users "
-        "WHERE username = 'crowd'), sent AS ("
-        "INSERT INTO transfer.transfers (id, sender_id, note, chunk_size_bytes, file_count, "
-        "size_bytes, state, created_at, expires_at, progress_at, completed_at, ended_at, "
-        "released_at) SELECT gen_random_uuid(), id, '', 1, 1, 1, 'completed', now(), now(), now(), "
-        # Over, as far as sweeps go: other tests on this database move the clock.
-        "now(), now(), now() FROM crowd, generate_series(1, 30) "
-        "WHERE next IS NOT NULL RETURNING id, sender_id) "
-        "INSERT INTO transfer.recipients (transfer_id, user_id, state, accepted_files, "
-        "accepted_bytes, received_bytes, accepted_at, updated_at) "
-        "SELECT sent.id, crowd.next, 'completed', 1, 1, 1, now(), now() "
-        "FROM sent JOIN crowd ON crowd.id = sent.sender_id"
-    )
-    await world.rows("ANALYZE transfer.transfers, transfer.recipients")
+    await world.rows("ANALYZE transfer.acquaintances")
     pool = await world.core.database.pool()
     for mode in ("force_custom_plan", "force_generic_plan"):
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
-            rows = await connection.fetch(f"EXPLAIN {acquaintances.SHARED}", ada.id, bob.id)
+            explained = f"EXPLAIN {acquaintances.AMONG}"
+            rows = await connection.fetch(explained, ada.id, [bob.id])
         plan = "\n".join(row[0] for row in rows)
         assert "Seq Scan" not in plan, plan

@@ -199,3 +199,16 @@ async def test_chunks_that_do_not_exist_are_not_held(world: World) -> None:
     _, bob, offered = await half_received(world)
     resumed = await bob.act(offered, "resume", {"have": {"0": [[0, 99]], "7": [[0, 1]]}})
     assert own_part(bob, resumed)["received_bytes"] == 4 * MIB
+
+
+async def test_going_on_with_another_device_is_told_though_nothing_else_changes(
+    world: World,
+) -> None:
+    ada, bob = await world.people(2)
+    phone, laptop = await world.on_device(bob), await world.on_device(bob)
+    offered = await ada.offer(bob)
+    await phone.act(offered, "accept")
+    resumed = await laptop.act(offered, "resume", {"have": {}})
+    assert own_part(bob, resumed)["device_id"] == laptop.device_id
+    for person in (ada, bob):
+        assert (await world.events(person))[-1]["data"] == await person.sees(offered)

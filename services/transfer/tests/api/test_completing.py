@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.transfer.tests.support.world import MIB, World
+from services.transfer.tests.support.world import MIB, World, about
 from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
 from sharezync_shared.testing.serving import wait_until
 
@@ -62,9 +62,10 @@ async def test_other_services_hear_of_each_completion_and_of_the_end(world: Worl
     await world.receives(bob, offered)
     world.peers.store_everything()
     await ada.act(offered, "complete")
-    await wait_until(lambda: len(heard) == 2)
-    (completed,) = (TransferCompleted.decode(e) for e in heard if e.type == TransferCompleted.type)
-    (ended,) = (TransferEnded.decode(e) for e in heard if e.type == TransferEnded.type)
+    await wait_until(lambda: len(about(heard, offered)) == 2)
+    facts = {envelope.type: envelope for envelope in about(heard, offered)}
+    completed = TransferCompleted.decode(facts[TransferCompleted.type])
+    ended = TransferEnded.decode(facts[TransferEnded.type])
     assert str(completed.recipient_id) == bob.id
     assert completed.size_bytes == 3 * MIB
     assert (str(ended.transfer_id), ended.outcome) == (offered["id"], "completed")
@@ -169,3 +170,22 @@ async def test_what_is_over_is_not_completed(world: World, act: str) -> None:
     world.peers.store_everything()
     path = f"/v1/transfers/{offered['id']}/complete"
     assert await ada.refused(path, status=409) == "transfer-over"
+
+
+async def test_who_is_out_of_it_sees_nothing_that_they_do_not_hear(world: World) -> None:
+    ada, bob, eve = await world.people(3)
+    offered = await ada.offer(bob, eve)
+    await eve.act(offered, "reject")
+    await bob.act(offered, "accept")
+    world.peers.store_everything()
+    await ada.act(offered, "complete")
+    assert (await bob.sees(offered))["files"][0]["root"]
+    assert (await world.events(eve))[-1]["data"] == await eve.sees(offered)
+
+
+async def test_a_completion_that_fails_is_as_if_nobody_had_tried(world: World) -> None:
+    ada, bob = await world.people(2)
+    offered = await ada.offer(bob, files={"whole": 0, "missing": 1})
+    await ada.refused(f"/v1/transfers/{offered['id']}/complete", status=409)
+    for person in (ada, bob):
+        assert (await world.events(person))[-1]["data"] == await person.sees(offered)

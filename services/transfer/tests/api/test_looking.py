@@ -90,30 +90,6 @@ async def test_all_is_missing_of_what_storage_gave_up(world: World) -> None:
     assert missing["files"][0]["missing"] == [[0, 2]]
 
 
-async def test_statistics_add_up(world: World) -> None:
-    ada, bob = await world.people(2)
-    nothing = await ada.get("/v1/transfers/stats")
-    assert nothing["sent"] == {
-        "transfers": 0, "completed": 0, "ended": 0, "files": 0, "bytes": 0, "success_rate": None
-    }  # fmt: skip
-    arrived = await ada.offer(bob, files={"a": MIB, "b": 1})
-    await bob.act(arrived, "accept")
-    await world.receives(bob, arrived)
-    world.peers.store_everything()
-    await ada.act(arrived, "complete")
-    for act in ("reject", "cancel"):
-        await bob.act(await ada.offer(bob), act)
-    await ada.offer(bob)
-
-    sent = {
-        "transfers": 4, "completed": 1, "ended": 3, "files": 2, "bytes": MIB + 1,
-        "success_rate": 0.3333,
-    }  # fmt: skip
-    assert (await ada.get("/v1/transfers/stats"))["sent"] == sent
-    assert (await bob.get("/v1/transfers/stats"))["received"] == sent
-    assert (await bob.get("/v1/transfers/stats"))["sent"] == nothing["sent"]
-
-
 async def test_lists_need_a_token(world: World) -> None:
     ada = await world.person()
     del ada.http.headers["Authorization"]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.transfer.tests.support.world import MIB, World
+from services.transfer.tests.support.world import MIB, World, about
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.serving import wait_until
@@ -50,8 +50,8 @@ async def test_other_services_hear_of_an_offer(world: World) -> None:
     heard = await world.hear(TransferOffered.type)
     ada, bob = await world.people(2)
     offered = await ada.offer(bob, files={"a": 1, "b": 2})
-    await wait_until(lambda: heard)
-    fact = TransferOffered.decode(heard[0])
+    await wait_until(lambda: about(heard, offered))
+    fact = TransferOffered.decode(about(heard, offered)[0])
     assert str(fact.transfer_id) == offered["id"]
     assert (str(fact.sender_id), [str(i) for i in fact.recipient_ids]) == (ada.id, [bob.id])
     assert (fact.file_count, fact.size_bytes) == (2, 3)
@@ -70,7 +70,8 @@ async def test_an_upload_is_opened_for_each_file(world: World) -> None:
 async def test_names_are_cleaned(world: World) -> None:
     ada, bob = await world.people(2)
     offered = await ada.offer(bob, files={"../../etc/pass\u202ewd": 1, "nul.txt": 1})
-    assert [file["name"] for file in offered["files"]] == ["passwd", "_nul.txt"]
+    names = [(file["name"], file["path"]) for file in offered["files"]]
+    assert names == [("passwd", "etc/passwd"), ("_nul.txt", None)]
 
 
 async def test_one_may_send_to_another_device_of_ones_own(world: World) -> None:
@@ -203,7 +204,8 @@ async def test_an_offer_that_is_repeated_is_made_once(world: World, how: str) ->
     again = await ada.http.post("/v1/transfers", json=body, headers=headers)
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.headers["location"] == first.headers["location"]
-    assert again.json() == {**await ada.sees(first.json()), "window_bytes": 4 * MIB}
+    own = {"window_bytes": 4 * MIB, "token": first.json()["token"]}
+    assert again.json() == {**await ada.sees(first.json()), **own}
     assert len(world.peers.uploads) == 1
     await bob.http.post("/v1/transfers", json={**body, "recipients": [{"user_id": ada.id}]})
     assert len((await ada.get("/v1/transfers", role="sender"))["items"]) == 1
@@ -226,3 +228,28 @@ async def test_an_offer_that_is_made_twice_at_once_is_made_once(world: World) ->
     assert len({offer["data"]["id"] for offer in offers}) == 1
     assert await world.told(bob) == ["incoming_transfer"]
     assert len(world.peers.uploads) == 1
+
+
+async def test_who_was_away_finds_the_offer_when_they_come_back(world: World) -> None:
+    """By all three ways: what was missed is replayed, the list has it, and it can be accepted."""
+    ada, bob = await world.people(2)
+
+    async def ask(path: str, **query: Any) -> dict[str, Any]:
+        answer = await world.gateway.get(f"/internal/streams/{path}", params=query)
+        return dict(answer.json())
+
+    await bob.act(await ada.offer(bob), "reject")
+    epoch, seq = (await ask("heads", user_id=bob.id))["streams"][bob.stream]
+    # Here bob's last device goes away; nobody listens to the stream any more.
+    offered = await ada.offer(bob)
+    await world.report(ada, offered, stored={"0": MIB})
+
+    phone = await world.on_device(bob)
+    missed = await ask("replay", stream=bob.stream, after=seq, epoch=epoch)
+    assert not missed["reset"]
+    (frame,) = missed["frames"]
+    incoming = msgspec.json.decode(frame)
+    assert (incoming["type"], incoming["data"]["id"]) == ("incoming_transfer", offered["id"])
+    (waiting,) = (await phone.get("/v1/transfers", role="recipient", state="offered"))["items"]
+    assert (waiting["id"], waiting["files"][0]["stored_bytes"]) == (offered["id"], MIB)
+    assert (await phone.act(waiting, "accept"))["recipients"][0]["device_id"] == phone.device_id

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.transfer.tests.api.test_doors import BY_CAPABILITY
 from services.transfer.tests.support.world import World
 
 
@@ -18,14 +19,16 @@ async def test_every_route_says_what_it_does_and_how_it_refuses(world: World) ->
     document = world.app.openapi()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            where = f"{method} {path}"
+            where = f"{method.upper()} {path}"
             assert operation["summary"], where
             refusals = {status for status in operation["responses"] if status >= "4"}
             if path.startswith("/v1"):
                 assert operation["description"], where
-                assert operation["security"] == [{"user": []}], where
+                doors = ["user", "transfer"] if where in BY_CAPABILITY else ["user"]
+                assert operation["security"] == [{door: []} for door in doors], where
                 assert "401" in refusals, where
-                assert "{" not in path or {"404", "422"} <= refusals, where
+                named = {"404", "422"} if method != "delete" else {"422"}  # gone is gone
+                assert "{" not in path or named <= refusals, where
             else:
                 assert operation["security"] == [{"service": []}], where
             for status in refusals:

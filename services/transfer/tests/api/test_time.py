@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from services.transfer.tests.support.world import Json, World
+from services.transfer.tests.support.world import Json, World, about
 from sharezync_shared.events.contracts.transfer import TransferEnded
 from sharezync_shared.testing.serving import wait_until
 from sharezync_transfer.usecases.sweeping import expire_some, release_some
@@ -49,8 +49,8 @@ async def test_an_offer_that_nobody_took_expires_and_all_hear_of_it(world: World
     assert (await eve.sees(offered))["state"] == "rejected"
     assert (await world.events(bob))[-1]["data"]["state"] == "expired"
     assert await world.told(eve) == ["incoming_transfer", "transfer_updated"]
-    await wait_until(lambda: heard)
-    assert TransferEnded.decode(heard[-1]).outcome == "expired"
+    await wait_until(lambda: about(heard, offered))
+    assert TransferEnded.decode(about(heard, offered)[-1]).outcome == "expired"
 
 
 async def test_what_still_has_time_stays(world: World) -> None:

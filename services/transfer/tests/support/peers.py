@@ -1,4 +1,4 @@
-"""auth and storage, as far as transfer asks them; the black-box suite meets the real ones."""
+"""auth, chat and storage, as far as transfer asks them; the black-box suite meets the real ones."""
 
 import hashlib
 from collections.abc import Mapping
@@ -29,9 +29,13 @@ class StoredUpload:
 
 @dataclass
 class StandIns:
-    """What auth and storage know; tests write into it. `away` are those that answer 503."""
+    """What auth, chat and storage know; tests write into it. `away` are those that answer 503."""
 
     users: dict[str, dict[str, str]] = field(default_factory=dict)
+    devices: set[tuple[str, str]] = field(default_factory=set)
+    """Each with its user before it."""
+    channels: list[set[str]] = field(default_factory=list)
+    """Who is in each."""
     uploads: dict[str, StoredUpload] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     refuse_upload: tuple[int, str] | None = None
@@ -54,7 +58,15 @@ class StandIns:
     @property
     def applications(self) -> Mapping[str, ASGIApp]:
         return {
-            "auth": Starlette(routes=[Route("/internal/users", self._users)]),
+            "auth": Starlette(
+                routes=[
+                    Route("/internal/users", self._users),
+                    Route("/internal/devices/owned", self._owned, methods=["POST"]),
+                ]
+            ),
+            "chat": Starlette(
+                routes=[Route("/internal/acquaintances", self._acquaintances, methods=["POST"])]
+            ),
             "storage": Starlette(
                 routes=[
                     Route("/internal/uploads", self._open, methods=["POST"]),
@@ -78,6 +90,22 @@ class StandIns:
         ids = request.query_params["ids"].split(",")
         assert len(ids) <= 100
         return JSONResponse({"users": [self.users[each] for each in ids if each in self.users]})
+
+    async def _owned(self, request: Request) -> Response:
+        if refusal := self._refusal("auth", request):
+            return refusal
+        asked = (await request.json())["devices"]
+        assert len(asked) <= 200
+        owned = [each for each in asked if (each["user_id"], each["device_id"]) in self.devices]
+        return JSONResponse({"devices": owned})
+
+    async def _acquaintances(self, request: Request) -> Response:
+        if refusal := self._refusal("chat", request):
+            return refusal
+        asked = await request.json()
+        assert len(asked["other_ids"]) <= 200
+        friends = set().union(*(each for each in self.channels if asked["user_id"] in each))
+        return JSONResponse({"ids": [each for each in asked["other_ids"] if each in friends]})
 
     async def _open(self, request: Request) -> Response:
         if refusal := self._refusal("storage", request):

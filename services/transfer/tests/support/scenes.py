@@ -9,7 +9,13 @@ from sharezync_shared.testing.documented import Arrange, Scene
 from sharezync_shared.testing.forger import ABSENT
 
 # What the recipient has done before this is asked.
-_BEFORE: Final = {"pause": ["accept"], "resume": ["accept", "pause"], "complete": ["accept"]}
+_BEFORE: Final = {
+    "pause": ["accept"],
+    "resume": ["accept", "pause"],
+    "complete": ["accept"],
+    "token": ["accept"],
+    "receipts": ["accept"],
+}
 
 
 def scenes(world: World) -> Arrange:
@@ -23,12 +29,17 @@ async def _arrange(world: World, operation: str) -> Scene:
     act = operation.rpartition("/")[2]
     for earlier in _BEFORE.get(act, []):
         await recipient.act(transfer, earlier)
+    phone = await world.on_device(recipient)
+    if "blocked" in operation:  # what can be looked at and taken back
+        await recipient.call("PUT", f"/v1/transfers/blocked/{other.id}", 200)
     known = {
         "transfer_id": transfer["id"],
         "recipients": [{"user_id": other.id}],
         "files": [{"name": "film.mkv", "size": 1}] if act == "transfers" else [0],
-        "user_id": recipient.id,
-        "device_id": None,
+        "file": 0,
+        "user_id": other.id if "blocked" in operation else recipient.id,
+        "device_id": phone.device_id if "policies" in operation else None,
+        "token": ABSENT,
         "other_id": sender.id,
         "stream": recipient.stream,
         # Or all but the first would be answered without a look at the rest.

@@ -44,6 +44,10 @@ class Person:
     device_id: str | None = None
 
     @property
+    def uuid(self) -> UUID:
+        return UUID(self.id)
+
+    @property
     def stream(self) -> str:
         return f"transfers:{self.id}"
 
@@ -99,6 +103,11 @@ def own_part(person: Person, transfer: Json) -> Json:
     return dict(part)
 
 
+def about(heard: Sequence[Envelope], transfer: Json) -> list[Envelope]:
+    """Return what was heard of this transfer: an earlier test may have left news of its own."""
+    return [envelope for envelope in heard if envelope.subject == transfer["id"]]
+
+
 class World:
     """The running service and those around it."""
 
@@ -139,9 +148,19 @@ class World:
     async def people(self, count: int) -> Sequence[Person]:
         return [await self.person() for _ in range(count)]
 
+    async def known_as(self, user_id: UserId) -> Person:
+        """Return the user with this id, who needs no introduction."""
+        return await self._logged_in(user_id, None)
+
+    def befriend(self, *people: Person) -> None:
+        """Put people into a channel together."""
+        self.peers.channels.append({each.id for each in people})
+
     async def on_device(self, person: Person) -> Person:
         """Return the same person, logged in on a device of its own."""
-        return await self._logged_in(UserId(UUID(person.id)), DeviceId(uuid7()))
+        device_id = DeviceId(uuid7())
+        self.peers.devices.add((person.id, str(device_id)))
+        return await self._logged_in(UserId(UUID(person.id)), device_id)
 
     async def _logged_in(self, user_id: UserId, device_id: DeviceId | None) -> Person:
         token = self.issuer.access_token(

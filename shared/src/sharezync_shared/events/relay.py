@@ -33,6 +33,8 @@ _GATHER_SECONDS: Final = 0.25
 """How long rows that were confirmed may wait to be deleted together. Alone a delete costs more than
 the message that it is of, and at the very moment when that is being delivered. Well below
 `settle_seconds`."""
+_LAST_DELETE_SECONDS: Final = 1.0
+"""How long a leaving process may take to delete what was confirmed."""
 _OVERHEAD_BYTES: Final = 256
 """What a waiting row or frame costs beside its body, roughly."""
 
@@ -108,8 +110,13 @@ class Relay:
         """Stop at once. What was not confirmed stays in the outbox; `flush` first to empty it."""
         if self._task is not None:
             await end([self._task])
-        for lane in (self._facts, self._frames, self._deletes):
+        for lane in (self._facts, self._frames):
             await lane.aclose()
+        # What was confirmed and is not yet deleted would be told once more by whoever sweeps next.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_DELETE_SECONDS):
+                await self._deletes.drained()
+        await self._deletes.aclose()
 
     def announce(self, rows: Sequence[OutboxRow], frames: Sequence[Frame]) -> None:
         """Tell what was just committed, in the background; returns at once and never raises.

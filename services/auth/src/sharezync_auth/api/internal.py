@@ -64,6 +64,23 @@ class NodeDevices(BaseModel):
     up_to: UUID | None = None
 
 
+class DeviceOf(BaseModel):
+    """A device, and whose it is said to be."""
+
+    user_id: UUID
+    device_id: UUID
+
+
+class DevicesAsked(BaseModel):
+    devices: list[DeviceOf] = Field(max_length=_MAX_PRESENCES)
+
+
+class DevicesOwned(BaseModel):
+    """Those that are whose they are said to be."""
+
+    devices: list[DeviceOf]
+
+
 class PresenceAsked(BaseModel):
     user_ids: list[UUID] = Field(max_length=_MAX_PRESENCES)
 
@@ -134,6 +151,19 @@ async def disconnect_device(body: DeviceDisconnect, _: InternalCaller, work: Wor
     """Safe to repeat. The device stays online if it is connected to another node."""
     await devices.disconnect(
         work, node_id=body.node_id, user_id=UserId(body.user_id), device_id=body.device_id
+    )
+
+
+@router.post(
+    "/devices/owned",
+    summary="Whether devices are somebody's",
+    responses=problems(Unauthenticated, Invalid),
+)
+async def list_owned_devices(body: DevicesAsked, _: InternalCaller, work: WorkDep) -> DevicesOwned:
+    """For up to 200 at once, in no particular order. One that is gone is nobody's."""
+    found = await devices.owned(work, [(each.user_id, each.device_id) for each in body.devices])
+    return DevicesOwned(
+        devices=[DeviceOf(user_id=user_id, device_id=device_id) for user_id, device_id in found]
     )
 
 

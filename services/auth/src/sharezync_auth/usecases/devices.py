@@ -1,5 +1,6 @@
 """Devices: registered, listed, renamed, removed; online and offline."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -74,6 +75,17 @@ async def connect(
         held = insert(DeviceConnection).values(device_id=device.id, node_id=node_id)
         await unit.session.exec(held.on_conflict_do_nothing())
         return DeviceRead.of(device, online=True, last_seen_at=device.last_seen_at)
+
+
+async def owned(work: Work, devices: Collection[tuple[UUID, UUID]]) -> list[tuple[UUID, UUID]]:
+    """Return those of these pairs, of a user's id and a device's, in which it is theirs."""
+    async with work.read() as unit:
+        found = await unit.session.exec(
+            select(Device.user_id, Device.id).where(
+                col(Device.id).in_({device_id for _, device_id in devices})
+            )
+        )
+        return list(set(devices) & set(found))
 
 
 async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: UUID) -> None:

@@ -1,6 +1,7 @@
 """The gateway's own part of the document."""
 
 from sharezync_gateway.openapi.merge import Document
+from sharezync_gateway.openapi.transfers import transfer_components, transfer_paths
 
 _TAG = "gateway"
 
@@ -26,8 +27,9 @@ def own_document() -> Document:
                     "asyncapi", "What is said on sockets and on the broker", _any_json("AsyncAPI 3")
                 )
             },
+            **transfer_paths(),
         },
-        "components": {},
+        "components": transfer_components(),
     }
 
 

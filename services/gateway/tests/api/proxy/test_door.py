@@ -62,12 +62,31 @@ async def test_every_route_asks_for_a_token_unless_it_is_public(rig: Rig, route:
     for method in route.methods:
         rig.puppet.seen.clear()
         anonymous = await rig.client.request(method, path)
-        assert anonymous.status_code == (401 if route.access is Access.USER else 200)
-        assert bool(rig.puppet.seen) is (route.access is not Access.USER)
+        closed = route.access in {Access.USER, Access.CAPABILITY}
+        assert anonymous.status_code == (401 if closed else 200)
+        assert bool(rig.puppet.seen) is not closed
         known = await rig.client.request(method, path, headers=rig.bearer())
         assert known.status_code == 200
         assert rig.puppet.seen[-1]["path"] == path
         assert rig.puppet.seen[-1]["method"] == method
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.service != GATEWAY],
+    ids=lambda route: f"{'-'.join(sorted(route.methods))} {route.path}",
+)
+async def test_a_capability_token_passes_where_the_service_finds_it_good(
+    rig: Rig, route: Route
+) -> None:
+    path = "/".join("x" if part.startswith("{") else part for part in route.path.split("/"))
+    shown = {"Authorization": "Transfer szt1.x.y"}
+    for method in route.methods:
+        rig.puppet.seen.clear()
+        answer = await rig.client.request(method, path, headers=shown)
+        passes = route.access in {Access.CAPABILITY, Access.PUBLIC}
+        assert answer.status_code == (200 if passes else 401)
+        assert bool(rig.puppet.seen) is passes
 
 
 async def test_where_a_token_is_not_needed_but_shown_it_must_hold(rig: Rig) -> None:

@@ -222,7 +222,7 @@ async def test_an_answer_of_unknown_length_streams(rig: Rig) -> None:
 
     rig.puppet.handler = handler
     wire = await rig.wire()
-    await wire.send(rig.request("GET", "/v1/transfers/1/files/0/content"))
+    await wire.send(rig.request("GET", "/v1/files/1/content"))
     _, headers = await wire.head()
     assert headers["transfer-encoding"] == "chunked"
     assert await wire.reader.readexactly(10) == b"5\r\nfirst\r\n"

@@ -24,14 +24,15 @@ from sharezync_shared.problems import (
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens import InternalCaller
 from sharezync_transfer.access import Actor
-from sharezync_transfer.api.common import PeersPart, SettingsPart, WorkPart, ranges_of
-from sharezync_transfer.api.transfers import Acceptance, NoDetails, Resumption, TransferOffer
+from sharezync_transfer.api.bodies import Acceptance, NoDetails, Resumption, TransferOffer
+from sharezync_transfer.api.common import GrantsPart, PeersPart, SettingsPart, WorkPart, ranges_of
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acting, completing, offering
-from sharezync_transfer.usecases.offering import Addressee
+from sharezync_transfer.usecases.capabilities import Grants
 from sharezync_transfer.usecases.peers import Peers
-from sharezync_transfer.usecases.wire import TransferOpened, TransferRead
+from sharezync_transfer.usecases.receptions import Addressee
+from sharezync_transfer.usecases.wire import TransferOpened, TransferRead, TransferTaken
 
 log = structlog.get_logger()
 
@@ -70,6 +71,7 @@ class _Parts(NamedTuple):
     work: Work
     peers: Peers
     settings: TransferSettings
+    grants: Grants
 
 
 class _Named(BaseModel):
@@ -100,9 +102,10 @@ async def run_commands(
     work: WorkPart,
     peers: PeersPart,
     settings: SettingsPart,
+    grants: GrantsPart,
 ) -> Response:
     """Run the commands by the same use cases as REST; one's failure is nobody else's."""
-    parts = _Parts(work, peers, settings)
+    parts = _Parts(work, peers, settings, grants)
     results = [await _run(command, parts) for command in body.commands]
     return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
 
@@ -122,7 +125,8 @@ async def _start(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
         expires_in=None if expires_in_s is None else timedelta(seconds=expires_in_s),
         client_transfer_id=data.client_transfer_id,
     )
-    return TransferOpened.with_window(told.outcome, parts.settings.transfer_window_bytes)
+    token = parts.grants.to(actor.user_id, "sender", told.outcome)
+    return TransferOpened.with_window(told.outcome, parts.settings.transfer_window_bytes, token)
 
 
 async def _accept(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
@@ -130,7 +134,8 @@ async def _accept(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
     told = await acting.accept(
         parts.work, actor=actor, transfer_id=data.transfer_id, files=data.files
     )
-    return told.outcome
+    token = parts.grants.to(actor.user_id, "recipient", told.outcome)
+    return TransferTaken.with_token(told.outcome, token)
 
 
 async def _resume(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
@@ -174,7 +179,7 @@ _KINDS: Final[Mapping[str, Callable[[Command, Actor, _Parts], Awaitable[BaseMode
 
 COMMANDS: Final = (
     SocketCommand("file_transfer_start", TransferOffer, TransferOpened, "Offer files to people"),
-    SocketCommand("transfer_accept", _Accept, TransferRead, "Take what is offered, or some of it"),
+    SocketCommand("transfer_accept", _Accept, TransferTaken, "Take what is offered, or some of it"),
     SocketCommand("transfer_reject", _Plain, TransferRead, "Take nothing of what is offered"),
     SocketCommand("transfer_pause", _Plain, TransferRead, "Rest for a while"),
     SocketCommand("transfer_resume", _Resume, TransferRead, "Go on, from what is held here"),

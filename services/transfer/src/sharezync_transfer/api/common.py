@@ -5,7 +5,7 @@ from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, Strict
 
 from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unauthenticated
@@ -16,6 +16,7 @@ from sharezync_shared.tokens import Caller
 from sharezync_transfer.access import Actor
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people
+from sharezync_transfer.usecases.capabilities import Grants
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
 
@@ -49,10 +50,16 @@ def _settings(request: Request) -> TransferSettings:
     return settings
 
 
+def _grants(request: Request) -> Grants:
+    grants: Grants = request.app.state.grants
+    return grants
+
+
 WorkPart = Annotated[Work, Depends(_work)]
 PeersPart = Annotated[Peers, Depends(_peers)]
 PulsePart = Annotated[Pulse, Depends(_pulse)]
 SettingsPart = Annotated[TransferSettings, Depends(_settings)]
+GrantsPart = Annotated[Grants, Depends(_grants)]
 
 
 def _actor(caller: Caller) -> Actor:
@@ -83,7 +90,8 @@ _MOST_INDEX: Final = 2**31 - 1
 
 Index = Annotated[int, Field(ge=0, le=_MOST_INDEX)]
 FileIndex = Annotated[Index, Field(description="Which file of the transfer, from 0")]
-RangePair = tuple[Index, Index]
+_Chunk = Annotated[Index, Strict()]
+RangePair = tuple[_Chunk, _Chunk]
 RangesByFile = Annotated[
     dict[FileIndex, Annotated[list[RangePair], Field(max_length=10_000)]],
     Field(

@@ -1,10 +1,10 @@
 """What gateways ask before they move chunks, and report while they do."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
@@ -12,6 +12,7 @@ from sharezync_shared.tokens import InternalCaller
 from sharezync_transfer.access import Actor, Role
 from sharezync_transfer.api.common import (
     FileIndex,
+    GrantsPart,
     OrderedRangesByFile,
     PulsePart,
     SettingsPart,
@@ -20,6 +21,7 @@ from sharezync_transfer.api.common import (
 )
 from sharezync_transfer.life import State
 from sharezync_transfer.models import TransferId
+from sharezync_transfer.problems import CapabilityRefused
 from sharezync_transfer.usecases import attaching, progress
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -27,10 +29,19 @@ router = APIRouter(prefix="/internal/transfers", tags=["internal"])
 
 
 class Attach(BaseModel):
-    """Who is at the other end of a socket."""
+    """Who is at the other end: a user, or whoever a capability token speaks for."""
 
-    user_id: UserId
+    user_id: UserId | None = None
     device_id: DeviceId | None = None
+    token: Annotated[
+        str | None, Field(min_length=1, max_length=512, description="Instead of a user")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.user_id is None) == (self.token is None):
+            raise ValueError("Either `user_id` or `token`")
+        return self
 
 
 class AttachedFileRead(BaseModel):
@@ -45,8 +56,13 @@ class AttachedFileRead(BaseModel):
 
 
 class AttachmentRead(BaseModel):
-    """Somebody's end of a transfer."""
+    """Somebody's end of a transfer.
 
+    `user_id` and `device_id` are to be named in reports; with a token they are its owner's.
+    """
+
+    user_id: UserId
+    device_id: DeviceId | None
     role: Role
     transfer: TransferRead
     window_bytes: int
@@ -77,7 +93,7 @@ class StandingRead(BaseModel):
 @router.post(
     "/{transfer_id}/attach",
     summary="Somebody's end of a transfer",
-    responses=problems(Unauthenticated, NotFound, Invalid),
+    responses=problems(Unauthenticated, CapabilityRefused, NotFound, Invalid),
 )
 async def attach(
     transfer_id: TransferId,
@@ -85,12 +101,21 @@ async def attach(
     _: InternalCaller,
     work: WorkPart,
     settings: SettingsPart,
+    grants: GrantsPart,
 ) -> AttachmentRead:
-    """Return what the user is to the transfer, and where its chunks go; 404 to strangers."""
-    found = await attaching.attach(
-        work, actor=Actor(body.user_id, body.device_id), transfer_id=transfer_id
-    )
+    """Return what the user is to the transfer, and where its chunks go; 404 to strangers.
+
+    A `token` that opens nothing, or no longer does, is refused with 403: a 401 would be about the
+    gateway's own credential. To who showed it the gateway says 401 `unauthenticated`.
+    """
+    if body.user_id is not None:
+        actor = Actor(body.user_id, body.device_id)
+    else:
+        actor = await grants.admit(body.token or "", transfer_id)
+    found = await attaching.attach(work, actor=actor, transfer_id=transfer_id)
     return AttachmentRead(
+        user_id=actor.user_id,
+        device_id=actor.device_id,
         role=found.role,
         transfer=found.transfer,
         window_bytes=settings.transfer_window_bytes,

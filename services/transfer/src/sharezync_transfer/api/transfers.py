@@ -4,9 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import BaseModel, Field, Strict
 
-from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -16,15 +14,14 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
-from sharezync_shared.text import Prose
 from sharezync_transfer.access import Role
+from sharezync_transfer.api.bodies import Acceptance, Key, Resumption, TransferOffer
 from sharezync_transfer.api.common import (
     CallingActor,
     Cursor,
-    FileIndex,
+    GrantsPart,
     KnownActor,
     Limit,
-    OrderedRangesByFile,
     Page,
     PeersPart,
     SettingsPart,
@@ -33,6 +30,7 @@ from sharezync_transfer.api.common import (
     page_of,
     ranges_of,
 )
+from sharezync_transfer.api.presented import PresentedActor
 from sharezync_transfer.life import State
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.problems import (
@@ -41,101 +39,26 @@ from sharezync_transfer.problems import (
     NotInThisState,
     OtherDevice,
     QuotaExceeded,
+    TooManyOffers,
     TransferOver,
     TransferTooLarge,
     UploadIncomplete,
 )
-from sharezync_transfer.settings import (
-    MAX_CHUNK_BYTES,
-    MAX_FILES,
-    MAX_RECIPIENTS,
-    MIN_CHUNK_BYTES,
-)
-from sharezync_transfer.usecases import acting, completing, looking, offering
-from sharezync_transfer.usecases.offering import Addressee, OfferedFile
+from sharezync_transfer.usecases import acting, completing, looking, offering, statistics
 from sharezync_transfer.usecases.people import UserNotFound
+from sharezync_transfer.usecases.receptions import Addressee
 from sharezync_transfer.usecases.wire import (
     MissingRead,
     StatsRead,
+    TokenRead,
     TransferOpened,
     TransferRead,
+    TransferTaken,
 )
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
 _NOBODYS: tuple[type[Problem], ...] = (Unauthenticated, NotFound, Invalid)
-
-
-Key = Annotated[Prose, Field(min_length=1, max_length=200)]
-
-
-class RecipientChoice(BaseModel):
-    """Somebody to whom it is offered."""
-
-    user_id: UserId
-    device_id: DeviceId | None = Field(
-        None, description="Only this device; null: whichever accepts"
-    )
-
-
-class FileOffer(BaseModel):
-    """A file as its sender describes it."""
-
-    name: Prose = Field(min_length=1, max_length=1024, examples=["film.mkv"])
-    size: int = Field(ge=0, le=2**62, strict=True, description="In bytes", examples=[67108864])
-    mime: Prose | None = Field(None, max_length=255, examples=["video/x-matroska"])
-    sha256: str | None = Field(
-        None, pattern=r"^[0-9a-fA-F]{64}$", description="Of the whole file, if it is known"
-    )
-
-    def offered(self) -> OfferedFile:
-        digest = bytes.fromhex(self.sha256) if self.sha256 else None
-        return OfferedFile(self.name, self.size, self.mime, digest)
-
-
-class TransferOffer(BaseModel):
-    """An offer of files to people."""
-
-    recipients: list[RecipientChoice] = Field(min_length=1, max_length=MAX_RECIPIENTS)
-    files: list[FileOffer] = Field(min_length=1, max_length=MAX_FILES)
-    chunk_size: int = Field(
-        MAX_CHUNK_BYTES,
-        ge=MIN_CHUNK_BYTES,
-        le=MAX_CHUNK_BYTES,
-        strict=True,
-        description="In bytes",
-    )
-    note: Prose = Field("", max_length=1000)
-    expires_in_s: float | None = Field(
-        None,
-        ge=1,
-        le=366 * 86400,
-        strict=True,
-        description="How long the offer stands; null: as is usual here",
-    )
-    client_transfer_id: Key | None = Field(
-        None, description="The same again finds the first offer, for ever"
-    )
-
-
-class Acceptance(BaseModel):
-    """What of an offer is taken."""
-
-    files: list[Annotated[FileIndex, Strict()]] | None = Field(
-        None, max_length=MAX_FILES, description="Indexes of files; null: all of them"
-    )
-
-
-class Resumption(BaseModel):
-    """From where it goes on."""
-
-    have: OrderedRangesByFile | None = Field(
-        None, description="What the recipient holds here; null: what is on record"
-    )
-
-
-class NoDetails(BaseModel):
-    """Nothing needs to be said; whatever is said is ignored."""
 
 
 @router.post(
@@ -145,7 +68,13 @@ class NoDetails(BaseModel):
     responses={
         200: {"model": TransferOpened, "description": "It was offered before: this is it"},
         **problems(
-            Unauthenticated, UserNotFound, Invalid, TransferTooLarge, QuotaExceeded, Unavailable
+            Unauthenticated,
+            UserNotFound,
+            Invalid,
+            TransferTooLarge,
+            QuotaExceeded,
+            TooManyOffers,
+            Unavailable,
         ),
     },
 )
@@ -155,10 +84,15 @@ async def offer_transfer(
     work: WorkPart,
     peers: PeersPart,
     settings: SettingsPart,
+    grants: GrantsPart,
     response: Response,
     idempotency_key: Annotated[Key | None, Header()] = None,
 ) -> TransferOpened:
     """Offer files; each recipient hears `incoming_transfer`.
+
+    Names may be paths below a folder; they are cleaned, and no two may then be the same but for
+    case, nor one a folder of another. A recipient whose device takes what acquaintances send has
+    accepted at once; one whose chosen device takes nothing has rejected.
 
     The sender may send chunks at once: they are stored until somebody accepts. Each recipient
     accepts, rejects and completes alone. A retry with the same `client_transfer_id`, or the same
@@ -178,7 +112,9 @@ async def offer_transfer(
     )
     response.status_code = 201 if told.created else 200
     response.headers["Location"] = f"/v1/transfers/{told.outcome.id}"
-    return TransferOpened.with_window(answer(response, told), settings.transfer_window_bytes)
+    token = grants.to(actor.user_id, "sender", told.outcome)
+    read = answer(response, told)
+    return TransferOpened.with_window(read, settings.transfer_window_bytes, token)
 
 
 @router.get("", summary="What one sends and is sent", responses=problems(Unauthenticated, Invalid))
@@ -198,10 +134,14 @@ async def list_transfers(
     return page_of(found, limit, lambda transfer: transfer.id)
 
 
-@router.get("/stats", summary="What came of it all", responses=problems(Unauthenticated))
-async def get_stats(actor: CallingActor, work: WorkPart) -> StatsRead:
-    """Return totals of what the caller has sent and received, and how much of it succeeded."""
-    return await looking.stats(work, user_id=actor.user_id)
+@router.get("/stats", summary="What came of it all", responses=problems(Unauthenticated, Invalid))
+async def get_stats(
+    actor: CallingActor,
+    work: WorkPart,
+    days: Annotated[int, Query(ge=1, le=366, description="How many days, today included")] = 30,
+) -> StatsRead:
+    """Return what the caller has sent and received: totals of all time, by day, and by peer."""
+    return await statistics.of(work, user_id=actor.user_id, days=days)
 
 
 @router.get("/{transfer_id}", summary="Look at a transfer", responses=problems(*_NOBODYS))
@@ -218,7 +158,7 @@ async def get_transfer(
     responses=problems(*_NOBODYS, Unavailable),
 )
 async def get_missing(
-    transfer_id: TransferId, actor: CallingActor, work: WorkPart, peers: PeersPart
+    transfer_id: TransferId, actor: PresentedActor, work: WorkPart, peers: PeersPart
 ) -> MissingRead:
     """Return ranges of chunks: to the sender those that are not stored, from storage's own record;
     to a recipient those they accepted and have not confirmed.
@@ -235,13 +175,30 @@ async def accept_transfer(
     transfer_id: TransferId,
     actor: CallingActor,
     work: WorkPart,
+    grants: GrantsPart,
     response: Response,
     body: Acceptance | None = None,
-) -> TransferRead:
-    """Accept an offer, as a recipient."""
+) -> TransferTaken:
+    """Accept an offer, as a recipient. With `token` chunks can be fetched over HTTP."""
     files = body.files if body else None
     told = await acting.accept(work, actor=actor, transfer_id=transfer_id, files=files)
-    return answer(response, told)
+    token = grants.to(actor.user_id, "recipient", told.outcome)
+    return TransferTaken.with_token(answer(response, told), token)
+
+
+@router.post(
+    "/{transfer_id}/token",
+    summary="A token for this transfer alone",
+    responses=problems(*_NOBODYS, NotInThisState, TransferOver),
+)
+async def make_token(transfer_id: TransferId, actor: CallingActor, grants: GrantsPart) -> TokenRead:
+    """Return a capability token for the caller's end of the transfer: it lives as long as that.
+
+    Presented as `Authorization: Transfer …` it is good, without an access token, for sending
+    chunks, asking what is missing and completing; to a recipient who has accepted for reading
+    content, asking what is missing and confirming what came.
+    """
+    return await grants.ask(actor, transfer_id)
 
 
 @router.post(
@@ -310,7 +267,7 @@ async def cancel_transfer(
 )
 async def complete_transfer(
     transfer_id: TransferId,
-    actor: CallingActor,
+    actor: PresentedActor,
     work: WorkPart,
     peers: PeersPart,
     response: Response,

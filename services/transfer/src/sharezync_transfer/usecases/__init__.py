@@ -5,14 +5,19 @@
 | `offering` | `offer` |
 | `acting` | `accept`, `reject`, `pause`, `resume`, `cancel` |
 | `completing` | `complete` |
-| `looking` | `get`, `page`, `missing`, `stats` |
+| `looking` | `get`, `page`, `missing` |
+| `statistics` | `of` |
+| `receiving` | `confirm`: from recipients without a socket |
+| `choices` | policies of devices, blocked people |
+| `capabilities` | `Grants`: tokens given, and looked at when they are shown |
 | `attaching` | `attach`: for gateways, before they move chunks |
 | `progress` | `report`: from gateways, while they do |
-| `acquaintances` | `exists` |
+| `acquaintances` | `exists`, `among` |
 | `sweeping` | `expire_some`, `release_some`, `sweeping` |
 | `people` | `require`, `learn`, `forget` |
 | `erasing` | `erase_user` |
 
-Beneath them: `settling` (the end of every change), `pulse` and `speeds` (what both ends hear of
+Beneath them: `receptions` (how an offer is met) and `limits`, `settling` (the end of every
+change) and `sums` (what statistics are read from), `pulse` and `speeds` (what both ends hear of
 progress), `wire` (the documents), `events` (which of them are told), `peers` (other services).
 """

@@ -20,6 +20,7 @@ from sharezync_transfer.problems import (
     OtherDevice,
     TransferOver,
 )
+from sharezync_transfer.usecases import acquaintances
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -45,19 +46,31 @@ async def accept(
             if files is not None and wanted != await _accepted(unit, recipient):
                 raise AcceptedOtherwise(files=sorted(await _accepted(unit, recipient)))
             return seen_by(whole, actor)
-        recipient.accepted_at = unit.now
-        recipient.device_id = recipient.device_id or actor.device_id
-        recipient.accepted_files = len(wanted)
-        recipient.accepted_bytes = sum(whole.files[index].size_bytes for index in wanted)
-        for index in wanted:
-            unit.add(
-                Receipt(
-                    transfer_id=transfer_id, user_id=recipient.user_id, file_index=index, ranges=[]
-                )
+        take(unit, whole, recipient, wanted, actor.device_id)
+        positions = await settle(unit, whole, [recipient])
+        await acquaintances.note(unit, recipient.user_id, [whole.transfer.sender_id])
+        return seen_by(whole, actor, positions)
+
+
+def take(
+    unit: Unit, whole: Whole, recipient: Recipient, files: Collection[int], device_id: UUID | None
+) -> None:
+    """Note what somebody has accepted, and on which device; their row must be in the database."""
+    recipient.accepted_at = unit.now
+    recipient.device_id = recipient.device_id or device_id
+    recipient.accepted_files = len(files)
+    recipient.accepted_bytes = sum(whole.files[index].size_bytes for index in files)
+    for index in files:
+        unit.add(
+            Receipt(
+                transfer_id=recipient.transfer_id,
+                user_id=recipient.user_id,
+                file_index=index,
+                ranges=[],
             )
-        if has_begun(recipient):  # there is nothing in these files
-            move(unit, recipient, progressed(whole.transfer, recipient))
-        return seen_by(whole, actor, await settle(unit, whole, [recipient]))
+        )
+    if has_begun(recipient):  # there is nothing in these files
+        move(unit, recipient, progressed(whole.transfer, recipient))
 
 
 async def reject(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
@@ -105,13 +118,13 @@ async def resume(
         if whole.role_of(actor) == "sender":
             raise Forbidden("What one holds is for a recipient to say")
         recipient = whole.own_part(actor)
-        before = recipient.state
+        before = recipient.state, recipient.device_id
         move(unit, recipient, "resume")
         await _replace_receipts(unit, whole, recipient, have)
         recipient.device_id = actor.device_id or recipient.device_id
         if has_begun(recipient) or recipient.state == "verifying":
             move(unit, recipient, progressed(whole.transfer, recipient))
-        if recipient.state == before:
+        if (recipient.state, recipient.device_id) == before:
             return seen_by(whole, actor)
         return seen_by(whole, actor, await settle(unit, whole, [recipient]))
 

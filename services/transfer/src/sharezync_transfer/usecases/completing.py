@@ -78,16 +78,17 @@ async def _conclude(
         if whole.transfer.confirmed_at is not None:  # another request was faster
             return seen_by(whole, actor)
         _check_open(whole)
-        for file, outcome in outcomes:
-            if isinstance(outcome, Finished):
+        finished = [(each, to) for each, to in outcomes if isinstance(to, Finished)]
+        if differing:
+            open_ones = [each for each in whole.recipients if each.state not in life.FINAL]
+            await settle(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
+        elif len(finished) == len(outcomes):
+            # All or none: a file that was confirmed alone would be news without an event.
+            for file, outcome in finished:
                 confirmed = whole.files[file.index]
                 confirmed.root = bytes.fromhex(outcome.root)
                 confirmed.file_id = outcome.file_id
                 confirmed.stored_bytes = confirmed.size_bytes
-        if differing:
-            open_ones = [each for each in whole.recipients if each.state not in life.FINAL]
-            await settle(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
-        elif all(file.root is not None for file in whole.files):
             return await _confirm(unit, whole, actor)
     if differing:
         raise DigestMismatch(file=differing[0])

@@ -6,6 +6,7 @@ end, under an id that leads to nobody any more.
 """
 
 from datetime import datetime
+from typing import Final
 
 from sqlmodel import col, select
 
@@ -16,6 +17,15 @@ from sharezync_transfer import access, life
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
 from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.settling import move, settle
+
+_THEIRS: Final = (
+    "DELETE FROM transfer.policies WHERE user_id = $1",
+    "DELETE FROM transfer.blocks WHERE user_id = $1 OR blocked_id = $1",
+    "DELETE FROM transfer.acquaintances WHERE one_id = $1 OR other_id = $1",
+    "DELETE FROM transfer.sums_by_day WHERE user_id = $1",
+    "DELETE FROM transfer.sums_by_peer WHERE user_id = $1",
+)
+"""What is nobody else's. The sums of those they dealt with stay, under an id that leads nowhere."""
 
 
 async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
@@ -50,6 +60,8 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
         ]
         await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
     connection = await unit.raw()
+    for statement in _THEIRS:
+        await connection.execute(statement, user_id)
     # Its head stays, so that no `seq` comes twice.
     await connection.execute(
         "DELETE FROM transfer.stream_log WHERE stream = $1", transfers_stream(user_id)
@@ -77,8 +89,8 @@ async def _erase_what_recipients_were_told(unit: Unit, user_id: UserId) -> None:
 async def _blank(unit: Unit, user_id: UserId) -> None:
     connection = await unit.raw()
     await connection.execute(
-        "UPDATE transfer.files AS f SET name = $2, sha256 = NULL FROM transfer.transfers AS t "
-        "WHERE t.id = f.transfer_id AND t.sender_id = $1",
+        "UPDATE transfer.files AS f SET name = $2, path = NULL, sha256 = NULL "
+        "FROM transfer.transfers AS t WHERE t.id = f.transfer_id AND t.sender_id = $1",
         user_id,
         NAMELESS,
     )

@@ -1,6 +1,5 @@
-"""Looking at transfers: one, many, what is missing, what came of them all."""
+"""Looking at transfers: one, many, what is missing."""
 
-from typing import Any
 from uuid import UUID
 
 from sharezync_shared.db.work import Work
@@ -16,8 +15,6 @@ from sharezync_transfer.usecases.peers import Peers, for_each
 from sharezync_transfer.usecases.wire import (
     MissingOfFile,
     MissingRead,
-    StatsRead,
-    Totals,
     TransferRead,
 )
 
@@ -30,31 +27,10 @@ SELECT id, bool_or(sent) AS sent FROM (
      ORDER BY t.id DESC LIMIT $5)
     UNION ALL
     (SELECT r.transfer_id, false FROM transfer.recipients AS r
-     WHERE $2::text IS DISTINCT FROM 'sender' AND r.user_id = $1
+     WHERE $2::text IS DISTINCT FROM 'sender' AND r.user_id = $1 AND NOT r.hidden
        AND ($3::uuid IS NULL OR r.transfer_id < $3) AND ($4::text IS NULL OR r.state = $4)
      ORDER BY r.transfer_id DESC LIMIT $5)
 ) AS mine GROUP BY id ORDER BY id DESC LIMIT $5
-"""
-
-_SENT = """
-SELECT count(*) AS transfers,
-    count(*) FILTER (WHERE t.state = 'completed') AS completed,
-    count(*) FILTER (WHERE t.ended_at IS NOT NULL) AS ended,
-    coalesce(sum(t.file_count) FILTER (WHERE t.state = 'completed'), 0) AS files,
-    coalesce(sum((SELECT sum(r.received_bytes) FROM transfer.recipients AS r
-                  WHERE r.transfer_id = t.id)), 0) AS bytes
-FROM transfer.transfers AS t WHERE t.sender_id = $1
-"""
-
-_RECEIVED = """
-SELECT count(*) AS transfers,
-    count(*) FILTER (WHERE r.state = 'completed') AS completed,
-    count(*) FILTER (
-        WHERE r.state IN ('completed', 'failed', 'cancelled', 'expired', 'rejected')
-    ) AS ended,
-    coalesce(sum(r.accepted_files) FILTER (WHERE r.state = 'completed'), 0) AS files,
-    coalesce(sum(r.received_bytes), 0) AS bytes
-FROM transfer.recipients AS r WHERE r.user_id = $1
 """
 
 
@@ -137,25 +113,4 @@ def _missing(whole: Whole, held: dict[int, Ranges]) -> MissingRead:
             )
             for index, ranges in sorted(held.items())
         ],
-    )
-
-
-async def stats(work: Work, *, user_id: UUID) -> StatsRead:
-    """Return what somebody has sent and received, in total."""
-    async with work.read() as unit:
-        connection = await unit.raw()
-        sent = await connection.fetchrow(_SENT, user_id)
-        received = await connection.fetchrow(_RECEIVED, user_id)
-    return StatsRead(sent=_totals(sent), received=_totals(received))
-
-
-def _totals(row: Any) -> Totals:  # noqa: ANN401 - asyncpg's record, or None that never comes
-    ended = row["ended"]
-    return Totals(
-        transfers=row["transfers"],
-        completed=row["completed"],
-        ended=ended,
-        files=int(row["files"]),
-        bytes=int(row["bytes"]),
-        success_rate=round(row["completed"] / ended, 4) if ended else None,
     )

@@ -12,8 +12,8 @@ from sqlmodel import select
 
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
-from sharezync_shared.filenames import clean_name
-from sharezync_shared.ids import DeviceId, UserId, uuid7
+from sharezync_shared.filenames import clash, clean_path
+from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.told import Told
@@ -22,8 +22,9 @@ from sharezync_transfer.access import Actor, Whole
 from sharezync_transfer.models import File, Recipient, Transfer, transfers_stream
 from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import people, settling
+from sharezync_transfer.usecases import people, receptions, settling
 from sharezync_transfer.usecases.peers import Peers, Upload, for_each
+from sharezync_transfer.usecases.receptions import Addressee
 from sharezync_transfer.usecases.wire import TransferRead
 
 log = structlog.get_logger()
@@ -37,14 +38,6 @@ class OfferedFile:
     size_bytes: int
     mime: str | None = None
     sha256: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """Somebody to whom something is offered; without a device, to whichever of theirs accepts."""
-
-    user_id: UserId
-    device_id: DeviceId | None = None
 
 
 async def offer(
@@ -63,18 +56,22 @@ async def offer(
     """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
 
     With a `client_transfer_id` that the sender has used before it returns the offer made then, as
-    it is by now. Raises Invalid, UserNotFound, TransferTooLarge, QuotaExceeded and Unavailable:
-    then nothing was offered and nothing is kept.
+    it is by now. Raises Invalid, UserNotFound, TransferTooLarge, TooManyOffers, QuotaExceeded and
+    Unavailable: then nothing was offered and nothing is kept.
     """
     if (before := await _made_before(work, actor, client_transfer_id)) is not None:
         return before
     _check(settings, actor, to, files, expires_in)
+    paths = _paths(files)
     everybody = [actor.user_id, *(each.user_id for each in to)]
     await people.require(work, peers, everybody)
-    uploads = await _open_uploads(peers, actor.user_id, files, chunk_size_bytes)
+    reception = await receptions.prepare(work, peers, actor.user_id, to)
+    uploads = await _open_uploads(peers, actor.user_id, files, paths, chunk_size_bytes)
     try:
         async with work.begin() as unit:
             await people.insist(unit, everybody)
+            await unit.lock_streams(*map(transfers_stream, everybody))
+            await reception.check(unit)
             transfer = Transfer(
                 id=uuid7(),
                 sender_id=actor.user_id,
@@ -92,26 +89,21 @@ async def offer(
             whole = Whole(
                 transfer,
                 [
-                    _file(transfer.id, index, file, upload)
-                    for index, (file, upload) in enumerate(zip(files, uploads, strict=True))
+                    _file(transfer.id, index, *each)
+                    for index, each in enumerate(zip(files, paths, uploads, strict=True))
                 ],
-                [
-                    Recipient(
-                        transfer_id=transfer.id,
-                        user_id=each.user_id,
-                        device_id=each.device_id,
-                        state="offered",
-                        updated_at=unit.now,
-                    )
-                    for each in sorted(to, key=lambda each: each.user_id)  # as `access` reads
-                ],
+                reception.recipients(transfer, unit.now),
             )
             unit.add(transfer)
             await unit.session.flush()  # the others refer to it
             for row in (*whole.files, *whole.recipients):
                 unit.add(row)
+            await unit.session.flush()  # what is accepted at once refers to its recipient
+            answered = reception.answer(unit, whole)
             unit.emit(_offered(whole))
+            settling.conclude(unit, whole, answered)
             at = (await unit.tell_all(_entries(whole)))[-1]
+            await reception.note(unit, whole, answered)
     except BaseException as error:
         await asyncio.shield(_drop(peers, [upload.id for upload in uploads]))
         if isinstance(error, IntegrityError):  # the same offer came twice at the same moment
@@ -119,7 +111,7 @@ async def offer(
             if before is not None:
                 return before
         raise
-    return Told(settling.seen_by(whole, actor).outcome, at, created=True)
+    return Told(TransferRead.of(whole, "sender", actor.user_id), at, created=True)
 
 
 async def _made_before(
@@ -161,15 +153,33 @@ def _check(
         )
 
 
+def _paths(files: Sequence[OfferedFile]) -> list[str]:
+    """Return where each file lies in what is sent. Raises Invalid for what can't all be made."""
+    paths: list[str] = []
+    for index, file in enumerate(files):
+        try:
+            paths.append(clean_path(file.name))
+        except ValueError as error:
+            raise Invalid(str(error), file=index) from error
+    if clashing := clash(paths):
+        raise Invalid("Two files can't have the same path, nor one be a folder", files=clashing)
+    return paths
+
+
 async def _open_uploads(
-    peers: Peers, owner_id: UserId, files: Sequence[OfferedFile], chunk_size_bytes: int
+    peers: Peers,
+    owner_id: UserId,
+    files: Sequence[OfferedFile],
+    paths: Sequence[str],
+    chunk_size_bytes: int,
 ) -> list[Upload]:
     """Open a place at storage for each file, or for none."""
 
-    async def open_one(file: OfferedFile) -> Upload:
+    async def open_one(each: tuple[OfferedFile, str]) -> Upload:
+        file, path = each
         return await peers.open_upload(
             owner_id=owner_id,
-            name=clean_name(file.name),
+            name=_name(path),
             size_bytes=file.size_bytes,
             mime=file.mime,
             chunk_size_bytes=chunk_size_bytes,
@@ -177,7 +187,7 @@ async def _open_uploads(
         )
 
     # To the end, also when the caller is gone: what was opened must not be lost from sight.
-    opening = asyncio.ensure_future(for_each(files, open_one))
+    opening = asyncio.ensure_future(for_each(list(zip(files, paths, strict=True)), open_one))
     try:
         opened = await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -199,11 +209,16 @@ async def _drop(peers: Peers, upload_ids: Collection[UUID]) -> None:
         log.warning("uploads_left_behind", count=failed)
 
 
-def _file(transfer_id: UUID, index: int, file: OfferedFile, upload: Upload) -> File:
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _file(transfer_id: UUID, index: int, file: OfferedFile, path: str, upload: Upload) -> File:
     return File(
         transfer_id=transfer_id,
         index=index,
-        name=clean_name(file.name),
+        name=_name(path),
+        path=path if "/" in path else None,
         size_bytes=file.size_bytes,
         mime=file.mime or "application/octet-stream",
         sha256=file.sha256,
@@ -216,9 +231,10 @@ def _offered(whole: Whole) -> TransferOffered:
     return TransferOffered(
         transfer_id=transfer.id,
         sender_id=transfer.sender_id,
-        recipient_ids=tuple(each.user_id for each in whole.recipients),
+        recipient_ids=tuple(each.user_id for each in whole.recipients if not each.hidden),
         file_count=transfer.file_count,
         size_bytes=transfer.size_bytes,
+        file_ids=tuple(file.upload_id for file in whole.files),
     )
 
 
@@ -227,11 +243,16 @@ def _entries(whole: Whole) -> list[Entry]:
     sender_id = whole.transfer.sender_id
     entries: list[Entry] = []
     for recipient in whole.recipients:
-        if recipient.user_id != sender_id:
+        if recipient.user_id != sender_id and not recipient.hidden:
             read = TransferRead.of(whole, "recipient", recipient.user_id)
             stream = transfers_stream(recipient.user_id)
-            entries.append(Entry(stream, "incoming_transfer", to_json(read)))
-    to_oneself = whole.recipient(sender_id) is not None
-    event_type = "incoming_transfer" if to_oneself else "transfer_updated"
+            entries.append(Entry(stream, _news(recipient), to_json(read)))
+    oneself = whole.recipient(sender_id)
+    event_type = _news(oneself) if oneself is not None else "transfer_updated"
     own = to_json(TransferRead.of(whole, "sender", sender_id))
     return [*entries, Entry(transfers_stream(sender_id), event_type, own)]
+
+
+def _news(recipient: Recipient) -> str:
+    """Return what somebody hears: nothing comes in where their device takes nothing."""
+    return "transfer_updated" if recipient.state == "rejected" else "incoming_transfer"

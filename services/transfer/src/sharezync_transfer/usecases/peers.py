@@ -22,6 +22,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 _MOST_IDS: Final = 100  # what one internal call may ask for
+_MOST_DEVICES: Final = 200
 _AT_ONCE: Final = 8  # calls to storage for the files of one transfer
 _AWAY: Final = "Another service does not answer at this moment"
 
@@ -86,6 +87,19 @@ class _Users(msgspec.Struct):
     users: list[PeerUser]
 
 
+class _Device(msgspec.Struct):
+    user_id: UUID
+    device_id: UUID
+
+
+class _Devices(msgspec.Struct):
+    devices: list[_Device]
+
+
+class _Acquaintances(msgspec.Struct):
+    ids: list[UUID]
+
+
 class _Refusal(msgspec.Struct):
     code: str = ""
     detail: str = ""
@@ -94,14 +108,17 @@ class _Refusal(msgspec.Struct):
 
 
 class Peers:
-    """auth and storage, through clients that carry transfer's credential.
+    """auth, chat and storage, through clients that carry transfer's credential.
 
     Every call raises Unavailable where the peer does not answer as it should: the caller may come
     again. The clients are not closed here.
     """
 
-    def __init__(self, *, auth: httpx.AsyncClient, storage: httpx.AsyncClient) -> None:
+    def __init__(
+        self, *, auth: httpx.AsyncClient, chat: httpx.AsyncClient, storage: httpx.AsyncClient
+    ) -> None:
         self._auth = auth
+        self._chat = chat
         self._storage = storage
 
     async def users(self, user_ids: Collection[UserId]) -> list[PeerUser]:
@@ -115,6 +132,27 @@ class Peers:
                 raise _misspoke(answer)
             found += _decoded(answer, _Users).users
         return found
+
+    async def owned_devices(self, devices: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+        """Return those of these pairs, of a user's id and a device's, in which it is theirs."""
+        asked = sorted({(str(user_id), str(device_id)) for user_id, device_id in devices})
+        found: set[tuple[UUID, UUID]] = set()
+        for start in range(0, len(asked), _MOST_DEVICES):
+            batch = asked[start : start + _MOST_DEVICES]
+            body = {"devices": [{"user_id": user, "device_id": device} for user, device in batch]}
+            answer = await _call(self._auth, "POST", "/internal/devices/owned", json=body)
+            if not answer.is_success:
+                raise _misspoke(answer)
+            found |= {(e.user_id, e.device_id) for e in _decoded(answer, _Devices).devices}
+        return found
+
+    async def share_a_channel(self, user_id: UserId, others: Collection[UserId]) -> set[UUID]:
+        """Return those of the others with whom somebody shares a channel; 200 at most."""
+        body = {"user_id": str(user_id), "other_ids": sorted(map(str, others))}
+        answer = await _call(self._chat, "POST", "/internal/acquaintances", json=body)
+        if not answer.is_success:
+            raise _misspoke(answer)
+        return set(_decoded(answer, _Acquaintances).ids)
 
     async def open_upload(
         self,

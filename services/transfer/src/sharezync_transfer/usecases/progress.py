@@ -78,7 +78,12 @@ async def report(
         if role == "sender":
             recipient = None
         elif recipient is not None and received and recipient.state in _COUNTED:
-            recipient.received_bytes += await _receive(unit, transfer, actor.user_id, received)
+            if new_bytes := await _receive(unit, transfer, actor.user_id, received):
+                recipient.received_bytes += new_bytes
+                recipient.received_at = unit.now
+                if recipient.began_at is None:
+                    recipient.began_at = unit.now
+                    recipient.began_bytes = recipient.received_bytes
             if move(unit, recipient, progressed(transfer, recipient)):
                 (whole,) = await access.load(unit, [transfer.id])
                 await settle(unit, whole, [recipient])

@@ -14,6 +14,7 @@ from sharezync_transfer.access import Actor, Role, Whole
 from sharezync_transfer.life import Act
 from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
 from sharezync_transfer.problems import NotInThisState, TransferOver
+from sharezync_transfer.usecases import sums
 from sharezync_transfer.usecases.wire import TransferRead
 
 CHANGED: Final = "changed"
@@ -64,10 +65,11 @@ async def settle(
     Returns where the event stands in each user's stream. It takes hold of streams: who calls it
     several times in a unit must hold all of them before.
     """
-    _conclude(unit, whole, changed)
-    concerned = {recipient.user_id for recipient in changed}
+    conclude(unit, whole, changed)
+    concerned = {each.user_id for each in changed if not each.hidden}
     if everyone:
-        concerned |= {each.user_id for each in whole.recipients if each.state not in life.FINAL}
+        under_way = (each for each in whole.recipients if each.state not in life.FINAL)
+        concerned |= {each.user_id for each in under_way if not each.hidden}
     completed = {each.user_id for each in changed if each.state == "completed"}
     entries = {
         transfers_stream(user_id): _entry(whole, "recipient", user_id, done=user_id in completed)
@@ -77,6 +79,7 @@ async def settle(
     own = _entry(whole, "sender", sender_id, done=bool(completed))
     entries[transfers_stream(sender_id)] = own
     positions = await unit.tell_all(list(entries.values()))
+    await sums.add(unit, whole, [each for each in changed if each.state in life.FINAL])
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
@@ -93,7 +96,8 @@ def seen_by(
     return Told(read, (positions or {}).get(actor.user_id))
 
 
-def _conclude(unit: Unit, whole: Whole, changed: Collection[Recipient]) -> None:
+def conclude(unit: Unit, whole: Whole, changed: Collection[Recipient]) -> None:
+    """Draw the conclusions of a change to these recipients: what the whole is, and the facts."""
     transfer = whole.transfer
     was_over = transfer.over
     transfer.state = life.overall(recipient.state for recipient in whole.recipients)

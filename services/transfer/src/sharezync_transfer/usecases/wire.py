@@ -4,15 +4,15 @@ A sender sees all recipients. A recipient sees only their own part, and `state` 
 are those of that part: who else was sent the same is the sender's business.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_transfer.access import Role, Whole
-from sharezync_transfer.life import State
-from sharezync_transfer.models import File, Recipient
+from sharezync_transfer.life import FINAL, State
+from sharezync_transfer.models import File, Policy, Recipient
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 _TIME = "2026-11-21T17:00:00Z"
@@ -30,29 +30,38 @@ class FileRead(Wire):
 
     index: int = Field(examples=[0])
     name: str = Field(examples=["film.mkv"])
+    path: str | None = Field(
+        description="Where it lies in the folder that is sent, its name included; null: in none",
+        examples=["holidays/2026/film.mkv"],
+    )
     size_bytes: int = Field(examples=[67108864])
     mime: str = Field(examples=["video/x-matroska"])
     sha256: str | None = Field(
         description="Of the whole file, as the sender said", examples=[_DIGEST]
     )
     root: str | None = Field(
-        description="SHA-256 over its chunks' digests in order, once storage has confirmed it",
+        description="SHA-256 over its chunks' digests in order, once storage has confirmed it; "
+        "null to a recipient who is out of it",
         examples=[_DIGEST],
     )
     chunk_count: int = Field(examples=[64])
-    stored_bytes: int = Field(description="How much of it is stored", examples=[1048576])
+    stored_bytes: int = Field(
+        description="How much of it is stored; 0 to a recipient who is out of it",
+        examples=[1048576],
+    )
 
     @classmethod
-    def of(cls, file: File, chunk_size_bytes: int) -> Self:
+    def of(cls, file: File, chunk_size_bytes: int, *, out: bool) -> Self:
         return cls(
             index=file.index,
             name=file.name,
+            path=file.path,
             size_bytes=file.size_bytes,
             mime=file.mime,
             sha256=file.sha256.hex() if file.sha256 else None,
-            root=file.root.hex() if file.root else None,
+            root=file.root.hex() if file.root and not out else None,
             chunk_count=-(-file.size_bytes // chunk_size_bytes),
-            stored_bytes=file.stored_bytes,
+            stored_bytes=0 if out else file.stored_bytes,
         )
 
 
@@ -103,12 +112,14 @@ class TransferRead(Wire):
         transfer = whole.transfer
         own = whole.recipient(user_id) if role == "recipient" else None
         shown = whole.recipients if own is None else [own]
+        # Who is out of it hears no more: so they are shown nothing that may still come.
+        out = own is not None and own.state in FINAL - {"completed"}
         return cls(
             id=transfer.id,
             sender_id=transfer.sender_id,
             sender_device_id=transfer.sender_device_id,
             recipients=[RecipientRead.of(each) for each in shown],
-            files=[FileRead.of(each, transfer.chunk_size_bytes) for each in whole.files],
+            files=[FileRead.of(each, transfer.chunk_size_bytes, out=out) for each in whole.files],
             size_bytes=transfer.size_bytes,
             chunk_size_bytes=transfer.chunk_size_bytes,
             state=transfer.state if own is None else own.state,
@@ -119,7 +130,23 @@ class TransferRead(Wire):
         )
 
 
-class TransferOpened(TransferRead):
+_TOKEN = "szt1.WyIwMTkz….Wm9uZQ"  # noqa: S105 - an example
+
+
+class TransferTaken(TransferRead):
+    """A transfer, and what lets its receiver move chunks without an access token."""
+
+    token: str | None = Field(
+        description="Present it as `Authorization: Transfer …`; null once the transfer is over",
+        examples=[_TOKEN],
+    )
+
+    @classmethod
+    def with_token(cls, read: TransferRead, token: str | None) -> Self:
+        return cls(**read.model_dump(), token=token)
+
+
+class TransferOpened(TransferTaken):
     """A transfer, and how much of it the caller may have under way at a time."""
 
     window_bytes: int = Field(
@@ -128,8 +155,18 @@ class TransferOpened(TransferRead):
     )
 
     @classmethod
-    def with_window(cls, read: TransferRead, window_bytes: int) -> Self:
-        return cls(**read.model_dump(), window_bytes=window_bytes)
+    def with_window(cls, read: TransferRead, window_bytes: int, token: str | None) -> Self:
+        return cls(**read.model_dump(), window_bytes=window_bytes, token=token)
+
+
+class TokenRead(Wire):
+    """A capability token."""
+
+    token: str = Field(description="Present it as `Authorization: Transfer …`", examples=[_TOKEN])
+    role: Role = Field(description="The end of the transfer that it opens")
+    expires_at: datetime = Field(
+        description="When it ends at the latest: it ends with the transfer", examples=[_TIME]
+    )
 
 
 class ProgressRead(Wire):
@@ -176,17 +213,58 @@ class MissingRead(Wire):
     files: list[MissingOfFile]
 
 
-class Totals(Wire):
-    """Transfers of one direction, all of them together."""
+class Sums(Wire):
+    """What came of transfers in one direction. Each recipient of one counts for themselves."""
 
-    transfers: int = Field(description="However they ended, and those under way", examples=[12])
+    ended: int = Field(description="Completed, rejected, cancelled …", examples=[11])
     completed: int = Field(examples=[10])
-    ended: int = Field(description="Of which completed, rejected, cancelled …", examples=[11])
     files: int = Field(description="In those that completed", examples=[31])
     bytes: int = Field(description="That recipients confirmed to hold", examples=[734003200])
     success_rate: float | None = Field(
-        description="Completed among those that ended; null while none has", examples=[0.909]
+        description="Completed among those that ended; null while none has", examples=[0.9091]
     )
+    mean_bytes_per_second: int | None = Field(
+        description="From the first confirmation to the last, of all together; null where nothing "
+        "took long enough to tell",
+        examples=[52428800],
+    )
+    best_bytes_per_second: int | None = Field(
+        description="Of the quickest, in the same way", examples=[104857600]
+    )
+
+    @classmethod
+    def nothing(cls) -> Self:
+        return cls(
+            ended=0,
+            completed=0,
+            files=0,
+            bytes=0,
+            success_rate=None,
+            mean_bytes_per_second=None,
+            best_bytes_per_second=None,
+        )
+
+
+class Totals(Sums):
+    """The same of all time, with those under way in `transfers` and `bytes`."""
+
+    transfers: int = Field(description="Those that ended, and those under way", examples=[12])
+
+
+class DayRead(Wire):
+    """What ended on one day."""
+
+    day: date = Field(description="In UTC", examples=["2026-11-21"])
+    sent: Sums
+    received: Sums
+
+
+class PeerRead(Wire):
+    """What ended between the caller and one other person, of all time."""
+
+    user_id: UUID
+    sent: Sums
+    received: Sums
 
 
 class StatsRead(Wire):
@@ -194,3 +272,22 @@ class StatsRead(Wire):
 
     sent: Totals
     received: Totals
+    days: list[DayRead] = Field(description="Newest first; days on which nothing ended are absent")
+    peers: list[PeerRead] = Field(description="With whom most bytes were moved: 20 at most")
+
+
+class PolicyRead(Wire):
+    """What becomes of offers to one device."""
+
+    device_id: UUID
+    policy: Policy = Field(examples=["accept_known"])
+    updated_at: datetime | None = Field(
+        description="Null where nothing was ever said", examples=[_TIME]
+    )
+
+
+class BlockRead(Wire):
+    """Somebody from whom the caller wants nothing."""
+
+    user_id: UUID
+    blocked_at: datetime = Field(examples=[_TIME])

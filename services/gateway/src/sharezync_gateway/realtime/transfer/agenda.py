@@ -57,6 +57,13 @@ class Agenda:
         return place is not None and not self._has_room(place)
 
     @property
+    def ready_bytes(self) -> int:
+        """How much could be sent as soon as there is credit; a short last chunk counts as whole."""
+        return sum(
+            stored.count * self.files[file].chunk_size_bytes for file, stored in self._ready.items()
+        )
+
+    @property
     def doubtful(self) -> bool:
         """Whether there are chunks to send that aren't known to be stored."""
         return any(map(self._is_uncertain, self._todo))

@@ -13,7 +13,7 @@ import msgspec
 
 from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable
 from sharezync_gateway.realtime.transfer.agenda import FileShape
-from sharezync_shared.problems import NotFound, Unavailable
+from sharezync_shared.problems import NotFound, Problem, Unauthenticated, Unavailable
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
@@ -42,15 +42,19 @@ class AttachedFile(msgspec.Struct, frozen=True):
         return FileShape(self.upload_id, self.size_bytes, self.chunk_size_bytes, self.chunk_count)
 
 
-class _FileState(msgspec.Struct, frozen=True):
+class FileState(msgspec.Struct, frozen=True):
+    """What is known of a file. `root` is None until storage has confirmed it."""
+
     index: int
     stored_bytes: int = 0
     root: str | None = None
+    name: str = ""
+    mime: str = ""
 
 
 class _TransferState(msgspec.Struct, frozen=True):
     state: str
-    files: list[_FileState] = []
+    files: list[FileState] = []
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -61,6 +65,9 @@ class Attachment(msgspec.Struct, frozen=True):
     window_bytes: int
     files: list[AttachedFile]
     received: dict[str, list[Pair]] = {}
+    user_id: str = ""
+    """Whose end it is; told where they showed a token that transfer alone can read."""
+    device_id: str | None = None
 
     @property
     def state(self) -> str:
@@ -77,9 +84,14 @@ class Attachment(msgspec.Struct, frozen=True):
         """The files by index: to a recipient those that they accepted."""
         return {file.index: file.shape for file in self.files if file.accepted}
 
+    def file(self, index: int) -> FileState:
+        """What was known of a file."""
+        found = (file for file in self.transfer.files if file.index == index)
+        return next(found, FileState(index))
+
     def stored_bytes(self, file: int) -> int:
         """How much of a file is stored, or more."""
-        return next((f.stored_bytes for f in self.transfer.files if f.index == file), 0)
+        return self.file(file).stored_bytes
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -89,11 +101,28 @@ class Standing(msgspec.Struct, frozen=True):
     recipient_state: str | None = None
 
 
+class TokenRefused(Unauthenticated):
+    """Told with the scheme that was used (RFC 9110 §11.6.1)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This token does not open the transfer, or no longer does",
+            headers={"WWW-Authenticate": 'Transfer error="invalid_token"'},
+        )
+
+
 class TransferCalls(Protocol):
     """What sockets need of transfer and storage. Each call raises PeerUnavailable."""
 
     async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
         """Return what the user is to a transfer. Raises NotFound for strangers."""
+        ...
+
+    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+        """Return what a capability token opens, and to whom.
+
+        Raises Unauthenticated where it opens nothing (any more), and NotFound.
+        """
         ...
 
     async def report(
@@ -148,6 +177,16 @@ class HttpTransferCalls:
             {"user_id": user_id, "device_id": device_id},
         )
 
+    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+        return await self._call(
+            "transfer",
+            "POST",
+            f"/internal/transfers/{transfer_id}/attach",
+            Attachment,
+            {"token": token},
+            refused=TokenRefused,
+        )
+
     async def report(
         self,
         transfer_id: UUID,
@@ -195,7 +234,9 @@ class HttpTransferCalls:
         body: object = None,
         *,
         timeout_seconds: float | None = None,
+        refused: type[Problem] | None = None,
     ) -> T:
+        """Call a service. `refused`: what a 403 is to whoever asked us."""
         options: dict[str, Any] = {}
         if body is not None:
             options["content"] = msgspec.json.encode(body)
@@ -208,6 +249,8 @@ class HttpTransferCalls:
             raise PeerUnavailable(service, repr(error)) from error
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFound
+        if refused is not None and answer.status_code == httpx.codes.FORBIDDEN:
+            raise refused
         if not answer.is_success:
             raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")
         try:

@@ -25,12 +25,16 @@ class StoredChunk:
 
 
 class ChunkRefused(Exception):
-    """The store will not take this chunk, however often it comes. `code` is a problem slug."""
+    """The store will not take this chunk, however often it comes. `code` is a problem slug.
 
-    def __init__(self, code: str, detail: str) -> None:
+    `status` is what the store gave with it over HTTP.
+    """
+
+    def __init__(self, code: str, detail: str, status: int = 409) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.status = status
 
 
 class ChunkAbsent(Exception):

@@ -6,6 +6,7 @@ index u32 | length u32 | sha256 32 B | payload`. Source: realtime.md, Transfer o
 
 import struct
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -106,6 +107,16 @@ def decode_json(text: str) -> Chunk:
     return make_chunk(
         said.transfer_id, said.file, said.index, said.data, bytes.fromhex(said.sha256)
     )
+
+
+def gather_chunk(
+    transfer_id: UUID, file: int, index: int, sha256: bytes, pieces: Sequence[bytes]
+) -> Chunk:
+    """Return the chunk whose payload came in `pieces`. They are copied together, once."""
+    length = sum(map(len, pieces))
+    frame = b"".join([chunk_header(transfer_id, file, index, length, sha256), *pieces])
+    payload = memoryview(frame)[CHUNK_HEADER_BYTES:]
+    return Chunk(transfer_id, file, index, sha256, payload, frame)
 
 
 def make_chunk(transfer_id: UUID, file: int, index: int, payload: bytes, sha256: bytes) -> Chunk:

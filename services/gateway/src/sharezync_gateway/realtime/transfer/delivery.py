@@ -91,6 +91,11 @@ class Delivery:
             self._moved_at = self._loop.time()
             self._task = self._crew.start(self._run(), "deliver")
 
+    @property
+    def takes_fresh(self) -> bool:
+        """Whether a chunk that is stored now will be sent soon: within the next window."""
+        return not self.stalled and self.agenda.ready_bytes < self.agenda.window_bytes
+
     def announce(self, file: int, index: int) -> None:
         """A chunk is stored."""
         if self.agenda.learn(file, Ranges([(index, index)])):
@@ -138,7 +143,7 @@ class Delivery:
             if was_idle:  # from now on there is something to acknowledge
                 self._moved_at = self._loop.time()
             shape = self.agenda.files[place[0]]
-            frame = self._fresh.get((shape.upload_id, place[1]))
+            frame = self._fresh.take((shape.upload_id, place[1]))
             found: Parts | asyncio.Task[Parts] = (
                 (frame,)
                 if frame is not None

@@ -8,12 +8,11 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.transfer.calls import OVER, Attachment
+from sharezync_gateway.realtime.transfer.calls import Attachment
 from sharezync_gateway.realtime.transfer.chunk_store import (
     ChunkRefused,
     ChunkStore,
     StoreAway,
-    Stored,
 )
 from sharezync_gateway.realtime.transfer.chunks import Chunk
 from sharezync_gateway.realtime.transfer.crew import Crew
@@ -21,12 +20,11 @@ from sharezync_gateway.realtime.transfer.frames import ChunkError, SenderAck, en
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.realtime.transfer.storing import put_patiently, refusal_of
 from sharezync_gateway.realtime.transfer.tallies import ACK_SECONDS, Tally
 
 log = structlog.get_logger()
 
-_PAUSES_SECONDS: Final = (0.1, 0.4, 1.0, 2.0, 4.0)
-"""Between attempts to store a chunk while storage is away; its sender has no credit meanwhile."""
 _SLOW_SECONDS: Final = 10.0
 """How long a socket isn't read whose sender went beyond its window. Less than two pings: unread
 pongs would close it."""
@@ -86,11 +84,11 @@ class Intake:
 
         What is wrong with it is told to the sender, who may go on with others.
         """
-        refusal = self._refusal(chunk)
+        length = len(chunk.payload)
+        refusal = refusal_of(self.attachment, chunk.file, chunk.index, length)
         if refusal is not None:
             self._refuse(chunk, *refusal)
             return
-        length = len(chunk.payload)
         window = self.attachment.window_bytes
         if self._in_flight_bytes and self._in_flight_bytes + length > window:
             self._refuse(
@@ -124,20 +122,6 @@ class Intake:
 
     # --- one chunk -----------------------------------------------------------------------------
 
-    def _refusal(self, chunk: Chunk) -> tuple[str, str] | None:
-        """Return code and message if it is certain that storage would refuse this chunk."""
-        if self.attachment.role != "sender":
-            return "forbidden", "Only the sender of a transfer sends its chunks"
-        if self.attachment.state in OVER:
-            return "transfer-over", f"It is {self.attachment.state}"
-        shape = self._shapes.get(chunk.file)
-        if shape is None or chunk.index >= shape.chunk_count:
-            return "chunk-outside", "The transfer has no such chunk"
-        expected = shape.length(chunk.index)
-        if len(chunk.payload) != expected:
-            return "chunk-length", f"{len(chunk.payload)} bytes came, and {expected} belong here"
-        return None
-
     async def _enter_gates(self, length: int) -> None:
         entered: list[ByteGate] = []
         try:
@@ -152,7 +136,7 @@ class Intake:
     async def _keep(self, chunk: Chunk, length: int) -> None:
         upload_id = self._shapes[chunk.file].upload_id
         try:
-            stored = await self._put(chunk, upload_id)
+            stored = await put_patiently(self._store, upload_id, chunk)
         except ChunkRefused as refusal:
             self._refuse(chunk, refusal.code, refusal.detail or "The chunk was refused")
         except StoreAway as error:
@@ -170,17 +154,6 @@ class Intake:
                 gate.leave(length)
             self._tally.settle(chunk.file, chunk.index)
             self._landed(length)
-
-    async def _put(self, chunk: Chunk, upload_id: UUID) -> Stored:
-        for pause_seconds in _PAUSES_SECONDS:
-            try:
-                return await self._store.put_chunk(
-                    upload_id, chunk.index, chunk.sha256, chunk.payload
-                )
-            except StoreAway as error:
-                log.debug("chunk_put_failed", error=str(error))
-                await asyncio.sleep(pause_seconds)
-        return await self._store.put_chunk(upload_id, chunk.index, chunk.sha256, chunk.payload)
 
     def _landed(self, length: int) -> None:
         self._in_flight_bytes -= length

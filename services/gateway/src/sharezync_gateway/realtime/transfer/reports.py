@@ -1,4 +1,7 @@
-"""Reports of progress to transfer: at most ten a second for each end, and none is lost."""
+"""Reports of progress to transfer: at most ten a second for each end, and none is lost.
+
+Where transfer takes its time for them there are fewer: progress must not cost more than the bytes.
+"""
 
 import asyncio
 from typing import Final
@@ -15,6 +18,9 @@ from sharezync_shared.ranges import Ranges
 log = structlog.get_logger()
 
 BETWEEN_SECONDS: Final = 0.1
+LONGEST_BETWEEN_SECONDS: Final = 0.5
+_TIMES: Final = 8
+"""How many times as long as the last report took there is none, within those bounds."""
 _PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """Between attempts while transfer is away. What was never reported, a resume makes good."""
 
@@ -42,7 +48,7 @@ class Reporter:
         self._stored: dict[int, int] = {}
         self._received: dict[int, Ranges] = {}
         self._urgent = asyncio.Event()
-        self._reported_at = float("-inf")
+        self._next_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     def stored(self, file: int, total_bytes: int) -> None:
@@ -70,7 +76,7 @@ class Reporter:
             self._task = None
 
     async def _wait_for_turn(self) -> None:
-        wait_seconds = self._reported_at + BETWEEN_SECONDS - asyncio.get_running_loop().time()
+        wait_seconds = self._next_at - asyncio.get_running_loop().time()
         if wait_seconds > 0:
             try:
                 async with asyncio.timeout(wait_seconds):
@@ -83,7 +89,8 @@ class Reporter:
         stored, self._stored = self._stored, {}
         received, self._received = self._received, {}
         for pause_seconds in (*_PAUSES_SECONDS, None):
-            self._reported_at = asyncio.get_running_loop().time()
+            began = asyncio.get_running_loop().time()
+            self._next_at = began + BETWEEN_SECONDS
             try:
                 await self._calls.report(
                     self._transfer_id,
@@ -100,4 +107,7 @@ class Reporter:
             except Problem:
                 return  # it is gone, and nobody wants to know any more
             else:
+                took = asyncio.get_running_loop().time() - began
+                between = min(max(BETWEEN_SECONDS, took * _TIMES), LONGEST_BETWEEN_SECONDS)
+                self._next_at = began + between
                 return

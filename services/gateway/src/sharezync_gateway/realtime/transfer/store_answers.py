@@ -41,7 +41,7 @@ def stored_of(status: int, body: bytes) -> Stored:
     refusal = _refusal(body)
     # 507 is a refusal too: there will be no more room in a moment.
     if (400 <= status < 500 and status not in _RETRYABLE) or status == 507:
-        raise ChunkRefused(refusal.code, refusal.detail)
+        raise ChunkRefused(refusal.code, refusal.detail, status)
     raise StoreAway(f"a chunk was answered {status} {refusal.code}")
 
 

@@ -1,7 +1,7 @@
 """Transfers on this node's sockets: who sends, who receives, and what goes between them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -12,12 +12,14 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.protocol import BadFrame, FrameId, Head, read_body
 from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
-from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, ChunkStore, Stored
 from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, decode_json
 from sharezync_gateway.realtime.transfer.commanding import Commanding
+from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
 from sharezync_gateway.realtime.transfer.ends import Directory, Ends
+from sharezync_gateway.realtime.transfer.followers import Followers
 from sharezync_gateway.realtime.transfer.following import Following
 from sharezync_gateway.realtime.transfer.frames import (
     COMMANDS,
@@ -31,6 +33,8 @@ from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.intake import Intake
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.notices import Notices
+from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.realtime.transfer.storing import put_patiently
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Forbidden, NotFound, Problem
 from sharezync_shared.ranges import Ranges
@@ -69,6 +73,8 @@ class Transfers:
         self._metrics = TransferMetrics(platform.registry)
         self._notices = Notices(platform.bus)
         self._fresh = FreshChunks()
+        self._followers = Followers()
+        self._on_change: list[Callable[[UUID], None]] = []
         self._gate = ByteGate(NODE_BYTES)
         self._directory = Directory()
         self._ends: dict[Connection, Ends] = {}
@@ -80,6 +86,9 @@ class Transfers:
             fresh=self._fresh,
             metrics=self._metrics,
             stall_seconds=stall_seconds,
+        )
+        self.commons = Commons(
+            store, calls, self._crew, self._fresh, self._followers, self._metrics
         )
         self._looking: asyncio.Task[None] | None = None
         self._commanding = Commanding(calls, self._crew, self._following)
@@ -175,15 +184,44 @@ class Transfers:
         )
         connection.send_text(encode_frame(error))
 
+    # --- over HTTP -----------------------------------------------------------------------------
+
+    async def keep(self, chunk: Chunk, upload_id: UUID, reporter: Reporter) -> Stored:
+        """Have a chunk stored that came in a request; all hear of it that would of a socket's.
+
+        Raises ChunkRefused and StoreAway.
+        """
+        length = len(chunk.payload)
+        await self._gate.enter(length)
+        try:
+            stored = await put_patiently(self._store, upload_id, chunk)
+        except ChunkRefused as refusal:
+            self._metrics.refused.labels(refusal.code).inc()
+            raise
+        finally:
+            self._gate.leave(length)
+        self._metrics.stored_bytes.inc(length)
+        self._stored(chunk, upload_id)
+        reporter.stored(chunk.file, stored.stored_bytes)
+        return stored
+
+    def when_changed(self, callback: Callable[[UUID], None]) -> None:
+        """Have `callback` called with each transfer of which it is heard that it has changed."""
+        self._on_change.append(callback)
+
     # --- what is stored ------------------------------------------------------------------------
 
     def _stored(self, chunk: Chunk, upload_id: UUID) -> None:
         """A chunk was stored here: hand it to who waits for it here, and tell the other nodes."""
         waiting = list(self._directory.deliveries(chunk.transfer_id))
-        if any(not delivery.stalled for delivery in waiting):
-            self._fresh.put((upload_id, chunk.index), chunk.frame)
+        followers = self._followers.of(chunk.transfer_id)
+        takers = sum(delivery.takes_fresh for delivery in waiting)
+        takers += sum(each.takes_fresh(chunk.file, chunk.index) for each in followers)
+        self._fresh.put((upload_id, chunk.index), chunk.frame, takers)
         for delivery in waiting:
             delivery.announce(chunk.file, chunk.index)
+        for follower in followers:
+            follower.announce(chunk.file, chunk.index)
         self._notices.chunk_stored(chunk)
 
     def take_notice(self, frame: Frame) -> None:
@@ -191,10 +229,17 @@ class Transfers:
         notice = self._notices.read(frame)
         if notice is None:
             return
+        followers = self._followers.of(notice.transfer_id)
         if notice.place is not None:
             for delivery in self._directory.deliveries(notice.transfer_id):
                 delivery.announce(*notice.place)
+            for follower in followers:
+                follower.announce(*notice.place)
             return
+        for callback in self._on_change:
+            callback(notice.transfer_id)
+        for follower in followers:
+            follower.changed()
         for ends in self._directory.of(notice.transfer_id):
             intake = ends.intakes.get(notice.transfer_id)
             if intake is not None:

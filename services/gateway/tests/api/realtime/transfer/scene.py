@@ -107,6 +107,9 @@ class TransferService:
         }
         return msgspec.convert(document, Attachment)
 
+    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+        raise NotImplementedError("on sockets nobody shows one")
+
     async def report(
         self,
         transfer_id: UUID,

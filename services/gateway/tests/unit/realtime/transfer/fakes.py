@@ -127,6 +127,9 @@ class FakeCalls:
             raise NotFound
         return self.attachments[transfer_id]
 
+    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+        raise NotImplementedError
+
     async def report(
         self,
         transfer_id: UUID,

@@ -271,3 +271,14 @@ async def test_an_upload_that_storage_gave_up_raises_doubts(
     monkeypatch.setattr(scene.calls, "stored", gone)
     scene.deliver(attachment(100, role="recipient"))
     await wait_until(lambda: scene.doubts)
+
+
+async def test_memory_is_asked_for_only_what_is_sent_within_the_next_window(scene: Scene) -> None:
+    known = attachment(1000, role="recipient", window_bytes=2 * CHUNK)
+    await scene.keep(known, *((0, index) for index in range(10)))
+    delivery = scene.deliver(known)
+    await wait_until(lambda: scene.calls.looks)
+    await wait_until(lambda: len(scene.places) == 2)  # and there is no credit for a third
+    assert not delivery.takes_fresh
+    delivery.confirm(0, Ranges.whole(10), None)
+    assert delivery.takes_fresh

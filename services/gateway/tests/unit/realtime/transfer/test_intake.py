@@ -189,7 +189,7 @@ async def test_storage_that_is_away_for_a_moment_is_tried_again(scene: Scene) ->
 async def test_storage_that_stays_away_is_told_to_the_sender(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.realtime.transfer.intake._PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("sharezync_gateway.realtime.transfer.storing._PAUSES_SECONDS", (0.0, 0.0))
     intake = scene.intake(attachment(100))
     scene.store.away = 3
     await intake.take(chunk_of(TRANSFER, 0, 0))

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeCalls, FakeStore
+from sharezync_gateway.realtime.transfer.calls import Standing
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.reports import BETWEEN_SECONDS, Reporter
 from sharezync_shared.ranges import Ranges
@@ -15,9 +17,20 @@ from sharezync_shared.testing.serving import wait_until
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 
 
+class SlowCalls(FakeCalls):
+    """Calls of which each report takes so many seconds."""
+
+    report_seconds = 0.0
+
+    async def report(self, *where: Any, **what: Any) -> Standing:
+        standing = await super().report(*where, **what)
+        await asyncio.sleep(self.report_seconds)
+        return standing
+
+
 class Scene:
     def __init__(self) -> None:
-        self.calls = FakeCalls(FakeStore())
+        self.calls = SlowCalls(FakeStore())
         self.crew = Crew()
         self.reporter = Reporter(self.calls, self.crew, TRANSFER, "ada", None)
 
@@ -72,3 +85,12 @@ async def test_nothing_runs_when_there_is_nothing_to_say(scene: Scene) -> None:
     scene.reporter.stored(0, 5)
     await wait_until(lambda: scene.times)
     await wait_until(lambda: not len(scene.crew))
+
+
+async def test_reports_that_take_long_come_less_often(scene: Scene) -> None:
+    scene.calls.report_seconds = 0.05
+    scene.reporter.stored(0, 1)
+    await wait_until(lambda: scene.times)
+    scene.reporter.stored(0, 2)
+    await wait_until(lambda: len(scene.times) == 2)
+    assert scene.times[1] - scene.times[0] >= 0.35

@@ -96,11 +96,19 @@ class TestFreshChunks:
         upload = uuid4()
         fresh = FreshChunks(30)
         for index in range(3):
-            fresh.put((upload, index), bytes(10))
-        fresh.get((upload, 0))
-        fresh.put((upload, 3), bytes(10))
-        assert [fresh.get((upload, i)) is not None for i in range(4)] == [True, False, True, True]
+            fresh.put((upload, index), bytes(10), takers=3)
+        fresh.take((upload, 0))
+        fresh.put((upload, 3), bytes(10), takers=3)
+        assert [fresh.take((upload, i)) is not None for i in range(4)] == [True, False, True, True]
         assert fresh.size_bytes == 30
+
+    def test_a_frame_is_kept_for_as_many_as_are_about_to_take_it(self) -> None:
+        key = (uuid4(), 0)
+        fresh = FreshChunks(30)
+        fresh.put(key, bytes(10), takers=2)
+        assert [fresh.take(key) is not None for _ in range(3)] == [True, True, False]
+        fresh.put(key, bytes(10), takers=0)
+        assert (fresh.size_bytes, fresh.take(key)) == (0, None)
 
     def test_the_same_again_takes_no_more_room(self) -> None:
         key = (uuid4(), 0)
@@ -109,7 +117,7 @@ class TestFreshChunks:
         fresh.put(key, bytes(25))
         assert fresh.size_bytes == 25
         fresh.discard(key)
-        assert (fresh.size_bytes, fresh.get(key)) == (0, None)
+        assert (fresh.size_bytes, fresh.take(key)) == (0, None)
 
     def test_what_is_larger_than_all_room_is_not_kept(self) -> None:
         fresh = FreshChunks(30)

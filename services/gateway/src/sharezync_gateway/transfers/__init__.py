@@ -1,0 +1,18 @@
+"""Transfers over HTTP, for clients without a socket: the gateway's own doors to chunks.
+
+| room | |
+|---|---|
+| `rooms` | the two doors, as the route table has them |
+| `callers`, `ends` | who asks, and what they are to a transfer: asked for once, kept for a moment |
+| `putting` | a chunk comes up, and is stored |
+| `content`, `spans` | what is asked for of a file, and how it is answered |
+| `reading` | the bytes of a file in order, while it is still arriving |
+| `problems` | what is refused, by the same names as on sockets |
+
+Bytes go the same ways as those of sockets (`realtime.transfer`): both ends see progress, and who
+receives on a socket gets a chunk that came over HTTP at once.
+"""
+
+from sharezync_gateway.transfers.rooms import TransferRooms
+
+__all__ = ["TransferRooms"]

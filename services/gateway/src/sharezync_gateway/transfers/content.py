@@ -1,0 +1,248 @@
+"""`GET` and `HEAD /v1/transfers/{id}/files/{n}/content`: a file, even while it still arrives."""
+
+import asyncio
+import re
+from typing import Final
+from urllib.parse import quote
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.proxy.failures import ClientGone
+from sharezync_gateway.proxy.patience import Patience
+from sharezync_gateway.realtime.transfer.agenda import FileShape
+from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, FileState
+from sharezync_gateway.realtime.transfer.chunks import Bytes
+from sharezync_gateway.realtime.transfer.commons import Commons
+from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.transfers.callers import Caller, caller_of
+from sharezync_gateway.transfers.ends import End, TransferEnds
+from sharezync_gateway.transfers.problems import NotInThisState, TransferOver
+from sharezync_gateway.transfers.reading import Reading
+from sharezync_gateway.transfers.spans import Span, not_modified, span_of
+from sharezync_gateway.transfers.visit import Visit
+from sharezync_shared.problems import Forbidden, NotFound, Problem
+from sharezync_shared.ranges import Ranges
+
+log = structlog.get_logger()
+
+LEAVING_BYTES: Final = 64 * 1024 * 1024
+"""Of chunks that are being sent to readers, on the whole node."""
+_PIECE_BYTES: Final = 256 * 1024
+"""Written at a time: whoever takes less than one within `CLIENT_IDLE_SECONDS` doesn't read."""
+_NO_BODY: Final = {"type": "http.response.body", "body": b""}
+
+_MIME: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+_ATTR_CHARS: Final = "!#$&+-.^_`|~"  # of RFC 8187, but for letters and digits
+
+
+class GetContent:
+    """Answers with a file's bytes in order; waits for those that are not stored yet."""
+
+    def __init__(self, commons: Commons, ends: TransferEnds) -> None:
+        self._commons = commons
+        self._ends = ends
+        self._leaving = ByteGate(LEAVING_BYTES)
+
+    async def __call__(self, visit: Visit) -> None:
+        """Answer. Raises Problem before anything is sent; breaks off what can't become whole."""
+        transfer_id, (file,) = visit.place()
+        confirms = visit.wants("confirm")
+        caller = caller_of(visit.head.authorization, visit.identity)
+        end = await self._ends.of(transfer_id, caller)
+        shape = _readable(end, file)
+        known = end.attachment.file(file)
+        etag = f'"{known.root}"'.encode() if known.root else None
+        fields = visit.fields
+        body = visit.body(limit_bytes=0)  # there is none; how it ends tells that the client left
+        if not_modified(fields, etag):
+            await _start(visit, 304, [(b"etag", etag or b"")])
+            await visit.send(_NO_BODY)
+            return
+        wanted = None if visit.method == "HEAD" else span_of(fields, shape.size_bytes, etag)
+        span = wanted or Span(0, shape.size_bytes - 1)
+        headers = _headers(known, etag, span.length)
+        if wanted is not None:
+            said = f"bytes {span.first}-{span.last}/{shape.size_bytes}"
+            headers.append((b"content-range", said.encode()))
+        await _start(visit, 200 if wanted is None else 206, headers)
+        if visit.method == "HEAD" or not span.length:
+            await visit.send(_NO_BODY)
+            return
+        answer = _Answer(self._commons, self._ends, self._leaving, visit, transfer_id, caller)
+        reading = Reading(
+            self._commons, file, shape, stored_bytes=end.attachment.stored_bytes(file)
+        )
+        await answer.send(reading, span, body, end.reporter if confirms else None)
+
+
+class _Answer:
+    """One answer on its way, as long as its file is still to be had."""
+
+    def __init__(
+        self,
+        commons: Commons,
+        ends: TransferEnds,
+        gate: ByteGate,
+        visit: Visit,
+        transfer_id: UUID,
+        caller: Caller,
+    ) -> None:
+        self._commons = commons
+        self._ends = ends
+        self._gate = gate
+        self._visit = visit
+        self._transfer_id = transfer_id
+        self._caller = caller
+
+    async def send(
+        self, reading: Reading, span: Span, body: RequestBody, confirming: Reporter | None
+    ) -> None:
+        """Send a span of a file; what was sent is confirmed where somebody is given to report it.
+
+        Hangs up where not all of it can be sent.
+        """
+        patience = Patience(self._visit.bounds.patience_seconds, watched=body)
+        whole = False
+        self._commons.followers.add(self._transfer_id, reading)
+        try:
+            with patience:
+                await self._send_all(reading, span, patience, confirming)
+                whole = True
+        except (ClientGone, Problem) as reason:
+            log.debug("content_broken_off", reason=repr(reason))
+        finally:
+            self._commons.followers.remove(self._transfer_id, reading)
+        if not whole:
+            self._visit.hang_up()
+
+    async def _send_all(
+        self, reading: Reading, span: Span, patience: Patience, confirming: Reporter | None
+    ) -> None:
+        size = reading.shape.chunk_size_bytes
+        last = span.last // size
+        next_one: asyncio.Task[Bytes] | None = None
+        try:
+            for index in range(span.first // size, last + 1):
+                patience.resume()
+                current = next_one or self._begin(reading, index)
+                next_one = current  # so that it is given back, should we be cancelled here
+                payload = await current
+                next_one = self._begin(reading, index + 1) if index < last else None
+                patience.pause()
+                begin, after = index * size, index * size + len(payload)
+                cut = memoryview(payload)[
+                    max(span.first - begin, 0) : min(span.last + 1, after) - begin
+                ]
+                try:
+                    await self._write(cut, is_last=index == last)
+                finally:
+                    self._gate.leave(len(payload))
+                self._commons.metrics.delivered_bytes.inc(len(cut))
+                if confirming is not None and len(cut) == len(payload):
+                    held = Ranges([(index, index)])
+                    confirming.received(reading.file, held, urgent=index == last)
+        finally:
+            if next_one is not None:
+                self._give_back(next_one)
+
+    def _begin(self, reading: Reading, index: int) -> "asyncio.Task[Bytes]":
+        return asyncio.create_task(self._fetch(reading, index), name="fetch-chunk")
+
+    async def _fetch(self, reading: Reading, index: int) -> Bytes:
+        """Return a chunk once it is stored, its room in the gate taken. Raises Problem."""
+        length = reading.shape.length(index)
+        while True:
+            await reading.wait(index)
+            if reading.doubt:
+                await self._make_sure(reading)
+                continue
+            await self._gate.enter(length)
+            payload: Bytes | None = None
+            try:
+                payload = await reading.get(index)
+            finally:
+                if payload is None:
+                    self._gate.leave(length)
+            if payload is not None:
+                return payload
+
+    async def _make_sure(self, reading: Reading) -> None:
+        """Find out how the transfer stands; wait while it rests. Raises TransferOver."""
+        reading.doubt = False
+        if reading.gone:
+            raise TransferOver("Its chunks are no longer kept")
+        end = await self._ends.of(self._transfer_id, self._caller)
+        state = end.attachment.state
+        if state in OVER and state != "completed":
+            raise TransferOver(f"It is {state}", state=state)
+        if state not in DELIVERING and state != "completed":
+            await reading.rest()
+
+    async def _write(self, payload: memoryview, *, is_last: bool) -> None:
+        """Raises ClientGone where the client takes nothing for too long, or has left."""
+        seconds = self._visit.bounds.client_idle_seconds
+        for begin in range(0, len(payload), _PIECE_BYTES):
+            piece = payload[begin : begin + _PIECE_BYTES]
+            more = not is_last or begin + _PIECE_BYTES < len(payload)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._visit.send(
+                        {"type": "http.response.body", "body": piece, "more_body": more}
+                    )
+            except (TimeoutError, OSError) as error:
+                raise ClientGone("The client does not read") from error
+
+    def _give_back(self, task: "asyncio.Task[Bytes]") -> None:
+        def leave(done: "asyncio.Task[Bytes]") -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._gate.leave(len(done.result()))
+
+        task.cancel()
+        task.add_done_callback(leave)
+
+
+def _readable(end: End, file: int) -> FileShape:
+    """Return how a file is cut that may be read now. Raises Problem."""
+    attachment = end.attachment
+    if attachment.role != "recipient":
+        raise Forbidden("Only a recipient reads the files of a transfer")
+    state = attachment.state
+    if state == "offered":
+        raise NotInThisState("Accept it first", state=state)
+    if state in OVER and state != "completed":
+        raise TransferOver(f"It is {state}", state=state)
+    if state not in DELIVERING and state != "completed":
+        raise NotInThisState(f"It is {state}", state=state)
+    shape = attachment.shapes.get(file)
+    if shape is None:
+        raise NotFound("No such file of this transfer was accepted")
+    return shape
+
+
+def _headers(known: FileState, etag: bytes | None, length: int) -> list[tuple[bytes, bytes]]:
+    mime = known.mime if _MIME.fullmatch(known.mime) else "application/octet-stream"
+    headers = [
+        (b"content-type", mime.encode()),
+        (b"content-length", b"%d" % length),
+        (b"content-disposition", _disposition(known.name).encode()),
+        (b"accept-ranges", b"bytes"),
+        (b"cache-control", b"private, no-cache"),
+        # What a stranger sends must do no harm where a browser opens it.
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"default-src 'none'; sandbox"),
+    ]
+    return headers if etag is None else [*headers, (b"etag", etag)]
+
+
+def _disposition(name: str) -> str:
+    """Never shown in place (RFC 6266); the name in ASCII, and as it is (RFC 8187)."""
+    plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in name)
+    value = f'attachment; filename="{plain}"'
+    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
+
+
+async def _start(visit: Visit, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    await visit.send({"type": "http.response.start", "status": status, "headers": headers})

@@ -1,0 +1,111 @@
+"""What callers are to transfers: asked of transfer once, and gone by for a moment."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.peers import PeerUnavailable
+from sharezync_gateway.realtime.transfer.calls import Attachment
+from sharezync_gateway.realtime.transfer.commons import Commons
+from sharezync_gateway.realtime.transfer.ends import CONNECTION_BYTES
+from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.transfers.callers import Caller
+from sharezync_shared.problems import Problem, Unavailable
+from sharezync_shared.tokens.single_flight import SingleFlight
+
+log = structlog.get_logger()
+
+KEPT_SECONDS: Final = 10.0
+"""How long an answer is gone by where no notice of a change comes: notices may be lost."""
+_LONG_AGO: Final = float("-inf")
+_REMEMBERED: Final = 10_000
+"""Transfers; each end of one is a few KB, those of very many files more."""
+
+
+class End:
+    """One caller's end of one transfer."""
+
+    def __init__(self, attachment: Attachment, reporter: Reporter) -> None:
+        self.attachment = attachment
+        self.reporter = reporter
+        """Of all requests of this caller, so that there are not more reports than of a socket."""
+        self.gate = ByteGate(CONNECTION_BYTES)
+        """For chunks of this caller that are on their way: as many as of a socket."""
+        self.asked_at = _LONG_AGO
+
+
+class TransferEnds:
+    """The ends that callers on this node have used lately."""
+
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._ends: OrderedDict[UUID, dict[Caller, End]] = OrderedDict()
+        self._asking: dict[tuple[UUID, Caller], SingleFlight[End]] = {}
+        self._changed: set[UUID] = set()
+        """Transfers that changed while somebody was asking for an end of theirs."""
+
+    def known(self, transfer_id: UUID, caller: Caller) -> End | None:
+        """Return an end that was asked for a moment ago; None: transfer must be asked."""
+        end = self._ends.get(transfer_id, {}).get(caller)
+        now = asyncio.get_running_loop().time()
+        return end if end is not None and now < end.asked_at + KEPT_SECONDS else None
+
+    async def of(self, transfer_id: UUID, caller: Caller) -> End:
+        """Return what a caller is to a transfer.
+
+        Raises NotFound to strangers, Unauthenticated for a capability token that opens nothing,
+        and Unavailable.
+        """
+        end = self.known(transfer_id, caller)
+        if end is not None:
+            return end
+        key = (transfer_id, caller)
+        asking = self._asking.setdefault(key, SingleFlight())
+        try:
+            return await asking.join(lambda: self._ask(transfer_id, caller))
+        except PeerUnavailable as error:
+            log.warning("transfer_not_attached", error=str(error))
+            raise Unavailable("Transfers can't be reached at this moment") from error
+        finally:
+            if not asking.running and self._asking.get(key) is asking:
+                del self._asking[key]
+
+    def changed(self, transfer_id: UUID) -> None:
+        """Ask again: something about a transfer is not as it was."""
+        for end in self._ends.get(transfer_id, {}).values():
+            end.asked_at = _LONG_AGO
+        if any(each == transfer_id for each, _ in self._asking):
+            self._changed.add(transfer_id)
+
+    async def _ask(self, transfer_id: UUID, caller: Caller) -> End:
+        calls = self._commons.calls
+        self._changed.discard(transfer_id)
+        try:
+            if caller.token is not None:
+                attachment = await calls.attach_with(transfer_id, caller.token)
+            else:
+                attachment = await calls.attach(transfer_id, caller.user_id, caller.device_id)
+        except Problem:
+            self._ends.get(transfer_id, {}).pop(caller, None)
+            raise
+        ends = self._ends.setdefault(transfer_id, {})
+        end = ends.get(caller)
+        if end is None:
+            end = ends[caller] = End(attachment, self._reporter(transfer_id, caller, attachment))
+            if len(self._ends) > _REMEMBERED:
+                self._ends.popitem(last=False)
+        self._ends.move_to_end(transfer_id)
+        end.attachment = attachment
+        if transfer_id not in self._changed:
+            end.asked_at = asyncio.get_running_loop().time()
+        return end
+
+    def _reporter(self, transfer_id: UUID, caller: Caller, attachment: Attachment) -> Reporter:
+        user_id, device_id = caller.user_id, caller.device_id
+        if caller.token is not None:
+            user_id, device_id = attachment.user_id, attachment.device_id
+        return Reporter(self._commons.calls, self._commons.crew, transfer_id, user_id, device_id)

@@ -1,0 +1,73 @@
+"""Who is calling, where a capability token will do instead of an access token."""
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import (
+    HTTPBase,
+    OAuth2,
+    OAuthFlowPassword,
+    OAuthFlows,
+)
+from fastapi.openapi.models import (
+    SecurityBase as SecurityModel,
+)
+from fastapi.security.base import SecurityBase
+
+from sharezync_shared.problems import Unauthenticated
+from sharezync_shared.tokens import bearer_token
+from sharezync_shared.tokens.dependencies import TOKEN_URL
+from sharezync_transfer.access import Actor
+from sharezync_transfer.api.common import GrantsPart
+from sharezync_transfer.models import TransferId
+from sharezync_transfer.problems import CapabilityRefused
+
+SCHEME: Final = b"transfer"
+_CHALLENGE: Final = 'Bearer, Transfer error="invalid_token"'
+
+
+class _Scheme(SecurityBase):
+    """A row of OpenAPI's `security`, and nothing else: which of them it is `_presented` finds."""
+
+    def __init__(self, name: str, model: SecurityModel) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self) -> None:
+        return None
+
+
+_USER: Final = _Scheme(
+    "user", OAuth2(flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl=TOKEN_URL)))
+)
+_TRANSFER: Final = _Scheme(
+    "transfer",
+    HTTPBase(
+        scheme="transfer",
+        description="A capability token, from the answer to an offer or an acceptance, or from "
+        "`POST /v1/transfers/{id}/token`: `Authorization: Transfer szt1.…`",
+    ),
+)
+
+
+async def _presented(
+    request: Request,
+    transfer_id: TransferId,
+    grants: GrantsPart,
+    _: Annotated[None, Security(_USER)],
+    __: Annotated[None, Security(_TRANSFER)],
+) -> Actor:
+    headers = request.scope["headers"]
+    shown = [value for name, value in headers if name == b"authorization"]
+    scheme, _space, token = (shown[0] if len(shown) == 1 else b"").partition(b" ")
+    if scheme.lower() != SCHEME:
+        caller = await request.app.state.verifier.verify(bearer_token(headers))
+        return Actor(caller.user_id, caller.device_id)
+    try:
+        return await grants.admit(token.strip().decode("latin-1"), transfer_id)
+    except CapabilityRefused as refused:
+        raise Unauthenticated(refused.detail, headers={"WWW-Authenticate": _CHALLENGE}) from refused
+
+
+PresentedActor = Annotated[Actor, Depends(_presented)]
+"""The caller by access token, or whoever a capability token for this transfer speaks for."""

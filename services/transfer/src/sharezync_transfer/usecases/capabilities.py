@@ -1,0 +1,95 @@
+"""Capability tokens: given to both ends of a transfer, and looked at when they are shown."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from sharezync_shared.db.work import Work
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_transfer import access, life
+from sharezync_transfer.access import Actor, Role
+from sharezync_transfer.models import TransferId
+from sharezync_transfer.problems import CapabilityRefused, NotInThisState, TransferOver
+from sharezync_transfer.tokens import Capabilities
+from sharezync_transfer.usecases.wire import TokenRead, TransferRead
+
+_STANDING: Final = """
+SELECT t.sender_id, t.sender_device_id, t.state, t.ended_at, t.released_at,
+    r.state AS own_state, r.device_id AS own_device_id
+FROM transfer.transfers AS t
+JOIN transfer.users AS u ON u.id = $2 AND NOT u.deleted
+LEFT JOIN transfer.recipients AS r
+    ON r.transfer_id = t.id AND r.user_id = u.id AND NOT r.hidden
+WHERE t.id = $1
+"""
+
+
+class Grants:
+    """Gives tokens for transfers, and lets in who shows one.
+
+    Those of a completed transfer are good as long as its chunks are kept: `keep_completed`.
+    """
+
+    def __init__(self, work: Work, capabilities: Capabilities, keep_completed: timedelta) -> None:
+        self._work = work
+        self._capabilities = capabilities
+        self._keep_completed = keep_completed
+
+    def to(self, user_id: UUID, role: Role, transfer: TransferRead) -> str | None:
+        """Return a token for this user's end of a transfer; None once it is over for them."""
+        if transfer.state in life.FINAL - {"completed"}:
+            return None
+        return self._issue(user_id, role, transfer).token
+
+    async def ask(self, actor: Actor, transfer_id: TransferId) -> TokenRead:
+        """Return a token for the actor's end of a transfer.
+
+        Raises NotFound to strangers, NotInThisState to a recipient who has not accepted, and
+        TransferOver where there is nothing left to open.
+        """
+        async with self._work.read() as unit:
+            whole = await access.transfer_to_see(unit, actor, transfer_id)
+            role = whole.role_of(actor)
+            read = TransferRead.of(whole, role, actor.user_id)
+        if read.state in life.FINAL - {"completed"}:
+            raise TransferOver(f"It is {read.state}", state=read.state)
+        if role == "recipient" and read.state == "offered":
+            raise NotInThisState("Accept it first", state=read.state)
+        return self._issue(actor.user_id, role, read)
+
+    async def admit(self, token: str, transfer_id: TransferId | None = None) -> Actor:
+        """Return for whom a token speaks, on which device of theirs and in which role.
+
+        Raises CapabilityRefused where it is none of ours, its time is over, it is for another
+        transfer, the user is gone, or what it opened has ended.
+        """
+        capability = self._capabilities.read(token, now=self._work.now())
+        if transfer_id not in (None, capability.transfer_id):
+            raise CapabilityRefused("This token is for another transfer")
+        async with (await self._work.database.pool()).acquire() as connection:
+            row = await connection.fetchrow(_STANDING, capability.transfer_id, capability.user_id)
+        if row is None or not self._open(row, capability.role, capability.user_id):
+            raise CapabilityRefused("What this token was for is over")
+        device_id = row["sender_device_id" if capability.role == "sender" else "own_device_id"]
+        return Actor(
+            UserId(capability.user_id), DeviceId(device_id) if device_id else None, capability.role
+        )
+
+    def _open(self, row: asyncpg.Record, role: Role, user_id: UUID) -> bool:
+        if role == "sender" and row["sender_id"] != user_id:
+            return False
+        state = row["state"] if role == "sender" else row["own_state"]
+        if state == "completed":
+            kept_from = self._work.now() - self._keep_completed
+            ended_at = row["ended_at"]
+            return row["released_at"] is None and (ended_at is None or ended_at > kept_from)
+        return state is not None and state not in life.FINAL
+
+    def _issue(self, user_id: UUID, role: Role, transfer: TransferRead) -> TokenRead:
+        until = transfer.expires_at + self._keep_completed
+        token = self._capabilities.issue(
+            transfer_id=transfer.id, role=role, user_id=user_id, until=until
+        )
+        return TokenRead(token=token, role=role, expires_at=until)

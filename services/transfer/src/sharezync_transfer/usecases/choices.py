@@ -1,0 +1,162 @@
+"""What people want to be sent: policies of their devices, and people they want nothing from."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import Invalid, NotFound
+from sharezync_transfer.models import Block, DevicePolicy, Policy
+from sharezync_transfer.usecases import people
+from sharezync_transfer.usecases.peers import Peers
+
+_PUT_POLICY: Final = """
+INSERT INTO transfer.policies (user_id, device_id, policy, updated_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_id, device_id) DO UPDATE SET policy = $3, updated_at = $4
+"""
+_PUT_BLOCK: Final = """
+INSERT INTO transfer.blocks (user_id, blocked_id, blocked_at) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the recipients of an offer have chosen, as far as it concerns it.
+
+    `policies` are those of devices, by user the latest first; `blocking` those who want nothing
+    from its sender.
+    """
+
+    policies: dict[UUID, list[tuple[UUID, Policy]]]
+    blocking: set[UUID]
+
+    def of_device(self, user_id: UUID, device_id: UUID) -> Policy:
+        """Return the policy of somebody's device."""
+        return dict(self.policies.get(user_id, [])).get(device_id, "ask")
+
+    def accepting(
+        self, user_id: UUID, chosen: UUID | None, owned: Collection[tuple[UUID, UUID]]
+    ) -> UUID | None:
+        """Return the device that takes what acquaintances send: the chosen one, or the latest.
+
+        Only one that is still theirs.
+        """
+        takes = (
+            device_id
+            for device_id, policy in self.policies.get(user_id, [])
+            if policy == "accept_known"
+            and chosen in (None, device_id)
+            and (user_id, device_id) in owned
+        )
+        return next(takes, None)
+
+
+async def concerning(unit: Unit, sender_id: UserId, recipients: Collection[UUID]) -> Choices:
+    """Return what these people have chosen about what this sender offers them."""
+    policies = await unit.session.exec(
+        select(DevicePolicy)
+        .where(col(DevicePolicy.user_id).in_(recipients))
+        .order_by(col(DevicePolicy.updated_at).desc(), col(DevicePolicy.device_id))
+    )
+    by_user: dict[UUID, list[tuple[UUID, Policy]]] = {}
+    for each in policies:
+        by_user.setdefault(each.user_id, []).append((each.device_id, each.policy))
+    blocking = await unit.session.exec(
+        select(Block.user_id).where(
+            col(Block.user_id).in_(recipients), Block.blocked_id == sender_id
+        )
+    )
+    return Choices(by_user, set(blocking))
+
+
+async def policies(work: Work, *, user_id: UserId) -> Sequence[DevicePolicy]:
+    """List the policies that somebody has set, by device."""
+    async with work.read() as unit:
+        found = await unit.session.exec(
+            select(DevicePolicy)
+            .where(DevicePolicy.user_id == user_id)
+            .order_by(col(DevicePolicy.device_id))
+        )
+        return found.all()
+
+
+async def policy_of(
+    work: Work, peers: Peers, *, user_id: UserId, device_id: DeviceId
+) -> DevicePolicy | None:
+    """Return the policy of one's device; None: nothing was set. Raises NotFound, Unavailable."""
+    async with work.read() as unit:
+        found = await unit.get(DevicePolicy, (user_id, device_id))
+    if found is None:
+        await _insist_on_device(peers, user_id, device_id)
+    return found
+
+
+async def set_policy(
+    work: Work, peers: Peers, *, user_id: UserId, device_id: DeviceId, policy: Policy
+) -> DevicePolicy:
+    """Say what becomes of offers to one's device. Raises NotFound where it is not theirs."""
+    await _insist_on_device(peers, user_id, device_id)
+    async with work.begin() as unit:
+        connection = await unit.raw()
+        await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
+        return DevicePolicy(
+            user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now
+        )
+
+
+async def blocked(
+    work: Work, *, user_id: UserId, after: UUID | None, limit: int
+) -> Sequence[Block]:
+    """List whom somebody has blocked, by id, those after `after`."""
+    query = select(Block).where(Block.user_id == user_id).order_by(col(Block.blocked_id))
+    if after is not None:
+        query = query.where(col(Block.blocked_id) > after)
+    async with work.read() as unit:
+        return (await unit.session.exec(query.limit(limit))).all()
+
+
+async def block_of(work: Work, *, user_id: UserId, blocked_id: UserId) -> Block:
+    """Return since when somebody is blocked. Raises NotFound for who isn't."""
+    async with work.read() as unit:
+        found = await unit.get(Block, (user_id, blocked_id))
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def block(work: Work, peers: Peers, *, user_id: UserId, blocked_id: UserId) -> datetime:
+    """Want nothing from somebody from now on; returns since when. They don't notice.
+
+    What they had offered before stays. Safe to repeat. Raises Invalid for oneself, UserNotFound.
+    """
+    if blocked_id == user_id:
+        raise Invalid("Nobody can block themselves")
+    await people.require(work, peers, [blocked_id])
+    async with work.begin() as unit:
+        connection = await unit.raw()
+        await people.insist(unit, [user_id, blocked_id])
+        await connection.execute(_PUT_BLOCK, user_id, blocked_id, unit.now)
+        found = await unit.get(Block, (user_id, blocked_id))
+        return found.blocked_at if found else unit.now
+
+
+async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> None:
+    """Take offers from somebody again; what they offered meanwhile stays unseen. Repeatable."""
+    async with work.begin() as unit:
+        connection = await unit.raw()
+        await connection.execute(
+            "DELETE FROM transfer.blocks WHERE user_id = $1 AND blocked_id = $2",
+            user_id,
+            blocked_id,
+        )
+
+
+async def _insist_on_device(peers: Peers, user_id: UserId, device_id: DeviceId) -> None:
+    if not await peers.owned_devices([(user_id, device_id)]):
+        raise NotFound

@@ -1,0 +1,133 @@
+"""How an offer is met by those to whom it is made, before any of them looks at it.
+
+Whoever has blocked the sender never hears of it. A chosen device that takes nothing rejects, one
+that takes what acquaintances send accepts. Else the offer waits, if not too many do.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import Invalid
+from sharezync_transfer import life
+from sharezync_transfer.access import Whole
+from sharezync_transfer.models import Recipient, Transfer
+from sharezync_transfer.usecases import acquaintances, choices, limits, sums
+from sharezync_transfer.usecases.acting import take
+from sharezync_transfer.usecases.choices import Choices
+from sharezync_transfer.usecases.peers import Peers
+from sharezync_transfer.usecases.settling import move
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Somebody to whom something is offered; without a device, to whichever of theirs accepts."""
+
+    user_id: UserId
+    device_id: DeviceId | None = None
+
+
+@dataclass(slots=True)
+class Reception:
+    """How one offer is met. Made by `prepare`; the rest in the transaction that makes the offer."""
+
+    sender_id: UserId
+    to: Sequence[Addressee]
+    known: set[UUID]
+    """Who knows the sender."""
+    owned: set[tuple[UUID, UUID]]
+    """Devices, each after its user, that are theirs at auth."""
+    _choices: Choices = field(default_factory=lambda: Choices({}, set()))
+
+    async def check(self, unit: Unit) -> None:
+        """Read what the recipients have chosen, and raise TooManyOffers where too many wait.
+
+        Hold the streams of the sender and the recipients: nobody else may count at the same time.
+        """
+        users = [each.user_id for each in self.to]
+        self._choices = await choices.concerning(unit, self.sender_id, users)
+        strangers = [
+            each.user_id
+            for each in self.to
+            if each.user_id not in self.known and not self._refuses(each.user_id, each.device_id)
+        ]
+        await limits.check(unit, self.sender_id, strangers)
+
+    def recipients(self, transfer: Transfer, now: datetime) -> list[Recipient]:
+        """Return the rows of the recipients, to whom it is offered as yet."""
+        return [
+            Recipient(
+                transfer_id=transfer.id,
+                user_id=each.user_id,
+                device_id=each.device_id,
+                state="offered",
+                stranger=each.user_id not in self.known,
+                hidden=each.user_id in self._choices.blocking,
+                updated_at=now,
+            )
+            for each in sorted(self.to, key=lambda each: each.user_id)  # as `access` reads
+        ]
+
+    def answer(self, unit: Unit, whole: Whole) -> list[Recipient]:
+        """Accept and reject for those whose devices do so by themselves; return them."""
+        return [each for each in whole.recipients if self._answers(unit, whole, each)]
+
+    async def note(self, unit: Unit, whole: Whole, answered: Collection[Recipient]) -> None:
+        """Note what follows from the answers. Call it when all streams are held."""
+        taken = [each.user_id for each in answered if each.accepted_at is not None]
+        if taken:
+            await acquaintances.note(unit, self.sender_id, taken)
+        await sums.add(unit, whole, [each for each in answered if each.state in life.FINAL])
+
+    def _answers(self, unit: Unit, whole: Whole, recipient: Recipient) -> bool:
+        if recipient.hidden:
+            return False
+        if self._refuses(recipient.user_id, recipient.device_id):
+            return move(unit, recipient, "reject")
+        device_id = None
+        if recipient.user_id in self.known:
+            device_id = self._choices.accepting(recipient.user_id, recipient.device_id, self.owned)
+        if device_id is None:
+            return False
+        move(unit, recipient, "accept")
+        take(unit, whole, recipient, [file.index for file in whole.files], device_id)
+        return True
+
+    def _refuses(self, user_id: UUID, device_id: UUID | None) -> bool:
+        if device_id is None or user_id in self._choices.blocking:
+            return False
+        return self._choices.of_device(user_id, device_id) == "block"
+
+
+async def prepare(
+    work: Work, peers: Peers, sender_id: UserId, to: Sequence[Addressee]
+) -> Reception:
+    """Ask others what must be known before a transaction begins.
+
+    Raises Invalid for a chosen device that is not its recipient's, TooManyOffers as far as that
+    can be told by now, and Unavailable where a device must be asked about and auth is away.
+    """
+    users = [each.user_id for each in to]
+    known = await acquaintances.among(work, peers, sender_id, users)
+    async with work.read() as unit:
+        chosen = await choices.concerning(unit, sender_id, users)
+    asked: set[tuple[UUID, UUID]] = {
+        (each.user_id, each.device_id) for each in to if each.device_id is not None
+    }
+    accepting = {
+        (user_id, device_id)
+        for user_id, policies in chosen.policies.items()
+        for device_id, policy in policies
+        if policy == "accept_known" and user_id in known
+    }
+    owned = await peers.owned_devices(asked | accepting) if asked | accepting else set()
+    if strangers := asked - owned:
+        user_id, device_id = min(strangers)
+        raise Invalid(f"The device {device_id} is none of the user {user_id}'s")
+    reception = Reception(sender_id, to, known, owned)
+    async with work.read() as unit:
+        await reception.check(unit)  # and once more when it counts: this is before what costs
+    return reception

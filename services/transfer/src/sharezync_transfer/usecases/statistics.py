@@ -1,0 +1,113 @@
+"""What came of all that somebody sent and was sent: read from sums, quick however much it was."""
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from sharezync_shared.db.work import Work
+from sharezync_transfer.models import OPEN_STATES
+from sharezync_transfer.usecases.wire import DayRead, PeerRead, StatsRead, Sums, Totals
+
+MOST_PEERS: Final = 20
+
+_SUMS: Final = """
+coalesce(sum(ended), 0)::bigint AS ended, coalesce(sum(completed), 0)::bigint AS completed,
+coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes,
+coalesce(sum(timed_bytes), 0)::bigint AS timed_bytes, coalesce(sum(seconds), 0) AS seconds,
+coalesce(max(best_bytes_per_second), 0) AS best
+"""
+# Two rows for each day on which anything ended.
+_TOTALS: Final = f"""
+SELECT role, {_SUMS} FROM transfer.sums_by_day WHERE user_id = $1 GROUP BY role
+"""  # noqa: S608 - columns of our own
+_BY_DAY: Final = f"""
+SELECT day, role, {_SUMS} FROM transfer.sums_by_day WHERE user_id = $1 AND day > $2
+GROUP BY day, role ORDER BY day DESC
+"""  # noqa: S608 - as above
+# Two rows at most for each peer.
+_BY_PEER: Final = f"""
+WITH most AS (
+    SELECT peer_id, sum(bytes) AS moved, sum(ended) AS ended FROM transfer.sums_by_peer
+    WHERE user_id = $1 GROUP BY peer_id ORDER BY 2 DESC, 3 DESC, 1 LIMIT $2
+)
+SELECT s.peer_id, s.role, {_SUMS.replace("sum(", "sum(s.").replace("max(", "max(s.")}
+FROM transfer.sums_by_peer AS s JOIN most AS m ON m.peer_id = s.peer_id
+WHERE s.user_id = $1 GROUP BY s.peer_id, s.role, m.moved, m.ended
+ORDER BY m.moved DESC, m.ended DESC, s.peer_id
+"""  # noqa: S608 - as above
+_SENDING: Final = f"""
+SELECT count(*) AS parts, coalesce(sum(r.received_bytes), 0)::bigint AS bytes
+FROM transfer.transfers AS t JOIN transfer.recipients AS r ON r.transfer_id = t.id
+WHERE t.sender_id = $1 AND t.ended_at IS NULL AND r.{OPEN_STATES}
+"""  # noqa: S608 - as above
+_RECEIVING: Final = f"""
+SELECT count(*) AS parts, coalesce(sum(received_bytes), 0)::bigint AS bytes
+FROM transfer.recipients WHERE user_id = $1 AND {OPEN_STATES} AND NOT hidden
+"""  # noqa: S608 - as above
+
+QUERIES: Final = {
+    "totals": _TOTALS, "by day": _BY_DAY, "by peer": _BY_PEER,
+    "sending": _SENDING, "receiving": _RECEIVING,
+}  # fmt: skip
+"""What one question costs, for who measures it."""
+
+_Row = asyncpg.Record
+
+
+async def of(work: Work, *, user_id: UUID, days: int) -> StatsRead:
+    """Return what somebody has sent and received: in all, on each of the last days, by peer."""
+    since = work.now().astimezone(UTC).date() - timedelta(days=days)
+    async with work.read() as unit:
+        connection = await unit.raw()
+        totals = {row["role"]: row for row in await connection.fetch(_TOTALS, user_id)}
+        by_day = await connection.fetch(_BY_DAY, user_id, since)
+        by_peer = await connection.fetch(_BY_PEER, user_id, MOST_PEERS)
+        sending = await connection.fetchrow(_SENDING, user_id)
+        receiving = await connection.fetchrow(_RECEIVING, user_id)
+    return StatsRead(
+        sent=_totals(totals.get("sender"), sending),
+        received=_totals(totals.get("recipient"), receiving),
+        days=[
+            DayRead(day=day, sent=_sums(sent), received=_sums(received))
+            for day, sent, received in _both_ways(by_day, "day")
+        ],
+        peers=[
+            PeerRead(user_id=peer_id, sent=_sums(sent), received=_sums(received))
+            for peer_id, sent, received in _both_ways(by_peer, "peer_id")
+        ],
+    )
+
+
+def _both_ways(rows: Sequence[_Row], key: str) -> list[tuple[Any, _Row | None, _Row | None]]:
+    """Return each key, in their order, with its row as a sender and that as a recipient."""
+    found: dict[Any, dict[str, _Row]] = {}
+    for row in rows:
+        found.setdefault(row[key], {})[row["role"]] = row
+    return [(each, two.get("sender"), two.get("recipient")) for each, two in found.items()]
+
+
+def _totals(ended: _Row | None, under_way: _Row | None) -> Totals:
+    sums = _sums(ended)
+    parts, received_bytes = (under_way["parts"], under_way["bytes"]) if under_way else (0, 0)
+    return Totals(
+        **{**sums.model_dump(), "bytes": sums.bytes + received_bytes},
+        transfers=sums.ended + parts,
+    )
+
+
+def _sums(row: _Row | None) -> Sums:
+    if row is None:
+        return Sums.nothing()
+    ended, seconds = row["ended"], row["seconds"]
+    return Sums(
+        ended=ended,
+        completed=row["completed"],
+        files=row["files"],
+        bytes=row["bytes"],
+        success_rate=round(row["completed"] / ended, 4) if ended else None,
+        mean_bytes_per_second=round(row["timed_bytes"] / seconds) if seconds else None,
+        best_bytes_per_second=round(row["best"]) if seconds else None,
+    )
