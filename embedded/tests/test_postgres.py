@@ -1,6 +1,5 @@
 """The embedded PostgreSQL is there when it is needed, whatever happened before."""
 
-import os
 import signal
 import subprocess
 import time
@@ -9,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from embedded.tests.conftest import Script
@@ -98,7 +98,9 @@ async def test_a_killed_server_is_started_again_with_all_it_committed(
     await remember(server.start(), "committed")
     pid = server.pid()
     assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    killed = psutil.Process(pid)
+    killed.kill()
+    killed.wait(10)  # the signal is delivered in its own time
     assert await words(server.start()) == ["committed"]
     assert server.pid() != pid
     assert server.stop()

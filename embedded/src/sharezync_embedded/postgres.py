@@ -8,6 +8,7 @@ the path is long it opens the socket to every user of the machine.
 
 import re
 import shutil
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ __all__ = ["EmbeddedPostgres", "PostgresFailed"]
 DATABASE = "sharezync"
 _START_TIMEOUT_SECONDS = 60.0  # recovery after a crash of the machine included
 _STOP_TIMEOUT_SECONDS = 60.0
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class EmbeddedPostgres:
         """Wait for a server that is starting or stopping to be either up or gone."""
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while (found := self._read_postmaster()) is not None:
-            if found.ready:
+            if found.ready and _answers(found.socket_folder):
                 return found
             if time.monotonic() > deadline:
                 raise PostgresFailed(f"PostgreSQL, process {found.pid}, does not become ready")
@@ -245,6 +247,19 @@ def _servers_in(cluster: Path) -> bool:
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
         raise ValueError(f"not a plain database name: {name!r}")
+
+
+def _answers(socket_folder: Path | None) -> bool:
+    """Whether somebody listens there: one that was killed is found alive for a moment longer."""
+    if socket_folder is None:
+        return False
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(_ANSWER_SECONDS)
+        try:
+            asking.connect(str(socket_folder / SOCKET_NAME))
+        except OSError:
+            return False
+    return True
 
 
 def _size(path: Path) -> int:
