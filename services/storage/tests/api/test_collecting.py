@@ -24,6 +24,16 @@ from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
 
 
+@pytest.fixture(autouse=True)
+def nobody_else_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the service's own sweeper still: what it has claimed, these tests would wait for."""
+
+    async def never(sweeper: Sweeper) -> None:  # noqa: ARG001 - in the place of a method
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Sweeper, "_run", never)
+
+
 class Killed(BaseException):
     """The process dies here."""
 
