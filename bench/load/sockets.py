@@ -86,9 +86,8 @@ class LeanSocket(asyncio.BufferedProtocol):
             self._greet(bytes(_VIEW[:nbytes]))
             return
         if self.on_frame is None:
-            if marks := _SHARED.count(MARK, 0, nbytes):
+            if not self._answer_ping(nbytes) and (marks := _SHARED.count(MARK, 0, nbytes)):
                 self._on_marks(marks)
-            self._answer_ping(nbytes)
             return
         self._tail = self._take_frames(self._tail + bytes(_VIEW[:nbytes]))
 
@@ -107,11 +106,17 @@ class LeanSocket(asyncio.BufferedProtocol):
             self._open = True
             self._ready.set_result(None)
 
-    def _answer_ping(self, nbytes: int) -> None:
-        # Pings are small and come alone; one that hides among messages is answered by those.
-        if nbytes <= 6 and _SHARED[0] == 0x89:
-            body = bytes(_SHARED[2 : 2 + (_SHARED[1] & 0x7F)])
-            self._transport.write(bytes([0x8A, 0x80 | len(body), 0, 0, 0, 0]) + body)
+    def _answer_ping(self, nbytes: int) -> bool:
+        """Return whether there was nothing but a ping.
+
+        One that hides among messages is answered by those, and its four random bytes are taken for
+        a mark once in 64 times.
+        """
+        if nbytes > 6 or _SHARED[0] != 0x89:
+            return False
+        body = bytes(_SHARED[2 : 2 + (_SHARED[1] & 0x7F)])
+        self._transport.write(bytes([0x8A, 0x80 | len(body), 0, 0, 0, 0]) + body)
+        return True
 
     def _take_frames(self, data: bytes) -> bytes:
         """Hand over every whole frame; return what is left."""
