@@ -7,9 +7,10 @@ when its request has long been answered, and for an answer that nobody reads.
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from uvicorn._types import ASGIReceiveEvent, HTTPRequestEvent
+from starlette.types import Message
+from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -18,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from sharezync_shared.asgi.incoming import IncomingBody, SharedBufferReader
+from sharezync_shared.asgi.sendfile import ZERO_COPY, ZERO_COPY_OFFERED, send_file
 from sharezync_shared.problems import CONTENT_TYPE, Malformed, Problem, TooLarge, problem_body
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -57,6 +60,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._in_body = False
+        self.incoming: IncomingBody | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -82,14 +86,24 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+        extensions: dict[str, dict[object, object]] = {
+            ABORT_EXTENSION: {"abort": self.transport.abort}
+        }
+        self.scope["extensions"] = extensions | ZERO_COPY_OFFERED
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
         self._in_body = True
         super().on_headers_complete()
         if self.cycle is not None:
-            self.cycle.receive = partial(_receive_all, self.cycle)  # type: ignore[method-assign]  # its task asks for it when it begins
+            # The task of the request asks for these when it begins.
+            self.incoming = IncomingBody(self.cycle)
+            self.cycle.receive = self.incoming.receive  # type: ignore[method-assign]
+            self.cycle.send = partial(_send, self.cycle)  # type: ignore[method-assign]
+
+    def on_body(self, body: bytes) -> None:
+        if self.incoming is not None and not self.cycle.response_complete:
+            self.incoming.add(body)
 
     def on_message_complete(self) -> None:
         self._body_arrived()
@@ -136,19 +150,31 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-async def _receive_all(cycle: RequestResponseCycle) -> ASGIReceiveEvent:
-    """Return the next message, `http.disconnect` only once all is told that came before it.
+async def _send(cycle: RequestResponseCycle, message: Message) -> None:
+    """Send as uvicorn does, or from a file (`ZERO_COPY`); into the void where nobody is left."""
+    if message["type"] != ZERO_COPY:
+        await RequestResponseCycle.send(cycle, cast("ASGISendEvent", message))
+        return
+    count, more = message["count"], message.get("more_body", False)
+    if cycle.chunked_encoding or count > cycle.expected_content_length:
+        raise RuntimeError(f"{ZERO_COPY} must fit into a Content-Length")
+    if cycle.scope["method"] != "HEAD" and not cycle.disconnected:
+        try:
+            await send_file(cycle.transport, message["file"], offset=message["offset"], count=count)
+        except ConnectionError:
+            return  # as for any message: the server soon tells that the client has left
+    cycle.expected_content_length -= count
+    if not more:
+        await RequestResponseCycle.send(
+            cycle, {"type": "http.response.body", "body": b"", "more_body": False}
+        )
 
-    uvicorn forgets what it has read of a body when the connection breaks: up to 64 KiB that an
-    upload which is resumed would have to send again.
-    """
-    message = await RequestResponseCycle.receive(cycle)
-    if message["type"] != "http.disconnect" or cycle.response_complete or not cycle.body:
-        return message
-    told: HTTPRequestEvent = {
-        "type": "http.request",
-        "body": bytes(cycle.body),
-        "more_body": cycle.more_body,
-    }
-    cycle.body = bytearray()
-    return told
+
+def guarded_http(
+    config: Config,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+    _loop: asyncio.AbstractEventLoop | None = None,
+) -> asyncio.BufferedProtocol:
+    """Return the protocol of one connection: what uvicorn takes for its class of HTTP protocols."""
+    return SharedBufferReader(GuardedHttpProtocol(config, server_state, app_state, _loop))

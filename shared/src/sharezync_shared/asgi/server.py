@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from sharezync_shared.asgi.allocator import keep_freed_memory
 from sharezync_shared.asgi.draining import Draining, DrainStep
 from sharezync_shared.asgi.fanout import FanoutProtocol
-from sharezync_shared.asgi.http_guard import GuardedHttpProtocol
+from sharezync_shared.asgi.http_guard import GuardedHttpProtocol, guarded_http
 from sharezync_shared.asgi.metrics_server import metrics_server
 
 log = structlog.get_logger()
@@ -156,7 +156,7 @@ def make_server(
         port=port,
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
-        http=GuardedHttpProtocol,
+        http=guarded_http,  # type: ignore[arg-type]  # called as the class would be
         ws=ws_protocol,
         ws_max_size=ws_max_size_bytes,
         ws_ping_interval=ws_ping_seconds,

@@ -45,6 +45,15 @@ async def bus() -> AsyncGenerator[LocalBus]:
     await bus.aclose()
 
 
+@pytest.fixture
+async def patient() -> AsyncGenerator[LocalBus]:
+    """One that no slow machine makes give up."""
+    bus = LocalBus(capacity=3)
+    await bus.start()
+    yield bus
+    await bus.aclose()
+
+
 def test_frames_may_be_lost_on_a_network_only(bus: LocalBus) -> None:
     assert not bus.may_lose_frames
     assert RabbitMQBus("amqp://broker.example").may_lose_frames
@@ -107,8 +116,8 @@ async def test_a_dead_letter_confirms_also_when_it_comes_late(bus: LocalBus) -> 
     assert len(await bus.show("one.events")) == 1
 
 
-async def test_more_facts_than_fit_are_refused(bus: LocalBus) -> None:
-    gate = Gate()
+async def test_more_facts_than_fit_are_refused(patient: LocalBus) -> None:
+    bus, gate = patient, Gate()
     await bus.consume("one.events", [UserDeleted.type], gate)
     said = [fact() for _ in range(5)]
 

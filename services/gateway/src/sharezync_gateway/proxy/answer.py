@@ -8,9 +8,10 @@ from starlette.types import Message, Send
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.headers import clean_response
+from sharezync_shared.asgi.sendfile import ZERO_COPY
 
 _START: Final = "http.response.start"
-_BODY: Final = "http.response.body"
+_BODY: Final = frozenset({"http.response.body", ZERO_COPY})
 
 
 class Answer:
@@ -31,9 +32,9 @@ class Answer:
         if message["type"] == _START:
             self.started = True
             await self._send(self._cleaned(message))
-        elif message["type"] == _BODY:
+        elif message["type"] in _BODY:
             more = message.get("more_body", False)
-            if more or self._streaming:
+            if more or self._streaming or message["type"] == ZERO_COPY:
                 self._streaming = True
                 await self._send_bounded(message)
             else:

@@ -8,7 +8,9 @@ from starlette.types import ASGIApp, Message, Scope, Send
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.patience import Patience
 from sharezync_gateway.proxy.upstream import Request
+from sharezync_shared.asgi.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
 
+_BODY: Final = frozenset({"http.response.body", ZERO_COPY})
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -49,7 +51,7 @@ class AsgiUpstream:
             if body.gone or body.failure is not None:
                 return  # an answer to half a request is of no use to anybody
             started = started or message["type"] == "http.response.start"
-            complete = message["type"] == "http.response.body" and not message.get("more_body")
+            complete = message["type"] in _BODY and not message.get("more_body")
             patience.pause()
             try:
                 await send(message)
@@ -93,7 +95,7 @@ class AsgiUpstream:
             ],
             "client": (request.client, 0),
             "server": None,
-            "extensions": {},
+            "extensions": ZERO_COPY_OFFERED if request.takes_files else {},
         }
         if self._state is not None:
             scope["state"] = dict(self._state)

@@ -28,6 +28,16 @@ class ClientTooSlow(Problem):
         return 408
 
 
+class UploadInterrupted(Unavailable):
+    """The same of a body of tus, in storage's words: what came is kept.
+
+    To clients of tus a 4xx means that the upload can't go on, but for 409 and 423.
+    """
+
+    slug = "upload-interrupted"
+    title = "The body broke off; what came of it counts: ask for the offset and go on from there"
+
+
 class ClientGone(OSError):
     """The client left, or doesn't read. OSError is what ASGI servers raise from `send` for that."""
 

@@ -8,11 +8,18 @@ from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.proxy.answer import Answer
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import BrokenAnswer, TookTooLong, Unreachable
-from sharezync_gateway.proxy.headers import Head
+from sharezync_gateway.proxy.failures import (
+    BrokenAnswer,
+    ClientTooSlow,
+    TookTooLong,
+    Unreachable,
+    UploadInterrupted,
+)
+from sharezync_gateway.proxy.headers import Head, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.upstream import Request, Upstream
 from sharezync_shared.asgi.http_guard import ABORT_EXTENSION
+from sharezync_shared.asgi.sendfile import ZERO_COPY
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, send_problem
 
@@ -81,6 +88,7 @@ class Proxy:
             client=origin.address,
             scheme=origin.scheme,
             host=origin.host,
+            takes_files=ZERO_COPY in scope.get("extensions", {}),
         )
         failure: Problem | None = None
         try:
@@ -95,6 +103,8 @@ class Proxy:
                 answer_begun=answer.started,
             )
         failure = body.failure or failure
+        if isinstance(failure, ClientTooSlow) and counts_in_part(head.kept):
+            failure = UploadInterrupted(failure.detail)
         if failure is not None and not answer.started and not body.gone:
             await send_problem(answer, failure)
         elif not answer.complete:

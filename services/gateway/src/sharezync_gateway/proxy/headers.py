@@ -23,6 +23,8 @@ _OURS_TO_SAY_PREFIXES: Final = (b"x-user-", b"x-auth-", b"x-internal-", b"x-forw
 _SERVER_WRITES: Final = frozenset({b"date", b"server", b"x-request-id"})
 _NO_BODY: Final = frozenset({204, 304})
 
+_OFFSET_STREAM: Final = b"application/offset+octet-stream"
+
 _HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 _DIGITS: Final = re.compile(rb"\d{1,15}")
 
@@ -120,6 +122,12 @@ def _body_bytes(length: bytes | None, coding: bytes | None) -> int | None:
     if not _DIGITS.fullmatch(length):
         raise BadHeaders("Content-Length must be a number")
     return int(length)
+
+
+def counts_in_part(kept: Headers) -> bool:
+    """Whether the body is of tus: of one that breaks off, the service keeps all that came."""
+    said = next((value for name, value in kept if name == b"content-type"), b"")
+    return said.partition(b";")[0].strip().lower() == _OFFSET_STREAM
 
 
 def clean_response(headers: RawHeaders, status: int) -> Headers:

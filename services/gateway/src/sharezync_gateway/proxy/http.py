@@ -11,7 +11,7 @@ from yarl import URL
 
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong, Unreachable
-from sharezync_gateway.proxy.headers import Headers
+from sharezync_gateway.proxy.headers import Headers, counts_in_part
 from sharezync_gateway.proxy.patience import Patience
 from sharezync_gateway.proxy.upstream import Request
 
@@ -22,7 +22,6 @@ _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a strea
 _READ_BYTES: Final = 256 * 1024
 _RETRY_AFTER_SECONDS: Final = 0.1
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_OFFSET_STREAM: Final = b"application/offset+octet-stream"
 _SKIP_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _CONNECT_FAILED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -94,7 +93,7 @@ class HttpUpstream:
             patience.pause()
             came, whole = await body.read()
             patience.resume()
-            if not whole and not (came and _counts_in_part(request)):
+            if not whole and not (came and counts_in_part(request.headers)):
                 return
             data = came if whole else _broken(came, patience)
         response = await self._open(request, data)
@@ -188,11 +187,6 @@ async def _broken(came: bytes, patience: Patience) -> AsyncIterator[bytes]:
     yield came
     patience.end()
     raise _BrokeOff
-
-
-def _counts_in_part(request: Request) -> bool:
-    """Whether the service keeps what comes of a body that breaks off (tus)."""
-    return (b"content-type", _OFFSET_STREAM) in request.headers
 
 
 class _BrokeOff(Exception):

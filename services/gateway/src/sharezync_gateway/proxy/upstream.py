@@ -29,6 +29,8 @@ class Request:
     """How the client reached us: `http` or `https`."""
     host: bytes
     """The Host that the client named."""
+    takes_files: bool = False
+    """Whether `send` takes messages of the extension `http.response.zerocopysend`."""
 
 
 class Upstream(Protocol):
