@@ -173,3 +173,21 @@ async def test_a_stranger_can_neither_see_nor_feed_a_transfer(
     assert refused["code"] == "not-found"
     assert accept["type"] == "error"
     assert accept["code"] == "not-found"
+
+
+async def test_what_one_chooses_on_one_device_the_others_hear(alice: Person, bob: Person) -> None:
+    stream = f"transfers:{bob.id}"
+    async with bob.connected("phone") as phone, bob.connected("laptop") as laptop:
+        policy = f"/v1/transfers/policies/{(await phone.of_type('ready'))['device']}"
+        blocked = f"/v1/transfers/blocked/{alice.id}"
+        chosen = await bob.http.put(policy, json={"policy": "accept_known"})
+        await bob.http.put(blocked)
+        last = await bob.http.delete(blocked)
+        for socket in (phone, laptop):
+            await socket.of_type("user_unblocked")
+            told = [event["type"] for event in socket.events(stream)]
+            assert told == ["policy_updated", "user_blocked", "user_unblocked"]
+            first, *_, third = socket.events(stream)
+            assert first["data"] == chosen.json()
+            place = f"{stream} {third['epoch']} {third['seq']}"
+            assert last.headers["stream-position"] == place

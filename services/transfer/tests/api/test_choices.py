@@ -57,7 +57,7 @@ async def test_what_acquaintances_send_is_accepted_in_the_same_moment(world: Wor
     part = own_part(bob, offered)
     assert (offered["state"], part["state"]) == ("accepted", "accepted")
     assert (part["device_id"], part["accepted_bytes"]) == (phone.device_id, 3 * MIB)
-    (incoming,) = await world.events(bob)
+    (_, incoming) = await world.events(bob)
     assert incoming["type"] == "incoming_transfer"
     assert incoming["data"] == await bob.sees(offered)
     await world.receives(phone, offered)
@@ -123,8 +123,8 @@ async def test_a_device_that_takes_nothing_rejects_what_is_for_it_alone(world: W
     await decide(phone, "block")
     refused = await ada.offer(phone)
     assert refused["state"] == "rejected"
-    assert await world.told(bob) == ["transfer_updated"]
-    assert (await world.events(bob))[0]["data"] == await bob.sees(refused)
+    assert await world.told(bob) == ["policy_updated", "transfer_updated"]
+    assert (await world.events(bob))[-1]["data"] == await bob.sees(refused)
     assert (await ada.get("/v1/transfers/stats"))["sent"]["ended"] == 1
     both = await ada.offer(phone, eve)
     assert both["state"] == "offered"
@@ -189,7 +189,7 @@ async def test_what_a_blocked_person_offers_is_never_heard_of(world: World) -> N
         await world.attach(bob, offered, 404)
         await world.report(bob, offered, 404, received={"0": [[0, 0]]})
     await ada.act(offers[0], "cancel")
-    assert await world.told(bob) == []
+    assert await world.told(bob) == ["policy_updated", "user_blocked"]
     assert (await bob.get("/v1/transfers"))["items"] == []
     nothing = (await bob.get("/v1/transfers/stats"))["received"]
     assert (nothing["transfers"], nothing["ended"]) == (0, 0)

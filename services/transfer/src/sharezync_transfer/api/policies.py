@@ -1,6 +1,6 @@
 """What people want to be sent: policies of their devices, and people they want nothing from."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from sharezync_shared.ids import DeviceId, UserId
@@ -13,6 +13,7 @@ from sharezync_transfer.api.common import (
     Page,
     PeersPart,
     WorkPart,
+    answer,
     page_of,
 )
 from sharezync_transfer.models import Policy
@@ -38,11 +39,7 @@ class PolicyChoice(BaseModel):
 async def list_policies(actor: CallingActor, work: WorkPart) -> Page[PolicyRead]:
     """List what was said of one's devices, all on one page. Of the others `ask` holds."""
     found = await choices.policies(work, user_id=actor.user_id)
-    items = [
-        PolicyRead(device_id=each.device_id, policy=each.policy, updated_at=each.updated_at)
-        for each in found
-    ]
-    return Page(items=items, next=None)
+    return Page(items=[PolicyRead.of(each) for each in found], next=None)
 
 
 @router.get(
@@ -57,24 +54,29 @@ async def get_policy(
     found = await choices.policy_of(work, peers, user_id=actor.user_id, device_id=device_id)
     if found is None:
         return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
-    return PolicyRead(device_id=device_id, policy=found.policy, updated_at=found.updated_at)
+    return PolicyRead.of(found)
 
 
 @router.put(
     "/policies/{device_id}",
     summary="Say what becomes of offers to a device",
-    responses=problems(Unauthenticated, NotFound, Invalid, Unavailable),
+    responses=problems(Unauthenticated, NotFound, UserNotFound, Invalid, Unavailable),
 )
 async def put_policy(
-    device_id: DeviceId, body: PolicyChoice, actor: CallingActor, work: WorkPart, peers: PeersPart
+    device_id: DeviceId,
+    body: PolicyChoice,
+    actor: KnownActor,
+    work: WorkPart,
+    peers: PeersPart,
+    response: Response,
 ) -> PolicyRead:
     """Decide for a device of one's own. An offer for no device in particular goes to the device
-    that was last said to accept.
+    that was last said to accept. One's sockets hear `policy_updated`.
     """
-    put = await choices.set_policy(
+    told = await choices.set_policy(
         work, peers, user_id=actor.user_id, device_id=device_id, policy=body.policy
     )
-    return PolicyRead(device_id=device_id, policy=put.policy, updated_at=put.updated_at)
+    return PolicyRead.of(answer(response, told))
 
 
 @router.get(
@@ -87,8 +89,7 @@ async def list_blocked(
 ) -> Page[BlockRead]:
     """List them by id."""
     found = await choices.blocked(work, user_id=actor.user_id, after=cursor, limit=limit + 1)
-    items = [BlockRead(user_id=each.blocked_id, blocked_at=each.blocked_at) for each in found]
-    return page_of(items, limit, lambda each: each.user_id)
+    return page_of([BlockRead.of(each) for each in found], limit, lambda each: each.user_id)
 
 
 @router.get(
@@ -99,7 +100,7 @@ async def list_blocked(
 async def get_blocked(user_id: UserId, actor: CallingActor, work: WorkPart) -> BlockRead:
     """Return since when; 404 for who is not blocked."""
     found = await choices.block_of(work, user_id=actor.user_id, blocked_id=user_id)
-    return BlockRead(user_id=found.blocked_id, blocked_at=found.blocked_at)
+    return BlockRead.of(found)
 
 
 @router.put(
@@ -108,14 +109,14 @@ async def get_blocked(user_id: UserId, actor: CallingActor, work: WorkPart) -> B
     responses=problems(Unauthenticated, UserNotFound, Invalid, Unavailable),
 )
 async def put_blocked(
-    user_id: UserId, actor: KnownActor, work: WorkPart, peers: PeersPart
+    user_id: UserId, actor: KnownActor, work: WorkPart, peers: PeersPart, response: Response
 ) -> BlockRead:
     """Block somebody: one hears nothing of what they offer, and they see no answer, ever.
 
-    What they had offered before stays. May be repeated.
+    What they had offered before stays. May be repeated. One's sockets hear `user_blocked`.
     """
-    at = await choices.block(work, peers, user_id=actor.user_id, blocked_id=user_id)
-    return BlockRead(user_id=user_id, blocked_at=at)
+    told = await choices.block(work, peers, user_id=actor.user_id, blocked_id=user_id)
+    return BlockRead.of(answer(response, told))
 
 
 @router.delete(
@@ -124,6 +125,11 @@ async def put_blocked(
     summary="Take offers from somebody again",
     responses=problems(Unauthenticated, Invalid),
 )
-async def delete_blocked(user_id: UserId, actor: CallingActor, work: WorkPart) -> None:
-    """Unblock somebody, or nobody. What they offered meanwhile stays unseen."""
-    await choices.unblock(work, user_id=actor.user_id, blocked_id=user_id)
+async def delete_blocked(
+    user_id: UserId, actor: CallingActor, work: WorkPart, response: Response
+) -> None:
+    """Unblock somebody, or nobody. What they offered meanwhile stays unseen.
+
+    One's sockets hear `user_unblocked`.
+    """
+    answer(response, await choices.unblock(work, user_id=actor.user_id, blocked_id=user_id))

@@ -1,19 +1,26 @@
-"""What people want to be sent: policies of their devices, and people they want nothing from."""
+"""What people want to be sent: policies of their devices, and people they want nothing from.
+
+Each change is told in the stream of whose choice it is, for their other devices, and to nobody
+else. The stream is held before anything is written, as by offers before they look: what was
+offered to somebody stands in their stream on the right side of what they had chosen.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Invalid, NotFound
-from sharezync_transfer.models import Block, DevicePolicy, Policy
+from sharezync_shared.streams.log import Entry
+from sharezync_shared.streams.told import Told
+from sharezync_transfer.models import Block, DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.peers import Peers
+from sharezync_transfer.usecases.wire import BlockRead, PolicyRead, Unblocked
 
 _PUT_POLICY: Final = """
 INSERT INTO transfer.policies (user_id, device_id, policy, updated_at) VALUES ($1, $2, $3, $4)
@@ -21,7 +28,10 @@ ON CONFLICT (user_id, device_id) DO UPDATE SET policy = $3, updated_at = $4
 """
 _PUT_BLOCK: Final = """
 INSERT INTO transfer.blocks (user_id, blocked_id, blocked_at) VALUES ($1, $2, $3)
-ON CONFLICT DO NOTHING
+ON CONFLICT DO NOTHING RETURNING true
+"""
+_DROP_BLOCK: Final = """
+DELETE FROM transfer.blocks WHERE user_id = $1 AND blocked_id = $2 RETURNING true
 """
 
 
@@ -99,15 +109,20 @@ async def policy_of(
 
 async def set_policy(
     work: Work, peers: Peers, *, user_id: UserId, device_id: DeviceId, policy: Policy
-) -> DevicePolicy:
-    """Say what becomes of offers to one's device. Raises NotFound where it is not theirs."""
+) -> Told[DevicePolicy]:
+    """Say what becomes of offers to one's device; said again, it is the latest.
+
+    The user must be known. Raises NotFound where the device is not theirs, UserNotFound.
+    """
     await _insist_on_device(peers, user_id, device_id)
     async with work.begin() as unit:
+        await people.insist(unit, [user_id])
+        stream = transfers_stream(user_id)
+        await unit.lock_streams(stream)
         connection = await unit.raw()
         await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
-        return DevicePolicy(
-            user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now
-        )
+        put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
+        return Told(put, await unit.tell(stream, "policy_updated", PolicyRead.of(put)))
 
 
 async def blocked(
@@ -130,7 +145,7 @@ async def block_of(work: Work, *, user_id: UserId, blocked_id: UserId) -> Block:
     return found
 
 
-async def block(work: Work, peers: Peers, *, user_id: UserId, blocked_id: UserId) -> datetime:
+async def block(work: Work, peers: Peers, *, user_id: UserId, blocked_id: UserId) -> Told[Block]:
     """Want nothing from somebody from now on; returns since when. They don't notice.
 
     What they had offered before stays. Safe to repeat. Raises Invalid for oneself, UserNotFound.
@@ -139,22 +154,47 @@ async def block(work: Work, peers: Peers, *, user_id: UserId, blocked_id: UserId
         raise Invalid("Nobody can block themselves")
     await people.require(work, peers, [blocked_id])
     async with work.begin() as unit:
-        connection = await unit.raw()
         await people.insist(unit, [user_id, blocked_id])
-        await connection.execute(_PUT_BLOCK, user_id, blocked_id, unit.now)
-        found = await unit.get(Block, (user_id, blocked_id))
-        return found.blocked_at if found else unit.now
+        stream = transfers_stream(user_id)
+        await unit.lock_streams(stream)
+        connection = await unit.raw()
+        put = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=unit.now)
+        if await connection.fetchval(_PUT_BLOCK, user_id, blocked_id, unit.now):
+            return Told(put, await unit.tell(stream, "user_blocked", BlockRead.of(put)))
+        return Told(await unit.get(Block, (user_id, blocked_id)) or put)
 
 
-async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> None:
+async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> Told[None]:
     """Take offers from somebody again; what they offered meanwhile stays unseen. Repeatable."""
     async with work.begin() as unit:
+        stream = transfers_stream(user_id)
+        await unit.lock_streams(stream)
         connection = await unit.raw()
-        await connection.execute(
-            "DELETE FROM transfer.blocks WHERE user_id = $1 AND blocked_id = $2",
-            user_id,
-            blocked_id,
-        )
+        if not await connection.fetchval(_DROP_BLOCK, user_id, blocked_id):
+            return Told(None)
+        return Told(None, await unit.tell(stream, "user_unblocked", Unblocked(user_id=blocked_id)))
+
+
+async def blockers_of(unit: Unit, user_id: UserId) -> list[UUID]:
+    """Return who wants nothing from somebody. Nobody joins them once the somebody is deleted."""
+    found = await unit.session.exec(select(Block.user_id).where(Block.blocked_id == user_id))
+    return list(found)
+
+
+async def forget(unit: Unit, user_id: UserId) -> None:
+    """Drop all that somebody chose, and all that was chosen about them: those who did hear of it.
+
+    The streams of `blockers_of` this user must be held. Safe to repeat.
+    """
+    connection = await unit.raw()
+    for table in ("policies", "blocks"):
+        await connection.execute(f"DELETE FROM transfer.{table} WHERE user_id = $1", user_id)  # noqa: S608 - one of these two
+    freed = await connection.fetch(
+        "DELETE FROM transfer.blocks WHERE blocked_id = $1 RETURNING user_id", user_id
+    )
+    gone = to_json(Unblocked(user_id=user_id))
+    streams = sorted(transfers_stream(row["user_id"]) for row in freed)
+    await unit.tell_all([Entry(stream, "user_unblocked", gone) for stream in streams])
 
 
 async def _insist_on_device(peers: Peers, user_id: UserId, device_id: DeviceId) -> None:

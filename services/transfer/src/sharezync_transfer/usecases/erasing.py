@@ -15,12 +15,10 @@ from sharezync_shared.filenames import NAMELESS
 from sharezync_shared.ids import UserId
 from sharezync_transfer import access, life
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
-from sharezync_transfer.usecases import people
+from sharezync_transfer.usecases import choices, people
 from sharezync_transfer.usecases.settling import move, settle
 
 _THEIRS: Final = (
-    "DELETE FROM transfer.policies WHERE user_id = $1",
-    "DELETE FROM transfer.blocks WHERE user_id = $1 OR blocked_id = $1",
     "DELETE FROM transfer.acquaintances WHERE one_id = $1 OR other_id = $1",
     "DELETE FROM transfer.sums_by_day WHERE user_id = $1",
     "DELETE FROM transfer.sums_by_peer WHERE user_id = $1",
@@ -49,6 +47,7 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
     people_told = {whole.transfer.sender_id for whole in wholes} | {
         recipient.user_id for whole in wholes for recipient in whole.recipients
     }
+    people_told |= set(await choices.blockers_of(unit, user_id))
     await unit.lock_streams(*map(transfers_stream, people_told))
     await _erase_what_recipients_were_told(unit, user_id)
     for whole in wholes:
@@ -59,6 +58,7 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
             if each.state not in life.FINAL and (sent or each.user_id == user_id)
         ]
         await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
+    await choices.forget(unit, user_id)
     connection = await unit.raw()
     for statement in _THEIRS:
         await connection.execute(statement, user_id)

@@ -3,13 +3,30 @@
 from typing import Final
 
 from sharezync_shared.streams.declared import StreamEvent
-from sharezync_transfer.usecases.wire import ProgressOfSent, ProgressRead, TransferRead
+from sharezync_transfer.usecases.wire import (
+    BlockRead,
+    PolicyRead,
+    ProgressOfSent,
+    ProgressRead,
+    TransferRead,
+    Unblocked,
+)
 
 EVENTS: Final = (
     StreamEvent("incoming_transfer", "transfers", TransferRead, "Files are offered to you"),
     StreamEvent("transfer_updated", "transfers", TransferRead, "A transfer of yours has changed"),
     StreamEvent(
         "transfer_completed", "transfers", TransferRead, "A recipient has everything, verified"
+    ),
+    StreamEvent(
+        "policy_updated", "transfers", PolicyRead, "You said what becomes of offers to a device"
+    ),
+    StreamEvent("user_blocked", "transfers", BlockRead, "You want nothing from somebody"),
+    StreamEvent(
+        "user_unblocked",
+        "transfers",
+        Unblocked,
+        "You take offers from somebody again, or they deleted their account",
     ),
     StreamEvent(
         "progress_update",

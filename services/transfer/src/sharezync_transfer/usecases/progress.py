@@ -1,4 +1,4 @@
-"""What gateways report of chunks: the hot path here, ten times a second for each transfer.
+"""What gateways report of chunks: the hot path here, twice a second for each end.
 
 Plain statements, and no row is read that a report doesn't touch.
 """

@@ -9,7 +9,7 @@ from sharezync_transfer.access import Whole
 from sharezync_transfer.models import Recipient
 
 SHORTEST_SECONDS: Final = 0.1
-"""What took less has no speed: recipients confirm ten times a second."""
+"""What took less has no speed: recipients confirm a few times a second."""
 
 # One statement for both tables: `ended` is one row for each end of each part.
 _ADD: Final = """
