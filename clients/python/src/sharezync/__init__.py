@@ -4,8 +4,10 @@
 wrong is a `SharezyncError`.
 """
 
+from sharezync.choices import Blocked, DevicePolicy
 from sharezync.client import Client
 from sharezync.documents import (
+    Capability,
     Channel,
     Device,
     Message,
@@ -30,16 +32,22 @@ from sharezync.realtime.frames import Connected, Event, Incoming, Lost, Reset, S
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
 from sharezync.tokens import FileTokens, MemoryTokens, Tokens, TokenStore
+from sharezync.transfer.doors import Doors
+from sharezync.transfer.offering import Address
 from sharezync.transfer.progress import Progress
-from sharezync.transfer.transfers import Address
+from sharezync.transfer.statistics import Statistics
 
 __all__ = [
     "Address",
+    "Blocked",
+    "Capability",
     "Channel",
     "Client",
     "Connected",
     "Corrupt",
     "Device",
+    "DevicePolicy",
+    "Doors",
     "Event",
     "FileChanged",
     "FileTokens",
@@ -57,6 +65,7 @@ __all__ = [
     "Signal",
     "Socket",
     "SocketClosed",
+    "Statistics",
     "StoredFile",
     "TokenStore",
     "Tokens",

@@ -14,6 +14,7 @@ from sharezync.problems import Problem
 from sharezync.renewing import Renewal
 from sharezync.session import Session
 from sharezync.tokens import MemoryTokens, Tokens, TokenStore
+from sharezync.transfer.doors import Doors
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
@@ -100,6 +101,10 @@ class Client:
         """Go on with the login that is kept. Raises NotLoggedIn where there is none."""
         _ = self._renewal.tokens
         return Session(self.base_url, self._http, self._renewal)
+
+    def doors(self, transfer_id: str, token: str) -> Doors:
+        """Return the doors of one end of a transfer that somebody gave us a token for: no login."""
+        return Doors(self._http, transfer_id, token)
 
     async def logout(self) -> None:
         """End the login, here and at the server, where it can be reached."""

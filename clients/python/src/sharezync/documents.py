@@ -198,6 +198,22 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Capability:
+    """What opens one end of one transfer to whoever holds it, without a login.
+
+    `role` is `sender` or `recipient`; it ends with that end of the transfer, or at `expires_at`.
+    """
+
+    token: str = field(repr=False)
+    role: str
+    expires_at: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["token"], document["role"], document["expires_at"])
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file that was uploaded; it never changes."""
 

@@ -82,7 +82,7 @@ class Http:
         method: str,
         path: str,
         *,
-        authorize: Authorize,
+        authorize: Authorize | None = None,
         headers: Mapping[str, str] | None = None,
         **options: Any,  # noqa: ANN401 - what httpx takes
     ) -> AsyncGenerator[httpx.Response]:
@@ -91,10 +91,13 @@ class Http:
         Raises Problem, and Unreachable also in the midst of it.
         """
         for fresh in (False, True):
-            sent = {**(headers or {}), "Authorization": f"Bearer {await authorize(fresh)}"}
+            sent = dict(headers or {})
+            if authorize is not None:
+                sent["Authorization"] = f"Bearer {await authorize(fresh)}"
             try:
                 async with self.client.stream(method, path, headers=sent, **options) as answer:
-                    if answer.status_code == httpx.codes.UNAUTHORIZED and not fresh:
+                    refused = answer.status_code == httpx.codes.UNAUTHORIZED
+                    if refused and authorize is not None and not fresh:
                         continue
                     if not answer.is_success:
                         await answer.aread()

@@ -1,7 +1,7 @@
 """People and their devices."""
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import httpx
@@ -11,6 +11,9 @@ from sharezync.problems import Problem, SharezyncError
 
 if TYPE_CHECKING:
     from sharezync.session import Session
+
+
+GONE: Final = "(gone)"
 
 
 class NobodyCalled(SharezyncError):
@@ -33,6 +36,15 @@ class People:
         if user_id not in self._users:
             self._users[user_id] = User.of(await self._session.document(f"/v1/users/{user_id}"))
         return self._users[user_id]
+
+    async def name_of(self, user_id: str) -> str:
+        """Return what somebody is called; `(gone)` for an account that was deleted."""
+        try:
+            return (await self.get(user_id)).username
+        except Problem as problem:
+            if problem.status != httpx.codes.NOT_FOUND:
+                raise
+            return GONE
 
     async def find(self, name: str) -> User:
         """Return who has this username, in any case, or this id. Raises NobodyCalled."""

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from sharezync.chat import Chat
+from sharezync.choices import Choices
 from sharezync.documents import Json
 from sharezync.files.downloads import Downloads
 from sharezync.files.uploads import Uploads
@@ -19,7 +20,9 @@ from sharezync.transfer.transfers import Transfers
 
 
 class Session:
-    """What a login can do, by topic: `people`, `chat`, `transfers`, `uploads`, `downloads`."""
+    """What a login can do, by topic: `people`, `chat`, `transfers`, `choices` (what one wants to be
+    sent), `uploads`, `downloads`.
+    """
 
     def __init__(self, base_url: str, http: Http, renewal: Renewal) -> None:
         self.base_url = base_url
@@ -28,6 +31,7 @@ class Session:
         self.people = People(self)
         self.chat = Chat(self)
         self.transfers = Transfers(self)
+        self.choices = Choices(self)
         self.uploads = Uploads(self)
         self.downloads = Downloads(self)
 
@@ -37,13 +41,22 @@ class Session:
         *,
         cursors: Mapping[str, Cursor] | None = None,
         events: bool = True,
+        opening_seconds: float | None = None,
     ) -> Socket:
         """Return the socket of a device, to be entered: `async with session.socket("laptop")`.
 
         With `cursors` (`Socket.cursors` of an earlier one) it goes on from there: what was missed
         comes first. With `events=False` nothing is kept for `async for`: for who only moves files.
+        `opening_seconds` is for how long it is tried at first: a minute, if nothing is said.
         """
-        return Socket(self.base_url, self.renewal, device, cursors=cursors, events=events)
+        return Socket(
+            self.base_url,
+            self.renewal,
+            device,
+            cursors=cursors,
+            events=events,
+            opening_seconds=opening_seconds,
+        )
 
     async def request(
         self,

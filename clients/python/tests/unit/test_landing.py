@@ -36,14 +36,15 @@ def transfer(*files: tuple[str, bytes], roots: list[str | None] | None = None) -
     )
 
 
-def fill(landing: Landing, index: int, content: bytes, *numbers: int) -> None:
+def fill(landing: Landing, index: int, content: bytes, *numbers: int, flushed: bool = True) -> None:
     """Receive chunks of a file: these, or all."""
     part = landing.parts[index]
     for number in numbers or range(-(-len(content) // CHUNK)):
         payload = content[number * CHUNK : (number + 1) * CHUNK]
         part.keep(number, memoryview(payload), hashlib.sha256(payload).digest())
         part.note(number)
-    part.flush()
+    if flushed:
+        part.flush()
 
 
 def opened(into: Path, *files: tuple[str, bytes]) -> Landing:
@@ -76,6 +77,33 @@ def test_what_was_kept_before_a_kill_is_held_by_the_next(tmp_path: Path) -> None
     assert again.parts[0].held_bytes == 6
     fill(again, 0, file[1], 1)
     assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
+
+
+def test_a_kill_before_the_disk_was_waited_for_costs_nothing(tmp_path: Path) -> None:
+    file = ("a.bin", b"abcdefghij")
+    first = opened(tmp_path, file)
+    fill(first, 0, file[1], 0)
+    fill(first, 0, file[1], 2, flushed=False)
+    with (tmp_path / f".sharezync-{ID}" / "0.journal").open("ab") as journal:
+        journal.write(b"\0\0")  # of an entry that was cut off
+
+    again = opened(tmp_path, file)
+    assert again.parts[0].held.pairs() == [(0, 0), (2, 2)]
+    fill(again, 0, file[1], 1)
+    assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_what_was_kept_is_not_believed_where_its_bytes_were_lost_with_the_power(
+    tmp_path: Path,
+) -> None:
+    file = ("a.bin", b"abcdefghij")
+    fill(opened(tmp_path, file), 0, file[1], 0, 1, flushed=False)
+    with (tmp_path / "a.bin.part").open("r+b") as part:
+        part.seek(CHUNK)
+        part.write(bytes(CHUNK))
+
+    assert opened(tmp_path, file).parts[0].held.pairs() == [(0, 0)]
 
 
 def test_a_kill_between_naming_two_files_loses_and_doubles_nothing(tmp_path: Path) -> None:

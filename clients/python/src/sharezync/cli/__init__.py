@@ -10,6 +10,8 @@ import click
 
 from sharezync.cli.account import devices, login, logout, register, whoami
 from sharezync.cli.chatting import channels, chat
+from sharezync.cli.choosing import block, blocks, policy, unblock
+from sharezync.cli.counting import statistics
 from sharezync.cli.endings import USAGE, ending_of
 from sharezync.cli.memory import keep_memory
 from sharezync.cli.output import Output
@@ -33,8 +35,8 @@ def cli() -> None:
 
 
 for _command in (
-    login, register, logout, whoami, devices, send, receive, transfers, chat, channels, upload,
-    download,
+    login, register, logout, whoami, devices, send, receive, transfers, statistics, policy, block,
+    unblock, blocks, chat, channels, upload, download,
 ):  # fmt: skip
     cli.add_command(_command)
 

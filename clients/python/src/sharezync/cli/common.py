@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 import click
 
@@ -14,8 +14,18 @@ from sharezync.cli.config import Config
 from sharezync.cli.output import Output
 from sharezync.client import Client
 from sharezync.session import Session
+from sharezync.transfer.ways import Over
 
 _PATIENCE_SECONDS: Final = 30.0
+
+
+over_option = click.option(
+    "--over",
+    type=click.Choice(get_args(Over)),
+    default="auto",
+    show_default=True,
+    help="By which way: a socket, HTTP, or whichever there is.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,28 @@
 """`receive`."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import click
+import httpx
 
 from sharezync.cli.bars import Bars
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, command, over_option
 from sharezync.cli.output import size_text
 from sharezync.documents import Transfer
-from sharezync.problems import SharezyncError, TransferEnded
+from sharezync.problems import Problem, SharezyncError, SocketClosed, TransferEnded, Unreachable
 from sharezync.realtime.frames import Event, Reset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
+from sharezync.transfer.landing import begun_in
 from sharezync.transfer.progress import Progress
+from sharezync.transfer.ways import OPENING_SECONDS, Over, leaves_http
 
+_ASK_SECONDS: Final = 2.0
 _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
 
 
@@ -35,6 +43,7 @@ _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
     metavar="USER",
     help="Stay, and take what this person sends, without asking. May be repeated.",
 )
+@over_option
 @command
 async def receive(
     context: Context,
@@ -44,6 +53,7 @@ async def receive(
     into: Path,
     take_all: bool,
     accept_from: tuple[str, ...],
+    over: Over,
 ) -> None:
     """Receive what others send: the transfer ID, or what waits, or the next that comes.
 
@@ -52,11 +62,11 @@ async def receive(
     """
     async with context.session() as session:
         me = (await session.people.me()).id
-        receiving = _Receiving(context, session, me, into, take_all=take_all)
+        receiving = _Receiving(context, session, me, into, take_all=take_all, over=over)
         if sender is not None:
             receiving.only = (await session.people.find(sender)).id
         receiving.trusted = {(await session.people.find(name)).id for name in accept_from}
-        async with session.socket(context.config.client_id) as socket:
+        async with _socket_of(session, context.config.client_id, over) as socket:
             if transfer_id is not None:
                 await receiving.take(socket, await session.transfers.get(transfer_id))
                 return
@@ -69,6 +79,22 @@ async def receive(
         raise receiving.failures[0]
 
 
+@asynccontextmanager
+async def _socket_of(session: Session, device: str, over: Over) -> AsyncGenerator[Socket | None]:
+    """Yield this device's socket; None where there is none to be had, or none is wanted."""
+    async with AsyncExitStack() as stack:
+        socket: Socket | None = None
+        if over != "http":
+            opening_seconds = OPENING_SECONDS if over == "auto" else None
+            opening = session.socket(device, opening_seconds=opening_seconds)
+            try:
+                socket = await stack.enter_async_context(opening)
+            except (SocketClosed, Unreachable) as error:
+                if over == "socket" or not leaves_http(error):
+                    raise
+        yield socket
+
+
 @dataclass
 class _Receiving:
     """Takes transfers one after the other."""
@@ -78,23 +104,48 @@ class _Receiving:
     me: str
     into: Path
     take_all: bool
+    over: Over
     only: str | None = None
     trusted: set[str] = field(default_factory=set)
     met: set[str] = field(default_factory=set)
     """Transfers that were looked at, whatever came of it."""
     failures: list[SharezyncError] = field(default_factory=list)
 
-    async def take_waiting(self, socket: Socket) -> None:
+    async def take_waiting(self, socket: Socket | None) -> None:
         """Take what waits, the oldest first; what was begun here before needs no new answer."""
+        await self._conclude(socket)
         for state in _OPEN:
             found = await self.session.transfers.all(role="recipient", state=state)
             for transfer in reversed(found):
                 await self._consider(socket, transfer)
 
-    async def take_coming(self, socket: Socket, *, stay: bool) -> None:
+    async def _conclude(self, socket: Socket | None) -> None:
+        """Give their names to files of which everything is here, and clear up what ended since."""
+        for transfer_id in await asyncio.to_thread(begun_in, self.into):
+            try:
+                transfer = await self.session.transfers.get(transfer_id)
+            except Problem as problem:
+                if problem.status not in {httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY}:
+                    raise
+                continue  # somebody else's, or received from elsewhere
+            if transfer.over and self._wants(transfer):
+                await self._take(socket, transfer)
+
+    async def take_coming(self, socket: Socket | None, *, stay: bool) -> None:
         """Take what is offered from now on: the first, or all there is until interrupted."""
         self.context.out.hint("Waiting for an offer. Ctrl-C stops.")
         self.context.out.record("waiting")
+        if socket is not None:
+            try:
+                await self._hear_of(socket, stay=stay)
+            except (SocketClosed, Unreachable) as error:
+                if self.over == "socket" or not leaves_http(error):
+                    raise
+            else:
+                return
+        await self._ask_for(stay=stay)
+
+    async def _hear_of(self, socket: Socket, *, stay: bool) -> None:
         async for incoming in socket:
             before = len(self.met)
             if isinstance(incoming, Event) and incoming.type == "incoming_transfer":
@@ -104,15 +155,26 @@ class _Receiving:
             if len(self.met) > before and not stay:
                 return
 
-    async def _consider(self, socket: Socket, transfer: Transfer) -> None:
-        if transfer.id in self.met or transfer.over:
-            return
-        if self.only is not None and transfer.sender_id != self.only:
+    async def _ask_for(self, *, stay: bool) -> None:
+        """Ask now and then, where nobody tells us."""
+        while stay or not self.met:
+            await asyncio.sleep(_ASK_SECONDS)
+            await self.take_waiting(None)
+
+    async def _consider(self, socket: Socket | None, transfer: Transfer) -> None:
+        if transfer.over or not self._wants(transfer):
             return
         offered = transfer.state == "offered"
         asks = offered and transfer.sender_id not in self.trusted and not self.take_all
         if asks and (self.trusted or not await self._agreed(transfer)):
             return
+        await self._take(socket, transfer)
+
+    def _wants(self, transfer: Transfer) -> bool:
+        """Whether nobody looked at it, and it comes from whom we want to hear of."""
+        return transfer.id not in self.met and self.only in {None, transfer.sender_id}
+
+    async def _take(self, socket: Socket | None, transfer: Transfer) -> None:
         self.met.add(transfer.id)
         try:
             await self.take(socket, transfer)
@@ -146,7 +208,7 @@ class _Receiving:
             out.say("Rejected.")
         return agreed
 
-    async def take(self, socket: Socket, transfer: Transfer) -> None:
+    async def take(self, socket: Socket | None, transfer: Transfer) -> None:
         """Receive one transfer, and tell."""
         out = self.context.out
         name = await self._name(transfer)
@@ -169,7 +231,11 @@ class _Receiving:
                 begun = True
 
             files = await self.session.transfers.receive(
-                transfer, self.into, device=socket, on_progress=show
+                transfer,
+                self.into,
+                device=socket or self.context.config.client_id,
+                over=self.over if socket is not None else "http",
+                on_progress=show,
             )
         out.record(
             "received",
@@ -181,4 +247,4 @@ class _Receiving:
             out.say(f"Received {path}")
 
     async def _name(self, transfer: Transfer) -> str:
-        return (await self.session.people.get(transfer.sender_id)).username
+        return await self.session.people.name_of(transfer.sender_id)

@@ -6,12 +6,14 @@ from typing import Final
 import click
 
 from sharezync.cli.bars import Bars
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, command, over_option
 from sharezync.cli.output import size_text
 from sharezync.session import Session
 from sharezync.transfer.listing import list_files
+from sharezync.transfer.moving import Wait
+from sharezync.transfer.offering import Address
 from sharezync.transfer.progress import Progress
-from sharezync.transfer.transfers import Address, Wait
+from sharezync.transfer.ways import Over
 
 _WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
 
@@ -30,9 +32,16 @@ _WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
     help="Stay until everything is stored; until those who receive by then are through; or until "
     "all have answered and are through.",
 )
+@over_option
 @command
 async def send(
-    context: Context, *, files: tuple[Path, ...], to: tuple[str, ...], note: str, wait: Wait
+    context: Context,
+    *,
+    files: tuple[Path, ...],
+    to: tuple[str, ...],
+    note: str,
+    wait: Wait,
+    over: Over,
 ) -> None:
     """Send FILES, and folders with what is in them, to people or to one of their devices.
 
@@ -58,6 +67,7 @@ async def send(
                 note=note,
                 record_in=context.config.state / "sends",
                 wait=wait,
+                over=over,
                 on_progress=show,
             )
             bars.sent(progress, names, last=True)
@@ -105,4 +115,4 @@ class _Told:
 
 
 async def _names(session: Session, addresses: list[Address]) -> dict[str, str]:
-    return {each.user_id: (await session.people.get(each.user_id)).username for each in addresses}
+    return {each.user_id: await session.people.name_of(each.user_id) for each in addresses}

@@ -31,7 +31,7 @@ async def transfers(
 async def _show(context: Context, session: Session, me: str, transfer: Transfer) -> None:
     sent = transfer.sender_id == me
     others = [each.user_id for each in transfer.recipients] if sent else [transfer.sender_id]
-    names = [(await session.people.get(each)).username for each in others]
+    names = [await session.people.name_of(each) for each in others]
     files = [file.path for file in transfer.files]
     received = max((each.received_bytes for each in transfer.recipients), default=0)
     context.out.record(

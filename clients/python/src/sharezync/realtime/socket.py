@@ -34,7 +34,7 @@ class Socket:
     Everything that happens comes as `Event` in the order of its stream, once, also over lost
     connections; `Reset` says what to fetch again. Every command may be repeated, so one whose
     answer was lost is sent again. What is neither iterated over nor given up (`events=False`) is
-    kept.
+    kept. It is tried for `patience_seconds` to open it again, and at first for `opening_seconds`.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class Socket:
         cursors: Mapping[str, Cursor] | None = None,
         events: bool = True,
         patience_seconds: float = 60.0,
+        opening_seconds: float | None = None,
     ) -> None:
         self._base_url = base_url
         self._renewal = renewal
         self._device = device
         self._hearing = Hearing(cursors, keeps_events=events)
         self._patience_seconds = patience_seconds
+        self._opening_seconds = patience_seconds if opening_seconds is None else opening_seconds
         self._ids = itertools.count(1)
         self._opened: Opened | None = None
         self._ready = asyncio.Event()
@@ -61,7 +63,7 @@ class Socket:
         """How often it was opened."""
 
     async def __aenter__(self) -> Self:
-        """Open it. Raises NotLoggedIn, SocketClosed, and Unreachable after a minute of trying."""
+        """Open it. Raises NotLoggedIn, SocketClosed, and Unreachable after `opening_seconds`."""
         self._running = asyncio.create_task(self._run(), name=f"socket-{self._device}")
         try:
             await self.ready()
@@ -199,7 +201,8 @@ class Socket:
                 renewed = True
                 await self._renewal.renewed(self._renewal.tokens)
             pause = verdict.pause_seconds(attempt, asked_seconds=broken.asked_seconds)
-            if time.monotonic() + pause - since > self._patience_seconds:
+            patience = self._patience_seconds if self.connections else self._opening_seconds
+            if time.monotonic() + pause - since > patience:
                 raise Unreachable(f"{self._base_url} can't be reached: {broken.reason}")
             attempt += 1
             await asyncio.sleep(pause)

@@ -16,9 +16,10 @@ from sharezync.atomic import write_private
 from sharezync.documents import Transfer
 from sharezync.problems import Corrupt, UnsafePath
 from sharezync.transfer.names import clean_parts, key_of, numbered, part_name
-from sharezync.transfer.parts import Part
+from sharezync.transfer.parts import Part, journal_of
 
 _PLAN: Final = "plan.json"
+_FOLDER: Final = ".sharezync-"
 
 
 class Landing:
@@ -26,7 +27,7 @@ class Landing:
 
     def __init__(self, into: Path, transfer: Transfer) -> None:
         self._into = into.resolve()
-        self._folder = self._into / f".sharezync-{transfer.id}"
+        self._folder = self._into / f"{_FOLDER}{transfer.id}"
         self._transfer = transfer
         self._paths: dict[int, Path] = {}
         self._landed: set[int] = set()
@@ -156,10 +157,18 @@ class Landing:
 
     def _remove_records(self) -> None:
         for index in self._paths:
-            (self._folder / f"{index}.chunks").unlink(missing_ok=True)
+            record = self._folder / f"{index}.chunks"
+            for path in (record, journal_of(record), journal_of(record).with_suffix(".draft")):
+                path.unlink(missing_ok=True)
         (self._folder / _PLAN).unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()
+
+
+def begun_in(into: Path) -> list[str]:
+    """Return the transfers that were begun in a folder and are not through, the oldest first."""
+    found = into.glob(f"{_FOLDER}*/{_PLAN}")
+    return sorted(path.parent.name.removeprefix(_FOLDER) for path in found)
 
 
 def _keys_of(path: Path) -> set[str]:

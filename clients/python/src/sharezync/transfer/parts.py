@@ -1,12 +1,15 @@
 """A file that is being received: `name.part`, and which of its chunks are kept, with their digests.
 
 Called in threads. A chunk is recorded only once its bytes are on the disk, so that the record is
-true also after the power went.
+true also after the power went. What was kept since stands in a journal that nobody waits for the
+disk with: after a kill it names what may be held, and the bytes themselves say whether it is.
 """
 
 import hashlib
 import os
+import struct
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +18,8 @@ from sharezync.transfer.chunks import DIGEST_BYTES, chunk_count, chunk_length, r
 from sharezync.transfer.ranges import Ranges
 
 _NOT_KEPT: Final = bytes(DIGEST_BYTES)
+_ENTRY: Final = struct.Struct(f">I{DIGEST_BYTES}s")
+"""Of the journal: a chunk's number and digest."""
 
 
 class Part:
@@ -24,6 +29,7 @@ class Part:
         self.path = path
         self.size_bytes = size_bytes
         self._record = record
+        self._journal = journal_of(record)
         self._chunk_size = chunk_size_bytes
         self._count = chunk_count(size_bytes, chunk_size_bytes)
         self._digests = bytearray(self._count * DIGEST_BYTES)
@@ -41,25 +47,40 @@ class Part:
         else:
             self.path.touch(exist_ok=False)
             self._record.write_bytes(b"")
+            self._journal.unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Take nothing to be held: the record is of something that is lost."""
         self.held = Ranges()
         self._digests = bytearray(len(self._digests))
+        self._unrecorded.clear()
+        self._journal.unlink(missing_ok=True)
 
-    def keep(self, index: int, payload: memoryview, digest: bytes) -> None:
-        """Check a chunk and write it where it belongs. Raises Corrupt and OSError."""
+    def start_over(self) -> None:
+        """Take nothing to be held, here and in the record: what is kept is not what was sent."""
+        with self._flushing, self._lock:
+            self.forget()
+            self._record.write_bytes(b"")
+
+    def keep(self, index: int, payload: memoryview, digest: bytes | None) -> None:
+        """Check a chunk and write it where it belongs. Raises Corrupt and OSError.
+
+        `digest` is what it should be; None where nobody said: then only the root can tell.
+        """
         if index >= self._count or len(payload) != self.length(index):
             raise Corrupt(f"chunk {index} of {self.path.name} has the wrong size")
-        if hashlib.sha256(payload).digest() != digest:
+        found = hashlib.sha256(payload).digest()
+        if digest not in {None, found}:
             raise Corrupt(f"chunk {index} of {self.path.name} arrived damaged")
         with self.path.open("r+b", buffering=0) as file:
             file.seek(index * self._chunk_size)
             while payload:
                 payload = payload[file.write(payload) or 0 :]
         with self._lock:
-            self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
+            self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = found
             self._unrecorded.add(index)
+            with self._journal.open("ab", buffering=0) as journal:
+                journal.write(_ENTRY.pack(index, found))
 
     def note(self, index: int) -> None:
         """Count a chunk as held."""
@@ -69,10 +90,7 @@ class Part:
         """See to it that what is kept, and the record of it, outlive a crash of the machine."""
         with self._flushing:
             with self._lock:
-                fresh = {
-                    index: bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
-                    for index in self._unrecorded
-                }
+                fresh = {index: self._digest(index) for index in self._unrecorded}
                 self._unrecorded.clear()
             if not fresh:
                 return
@@ -83,6 +101,11 @@ class Part:
                     file.seek(index * DIGEST_BYTES)
                     file.write(digest)
                 os.fsync(file.fileno())
+            with self._lock:  # what was kept meanwhile stays in the journal
+                rest = [_ENTRY.pack(index, self._digest(index)) for index in self._unrecorded]
+                draft = self._journal.with_suffix(".draft")
+                draft.write_bytes(b"".join(rest))
+                draft.replace(self._journal)
 
     @property
     def remaining(self) -> int:
@@ -100,6 +123,17 @@ class Part:
         last = self._count - 1
         missing = self._chunk_size - self.length(last) if self._count and last in self.held else 0
         return self.held.count * self._chunk_size - missing
+
+    def first_gap(self) -> tuple[int, int]:
+        """Return the first and the last of the first chunks that are not held, in a row."""
+        first = self.held.through
+        return first, next(iter(self.held.beyond(first, 1)), self._count) - 1
+
+    def held_but_last(self) -> Ranges:
+        """Return what is held, without the file's last chunk."""
+        last = self._count - 1
+        pairs = ((first, min(end, last - 1)) for first, end in self.held.pairs())
+        return Ranges((first, end) for first, end in pairs if first <= end)
 
     @property
     def root(self) -> str:
@@ -119,6 +153,37 @@ class Part:
             self._record.write_bytes(b"")
         self._digests[: len(recorded)] = recorded
         for index in range(len(recorded) // DIGEST_BYTES):
-            start = index * DIGEST_BYTES
-            if recorded[start : start + DIGEST_BYTES] != _NOT_KEPT:
+            if self._digest(index) != _NOT_KEPT:
                 self.held.add(index)
+        self._believe(self._read_journal())
+
+    def _believe(self, entries: Iterable[tuple[int, bytes]]) -> None:
+        """Take those of these chunks to be held whose bytes are what they should be."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                for index, digest in entries:
+                    if index >= self._count or index in self.held:
+                        continue
+                    file.seek(index * self._chunk_size)
+                    if hashlib.sha256(file.read(self.length(index))).digest() == digest:
+                        self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
+                        self._unrecorded.add(index)
+                        self.held.add(index)
+        except FileNotFoundError:
+            pass  # it has its name already, and then all of it was recorded before
+
+    def _read_journal(self) -> list[tuple[int, bytes]]:
+        try:
+            written = self._journal.read_bytes()
+        except FileNotFoundError:
+            return []
+        whole = len(written) // _ENTRY.size * _ENTRY.size  # the last one may have been cut off
+        return list(_ENTRY.iter_unpack(written[:whole]))
+
+    def _digest(self, index: int) -> bytes:
+        return bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
+
+
+def journal_of(record: Path) -> Path:
+    """Return where the journal beside a record is."""
+    return record.with_suffix(".journal")

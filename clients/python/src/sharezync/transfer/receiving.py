@@ -60,6 +60,8 @@ class Receiver:
         self._corrupt = 0
         self._changed = asyncio.Event()
         self._failure: BaseException | None = None
+        self.token: str | None = None
+        """Opens this end's doors over HTTP, from when it was accepted."""
         self.progress = Progress(transfer, transfer.size_bytes)
         self.progress.learn(transfer)
 
@@ -120,11 +122,16 @@ class Receiver:
                 if self._chosen is not None:
                     members["files"] = self._chosen
                 accepted = await self._command("transfer_accept", **members)
+                self.token = accepted.raw.get("token")
                 if not self._landing.resumed:
                     self._learn(accepted)
                     return
             have = {str(index): part.held.pairs() for index, part in self._parts.items()}
             self._learn(await self._command("transfer_resume", have=have, window=WINDOW_BYTES))
+            if self.token is None:
+                with suppress(SharezyncError):  # only of use where all else breaks
+                    given = await self._session.transfers.capability(self._transfer.id)
+                    self.token = given.token if given.role == "recipient" else None
         except Problem as problem:
             if problem.code != "transfer-over":
                 raise

@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sharezync.documents import OVER, Json, Transfer
+from sharezync.pauses import jittered
 from sharezync.problems import Corrupt, FileChanged, Problem, SharezyncError, TransferEnded
 from sharezync.realtime.frames import Connected, Lost
 from sharezync.realtime.line import Item, Line
@@ -13,13 +14,11 @@ from sharezync.realtime.socket import Socket
 from sharezync.transfer.ahead import Ahead
 from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, chunk_length, seal
 from sharezync.transfer.chunks import transfer_bytes as id_bytes
+from sharezync.transfer.doors import Doors
 from sharezync.transfer.listing import Outgoing
 from sharezync.transfer.progress import OnProgress, Progress, Rate
 from sharezync.transfer.ranges import Ranges
 from sharezync.transfer.window import Window
-
-if TYPE_CHECKING:
-    from sharezync.session import Session
 
 _FIRST_WINDOW_BYTES: Final = 4 * 1024 * 1024
 _STILL_SECONDS: Final = 60.0
@@ -36,7 +35,7 @@ class Sender:
 
     def __init__(
         self,
-        session: "Session",
+        doors: Doors,
         socket: Socket,
         transfer: Transfer,
         files: Sequence[Outgoing],
@@ -44,7 +43,7 @@ class Sender:
         *,
         resumed: bool,
     ) -> None:
-        self._session = session
+        self.doors = doors
         self._socket = socket
         self._files = files
         self._id = transfer.id
@@ -56,6 +55,8 @@ class Sender:
         self._rate = Rate()
         self._moved = asyncio.Event()
         self._lost = False
+        self._held_up = False
+        """Whether chunks are refused that nothing is wrong with: more would be sent in vain."""
         self._refused: list[Place] = []
         self._corrupt: dict[Place, int] = {}
         self._failure: SharezyncError | None = None
@@ -71,7 +72,7 @@ class Sender:
         hearing = asyncio.create_task(self._hear(line), name="hear-acks")
         ahead = Ahead(self._prepare, self._chunk_size)
         try:
-            missing = await self._missing() if self._resumed else self._everything()
+            missing = await self.doors.missing() if self._resumed else self._everything()
             while True:
                 await self._push(ahead, missing)
                 self._check()
@@ -80,7 +81,7 @@ class Sender:
                 except Problem as problem:
                     if problem.code != "upload-incomplete":
                         raise
-                    missing = await self._missing()
+                    missing = await self.doors.missing()
                 else:
                     self._learn(Transfer.of(done))
                     return
@@ -92,15 +93,17 @@ class Sender:
     async def _push(self, ahead: Ahead, missing: Missing) -> None:
         """Send what is missing, and again what was refused or lost, until nothing is."""
         while missing:
-            self._lost = False
+            self._lost = self._held_up = False
             self._refused.clear()
             self._window = Window(self._window.limit_bytes)
             finished = await self._round(ahead, missing)
             self._check()
             if finished and not self._refused:
                 return
+            if self._held_up:
+                await asyncio.sleep(jittered(0))
             await self._socket.ready()
-            missing = await self._missing()
+            missing = await self.doors.missing()
 
     async def _round(self, ahead: Ahead, missing: Missing) -> bool:
         """Send these chunks within the window; False where the line broke or stands still."""
@@ -108,9 +111,11 @@ class Sender:
         try:
             async for place, frame in frames:
                 length = len(frame) - HEADER_BYTES
-                while not self._window.has_room(length):
+                while not self._held_up and not self._window.has_room(length):
                     if not await self._movement():
                         return False
+                if self._held_up:
+                    break
                 # Before it is sent: its acknowledgement may be here before we go on.
                 self._window.sent(place, length)
                 if not await self._socket.send_binary(frame):
@@ -153,12 +158,6 @@ class Sender:
     def _everything(self) -> Missing:
         counts = [chunk_count(file.size_bytes, self._chunk_size) for file in self._files]
         return {file: Ranges.whole(count) for file, count in enumerate(counts) if count}
-
-    async def _missing(self) -> Missing:
-        """Return what the server does not have, by its own record."""
-        document = await self._session.document(f"/v1/transfers/{self._id}/missing")
-        found = {file["index"]: Ranges(file["missing"]) for file in document["files"]}
-        return {file: ranges for file, ranges in found.items() if ranges}
 
     # --- what the server says -------------------------------------------------------------------
 
@@ -209,6 +208,7 @@ class Sender:
                 self._fail(Corrupt(f"chunk {place[1]} arrives damaged again and again"))
         if problem.retryable or problem.code in _AGAIN:
             self._refused.append(place)
+            self._held_up = self._held_up or problem.code not in _AGAIN
         else:
             self._fail(problem)
 

@@ -1,0 +1,74 @@
+"""What one wants to be sent: policies of one's devices, and people one wants nothing from."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sharezync.documents import Json
+
+if TYPE_CHECKING:
+    from sharezync.session import Session
+
+Policy = Literal["ask", "accept_known", "block"]
+"""What becomes of offers to a device. `ask`: they wait for an answer. `accept_known`: those of
+people with whom one shares a channel, or an accepted transfer, are accepted at once, on this device
+where they are for no other. `block`: those for this very device are rejected at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePolicy:
+    """What was said of a device; `updated_at` is None where nothing ever was."""
+
+    device_id: str
+    policy: Policy
+    updated_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Somebody from whom one wants nothing."""
+
+    user_id: str
+    blocked_at: str
+
+
+class Choices:
+    """Says and tells what one wants to be sent."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    async def policies(self) -> list[DevicePolicy]:
+        """Return what was said of one's devices; of the others `ask` holds."""
+        found = self._session.items("/v1/transfers/policies")
+        return [_policy_of(each) async for each in found]
+
+    async def policy(self, device_id: str) -> DevicePolicy:
+        """Return what becomes of offers to a device. Raises Problem (`not-found`)."""
+        return _policy_of(await self._session.document(f"/v1/transfers/policies/{device_id}"))
+
+    async def set_policy(self, device_id: str, policy: Policy) -> DevicePolicy:
+        """Say what becomes of offers to a device of one's own. Raises Problem (`not-found`)."""
+        path = f"/v1/transfers/policies/{device_id}"
+        answer = await self._session.request("PUT", path, json={"policy": policy})
+        return _policy_of(answer.json())
+
+    async def blocked(self) -> list[Blocked]:
+        """Return from whom one wants nothing, by id."""
+        found = self._session.items("/v1/transfers/blocked")
+        return [Blocked(each["user_id"], each["blocked_at"]) async for each in found]
+
+    async def block(self, user_id: str) -> Blocked:
+        """Hear nothing of what somebody offers from now on; they don't notice. May be repeated.
+
+        What they had offered before stays. Raises Problem (`user-not-found`, `invalid`).
+        """
+        answer = (await self._session.request("PUT", f"/v1/transfers/blocked/{user_id}")).json()
+        return Blocked(answer["user_id"], answer["blocked_at"])
+
+    async def unblock(self, user_id: str) -> None:
+        """Hear of what they offer from now on. What they offered meanwhile stays unseen."""
+        await self._session.request("DELETE", f"/v1/transfers/blocked/{user_id}")
+
+
+def _policy_of(document: Json) -> DevicePolicy:
+    return DevicePolicy(document["device_id"], document["policy"], document["updated_at"])

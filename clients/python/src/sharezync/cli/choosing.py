@@ -1,0 +1,111 @@
+"""`policy`, `block`, `unblock`, `blocks`."""
+
+from typing import Final
+
+import click
+
+from sharezync.choices import DevicePolicy, Policy
+from sharezync.cli.common import Context, command
+from sharezync.documents import Device
+from sharezync.people import NobodyCalled
+from sharezync.session import Session
+
+_POLICIES: Final[dict[str, Policy]] = {
+    "ask": "ask",
+    "known": "accept_known",
+    "block": "block",
+}
+_SAID: Final = {policy: said for said, policy in _POLICIES.items()}
+_MEANS: Final = {
+    "ask": "offers wait for an answer",
+    "known": "takes what people you know send",
+    "block": "rejects what is sent to it alone",
+}
+
+
+@click.command()
+@click.argument("device", required=False)
+@click.argument("choice", required=False, type=click.Choice(list(_POLICIES)))
+@command
+async def policy(context: Context, *, device: str | None, choice: str | None) -> None:
+    """Tell what becomes of offers to your devices, or say so for DEVICE (`here` is this one).
+
+    ask: they wait for an answer. known: what people send with whom you share a channel or an
+    accepted transfer is accepted at once, and waits for `sharezync receive`. block: what is sent to
+    this very device is rejected.
+    """
+    async with context.session() as session:
+        if device is None:
+            said = {each.device_id: each for each in await session.choices.policies()}
+            for each in await session.people.devices():
+                _tell(context, each, said.get(each.id, DevicePolicy(each.id, "ask", None)))
+            return
+        found = await _own_device(context, session, device)
+        if choice is None:
+            _tell(context, found, await session.choices.policy(found.id))
+        else:
+            chosen = await session.choices.set_policy(found.id, _POLICIES[choice])
+            _tell(context, found, chosen)
+
+
+@click.command()
+@click.argument("user")
+@command
+async def block(context: Context, *, user: str) -> None:
+    """Hear nothing of what USER offers from now on. They don't notice."""
+    async with context.session() as session:
+        found = await session.people.find(user)
+        blocked = await session.choices.block(found.id)
+    context.out.record(
+        "blocked", user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
+    )
+    context.out.say(f"You hear nothing of what {found.username} offers.")
+
+
+@click.command()
+@click.argument("user")
+@command
+async def unblock(context: Context, *, user: str) -> None:
+    """Hear of what USER offers again. What they offered meanwhile stays unseen."""
+    async with context.session() as session:
+        found = await session.people.find(user)
+        await session.choices.unblock(found.id)
+    context.out.record("unblocked", user=found.username, user_id=found.id)
+    context.out.say(f"You hear of what {found.username} offers from now on.")
+
+
+@click.command()
+@command
+async def blocks(context: Context) -> None:
+    """List whom you have blocked."""
+    async with context.session() as session:
+        for each in await session.choices.blocked():
+            name = await session.people.name_of(each.user_id)
+            context.out.record(
+                "blocked", user=name, user_id=each.user_id, blocked_at=each.blocked_at
+            )
+            context.out.say(f"{name}  since {each.blocked_at[:10]}")
+
+
+async def _own_device(context: Context, session: Session, name: str) -> Device:
+    wanted = context.config.client_id if name == "here" else name
+    try:
+        return await session.people.find_device(await session.people.me(), wanted)
+    except NobodyCalled:
+        if name in _POLICIES:
+            raise click.UsageError(f"Name a device first: sharezync policy here {name}") from None
+        raise
+
+
+def _tell(context: Context, device: Device, policy: DevicePolicy) -> None:
+    said = _SAID[policy.policy]
+    context.out.record(
+        "policy",
+        device_id=device.id,
+        client_id=device.client_id,
+        name=device.name,
+        policy=said,
+        updated_at=policy.updated_at,
+    )
+    here = "  (this device)" if device.client_id == context.config.client_id else ""
+    context.out.say(f"{said:<5}  {device.client_id}{here}: {_MEANS[said]}")
