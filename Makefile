@@ -6,7 +6,7 @@ PYTHON ?= python3
 # How many tests run at once, and more arguments for pytest: make test ARGS="-k upload -x"
 WORKERS ?= 2
 ARGS ?=
-# How long `make torture` goes on; in `make test` it is one round.
+# How long the messages of `make torture` go on; in `make test` it is one round.
 TORTURE_SECONDS ?= 120
 # How large a file `make memory` sends from user to user; in `make test` it is 640 MiB.
 TRANSFER_MEMORY_MIB ?= 4096
@@ -73,9 +73,10 @@ replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotate
 	@$(PY) -m sharezync_embedded rabbitmq install
 	$(PYTEST) tests/fleet -s $(ARGS)
 
-torture: $(READY) ## a history of messages while sockets are cut and processes killed (TORTURE_SECONDS=120)
+torture: $(READY) ## messages and transfers while processes are killed at any moment (TORTURE_SECONDS=120)
 	@$(PY) -m sharezync_embedded rabbitmq install
-	TORTURE_SECONDS=$(TORTURE_SECONDS) $(PYTEST) tests/fleet/test_history.py -s $(ARGS)
+	TORTURE_SECONDS=$(TORTURE_SECONDS) KILLS=all \
+	  $(PYTEST) tests/fleet/test_history.py tests/fleet/test_transfer_kills.py -s $(ARGS)
 
 memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB (TRANSFER_MEMORY_MIB=4096)
 	TRANSFER_MEMORY_MIB=$(TRANSFER_MEMORY_MIB) $(PYTEST) tests/test_transfer_memory.py $(ARGS)

@@ -158,7 +158,8 @@ _protocols: dict[str, Protocol] = {}
 async def protocol_at(base_url: str) -> Protocol:
     """What the product at this address says of its sockets, once all its services were asked."""
     if base_url not in _protocols:
-        async with asyncio.timeout(DEADLINE_SECONDS), httpx.AsyncClient(base_url=base_url) as http:
+        http = httpx.AsyncClient(base_url=base_url, timeout=DEADLINE_SECONDS)
+        async with asyncio.timeout(DEADLINE_SECONDS), http:
             while True:
                 answer = await http.get("/asyncapi.json")
                 assert answer.status_code == 200, answer.text
