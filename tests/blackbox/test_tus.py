@@ -7,8 +7,28 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.blackbox.people import Person
-from tests.tus import creation, extensions, protocol
 from tests.tus.client import OFFSET_STREAM, UPLOADS, Tus, code_of
+from tests.tus.creation import (  # noqa: F401 - run here
+    TestCreation,
+    TestCreationWithUpload,
+    TestDeferredLength,
+    TestExpiration,
+    TestTheMetadata,
+)
+from tests.tus.extensions import (  # noqa: F401 - run here
+    TestChecksums,
+    TestConcatenation,
+    TestStrangers,
+    TestTermination,
+    TestTheDocument,
+)
+from tests.tus.protocol import (  # noqa: F401 - run here
+    TestHead,
+    TestOptions,
+    TestPatch,
+    TestTheMethodOverride,
+    TestTheVersion,
+)
 
 DATA = os.urandom(4 * 1024 * 1024)
 
@@ -23,66 +43,6 @@ async def tus(alice: Person) -> AsyncIterator[Tus]:
 async def stranger(bob: Person) -> AsyncIterator[Tus]:
     async with Tus.at(bob.base_url, bob.token) as client:
         yield client
-
-
-class TestTheVersion(protocol.TheVersion):
-    pass
-
-
-class TestOptions(protocol.Options):
-    pass
-
-
-class TestTheMethodOverride(protocol.TheMethodOverride):
-    pass
-
-
-class TestHead(protocol.Head):
-    pass
-
-
-class TestPatch(protocol.Patch):
-    pass
-
-
-class TestCreation(creation.Creation):
-    pass
-
-
-class TestTheMetadata(creation.TheMetadata):
-    pass
-
-
-class TestDeferredLength(creation.DeferredLength):
-    pass
-
-
-class TestCreationWithUpload(creation.CreationWithUpload):
-    pass
-
-
-class TestExpiration(creation.Expiration):
-    pass
-
-
-class TestChecksums(extensions.Checksums):
-    pass
-
-
-class TestTermination(extensions.Termination):
-    pass
-
-
-class TestConcatenation(extensions.Concatenation):
-    pass
-
-
-class TestStrangers(extensions.Strangers):
-    pass
-
-
-class TestTheDocument(extensions.TheDocument):
-    pass
 
 
 class TestNothingIsBufferedOnTheWay:

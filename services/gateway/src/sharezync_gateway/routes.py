@@ -28,7 +28,6 @@ class Body(Enum):
     """How much a request may carry (settings: `MAX_…_BODY_BYTES`)."""
 
     JSON = "json"
-    CHUNK = "chunk"
     FILE = "file"
 
 
@@ -77,8 +76,7 @@ _Trait = Access | Body | Wait | Rate
 
 PUBLIC, SIGN_IN, COSTLY, FREE = Access.PUBLIC, Rate.SIGN_IN, Rate.COSTLY, Rate.FREE
 _FILE: Final = (Body.FILE, Wait.BYTES, Rate.BYTES)
-_CHUNK: Final = (Body.CHUNK, Wait.BYTES, Rate.BYTES)
-_DOWNLOAD: Final = (Wait.BYTES, Rate.BYTES)
+_BYTES: Final = (Wait.BYTES, Rate.BYTES)
 
 
 def _rows(service: str, *rows: tuple[str | _Trait, ...]) -> tuple[Route, ...]:
@@ -106,8 +104,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/docs/{service}", PUBLIC),
         ("GET", "/docs/assets/{file}", PUBLIC),
         ("GET", "/redoc", PUBLIC),
-        # Bytes of transfers don't pass through transfer: they go from here to storage and back.
-        ("PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", Access.CAPABILITY, *_CHUNK),
+        # Bytes of transfers don't pass through transfer: they go from here to storage and back. A
+        # chunk carries what its place in the file holds, no byte more or less.
+        ("PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", Access.CAPABILITY, *_BYTES),
         (
             "GET HEAD",
             "/v1/transfers/{id}/files/{n}/content",
@@ -195,7 +194,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("PUT", "/v1/files/presigned/{id}/parts/{n}", Access.EITHER, *_FILE),
         ("POST", "/v1/files/presigned/{id}/complete", Wait.BYTES),
         ("GET DELETE", "/v1/files/{id}"),
-        ("GET HEAD", "/v1/files/{id}/content", Access.EITHER, *_DOWNLOAD),
+        ("GET HEAD", "/v1/files/{id}/content", Access.EITHER, *_BYTES),
         ("POST", "/v1/files/{id}/urls"),
         ("GET POST", "/v1/files/{id}/links"),
         ("DELETE", "/v1/files/{id}/links/{link_id}"),

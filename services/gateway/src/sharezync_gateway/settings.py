@@ -30,7 +30,6 @@ class GatewaySettings(Settings):
 
     # --- how much ---------------------------------------------------------------------------
     max_json_body_bytes: int = Field(1024 * 1024, ge=1)  # coarse; services have finer limits
-    max_chunk_body_bytes: int = Field(2 * 1024 * 1024, ge=1)  # a chunk is at most 1 MiB
     max_file_body_bytes: int | None = Field(None, ge=1)  # absent: storage's quotas decide
 
     # --- how long ---------------------------------------------------------------------------

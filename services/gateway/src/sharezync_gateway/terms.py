@@ -13,7 +13,6 @@ class Terms:
     def __init__(self, routes: Iterable[Route], settings: GatewaySettings) -> None:
         body_bytes = {
             Body.JSON: settings.max_json_body_bytes,
-            Body.CHUNK: settings.max_chunk_body_bytes,
             Body.FILE: settings.max_file_body_bytes,
         }
         patience_seconds = {

@@ -1,9 +1,11 @@
 """What tus asks of answers that the gateway gives by itself."""
 
+import asyncio
+
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.tests.api.proxy.rig import JSON_PATH, answer, gateway
+from services.gateway.tests.api.proxy.rig import JSON_PATH, Adapter, answer, gateway
 
 ORIGIN = "https://app.test"
 READABLE = (
@@ -82,3 +84,32 @@ async def test_pages_may_send_all_that_a_client_of_tus_says() -> None:
             assert method in preflight.headers["access-control-allow-methods"]
             allowed = preflight.headers["access-control-allow-headers"]
             assert set(asked.split(",")) <= {name.strip() for name in allowed.lower().split(",")}
+
+
+@pytest.mark.parametrize("length", [10, 1_000_000], ids=["small", "large"])
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+async def test_a_body_that_stops_coming_may_go_on_and_what_came_is_kept(
+    adapter: Adapter, method: str, length: int
+) -> None:
+    """A 408, as to other clients, would mean to one of tus: forget the upload."""
+    ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        came = b""
+        while (message := await receive())["type"] != "http.disconnect":
+            came += message.get("body", b"")
+        ended.set_result(came)
+
+    async with gateway(adapter, client_idle_seconds=0.3) as rig:
+        rig.puppet.handler = handler
+        wire = await rig.wire()
+        path = "/v1/uploads/1" if method == "PATCH" else "/v1/uploads"
+        stream = "Content-Type: application/offset+octet-stream"
+        head = rig.request(method, path, stream, f"Content-Length: {length}")
+        await wire.send(f"{head}hello")
+        told = await wire.answer()
+        assert (told.status, told.json()["code"]) == (503, "upload-interrupted")
+        assert int(told.headers["retry-after"]) >= 1
+        assert told.headers["tus-resumable"] == "1.0.0"
+        async with asyncio.timeout(5):
+            assert await ended == b"hello"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,74 +16,12 @@ from services.gateway.tests.api.proxy.rig import (
     until_left,
     upstreams_to,
 )
-from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong, Unreachable
-from sharezync_gateway.proxy.http import HttpUpstream
+from services.gateway.tests.api.proxy.upstream_ends import Client, Collected, request
+from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.upstream import Request, Upstream
-from sharezync_shared.testing.serving import serving, wait_until
+from sharezync_shared.testing.serving import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Collected:
-    """Stands for the client's end of an answer."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-
-    async def __call__(self, message: Message) -> None:
-        self.messages.append(message)
-
-    @property
-    def status(self) -> int:
-        return int(self.messages[0]["status"])
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.messages[1:])
-
-    @property
-    def whole(self) -> bool:
-        return not self.messages[-1].get("more_body", False)
-
-
-class Client:
-    """Stands for the client's end of a request: says these pieces, then stays or leaves."""
-
-    def __init__(self, *pieces: bytes, whole: bool = True, stays: bool = True) -> None:
-        self.left = asyncio.Event()
-        if not stays:
-            self.left.set()
-        self._messages: list[Message] = [
-            {"type": "http.request", "body": piece, "more_body": not whole or at < len(pieces)}
-            for at, piece in enumerate(pieces, 1)
-        ]
-
-    async def receive(self) -> Message:
-        if self._messages:
-            return self._messages.pop(0)
-        await self.left.wait()
-        return {"type": "http.disconnect"}
-
-
-def request(client: Client | None = None, length: int | None = 0, **changes: Any) -> Request:
-    body = RequestBody(
-        (client or Client()).receive,
-        length=length,
-        limit_bytes=changes.pop("limit_bytes", None),
-        idle_seconds=changes.pop("idle_seconds", 5),
-    )
-    fields: dict[str, Any] = {
-        "method": "GET" if length == 0 else "POST",
-        "path": b"/v1/x",
-        "query": b"",
-        "headers": [],
-        "patience_seconds": 5,
-        "client": "203.0.113.7",
-        "scheme": "https",
-        "host": b"front.test",
-    }
-    return Request(body=body, **{**fields, **changes})
 
 
 class Both:
@@ -304,109 +241,3 @@ async def test_starting_and_ending_can_be_repeated(adapter: Adapter) -> None:
         await upstream.start()
         await upstream.aclose()
         await upstream.aclose()
-
-
-# --- what only a service in another process can do ------------------------------------------------
-
-
-async def test_a_service_that_is_away_is_unreachable() -> None:
-    with_nobody = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
-    port = with_nobody.sockets[0].getsockname()[1]
-    with_nobody.close()
-    await with_nobody.wait_closed()
-    upstream = HttpUpstream(f"http://127.0.0.1:{port}")
-    await upstream.start()
-    try:
-        with pytest.raises(Unreachable) as refused:
-            await upstream.forward(request(), Collected())
-    finally:
-        await upstream.aclose()
-    assert refused.value.status == 503
-    assert "Retry-After" in refused.value.headers
-
-
-@pytest.mark.parametrize(("method", "reached"), [("GET", True), ("POST", False)])
-async def test_only_what_may_be_repeated_is_tried_again_when_nobody_listens(
-    method: str, reached: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sharezync_gateway.proxy.http._RETRY_AFTER_SECONDS", 0.5)
-    requests = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
-        await reader.readuntil(b"\r\n\r\n")
-        requests += 1
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    upstream = HttpUpstream(f"http://127.0.0.1:{port}")
-    await upstream.start()
-    collected = Collected()
-    forwarding = asyncio.create_task(upstream.forward(request(method=method), collected))
-    await asyncio.sleep(0.1)  # the first attempt has failed by now, the second is half a second off
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    (outcome,) = await asyncio.gather(forwarding, return_exceptions=True)
-    await upstream.aclose()
-    server.close()
-    assert (requests == 1) is reached
-    assert isinstance(outcome, Unreachable) is not reached
-
-
-@pytest.mark.parametrize(
-    "said",
-    [b"", b"HTTP/1.1 banana\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"],
-)
-async def test_what_is_no_answer_is_a_broken_one(said: bytes) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    upstream = HttpUpstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    await upstream.start()
-    try:
-        with pytest.raises(BrokenAnswer):
-            await upstream.forward(request(method="POST"), Collected())
-    finally:
-        await upstream.aclose()
-        server.close()
-
-
-async def test_cookies_are_not_kept_from_one_request_to_the_next() -> None:
-    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send, headers=[(b"set-cookie", b"a=1; Path=/")])
-
-    puppet = Puppet(handler)
-    async with serving(puppet) as served:
-        upstream = HttpUpstream(f"http://localhost:{served.port}")  # addresses have no cookies
-        await upstream.start()
-        for _ in range(2):
-            await upstream.forward(request(), Collected())
-        await upstream.aclose()
-    assert not [name for name, _ in puppet.seen[1]["headers"] if name == b"cookie"]
-
-
-async def test_a_location_with_the_services_own_address_becomes_a_path() -> None:
-    async with AsyncExitStack() as stack:
-        puppet = Puppet()
-        upstream = (await upstreams_to(puppet, "http", stack))()
-        assert isinstance(upstream, HttpUpstream)
-        await upstream.start()
-        stack.push_async_callback(upstream.aclose)
-
-        async def handler(scope: Scope, receive: Receive, send: Send) -> None:
-            own = dict(scope["headers"])[b"host"]
-            await answer(send, b"", 201, [(b"location", b"http://" + own + b"/v1/uploads/7")])
-
-        puppet.handler = handler
-        collected = Collected()
-        await upstream.forward(request(), collected)
-        fields = {name.lower(): value for name, value in collected.messages[0]["headers"]}
-        assert fields[b"location"] == b"/v1/uploads/7"

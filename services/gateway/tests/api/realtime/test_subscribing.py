@@ -149,8 +149,7 @@ async def test_interest_ends_with_the_connection(
     assert not interests._of
 
 
-@pytest.mark.timeout(240)  # each of its frames is held against the document
-async def test_ten_thousand_subscriptions_that_ended_leave_nothing(
+async def test_two_thousand_subscriptions_that_ended_leave_nothing(
     world: World, ada: User, bob: User
 ) -> None:
     terms = SocketTerms(commands_per_second=1e6, commands_burst=1e6)
@@ -160,7 +159,7 @@ async def test_ten_thousand_subscriptions_that_ended_leave_nothing(
         await subscribe(device, users=[bob.id])
         connection = node.engine.of_user(ada.id)[0]
         callbacks = len(connection._on_close)
-        for start in range(0, 10_000, 500):
+        for start in range(0, 2000, 500):
             for number in range(start, start + 500):
                 friend = friends[number // 2 % 100].id
                 fields = {"users": [friend, str(uuid7())], "channels": [channel]}

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
 from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable, Refusal
-from sharezync_gateway.realtime.transfer.calls import Attachment, Standing
+from sharezync_gateway.realtime.transfer.calls import Attachment, Standing, TokenRefused
 from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, make_chunk
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
 from sharezync_gateway.realtime.transfer.transfers import Transfers
@@ -108,7 +108,7 @@ class TransferService:
         return msgspec.convert(document, Attachment)
 
     async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
-        raise NotImplementedError("on sockets nobody shows one")
+        raise TokenRefused  # it has given none away
 
     async def report(
         self,
@@ -285,3 +285,9 @@ def chunks_of(offer: Offer, content: bytes, file: int = 0) -> list[Chunk]:
         for index, start in enumerate(range(0, len(content), CHUNK))
         for piece in [content[start : start + CHUNK]]
     ]
+
+
+def content_of(chunks: Sequence[Chunk]) -> bytes:
+    """Put a file together as its receiver does, whatever order its chunks came in."""
+    ordered = sorted(chunks, key=lambda chunk: chunk.index)
+    return b"".join(bytes(chunk.payload) for chunk in ordered)

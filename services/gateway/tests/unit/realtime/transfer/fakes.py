@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable
+from sharezync_gateway.realtime.peers import PeerUnavailable
 from sharezync_gateway.realtime.transfer.calls import Attachment, Standing
 from sharezync_gateway.realtime.transfer.chunk_store import (
     ChunkAbsent,
@@ -20,7 +20,6 @@ from sharezync_gateway.realtime.transfer.chunk_store import (
     StoredChunk,
 )
 from sharezync_gateway.realtime.transfer.chunks import Bytes, Chunk, make_chunk
-from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 
 CHUNK = 100
@@ -112,23 +111,13 @@ class FakeStore:
 
 
 class FakeCalls:
-    """`TransferCalls` that answer from memory; `away` is how many of them fail."""
+    """`ProgressCalls` that answer from memory; `away` is how many of them fail."""
 
     def __init__(self, store: FakeStore) -> None:
         self.store = store
-        self.attachments: dict[UUID, Attachment] = {}
         self.reports: list[tuple[float, dict[int, int], dict[int, list[tuple[int, int]]]]] = []
         self.looks = 0
         self.away = 0
-
-    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
-        self._be_away()
-        if transfer_id not in self.attachments:
-            raise NotFound
-        return self.attachments[transfer_id]
-
-    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
-        raise NotImplementedError
 
     async def report(
         self,
@@ -144,11 +133,6 @@ class FakeCalls:
         pairs = {file: ranges.pairs() for file, ranges in received.items()}
         self.reports.append((now, dict(stored), pairs))
         return Standing("receiving")
-
-    async def command(
-        self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> Outcome:
-        raise NotImplementedError
 
     async def stored(self, upload_id: UUID) -> Ranges:
         self.looks += 1

@@ -15,6 +15,7 @@ from services.gateway.tests.unit.realtime.transfer.fakes import (
     attachment,
     chunk_of,
 )
+from sharezync_gateway.realtime.transfer import delivery as delivery_module
 from sharezync_gateway.realtime.transfer.calls import Attachment
 from sharezync_gateway.realtime.transfer.chunks import Chunk, Place, decode_frame
 from sharezync_gateway.realtime.transfer.crew import Crew
@@ -119,6 +120,34 @@ async def test_a_lost_notice_is_made_good_by_looking(scene: Scene) -> None:
     await wait_until(lambda: scene.calls.looks)
     await scene.keep(known, (0, 0))
     await wait_until(lambda: scene.places == [(0, 0)])
+
+
+async def test_as_long_as_notices_come_storage_is_not_asked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "_LOOK_SECONDS", (1.0,))
+    known = attachment(*[100] * 60, role="recipient", window_bytes=100 * CHUNK)
+    delivery = scene.deliver(known)
+    await wait_until(lambda: scene.calls.looks == 60)
+    for file in range(50):
+        await scene.keep(known, (file, 0))
+        delivery.announce(file, 0)
+        await asyncio.sleep(0.04)  # two seconds in all: without notices there would be two looks
+    assert len(scene.places) == 50
+    assert scene.calls.looks == 60
+
+
+async def test_a_notice_lost_among_others_is_made_good_in_the_end(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "_LOOK_SECONDS", (60.0,))
+    monkeypatch.setattr(delivery_module, "_LATEST_LOOK_SECONDS", 0.2)
+    known = attachment(100, 100, 100, role="recipient")
+    delivery = scene.deliver(known)
+    await wait_until(lambda: scene.calls.looks == 3)
+    await scene.keep(known, (0, 0), (1, 0))
+    delivery.announce(1, 0)
+    await wait_until(lambda: set(scene.places) == {(0, 0), (1, 0)})
 
 
 async def test_at_the_beginning_every_file_is_looked_at(scene: Scene) -> None:

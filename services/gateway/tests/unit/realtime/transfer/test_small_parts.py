@@ -1,6 +1,7 @@
 """Acknowledgements to senders, room for bytes, fresh chunks, notices."""
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -144,6 +145,26 @@ class TestNotices:
         assert Notices.read(heard[0]) == Notice(TRANSFER, (3, 7))
         await notices.aclose()
         await bus.aclose()
+
+    async def test_the_first_leaves_at_once_and_those_behind_it_together(self) -> None:
+        class CountingBus(LocalBus):
+            def __init__(self) -> None:
+                super().__init__()
+                self.batches: list[list[Frame]] = []
+
+            async def send_frames(self, frames: Sequence[Frame]) -> None:
+                self.batches.append(list(frames))
+
+        bus = CountingBus()
+        notices = Notices(bus)
+        chunks = [make_chunk(TRANSFER, 0, index, b"", bytes(32)) for index in range(6)]
+        notices.chunk_stored(chunks[0])
+        for chunk in chunks[1:]:
+            await asyncio.sleep(0)  # each in a turn of its own
+            notices.chunk_stored(chunk)
+        await wait_until(lambda: sum(map(len, bus.batches)) == len(chunks))
+        assert [len(batch) for batch in bus.batches] == [1, 5]
+        await notices.aclose()
 
     async def test_a_bus_that_is_away_loses_them_quietly(self) -> None:
         class AwayBus(LocalBus):

@@ -1,0 +1,122 @@
+"""What only a service in another process can do: the way to it over HTTP."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from services.gateway.tests.api.proxy.rig import (
+    Puppet,
+    answer,
+    upstreams_to,
+)
+from services.gateway.tests.api.proxy.upstream_ends import Collected, request
+from sharezync_gateway.proxy.failures import BrokenAnswer, Unreachable
+from sharezync_gateway.proxy.http import HttpUpstream
+from sharezync_shared.testing.serving import serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_service_that_is_away_is_unreachable() -> None:
+    with_nobody = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    port = with_nobody.sockets[0].getsockname()[1]
+    with_nobody.close()
+    await with_nobody.wait_closed()
+    upstream = HttpUpstream(f"http://127.0.0.1:{port}")
+    await upstream.start()
+    try:
+        with pytest.raises(Unreachable) as refused:
+            await upstream.forward(request(), Collected())
+    finally:
+        await upstream.aclose()
+    assert refused.value.status == 503
+    assert "Retry-After" in refused.value.headers
+
+
+@pytest.mark.parametrize(("method", "reached"), [("GET", True), ("POST", False)])
+async def test_only_what_may_be_repeated_is_tried_again_when_nobody_listens(
+    method: str, reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharezync_gateway.proxy.http._RETRY_AFTER_SECONDS", 0.5)
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    upstream = HttpUpstream(f"http://127.0.0.1:{port}")
+    await upstream.start()
+    collected = Collected()
+    forwarding = asyncio.create_task(upstream.forward(request(method=method), collected))
+    await asyncio.sleep(0.1)  # the first attempt has failed by now, the second is half a second off
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    (outcome,) = await asyncio.gather(forwarding, return_exceptions=True)
+    await upstream.aclose()
+    server.close()
+    assert (requests == 1) is reached
+    assert isinstance(outcome, Unreachable) is not reached
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"HTTP/1.1 banana\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"],
+)
+async def test_what_is_no_answer_is_a_broken_one(said: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    upstream = HttpUpstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    await upstream.start()
+    try:
+        with pytest.raises(BrokenAnswer):
+            await upstream.forward(request(method="POST"), Collected())
+    finally:
+        await upstream.aclose()
+        server.close()
+
+
+async def test_cookies_are_not_kept_from_one_request_to_the_next() -> None:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, headers=[(b"set-cookie", b"a=1; Path=/")])
+
+    puppet = Puppet(handler)
+    async with serving(puppet) as served:
+        upstream = HttpUpstream(f"http://localhost:{served.port}")  # addresses have no cookies
+        await upstream.start()
+        for _ in range(2):
+            await upstream.forward(request(), Collected())
+        await upstream.aclose()
+    assert not [name for name, _ in puppet.seen[1]["headers"] if name == b"cookie"]
+
+
+async def test_a_location_with_the_services_own_address_becomes_a_path() -> None:
+    async with AsyncExitStack() as stack:
+        puppet = Puppet()
+        upstream = (await upstreams_to(puppet, "http", stack))()
+        assert isinstance(upstream, HttpUpstream)
+        await upstream.start()
+        stack.push_async_callback(upstream.aclose)
+
+        async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+            own = dict(scope["headers"])[b"host"]
+            await answer(send, b"", 201, [(b"location", b"http://" + own + b"/v1/uploads/7")])
+
+        puppet.handler = handler
+        collected = Collected()
+        await upstream.forward(request(), collected)
+        fields = {name.lower(): value for name, value in collected.messages[0]["headers"]}
+        assert fields[b"location"] == b"/v1/uploads/7"

@@ -1,0 +1,87 @@
+"""Where somebody is let in to: what has a row in the table of routes, and never inside."""
+
+import pytest
+
+from services.gateway.tests.api.proxy.rig import JSON_PATH, Rig
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+INTERNAL = [
+    "/internal/revocations",
+    "/internal",
+    "/Internal/revocations",
+    "/INTERNAL/revocations",
+    "//internal/revocations",
+    "/./internal/revocations",
+    "/%69nternal/revocations",
+    "/%49nternal/revocations",
+    "/internal%2frevocations",
+    "/%2finternal/revocations",
+    "/v1/../internal/revocations",
+    "/v1/%2e%2e/internal/revocations",
+    "/v1/%2E./internal/revocations",
+    "/v1/..%2finternal/revocations",
+    "/v1/..;/internal/revocations",
+    "/v1/.../internal/revocations",
+    "/v1\\..\\internal/revocations",
+    "/v1/%5c../internal/revocations",
+    "/v1/channels/../../internal/revocations",
+    "/v1/channels/%2e%2e/%2e%2e/internal/revocations",
+    "/v1/channels/%252e%252e/internal",
+    "/v1/channels/x%00/internal",
+    "/v1/internal/revocations",
+    "/%c0%afinternal/revocations",
+    "/%e0%80%afinternal/revocations",
+    "/internal/revocations/",
+    "/internal/revocations?x=/v1/channels",
+    "/internal;x=/v1/channels",
+    "http://gateway.test/internal/revocations",
+    "http://chat:8002/internal/revocations",
+]
+
+
+@pytest.mark.parametrize("target", INTERNAL)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_internal_paths_are_never_reached(rig: Rig, target: str, method: str) -> None:
+    refused = await rig.ask(method, target)
+    assert refused.status in {400, 404}
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert not rig.puppet.seen
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v2/channels", "/v1/channels/", "/metrics", "/admin"]
+)
+async def test_what_has_no_row_does_not_exist(rig: Rig, path: str) -> None:
+    refused = await rig.ask("GET", path)
+    assert (refused.status, refused.json()["code"]) == (404, "not-found")
+    assert not rig.puppet.seen
+
+
+async def test_a_known_path_says_which_methods_it_has(rig: Rig) -> None:
+    refused = await rig.ask("DELETE", JSON_PATH)
+    assert (refused.status, refused.json()["code"]) == (405, "method-not-allowed")
+    assert refused.headers["allow"] == "GET, POST"
+    assert not rig.puppet.seen
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "get"])
+async def test_other_methods_are_refused(rig: Rig, method: str) -> None:
+    wire = await rig.wire()
+    await wire.send(rig.request(method, JSON_PATH))
+    refused = await wire.answer()
+    assert refused.status in {400, 405}
+    assert not rig.puppet.seen
+
+
+async def test_what_is_matched_is_what_is_forwarded(rig: Rig) -> None:
+    await rig.ask("PUT", "/v1/%6Dessages/1/reactions/%f0%9f%98%80")
+    assert rig.puppet.seen[-1]["raw_path"] == b"/v1/messages/1/reactions/%F0%9F%98%80"
+    assert rig.puppet.seen[-1]["path"] == "/v1/messages/1/reactions/😀"
+
+
+async def test_an_absolute_target_is_read_as_its_path(rig: Rig) -> None:
+    told = (await rig.ask("GET", f"http://elsewhere.test{JSON_PATH}")).json()
+    assert told["path"] == JSON_PATH
+    assert rig.puppet.header("x-forwarded-host") == ["gateway.test"]

@@ -1,0 +1,61 @@
+"""What the gateway says of itself: that it lives, that it is ready, how much it does."""
+
+import asyncio
+
+import pytest
+
+from services.gateway.tests.api.proxy.rig import Rig, gateway
+from sharezync_gateway.routes import GATEWAY
+from sharezync_shared.ids import uuid7
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_it_lives_and_says_what_it_waits_for(rig: Rig) -> None:
+    assert (await rig.client.get("/health")).json() == {"status": "alive"}
+    ready = await rig.client.get("/ready")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    rig.sockets.ready = False
+    try:
+        unready = await rig.client.get("/ready")
+    finally:
+        rig.sockets.ready = True
+    assert unready.status_code == 503
+    assert unready.json() == {
+        "ready": False,
+        "checks": {"keys": True, "sockets": False, "staying": True},
+    }
+
+
+async def test_metrics_know_templates_and_no_paths(rig: Rig) -> None:
+    secret = uuid7().hex
+    await rig.ask("GET", f"/v1/channels/{secret}?q={secret}")
+    await rig.ask("GET", f"/nowhere/{secret}")
+    samples = [s for m in rig.registry.collect() for s in m.samples if "http" in s.name]
+    assert secret not in repr(samples)
+    routes = {s.labels["route"] for s in samples if "route" in s.labels}
+    assert {"/v1/channels/{id}", "unmatched"} <= routes
+    counted = {"service": GATEWAY, "route": "/v1/channels/{id}", "method": "GET"}
+    name = "sharezync_http_request_duration_seconds_count"
+    assert rig.registry.get_sample_value(name, {**counted, "status_class": "2xx"})
+
+
+async def test_sockets_are_told_goodbye_and_readiness_ends_before_anything_is_closed() -> None:
+    async with gateway("asgi") as rig:
+        may_end = asyncio.Event()
+        ready_while_leaving: list[int] = []
+
+        async def goodbye(seconds: float) -> None:
+            ready_while_leaving.append((await rig.client.get("/ready")).status_code)
+            may_end.set()
+
+        rig.platform.draining.add("test", goodbye)
+        await rig.served.stop()
+        assert ready_while_leaving == [503]
+        assert len(rig.sockets.drained) == 1
+
+
+async def test_with_the_real_socket_engine_it_becomes_ready() -> None:
+    async with gateway("asgi", real_sockets=True) as rig, asyncio.timeout(5):
+        while (await rig.client.get("/ready")).status_code != 200:
+            pass
