@@ -15,15 +15,53 @@ from sharezync_embedded.testing_strict_s3 import StrictS3Server
 
 USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
 
+# What takes longest, about longest first: a group of a minute that begins last leaves the other
+# workers with nothing to do. See `--durations=0 --durations-min=10`.
+LONGEST = (
+    "fleet",
+    "blackbox-fleet",
+    "blackbox-embedded",
+    "services/storage/tests/integration/test_strict_s3_store.py",
+    "services/storage/tests/integration/test_kill_uploads.py",
+    "services/chat/tests/api/test_law.py",
+    "services/auth/tests/api/test_refresh_model.py",
+    "services/storage/tests/integration/test_s3_store.py",
+    "services/storage/tests/integration/test_memory.py",
+    "tests/test_transfer_memory.py",
+    "embedded/tests/test_up.py",
+    "embedded/tests/test_fleet.py",
+    "embedded-alone",
+    "services/auth/tests/api/test_schema_fuzz.py",
+    "services/chat/tests/api/test_schema_fuzz.py",
+    "services/storage/tests/api/test_schema_fuzz.py",
+    "services/transfer/tests/api/test_schema_fuzz.py",
+    "services/chat/tests/api/test_channel_model.py",
+    "services/transfer/tests/api/test_transfer_model.py",
+    "services/storage/tests/integration/test_collect_command.py",
+    "services/storage/tests/integration/test_direct_on_s3.py",
+    "services/storage/tests/integration/test_s3_extents.py",
+    "clients/python/tests/api/test_command_line.py",
+    "clients/python/tests/api/test_transfers.py",
+    "services/auth/tests/api/test_password_timing.py",
+    "services/auth/tests/api/test_token_doors.py",
+    "services/storage/tests/api/test_token_doors.py",
+)
+
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests together that share something costly, where several workers share the run.
 
     The tests of one file stay on one worker, so that what they set up once is set up once. With a
-    broker from outside, which has one virtual host for all, so do all tests that use it.
+    broker from outside, which has one virtual host for all, so do all tests that use it. The
+    longest groups begin first.
     """
     one_virtual_host = bool(os.environ.get("AMQP_URL"))
+    distributed = getattr(config.option, "loadgroup", False)
+    ranks: dict[pytest.Item, int] = {}
+    gone = [name for name in LONGEST if "/" in name and not (config.rootpath / name).is_file()]
+    if distributed and gone:
+        raise pytest.UsageError(f"There is no {', '.join(gone)}: mend LONGEST in conftest.py")
     for item in items:
         marker = item.get_closest_marker("xdist_group")
         group = str(marker.args[0]) if marker else item.location[0]
@@ -31,10 +69,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if one_virtual_host and USES_BROKER.intersection(getattr(item, "fixturenames", ())):
                 group = "broker"
             item.add_marker(pytest.mark.xdist_group(group))
-        if getattr(config.option, "loadgroup", False):
+        if distributed:
             # xdist 3.8 means to do this by itself, but since pytest 9.2 it writes where nobody
             # reads (pytest-xdist issue 1386): without it no group is kept together.
             item._id = NodeId.parse(f"{item.nodeid}@{group}")  # noqa: SLF001 - see above
+        ranks[item] = LONGEST.index(group) if group in LONGEST else len(LONGEST)
+    if distributed:
+        items.sort(key=ranks.__getitem__)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from tests.tus.client import UPLOADS, Tus, code_of, metadata
 FAR_TOO_MUCH = 10**15
 
 
-class Creation:
+class TestCreation:
     async def test_success_is_201_with_the_location(self, tus: Tus) -> None:
         answer = await tus.create(100)
         assert answer.status_code == 201
@@ -64,7 +64,7 @@ class Creation:
         assert files == [("b.txt", "text/html"), ("a.txt", "text/plain")]
 
 
-class TheMetadata:
+class TestTheMetadata:
     @pytest.mark.parametrize(
         "said",
         [
@@ -106,7 +106,7 @@ class TheMetadata:
         assert (answer.status_code, code_of(answer)) == (400, "malformed")
 
 
-class DeferredLength:
+class TestDeferredLength:
     async def test_as_long_as_the_length_is_not_known_head_must_say_so(self, tus: Tus) -> None:
         url = await tus.new(upload_defer_length=1)
         for offset in (0, 3):
@@ -170,7 +170,7 @@ class DeferredLength:
         assert (await tus.head(url)).headers["upload-defer-length"] == "1"
 
 
-class CreationWithUpload:
+class TestCreationWithUpload:
     async def test_the_response_must_include_the_offset_after_the_accepted_bytes(
         self, tus: Tus
     ) -> None:
@@ -213,7 +213,7 @@ class CreationWithUpload:
             assert await wire.status() == 413
 
 
-class Expiration:
+class TestExpiration:
     async def test_upload_expires_must_be_in_every_patch_response_and_that_of_creation(
         self, tus: Tus
     ) -> None:

@@ -19,7 +19,7 @@ def checksum(algorithm: str, content: bytes) -> str:
     return f"{algorithm} {base64.b64encode(digest).decode()}"
 
 
-class Checksums:
+class TestChecksums:
     @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5", "crc32"])
     async def test_if_the_checksums_match_it_is_204(self, tus: Tus, algorithm: str) -> None:
         url = await tus.new(11)
@@ -72,7 +72,7 @@ class Checksums:
         assert (answer.status_code, answer.headers["upload-offset"]) == (204, "300000")
 
 
-class Termination:
+class TestTermination:
     async def test_an_unfinished_upload_is_terminated_with_204(self, tus: Tus) -> None:
         url = await tus.new(10, b"hello")
         answer = await tus.ask("DELETE", url)
@@ -109,7 +109,7 @@ class Termination:
         assert (await tus.ask("DELETE", NOBODYS)).status_code == 404
 
 
-class Concatenation:
+class TestConcatenation:
     async def test_the_parts_must_be_concatenated_in_the_order_of_the_list(self, tus: Tus) -> None:
         world, hello = await tus.part(b" world"), await tus.part(b"hello")
         final = await tus.new(upload_concat=f"final;{hello} {world}")
@@ -223,7 +223,7 @@ class Concatenation:
         assert (await tus.create(upload_concat=f"final;{part}")).status_code in {404, 410}
 
 
-class Strangers:
+class TestStrangers:
     """Only who began an upload may know of it (which the protocol leaves to the server)."""
 
     async def test_others_find_nothing_there(self, tus: Tus, stranger: Tus) -> None:
@@ -243,7 +243,7 @@ class Strangers:
         assert (await stranger.create(upload_concat=f"final;{part}")).status_code == 404
 
 
-class TheDocument:
+class TestTheDocument:
     """GET of an upload: how far it is, in JSON."""
 
     async def test_it_tells_how_far_an_upload_is_and_what_became_of_it(self, tus: Tus) -> None:

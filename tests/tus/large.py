@@ -11,7 +11,7 @@ DATA = os.urandom(21 * MIB + 77)
 """Two segments of a bucket, and a bit."""
 
 
-class LargeOnes:
+class TestLargeOnes:
     async def test_requests_end_where_they_like_and_segments_are_joined(self, tus: Tus) -> None:
         url = await tus.new(len(DATA))
         offset = 0

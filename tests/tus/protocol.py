@@ -1,6 +1,6 @@
 """The core of tus 1.0.0: each test is one rule of the specification, in its words.
 
-Run over every place that speaks it: a test module gives a `tus` and makes a class of this one.
+Run over every place that speaks it: a test module gives a `tus` and imports the classes.
 """
 
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from tests.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, code_of
 NOBODYS = f"{UPLOADS}/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70"
 
 
-class TheVersion:
+class TestTheVersion:
     async def test_tus_resumable_is_in_every_response(self, tus: Tus) -> None:
         url = await tus.new(3)
         answers = [
@@ -59,7 +59,7 @@ class TheVersion:
         assert await tus.usage() == before
 
 
-class Options:
+class TestOptions:
     @pytest.mark.parametrize("url", [UPLOADS, NOBODYS])
     async def test_a_successful_response_must_contain_tus_version(self, tus: Tus, url: str) -> None:
         answer = await tus.ask("OPTIONS", url, tus_resumable=None)
@@ -97,7 +97,7 @@ class Options:
         assert answer.headers["tus-version"] == VERSION
 
 
-class TheMethodOverride:
+class TestTheMethodOverride:
     """X-HTTP-Method-Override MUST be interpreted as the method, the actual one ignored."""
 
     async def test_a_post_can_be_a_patch(self, tus: Tus) -> None:
@@ -143,7 +143,7 @@ class TheMethodOverride:
         assert await tus.offset(url) == 0
 
 
-class Head:
+class TestHead:
     async def test_upload_offset_is_always_included_even_if_it_is_0(self, tus: Tus) -> None:
         answer = await tus.head(await tus.new(3))
         assert (answer.status_code, answer.headers["upload-offset"]) == (200, "0")
@@ -175,7 +175,7 @@ class Head:
         assert not (await tus.head(NOBODYS)).content
 
 
-class Patch:
+class TestPatch:
     async def test_the_bytes_are_applied_at_the_offset(self, tus: Tus) -> None:
         url = await tus.new(11)
         assert (await tus.patch(url, 0, b"hello")).status_code == 204

@@ -6,7 +6,6 @@ Four of Swift's own servers on the loopback interface, one process each, with on
 
 import os
 import subprocess
-import sys
 import time
 import urllib.request
 import uuid
@@ -21,7 +20,7 @@ import msgspec
 
 from sharezync_embedded.occupancy import Occupancy
 from sharezync_embedded.processes import Sighting, free_port, inherited, spawn_apart
-from sharezync_embedded.testing_swift import SERVERS, configure
+from sharezync_embedded.testing_swift import SERVERS, command_of, configure
 from sharezync_shared.testing.chaos import ChaosProxy
 
 _START_TIMEOUT_SECONDS = 40.0
@@ -175,13 +174,13 @@ class StrictS3Server:
 
     def _spawn(self, ports: dict[str, int]) -> bool:
         """Start a process for each server; whether all of them answer."""
-        programs = Path(sys.executable).parent  # the environment's own
         processes: list[tuple[int, float]] = []
         for server in SERVERS:
-            command = (programs / f"swift-{server}-server", self._folder / f"{server}.conf", "-v")
             try:
                 sighting = spawn_apart(
-                    command, env=inherited("PATH", "LANG", "TMPDIR"), log_path=self._log(server)
+                    command_of(server, self._folder),
+                    env=inherited("PATH", "LANG", "TMPDIR"),
+                    log_path=self._log(server),
                 )
             except ProcessLookupError:
                 return False

@@ -14,6 +14,15 @@ from typing import Final
 BACKENDS: Final = ("account", "container", "object")
 SERVERS: Final = (*BACKENDS, "proxy")
 
+# What Swift's own programs do, but that nothing waits for a disk: all of it is forgotten after the
+# tests, as with the tests' PostgreSQL.
+_SERVE: Final = """
+import os, sys
+os.fsync = os.fdatasync = lambda _: None
+from swift.{package}.server import main
+sys.exit(main())
+"""
+
 _MAKE_RINGS: Final = """
 import sys
 from swift.common.ring import RingBuilder
@@ -114,8 +123,14 @@ _PLAIN_FILTERS: Final = (
 )
 
 
+def command_of(server: str, folder: Path) -> tuple[str | Path, ...]:
+    """Return the command of one of `SERVERS`, as `configure` has set it up in `folder`."""
+    package = "obj" if server == "object" else server
+    return sys.executable, "-c", _SERVE.format(package=package), folder / f"{server}.conf", "-v"
+
+
 def configure(folder: Path, ports: Mapping[str, int], *, user_key: tuple[str, str]) -> None:
-    """Write into `folder` what `swift-<server>-server <server>.conf` needs, for all of `SERVERS`.
+    """Write into `folder` what Swift needs to know, for all of `SERVERS`.
 
     `user_key` is the one user's `account:name` and the key. Raises CalledProcessError.
     """

@@ -1,12 +1,14 @@
 """Links by which strangers download a file, as their tests use them."""
 
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from sqlmodel import col, update
 
 from services.storage.tests.support import Json, Person, World
 from sharezync_storage.models import Link
+
+DATA: Final = bytes(range(256)) * 2000
 
 
 async def try_link(person: Person, file: Json, **wanted: Any) -> httpx.Response:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
+from services.auth.tests.api.nodes import Node
 from services.auth.tests.api.peers import StandIns
 from sharezync_auth.app import create_app
 from sharezync_auth.migrations import MIGRATIONS
@@ -94,7 +95,19 @@ def migrated_url(database_url: str) -> str:
 
 
 @pytest.fixture
-def settings(migrated_url: str) -> AuthSettings:
+def memory_of_a_hash_kib() -> int:
+    """Next to nothing: hundreds of people log in here. Where the cost matters, it is the real one.
+
+    The product's own is held by `tests/unit/test_passwords.py`.
+    """
+    return 8
+
+
+@pytest.fixture
+def settings(
+    migrated_url: str, memory_of_a_hash_kib: int, monkeypatch: pytest.MonkeyPatch
+) -> AuthSettings:
+    monkeypatch.setattr("sharezync_auth.passwords._MEMORY_KIB", memory_of_a_hash_kib)
     return AuthSettings(
         secret_key="s" * 40,
         database_url=migrated_url,
@@ -186,3 +199,14 @@ async def gateway(auth: Auth) -> AsyncGenerator[httpx.AsyncClient]:
         headers={"Authorization": f"Bearer {token}"},
     ) as client:
         yield client
+
+
+@pytest.fixture
+def node(gateway: httpx.AsyncClient) -> Node:
+    return Node(gateway)
+
+
+@pytest.fixture
+def other(gateway: httpx.AsyncClient) -> Node:
+    """A second one."""
+    return Node(gateway)

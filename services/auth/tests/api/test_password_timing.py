@@ -17,7 +17,7 @@ import bcrypt
 import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
-from sharezync_auth.passwords import Passwords
+from sharezync_auth.passwords import _MEMORY_KIB, Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import bcrypt_costs, logins
 from sharezync_auth.usecases.logins import Origin
@@ -34,6 +34,11 @@ def z_of(first: Sequence[float], second: Sequence[float]) -> float:
     n, m = len(first), len(second)
     u = sum(a > b for a in first for b in second)
     return (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+
+
+@pytest.fixture
+def memory_of_a_hash_kib() -> int:
+    return _MEMORY_KIB
 
 
 @pytest.fixture

@@ -20,9 +20,8 @@ STORIES: Final = int(os.environ.get("MODEL_EXAMPLES", "0"))
 
 
 @pytest.fixture
-def settings(settings: AuthSettings, monkeypatch: pytest.MonkeyPatch) -> AuthSettings:
-    """Passwords cost next to nothing, nobody waits, keys stay: all that is not the matter here."""
-    monkeypatch.setattr("sharezync_auth.passwords._MEMORY_KIB", 8)
+def settings(settings: AuthSettings) -> AuthSettings:
+    """Nobody waits, keys stay: all that is not the matter here."""
     lifespans = {"session_idle_days": IDLE.days, "session_max_days": LONGEST.days}
     others = {"key_rotation_days": 36_500, "login_free_failures": 1_000_000}
     return settings.model_copy(update={**lifespans, **others})

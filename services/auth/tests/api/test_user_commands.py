@@ -17,11 +17,17 @@ import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Auth
 from sharezync_auth.__main__ import COMMANDS
+from sharezync_auth.passwords import _MEMORY_KIB
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.db.database import plain_dsn
 from sharezync_shared.events.contracts import auth as facts
 
 Run = Callable[..., Awaitable[int]]
+
+
+@pytest.fixture
+def memory_of_a_hash_kib() -> int:
+    return _MEMORY_KIB
 
 
 @pytest.fixture

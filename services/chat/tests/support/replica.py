@@ -81,8 +81,8 @@ class Replica:
         self._early.clear()
 
     def apply(self, event: Json) -> None:
-        DECLARED.check(event)
         """Take the next event of a stream; one that was seen before changes nothing."""
+        DECLARED.check(event)
         kind, _, name = event["stream"].partition(":")
         if kind == "inbox":
             if event["seq"] > self._inbox_seq:

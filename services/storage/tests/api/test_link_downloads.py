@@ -1,28 +1,17 @@
 """Downloads by links: counted with their first byte, and gone on with."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
 import pytest
 from sqlmodel import col, select, update
 
-from services.storage.tests.links import change, download, left, make_link
+from services.storage.tests.links import DATA, change, download, left, make_link
 from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.ids import uuid7
 from sharezync_storage.models import Claim
 from sharezync_storage.usecases import claims, links
-
-DATA = bytes(range(256)) * 2000
-
-
-@pytest.fixture
-async def anybody(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token."""
-    transport = httpx.ASGITransport(world.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,26 +1,15 @@
 """Passwords of links: what they hide, and who guesses them waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from services.storage.tests.links import download, make_link
+from services.storage.tests.links import DATA, download, make_link
 from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_storage.models import Link
 from sharezync_storage.usecases.unlocking import FREE_FAILURES
-
-DATA = bytes(range(256)) * 2000
-
-
-@pytest.fixture
-async def anybody(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token."""
-    transport = httpx.ASGITransport(world.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
 
 
 @pytest.fixture

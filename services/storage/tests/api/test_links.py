@@ -1,29 +1,18 @@
 """Links by which strangers download a file: made, listed, revoked, and how they end."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from hashlib import sha256 as digest_of
 
 import httpx
 import pytest
 
-from services.storage.tests.links import change, download, links_of, make_link, try_link
+from services.storage.tests.links import DATA, change, download, links_of, make_link, try_link
 from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.testing.serving import wait_until
 from sharezync_storage.models import Link
 from sharezync_storage.usecases import links
-
-DATA = bytes(range(256)) * 2000
-
-
-@pytest.fixture
-async def anybody(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token."""
-    transport = httpx.ASGITransport(world.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
 
 
 @pytest.fixture

@@ -9,7 +9,28 @@ from services.storage.tests.tus_service import (  # noqa: F401 - fixtures
     tus,
 )
 from sharezync_storage.settings import StorageSettings
-from tests.tus import creation, extensions, large, protocol
+from tests.tus.creation import (  # noqa: F401 - run here
+    TestCreation,
+    TestCreationWithUpload,
+    TestDeferredLength,
+    TestExpiration,
+    TestTheMetadata,
+)
+from tests.tus.extensions import (  # noqa: F401 - run here
+    TestChecksums,
+    TestConcatenation,
+    TestStrangers,
+    TestTermination,
+    TestTheDocument,
+)
+from tests.tus.large import TestLargeOnes  # noqa: F401 - run here
+from tests.tus.protocol import (  # noqa: F401 - run here
+    TestHead,
+    TestOptions,
+    TestPatch,
+    TestTheMethodOverride,
+    TestTheVersion,
+)
 
 pytestmark = OF_THIS_MODULE
 
@@ -24,67 +45,3 @@ def service_settings(
         data_dir=tmp_path_factory.mktemp("tus"),
         secret_key="a secret of these tests, long enough",
     )
-
-
-class TestTheVersion(protocol.TheVersion):
-    pass
-
-
-class TestOptions(protocol.Options):
-    pass
-
-
-class TestTheMethodOverride(protocol.TheMethodOverride):
-    pass
-
-
-class TestHead(protocol.Head):
-    pass
-
-
-class TestPatch(protocol.Patch):
-    pass
-
-
-class TestCreation(creation.Creation):
-    pass
-
-
-class TestTheMetadata(creation.TheMetadata):
-    pass
-
-
-class TestDeferredLength(creation.DeferredLength):
-    pass
-
-
-class TestCreationWithUpload(creation.CreationWithUpload):
-    pass
-
-
-class TestExpiration(creation.Expiration):
-    pass
-
-
-class TestChecksums(extensions.Checksums):
-    pass
-
-
-class TestTermination(extensions.Termination):
-    pass
-
-
-class TestConcatenation(extensions.Concatenation):
-    pass
-
-
-class TestStrangers(extensions.Strangers):
-    pass
-
-
-class TestTheDocument(extensions.TheDocument):
-    pass
-
-
-class TestLargeOnes(large.LargeOnes):
-    pass

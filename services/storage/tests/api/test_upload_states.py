@@ -5,6 +5,7 @@ What the table allows happens; what it doesn't changes nothing.
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ CHUNK: Final = 8 * MIB
 CHUNKS: Final = cut(DATA, CHUNK)
 
 
-class Walk:
+class Walk(ABC):
     """One upload by one door, brought to a state, and given an act."""
 
     held = False
@@ -101,19 +102,21 @@ class Walk:
             else:
                 await getattr(self, act)()
 
+    @abstractmethod
     async def begin(self, *, damaged: bool, held: bool) -> None:
-        raise NotImplementedError
+        """Begin an upload: one that will not verify, or one that is to be held, where asked."""
 
+    @abstractmethod
     async def write(self) -> None:
         """Bring some bytes, which leave others to come."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def rest(self) -> None:
         """Bring all that is missing."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def abort(self) -> None:
-        raise NotImplementedError
+        """Give it up."""
 
 
 class ByTus(Walk):

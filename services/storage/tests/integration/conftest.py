@@ -1,14 +1,26 @@
 """A bucket on an S3 API server, the store in it, and a plain client to look from outside."""
 
-from collections.abc import AsyncGenerator
+import functools
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import aioboto3
+import botocore.session
 import pytest
 
 from services.storage.tests.buckets import settings_for
 from sharezync_embedded.testing import S3Server
 from sharezync_storage.stores.s3 import S3Store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sdk_reads_its_models_once() -> Iterator[None]:
+    """Every store here has a session of its own, each of which would read the same megabyte."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
+        )
+        yield
 
 
 @pytest.fixture

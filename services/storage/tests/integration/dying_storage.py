@@ -2,7 +2,8 @@
 
 The file DIE_AT holds a moment, such as `before record 2`: at the second time from then on that
 something is about to be recorded, the process is gone, as by a loss of power but for what the
-kernel holds. Only what calls through is wrapped; everything else is the service itself.
+kernel holds. Only what calls through is wrapped; everything else is the service itself, but that
+it looks more often than every few seconds for what is due: a test waits for that at each moment.
 """
 
 import functools
@@ -21,7 +22,7 @@ from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.bucket import Bucket
 from sharezync_storage.stores.disk import DiskStore
 from sharezync_storage.stores.s3 import S3Store
-from sharezync_storage.usecases import files
+from sharezync_storage.usecases import files, sweeping
 from sharezync_storage.usecases.appending import Appending
 from sharezync_storage.usecases.finishing import Finishing
 from sharezync_storage.usecases.leasing import Leases
@@ -92,4 +93,5 @@ if __name__ == "__main__":
     death.watch_plain(files, "stand")
     death.watch_plain(os, "fdatasync")
     death.watch_plain(os, "link")
+    sweeping._POLL_SECONDS = 0.2  # type: ignore[misc]  # as above
     sys.exit(ServiceCommand("storage", StorageSettings, create_app, MIGRATIONS, {}).main())

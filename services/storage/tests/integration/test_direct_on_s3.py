@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from services.storage.tests.direct_client import DirectClient
-from services.storage.tests.support import Json, Person, World, code_of
+from services.storage.tests.support import Json, Person, World, code_of, sha256
 from sharezync_embedded.testing import S3Server
 from sharezync_embedded.testing_strict_s3 import StrictS3Server
 from sharezync_shared.testing.service import platform_for_tests, running
@@ -119,6 +119,21 @@ async def test_one_client_does_it_wherever_the_bytes_go(
         await left(world, 1)
         await alice.http.delete(f"/v1/files/{file['id']}")
         await left(world, 0)
+
+
+async def test_what_went_straight_to_the_bucket_is_checked_where_its_digest_was_said(
+    world: World,
+) -> None:
+    alice = await world.person()
+    async with anybody(world) as http:
+        file = await DirectClient(alice.http, http, SMALL, sha256=sha256(SMALL)).upload()
+        assert file["sha256"] == sha256(SMALL)
+        assert (await DirectClient(alice.http, http, SMALL).upload())["sha256"] is None
+        client = DirectClient(alice.http, http, SMALL, sha256=sha256(b"another"))
+        upload = await client.begin()
+        await client.send(upload)
+        assert code_of(await client.try_complete(upload)) == "digest-mismatch"
+        await left(world, 2)
 
 
 async def test_it_goes_on_with_fresh_urls_and_wrong_parts_can_be_mended(world: World) -> None:

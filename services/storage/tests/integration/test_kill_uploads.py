@@ -158,7 +158,7 @@ class Storage:
             await connection.close()
 
     async def until(self, statement: str) -> None:
-        """Wait until a statement finds nothing any more; the sweep looks every few seconds."""
+        """Wait until a statement finds nothing any more; the sweep looks by the clock."""
         async with asyncio.timeout(60):
             while await self.sql(statement):  # noqa: ASYNC110 - tables tell nobody
                 await asyncio.sleep(0.1)

@@ -15,7 +15,7 @@ from sharezync_embedded.testing import S3Server
 from sharezync_shared.ids import UserId, uuid7
 
 MIB = 1024 * 1024
-FILE_BYTES = 256 * MIB
+FILE_BYTES = 192 * MIB
 HEADROOM_BYTES = 128 * MIB
 """Beyond what it has when it idles; stacks of threads that only begin then count too."""
 _BLOCK = os.urandom(MIB)

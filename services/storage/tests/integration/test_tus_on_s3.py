@@ -10,7 +10,17 @@ from services.storage.tests.tus_service import (  # noqa: F401 - fixtures
 )
 from sharezync_embedded.testing import S3Server
 from sharezync_storage.settings import StorageSettings
-from tests.tus import creation, extensions, large, protocol
+from tests.tus.creation import (  # noqa: F401 - run here
+    TestCreationWithUpload,
+    TestDeferredLength,
+)
+from tests.tus.extensions import (  # noqa: F401 - run here
+    TestChecksums,
+    TestConcatenation,
+    TestTermination,
+)
+from tests.tus.large import TestLargeOnes  # noqa: F401 - run here
+from tests.tus.protocol import TestPatch  # noqa: F401 - run here
 
 pytestmark = OF_THIS_MODULE
 
@@ -30,31 +40,3 @@ def service_settings(
         aws_access_key_id=s3_server.access_key_id,
         aws_secret_access_key=s3_server.secret_access_key,
     )
-
-
-class TestPatch(protocol.Patch):
-    pass
-
-
-class TestDeferredLength(creation.DeferredLength):
-    pass
-
-
-class TestCreationWithUpload(creation.CreationWithUpload):
-    pass
-
-
-class TestChecksums(extensions.Checksums):
-    pass
-
-
-class TestTermination(extensions.Termination):
-    pass
-
-
-class TestConcatenation(extensions.Concatenation):
-    pass
-
-
-class TestLargeOnes(large.LargeOnes):
-    pass
