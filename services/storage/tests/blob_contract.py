@@ -55,6 +55,18 @@ class BlobContract:
         end = len(data) if length is None else offset + length
         assert await read(store, key, offset, length) == data[offset:end]
 
+    async def test_a_file_of_this_machine_is_the_blob(self, store: BlobStore) -> None:
+        """Where the store has such files at all."""
+        data, key = os.urandom(1_000_000), file_key(uuid7())
+        await store.put(key, pieces_of(data))
+        async with store.open_file(key) as file:
+            assert file is None or file.read() == data
+            is_file = file is not None
+        if is_file:
+            with pytest.raises(NoSuchBlob):
+                async with store.open_file(file_key(uuid7())):
+                    pass
+
     async def test_a_reader_may_stop_in_the_middle(self, store: BlobStore) -> None:
         data, key = os.urandom(3 * MIB), file_key(uuid7())
         await store.put(key, pieces_of(data))
@@ -107,6 +119,27 @@ class BlobContract:
         with pytest.raises(NoSuchBlob):
             await store.size(key)
 
+    async def test_tidying_leaves_the_blob_and_is_idempotent(self, store: BlobStore) -> None:
+        data, key = os.urandom(PART_BYTES + 1), file_key(uuid7())
+        await store.tidy(key)  # there may be nothing at all
+        with pytest.raises(NoSuchBlob):
+            await store.size(key)
+        await store.put(key, pieces_of(data))
+        for _ in range(2):
+            await store.tidy(key)
+            assert await read(store, key) == data
+
+    async def test_after_a_put_broke_off_tidying_is_in_nobodys_way(self, store: BlobStore) -> None:
+        data, key = os.urandom(PART_BYTES + 1), file_key(uuid7())
+        with pytest.raises(Interrupted):
+            await store.put(key, interrupted(data))
+        await store.tidy(key)
+        with pytest.raises(NoSuchBlob):
+            await store.size(key)
+        await store.put(key, pieces_of(data))
+        await store.tidy(key)
+        assert await read(store, key) == data
+
     @pytest.mark.parametrize("key", ["", "files", "../../etc/passwd", "files/ab/x", "/etc/passwd"])
     async def test_keys_of_others_are_refused(self, store: BlobStore, key: str) -> None:
         with pytest.raises(ValueError, match="is no key"):
@@ -115,3 +148,5 @@ class BlobContract:
             await read(store, key)
         with pytest.raises(ValueError, match="is no key"):
             await store.delete(key)
+        with pytest.raises(ValueError, match="is no key"):
+            await store.tidy(key)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.storage.tests.holding import Clock
@@ -82,6 +83,14 @@ def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def alice(world: World) -> Person:
     """Somebody new."""
     return await world.person()
+
+
+@pytest.fixture
+async def anybody(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a token."""
+    transport = httpx.ASGITransport(world.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ class DirectClient:
     data: bytes
     etags: dict[int, str] = field(default_factory=dict)
     """What was sent so far: all that a client has to keep to go on another day."""
+    sha256: str | None = None
+    """To be said of the whole, true or not."""
 
     async def begin(self, name: str = "film.mp4", mime: str = "video/mp4", **more: str) -> Json:
         """Begin and return the upload. `more` are headers."""
@@ -32,6 +34,8 @@ class DirectClient:
     ) -> httpx.Response:
         """Begin, and return whatever comes of it."""
         body = {"name": name, "size_bytes": len(self.data), "mime": mime}
+        if self.sha256 is not None:
+            body["sha256"] = self.sha256
         headers = {key.replace("_", "-"): value for key, value in more.items()}
         return await self.api.post("/v1/files/presigned", json=body, headers=headers)
 

@@ -18,7 +18,9 @@ from sharezync_storage.api import (
     internal_uploads,
     links,
     tus,
+    tus_creation,
 )
+from sharezync_storage.api.chunk_layer import ChunkLayer
 from sharezync_storage.api.dependencies import Parts
 from sharezync_storage.api.tus_layer import TusLayer
 from sharezync_storage.consumers import CONSUMERS
@@ -106,7 +108,8 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         description=what_it_owns or "",
         version=version("sharezync-storage"),
         routers=[
-            internal_uploads.chunk_router,  # routes are tried in turn, and this is the busiest
+            internal_uploads.chunk_router,
+            tus_creation.router,
             tus.router,
             direct.part_router,
             direct.router,
@@ -131,5 +134,11 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         max_body_bytes=None,  # files come here; every route sees to its own body
     )
     app.add_middleware(TusLayer)
+    app.add_middleware(
+        ChunkLayer,
+        service=SCHEMA,
+        metrics=platform.http_metrics,
+        handlers=app.exception_handlers,
+    )
     app.state.parts = parts
     return app

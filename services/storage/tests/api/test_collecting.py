@@ -18,17 +18,18 @@ from sharezync_shared.db.work import Unit
 from sharezync_shared.events.contracts.chat import MessageDeleted, MessageSent
 from sharezync_shared.ids import uuid7
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import StoreUnavailable
-from sharezync_storage.usecases import collecting
+from sharezync_storage.problems import BodyBroken, StoreUnavailable
+from sharezync_storage.usecases import collecting, receiving
 from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
+from tests.tus.client import Tus
 
 
 @pytest.fixture(autouse=True)
 def nobody_else_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the service's own sweeper still: what it has claimed, these tests would wait for."""
 
-    async def never(sweeper: Sweeper) -> None:  # noqa: ARG001 - in the place of a method
+    async def never(sweeper: Sweeper) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Sweeper, "_run", never)
@@ -140,6 +141,56 @@ async def test_a_collection_that_dies_between_any_two_steps_is_finished_by_the_n
         for thing in left:
             assert await world.deletions(thing) == []
     assert deaths > 10
+
+
+async def test_what_is_given_up_counts_as_much_as_it_did_while_it_was_under_way(
+    world: World, alice: Person
+) -> None:
+    chunks = await world.begin(alice, len(DATA))
+    await world.put(chunks, 0, CHUNKS[0])
+    tus = Tus(alice.http)
+    resumable = (await tus.new(11, b"hello")).rpartition("/")[2]
+    body = {"name": "x", "mime": "text/plain", "size_bytes": 7}
+    direct = (await alice.http.post("/v1/files/presigned", json=body)).json()["id"]
+    began, enough = asyncio.Event(), asyncio.Event()
+
+    async def form() -> AsyncGenerator[bytes]:
+        yield b"12345"
+        began.set()
+        await enough.wait()
+
+    arriving = asyncio.create_task(
+        receiving.receive(
+            world.app.state.work, world.parts.store, world.parts.limits, world.parts.places,
+            owner_id=alice.id, name="x", mime=None, pieces=form(), expected_bytes=500,
+        )
+    )  # fmt: skip
+    await began.wait()
+    async with world.app.state.work.begin() as unit:
+        theirs = update(Upload).where(col(Upload.owner_id) == alice.id)
+        await unit.session.exec(
+            theirs.where(col(Upload.id) == UUID(direct)).values(direct_id="the bucket's")
+        )
+        await unit.session.exec(theirs.values(expires_at=unit.now - timedelta(seconds=1)))
+
+    def of(size: dict[str, int], upload_id: str) -> int:
+        named = upload_id.replace("-", "")
+        return sum(size[name] for name in size if named in name.replace("-", ""))
+
+    before = {each.name: each.size_bytes for each in await collecting.due(world.app.state.work)}
+    expected = {chunks["id"]: len(CHUNKS[0]), resumable: 5, direct: 7}
+    assert {upload_id: of(before, upload_id) for upload_id in expected} == expected
+    (form_id,) = (name.split()[0] for name, size in before.items() if size == 500)
+    await give_up_expired(world.app.state.work)
+    due = await collecting.due(world.app.state.work)
+    after = {each.name: each.size_bytes for each in due if each.kind == "key"}
+    expected[form_id] = 500
+    assert {upload_id: of(after, upload_id) for upload_id in expected} == expected
+    enough.set()
+    with pytest.raises(BodyBroken):
+        await arriving
+    last = await world.deletions({"id": form_id})
+    assert sum(each.size_bytes for each in last) == 500 + 5  # what came behind it all the same
 
 
 async def test_what_cannot_be_deleted_stays_on_record_and_keeps_nothing_else(

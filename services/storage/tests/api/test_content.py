@@ -161,12 +161,6 @@ async def test_a_store_that_is_away_is_told_as_such(
 # --- links ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def anybody(world: World) -> httpx.AsyncClient:
-    """A client without a token."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(world.app), base_url="http://test")
-
-
 async def test_whoever_has_a_link_can_read(
     world: World, alice: Person, file: Json, anybody: httpx.AsyncClient
 ) -> None:

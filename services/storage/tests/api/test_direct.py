@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -18,14 +17,6 @@ from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MIB
 
 DATA = os.urandom(17 * MIB + 5)
-
-
-@pytest.fixture
-async def anybody(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token."""
-    transport = httpx.ASGITransport(world.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
 
 
 @pytest.fixture
@@ -192,6 +183,32 @@ async def test_a_url_runs_out_and_the_upload_has_fresh_ones(
     await client.complete(upload)
 
 
+# --- the digest of the whole ---------------------------------------------------------------------
+
+
+async def test_a_digest_that_was_said_is_checked_and_the_file_has_it(
+    alice: Person, anybody: httpx.AsyncClient
+) -> None:
+    data = os.urandom(8 * MIB + 1)
+    for said in (sha256(data), sha256(data).upper(), None):
+        file = await DirectClient(alice.http, anybody, data, sha256=said).upload()
+        assert file["sha256"] == (sha256(data) if said else None)
+
+
+async def test_what_has_another_digest_than_was_said_is_given_up(
+    alice: Person, anybody: httpx.AsyncClient
+) -> None:
+    client = DirectClient(alice.http, anybody, b"hello", sha256=sha256(b"another"))
+    upload = await client.begin()
+    await client.send(upload)
+    answer = await client.try_complete(upload)
+    assert code_of(answer) == "digest-mismatch"
+    assert answer.json()["actual_sha256"] == sha256(b"hello")
+    assert await alice.usage() == (0, 0)
+    answer = await client.try_complete(upload)
+    assert (answer.status_code, code_of(answer)) == (410, "upload-gone")
+
+
 # --- beginning -----------------------------------------------------------------------------------
 
 
@@ -202,9 +219,13 @@ async def test_the_same_key_begins_the_same_upload(
     begun = await asyncio.gather(*(client.begin(Idempotency_Key="k") for _ in range(8)))
     assert len({upload["id"] for upload in begun}) == 1
     assert await alice.usage() == (0, 5)
-    other = DirectClient(alice.http, anybody, b"another")
-    answer = await other.try_begin(Idempotency_Key="k")
-    assert (answer.status_code, code_of(answer)) == (409, "conflict")
+    others = [
+        DirectClient(alice.http, anybody, b"another"),
+        DirectClient(alice.http, anybody, client.data, sha256=sha256(client.data)),
+    ]
+    for other in others:
+        answer = await other.try_begin(Idempotency_Key="k")
+        assert (answer.status_code, code_of(answer)) == (409, "conflict")
     bob = await world.person()
     theirs = await DirectClient(bob.http, anybody, b"small").begin(Idempotency_Key="k")
     assert theirs["id"] != begun[0]["id"]

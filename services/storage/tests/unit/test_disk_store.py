@@ -21,6 +21,7 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.stores import DiskStore, NoSuchBlob
 from sharezync_storage.stores.disk import FolderInUse
+from sharezync_storage.stores.disk_files import part_of
 
 
 @pytest.fixture
@@ -49,6 +50,20 @@ async def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path) -> None:
     await first.aclose()
     await waiting
     await third.aclose()
+
+
+async def test_what_a_killed_process_was_writing_is_tidied_away(
+    store: DiskStore, tmp_path: Path
+) -> None:
+    key, other = file_key(uuid7()), file_key(uuid7())
+    for each in (key, other):
+        await store.put(each, pieces_of(b"stays"))
+    (blob,) = (path for path in files_in(tmp_path) if path.name == key.rpartition("/")[2])
+    part_of(blob).write_bytes(b"half a writing")
+    for _ in range(2):
+        await store.tidy(key)
+        assert len(files_in(tmp_path)) == 2
+        assert [await read(store, each) for each in (key, other)] == [b"stays"] * 2
 
 
 async def test_nothing_is_left_of_a_broken_put(store: DiskStore, tmp_path: Path) -> None:

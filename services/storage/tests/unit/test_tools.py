@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from services.storage.tests.store_contract import pieces_of
 from sharezync_shared.ids import uuid7
+from sharezync_shared.threads import IoThreads
 from sharezync_storage.keys import checked, file_key, upload_key
 from sharezync_storage.stores.blocks import blocks
 from sharezync_storage.stores.in_order import in_order
 from sharezync_storage.stores.port import ChunkPlan
-from sharezync_storage.stores.threads import IoThreads
 
 
 @given(st.uuids())

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame
 from websockets.protocol import OPEN
 
+from sharezync_shared.asgi.incoming_frames import FrameReader, FrameStream
 from sharezync_shared.asgi.light import Gate, Mailbox
 from sharezync_shared.asgi.slow_port import AsgiFramePort
 
@@ -96,6 +97,9 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         self.queue = Mailbox()  # type: ignore[assignment]  # what is used of it, it has
         self.writable = Gate()  # type: ignore[assignment]  # as above
         self.writable.set()
+        self.stream = self.conn.reader = FrameStream()
+        self.conn.parser = self.conn.parse()  # anew: it has begun with the stream that it had
+        next(self.conn.parser)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -116,6 +120,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
     def start_keepalive(self) -> None:
         super().start_keepalive()
+        self.transport.set_protocol(FrameReader(self))
         # The socket is accepted, so its request and response have served. The parser keeps the
         # request for as long as the socket lives; its headers are three kilobytes.
         self.request.headers.clear()

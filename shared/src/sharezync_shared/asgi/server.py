@@ -6,6 +6,7 @@ be said from a lifespan handler: they are said here, before uvicorn closes anyth
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -205,6 +206,14 @@ async def serve(
     Raises SystemExit(3) if the application's start fails or the port is taken, and OSError if the
     metrics port is.
     """
+
+    def listening(port: int) -> None:
+        # Modules, routes and schemas stay to the end: collections need not look at them again.
+        gc.collect()
+        gc.freeze()
+        if on_listening is not None:
+            on_listening(port)
+
     server = make_server(
         app,
         host=host,
@@ -216,7 +225,7 @@ async def serve(
         ws_ping_seconds=ws_ping_seconds,
         limit_concurrency=limit_concurrency,
         trusted_proxies=trusted_proxies,
-        on_listening=on_listening,
+        on_listening=listening,
     )
     async with contextlib.AsyncExitStack() as stack:
         if metrics_port is not None and registry is not None:

@@ -1,21 +1,32 @@
 """The bytes of a file: raw ASGI, piece by piece, for as long as somebody takes them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from io import FileIO
+from typing import Final, Protocol
 
 import structlog
 from fastapi import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from sharezync_shared.asgi.sendfile import ZERO_COPY
 from sharezync_storage.api.bodies import IDLE_SECONDS
 from sharezync_storage.api.ranges import Span, Version
 from sharezync_storage.models import File
 from sharezync_storage.problems import ContentDamaged
 from sharezync_storage.serving import CONTENT_SECURITY_POLICY, content_disposition, content_type
+from sharezync_storage.settings import MIB
 from sharezync_storage.stores import PIECE_BYTES, BlobStore, NoSuchBlob
 
 log = structlog.get_logger()
+
+_FAST_SECONDS: Final = 0.5
+_MOST_BYTES: Final = 8 * MIB
+
+_Body = tuple[int, Message]
+"""How many bytes a message brings, and the message."""
 
 
 class Delivery(Protocol):
@@ -88,13 +99,14 @@ class ContentResponse(Response):
         """How many bytes the body has."""
         return self._span.length
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A server swallows what is sent to a client that has gone: only receive() tells. What comes
         # in one piece is not worth a task, unless it is counted.
         watched = self.length > PIECE_BYTES or self._delivery is not None
         leaving = asyncio.create_task(_left(receive)) if watched else None
+        takes_files = ZERO_COPY in scope.get("extensions", {})
         try:
-            await self._answer(leaving, send)
+            await self._answer(leaving, send, takes_files=takes_files)
         except TimeoutError:
             left = self.length - self._sent_bytes
             log.info("reader_stalled", file_id=str(self._file.id), left_bytes=left)
@@ -106,32 +118,44 @@ class ContentResponse(Response):
             if self._delivery is not None:
                 await asyncio.shield(self._delivery.end(self._sent_bytes))
 
-    async def _answer(self, leaving: "asyncio.Task[None] | None", send: Send) -> None:
+    async def _answer(
+        self, leaving: "asyncio.Task[None] | None", send: Send, *, takes_files: bool
+    ) -> None:
         if not self.length:
             await self._start(0, send)
             await send({"type": "http.response.body", "body": b""})
             return
-        reading = self._store.open(
-            self._file.store_key, offset=self._span.first, length=self.length
-        )
-        async with reading as pieces:
+        async with self._bodies(takes_files=takes_files) as bodies:
             if self._delivery is None:
                 await self._start(0, send)
-            await self._send_all(pieces, leaving, send)
+            await self._send_all(bodies, leaving, send)
+
+    @asynccontextmanager
+    async def _bodies(self, *, takes_files: bool) -> AsyncGenerator[AsyncIterator[_Body]]:
+        """Open the blob, as the messages that bring it out."""
+        key, span = self._file.store_key, self._span
+        if takes_files and span.length > PIECE_BYTES:
+            async with self._store.open_file(key) as file:
+                if file is not None:
+                    if os.fstat(file.fileno()).st_size <= span.last:
+                        raise ContentDamaged
+                    yield _of_file(file, span)
+                    return
+        async with self._store.open(key, offset=span.first, length=span.length) as pieces:
+            yield _of_pieces(pieces)
 
     async def _send_all(
-        self, pieces: AsyncIterator[bytes], leaving: "asyncio.Task[None] | None", send: Send
+        self, bodies: AsyncIterator[_Body], leaving: "asyncio.Task[None] | None", send: Send
     ) -> None:
-        async for piece in pieces:
+        async for size_bytes, body in bodies:
             if self._delivery is not None and not self._sent_bytes:
                 await asyncio.sleep(0)  # who has left by now is heard to have left
             if leaving is not None and leaving.done():
                 return
             if self._delivery is not None and not self._sent_bytes:
-                await self._start(len(piece), send)
-            self._sent_bytes += len(piece)
-            more = self._sent_bytes < self.length
-            body = {"type": "http.response.body", "body": piece, "more_body": more}
+                await self._start(size_bytes, send)
+            self._sent_bytes += size_bytes
+            body["more_body"] = self._sent_bytes < self.length
             async with asyncio.timeout(IDLE_SECONDS):
                 await send(body)
 
@@ -145,6 +169,27 @@ class ContentResponse(Response):
                 "headers": self.raw_headers,
             }
         )
+
+
+async def _of_pieces(pieces: AsyncIterator[bytes]) -> AsyncGenerator[_Body]:
+    async for piece in pieces:
+        yield len(piece), {"type": "http.response.body", "body": piece}
+
+
+async def _of_file(file: FileIO, span: Span) -> AsyncGenerator[_Body]:
+    """Yield the span, in the larger pieces the faster they are taken.
+
+    Each has a minute: what is slow must be small, or a reader who reads would look like none.
+    """
+    time = asyncio.get_running_loop().time
+    offset, count = span.first, PIECE_BYTES
+    while offset <= span.last:
+        count = min(count, span.last + 1 - offset)
+        began = time()
+        yield count, {"type": ZERO_COPY, "file": file, "offset": offset, "count": count}
+        offset += count
+        is_fast = time() - began < _FAST_SECONDS
+        count = min(2 * count, _MOST_BYTES) if is_fast else PIECE_BYTES
 
 
 async def _left(receive: Receive) -> None:

@@ -25,6 +25,7 @@ from sharezync_storage.problems import (
     ChunkLength,
     ChunkOutside,
     ContentDamaged,
+    DigestMismatch,
     FileTooLarge,
     PartsWrong,
     QuotaExceeded,
@@ -94,6 +95,7 @@ async def begin_direct(
         name=body.name,
         mime=body.mime,
         size_bytes=body.size_bytes,
+        sha256=bytes.fromhex(body.sha256) if body.sha256 else None,
         idempotency_key=idempotency_key,
     )
     response.headers["Location"] = f"/v1/files/presigned/{ticket.upload.id}"
@@ -129,7 +131,7 @@ async def abort_direct(presigned_id: PresignedId, caller: Caller, parts: ThePart
     summary="Make the parts a file",
     responses=problems(
         Unauthenticated, NotFound, Invalid, PartsWrong, UploadClosed, UploadGone, UploadFinishing,
-        ContentDamaged, StoreFull, StoreUnavailable,
+        DigestMismatch, ContentDamaged, StoreFull, StoreUnavailable,
     ),
 )  # fmt: skip
 async def complete_direct(
@@ -142,7 +144,7 @@ async def complete_direct(
     """Name every part, with the `ETag` that it was answered with. Idempotent.
 
     Where that takes longer than an answer may, it goes on and the answer is `upload-finishing`: ask
-    again.
+    again. What does not have the `sha256` that was said is given up: `digest-mismatch`.
     """
     etags = {part.number: part.etag for part in body.parts}
     if len(etags) < len(body.parts):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from sharezync_storage.api.wire import Sha256Hex
 from sharezync_storage.stores import DirectPart
 from sharezync_storage.usecases.direct import Ticket
 
@@ -18,6 +19,11 @@ class DirectCreate(BaseModel):
     name: str = Field(max_length=4096, examples=["holiday.mp4"])
     size_bytes: int = Field(ge=0, strict=True, examples=[750_000_000])
     mime: str | None = Field(None, max_length=255, examples=["video/mp4"])
+    sha256: Sha256Hex | None = Field(
+        None,
+        description="Of the whole. It is checked at the end, for which all of it is read once "
+        "more, and the file has it then; without, nobody computes one, and the file has none",
+    )
 
 
 class PartRead(BaseModel):

@@ -1,18 +1,12 @@
 """`/internal/uploads`: uploads in chunks, for transfers. The gateway never routes these."""
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Final
-from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
-from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope, Send
 
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
-from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.dependencies import InternalCaller
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
 from sharezync_storage.api.dependencies import TheParts, WorkPart
@@ -46,54 +40,15 @@ from sharezync_storage.usecases import uploads
 
 router = APIRouter(prefix="/internal/uploads", tags=["internal"], route_class=SmallBodyRoute)
 
-_UUID_LENGTH: Final = 36
-_MOST_INDEX: Final = 2**31 - 1
-_DIGEST_HEADER: Final = "x-chunk-sha256"
-_DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
+MOST_INDEX: Final = 2**31 - 1
+DIGEST_HEADER: Final = "x-chunk-sha256"
 _CHUNK = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
-Index = Annotated[int, Path(ge=0, le=_MOST_INDEX, description="From 0")]
+Index = Annotated[int, Path(ge=0, le=MOST_INDEX, description="From 0")]
 
 
-class ChunkRoute(APIRoute):
-    """Documented as any route, and served without FastAPI's way from a request to a function.
-
-    That way costs as much as all else that the event loop does for a chunk. What isn't well formed
-    goes it all the same, and is refused there.
-    """
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        place = _place_of(scope["path_params"])
-        request = Request(scope, receive, send)
-        digest = request.headers.get(_DIGEST_HEADER, "")
-        method = scope["method"]
-        puts = method == "PUT"
-        if place is None or method not in (self.methods or ()) or (
-            puts and not _DIGEST.fullmatch(digest)
-        ):  # fmt: skip
-            await super().handle(scope, receive, send)
-            return
-        state = scope["app"].state
-        caller = await state.verifier.verify_service(bearer_token(scope["headers"]))
-        if puts:
-            answer = await put_chunk(*place, digest, request, caller, state.parts)
-        else:
-            answer = await get_chunk(*place, caller, state.parts)
-        await answer(scope, receive, send)
-
-
-def _place_of(given: Mapping[str, str]) -> tuple[UploadId, int] | None:
-    """Return which chunk a path means; None for one that isn't well formed."""
-    upload_id, index = given["upload_id"], given["index"]
-    try:
-        place = UploadId(UUID(upload_id)), int(index)
-    except ValueError:
-        return None
-    return place if len(upload_id) == _UUID_LENGTH and 0 <= place[1] <= _MOST_INDEX else None
-
-
-chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"], route_class=ChunkRoute)
-"""Its bodies are chunks: they have exactly the length of their place."""
+chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
+"""Its bodies are chunks: they have exactly the length of their place. See `chunk_layer.py`, too."""
 
 
 @router.post(
@@ -175,7 +130,7 @@ async def abort_upload(
 async def put_chunk(
     upload_id: UploadId,
     index: Index,
-    digest: Annotated[Sha256Hex, Header(alias=_DIGEST_HEADER)],
+    digest: Annotated[Sha256Hex, Header(alias=DIGEST_HEADER)],
     request: Request,
     _: InternalCaller,
     parts: TheParts,
@@ -201,7 +156,7 @@ async def put_chunk(
         200: {
             "description": "The chunk, its digest checked",
             "content": _CHUNK,
-            "headers": {_DIGEST_HEADER: {"schema": {"type": "string"}}},
+            "headers": {DIGEST_HEADER: {"schema": {"type": "string"}}},
         },
         **problems(Unauthenticated, NotFound, ContentDamaged, StoreUnavailable),
     },
@@ -213,5 +168,5 @@ async def get_chunk(
     data, sha256 = await parts.chunks.read(upload_id, index)
     parts.metrics.read_chunk_bytes.inc(len(data))
     return Response(
-        data, media_type="application/octet-stream", headers={_DIGEST_HEADER: sha256.hex()}
+        data, media_type="application/octet-stream", headers={DIGEST_HEADER: sha256.hex()}
     )

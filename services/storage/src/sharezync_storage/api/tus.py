@@ -11,11 +11,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import (
-    Invalid,
     Malformed,
     NotAllowed,
     NotFound,
-    Problem,
     Unauthenticated,
     Unavailable,
     problems,
@@ -28,13 +26,7 @@ from sharezync_storage.api.tus_headers import (
     capabilities,
     check_offset_stream,
     check_version,
-    concat_of,
-    defers_length,
     expiry_of,
-    has_body,
-    is_offset_stream,
-    location_of,
-    metadata_of,
     number_of,
     standing_of,
     upload_id_of,
@@ -48,11 +40,9 @@ from sharezync_storage.problems import (
     FinalUpload,
     NotAnOffsetStream,
     OffsetMismatch,
-    PartsUnfinished,
     QuotaExceeded,
     StoreFull,
     StoreUnavailable,
-    TooManyUploads,
     TusVersionUnsupported,
     UploadBusy,
     UploadGone,
@@ -64,13 +54,13 @@ from sharezync_storage.usecases.checksums import ALGORITHMS
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
-_ASKED: Final = (Unauthenticated, TusVersionUnsupported, Malformed)
-_KEPT: Final = (
+ASKED: Final = (Unauthenticated, TusVersionUnsupported, Malformed)
+KEPT: Final = (
     NotAnOffsetStream, ChecksumUnsupported, ChecksumMismatch, UploadLengthConflict, FileTooLarge,
     QuotaExceeded, StoreFull, StoreUnavailable, UploadInterrupted, Unavailable,
 )  # fmt: skip
 _PATCH_REFUSED: Final = (
-    *_ASKED, NotFound, UploadGone, FinalUpload, OffsetMismatch, UploadBusy, *_KEPT,
+    *ASKED, NotFound, UploadGone, FinalUpload, OffsetMismatch, UploadBusy, *KEPT,
 )  # fmt: skip
 
 
@@ -116,82 +106,6 @@ router.add_api_route(
 )
 
 
-@router.post(
-    "",
-    status_code=201,
-    response_class=Response,
-    summary="Begin an upload that can be resumed",
-    dependencies=[SpeaksTus],
-    responses={
-        **document.CREATED,
-        **problems(
-            *_ASKED, Invalid, NotFound, UploadGone, FinalUpload, PartsUnfinished, TooManyUploads,
-            *_KEPT,
-        ),
-    },
-    openapi_extra={
-        "parameters": [
-            document.TUS,
-            document.LENGTH,
-            document.DEFER_LENGTH,
-            document.METADATA,
-            document.CONCAT,
-            document.CHECKSUM,
-        ],
-        **document.body(required=False),
-    },
-)  # fmt: skip
-async def create_resumable_upload(request: Request, caller: Caller, parts: TheParts) -> Response:
-    """`Upload-Length` or `Upload-Defer-Length: 1` comes with it, or `Upload-Concat: final;…`.
-
-    Room is reserved at once. The body may hold the first bytes, or all of them
-    (`creation-with-upload`). Where it breaks off or is refused, nothing was begun: nobody could
-    know its URL.
-    """
-    headers = request.headers
-    metadata, concat = metadata_of(headers), concat_of(headers)
-    length, deferred = number_of(headers, "Upload-Length"), defers_length(headers)
-    if concat is not None and concat.sources:
-        if length is not None or deferred:
-            raise Malformed("Upload-Concat: a final upload has the length of its parts")
-        if has_body(headers):
-            raise FinalUpload
-        upload = await parts.appending.create_final(
-            owner_id=caller.user_id,
-            source_ids=concat.sources,
-            name=metadata.name,
-            mime=metadata.mime,
-            tus_metadata=metadata.given,
-            tus_concat=concat.given,
-        )
-        return _created(upload)
-    if (length is None) is not deferred:
-        raise Malformed("Either Upload-Length or Upload-Defer-Length is needed")
-    with_bytes = is_offset_stream(headers)
-    if has_body(headers):
-        check_offset_stream(headers)
-    checksum = checksum_of(request)
-    upload = await parts.appending.create(
-        owner_id=caller.user_id,
-        length=length,
-        name=metadata.name,
-        mime=metadata.mime,
-        tus_metadata=metadata.given,
-        partial=concat is not None,
-    )
-    if not with_bytes:
-        return _created(upload)
-    upload_id = UploadId(upload.id)
-    try:
-        upload = await append_body(request, parts, caller.user_id, upload_id, 0, None, checksum)
-    except Problem:
-        await parts.appending.terminate(owner_id=caller.user_id, upload_id=upload_id)
-        raise
-    answer = _created(upload)
-    answer.headers["Upload-Offset"] = str(upload.stored_bytes)
-    return answer
-
-
 @router.head(
     "/{upload_id}",
     response_class=Response,
@@ -199,7 +113,7 @@ async def create_resumable_upload(request: Request, caller: Caller, parts: ThePa
     dependencies=[SpeaksTus],
     responses={
         **document.STANDING,
-        **problems(*_ASKED, NotFound, UploadGone, UploadBusy, StoreUnavailable),
+        **problems(*ASKED, NotFound, UploadGone, UploadBusy, StoreUnavailable),
     },
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
@@ -271,7 +185,7 @@ async def patch_resumable_upload(
     dependencies=[SpeaksTus],
     responses={
         **document.TERMINATED,
-        **problems(*_ASKED, NotFound, UploadGone, UploadBusy, StoreUnavailable),
+        **problems(*ASKED, NotFound, UploadGone, UploadBusy, StoreUnavailable),
     },
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
@@ -310,7 +224,3 @@ async def _look(parts: TheParts, owner_id: UserId, upload_id: UploadId) -> Uploa
     if upload.state in ENDED:
         raise UploadGone
     return upload
-
-
-def _created(upload: Upload) -> Response:
-    return Response(status_code=201, headers={"Location": location_of(upload), **expiry_of(upload)})

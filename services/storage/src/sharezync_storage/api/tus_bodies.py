@@ -22,10 +22,19 @@ async def append_body(
     offset: int,
     length: int | None,
     checksum: Checksum | None,
+    *,
+    skip_bytes: int = 0,
 ) -> Upload:
-    """Keep the body. One that broke off is no fault of the request: it may be sent again."""
+    """Keep the body, but for its first `skip_bytes`.
+
+    One that broke off is no fault of the request: it may be sent again.
+    """
     try:
-        async with aclosing(body_of(request)) as body, aclosing(_counted(body, parts)) as pieces:
+        async with (
+            aclosing(body_of(request)) as body,
+            aclosing(_beyond(skip_bytes, body)) as new,
+            aclosing(_counted(new, parts)) as pieces,
+        ):
             return await parts.appending.append(
                 owner_id=owner_id,
                 upload_id=upload_id,
@@ -36,6 +45,14 @@ async def append_body(
             )
     except (BodyBroken, BodyTooSlow) as broken:
         raise UploadInterrupted(broken.detail) from broken
+
+
+async def _beyond(skip_bytes: int, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Pass on what follows the first `skip_bytes` of a body."""
+    async for piece in body:
+        if skip_bytes < len(piece):
+            yield piece[skip_bytes:] if skip_bytes else piece
+        skip_bytes = max(0, skip_bytes - len(piece))
 
 
 async def _counted(body: AsyncIterator[bytes], parts: TheParts) -> AsyncGenerator[bytes]:

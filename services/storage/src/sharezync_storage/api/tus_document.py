@@ -149,7 +149,8 @@ CREATED: Final[Answers] = {
             "Location": _said(_LOCATION, "The upload's URL: a path", required=True, type="string"),
             "Upload-Offset": {
                 **_NEW_OFFSET,
-                "description": "Where bytes came along: the next one that is wanted",
+                "description": "Where bytes came along, or it had begun before with this key: the "
+                "next one that is wanted",
             },
         },
     }

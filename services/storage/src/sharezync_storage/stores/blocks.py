@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable
 
+Piece = bytes | memoryview
+
 
 async def blocks(
     pieces: AsyncIterable[bytes], block_bytes: int, *, exact: bool = False
-) -> AsyncGenerator[list[bytes]]:
+) -> AsyncGenerator[list[Piece]]:
     """Yield `pieces` in lists of about `block_bytes` together; only the last may hold less.
 
     With `exact`, all but the last hold exactly that, and pieces are cut where they must be.
     """
-    block: list[bytes] = []
+    block: list[Piece] = []
     size = 0
     async for piece in pieces:
-        rest = piece
+        rest: Piece = memoryview(piece) if exact else piece  # to cut bytes is to copy them
         while exact and size + len(rest) > block_bytes:
             cut = block_bytes - size
             yield [*block, rest[:cut]]

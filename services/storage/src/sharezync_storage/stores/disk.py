@@ -15,15 +15,17 @@ import hashlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
+from sharezync_shared.threads import IoThreads, settled
 from sharezync_storage.keys import checked
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.stores import disk_chunks
-from sharezync_storage.stores.blocks import blocks, nothing
-from sharezync_storage.stores.disk_chunks import ChunkFile, write_all
+from sharezync_storage.stores.blocks import Piece, blocks, nothing
+from sharezync_storage.stores.disk_chunks import ChunkFile
 from sharezync_storage.stores.disk_direct import OnlyThroughUs
 from sharezync_storage.stores.disk_extents import AHEAD_BYTES, FileWriter
 from sharezync_storage.stores.disk_files import (
@@ -35,6 +37,7 @@ from sharezync_storage.stores.disk_files import (
     told,
 )
 from sharezync_storage.stores.disk_joining import join
+from sharezync_storage.stores.disk_writing import BLOCK_BYTES, WrittenFile
 from sharezync_storage.stores.intake import written
 from sharezync_storage.stores.port import (
     ChunkPlan,
@@ -42,9 +45,7 @@ from sharezync_storage.stores.port import (
     Kept,
     Stored,
 )
-from sharezync_storage.stores.threads import IoThreads, settled
 
-_BLOCK_BYTES: Final = 1024 * 1024
 _LOCK_SECONDS: Final = 15.0
 """How long to wait for a process that is just leaving the folder."""
 
@@ -93,34 +94,35 @@ class DiskStore(OnlyThroughUs):
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> Stored:
         path = self._path(key)
         part = part_of(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         with told():
-            fd = await self._threads.run(os.open, part, flags, 0o640, undo=os.close)
+            file = await self._threads.run(
+                WrittenFile, part, os.O_CREAT | os.O_TRUNC, undo=WrittenFile.close
+            )
         try:
-            stored = await self._fill(fd, pieces)
+            stored = await self._fill(file, pieces)
         except BaseException:
-            os.close(fd)
+            file.close()
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
-        os.close(fd)
+        file.close()
         with told(key):
             await self._threads.run(rename, part, path)
         return stored
 
-    async def _fill(self, fd: int, pieces: AsyncIterable[bytes]) -> Stored:
+    async def _fill(self, file: WrittenFile, pieces: AsyncIterable[bytes]) -> Stored:
         """Write and hash one block while the next one is gathered; end with a sync."""
         digest = hashlib.sha256()
         size = 0
         writing: asyncio.Future[int] | None = None
 
-        def write(block: list[bytes], offset: int) -> int:
+        def write(block: list[Piece], offset: int) -> int:
             for piece in block:
                 digest.update(piece)
-            return write_all(fd, block, offset)
+            return file.write(block, offset)
 
         try:
-            async with contextlib.aclosing(blocks(pieces, _BLOCK_BYTES)) as gathered:
+            async with contextlib.aclosing(blocks(pieces, BLOCK_BYTES, exact=True)) as gathered:
                 async for block in gathered:
                     if writing is not None:
                         with told():
@@ -134,7 +136,7 @@ class DiskStore(OnlyThroughUs):
             if writing is not None:
                 await settled(writing)
         with told():
-            await self._threads.run(os.fsync, fd)
+            await self._threads.run(file.sync)
         return Stored(size, digest.digest())
 
     @asynccontextmanager
@@ -151,6 +153,13 @@ class DiskStore(OnlyThroughUs):
         finally:
             await reading.settle()
             os.close(fd)
+
+    @asynccontextmanager
+    async def open_file(self, key: str) -> AsyncGenerator[FileIO | None]:
+        with told(key):
+            file = await self._threads.run(FileIO, self._path(key), undo=FileIO.close)
+        with file:
+            yield file
 
     async def size(self, key: str) -> int:
         with told(key):

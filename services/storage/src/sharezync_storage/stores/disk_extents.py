@@ -1,6 +1,8 @@
 """What comes from its start to its end, on disk: one file, written at offsets.
 
 A block is written while the next one is gathered, and what was written is synced while more is.
+Whole blocks go past the page cache where that can be (`past_cache.py`): nobody reads a large upload
+before it is complete, and what is small stays in the cache.
 The file may be longer than the record says, by what a writer left that crashed: that is written
 over, or cut off when the file is sealed.
 """
@@ -12,16 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from sharezync_shared.problems import Problem
+from sharezync_shared.threads import IoThreads, settled
 from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores.disk_chunks import write_all
+from sharezync_storage.stores.blocks import Piece
 from sharezync_storage.stores.disk_files import sync_folder, told
+from sharezync_storage.stores.disk_writing import BLOCK_BYTES, WrittenFile
 from sharezync_storage.stores.intake import Intake
 from sharezync_storage.stores.port import Extent, Kept
-from sharezync_storage.stores.threads import IoThreads, settled
 
 AHEAD_BYTES: Final = 4 * MIB
-_BLOCK_BYTES: Final = MIB
 _SYNC_BYTES: Final = 8 * MIB
 """Synced together, while the next so many are written."""
 
@@ -33,7 +35,6 @@ class FileWriter:
         self.epoch = epoch
         self._path = path
         self._threads = threads
-        self._fd = -1
         self._written = self._told = start.size_bytes
         self._on_record = True
         self._recording: asyncio.Task[None] | None = None
@@ -49,53 +50,55 @@ class FileWriter:
     async def write(self, intake: Intake, kept: Kept) -> Extent:
         """Write what comes, and have it recorded."""
         with told(self._path.name):
-            self._fd = await self._threads.run(_opened, self._path, self._written, undo=os.close)
+            file = await self._threads.run(
+                _opened, self._path, self._written, undo=WrittenFile.close
+            )
         try:
             while not intake.over:
-                block = await intake.take(_BLOCK_BYTES, hurry=self._told < self._written)
-                await self._write_block(block, kept)
-                if sum(map(len, block)) < _BLOCK_BYTES:
-                    await self._record_all(kept)
+                # Up to where a block ends, wherever the last writer has ended.
+                wanted = BLOCK_BYTES - self._written % BLOCK_BYTES
+                block = await intake.take(wanted, hurry=self._told < self._written)
+                await self._write_block(file, block, kept)
+                if sum(map(len, block)) < wanted:
+                    await self._record_all(file, kept)
                 else:
-                    await self._record_behind(kept)
-            await self._record_all(kept)
+                    await self._record_behind(file, kept)
+            await self._record_all(file, kept)
             if not self._on_record:
                 await kept(Extent(self._told))
         finally:
             if self._recording is not None:
                 await settled(self._recording)
-            os.close(self._fd)
+            file.close()
         return Extent(self._told)
 
-    async def _write_block(self, block: Sequence[bytes], kept: Kept) -> None:
+    async def _write_block(self, file: WrittenFile, block: Sequence[Piece], kept: Kept) -> None:
         await self._settle_recording(wait=False)
         try:
             async with self._writing:
                 if self._fenced:
                     raise StoreUnavailable("Somebody else writes here now")
                 with told():
-                    self._written = await self._threads.run(
-                        write_all, self._fd, block, self._written
-                    )
+                    self._written = await self._threads.run(file.write, block, self._written)
         except Problem:
             # What was written before it counts, though the disk is full now.
-            await self._record_all(kept)
+            await self._record_all(file, kept)
             raise
 
     # --- the record -------------------------------------------------------------------------
 
-    async def _record_all(self, kept: Kept) -> None:
+    async def _record_all(self, file: WrittenFile, kept: Kept) -> None:
         await self._settle_recording(wait=True)
         if self._told < self._written:
-            self._recording = asyncio.create_task(self._record(kept), name="record-extent")
+            self._recording = asyncio.create_task(self._record(file, kept), name="record-extent")
             await self._settle_recording(wait=True)
 
-    async def _record_behind(self, kept: Kept) -> None:
+    async def _record_behind(self, file: WrittenFile, kept: Kept) -> None:
         """Sync and record what was written while more of it is, one such round at a time."""
         unrecorded = self._written - self._told
         await self._settle_recording(wait=unrecorded >= 2 * _SYNC_BYTES)
         if self._recording is None and unrecorded >= _SYNC_BYTES:
-            self._recording = asyncio.create_task(self._record(kept), name="record-extent")
+            self._recording = asyncio.create_task(self._record(file, kept), name="record-extent")
 
     async def _settle_recording(self, *, wait: bool) -> None:
         """Raise what recording has failed with, which is final: a sync that failed is not made
@@ -105,25 +108,24 @@ class FileWriter:
             await self._recording
             self._recording = None
 
-    async def _record(self, kept: Kept) -> None:
+    async def _record(self, file: WrittenFile, kept: Kept) -> None:
         size_bytes = self._written
         with told():
-            await self._threads.run(os.fdatasync, self._fd)
+            await self._threads.run(file.sync)
         self._on_record = await kept(Extent(size_bytes))
         self._told = size_bytes
 
 
-def _opened(path: Path, size_bytes: int) -> int:
+def _opened(path: Path, size_bytes: int) -> WrittenFile:
     """Open a file that must have so many bytes; without any, it may not be there yet."""
     # Otherwise without O_CREAT: a write that comes after the end must not begin it anew.
-    create = 0 if size_bytes else os.O_CREAT
-    fd = os.open(path, os.O_WRONLY | create | os.O_CLOEXEC, 0o640)
+    file = WrittenFile(path, 0 if size_bytes else os.O_CREAT)
     try:
-        if create:
+        if not size_bytes:
             sync_folder(path.parent)
-        if os.fstat(fd).st_size < size_bytes:
+        if os.fstat(file.fd).st_size < size_bytes:
             raise ContentDamaged
     except BaseException:
-        os.close(fd)
+        file.close()
         raise
-    return fd
+    return file

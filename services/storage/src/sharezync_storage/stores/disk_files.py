@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from sharezync_shared.threads import IoThreads, settled
 from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob
-from sharezync_storage.stores.threads import IoThreads, settled
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

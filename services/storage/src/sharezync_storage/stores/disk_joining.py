@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from sharezync_shared.threads import IoThreads
 from sharezync_storage.problems import ContentDamaged
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores.disk_chunks import write_all
 from sharezync_storage.stores.disk_files import part_of, rename, sync_folder
-from sharezync_storage.stores.threads import IoThreads
+from sharezync_storage.stores.disk_writing import write_all
 
 _COPY_BYTES: Final = 4 * MIB
 _NO_LINKS: Final = frozenset(

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Final, TypeVar
 
-from sharezync_storage.stores.port import PIECE_BYTES
-from sharezync_storage.stores.threads import settled
+from sharezync_shared.threads import settled
+from sharezync_storage.stores.blocks import Piece
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ class Intake:
     def __init__(self, pieces: AsyncIterable[bytes], ahead_bytes: int) -> None:
         self._pieces = pieces
         self._ahead_bytes = ahead_bytes
-        self._held: list[bytes] = []
+        self._held: list[Piece] = []
         self._held_bytes = 0
         self._wanted_bytes = 1
         self._enough = asyncio.Event()
@@ -40,9 +40,7 @@ class Intake:
         try:
             async for piece in self._pieces:
                 if piece:
-                    # Short ones: to cut a long one is to copy its rest, each time.
-                    for start in range(0, len(piece), PIECE_BYTES):
-                        self._held.append(piece[start : start + PIECE_BYTES])
+                    self._held.append(piece)
                     self._held_bytes += len(piece)
                     self._came_at = loop.time()
                     if self._held_bytes >= self._wanted_bytes:
@@ -60,7 +58,7 @@ class Intake:
         self._ended = True
         self._enough.set()
 
-    async def take(self, count: int, *, hurry: bool, rested_at: float = 0.0) -> list[bytes]:
+    async def take(self, count: int, *, hurry: bool, rested_at: float = 0.0) -> list[Piece]:
         """Return the next `count` bytes, which must not be more than are read ahead.
 
         Fewer at the end, and after a pause; perhaps none. A pause ends the waiting only where
@@ -82,8 +80,8 @@ class Intake:
                 continue  # something may have come just now
         return self._cut(count)
 
-    def _cut(self, count: int) -> list[bytes]:
-        taken: list[bytes] = []
+    def _cut(self, count: int) -> list[Piece]:
+        taken: list[Piece] = []
         size = 0
         for piece in self._held:
             if size + len(piece) > count:
@@ -92,7 +90,7 @@ class Intake:
             size += len(piece)
         del self._held[: len(taken)]
         if self._held and size < count:
-            first = self._held[0]
+            first = memoryview(self._held[0])  # to cut bytes is to copy them
             taken.append(first[: count - size])
             self._held[0] = first[count - size :]
             size = count

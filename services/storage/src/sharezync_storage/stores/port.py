@@ -6,6 +6,7 @@ One suite of tests (`tests/store_contract.py`) holds both to every sentence here
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from io import FileIO
 from typing import Final, Protocol
 
 PIECE_BYTES: Final = 256 * 1024
@@ -132,6 +133,13 @@ class BlobStore(Protocol):
         PIECE_BYTES, and nobody reads far ahead of who takes them. Raises ContentDamaged in the
         middle where fewer bytes are kept than there must be. Deleting the blob meanwhile either
         does not disturb the reader or ends it with StoreUnavailable.
+        """
+        ...
+
+    def open_file(self, key: str) -> AbstractAsyncContextManager[FileIO | None]:
+        """Open the blob as a file of this machine; None in a store where it is none.
+
+        For who can send files without reading them. Entering raises NoSuchBlob.
         """
         ...
 

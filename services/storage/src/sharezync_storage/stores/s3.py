@@ -12,20 +12,21 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from io import FileIO
 
+from sharezync_shared.threads import IoThreads
 from sharezync_storage.keys import checked
 from sharezync_storage.problems import ChunkCorrupt
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores import s3_direct, s3_extents
-from sharezync_storage.stores.blocks import blocks, nothing
+from sharezync_storage.stores.blocks import Piece, blocks, nothing
 from sharezync_storage.stores.bucket import Bucket
 from sharezync_storage.stores.intake import written
 from sharezync_storage.stores.port import ChunkPlan, DirectPart, Extent, Kept, Stored
 from sharezync_storage.stores.s3_extents import SEGMENT_BYTES, SegmentWriter, sources_of
 from sharezync_storage.stores.s3_joining import Source, join, read_checked
 from sharezync_storage.stores.s3_objects import MIN_PART_BYTES, PART_BYTES, Objects, md5_of
-from sharezync_storage.stores.threads import IoThreads
 
 __all__ = ["MIN_PART_BYTES", "PART_BYTES", "S3Store"]
 
@@ -89,6 +90,9 @@ class S3Store:
             return
         async with self._bucket.get(key, offset, length) as pieces:
             yield pieces
+
+    def open_file(self, key: str) -> AbstractAsyncContextManager[FileIO | None]:  # noqa: ARG002 - there are no files here
+        return contextlib.nullcontext()
 
     async def size(self, key: str) -> int:
         return await self._bucket.size(checked(key))
@@ -203,7 +207,7 @@ def _chunk_key(plan: ChunkPlan, index: int, sha256: bytes) -> str:
     return f"{checked(plan.key)}/{index:06d}-{sha256.hex()[:32]}"
 
 
-def _join(block: list[bytes], digest: "hashlib._Hash") -> bytes:
+def _join(block: list[Piece], digest: "hashlib._Hash") -> bytes:
     body = b"".join(block)
     digest.update(body)
     return body

@@ -16,7 +16,7 @@ from typing import Final
 from sharezync_storage.keys import checked
 from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores.blocks import nothing
+from sharezync_storage.stores.blocks import Piece, nothing
 from sharezync_storage.stores.bucket import Bucket
 from sharezync_storage.stores.intake import Intake
 from sharezync_storage.stores.port import Extent, Kept, NoSuchBlob, Segment
@@ -44,7 +44,7 @@ class SegmentWriter:
         self._extent = self._recorded = start
         self._full = list(start.segments)
         self._last = self._full.pop() if start.size_bytes % SEGMENT_BYTES else None
-        self._open: list[bytes] = []
+        self._open: list[Piece] = []
         """The bytes of the last segment, and what has come behind them."""
         self._open_bytes = self._last_bytes
         self._unrecorded: list[Segment] = []
@@ -75,7 +75,7 @@ class SegmentWriter:
             await self._delete(self._unrecorded)
         return self._extent
 
-    async def _open_with(self, block: list[bytes]) -> None:
+    async def _open_with(self, block: list[Piece]) -> None:
         if block and self._last is not None and not self._open:
             last = await self._objects.read(segment_key(self._key, self._last))
             if len(last) != self._last.size_bytes:

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from sharezync_shared.threads import IoThreads
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.bucket import Bucket
 from sharezync_storage.stores.in_order import Call, in_order
 from sharezync_storage.stores.port import NoSuchBlob
-from sharezync_storage.stores.threads import IoThreads
 
 MIN_PART_BYTES: Final = 5 * MIB
 """S3 takes no smaller part, but as the last one."""

@@ -78,11 +78,13 @@ class Appending:
         mime: str | None,
         tus_metadata: str | None,
         partial: bool = False,
+        idempotency_key: str | None = None,
     ) -> Upload:
         """Begin an upload, with room reserved for `length` bytes; None: to be told later.
 
-        One of no bytes is complete at once. Not idempotent: who lost the answer begins another
-        one, and the first expires. Raises FileTooLarge, QuotaExceeded, TooManyUploads.
+        One of no bytes is complete at once. Without a key (`keyed.once`) who lost the answer
+        begins another one, and the first expires. Raises FileTooLarge, QuotaExceeded,
+        TooManyUploads.
         """
         upload = await uploads.begin_from_start(
             self._work,
@@ -94,6 +96,7 @@ class Appending:
             tus_metadata=tus_metadata,
             partial=partial,
             lifetime=self._lifetime,
+            idempotency_key=idempotency_key,
         )
         return await self._finished(upload)
 
@@ -106,6 +109,7 @@ class Appending:
         mime: str | None,
         tus_metadata: str | None,
         tus_concat: str,
+        idempotency_key: str | None = None,
     ) -> Upload:
         """Make one upload of complete partial ones, in this order; one may be named repeatedly.
 
@@ -124,6 +128,7 @@ class Appending:
             tus_metadata=tus_metadata,
             tus_concat=tus_concat,
             lifetime=self._lifetime,
+            idempotency_key=idempotency_key,
         )
         return await self._finished(upload)
 
@@ -160,31 +165,38 @@ class Appending:
         QuotaExceeded, StoreFull, StoreUnavailable, Unavailable (too many bodies at this moment),
         and what `pieces` raises.
         """
-        upload = await self._own(owner_id, upload_id)
-        if upload.source_ids is not None:
-            raise FinalUpload
-        if upload.state in TAKES_BYTES:
-            if not await self._writers.see_off(upload):
-                raise busy()
-            with self._places.one(), self._writers.one(upload_id) as writer:
+        if self._writers.writes(upload_id) and not await self._writers.see_off(
+            await self._own(owner_id, upload_id)
+        ):
+            raise busy()
+        with self._places.one(), self._writers.one(upload_id) as writer:
+            claim = await self._claim(owner_id, upload_id, offset, length)
+            if claim is None:
+                if not await self._leases.end_elsewhere(upload_id):
+                    raise busy()
                 claim = await self._claim(owner_id, upload_id, offset, length)
-                if claim is not None:
-                    await self._take_in(writer, claim, pieces, checksum)
-            if claim is not None:
-                return await self._finished(claim.upload)
-            upload = await self._own(owner_id, upload_id)
-        await _check_nothing_more(upload, offset, length, pieces)
-        return await self._finished(upload)
+            if claim is None:
+                raise busy()
+            if claim.start is None:
+                await _check_nothing_more(claim.upload, offset, length, pieces)
+            else:
+                await self._take_in(writer, claim, claim.start, pieces, checksum)
+        return await self._finished(claim.upload)
 
-    async def terminate(self, *, owner_id: UserId, upload_id: UploadId) -> None:
+    async def terminate(
+        self, *, owner_id: UserId, upload_id: UploadId, free_key: bool = False
+    ) -> None:
         """Give an upload up; one that has finished goes with its file, as if that were deleted.
 
+        With `free_key` its `Idempotency-Key` may begin another one, as if this had never been.
         Raises UploadBusy for a part while a final upload is being made of it.
         """
         await self._own(owner_id, upload_id)
         await self._writers.stop(upload_id)
         async with self._work.begin() as unit:
             upload = await self._own_in(unit, owner_id, upload_id, lock=True)
+            if free_key:
+                upload.idempotency_key = None
             if upload.state == "finished":
                 await uploads.end_with_file(unit, upload)
             else:
@@ -198,19 +210,21 @@ class Appending:
     async def _claim(
         self, owner_id: UserId, upload_id: UploadId, offset: int, length: int | None
     ) -> "_Claim | None":
-        """Take the lease, where the request fits; None where nothing more is to come."""
+        """Take the lease, where the request fits; None where another process has it."""
         async with self._work.begin() as unit:
             upload = await self._own_in(unit, owner_id, upload_id, lock=True)
+            if upload.source_ids is not None:
+                raise FinalUpload
             if upload.state not in TAKES_BYTES:
+                return _Claim(upload, upload.epoch, None)
+            epoch = await self._leases.claim(await unit.raw(), upload.id, uuid4())
+            if epoch is None:
                 return None
             if upload.stored_bytes != offset:
                 raise OffsetMismatch(offset=upload.stored_bytes)
             if length is not None:
                 await self._tell_length(unit, upload, length)
             start = await extent_of(unit, upload)
-            epoch = await self._leases.claim(await unit.raw(), upload.id, uuid4())
-            if epoch is None:
-                raise busy()
         return _Claim(upload, epoch, start)
 
     async def _tell_length(self, unit: Unit, upload: Upload, length: int) -> None:
@@ -227,6 +241,7 @@ class Appending:
         self,
         writer: Writer,
         claim: "_Claim",
+        start: Extent,
         pieces: AsyncIterable[bytes],
         checksum: Checksum | None,
     ) -> None:
@@ -234,7 +249,7 @@ class Appending:
         upload, epoch = claim.upload, claim.epoch
         intake = Intake(
             self._work, self._limits, self._leases, self._wholes,
-            upload=upload, epoch=epoch, start=claim.start, checksum=checksum,
+            upload=upload, epoch=epoch, start=start, checksum=checksum,
         )  # fmt: skip
         try:
             async with (
@@ -243,7 +258,7 @@ class Appending:
                 contextlib.aclosing(intake.metered(coming)) as metered,
             ):
                 extent = await self._store.append(
-                    upload.store_key, metered, start=claim.start, epoch=epoch, kept=intake.kept
+                    upload.store_key, metered, start=start, epoch=epoch, kept=intake.kept
                 )
             await intake.kept(extent)
         except Preempted:
@@ -300,7 +315,8 @@ class _Claim:
 
     upload: Upload
     epoch: int
-    start: Extent
+    start: Extent | None
+    """Where the writer begins; None where nothing more is to come, and there is no lease."""
 
 
 async def _check_nothing_more(

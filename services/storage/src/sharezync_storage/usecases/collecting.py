@@ -31,10 +31,11 @@ class Due:
     why: str
 
 
-# What a form has brought is known at its end only; until then, what it has reserved.
+# As `uploads.bytes_kept` has it.
 _EXPIRED: Final = """
 SELECT id, door, state, expires_at,
-       CASE door WHEN 'form' THEN reserved_bytes ELSE stored_bytes END AS size_bytes
+       CASE WHEN door = 'form' OR direct_id IS NOT NULL THEN reserved_bytes ELSE stored_bytes END
+       AS size_bytes
 FROM storage.uploads WHERE expires_at < $1 AND state = ANY($2::text[])
 ORDER BY expires_at
 """

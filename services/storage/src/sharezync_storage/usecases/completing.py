@@ -58,8 +58,8 @@ class Completing:
     ) -> File:
         """Make the parts with these ETags, by number, into the file. Idempotent.
 
-        Raises PartsWrong (mend it, and ask again), UploadGone, and UploadFinishing where the work
-        takes longer than an answer may: it goes on, ask again.
+        Raises PartsWrong (mend it, and ask again), UploadGone, DigestMismatch (it is given up),
+        and UploadFinishing where the work takes longer than an answer may: it goes on, ask again.
         """
         async with self._work.read() as unit:
             upload = await access.own_direct(unit, owner_id, upload_id)
@@ -113,7 +113,8 @@ class Completing:
             found = await unit.get(Upload, upload.id, lock=True)
             gone = found is None or found.state in ENDED
             if gone:
-                forget(unit, blob=upload.store_key)  # it may have come behind the first deletion
+                # It may have come behind the first deletion.
+                forget(unit, blob=upload.store_key, size_bytes=upload.size_bytes or 0)
             elif found is not None and found.state in TAKES_BYTES:
                 advance(found, "verify")
         if gone:

@@ -36,6 +36,7 @@ async def begin_final(
     tus_metadata: str | None,
     tus_concat: str,
     lifetime: timedelta,
+    idempotency_key: str | None = None,
 ) -> Upload:
     """Begin an upload that consists of others; see `Appending.create_final`."""
     async with work.begin() as unit:
@@ -55,6 +56,7 @@ async def begin_final(
             tus_metadata=tus_metadata,
             tus_concat=tus_concat,
             source_ids=list(source_ids),
+            idempotency_key=idempotency_key,
             created_at=unit.now,
             expires_at=unit.now + lifetime,
         )

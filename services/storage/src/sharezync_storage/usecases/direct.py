@@ -12,13 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
-
 from sharezync_shared.db.work import Work
 from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.problems import Conflict
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.media_types import clean_media_type
@@ -28,7 +24,7 @@ from sharezync_storage.settings import MIB
 from sharezync_storage.signatures import Signer
 from sharezync_storage.states import ENDED, UNFINISHED
 from sharezync_storage.stores import BlobStore, ChunkPlan, DirectPart
-from sharezync_storage.usecases import quota
+from sharezync_storage.usecases import keyed, quota
 from sharezync_storage.usecases.chunks import Chunks
 from sharezync_storage.usecases.quota import Limits
 from sharezync_storage.usecases.sweeping import forget
@@ -83,26 +79,27 @@ class Direct:
         name: str,
         mime: str | None,
         size_bytes: int,
+        sha256: bytes | None = None,
         idempotency_key: str | None = None,
     ) -> Ticket:
         """Begin an upload, with room for all of it reserved.
 
-        The same key leads to the same upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded,
-        TooManyUploads, StoreFull, StoreUnavailable; Conflict where the key began another upload
-        than this one, and UploadGone where that one has ended.
+        With `sha256` the whole is read and checked at the end. The same key leads to the same
+        upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded, TooManyUploads, StoreFull,
+        StoreUnavailable; Conflict where the key began another upload than this one, and UploadGone
+        where that one has ended.
         """
         self._limits.check_size(size_bytes)
-        given = (clean_name(name), clean_media_type(mime), size_bytes)
-        upload = await self._begun(owner_id, idempotency_key)
-        if upload is None:
-            try:
-                upload = await self._create(owner_id, *given, idempotency_key)
-            except IntegrityError:
-                upload = await self._begun(owner_id, idempotency_key)  # in this very moment
-                if upload is None:
-                    raise
-        if (upload.name, upload.mime, upload.size_bytes) != given:
-            raise Conflict("This Idempotency-Key has begun another upload")
+        given = (clean_name(name), clean_media_type(mime), size_bytes, sha256)
+        upload, _ = await keyed.once(
+            self._work,
+            owner_id=owner_id,
+            key=idempotency_key,
+            same=lambda it: (
+                it.door == "direct" and (it.name, it.mime, it.size_bytes, it.sha256) == given
+            ),
+            begin=lambda: self._create(owner_id, *given, idempotency_key),
+        )
         return await self.look(owner_id=owner_id, upload_id=UploadId(upload.id))
 
     async def look(self, *, owner_id: UserId, upload_id: UploadId) -> Ticket:
@@ -140,17 +137,14 @@ class Direct:
 
     # ----------------------------------------------------------------------------------------
 
-    async def _begun(self, owner_id: UserId, idempotency_key: str | None) -> Upload | None:
-        if idempotency_key is None:
-            return None
-        statement = select(Upload).where(
-            Upload.owner_id == owner_id, Upload.idempotency_key == idempotency_key
-        )
-        async with self._work.read() as unit:
-            return (await unit.session.exec(statement)).one_or_none()
-
     async def _create(
-        self, owner_id: UserId, name: str, mime: str, size_bytes: int, idempotency_key: str | None
+        self,
+        owner_id: UserId,
+        name: str,
+        mime: str,
+        size_bytes: int,
+        sha256: bytes | None,
+        idempotency_key: str | None,
     ) -> Upload:
         upload_id = uuid7()
         async with self._work.begin() as unit:
@@ -162,6 +156,7 @@ class Direct:
                 name=name,
                 mime=mime,
                 size_bytes=size_bytes,
+                sha256=sha256,
                 store_key=file_key(upload_id),
                 idempotency_key=idempotency_key,
                 created_at=unit.now,

@@ -165,7 +165,7 @@ async def _finish(work: Work, begun: Upload, stored: Stored) -> File:
     async with work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
         if upload is None:
-            forget(unit, blob=begun.store_key)
+            forget(unit, blob=begun.store_key, size_bytes=stored.size_bytes)
         else:
             file = files.stand(unit, upload, size_bytes=stored.size_bytes, sha256=stored.sha256)
             await quota.settle(unit, upload, stored.size_bytes)

@@ -107,6 +107,7 @@ async def begin_from_start(
     tus_metadata: str | None,
     partial: bool,
     lifetime: timedelta,
+    idempotency_key: str | None = None,
 ) -> Upload:
     """Begin an upload that comes from its start to its end; see `Appending.create`."""
     limits.check_size(size_bytes or 0)
@@ -123,6 +124,7 @@ async def begin_from_start(
             store_key=upload_key(upload_id),
             tus_metadata=tus_metadata,
             tus_concat="partial" if partial else None,
+            idempotency_key=idempotency_key,
             created_at=unit.now,
             expires_at=unit.now + lifetime,
         )
@@ -195,17 +197,17 @@ async def give_up(unit: Unit, upload: Upload, act: Act = "abort") -> None:
 
     `act`: `abort`, `expire` or `fail`. Whoever is writing to it can record nothing any more.
     """
+    size_bytes = bytes_kept(upload)
     await quota.release(unit, upload)
     sealed = upload.state == "verifying"  # it may be sealed already, or any moment now
     advance(upload, act)
-    size_bytes = upload.stored_bytes
     if upload.door == "form":
         forget(unit, blob=upload.store_key, size_bytes=size_bytes)
         await unit.session.delete(upload)
         return
     blob = file_key(upload.id)
     if upload.direct_id is not None:
-        forget(unit, direct=(blob, upload.direct_id), blob=blob, size_bytes=upload.size_bytes or 0)
+        forget(unit, direct=(blob, upload.direct_id), blob=blob, size_bytes=size_bytes)
     else:
         forget(
             unit,
@@ -217,6 +219,16 @@ async def give_up(unit: Unit, upload: Upload, act: Act = "abort") -> None:
     upload.writer = upload.leased_until = None
     await unit.session.exec(delete(Chunk).where(col(Chunk.upload_id) == upload.id))
     await forget_segments(unit, upload)
+
+
+def bytes_kept(upload: Upload) -> int:
+    """Return about how much of an upload that has not finished lies in the store.
+
+    What a form has brought is known at its end only, and what clients have sent straight to the
+    store not even then: of these it is what was reserved.
+    """
+    unseen = upload.door == "form" or upload.direct_id is not None
+    return upload.reserved_bytes if unseen else upload.stored_bytes
 
 
 async def give_up_expired(work: Work) -> None:

@@ -81,6 +81,10 @@ class Writers:
         self._leases = leases
         self._writers: dict[UUID, Writer] = {}
 
+    def writes(self, upload_id: UUID) -> bool:
+        """Whether somebody of this process writes to an upload."""
+        return upload_id in self._writers
+
     async def see_off(self, upload: Upload) -> bool:
         """Have whoever writes to an upload and has stalled end; False where one goes on.
 

@@ -111,19 +111,8 @@ class TokenRefused(Unauthenticated):
         )
 
 
-class TransferCalls(Protocol):
-    """What sockets need of transfer and storage. Each call raises PeerUnavailable."""
-
-    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
-        """Return what the user is to a transfer. Raises NotFound for strangers."""
-        ...
-
-    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
-        """Return what a capability token opens, and to whom.
-
-        Raises Unauthenticated where it opens nothing (any more), and NotFound.
-        """
-        ...
+class ProgressCalls(Protocol):
+    """What the parts that move chunks need of the services. Each call raises PeerUnavailable."""
 
     async def report(
         self,
@@ -140,14 +129,29 @@ class TransferCalls(Protocol):
         """
         ...
 
+    async def stored(self, upload_id: UUID) -> Ranges:
+        """Return which chunks of an upload are stored. Raises NotFound for one that is gone."""
+        ...
+
+
+class TransferCalls(ProgressCalls, Protocol):
+    """What sockets need of transfer and storage. Each call raises PeerUnavailable."""
+
+    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+        """Return what the user is to a transfer. Raises NotFound for strangers."""
+        ...
+
+    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+        """Return what a capability token opens, and to whom.
+
+        Raises Unauthenticated where it opens nothing (any more), and NotFound.
+        """
+        ...
+
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
     ) -> Outcome:
         """Have transfer carry out a frame. When this raises, it may have been done all the same."""
-        ...
-
-    async def stored(self, upload_id: UUID) -> Ranges:
-        """Return which chunks of an upload are stored. Raises NotFound for one that is gone."""
         ...
 
 

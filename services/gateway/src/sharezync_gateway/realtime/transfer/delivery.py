@@ -11,7 +11,7 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.peers import PeerUnavailable
 from sharezync_gateway.realtime.transfer.agenda import Agenda, FileShape
-from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
+from sharezync_gateway.realtime.transfer.calls import Attachment, ProgressCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkStore, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Place, chunk_header
 from sharezync_gateway.realtime.transfer.crew import Crew
@@ -29,6 +29,8 @@ _AHEAD: Final = 3
 """Chunks that are fetched before their turn, so that storage's answer is waited for once."""
 _LOOK_SECONDS: Final = (0.25, 1.0, 2.0, 5.0, 10.0)
 """Pauses between looks at storage's record while nothing is announced: a notice may be lost."""
+_LATEST_LOOK_SECONDS: Final = 5.0
+"""After so long there is a look although notices come: one among them may have been lost."""
 _LOOK_FILES: Final = 8
 """Files that are looked at in one go."""
 _AWAY_SECONDS: Final = 1.0
@@ -52,7 +54,7 @@ class Delivery:
         *,
         window_bytes: int,
         store: ChunkStore,
-        calls: TransferCalls,
+        calls: ProgressCalls,
         crew: Crew,
         fresh: FreshChunks,
         metrics: TransferMetrics,
@@ -78,7 +80,7 @@ class Delivery:
         self._looked_at_all = False
         self._looks = 0
         self._look_from = 0
-        self._look_at = self._moved_at = self._loop.time()
+        self._look_at = self._looked_at = self._moved_at = self._loop.time()
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
         for file, shape in attachment.shapes.items():
@@ -100,6 +102,10 @@ class Delivery:
         """A chunk is stored."""
         if self.agenda.learn(file, Ranges([(index, index)])):
             self._looks = 0
+            if self._looked_at_all:
+                self._look_at = min(
+                    self._loop.time() + _LOOK_SECONDS[0], self._looked_at + _LATEST_LOOK_SECONDS
+                )
             self._wake.set()
 
     def confirm(self, file: int, held: Ranges, window_bytes: int | None) -> None:
@@ -252,7 +258,8 @@ class Delivery:
         self._looked_at_all = self._looked_at_all or round_ends
         self._looks = 0 if news else self._looks + 1
         pause_seconds = _LOOK_SECONDS[min(self._looks, len(_LOOK_SECONDS) - 1)]
-        self._look_at = self._loop.time() + (pause_seconds if self._looked_at_all else 0)
+        self._looked_at = self._loop.time()
+        self._look_at = self._looked_at + (pause_seconds if self._looked_at_all else 0)
 
 
 def _forget(task: "asyncio.Task[Parts]") -> None:

@@ -1,4 +1,4 @@
-"""Reports of progress to transfer: at most ten a second for each end, and none is lost.
+"""Reports of progress to transfer: at most two a second from each end, and none is lost.
 
 Where transfer takes its time for them there are fewer: progress must not cost more than the bytes.
 """
@@ -10,16 +10,18 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.peers import PeerUnavailable
-from sharezync_gateway.realtime.transfer.calls import TransferCalls
+from sharezync_gateway.realtime.transfer.calls import ProgressCalls
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_shared.problems import Problem
 from sharezync_shared.ranges import Ranges
 
 log = structlog.get_logger()
 
-BETWEEN_SECONDS: Final = 0.1
-LONGEST_BETWEEN_SECONDS: Final = 0.5
-_TIMES: Final = 8
+BETWEEN_SECONDS: Final = 0.5
+"""Both ends hear of each report of either: a bar moves four times a second. Each report costs some
+milliseconds of CPU, as some chunks do."""
+LONGEST_BETWEEN_SECONDS: Final = 1.0
+_TIMES: Final = 16
 """How many times as long as the last report took there is none, within those bounds."""
 _PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """Between attempts while transfer is away. What was never reported, a resume makes good."""
@@ -28,13 +30,13 @@ _PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 class Reporter:
     """Collects what one end of a transfer has to report, and reports it.
 
-    The first report leaves at once; what comes within the next tenth of a second goes together.
+    The first report leaves at once; what comes within the next half second goes together.
     Outlives the socket: what was acknowledged must not be asked for again.
     """
 
     def __init__(
         self,
-        calls: TransferCalls,
+        calls: ProgressCalls,
         crew: Crew,
         transfer_id: UUID,
         user_id: str,

@@ -1,0 +1,113 @@
+"""Large frames on their way in: read from the socket to where they are parsed.
+
+websockets appends what is read to a buffer and copies each frame out of it, after the event loop
+has copied what the kernel copied. A frame of some size (a chunk of a file) is here received into a
+place of its own, as soon as its beginning has come.
+"""
+
+import asyncio
+from collections.abc import Generator
+from typing import Final, Protocol
+
+from websockets.streams import StreamReader
+
+READ_BYTES: Final = 64 * 1024
+"""The most that is read at a time, but for the rest of a large frame.
+
+Also how much of a large frame must have come before room is made for all of it: who only says that
+a frame will be large must not cost as much as who sends one.
+"""
+
+# Never read after the call in which it was filled: the parser has copied what it keeps.
+_BUFFER: Final = memoryview(bytearray(READ_BYTES))
+
+
+class FrameStream(StreamReader):
+    """The stream that websockets' parser reads from, with a door for what can bypass its buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited: memoryview | None = None
+        """Where the rest of a large frame goes that has come in part."""
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        """Read so many bytes; see `StreamReader.read_exact`."""
+        if n > READ_BYTES:
+            while len(self.buffer) < READ_BYTES and not self.eof:
+                yield
+            if not self.eof and len(self.buffer) < n:
+                return (yield from self._read_rest(n))
+        return (yield from super().read_exact(n))
+
+    def feed_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Write data to the stream; what is awaited goes to its place."""
+        if self.awaited is not None:
+            count = min(len(data), len(self.awaited))
+            self.awaited[:count] = data[:count]
+            self.advance(count)
+            data = data[count:]
+        super().feed_data(data)  # type: ignore[arg-type]  # any buffer will do
+
+    def advance(self, count: int) -> bool:
+        """Note that so many of the bytes in `awaited` have come; False if there is none left."""
+        if self.awaited is not None:
+            self.awaited = self.awaited[count:] or None
+        return self.awaited is not None
+
+    def _read_rest(self, n: int) -> Generator[None, None, bytearray]:
+        frame = bytearray(n)
+        have = len(self.buffer)
+        frame[:have] = self.buffer
+        self.buffer.clear()
+        self.awaited = memoryview(frame)[have:]
+        try:
+            while self.advance(0):
+                if self.eof:
+                    raise EOFError("stream ends in the middle of a frame")
+                yield
+        finally:
+            self.awaited = None
+        return frame
+
+
+class Receiving(Protocol):
+    """The part of a WebSocket protocol that `FrameReader` reads for."""
+
+    @property
+    def stream(self) -> FrameStream: ...
+    def data_received(self, data: bytes) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def eof_received(self) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
+class FrameReader(asyncio.BufferedProtocol):
+    """Stands between a transport and a WebSocket protocol, and reads for it."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: Receiving) -> None:
+        self._protocol = protocol
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio asks for it
+        return self._protocol.stream.awaited or _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        stream = self._protocol.stream
+        if stream.awaited is None:
+            self._protocol.data_received(_BUFFER[:nbytes])  # type: ignore[arg-type]  # any buffer will do
+        elif not stream.advance(nbytes):
+            self._protocol.data_received(b"")  # the frame is whole: parse it
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
