@@ -150,7 +150,7 @@ async def test_who_was_killed_goes_on_by_whichever_way(
     receive = ("receive", "--all", "--json", "--into", "in", "--over")
 
     async def killed(cli: Cli, command: tuple[str, ...], moves: str, at_least: int) -> Json:
-        line.latency(0.005)
+        line.latency(0.04)  # slow enough that half a second between reports is soon enough
         running = await cli.start(*command)
         seen = await running.record(moved(moves, at_least))
         running.kill()

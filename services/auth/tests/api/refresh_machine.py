@@ -274,7 +274,7 @@ class Refreshing(RuleBasedStateMachine):
         )
         for _, login in self.model.logins():
             if login.ended:
-                assert told[login.id] == 1
+                assert told[login.id] == 1, f"told {told[login.id]} times"
             else:
                 assert login.id not in told
 

@@ -39,7 +39,7 @@ async def store(tmp_path: Path) -> AsyncGenerator[DiskStore]:
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have many steps in few bytes: none of what is shown here depends on their size."""
-    monkeypatch.setattr(writing, "_BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 20_000)
     monkeypatch.setattr(writing, "_SYNC_BYTES", 40_000)
     monkeypatch.setattr("sharezync_storage.stores.disk_joining._COPY_BYTES", 30_000)
 

@@ -113,7 +113,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch) -> Crash:
     return crash
 
 
-@pytest.mark.parametrize("step", ["pwritev", "fsync", "rename"])
+@pytest.mark.parametrize("step", ["pwritev", "fdatasync", "rename"])
 async def test_a_put_that_dies_at_any_step_is_invisible_and_can_be_deleted(
     store: DiskStore, tmp_path: Path, crash_at: Crash, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
