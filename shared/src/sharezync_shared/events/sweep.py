@@ -60,7 +60,9 @@ class Sweep:
         told again.
         """
         async with self._one_at_a_time, self._engine.begin() as connection:
-            rows = await self._claim(connection, settle_seconds, {*skip, *self._passed_over()})
+            claimed = await self._claim(connection, settle_seconds, {*skip, *self._passed_over()})
+            # Once more: what a slow unit committed meanwhile is old already, and in its own hands.
+            rows = [row for row in claimed if row.id not in skip]
             answer = await self._tell(rows)
             if answer.confirmed:
                 await connection.execute(delete_rows(self._table, answer.confirmed))
@@ -71,7 +73,7 @@ class Sweep:
                     .values(attempts=self._table.c.attempts + 1)
                 )
         self._pass_over(rows, answer)
-        return len(rows) == self._batch and bool(answer.confirmed)
+        return len(claimed) == self._batch and bool(answer.confirmed)
 
     async def empty_everything(self) -> bool:
         """Tell all rows, of whatever age, once; True when none is left. Raises as `once`."""
