@@ -196,7 +196,7 @@ async def test_a_pause_is_waited_for_and_a_cancellation_ends_both(
     log_in: LogIn, line: ChaosProxy, film: Path, tmp_path: Path
 ) -> None:
     ada, bob = await log_in("ada"), await log_in("bob")
-    line.latency(0.02)
+    line.latency(0.1)  # it must not be through before it is cancelled
     received = asyncio.Event()
 
     def note(progress: Progress) -> None:
