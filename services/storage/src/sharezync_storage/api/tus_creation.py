@@ -201,18 +201,30 @@ async def _take_body(
 
     All of it is read, also where nothing is new: some clients hear no answer before.
     """
-    offset, upload_id = upload.stored_bytes, UploadId(upload.id)
-    if offset:
-        checksum = None  # it was all or nothing, so that nothing of the same body is left to check
+    upload_id = UploadId(upload.id)
     try:
-        return await append_body(
-            request, parts, owner_id, upload_id, offset, None, checksum, skip_bytes=offset
-        )
+        return await _append_rest(request, parts, owner_id, upload, checksum)
+    except OffsetMismatch:
+        # Nothing was read. A writer that was still receiving when we looked has stalled since, was
+        # seen off, and had brought more than was on record then.
+        upload = await parts.appending.look(owner_id=owner_id, upload_id=upload_id)
+        return await _append_rest(request, parts, owner_id, upload, checksum)
     except Problem as refused:
         # Who has a key finds the upload by it, and may be writing to it by now.
         if new and (upload.idempotency_key is None or isinstance(refused, _FOR_GOOD)):
             await parts.appending.terminate(owner_id=owner_id, upload_id=upload_id, free_key=True)
         raise
+
+
+async def _append_rest(
+    request: Request, parts: Parts, owner_id: UserId, upload: Upload, checksum: Checksum | None
+) -> Upload:
+    offset = upload.stored_bytes
+    if offset:
+        checksum = None  # it was all or nothing, so that nothing of the same body is left to check
+    return await append_body(
+        request, parts, owner_id, UploadId(upload.id), offset, None, checksum, skip_bytes=offset
+    )
 
 
 def _created(upload: Upload, *, where: bool) -> Response:
