@@ -120,7 +120,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
 
     def start_keepalive(self) -> None:
         super().start_keepalive()
-        self.transport.set_protocol(FrameReader(self))
+        self.transport.set_protocol(FrameReader(self, self.stream))
         # The socket is accepted, so its request and response have served. The parser keeps the
         # request for as long as the socket lives; its headers are three kilobytes.
         self.request.headers.clear()

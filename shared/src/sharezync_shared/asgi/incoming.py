@@ -6,38 +6,59 @@ copied out of it once, by the parser.
 """
 
 import asyncio
-from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 from uvicorn._types import ASGIReceiveEvent, HTTPDisconnectEvent, HTTPRequestEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 PIECE_BYTES: Final = 512 * 1024
-"""The most that is read at a time, and so the most that a message of a body holds."""
+"""The most that is read at a time. A message of a body holds no more than that and what may wait
+until reading stops, `HIGH_WATER_LIMIT`."""
 
 # Never read after the call in which it was filled: the parser has copied what it keeps.
-_BUFFER: Final = memoryview(bytearray(PIECE_BYTES))
+BUFFER: Final = memoryview(bytearray(PIECE_BYTES))
+
+
+class Reads(Protocol):
+    """What a protocol of asyncio must be able to for `SharedBufferReader` to read for it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
 
 
 class SharedBufferReader(asyncio.BufferedProtocol):
-    """Stands between a transport and an HTTP protocol, and reads for it."""
+    """Stands between a transport and a protocol, and reads for it: into a buffer of all."""
 
-    def __init__(self, protocol: HttpToolsProtocol) -> None:
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: Reads) -> None:
         self._protocol = protocol
-        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]  # straight on
-        self.eof_received = protocol.eof_received  # type: ignore[method-assign]  # as above
-        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]  # as above
-        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]  # as above
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._protocol.connection_made(transport)  # type: ignore[arg-type]  # a stream's
+        self._protocol.connection_made(transport)  # type: ignore[arg-type]  # it is a stream's
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio asks for it
-        return _BUFFER
+        return BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._protocol.data_received(_BUFFER[:nbytes])  # type: ignore[arg-type]  # any buffer will do
+        self._protocol.data_received(BUFFER[:nbytes])  # type: ignore[arg-type]  # any buffer will do
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
 
 
 class IncomingBody:
@@ -49,7 +70,7 @@ class IncomingBody:
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self.waiting_bytes = 0
         """What has come and was not given out."""
 
@@ -74,7 +95,9 @@ class IncomingBody:
         if cycle.response_complete or (cycle.disconnected and not self._pieces):
             # Said again to whoever asks again, at once.
             return HTTPDisconnectEvent(type="http.disconnect")
-        piece = self._pieces.popleft() if self._pieces else b""
-        self.waiting_bytes -= len(piece)
-        more = bool(self._pieces) or cycle.more_body
-        return HTTPRequestEvent(type="http.request", body=piece, more_body=more)
+        # Nearly always one. Many are small: a chunked body can be of a byte each, and a message for
+        # every byte would cost us a thousand times what it costs who sends it.
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self.waiting_bytes = 0
+        return HTTPRequestEvent(type="http.request", body=body, more_body=cycle.more_body)

@@ -5,11 +5,12 @@ has copied what the kernel copied. A frame of some size (a chunk of a file) is h
 place of its own, as soon as its beginning has come.
 """
 
-import asyncio
 from collections.abc import Generator
-from typing import Final, Protocol
+from typing import Final
 
 from websockets.streams import StreamReader
+
+from sharezync_shared.asgi.incoming import BUFFER, Reads, SharedBufferReader
 
 READ_BYTES: Final = 64 * 1024
 """The most that is read at a time, but for the rest of a large frame.
@@ -18,8 +19,7 @@ Also how much of a large frame must have come before room is made for all of it:
 a frame will be large must not cost as much as who sends one.
 """
 
-# Never read after the call in which it was filled: the parser has copied what it keeps.
-_BUFFER: Final = memoryview(bytearray(READ_BYTES))
+_BUFFER: Final = BUFFER[:READ_BYTES]
 
 
 class FrameStream(StreamReader):
@@ -70,44 +70,21 @@ class FrameStream(StreamReader):
         return frame
 
 
-class Receiving(Protocol):
-    """The part of a WebSocket protocol that `FrameReader` reads for."""
+class FrameReader(SharedBufferReader):
+    """Reads for a WebSocket protocol; the rest of a large frame goes straight to its place."""
 
-    @property
-    def stream(self) -> FrameStream: ...
-    def data_received(self, data: bytes) -> None: ...
-    def connection_lost(self, exc: Exception | None) -> None: ...
-    def eof_received(self) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
+    __slots__ = ("_stream",)
 
-
-class FrameReader(asyncio.BufferedProtocol):
-    """Stands between a transport and a WebSocket protocol, and reads for it."""
-
-    __slots__ = ("_protocol",)
-
-    def __init__(self, protocol: Receiving) -> None:
-        self._protocol = protocol
+    def __init__(self, protocol: Reads, stream: FrameStream) -> None:
+        """`stream` is the one that the protocol's parser reads from."""
+        super().__init__(protocol)
+        self._stream = stream
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio asks for it
-        return self._protocol.stream.awaited or _BUFFER
+        return self._stream.awaited or _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        stream = self._protocol.stream
-        if stream.awaited is None:
-            self._protocol.data_received(_BUFFER[:nbytes])  # type: ignore[arg-type]  # any buffer will do
-        elif not stream.advance(nbytes):
+        if self._stream.awaited is None:
+            super().buffer_updated(nbytes)
+        elif not self._stream.advance(nbytes):
             self._protocol.data_received(b"")  # the frame is whole: parse it
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
-
-    def eof_received(self) -> None:
-        self._protocol.eof_received()
-
-    def pause_writing(self) -> None:
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._protocol.resume_writing()

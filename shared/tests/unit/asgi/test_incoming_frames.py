@@ -1,5 +1,6 @@
 """Large frames come in whole, however they are cut, and cost nothing before they come."""
 
+import asyncio
 import os
 import random
 import tracemalloc
@@ -31,7 +32,7 @@ class Receiver:
         (request,) = self.conn.events_received()
         assert isinstance(request, Request)
         self.conn.send_response(self.conn.accept(request))
-        self.reader = FrameReader(self)
+        self.reader = FrameReader(self, self.stream)
         self.frames: list[tuple[int, bytes]] = []
 
     def data_received(self, data: bytes) -> None:
@@ -51,6 +52,7 @@ class Receiver:
             self.reader.buffer_updated(count)
             view = view[count:]
 
+    def connection_made(self, transport: asyncio.Transport) -> None: ...
     def connection_lost(self, exc: Exception | None) -> None: ...
     def eof_received(self) -> None: ...
     def pause_writing(self) -> None: ...

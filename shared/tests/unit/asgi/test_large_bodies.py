@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from sharezync_shared.asgi.http_guard import GuardedHttpProtocol
 from sharezync_shared.asgi.incoming import PIECE_BYTES
@@ -44,7 +45,36 @@ async def test_a_body_arrives_whole_in_pieces_of_bounded_size() -> None:
             pieces.clear()
             assert (await http.put(served.http, content=DATA)).status_code == 204
             assert b"".join(pieces) == DATA
-            assert max(map(len, pieces)) <= PIECE_BYTES
+            assert max(map(len, pieces)) <= PIECE_BYTES + HIGH_WATER_LIMIT
+
+
+async def test_a_body_in_chunks_of_a_byte_costs_no_message_for_each() -> None:
+    begun, sent, messages = asyncio.Event(), asyncio.Event(), list[bytes]()
+
+    async def take(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await sent.wait()
+        more = True
+        while more:
+            message = await receive()
+            messages.append(message["body"])
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async with serving(plain_asgi(http=take)) as served:
+        reader, writer = await opened(served, "POST / HTTP/1.1")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
+        await begun.wait()
+        writer.write(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n")
+        (connection,) = served.server.server_state.connections
+        assert isinstance(connection, GuardedHttpProtocol)
+        await wait_until(lambda: connection.incoming and connection.incoming.waiting_bytes == 5000)
+        sent.set()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert b"".join(messages) == 5000 * b"x"
+    assert len(messages) <= 2
 
 
 async def test_nothing_is_read_ahead_of_an_application_that_takes_nothing() -> None:

@@ -32,8 +32,7 @@ async def append_body(
     try:
         async with (
             aclosing(body_of(request)) as body,
-            aclosing(_beyond(skip_bytes, body)) as new,
-            aclosing(_counted(new, parts)) as pieces,
+            aclosing(_beyond(skip_bytes, body, parts)) as pieces,
         ):
             return await parts.appending.append(
                 owner_id=owner_id,
@@ -47,19 +46,16 @@ async def append_body(
         raise UploadInterrupted(broken.detail) from broken
 
 
-async def _beyond(skip_bytes: int, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Pass on what follows the first `skip_bytes` of a body."""
+async def _beyond(
+    skip_bytes: int, body: AsyncIterator[bytes], parts: TheParts
+) -> AsyncGenerator[bytes]:
+    """Pass on what follows the first `skip_bytes` of a body, and count it: nearly all is kept."""
     async for piece in body:
-        if skip_bytes < len(piece):
-            yield piece[skip_bytes:] if skip_bytes else piece
-        skip_bytes = max(0, skip_bytes - len(piece))
-
-
-async def _counted(body: AsyncIterator[bytes], parts: TheParts) -> AsyncGenerator[bytes]:
-    """Pass the body on. All that comes is counted: nearly all of it is kept."""
-    async for piece in body:
-        parts.metrics.tus_bytes.inc(len(piece))
-        yield piece
+        new = piece[skip_bytes:] if skip_bytes else piece
+        skip_bytes -= len(piece) - len(new)
+        if new:
+            parts.metrics.tus_bytes.inc(len(new))
+            yield new
 
 
 def checksum_of(request: Request) -> Checksum | None:

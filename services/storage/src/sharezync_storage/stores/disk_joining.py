@@ -10,7 +10,7 @@ from sharezync_shared.threads import IoThreads
 from sharezync_storage.problems import ContentDamaged
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.disk_files import part_of, rename, sync_folder
-from sharezync_storage.stores.disk_writing import write_all
+from sharezync_storage.stores.disk_writing import WrittenFile
 
 _COPY_BYTES: Final = 4 * MIB
 _NO_LINKS: Final = frozenset(
@@ -39,8 +39,7 @@ async def join(threads: IoThreads, sources: Sequence[Source], target: Path) -> N
 
 async def _copy(threads: IoThreads, sources: Sequence[Source], target: Path) -> None:
     part = part_of(target)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    into = await threads.run(os.open, part, flags, 0o640, undo=os.close)
+    into = await threads.run(WrittenFile, part, os.O_CREAT | os.O_TRUNC, undo=WrittenFile.close)
     try:
         offset = 0
         for path, size in sources:
@@ -52,21 +51,21 @@ async def _copy(threads: IoThreads, sources: Sequence[Source], target: Path) -> 
             finally:
                 os.close(fd)
             offset += size
-        await threads.run(os.fsync, into)
+        await threads.run(into.sync)
     except BaseException:
-        os.close(into)
+        into.close()
         part.unlink(missing_ok=True)
         raise
-    os.close(into)
+    into.close()
     await threads.run(rename, part, target)
 
 
-def _copy_block(fd: int, start: int, count: int, into: int, offset: int) -> None:
+def _copy_block(fd: int, start: int, count: int, into: WrittenFile, offset: int) -> None:
     while count:
         data = os.pread(fd, count, start)
         if not data:
             raise ContentDamaged
-        offset = write_all(into, [data], offset)
+        offset = into.write([data], offset)
         start += len(data)
         count -= len(data)
 
