@@ -49,13 +49,6 @@ class NotAForm(Problem):
     title = "A file is uploaded as multipart/form-data"
 
 
-class RangeUnsatisfiable(Problem):
-    """With the header `Content-Range: bytes */<size>` (RFC 9110 §15.5.17)."""
-
-    kind, slug = Kind.RANGE, "range-unsatisfiable"
-    title = "No byte of the file lies in that range, or more than one range was asked for"
-
-
 class SignatureInvalid(Problem):
     kind, slug = Kind.FORBIDDEN, "signature-invalid"
     title = "This link was not made by us"
@@ -209,13 +202,6 @@ class LinkLocked(Problem):
 
     kind, slug = Kind.LIMITED, "link-locked"
     title = "Too many wrong passwords: wait, and try again"
-
-
-class PreconditionFailed(Problem):
-    """RFC 9110 §13.1.1, §13.1.4: `If-Match` or `If-Unmodified-Since` does not hold."""
-
-    kind, slug = Kind.PRECONDITION, "precondition-failed"
-    title = "The content is not the one that was asked about"
 
 
 class TooManyLinks(Problem):

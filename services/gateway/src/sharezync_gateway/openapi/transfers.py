@@ -11,11 +11,11 @@ from sharezync_gateway.transfers.problems import (
     ChunkOutside,
     NotInThisState,
     QuotaExceeded,
-    RangeUnsatisfiable,
     StorageFull,
     TransferOver,
     UploadClosed,
 )
+from sharezync_shared.asgi.content_wanted import PreconditionFailed, RangeUnsatisfiable
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -128,14 +128,22 @@ def _get() -> Document:
         "summary": "Read a file, even while it still arrives",
         "description": "The bytes in order, each as soon as it is stored. Where the transfer ends "
         "before all of them are there, the connection is broken off: an answer is whole when it "
-        "has its `Content-Length`. `ETag` is the root of the file, once that is known.",
+        "has its `Content-Length`. `ETag` is the root of the file, once that is known; until then "
+        "no `If-Match` holds but `*`.",
         "security": _SECURITY,
         "parameters": [*_file(), confirm, ranged],
         "responses": {
             "200": {"description": "All of it", "content": _BYTES},
             "206": {"description": "The range", "content": _BYTES},
             "304": {"description": "`If-None-Match` names its `ETag`"},
-            **_refusals(*_ALWAYS, NotInThisState, TransferOver, RangeUnsatisfiable, TooLarge),
+            **_refusals(
+                *_ALWAYS,
+                NotInThisState,
+                TransferOver,
+                PreconditionFailed,
+                RangeUnsatisfiable,
+                TooLarge,
+            ),
         },
     }
 
@@ -150,7 +158,7 @@ def _head() -> Document:
         "responses": {
             "200": {"description": "As GET would answer, without the bytes"},
             "304": {"description": "`If-None-Match` names its `ETag`"},
-            **_refusals(*_ALWAYS, NotInThisState, TransferOver),
+            **_refusals(*_ALWAYS, NotInThisState, TransferOver, PreconditionFailed),
         },
     }
 

@@ -5,7 +5,7 @@
 | `rooms` | the two doors, as the route table has them |
 | `callers`, `ends` | who asks, and what they are to a transfer: asked for once, kept for a moment |
 | `putting` | a chunk comes up, and is stored |
-| `content`, `spans` | what is asked for of a file, and how it is answered |
+| `content` | a file goes down, or a range of it |
 | `reading` | the bytes of a file in order, while it is still arriving |
 | `problems` | what is refused, by the same names as on sockets |
 

@@ -1,18 +1,18 @@
 """`GET` and `HEAD /v1/transfers/{id}/files/{n}/content`: a file, even while it still arrives."""
 
 import asyncio
-import re
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 from uuid import UUID
 
 import structlog
+from starlette.datastructures import Headers
 
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.patience import Patience
 from sharezync_gateway.realtime.transfer.agenda import FileShape
-from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, FileState
+from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER
 from sharezync_gateway.realtime.transfer.chunks import Bytes
 from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.gates import ByteGate
@@ -21,8 +21,9 @@ from sharezync_gateway.transfers.callers import Caller, caller_of
 from sharezync_gateway.transfers.ends import End, TransferEnds
 from sharezync_gateway.transfers.problems import NotInThisState, TransferOver
 from sharezync_gateway.transfers.reading import Reading
-from sharezync_gateway.transfers.spans import Span, not_modified, span_of
 from sharezync_gateway.transfers.visit import Visit
+from sharezync_shared.asgi.content_headers import content_headers, validators
+from sharezync_shared.asgi.content_wanted import Span, Version, not_modified, span_of
 from sharezync_shared.problems import Forbidden, NotFound, Problem
 from sharezync_shared.ranges import Ranges
 
@@ -33,9 +34,6 @@ LEAVING_BYTES: Final = 64 * 1024 * 1024
 _PIECE_BYTES: Final = 256 * 1024
 """Written at a time: whoever takes less than one within `CLIENT_IDLE_SECONDS` doesn't read."""
 _NO_BODY: Final = {"type": "http.response.body", "body": b""}
-
-_MIME: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
-_ATTR_CHARS: Final = "!#$&+-.^_`|~"  # of RFC 8187, but for letters and digits
 
 
 class GetContent:
@@ -54,19 +52,23 @@ class GetContent:
         end = await self._ends.of(transfer_id, caller)
         shape = _readable(end, file)
         known = end.attachment.file(file)
-        etag = f'"{known.root}"'.encode() if known.root else None
-        fields = visit.fields
+        version = Version(f'"{known.root}"' if known.root else None)
+        asked = Headers(raw=visit.head.kept)
         body = visit.body(limit_bytes=0)  # there is none; how it ends tells that the client left
-        if not_modified(fields, etag):
-            await _start(visit, 304, [(b"etag", etag or b"")])
+        if not_modified(asked, version):
+            await _start(visit, 304, validators(version))
             await visit.send(_NO_BODY)
             return
-        wanted = None if visit.method == "HEAD" else span_of(fields, shape.size_bytes, etag)
+        wanted = None if visit.method == "HEAD" else span_of(asked, shape.size_bytes, version)
         span = wanted or Span(0, shape.size_bytes - 1)
-        headers = _headers(known, etag, span.length)
-        if wanted is not None:
-            said = f"bytes {span.first}-{span.last}/{shape.size_bytes}"
-            headers.append((b"content-range", said.encode()))
+        # Never in place: what a stranger sends is for keeping, whatever it is said to be.
+        headers = content_headers(
+            name=known.name,
+            mime=known.mime,
+            size_bytes=shape.size_bytes,
+            version=version,
+            span=wanted,
+        )
         await _start(visit, 200 if wanted is None else 206, headers)
         if visit.method == "HEAD" or not span.length:
             await visit.send(_NO_BODY)
@@ -222,27 +224,6 @@ def _readable(end: End, file: int) -> FileShape:
     return shape
 
 
-def _headers(known: FileState, etag: bytes | None, length: int) -> list[tuple[bytes, bytes]]:
-    mime = known.mime if _MIME.fullmatch(known.mime) else "application/octet-stream"
-    headers = [
-        (b"content-type", mime.encode()),
-        (b"content-length", b"%d" % length),
-        (b"content-disposition", _disposition(known.name).encode()),
-        (b"accept-ranges", b"bytes"),
-        (b"cache-control", b"private, no-cache"),
-        # What a stranger sends must do no harm where a browser opens it.
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", b"default-src 'none'; sandbox"),
-    ]
-    return headers if etag is None else [*headers, (b"etag", etag)]
-
-
-def _disposition(name: str) -> str:
-    """Never shown in place (RFC 6266); the name in ASCII, and as it is (RFC 8187)."""
-    plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in name)
-    value = f'attachment; filename="{plain}"'
-    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
-
-
-async def _start(visit: Visit, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    await visit.send({"type": "http.response.start", "status": status, "headers": headers})
+async def _start(visit: Visit, status: int, headers: Mapping[str, str]) -> None:
+    raw = Headers(headers).raw
+    await visit.send({"type": "http.response.start", "status": status, "headers": raw})

@@ -61,13 +61,6 @@ class QuotaExceeded(Problem):
     title = "There is not enough room left in the sender's quota"
 
 
-class RangeUnsatisfiable(Problem):
-    """With the header `Content-Range: bytes */<size>` (RFC 9110 §15.5.17)."""
-
-    kind, slug = Kind.RANGE, "range-unsatisfiable"
-    title = "The file has no such bytes, or more than one range was asked for"
-
-
 class BodyBroken(Problem):
     kind, slug, title = Kind.MALFORMED, "body-broken", "The body ended too soon"
 

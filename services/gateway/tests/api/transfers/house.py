@@ -46,6 +46,7 @@ class Offer:
     state: str = "accepted"
     root: str | None = None
     name: str = "film.mkv"
+    mime: str = "video/x-matroska"
     attached: int = 0
     """How often it was asked what somebody is to it."""
     reports: list[Json] = field(default_factory=list)
@@ -129,7 +130,7 @@ class House:
         stored = sum(
             len(c.payload) for (u, _), c in self.store.chunks.items() if u == offer.upload_id
         )
-        file = {"name": offer.name, "mime": "video/x-matroska", "root": offer.root}
+        file = {"name": offer.name, "mime": offer.mime, "root": offer.root}
         shape = {"upload_id": str(offer.upload_id), "size_bytes": offer.size}
         cut = {"chunk_size_bytes": CHUNK, "chunk_count": offer.count}
         accepted = sends or offer.state != "offered"
@@ -139,6 +140,7 @@ class House:
                 "device_id": None,
                 "role": "sender" if sends else "recipient",
                 "transfer": {
+                    "id": str(offer.id),
                     "state": offer.state,
                     "files": [{"index": 0, "stored_bytes": stored, **file}],
                 },

@@ -97,56 +97,23 @@ async def test_chunks_that_nobody_announced_are_found(
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "last"),
+    ("said", "told"),
     [
-        ("bytes=0-0", 0, 0),
-        (f"bytes=10-{CHUNK + 9}", 10, CHUNK + 9),
-        (f"bytes={2 * CHUNK}-", 2 * CHUNK, 3 * CHUNK + 9),
-        ("bytes=-20", 3 * CHUNK - 10, 3 * CHUNK + 9),
-        (f"bytes=5-{10 * CHUNK}", 5, 3 * CHUNK + 9),
+        ("text/html", "text/html"),
+        ("Text/Plain; charset=utf-7", "text/plain; charset=utf-8"),
+        ("image/png", "image/png"),
+        ("nonsense", "application/octet-stream"),
     ],
 )
-async def test_one_range_is_answered_by_those_bytes(
-    house: House, recipient: httpx.AsyncClient, asked: str, first: int, last: int
+async def test_nothing_is_shown_in_place_whatever_it_is_said_to_be(
+    house: House, recipient: httpx.AsyncClient, said: str, told: str
 ) -> None:
-    offer = house.offer(3 * CHUNK + 10)
-    await stored(house, offer)
-    answer = await recipient.get(offer.content_path, headers={"range": asked})
-    assert answer.status_code == 206
-    assert answer.headers["content-range"] == f"bytes {first}-{last}/{offer.size}"
-    assert answer.content == content_of(offer.size)[first : last + 1]
-
-
-@pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=0-1,5-6", "bytes=9-3", "bytes=x"])
-async def test_other_ranges_can_not_be_had(
-    house: House, recipient: httpx.AsyncClient, asked: str
-) -> None:
-    offer = house.offer(CHUNK)
-    answer = await recipient.get(offer.content_path, headers={"range": asked})
-    assert code(answer) == (416, "range-unsatisfiable")
-    assert answer.headers["content-range"] == f"bytes */{CHUNK}"
-
-
-async def test_a_range_needs_only_its_own_chunks(
-    house: House, recipient: httpx.AsyncClient
-) -> None:
-    offer = house.offer(3 * CHUNK)
-    await house.store_chunk(offer, 1)
-    headers = {"range": f"bytes={CHUNK}-{2 * CHUNK - 1}"}
-    answer = await recipient.get(offer.content_path, headers=headers)
-    assert answer.content == offer.chunk(1)
-
-
-async def test_conditions_go_by_the_root(house: House, recipient: httpx.AsyncClient) -> None:
-    offer = house.offer(CHUNK, root="ab" * 32)
-    await stored(house, offer)
-    etag = f'"{offer.root}"'
-    path = offer.content_path
-    assert (await recipient.get(path, headers={"if-none-match": etag})).status_code == 304
-    assert (await recipient.get(path, headers={"if-none-match": '"x"'})).status_code == 200
-    ranged = {"range": "bytes=0-9"}
-    assert (await recipient.get(path, headers={**ranged, "if-range": etag})).status_code == 206
-    assert (await recipient.get(path, headers={**ranged, "if-range": '"x"'})).status_code == 200
+    offer = house.offer(0, mime=said)
+    answer = await recipient.get(offer.content_path)
+    assert answer.headers["content-type"] == told
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert answer.headers["cache-control"] == "private, no-cache"
 
 
 async def test_an_empty_file_is_whole_at_once(house: House, recipient: httpx.AsyncClient) -> None:

@@ -11,12 +11,13 @@ import structlog
 from fastapi import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from sharezync_shared.asgi.content_headers import content_headers
+from sharezync_shared.asgi.content_wanted import Span, Version
 from sharezync_shared.asgi.sendfile import ZERO_COPY
+from sharezync_shared.media_types import INLINE
 from sharezync_storage.api.bodies import IDLE_SECONDS
-from sharezync_storage.api.ranges import Span, Version
 from sharezync_storage.models import File
 from sharezync_storage.problems import ContentDamaged
-from sharezync_storage.serving import CONTENT_SECURITY_POLICY, content_disposition, content_type
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores import PIECE_BYTES, BlobStore, NoSuchBlob
 
@@ -46,30 +47,16 @@ def version_of(file: File) -> Version:
     return Version(f'"{file.id.hex}"', file.created_at)
 
 
-def headers_of(file: File, *, length: int, span: Span | None = None) -> dict[str, str]:
+def headers_of(file: File, span: Span | None = None) -> dict[str, str]:
     """Return the headers with which content is answered; no file can do harm under these."""
-    headers = {
-        "Content-Type": content_type(file.mime),
-        "Content-Length": str(length),
-        "Content-Disposition": content_disposition(file.name, file.mime),
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-        "X-Content-Type-Options": "nosniff",
-        "Accept-Ranges": "bytes",
-        **validators_of(file),
-    }
-    if span is not None:
-        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{file.size_bytes}"
-    return headers
-
-
-def validators_of(file: File) -> dict[str, str]:
-    """Return the headers by which a client knows what it has; it asks each time whether it may."""
-    version = version_of(file)
-    return {
-        "ETag": version.etag,
-        "Last-Modified": version.last_modified,
-        "Cache-Control": "private, no-cache",
-    }
+    return content_headers(
+        name=file.name,
+        mime=file.mime,
+        size_bytes=file.size_bytes,
+        version=version_of(file),
+        span=span,
+        in_place=file.mime in INLINE,
+    )
 
 
 class ContentResponse(Response):
@@ -91,7 +78,7 @@ class ContentResponse(Response):
         self._sent_bytes = 0
         super().__init__(
             status_code=200 if span is None else 206,
-            headers={**headers_of(file, length=self.length, span=span), **(more_headers or {})},
+            headers={**headers_of(file, span), **(more_headers or {})},
         )
 
     @property

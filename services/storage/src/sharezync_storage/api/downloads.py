@@ -4,18 +4,22 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from sharezync_shared.asgi.content_headers import validators
+from sharezync_shared.asgi.content_wanted import (
+    PreconditionFailed,
+    RangeUnsatisfiable,
+    not_modified,
+    span_of,
+)
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import SmallBodyRoute
-from sharezync_storage.api.content import ContentResponse, headers_of, validators_of, version_of
+from sharezync_storage.api.content import ContentResponse, headers_of, version_of
 from sharezync_storage.api.dependencies import ReadableFile, TheParts
 from sharezync_storage.api.link_wire import UrlCreate, UrlRead
-from sharezync_storage.api.ranges import not_modified, span_of
 from sharezync_storage.models import FileId
 from sharezync_storage.problems import (
     ContentDamaged,
-    PreconditionFailed,
-    RangeUnsatisfiable,
     SignatureExpired,
     SignatureInvalid,
     StoreUnavailable,
@@ -86,7 +90,7 @@ async def get_content(file: ReadableFile, request: Request, parts: TheParts) -> 
     """
     version = version_of(file)
     if not_modified(request.headers, version):
-        return Response(status_code=304, headers=validators_of(file))
+        return Response(status_code=304, headers=validators(version))
     span = span_of(request.headers, file.size_bytes, version)
     response = ContentResponse(parts.store, file, span)
     parts.metrics.content_bytes.inc(response.length)
@@ -106,9 +110,10 @@ async def get_content(file: ReadableFile, request: Request, parts: TheParts) -> 
 )
 async def head_content(file: ReadableFile, request: Request) -> Response:
     """As the download of the whole, without its body; a `Range` changes nothing here."""
-    if not_modified(request.headers, version_of(file)):
-        return Response(status_code=304, headers=validators_of(file))
-    return Response(headers=headers_of(file, length=file.size_bytes))
+    version = version_of(file)
+    if not_modified(request.headers, version):
+        return Response(status_code=304, headers=validators(version))
+    return Response(headers=headers_of(file))
 
 
 @router.post(

@@ -5,6 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from sharezync_shared.asgi.content_wanted import (
+    PreconditionFailed,
+    RangeUnsatisfiable,
+    check_wanted,
+    span_of,
+)
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import SmallBodyRoute
@@ -19,7 +25,6 @@ from sharezync_storage.api.link_wire import (
     LinkPage,
     LinkRead,
 )
-from sharezync_storage.api.ranges import check_wanted, span_of
 from sharezync_storage.models import FileId, LinkId
 from sharezync_storage.problems import (
     ClaimGone,
@@ -27,8 +32,6 @@ from sharezync_storage.problems import (
     LinkGone,
     LinkLocked,
     LinkPassword,
-    PreconditionFailed,
-    RangeUnsatisfiable,
     StoreUnavailable,
     TooManyLinks,
 )

@@ -15,9 +15,9 @@ from typing import Final
 from sharezync_shared.db.work import Work
 from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.media_types import clean_media_type
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.media_types import clean_media_type
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import UploadClosed, UploadGone
 from sharezync_storage.settings import MIB

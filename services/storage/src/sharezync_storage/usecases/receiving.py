@@ -13,9 +13,9 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.problems import Conflict
 from sharezync_storage.keys import file_key
-from sharezync_storage.media_types import clean_media_type
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.problems import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.states import UNFINISHED

@@ -12,11 +12,11 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.media_types import clean_media_type
 from sharezync_storage.models import Chunk, File, Upload, UploadId
 from sharezync_storage.problems import UploadGone
 from sharezync_storage.settings import MAX_CHUNKS

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 import structlog
 
+from sharezync_shared.asgi.content_headers import content_disposition, content_type
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
+from sharezync_shared.media_types import INLINE
 from sharezync_storage import access
 from sharezync_storage.models import File, FileId
-from sharezync_storage.serving import content_disposition, content_type
 from sharezync_storage.signatures import Signer
 from sharezync_storage.stores import BlobStore
 from sharezync_storage.usecases import files
@@ -56,7 +57,7 @@ class Urls:
             file.store_key,
             expires_in_seconds=expires_in_seconds,
             content_type=content_type(file.mime),
-            disposition=content_disposition(file.name, file.mime),
+            disposition=content_disposition(file.name, in_place=file.mime in INLINE),
         )
         log.info("url_made", file_id=str(file.id), user_id=str(user_id), direct=url is not None)
         return SignedUrl(

@@ -1,4 +1,4 @@
-"""Which bytes are asked for, and whether they are asked for at all: RFC 9110 §13 and §14."""
+"""Which bytes of a content are asked for, and whether any are: RFC 9110 §13 and §14. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -8,11 +8,25 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
-from sharezync_storage.problems import PreconditionFailed, RangeUnsatisfiable
+from sharezync_shared.problems import Kind, Problem
 
 # Nineteen digits reach beyond any file; more are nobody's honest question.
 _RANGE: Final = re.compile(r"(\d{0,19})-(\d{0,19})", re.ASCII)
 _ETAG: Final = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+class PreconditionFailed(Problem):
+    """RFC 9110 §13.1.1, §13.1.4: `If-Match` or `If-Unmodified-Since` does not hold."""
+
+    kind, slug = Kind.PRECONDITION, "precondition-failed"
+    title = "The content is not the one that was asked about"
+
+
+class RangeUnsatisfiable(Problem):
+    """With the header `Content-Range: bytes */<size>` (RFC 9110 §15.5.17)."""
+
+    kind, slug = Kind.RANGE, "range-unsatisfiable"
+    title = "No byte of the file lies in that range, or more than one range was asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +38,25 @@ class Span:
 
     @property
     def length(self) -> int:
-        """How many bytes it holds."""
+        """How many bytes it holds; 0 for the whole of an empty content, which ends at -1."""
         return self.last - self.first + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """By what clients know a content. Both are strong: content never changes (§8.8)."""
+    """By what clients know a content. Both are strong: content never changes (§8.8).
 
-    etag: str
-    modified_at: datetime
+    None is what nobody knows: of a content that is still arriving, which it will be. No condition
+    that names a version holds for that one.
+    """
+
+    etag: str | None
+    modified_at: datetime | None = None
 
     @property
-    def last_modified(self) -> str:
+    def last_modified(self) -> str | None:
         """When the content came to be, as an HTTP date."""
-        return format_datetime(self.modified_at, usegmt=True)
+        return None if self.modified_at is None else format_datetime(self.modified_at, usegmt=True)
 
 
 def not_modified(headers: Headers, version: Version) -> bool:
@@ -49,8 +67,8 @@ def not_modified(headers: Headers, version: Version) -> bool:
     check_wanted(headers, version)
     if "if-none-match" in headers:
         return _names(headers, "if-none-match", version.etag, weak=True)
-    since = _date(headers, "if-modified-since")
-    return since is not None and _seconds(version) <= since
+    since, modified = _date(headers, "if-modified-since"), _seconds(version)
+    return since is not None and modified is not None and modified <= since
 
 
 def check_wanted(headers: Headers, version: Version) -> None:
@@ -59,7 +77,10 @@ def check_wanted(headers: Headers, version: Version) -> None:
         # Compared strongly: a weak ETag stands for no content in particular (§13.1.1).
         if not _names(headers, "if-match", version.etag, weak=False):
             raise PreconditionFailed
-    elif (until := _date(headers, "if-unmodified-since")) and _seconds(version) > until:
+        return
+    # Without a date of its own a content has none to compare (§13.1.4).
+    until, modified = _date(headers, "if-unmodified-since"), _seconds(version)
+    if until is not None and modified is not None and modified > until:
         raise PreconditionFailed
 
 
@@ -86,17 +107,22 @@ def span_of(headers: Headers, size_bytes: int, version: Version) -> Span | None:
 
 def _resolved(first: str, last: str, size_bytes: int) -> Span | None:
     end = size_bytes - 1
+    if first and last and int(first) > int(last):
+        return None
     if first:
         span = Span(int(first), min(int(last), end) if last else end)
     elif last:
         span = Span(max(0, size_bytes - int(last)), end)
     else:
         return None
-    return span if span.length > 0 and (not last or not first or int(first) <= int(last)) else None
+    return span if span.length > 0 else None
 
 
-def _names(headers: Headers, name: str, etag: str, *, weak: bool) -> bool:
-    """Whether a list of ETags, or `*`, stands for this one; the list may come in several lines."""
+def _names(headers: Headers, name: str, etag: str | None, *, weak: bool) -> bool:
+    """Whether a list of ETags, or `*`, stands for this one; the list may come in several lines.
+
+    `*` stands for any content there is (§13.1.1, §13.1.2), also for one that has no ETag yet.
+    """
     given = ",".join(headers.getlist(name))
     if given.strip() == "*":
         return True
@@ -112,5 +138,7 @@ def _date(headers: Headers, name: str) -> datetime | None:
     return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
-def _seconds(version: Version) -> datetime:
-    return version.modified_at.replace(microsecond=0)
+def _seconds(version: Version) -> datetime | None:
+    """Return when the content came to be, no finer than an HTTP date tells it."""
+    at = version.modified_at
+    return None if at is None else at.replace(microsecond=0)

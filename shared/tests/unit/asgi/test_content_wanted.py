@@ -7,9 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from sharezync_storage.api.ranges import Span, Version, not_modified, span_of
-from sharezync_storage.problems import PreconditionFailed, RangeUnsatisfiable
+from sharezync_shared.asgi.content_wanted import (
+    PreconditionFailed,
+    RangeUnsatisfiable,
+    Span,
+    Version,
+    not_modified,
+    span_of,
+)
 
+UNKNOWN = Version(None)
 VERSION = Version('"abc"', datetime(2026, 11, 21, 18, 31, 58, 999, tzinfo=UTC))
 ETAG, MODIFIED = '"abc"', "Sat, 21 Nov 2026 18:31:58 GMT"
 EARLIER, LATER = "Sat, 21 Nov 2026 18:31:57 GMT", "Sat, 21 Nov 2026 18:31:59 GMT"
@@ -110,9 +117,13 @@ def test_if_none_match_compares_weakly(given_etags: str, *, same: bool) -> None:
     assert not_modified(of(if_none_match=given_etags), VERSION) is same
 
 
-def test_a_list_of_etags_may_come_in_several_lines() -> None:
-    lines = Headers(raw=[(b"if-none-match", b'"x"'), (b"if-none-match", ETAG.encode())])
-    assert not_modified(lines, VERSION)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_list_of_etags_may_come_in_several_lines(order: int) -> None:
+    def lines(name: bytes) -> Headers:
+        return Headers(raw=[(name, b'"x"'), (name, ETAG.encode())][::order])
+
+    assert not_modified(lines(b"if-none-match"), VERSION)
+    assert not not_modified(lines(b"if-match"), VERSION)
 
 
 @pytest.mark.parametrize(
@@ -164,18 +175,59 @@ def test_who_wants_another_is_told_that_there_is_none(wanted: dict[str, str]) ->
         not_modified(of(**wanted), VERSION)
 
 
+# --- a content that is not known yet -------------------------------------------------------------
+
+
+def test_what_nobody_knows_yet_is_told_by_no_date() -> None:
+    assert UNKNOWN.last_modified is None
+
+
+def test_an_unknown_content_is_none_that_a_condition_names() -> None:
+    assert not not_modified(of(if_none_match=f"{ETAG}, None"), UNKNOWN)
+    for asked in (ETAG, f"W/{ETAG}", "None", ""):
+        with pytest.raises(PreconditionFailed):
+            not_modified(of(if_match=asked), UNKNOWN)
+
+
+def test_an_unknown_content_is_some_content_nevertheless() -> None:
+    assert not not_modified(of(if_match="*"), UNKNOWN)
+    assert not_modified(of(if_none_match="*"), UNKNOWN)
+
+
+@pytest.mark.parametrize("version", [UNKNOWN, Version(ETAG)])
+def test_dates_say_nothing_of_a_content_that_has_none(version: Version) -> None:
+    # §13.1.3 and §13.1.4 say to ignore them.
+    for date in (EARLIER, LATER):
+        assert not not_modified(of(if_modified_since=date), version)
+        assert not not_modified(of(if_unmodified_since=date), version)
+
+
+def test_a_range_of_an_unknown_content_is_had_without_conditions_only() -> None:
+    assert span_of(of(range="bytes=0-0"), 100, UNKNOWN) == Span(0, 0)
+    for condition in (ETAG, MODIFIED, "None", ""):
+        assert span_of(of(range="bytes=0-0", if_range=condition), 100, UNKNOWN) is None
+
+
+def test_a_content_without_a_date_is_known_by_its_etag() -> None:
+    version = Version(ETAG)
+    assert span_of(of(range="bytes=0-0", if_range=ETAG), 100, version) == Span(0, 0)
+    assert span_of(of(range="bytes=0-0", if_range=MODIFIED), 100, version) is None
+    assert not_modified(of(if_none_match=ETAG), version)
+
+
 @given(
     st.text(max_size=30),
     st.sampled_from(
         ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"]
     ),
+    st.sampled_from([VERSION, Version(ETAG), UNKNOWN]),
 )
-def test_no_condition_is_more_than_refused(value: str, name: str) -> None:
+def test_no_condition_is_more_than_refused(value: str, name: str, version: Version) -> None:
     raw = Headers(
         raw=[(name.encode(), value.encode("latin-1", "replace")), (b"range", b"bytes=0-0")]
     )
     try:
-        assert not_modified(raw, VERSION) in {True, False}
-        assert span_of(raw, 100, VERSION) in {None, Span(0, 0)}
+        assert not_modified(raw, version) in {True, False}
+        assert span_of(raw, 100, version) in {None, Span(0, 0)}
     except PreconditionFailed:
         return
