@@ -1,5 +1,6 @@
 """The import contracts of pyproject.toml hold, and fail on what they are there to prevent."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -96,3 +97,27 @@ def plant(checkout: Path, importer: str, line: str) -> None:
             (room / "__init__.py").touch()
     with target.open("a") as file:
         file.write(f"\n{line}\n")
+
+
+def sync_dependencies(source: str) -> set[str]:
+    """Functions that a module has FastAPI call for routes, and that are not `async def`."""
+    tree = ast.parse(source)
+    given = {
+        call.args[0].id
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in {"Depends", "Security"}
+        and call.args
+        and isinstance(call.args[0], ast.Name)
+    }
+    return given & {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}
+
+
+def test_no_dependency_of_a_route_runs_in_a_thread() -> None:
+    # FastAPI brings each that is no coroutine to a thread and back: dearer than most queries.
+    modules = [path for source in SOURCES for path in source.rglob("*.py")]
+    found = {str(path): sync_dependencies(path.read_text()) for path in modules}
+    assert {path: names for path, names in found.items() if names} == {}
+    planted = "def _work(): ...\nasync def _peers(): ...\nA = Depends(_work)\nB = Depends(_peers)"
+    assert sync_dependencies(planted) == {"_work"}

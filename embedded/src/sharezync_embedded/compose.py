@@ -4,7 +4,9 @@ One bus, one registry of metrics and one drain for all; the way from one service
 from the gateway to each, is a direct ASGI call.
 """
 
+import sys
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,11 @@ from sharezync_storage.migrations import MIGRATIONS as STORAGE
 from sharezync_storage.settings import StorageSettings
 from sharezync_transfer.migrations import MIGRATIONS as TRANSFER
 from sharezync_transfer.settings import TransferSettings
+
+if find_spec("sniffio") is None:
+    # At each request httpx's ASGITransport imports what would tell it whether trio runs here. That
+    # there is no such thing takes a search of every folder, unless it is written down.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # "known to be absent", as imports read it
 
 MIGRATIONS = (AUTH, CHAT, STORAGE, TRANSFER)
 

@@ -108,7 +108,8 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         description=what_it_owns or "",
         version=version("sharezync-storage"),
         routers=[
-            internal_uploads.chunk_router,
+            internal_uploads.chunk_router,  # routes are tried in turn, and these are the busiest
+            internal_uploads.router,
             tus_creation.router,
             tus.router,
             direct.part_router,
@@ -118,7 +119,6 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
             links.router,
             links.public_router,
             internal_files.router,
-            internal_uploads.router,
         ],
         consumers=CONSUMERS,
         resources=[

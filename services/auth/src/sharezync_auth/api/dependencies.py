@@ -16,37 +16,37 @@ from sharezync_shared.db.work import Work
 _MAX_USER_AGENT = 200
 
 
-def _work(connection: HTTPConnection) -> Work:
+async def _work(connection: HTTPConnection) -> Work:
     work: Work = connection.app.state.work
     return work
 
 
-def _passwords(connection: HTTPConnection) -> Passwords:
+async def _passwords(connection: HTTPConnection) -> Passwords:
     passwords: Passwords = connection.app.state.passwords
     return passwords
 
 
-def _guard(connection: HTTPConnection) -> Guard:
+async def _guard(connection: HTTPConnection) -> Guard:
     guard: Guard = connection.app.state.guard
     return guard
 
 
-def _settings(connection: HTTPConnection) -> AuthSettings:
+async def _settings(connection: HTTPConnection) -> AuthSettings:
     settings: AuthSettings = connection.app.state.settings
     return settings
 
 
-def _keyring(connection: HTTPConnection) -> Keyring:
+async def _keyring(connection: HTTPConnection) -> Keyring:
     keyring: Keyring = connection.app.state.keyring
     return keyring
 
 
-def _peers(connection: HTTPConnection) -> Peers:
+async def _peers(connection: HTTPConnection) -> Peers:
     peers: Peers = connection.app.state.peers
     return peers
 
 
-def _origin(request: Request) -> Origin:
+async def _origin(request: Request) -> Origin:
     """Where the caller is: the gateway rebuilds X-Forwarded-For, so its first entry is true."""
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
     peer = request.client.host if request.client else ""

@@ -52,7 +52,7 @@ class GrantParts:
     keyring: Keyring
 
 
-def _parts(
+async def _parts(
     work: WorkDep, settings: SettingsDep, guard: GuardDep, keyring: KeyringDep
 ) -> GrantParts:
     return GrantParts(work, settings, guard, keyring)

@@ -27,22 +27,22 @@ POSITION_HEADER: Final = "Stream-Position"
 # ------------------------------------------------------------------------------------------ parts
 
 
-def _work(request: Request) -> Work:
+async def _work(request: Request) -> Work:
     work: Work = request.app.state.work
     return work
 
 
-def _posting(request: Request) -> Posting:
+async def _posting(request: Request) -> Posting:
     posting: Posting = request.app.state.posting
     return posting
 
 
-def _peers(request: Request) -> Peers:
+async def _peers(request: Request) -> Peers:
     peers: Peers = request.app.state.peers
     return peers
 
 
-def _settings(request: Request) -> ChatSettings:
+async def _settings(request: Request) -> ChatSettings:
     settings: ChatSettings = request.app.state.settings
     return settings
 

@@ -30,27 +30,27 @@ POSITION_HEADER: Final = "Stream-Position"
 # ------------------------------------------------------------------------------------------ parts
 
 
-def _work(request: Request) -> Work:
+async def _work(request: Request) -> Work:
     work: Work = request.app.state.work
     return work
 
 
-def _peers(request: Request) -> Peers:
+async def _peers(request: Request) -> Peers:
     peers: Peers = request.app.state.peers
     return peers
 
 
-def _pulse(request: Request) -> Pulse:
+async def _pulse(request: Request) -> Pulse:
     pulse: Pulse = request.app.state.pulse
     return pulse
 
 
-def _settings(request: Request) -> TransferSettings:
+async def _settings(request: Request) -> TransferSettings:
     settings: TransferSettings = request.app.state.settings
     return settings
 
 
-def _grants(request: Request) -> Grants:
+async def _grants(request: Request) -> Grants:
     grants: Grants = request.app.state.grants
     return grants
 
@@ -62,7 +62,7 @@ SettingsPart = Annotated[TransferSettings, Depends(_settings)]
 GrantsPart = Annotated[Grants, Depends(_grants)]
 
 
-def _actor(caller: Caller) -> Actor:
+async def _actor(caller: Caller) -> Actor:
     return Actor(caller.user_id, caller.device_id)
 
 
@@ -71,7 +71,7 @@ async def _known_actor(caller: Caller, work: WorkPart, peers: PeersPart) -> Acto
         await people.require(work, peers, [caller.user_id])
     except people.UserNotFound as error:
         raise Unauthenticated("The account of this token no longer exists") from error
-    return _actor(caller)
+    return await _actor(caller)
 
 
 CallingActor = Annotated[Actor, Depends(_actor)]
