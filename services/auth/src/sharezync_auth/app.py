@@ -22,6 +22,7 @@ from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
+from sharezync_shared.streams.log import Connection
 
 
 def create_app(settings: AuthSettings, platform: Platform | None = None) -> FastAPI:
@@ -40,7 +41,7 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             yield
         passwords.close()
 
-    async def streams_of_user(user_id: UserId) -> list[str]:
+    async def streams_of_user(_: Connection, user_id: UserId) -> list[str]:
         return [account_stream(user_id)]
 
     streams = streams_router(
@@ -51,13 +52,13 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         description=__doc__ or "",
         version=version("sharezync-auth"),
         routers=[
+            internal.router,  # routes are tried in turn, and these are the busiest
+            streams,
             tokens.router,
             jwks.router,
             users.router,
             sessions.router,
             devices.router,
-            internal.router,
-            streams,
         ],
         resources=[
             keys_and_threads,

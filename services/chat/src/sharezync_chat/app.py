@@ -26,7 +26,6 @@ from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.purge import purging
 from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
 from sharezync_shared.events.contracts.storage import FileDeleted
-from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
@@ -39,9 +38,6 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     indexer = Indexer(core.database)
     posting = Posting(core.database, core.streams, core.relay, indexer)
-
-    async def streams_of(user_id: UserId) -> list[str]:
-        return await streams_of_user(core.work, user_id)
 
     app = core.app(
         summary="Channels, conversations and messages",
@@ -58,7 +54,9 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             search.router,
             me.router,
             acquaintances.router,
-            streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
+            streams_router(
+                database=core.database, log=core.streams, streams_of_user=streams_of_user
+            ),
         ],
         consumers={
             UserRegistered: consumers.on_user_registered,

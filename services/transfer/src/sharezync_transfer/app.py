@@ -10,6 +10,7 @@ from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
+from sharezync_shared.streams.log import Connection
 from sharezync_transfer import __doc__ as what_it_owns
 from sharezync_transfer import consumers
 from sharezync_transfer.api import (
@@ -42,7 +43,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     pulse = Pulse(core.work)
     grants = Grants(core.work, Capabilities(settings.require_secret_key()), settings.keep_completed)
 
-    async def streams_of(user_id: UserId) -> list[str]:
+    async def streams_of_user(_: Connection, user_id: UserId) -> list[str]:
         return [transfers_stream(user_id)]
 
     def swept() -> AbstractAsyncContextManager[None]:
@@ -58,13 +59,15 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         description=what_it_owns or "",
         version="1.0.0",
         routers=[
+            commands.router,  # routes are tried in turn, and these are the busiest
+            internal.router,
+            streams_router(
+                database=core.database, log=core.streams, streams_of_user=streams_of_user
+            ),
             policies.router,
             transfers.router,
             receipts.router,
-            commands.router,
-            internal.router,
             acquaintances.router,
-            streams_router(database=core.database, log=core.streams, streams_of_user=streams_of),
         ],
         consumers={
             UserRegistered: consumers.on_user_registered,

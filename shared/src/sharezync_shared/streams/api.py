@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Unauthenticated, problems
-from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.streams.log import Connection, StreamLog
 from sharezync_shared.text import Prose
 from sharezync_shared.tokens.dependencies import InternalCaller
 
-StreamsOfUser = Callable[[UserId], Awaitable[list[str]]]
+StreamsOfUser = Callable[[Connection, UserId], Awaitable[list[str]]]
 
 
 class Heads(BaseModel):
@@ -54,8 +54,8 @@ def streams_router(
         "/heads", summary="Where each stream of a user stands", responses=problems(Unauthenticated)
     )
     async def heads(_: InternalCaller, user_id: UserId) -> Heads:
-        names = await streams_of_user(user_id)
         async with (await database.pool()).acquire() as connection:
+            names = await streams_of_user(connection, user_id)
             positions = await log.heads(connection, names)
         return Heads(streams={name: (p.epoch, p.seq) for name, p in positions.items()})
 

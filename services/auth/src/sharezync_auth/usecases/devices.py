@@ -1,7 +1,7 @@
 """Devices: registered, listed, renamed, removed; online and offline."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, update
@@ -17,6 +17,29 @@ from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Conflict, NotFound
+
+_RECONNECT: Final = """
+WITH account AS MATERIALIZED (
+    SELECT FROM auth.users WHERE id = $1 FOR KEY SHARE
+), node AS MATERIALIZED (
+    SELECT FROM auth.gateway_nodes WHERE id = $2 AND EXISTS (SELECT FROM account) FOR KEY SHARE
+), device AS (
+    UPDATE auth.devices SET last_seen_at = greatest(last_seen_at, $4)
+     WHERE user_id = $1 AND client_id = $3 AND EXISTS (SELECT FROM node)
+ RETURNING id, client_id, name, platform, last_seen_at
+), login AS (
+    UPDATE auth.sessions AS s
+       SET device_id = coalesce(s.device_id, device.id),
+           last_used_at = greatest(s.last_used_at, $4)
+      FROM device WHERE s.id = $5 AND s.user_id = $1 AND s.revoked_at IS NULL
+ RETURNING s.id
+), held AS (
+    INSERT INTO auth.device_connections (device_id, node_id)
+    SELECT device.id, $2 FROM device LEFT JOIN login ON true ON CONFLICT DO NOTHING
+)
+SELECT id, client_id, name, platform, last_seen_at FROM device
+"""
+"""Each part asks for the one before, so that rows are held in the order that `nodes` tells."""
 
 MAX_DEVICES = 100  # per user: a first connection registers one, so a stranger to us could loop
 
@@ -56,6 +79,9 @@ async def connect(
     A login that was not made on a device belongs to this one from now on: it ends with it.
     Safe to repeat. Raises Unauthenticated where the account is gone, and TooManyDevices.
     """
+    back = await _reconnect(work, node_id, user_id, session_id, client_id)
+    if back is not None:
+        return back
     async with work.begin() as unit:
         await _hold_account(unit, user_id, client_id)
         await nodes.introduce(unit, node_id)
@@ -75,6 +101,20 @@ async def connect(
         held = insert(DeviceConnection).values(device_id=device.id, node_id=node_id)
         await unit.session.exec(held.on_conflict_do_nothing())
         return DeviceRead.of(device, online=True, last_seen_at=device.last_seen_at)
+
+
+async def _reconnect(
+    work: Work, node_id: UUID, user_id: UserId, session_id: UUID | None, client_id: str
+) -> DeviceRead | None:
+    """Do the same for a device and a node that are known, in one statement; None: they are not.
+
+    When a gateway goes, everybody it held comes back at once: this is what they wait for.
+    """
+    async with (await work.database.pool()).acquire() as connection:
+        row = await connection.fetchrow(
+            _RECONNECT, user_id, node_id, client_id, work.now(), session_id
+        )
+    return None if row is None else DeviceRead(**row, online=True)
 
 
 async def owned(work: Work, devices: Collection[tuple[UUID, UUID]]) -> list[tuple[UUID, UUID]]:

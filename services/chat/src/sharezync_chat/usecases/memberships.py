@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlmodel import select
-
-from sharezync_chat.models import Member, channel_stream, inbox_stream
+from sharezync_chat.models import channel_stream, inbox_stream
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import MembershipRead, SyncRead
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
+from sharezync_shared.streams.log import Connection
 
 
 async def page(
@@ -45,8 +44,7 @@ async def sync(work: Work, *, user_id: UserId) -> SyncRead:
     )
 
 
-async def streams_of_user(work: Work, user_id: UserId) -> list[str]:
+async def streams_of_user(connection: Connection, user_id: UserId) -> list[str]:
     """Name every stream that the user is on: their inbox, and those of their channels."""
-    async with work.read() as unit:
-        mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
-    return [inbox_stream(user_id), *(channel_stream(channel_id) for channel_id in mine.all())]
+    mine = await connection.fetch("SELECT channel_id FROM chat.members WHERE user_id = $1", user_id)
+    return [inbox_stream(user_id), *(channel_stream(channel_id) for (channel_id,) in mine)]
