@@ -54,6 +54,8 @@ class Unit:
         a younger one; else now."""
         self._work = work
         self._raw: asyncpg.Connection | None = None
+        self._heads: dict[str, int] = {}
+        """Where the streams stand that this transaction holds."""
         self._told: list[Frame] = []
         self._signals: list[Frame] = []
         self._facts: list[Event] = []
@@ -90,7 +92,7 @@ class Unit:
         Read rights after this call wherever a change of rights must not be overtaken. Take all
         that a use case needs at once, or in name order.
         """
-        await self._work.log.lock(await self.raw(), streams)
+        self._heads |= await self._work.log.lock(await self.raw(), streams)
 
     async def tell(
         self, stream: str, event_type: str, data: Telling, *, control: Control | None = None
@@ -101,7 +103,11 @@ class Unit:
 
     async def tell_all(self, entries: Sequence[Entry]) -> list[Position]:
         """Append several events, in order; streams are locked in name order."""
-        frames = await self._work.log.append(await self.raw(), entries, self.now)
+        streams = {entry.stream for entry in entries}
+        if not streams <= self._heads.keys():
+            await self.lock_streams(*streams)
+        frames = await self._work.log.append(await self.raw(), entries, self.now, heads=self._heads)
+        self._heads |= {frame.stream: frame.seq for frame in frames}
         self._told += frames
         return [Position(frame.stream, frame.epoch, frame.seq) for frame in frames]
 
