@@ -91,8 +91,10 @@ async def transfer_to_see(unit: Unit, actor: Actor, transfer_id: TransferId) -> 
 
 async def transfer_to_change(unit: Unit, actor: Actor, transfer_id: TransferId) -> Whole:
     """Return a transfer to its sender or one of its recipients, held. Raises NotFound."""
-    await hold(unit, transfer_id)
-    return await transfer_to_see(unit, actor, transfer_id)
+    transfer = await hold(unit, transfer_id)
+    (whole,) = await _wholes(unit, [transfer])
+    whole.role_of(actor)
+    return whole
 
 
 def insist_on_sender(whole: Whole, actor: Actor) -> None:
@@ -111,19 +113,23 @@ async def hold(unit: Unit, transfer_id: TransferId) -> Transfer:
 
 async def load(unit: Unit, transfer_ids: Sequence[UUID]) -> list[Whole]:
     """Return those of these transfers that exist, in the order given, on nobody's behalf."""
-    session = unit.session
-    transfers = await session.exec(select(Transfer).where(col(Transfer.id).in_(transfer_ids)))
-    files = await session.exec(
+    found = await unit.session.exec(select(Transfer).where(col(Transfer.id).in_(transfer_ids)))
+    by_id = {each.id: each for each in found}
+    return await _wholes(unit, [by_id[each] for each in transfer_ids if each in by_id])
+
+
+async def _wholes(unit: Unit, transfers: Sequence[Transfer]) -> list[Whole]:
+    ids = [each.id for each in transfers]
+    files = await unit.session.exec(
         select(File)
-        .where(col(File.transfer_id).in_(transfer_ids))
+        .where(col(File.transfer_id).in_(ids))
         .order_by(col(File.transfer_id), col(File.index))
     )
-    recipients = await session.exec(
+    recipients = await unit.session.exec(
         select(Recipient)
-        .where(col(Recipient.transfer_id).in_(transfer_ids))
+        .where(col(Recipient.transfer_id).in_(ids))
         .order_by(col(Recipient.transfer_id), col(Recipient.user_id))
     )
-    by_id = {each.id: Whole(each, [], []) for each in transfers}
     files_of: dict[UUID, list[File]] = {}
     recipients_of: dict[UUID, list[Recipient]] = {}
     for file in files:
@@ -131,7 +137,5 @@ async def load(unit: Unit, transfer_ids: Sequence[UUID]) -> list[Whole]:
     for recipient in recipients:
         recipients_of.setdefault(recipient.transfer_id, []).append(recipient)
     return [
-        Whole(by_id[each].transfer, files_of.get(each, []), recipients_of.get(each, []))
-        for each in transfer_ids
-        if each in by_id
+        Whole(each, files_of.get(each.id, []), recipients_of.get(each.id, [])) for each in transfers
     ]

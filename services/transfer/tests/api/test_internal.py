@@ -87,6 +87,49 @@ async def test_a_gateway_learns_where_chunks_go(world: World) -> None:
     assert [file["accepted"] for file in (await world.attach(bob, offered))["files"]] == [False] * 2
 
 
+async def test_with_the_answer_comes_what_a_gateway_would_ask_next(world: World) -> None:
+    ada, bob = await world.people(2)
+    phone = await world.on_device(bob)
+    started = await world.command(
+        ada,
+        "file_transfer_start",
+        recipients=[{"user_id": bob.id}],
+        files=[{"name": "a", "size": 2 * MIB}, {"name": "b", "size": 1}],
+    )
+    transfer = started["data"]
+    named = {"transfer_id": transfer["id"]}
+    assert started["end"] == await world.attach(ada, transfer)
+    for files in ([0], [0], None):  # the same again changes nothing, and is answered alike
+        accepted = await world.command(phone, "transfer_accept", **named, files=files)
+        assert accepted["end"] == await world.attach(phone, transfer)
+        assert accepted["end"]["received"] == {"0": []}
+    resumed = await world.command(phone, "transfer_resume", **named, have={"0": [[1, 1]]})
+    assert resumed["end"] == await world.attach(phone, transfer)
+    assert resumed["end"]["received"] == {"0": [[1, 1]]}
+    paused = await world.command(phone, "transfer_pause", **named)
+    assert "end" not in paused
+    for person in (ada, phone):
+        resumed = await world.command(person, "transfer_resume", **named)
+        assert resumed["end"] == await world.attach(person, transfer)
+        await world.command(phone, "transfer_pause", **named)
+
+
+async def test_who_sends_to_themselves_is_told_of_the_end_that_spoke(world: World) -> None:
+    (ada,) = await world.people(1)
+    laptop, phone = await world.on_device(ada), await world.on_device(ada)
+    started = await world.command(
+        laptop,
+        "file_transfer_start",
+        recipients=[{"user_id": ada.id, "device_id": phone.device_id}],
+        files=[{"name": "a", "size": 1}],
+    )
+    assert started["end"]["role"] == "sender"
+    named = {"transfer_id": started["data"]["id"]}
+    accepted = await world.command(phone, "transfer_accept", **named)
+    assert accepted["end"] == await world.attach(phone, started["data"])
+    assert accepted["end"]["role"] == "recipient"
+
+
 async def test_strangers_are_attached_to_nothing(world: World) -> None:
     ada, bob, eve = await world.people(3)
     offered = await ada.offer(bob)

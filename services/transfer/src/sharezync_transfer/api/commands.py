@@ -24,11 +24,13 @@ from sharezync_shared.problems import (
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens import InternalCaller
 from sharezync_transfer.access import Actor
+from sharezync_transfer.api.attachments import AttachmentRead
 from sharezync_transfer.api.bodies import Acceptance, NoDetails, Resumption, TransferOffer
 from sharezync_transfer.api.common import GrantsPart, PeersPart, SettingsPart, WorkPart, ranges_of
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acting, completing, offering
+from sharezync_transfer.usecases.attachments import Attachment
 from sharezync_transfer.usecases.capabilities import Grants
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.receptions import Addressee
@@ -58,6 +60,10 @@ class CommandResult(BaseModel):
     """`data` on success, else `problem`."""
 
     data: Annotated[dict[str, Any] | None, Field(description="As REST answers")] = None
+    end: Annotated[
+        AttachmentRead | None,
+        Field(description="As `attach` answers, where chunks may be moved from now on"),
+    ] = None
     problem: Annotated[dict[str, Any] | None, Field(description="A problem document")] = None
 
 
@@ -110,7 +116,14 @@ async def run_commands(
     return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
 
 
-async def _start(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+class _Done(NamedTuple):
+    """What a command is answered with. `end`: what its gateway would have to ask for next."""
+
+    data: BaseModel
+    end: Attachment | None = None
+
+
+async def _start(command: Command, actor: Actor, parts: _Parts) -> _Done:
     data = TransferOffer.model_validate(command.data)
     expires_in_s = data.expires_in_s
     told = await offering.offer(
@@ -125,48 +138,50 @@ async def _start(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
         expires_in=None if expires_in_s is None else timedelta(seconds=expires_in_s),
         client_transfer_id=data.client_transfer_id,
     )
-    token = parts.grants.to(actor.user_id, "sender", told.outcome)
-    return TransferOpened.with_window(told.outcome, parts.settings.transfer_window_bytes, token)
+    transfer = told.outcome.transfer
+    token = parts.grants.to(actor.user_id, "sender", transfer)
+    window_bytes = parts.settings.transfer_window_bytes
+    return _Done(TransferOpened.with_window(transfer, window_bytes, token), told.outcome)
 
 
-async def _accept(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+async def _accept(command: Command, actor: Actor, parts: _Parts) -> _Done:
     data = _Accept.model_validate(command.data)
     told = await acting.accept(
         parts.work, actor=actor, transfer_id=data.transfer_id, files=data.files
     )
-    token = parts.grants.to(actor.user_id, "recipient", told.outcome)
-    return TransferTaken.with_token(told.outcome, token)
+    token = parts.grants.to(actor.user_id, "recipient", told.outcome.transfer)
+    return _Done(TransferTaken.with_token(told.outcome.transfer, token), told.outcome)
 
 
-async def _resume(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+async def _resume(command: Command, actor: Actor, parts: _Parts) -> _Done:
     data = _Resume.model_validate(command.data)
     have = None if data.have is None else ranges_of(data.have)
     told = await acting.resume(parts.work, actor=actor, transfer_id=data.transfer_id, have=have)
-    return told.outcome
+    return _Done(told.outcome.transfer, told.outcome)
 
 
-async def _reject(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+async def _reject(command: Command, actor: Actor, parts: _Parts) -> _Done:
     transfer_id = _Plain.model_validate(command.data).transfer_id
-    return (await acting.reject(parts.work, actor=actor, transfer_id=transfer_id)).outcome
+    return _Done((await acting.reject(parts.work, actor=actor, transfer_id=transfer_id)).outcome)
 
 
-async def _pause(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+async def _pause(command: Command, actor: Actor, parts: _Parts) -> _Done:
     transfer_id = _Plain.model_validate(command.data).transfer_id
-    return (await acting.pause(parts.work, actor=actor, transfer_id=transfer_id)).outcome
+    return _Done((await acting.pause(parts.work, actor=actor, transfer_id=transfer_id)).outcome)
 
 
-async def _cancel(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+async def _cancel(command: Command, actor: Actor, parts: _Parts) -> _Done:
     transfer_id = _Plain.model_validate(command.data).transfer_id
-    return (await acting.cancel(parts.work, actor=actor, transfer_id=transfer_id)).outcome
+    return _Done((await acting.cancel(parts.work, actor=actor, transfer_id=transfer_id)).outcome)
 
 
-async def _complete(command: Command, actor: Actor, parts: _Parts) -> BaseModel:
+async def _complete(command: Command, actor: Actor, parts: _Parts) -> _Done:
     transfer_id = _Plain.model_validate(command.data).transfer_id
     told = await completing.complete(parts.work, parts.peers, actor=actor, transfer_id=transfer_id)
-    return told.outcome
+    return _Done(told.outcome)
 
 
-_KINDS: Final[Mapping[str, Callable[[Command, Actor, _Parts], Awaitable[BaseModel]]]] = {
+_KINDS: Final[Mapping[str, Callable[[Command, Actor, _Parts], Awaitable[_Done]]]] = {
     "file_transfer_start": _start,
     "transfer_accept": _accept,
     "transfer_reject": _reject,
@@ -196,8 +211,12 @@ async def _run(command: Command, parts: _Parts) -> bytes:
         run = _KINDS.get(command.kind)
         if run is None:
             raise Invalid(f"transfer knows no command {command.kind!r}")
-        done = await run(command, Actor(command.user_id, command.device_id), parts)
-        return b'{"data":' + to_json(done) + b"}"
+        actor = Actor(command.user_id, command.device_id)
+        done = await run(command, actor, parts)
+        if done.end is None:
+            return b'{"data":' + to_json(done.data) + b"}"
+        end = AttachmentRead.of(done.end, actor, parts.settings)
+        return b'{"data":' + to_json(done.data) + b',"end":' + to_json(end) + b"}"
     except ValidationError as error:
         refusal = Invalid(errors=_fields(error))
     except Problem as problem:

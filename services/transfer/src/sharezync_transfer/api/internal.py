@@ -1,7 +1,6 @@
 """What gateways ask before they move chunks, and report while they do."""
 
 from typing import Annotated, Self
-from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
@@ -9,7 +8,8 @@ from pydantic import BaseModel, Field, model_validator
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import InternalCaller
-from sharezync_transfer.access import Actor, Role
+from sharezync_transfer.access import Actor
+from sharezync_transfer.api.attachments import AttachmentRead
 from sharezync_transfer.api.common import (
     FileIndex,
     GrantsPart,
@@ -23,7 +23,6 @@ from sharezync_transfer.life import State
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.problems import CapabilityRefused
 from sharezync_transfer.usecases import attaching, progress
-from sharezync_transfer.usecases.wire import TransferRead
 
 router = APIRouter(prefix="/internal/transfers", tags=["internal"])
 
@@ -42,34 +41,6 @@ class Attach(BaseModel):
         if (self.user_id is None) == (self.token is None):
             raise ValueError("Either `user_id` or `token`")
         return self
-
-
-class AttachedFileRead(BaseModel):
-    """Where a file's chunks lie at storage, and how it is cut."""
-
-    index: int
-    upload_id: UUID
-    size_bytes: int
-    chunk_size_bytes: int
-    chunk_count: int
-    accepted: bool = Field(description="By this recipient; to the sender all are")
-
-
-class AttachmentRead(BaseModel):
-    """Somebody's end of a transfer.
-
-    `user_id` and `device_id` are to be named in reports; with a token they are its owner's.
-    """
-
-    user_id: UserId
-    device_id: DeviceId | None
-    role: Role
-    transfer: TransferRead
-    window_bytes: int
-    files: list[AttachedFileRead]
-    received: dict[str, list[tuple[int, int]]] = Field(
-        description="What a recipient holds of each accepted file"
-    )
 
 
 class Report(BaseModel):
@@ -113,15 +84,7 @@ async def attach(
     else:
         actor = await grants.admit(body.token or "", transfer_id)
     found = await attaching.attach(work, actor=actor, transfer_id=transfer_id)
-    return AttachmentRead(
-        user_id=actor.user_id,
-        device_id=actor.device_id,
-        role=found.role,
-        transfer=found.transfer,
-        window_bytes=settings.transfer_window_bytes,
-        files=[AttachedFileRead.model_validate(file, from_attributes=True) for file in found.files],
-        received={str(index): pairs for index, pairs in found.received.items()},
-    )
+    return AttachmentRead.of(found, actor, settings)
 
 
 @router.post(

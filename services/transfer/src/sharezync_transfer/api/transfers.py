@@ -111,9 +111,9 @@ async def offer_transfer(
         client_transfer_id=body.client_transfer_id or idempotency_key,
     )
     response.status_code = 201 if told.created else 200
-    response.headers["Location"] = f"/v1/transfers/{told.outcome.id}"
-    token = grants.to(actor.user_id, "sender", told.outcome)
-    read = answer(response, told)
+    read = answer(response, told).transfer
+    response.headers["Location"] = f"/v1/transfers/{read.id}"
+    token = grants.to(actor.user_id, "sender", read)
     return TransferOpened.with_window(read, settings.transfer_window_bytes, token)
 
 
@@ -182,8 +182,8 @@ async def accept_transfer(
     """Accept an offer, as a recipient. With `token` chunks can be fetched over HTTP."""
     files = body.files if body else None
     told = await acting.accept(work, actor=actor, transfer_id=transfer_id, files=files)
-    token = grants.to(actor.user_id, "recipient", told.outcome)
-    return TransferTaken.with_token(answer(response, told), token)
+    read = answer(response, told).transfer
+    return TransferTaken.with_token(read, grants.to(actor.user_id, "recipient", read))
 
 
 @router.post(
@@ -243,7 +243,7 @@ async def resume_transfer(
     """
     have = ranges_of(body.have) if body and body.have is not None else None
     told = await acting.resume(work, actor=actor, transfer_id=transfer_id, have=have)
-    return answer(response, told)
+    return answer(response, told).transfer
 
 
 @router.post(

@@ -7,7 +7,8 @@ from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.problems import Forbidden, Invalid
-from sharezync_shared.ranges import Ranges
+from sharezync_shared.ranges import Pair, Ranges
+from sharezync_shared.streams.log import Position
 from sharezync_shared.streams.told import Told
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, Whole
@@ -21,6 +22,7 @@ from sharezync_transfer.problems import (
     TransferOver,
 )
 from sharezync_transfer.usecases import acquaintances
+from sharezync_transfer.usecases.attachments import Attachment
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -30,7 +32,7 @@ MOST_RANGES = 1000
 
 async def accept(
     work: Work, *, actor: Actor, transfer_id: TransferId, files: Collection[int] | None
-) -> Told[TransferRead]:
+) -> Told[Attachment]:
     """Accept these files of a transfer; None: all of them. Chunks may come from now on.
 
     Raises NotFound, Forbidden, Invalid, OtherDevice, AcceptedOtherwise, TransferOver.
@@ -43,13 +45,14 @@ async def accept(
             _check_device(recipient, actor)
         changed = move(unit, recipient, "accept")
         if not changed:
-            if files is not None and wanted != await _accepted(unit, recipient):
-                raise AcceptedOtherwise(files=sorted(await _accepted(unit, recipient)))
-            return seen_by(whole, actor)
+            held = await held_by(unit, whole, actor)
+            if files is not None and wanted != held.keys():
+                raise AcceptedOtherwise(files=sorted(held))
+            return _attached(whole, actor, held)
         take(unit, whole, recipient, wanted, actor.device_id)
         positions = await settle(unit, whole, [recipient])
         await acquaintances.note(unit, recipient.user_id, [whole.transfer.sender_id])
-        return seen_by(whole, actor, positions)
+        return _attached(whole, actor, {index: [] for index in sorted(wanted)}, positions)
 
 
 def take(
@@ -105,44 +108,64 @@ async def resume(
     actor: Actor,
     transfer_id: TransferId,
     have: Mapping[int, Ranges] | None = None,
-) -> Told[TransferRead]:
+) -> Told[Attachment]:
     """Go on, on whichever device and in whichever process.
 
     `have` is what a recipient holds there of each file, and replaces what is on record of them;
     None: the record is right. Raises NotFound, Invalid, NotInThisState, TransferOver.
     """
-    if have is None:
-        return await _act(work, actor, transfer_id, "resume")
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
-        if whole.role_of(actor) == "sender":
-            raise Forbidden("What one holds is for a recipient to say")
-        recipient = whole.own_part(actor)
-        before = recipient.state, recipient.device_id
-        move(unit, recipient, "resume")
-        await _replace_receipts(unit, whole, recipient, have)
-        recipient.device_id = actor.device_id or recipient.device_id
-        if has_begun(recipient) or recipient.state == "verifying":
-            move(unit, recipient, progressed(whole.transfer, recipient))
-        if (recipient.state, recipient.device_id) == before:
-            return seen_by(whole, actor)
-        return seen_by(whole, actor, await settle(unit, whole, [recipient]))
+        if have is None:
+            changed = _have_happen(unit, whole, actor, "resume")
+            for recipient in changed:
+                if has_begun(recipient):
+                    move(unit, recipient, progressed(whole.transfer, recipient))
+        else:
+            changed = await _go_on_from(unit, whole, actor, have)
+        positions = await settle(unit, whole, changed) if changed else None
+        return _attached(whole, actor, await held_by(unit, whole, actor), positions)
+
+
+async def _go_on_from(
+    unit: Unit, whole: Whole, actor: Actor, have: Mapping[int, Ranges]
+) -> list[Recipient]:
+    """Have a recipient go on where the actor is, with what they hold there; return who changed."""
+    if whole.role_of(actor) == "sender":
+        raise Forbidden("What one holds is for a recipient to say")
+    recipient = whole.own_part(actor)
+    before = recipient.state, recipient.device_id
+    move(unit, recipient, "resume")
+    await _replace_receipts(unit, whole, recipient, have)
+    recipient.device_id = actor.device_id or recipient.device_id
+    if has_begun(recipient) or recipient.state == "verifying":
+        move(unit, recipient, progressed(whole.transfer, recipient))
+    return [] if (recipient.state, recipient.device_id) == before else [recipient]
 
 
 async def _act(work: Work, actor: Actor, transfer_id: TransferId, act: Act) -> Told[TransferRead]:
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
-        if whole.role_of(actor) == "recipient":
-            recipient = whole.own_part(actor)
-            changed = [recipient] if move(unit, recipient, act) else []
-        else:
-            changed = _move_all(unit, whole, act)
-        for recipient in changed:
-            if act == "resume" and has_begun(recipient):
-                move(unit, recipient, progressed(whole.transfer, recipient))
-        if not changed:
-            return seen_by(whole, actor)
-        return seen_by(whole, actor, await settle(unit, whole, changed))
+        changed = _have_happen(unit, whole, actor, act)
+        return seen_by(whole, actor, await settle(unit, whole, changed) if changed else None)
+
+
+def _have_happen(unit: Unit, whole: Whole, actor: Actor, act: Act) -> list[Recipient]:
+    """Have `act` happen to a recipient who does it, or to all where the sender does."""
+    if whole.role_of(actor) == "recipient":
+        recipient = whole.own_part(actor)
+        return [recipient] if move(unit, recipient, act) else []
+    return _move_all(unit, whole, act)
+
+
+def _attached(
+    whole: Whole,
+    actor: Actor,
+    held: Mapping[int, list[Pair]],
+    positions: Mapping[UUID, Position] | None = None,
+) -> Told[Attachment]:
+    at = (positions or {}).get(actor.user_id)
+    return Told(Attachment.of(whole, actor, held), at)
 
 
 def _move_all(unit: Unit, whole: Whole, act: Act) -> list[Recipient]:
@@ -174,8 +197,12 @@ def _wanted(whole: Whole, files: Collection[int] | None) -> set[int]:
     return wanted
 
 
-async def _accepted(unit: Unit, recipient: Recipient) -> set[int]:
-    return {receipt.file_index for receipt in await receipts_of(unit, recipient)}
+async def held_by(unit: Unit, whole: Whole, actor: Actor) -> dict[int, list[Pair]]:
+    """Return what a recipient holds of each file they accepted; nothing of the sender."""
+    if whole.role_of(actor) == "sender":
+        return {}
+    found = await receipts_of(unit, whole.own_part(actor))
+    return {receipt.file_index: receipt.ranges for receipt in found}
 
 
 async def receipts_of(unit: Unit, recipient: Recipient) -> Sequence[Receipt]:

@@ -15,13 +15,20 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Invalid, NotFound
-from sharezync_shared.streams.log import Entry
+from sharezync_shared.streams.log import Connection, Entry
 from sharezync_shared.streams.told import Told
 from sharezync_transfer.models import Block, DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.wire import BlockRead, PolicyRead, Unblocked
 
+_POLICIES: Final = """
+SELECT user_id, device_id, policy FROM transfer.policies
+WHERE user_id = ANY($1) ORDER BY updated_at DESC, device_id
+"""
+_BLOCKING: Final = """
+SELECT user_id FROM transfer.blocks WHERE user_id = ANY($1) AND blocked_id = $2
+"""
 _PUT_POLICY: Final = """
 INSERT INTO transfer.policies (user_id, device_id, policy, updated_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (user_id, device_id) DO UPDATE SET policy = $3, updated_at = $4
@@ -67,22 +74,15 @@ class Choices:
         return next(takes, None)
 
 
-async def concerning(unit: Unit, sender_id: UserId, recipients: Collection[UUID]) -> Choices:
+async def concerning(
+    connection: Connection, sender_id: UserId, recipients: Collection[UUID]
+) -> Choices:
     """Return what these people have chosen about what this sender offers them."""
-    policies = await unit.session.exec(
-        select(DevicePolicy)
-        .where(col(DevicePolicy.user_id).in_(recipients))
-        .order_by(col(DevicePolicy.updated_at).desc(), col(DevicePolicy.device_id))
-    )
     by_user: dict[UUID, list[tuple[UUID, Policy]]] = {}
-    for each in policies:
-        by_user.setdefault(each.user_id, []).append((each.device_id, each.policy))
-    blocking = await unit.session.exec(
-        select(Block.user_id).where(
-            col(Block.user_id).in_(recipients), Block.blocked_id == sender_id
-        )
-    )
-    return Choices(by_user, set(blocking))
+    for user_id, device_id, policy in await connection.fetch(_POLICIES, list(recipients)):
+        by_user.setdefault(user_id, []).append((device_id, policy))
+    blocking = await connection.fetch(_BLOCKING, list(recipients), sender_id)
+    return Choices(by_user, {user_id for (user_id,) in blocking})
 
 
 async def policies(work: Work, *, user_id: UserId) -> Sequence[DevicePolicy]:

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sharezync_shared.db.work import Unit
 from sharezync_shared.ids import UserId
+from sharezync_shared.streams.log import Connection
 from sharezync_transfer.problems import TooManyOffers
 
 OF_SENDER: Final = 100
@@ -29,12 +29,11 @@ ORDER BY r.user_id LIMIT 1
 """
 
 
-async def check(unit: Unit, sender_id: UserId, to_strangers: Collection[UUID]) -> None:
+async def check(connection: Connection, sender_id: UserId, to_strangers: Collection[UUID]) -> None:
     """Raise TooManyOffers where one more would be too many.
 
     Hold the streams of the sender and of these recipients: then nobody counts at the same time.
     """
-    connection = await unit.raw()
     pending = await connection.fetchval(_OF_SENDER, sender_id)
     if pending >= OF_SENDER:
         raise TooManyOffers(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from sharezync_transfer.models import File, Recipient, Transfer, transfers_strea
 from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people, receptions, settling
+from sharezync_transfer.usecases.attachments import Attachment
 from sharezync_transfer.usecases.peers import Peers, Upload, for_each
 from sharezync_transfer.usecases.receptions import Addressee
 from sharezync_transfer.usecases.wire import TransferRead
@@ -52,7 +53,7 @@ async def offer(
     note: str,
     expires_in: timedelta | None,
     client_transfer_id: str | None,
-) -> Told[TransferRead]:
+) -> Told[Attachment]:
     """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
 
     With a `client_transfer_id` that the sender has used before it returns the offer made then, as
@@ -71,7 +72,7 @@ async def offer(
         async with work.begin() as unit:
             await people.insist(unit, everybody)
             await unit.lock_streams(*map(transfers_stream, everybody))
-            await reception.check(unit)
+            await reception.check(await unit.raw())
             transfer = Transfer(
                 id=uuid7(),
                 sender_id=actor.user_id,
@@ -111,12 +112,12 @@ async def offer(
             if before is not None:
                 return before
         raise
-    return Told(TransferRead.of(whole, "sender", actor.user_id), at, created=True)
+    return Told(_end_of(whole, actor), at, created=True)
 
 
 async def _made_before(
     work: Work, actor: Actor, client_transfer_id: str | None
-) -> Told[TransferRead] | None:
+) -> Told[Attachment] | None:
     if client_transfer_id is None:
         return None
     async with work.read() as unit:
@@ -129,7 +130,12 @@ async def _made_before(
         wholes = await access.load(unit, list(found))
     if not wholes:
         return None
-    return Told(TransferRead.of(wholes[0], "sender", actor.user_id))
+    return Told(_end_of(wholes[0], actor))
+
+
+def _end_of(whole: Whole, actor: Actor) -> Attachment:
+    # Who sends to themselves may be at the device that is to receive.
+    return Attachment.of(whole, replace(actor, role="sender"), {})
 
 
 def _check(

@@ -3,12 +3,9 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlmodel import col, select
-
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Kind, Problem
-from sharezync_transfer.models import User
 from sharezync_transfer.usecases.peers import Peers
 
 DELETED_USERNAME = "deleted"
@@ -44,12 +41,13 @@ async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> Non
 
 
 async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
-    async with work.read() as unit:
-        found = await unit.session.exec(select(User).where(col(User.id).in_(set(user_ids))))
-        known = list(found)
-    if any(user.deleted for user in known):
+    async with (await work.database.pool()).acquire() as connection:
+        known = await connection.fetch(
+            "SELECT id, deleted FROM transfer.users WHERE id = ANY($1)", list(user_ids)
+        )
+    if any(user["deleted"] for user in known):
         raise UserNotFound
-    return set(user_ids) - {UserId(user.id) for user in known}
+    return set(user_ids) - {user["id"] for user in known}
 
 
 async def learn(
@@ -88,11 +86,9 @@ async def forget(unit: Unit, user_id: UserId, at: datetime) -> None:
 
 async def insist(unit: Unit, user_ids: Collection[UserId]) -> None:
     """Keep these users from being deleted until the commit. Raises UserNotFound."""
-    found = await unit.session.exec(
-        select(User)
-        .where(col(User.id).in_(set(user_ids)), col(User.deleted).is_(False))
-        .order_by(col(User.id))
-        .with_for_update(read=True)
+    found = await (await unit.raw()).fetch(
+        "SELECT id FROM transfer.users WHERE id = ANY($1) AND NOT deleted ORDER BY id FOR SHARE",
+        list(user_ids),
     )
-    if len(found.all()) != len(set(user_ids)):
+    if len(found) != len(set(user_ids)):
         raise UserNotFound

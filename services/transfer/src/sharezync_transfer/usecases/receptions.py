@@ -12,6 +12,7 @@ from uuid import UUID
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Invalid
+from sharezync_shared.streams.log import Connection
 from sharezync_transfer import life
 from sharezync_transfer.access import Whole
 from sharezync_transfer.models import Recipient, Transfer
@@ -42,19 +43,23 @@ class Reception:
     """Devices, each after its user, that are theirs at auth."""
     _choices: Choices = field(default_factory=lambda: Choices({}, set()))
 
-    async def check(self, unit: Unit) -> None:
+    async def check(self, connection: Connection) -> None:
         """Read what the recipients have chosen, and raise TooManyOffers where too many wait.
 
         Hold the streams of the sender and the recipients: nobody else may count at the same time.
         """
         users = [each.user_id for each in self.to]
-        self._choices = await choices.concerning(unit, self.sender_id, users)
+        self._choices = await choices.concerning(connection, self.sender_id, users)
+        await self.check_limits(connection)
+
+    async def check_limits(self, connection: Connection) -> None:
+        """Raise TooManyOffers where too many wait, as far as it can be told by what was read."""
         strangers = [
             each.user_id
             for each in self.to
             if each.user_id not in self.known and not self._refuses(each.user_id, each.device_id)
         ]
-        await limits.check(unit, self.sender_id, strangers)
+        await limits.check(connection, self.sender_id, strangers)
 
     def recipients(self, transfer: Transfer, now: datetime) -> list[Recipient]:
         """Return the rows of the recipients, to whom it is offered as yet."""
@@ -112,8 +117,9 @@ async def prepare(
     """
     users = [each.user_id for each in to]
     known = await acquaintances.among(work, peers, sender_id, users)
-    async with work.read() as unit:
-        chosen = await choices.concerning(unit, sender_id, users)
+    pool = await work.database.pool()
+    async with pool.acquire() as connection:
+        chosen = await choices.concerning(connection, sender_id, users)
     asked: set[tuple[UUID, UUID]] = {
         (each.user_id, each.device_id) for each in to if each.device_id is not None
     }
@@ -127,7 +133,7 @@ async def prepare(
     if strangers := asked - owned:
         user_id, device_id = min(strangers)
         raise Invalid(f"The device {device_id} is none of the user {user_id}'s")
-    reception = Reception(sender_id, to, known, owned)
-    async with work.read() as unit:
-        await reception.check(unit)  # and once more when it counts: this is before what costs
+    reception = Reception(sender_id, to, known, owned, chosen)
+    async with pool.acquire() as connection:
+        await reception.check_limits(connection)  # as `check` does again: this is before what costs
     return reception

@@ -53,6 +53,7 @@ class FileState(msgspec.Struct, frozen=True):
 
 
 class _TransferState(msgspec.Struct, frozen=True):
+    id: UUID
     state: str
     files: list[FileState] = []
 
@@ -92,6 +93,12 @@ class Attachment(msgspec.Struct, frozen=True):
     def stored_bytes(self, file: int) -> int:
         """How much of a file is stored, or more."""
         return self.file(file).stored_bytes
+
+
+class TransferOutcome(Outcome):
+    """What became of a command. `end` is what `attach` would return, where chunks may now move."""
+
+    end: Attachment | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -150,13 +157,13 @@ class TransferCalls(ProgressCalls, Protocol):
 
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> Outcome:
+    ) -> TransferOutcome:
         """Have transfer carry out a frame. When this raises, it may have been done all the same."""
         ...
 
 
 class _Results(msgspec.Struct):
-    results: list[Outcome]
+    results: list[TransferOutcome]
 
 
 class _Record(msgspec.Struct):
@@ -211,7 +218,7 @@ class HttpTransferCalls:
 
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> Outcome:
+    ) -> TransferOutcome:
         command = {"user_id": user_id, "device_id": device_id, "kind": kind, "data": data}
         read = await self._call(
             "transfer",

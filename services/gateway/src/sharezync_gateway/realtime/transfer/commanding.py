@@ -1,7 +1,7 @@
 """Commands about transfers: carried to transfer one by one, and what follows from them here."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,9 +9,9 @@ import structlog
 
 from sharezync_gateway.realtime.commands import tell_outcome
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable, Refusal
+from sharezync_gateway.realtime.peers import PeerUnavailable, Refusal
 from sharezync_gateway.realtime.protocol import Head
-from sharezync_gateway.realtime.transfer.calls import TransferCalls
+from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls, TransferOutcome
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.ends import Ends
 from sharezync_gateway.realtime.transfer.following import Following
@@ -37,10 +37,18 @@ class Commanding:
     They go on when their socket is gone: an answer that nobody hears is still a thing done.
     """
 
-    def __init__(self, calls: TransferCalls, crew: Crew, following: Following) -> None:
+    def __init__(
+        self,
+        calls: TransferCalls,
+        crew: Crew,
+        following: Following,
+        on_started: Callable[[Ends, Attachment], None],
+    ) -> None:
+        """`on_started` is called for each offer that was made, before its sender knows of it."""
         self._calls = calls
         self._crew = crew
         self._following = following
+        self._on_started = on_started
 
     def submit(self, ends: Ends, head: Head, text: str) -> None:
         """Have a command carried out and answered. Raises BadFrame and RateLimited."""
@@ -68,18 +76,27 @@ class Commanding:
         connection = ends.connection
         try:
             async with ends.lock(transfer_id):
-                if transfer_id is not None:
+                if transfer_id is None:
+                    outcome = await self._ask(connection, head.type, data)
+                    if outcome.end is not None and not connection.closed:
+                        self._on_started(ends, outcome.end)
+                    tell_outcome(connection, head.id, outcome)
+                else:
                     await self._before(ends, head.type, transfer_id)
-                outcome = await self._ask(connection, head.type, data)
-                tell_outcome(connection, head.id, outcome)
-                if transfer_id is not None and not connection.closed:
-                    self._after(ends, head.type, transfer_id, window_bytes, outcome)
+                    outcome = await self._ask(connection, head.type, data)
+                    tell_outcome(connection, head.id, outcome)
+                    if not connection.closed:
+                        self._after(ends, head.type, transfer_id, window_bytes, outcome)
         finally:
+            if transfer_id is not None:
+                self._following.expect_no_more(ends, transfer_id)
             connection.commands_in_flight -= 1
 
     async def _before(self, ends: Ends, kind: str, transfer_id: UUID) -> None:
         if kind in ENDS_DELIVERY:
             ends.stop_delivery(transfer_id)
+        if kind in BEGINS_DELIVERY:
+            self._following.expect(ends, transfer_id)
         intake = ends.intakes.get(transfer_id)
         if kind == "transfer_complete" and intake is not None:
             # What was sent before counts, acknowledged or not.
@@ -89,20 +106,27 @@ class Commanding:
             except TimeoutError:
                 log.warning("chunks_not_settled", transfer_id=str(transfer_id))
 
-    async def _ask(self, connection: Connection, kind: str, data: Mapping[str, Any]) -> Outcome:
+    async def _ask(
+        self, connection: Connection, kind: str, data: Mapping[str, Any]
+    ) -> TransferOutcome:
         try:
             return await self._calls.command(connection.user_id, connection.device, kind, data)
         except (PeerUnavailable, NotFound) as error:
             log.warning("transfer_command_failed", kind=kind, error=repr(error))
             problem = Unavailable("Transfers can't be reached at this moment")
-            return Outcome(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
+            return TransferOutcome(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
 
     def _after(
-        self, ends: Ends, kind: str, transfer_id: UUID, window_bytes: int | None, outcome: Outcome
+        self,
+        ends: Ends,
+        kind: str,
+        transfer_id: UUID,
+        window_bytes: int | None,
+        outcome: TransferOutcome,
     ) -> None:
         if outcome.problem is not None:
             self._following.look_again(ends, transfer_id)  # perhaps it goes on after all
         elif kind in BEGINS_DELIVERY:
-            self._following.begin(ends, transfer_id, window_bytes)
+            self._following.begin(ends, transfer_id, window_bytes, outcome.end)
         elif kind in _ENDS_FOLLOWING:
             ends.unfollow(transfer_id)

@@ -91,10 +91,22 @@ class Ends:
         except PeerUnavailable as error:
             log.warning("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers can't be reached at this moment") from error
-        if not self.closed:
-            self.attachments[transfer_id] = attachment
-            self._directory.add(transfer_id, self)
+        self._remember(transfer_id, attachment)
         return attachment
+
+    def know(self, transfer_id: UUID, attachment: Attachment) -> None:
+        """Remember what the user is to a transfer. Raises RateLimited for one too many."""
+        self._make_room(transfer_id)
+        self._remember(transfer_id, attachment)
+
+    def listen(self, transfer_id: UUID) -> None:
+        """Be told when a transfer changes, though nothing is known of it yet."""
+        self._directory.add(transfer_id, self)
+
+    def listen_no_more(self, transfer_id: UUID) -> None:
+        """Be told of a transfer only if something came of it. Safe to repeat."""
+        if transfer_id not in self.attachments and transfer_id not in self.following:
+            self._directory.remove(transfer_id, self)
 
     def follow(self, transfer_id: UUID, window_bytes: int | None) -> None:
         """From now on this connection wants a transfer pushed."""
@@ -158,6 +170,11 @@ class Ends:
             self.forget(transfer_id)
         for task in self._tasks:
             task.cancel()
+
+    def _remember(self, transfer_id: UUID, attachment: Attachment) -> None:
+        if not self.closed:
+            self.attachments[transfer_id] = attachment
+            self._directory.add(transfer_id, self)
 
     def _make_room(self, transfer_id: UUID) -> None:
         if transfer_id in self.attachments or len(self.attachments) < MOST_TRANSFERS:

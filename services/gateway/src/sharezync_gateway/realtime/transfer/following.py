@@ -1,6 +1,8 @@
 """Who is pushed what: deliveries begin, rest and end as transfers change."""
 
 import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -8,6 +10,7 @@ import structlog
 
 from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, Attachment, TransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
+from sharezync_gateway.realtime.transfer.chunks import Place
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.ends import Ends
@@ -18,14 +21,28 @@ from sharezync_gateway.realtime.transfer.frames import (
 )
 from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
-from sharezync_shared.problems import Problem, Unavailable
+from sharezync_shared.problems import Problem, RateLimited, Unavailable
 
 log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 30.0
 """How often what rests is looked at, should the notice of its going on be lost."""
+_NEWS_SECONDS: Final = 0.05
+"""After a delivery has begun, before it is asked what changed while it was about to: nearly always
+that which began it, and the first chunks are more urgent."""
+_EXPECTED_CHUNKS: Final = 32
+"""Remembered of those that are stored meanwhile: as many as a window may hold. The others are found
+in storage's record."""
 _PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Between questions to transfer while it is away."""
+
+
+@dataclass(slots=True)
+class _Expected:
+    """What has happened to a transfer while somebody's answer is on its way."""
+
+    changed: bool = False
+    stored: set[Place] = field(default_factory=set)
 
 
 class Following:
@@ -49,25 +66,72 @@ class Following:
         self._stall_seconds = stall_seconds
         self._asking: dict[tuple[Ends, UUID], bool] = {}
         """What is being asked for; True: something changed again meanwhile."""
+        self._expecting: dict[UUID, dict[Ends, _Expected]] = {}
+        """Where somebody's answer is to begin something, by transfer."""
         self._resting: set[tuple[Ends, UUID]] = set()
         """What is wanted and not pushed, because it is paused."""
 
-    def begin(self, ends: Ends, transfer_id: UUID, window_bytes: int | None) -> None:
-        """From now on this connection gets what is stored of a transfer, beginning anew."""
+    def expect(self, ends: Ends, transfer_id: UUID) -> None:
+        """Note from now on what happens to a transfer, until `begin` or `expect_no_more`."""
+        self._expecting.setdefault(transfer_id, {})[ends] = _Expected()
+        ends.listen(transfer_id)
+
+    def expect_no_more(self, ends: Ends, transfer_id: UUID) -> None:
+        """Nothing came of it, or it has begun. Safe to repeat."""
+        self._expected(ends, transfer_id)
+        ends.listen_no_more(transfer_id)
+
+    def announce(self, transfer_id: UUID, file: int, index: int) -> int:
+        """A chunk is stored; return how many may want it in a moment."""
+        expecting = self._expecting.get(transfer_id)
+        if expecting is None:
+            return 0
+        for expected in expecting.values():
+            if len(expected.stored) < _EXPECTED_CHUNKS:
+                expected.stored.add((file, index))
+        return len(expecting)
+
+    def begin(
+        self, ends: Ends, transfer_id: UUID, window_bytes: int | None, end: Attachment | None
+    ) -> None:
+        """From now on this connection gets what is stored of a transfer, beginning anew.
+
+        `end` is how it stood when transfer answered, at some time since `expect`; None: ask.
+        """
+        expected = self._expected(ends, transfer_id)
         ends.stop_delivery(transfer_id)
         ends.follow(transfer_id, window_bytes)
-        self.look_again(ends, transfer_id)
+        if end is not None:
+            with suppress(RateLimited):
+                ends.know(transfer_id, end)
+            self._go_by(ends, transfer_id, end)
+            delivery = ends.deliveries.get(transfer_id)
+            if delivery is not None:
+                for place in expected.stored:
+                    delivery.announce(*place)
+        if end is None or expected.changed:
+            self.look_again(ends, transfer_id, after_seconds=_NEWS_SECONDS if end else 0)
 
-    def look_again(self, ends: Ends, transfer_id: UUID) -> None:
+    def _expected(self, ends: Ends, transfer_id: UUID) -> "_Expected":
+        expecting = self._expecting.get(transfer_id, {})
+        expected = expecting.pop(ends, None)
+        if not expecting:
+            self._expecting.pop(transfer_id, None)
+        return expected or _Expected()
+
+    def look_again(self, ends: Ends, transfer_id: UUID, *, after_seconds: float = 0) -> None:
         """Something has changed: find out how the transfer stands, and push or rest accordingly."""
+        key = (ends, transfer_id)
+        expected = self._expecting.get(transfer_id, {}).get(ends)
+        if expected is not None:
+            expected.changed = True
         if transfer_id not in ends.following:
             return
-        key = (ends, transfer_id)
         if key in self._asking:
             self._asking[key] = True
             return
         self._asking[key] = False
-        ends.start(self._look(ends, transfer_id), "follow-transfer")
+        ends.start(self._look(ends, transfer_id, after_seconds), "follow-transfer")
 
     async def look_at_resting(self, every_seconds: float = LOOK_SECONDS) -> None:
         """Look again at what rests, now and then, for ever."""
@@ -79,9 +143,10 @@ class Following:
                 else:
                     self.look_again(ends, transfer_id)
 
-    async def _look(self, ends: Ends, transfer_id: UUID) -> None:
+    async def _look(self, ends: Ends, transfer_id: UUID, after_seconds: float) -> None:
         key = (ends, transfer_id)
         try:
+            await asyncio.sleep(after_seconds)
             again = True
             while again:
                 self._asking[key] = False
@@ -90,8 +155,9 @@ class Following:
                     self._resting.discard(key)
                     ends.forget(transfer_id)
                     return
-                self._go_by(ends, transfer_id, attachment)
                 again = self._asking[key]
+                if not again:  # or what we have heard may be older than what we go by
+                    self._go_by(ends, transfer_id, attachment)
         finally:
             del self._asking[key]
 

@@ -17,6 +17,8 @@ from sharezync_shared.ranges import Ranges
 
 log = structlog.get_logger()
 
+FIRST_SECONDS: Final = 0.1
+"""Before the first report: while a transfer begins, there is more urgent work."""
 BETWEEN_SECONDS: Final = 0.5
 """Both ends hear of each report of either: a bar moves four times a second. Each report costs some
 milliseconds of CPU, as some chunks do."""
@@ -30,7 +32,7 @@ _PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 class Reporter:
     """Collects what one end of a transfer has to report, and reports it.
 
-    The first report leaves at once; what comes within the next half second goes together.
+    The first report leaves after a moment; what comes within the next half second goes together.
     Outlives the socket: what was acknowledged must not be asked for again.
     """
 
@@ -50,7 +52,7 @@ class Reporter:
         self._stored: dict[int, int] = {}
         self._received: dict[int, Ranges] = {}
         self._urgent = asyncio.Event()
-        self._next_at = float("-inf")
+        self._next_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def stored(self, file: int, total_bytes: int) -> None:
@@ -78,7 +80,10 @@ class Reporter:
             self._task = None
 
     async def _wait_for_turn(self) -> None:
-        wait_seconds = self._next_at - asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if self._next_at is None:
+            self._next_at = now + FIRST_SECONDS
+        wait_seconds = self._next_at - now
         if wait_seconds > 0:
             try:
                 async with asyncio.timeout(wait_seconds):

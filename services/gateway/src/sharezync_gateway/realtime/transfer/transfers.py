@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -36,7 +37,7 @@ from sharezync_gateway.realtime.transfer.notices import Notices
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.realtime.transfer.storing import put_patiently
 from sharezync_shared.events.bus import Bus
-from sharezync_shared.problems import Forbidden, NotFound, Problem
+from sharezync_shared.problems import Forbidden, NotFound, Problem, RateLimited
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.streams.frames import Frame
 
@@ -91,7 +92,7 @@ class Transfers:
             store, calls, self._crew, self._fresh, self._followers, self._metrics
         )
         self._looking: asyncio.Task[None] | None = None
-        self._commanding = Commanding(calls, self._crew, self._following)
+        self._commanding = Commanding(calls, self._crew, self._following, self._started)
         self.handlers: Mapping[str, Handler] = {
             **dict.fromkeys(COMMANDS, self._command),
             "file_chunk": self._json_chunk,
@@ -160,8 +161,20 @@ class Transfers:
         if intake is not None:
             intake.renew(attachment)
             return intake
+        return self._open_intake(ends, transfer_id, attachment)
+
+    def _started(self, ends: Ends, attachment: Attachment) -> None:
+        """An offer was made here: its chunks may come at once."""
+        transfer_id = attachment.transfer.id
+        if transfer_id not in ends.intakes:
+            with suppress(RateLimited):  # then its first chunk is told so
+                ends.know(transfer_id, attachment)
+                self._open_intake(ends, transfer_id, attachment)
+
+    def _open_intake(self, ends: Ends, transfer_id: UUID, attachment: Attachment) -> Intake:
+        """Return who takes chunks of a transfer from now on."""
         intake = ends.intakes[transfer_id] = Intake(
-            connection,
+            ends.connection,
             transfer_id,
             attachment,
             store=self._store,
@@ -217,6 +230,7 @@ class Transfers:
         followers = self._followers.of(chunk.transfer_id)
         takers = sum(delivery.takes_fresh for delivery in waiting)
         takers += sum(each.takes_fresh(chunk.file, chunk.index) for each in followers)
+        takers += self._following.announce(chunk.transfer_id, chunk.file, chunk.index)
         self._fresh.put((upload_id, chunk.index), chunk.frame, takers)
         for delivery in waiting:
             delivery.announce(chunk.file, chunk.index)
@@ -231,6 +245,7 @@ class Transfers:
             return
         followers = self._followers.of(notice.transfer_id)
         if notice.place is not None:
+            self._following.announce(notice.transfer_id, *notice.place)
             for delivery in self._directory.deliveries(notice.transfer_id):
                 delivery.announce(*notice.place)
             for follower in followers:

@@ -15,8 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
-from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable, Refusal
-from sharezync_gateway.realtime.transfer.calls import Attachment, Standing, TokenRefused
+from sharezync_gateway.realtime.peers import PeerUnavailable, Refusal
+from sharezync_gateway.realtime.transfer.calls import (
+    Attachment,
+    Standing,
+    TokenRefused,
+    TransferOutcome,
+)
 from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, make_chunk
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
 from sharezync_gateway.realtime.transfer.transfers import Transfers
@@ -58,7 +63,12 @@ class TransferService:
         self.commands: list[tuple[str, str, Json]] = []
         self.stored_when_completed = 0
         self.away = False
-        """Whether nobody is told what they are to a transfer."""
+        """Whether nobody can ask what they are to a transfer."""
+        self.asked = 0
+        """How often somebody did."""
+        self.answers = asyncio.Event()
+        """Holds back the answers to commands that were carried out."""
+        self.answers.set()
 
     def offer(self, sender: User, recipient: User, *sizes: int) -> Offer:
         uploads = [uuid7() for _ in sizes]
@@ -78,9 +88,12 @@ class TransferService:
         return offer
 
     async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+        self.asked += 1
         if self.away:
             raise PeerUnavailable("transfer", "away")
-        offer = self._seen(transfer_id, user_id)
+        return self._end(self._seen(transfer_id, user_id), user_id)
+
+    def _end(self, offer: Offer, user_id: str) -> Attachment:
         is_sender = user_id == offer.sender
         files = [
             {
@@ -100,7 +113,7 @@ class TransferService:
         received = {str(file): held.pairs() for file, held in offer.received.items()}
         document = {
             "role": "sender" if is_sender else "recipient",
-            "transfer": {"state": offer.state, "files": states},
+            "transfer": {"id": offer.id, "state": offer.state, "files": states},
             "window_bytes": self.window_bytes,
             "files": files,
             "received": {} if is_sender else received,
@@ -127,15 +140,24 @@ class TransferService:
 
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> Outcome:
+    ) -> TransferOutcome:
         self.commands.append((kind, str(device_id), dict(data)))
+        done = await self._carry_out(user_id, kind, data)
+        await self.answers.wait()
+        return done
+
+    async def _carry_out(self, user_id: str, kind: str, data: Mapping[str, Any]) -> TransferOutcome:
         await asyncio.sleep(0)
         if kind == "file_transfer_start":
-            return _done({"id": str(uuid7()), **data})
+            recipient_id = next((each["user_id"] for each in data["recipients"]), "")
+            sizes = [file["size"] for file in data["files"]]
+            offer = Offer(uuid7(), user_id, recipient_id, sizes, [uuid7() for _ in sizes])
+            self.offers[offer.id] = offer
+            return self._done(offer, user_id, moves=True, **data)
         try:
             offer = self._seen(UUID(data["transfer_id"]), user_id)
         except NotFound:
-            return Outcome(problem=Refusal("not-found", "no such transfer", 404))
+            return TransferOutcome(problem=Refusal("not-found", "no such transfer", 404))
         act = kind.removeprefix("transfer_")
         if act == "complete":
             self.stored_when_completed = len(self.store.chunks)
@@ -144,14 +166,14 @@ class TransferService:
                 offer.received = {int(f): Ranges(pairs) for f, pairs in data["have"].items()}
             states = {"accept": "accepted", "resume": "accepted", "pause": "paused"}
             await self.change(offer, states.get(act, f"{act}ed"))
-        return _done({"id": str(offer.id), "state": offer.state})
+        return self._done(offer, user_id, moves=act in {"accept", "resume"})
+
+    def _done(self, offer: Offer, user_id: str, *, moves: bool, **data: Any) -> TransferOutcome:
+        told = msgspec.json.encode({"id": str(offer.id), "state": offer.state, **data})
+        return TransferOutcome(msgspec.Raw(told), end=self._end(offer, user_id) if moves else None)
 
     async def stored(self, upload_id: UUID) -> Ranges:
         return self.store.held(upload_id)
-
-
-def _done(data: Json) -> Outcome:
-    return Outcome(msgspec.Raw(msgspec.json.encode(data)))
 
 
 @dataclass

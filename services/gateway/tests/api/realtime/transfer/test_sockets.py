@@ -43,7 +43,7 @@ async def _attach(request: Request) -> Response:
     return JSONResponse(
         {
             "role": "sender",
-            "transfer": {"state": "offered", "files": []},
+            "transfer": {"id": str(uuid7()), "state": "offered", "files": []},
             "window_bytes": 4 * 1024 * 1024,
             "files": [{**file, "chunk_size_bytes": CHUNK, "accepted": True}],
             "received": {},

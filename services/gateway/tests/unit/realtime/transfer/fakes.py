@@ -169,7 +169,7 @@ def attachment(
     return msgspec.convert(
         {
             "role": role,
-            "transfer": {"state": state, "files": states},
+            "transfer": {"id": uuid4(), "state": state, "files": states},
             "window_bytes": window_bytes,
             "files": files,
             "received": received or {},

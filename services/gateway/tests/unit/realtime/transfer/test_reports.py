@@ -46,13 +46,17 @@ async def scene() -> AsyncGenerator[Scene]:
     await scene.crew.wind_down(1)
 
 
-async def test_the_first_is_reported_at_once_and_the_rest_together(scene: Scene) -> None:
+async def test_what_comes_together_is_reported_together(scene: Scene) -> None:
     for total in range(1, 51):
         scene.reporter.stored(0, total)
         await asyncio.sleep(0)
     scene.reporter.stored(1, 7)
+    await wait_until(lambda: scene.times)
+    assert scene.calls.reports[0][1] == {0: 50, 1: 7}
+    scene.reporter.stored(0, 60)
+    scene.reporter.stored(0, 70)
     await wait_until(lambda: len(scene.times) == 2)
-    assert scene.calls.reports[1][1] == {0: 50, 1: 7}
+    assert scene.calls.reports[1][1] == {0: 70}
     assert scene.times[1] - scene.times[0] >= BETWEEN_SECONDS * 0.9
 
 

@@ -1,0 +1,55 @@
+"""Somebody's end of a transfer: what a gateway needs to know before it moves chunks for them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from uuid import UUID
+
+from sharezync_shared.ranges import Pair
+from sharezync_transfer.access import Actor, Role, Whole
+from sharezync_transfer.cutting import chunk_count
+from sharezync_transfer.usecases.wire import TransferRead
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """Where a file's chunks lie and how it is cut. To the sender all files are `accepted`."""
+
+    index: int
+    upload_id: UUID
+    size_bytes: int
+    chunk_size_bytes: int
+    chunk_count: int
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Somebody's end of a transfer; `received` is what a recipient holds of each file."""
+
+    role: Role
+    transfer: TransferRead
+    files: list[AttachedFile]
+    received: Mapping[int, list[Pair]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, whole: Whole, actor: Actor, received: Mapping[int, list[Pair]]) -> Self:
+        """Return the end of an actor; `received` names each file that a recipient accepted."""
+        role = whole.role_of(actor)
+        size = whole.transfer.chunk_size_bytes
+        return cls(
+            role=role,
+            transfer=TransferRead.of(whole, role, actor.user_id),
+            files=[
+                AttachedFile(
+                    index=file.index,
+                    upload_id=file.upload_id,
+                    size_bytes=file.size_bytes,
+                    chunk_size_bytes=size,
+                    chunk_count=chunk_count(file.size_bytes, size),
+                    accepted=role == "sender" or file.index in received,
+                )
+                for file in whole.files
+            ],
+            received=received,
+        )
