@@ -100,8 +100,8 @@ def measure_peer(harness: Path, python: str, size_mib: int) -> dict[str, Any]:
 
 def _end(person: Person, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        # -P: or the folder of the program stands before the library, and there is an `http` in it.
-        [sys.executable, "-P", str(_ENDS), *arguments],
+        # Isolated and without site: the standard library is all that it needs.
+        [sys.executable, "-I", "-S", str(_ENDS), *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TOKEN": person.token},

@@ -3,26 +3,27 @@
     python bench/load/transfer_ends.py send URL DEVICE FILE RECIPIENT_ID     token in $TOKEN
     python bench/load/transfer_ends.py receive URL DEVICE INTO
 
-Blocking sockets and one thread each. What a client owes is done all the same: digests made and
-checked, everything read from and written to files, windows and acknowledgements kept. Each prints
-one line of JSON last, with times on the machine's monotonic clock.
+Blocking sockets, one thread each, and few imports: an app would have started long ago, and what
+those of an interpreter take is no server's. What a client owes is done all the same: digests made
+and checked, everything read from and written to files, windows and acknowledgements kept. Each
+prints one line of JSON last, with times on the machine's monotonic clock.
 """
 
-import argparse
-import base64
+from __future__ import annotations
+
 import hashlib
-import http.client
 import json
 import os
-import resource
+import select
 import socket
 import struct
 import sys
 import time
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID
+from binascii import b2a_base64
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from typing import Any
 
 MIB = 2**20
 HEADER = struct.Struct(">BBH16sIII32s")
@@ -31,23 +32,22 @@ _TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
 # something else. There is none here, and XOR with zero spares the client, not the server.
 _NO_MASK = b"\0\0\0\0"
 _TIMEOUT_SECONDS = 600
+_SOON_SECONDS = 0.2
 
 
 class Wire:
     """A WebSocket that blocks."""
 
     def __init__(self, url: str, device: str, token: str) -> None:
-        parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), _TIMEOUT_SECONDS)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = _connected(url)
         self._buffer = memoryview(bytearray(4 * MIB))
         self._begin = self._end = 0
         head = [
             f"GET /ws/{device} HTTP/1.1",
-            f"Host: {parts.netloc}",
+            f"Host: {_netloc(url)}",
             "Upgrade: websocket",
             "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+            f"Sec-WebSocket-Key: {b2a_base64(os.urandom(16), newline=False).decode()}",
             "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Protocol: sharezync.v1",
             f"Authorization: Bearer {token}",
@@ -82,6 +82,10 @@ class Wire:
                 raise RuntimeError(f"closed: {bytes(payload)!r}")
             else:
                 return opcode, payload
+
+    def waits(self, seconds: float) -> bool:
+        """Whether there is something to read, or comes within so many seconds."""
+        return self._begin < self._end or bool(select.select([self._socket], [], [], seconds)[0])
 
     def until(self, *types: str) -> dict[str, Any]:
         """Return the next text frame of one of these types; others are passed over."""
@@ -143,7 +147,8 @@ class Wire:
 
 def send(url: str, device: str, path: str, recipient_id: str) -> dict[str, Any]:
     """Offer a file, send it, and see it through."""
-    size = Path(path).stat().st_size
+    fd = os.open(path, os.O_RDONLY)
+    size = os.fstat(fd).st_size
     wire = Wire(url, device, os.environ["TOKEN"])
     offered_at = time.monotonic()
     wire.say(
@@ -154,22 +159,23 @@ def send(url: str, device: str, path: str, recipient_id: str) -> dict[str, Any]:
     )
     transfer = wire.until("reply")["data"]
     chunk_bytes, window = transfer["chunk_size_bytes"], transfer["window_bytes"]
-    transfer_id = UUID(transfer["id"]).bytes
+    transfer_id = bytes.fromhex(transfer["id"].replace("-", ""))
     buffer = memoryview(bytearray(chunk_bytes))
     sent = acknowledged = 0
+    opened = chunk_bytes  # one chunk, then by as much as is acknowledged, as our client does
     first_at = None
-    with Path(path).open("rb", buffering=0) as file:
-        while sent < size:
-            while sent - acknowledged + chunk_bytes > window:
-                ack = wire.until("chunk_ack")
-                acknowledged, window = ack["through"] * chunk_bytes, ack["window"]
-            count = file.readinto(buffer)
-            payload = buffer[:count]
-            digest = hashlib.sha256(payload).digest()
-            header = HEADER.pack(1, 1, 0, transfer_id, 0, sent // chunk_bytes, count, digest)
-            first_at = first_at or time.monotonic()
-            wire.send_chunk(header, payload)
-            sent += count
+    while sent < size:
+        while sent - acknowledged + chunk_bytes > min(window, opened):
+            ack = wire.until("chunk_ack")
+            opened += ack["through"] * chunk_bytes - acknowledged
+            acknowledged, window = ack["through"] * chunk_bytes, ack["window"]
+        count = os.readv(fd, [buffer])
+        payload = buffer[:count]
+        digest = hashlib.sha256(payload).digest()
+        header = HEADER.pack(1, 1, 0, transfer_id, 0, sent // chunk_bytes, count, digest)
+        first_at = first_at or time.monotonic()
+        wire.send_chunk(header, payload)
+        sent += count
     while acknowledged < size:
         acknowledged = wire.until("chunk_ack")["through"] * chunk_bytes
     stored_at = time.monotonic()
@@ -182,7 +188,9 @@ def send(url: str, device: str, path: str, recipient_id: str) -> dict[str, Any]:
 def receive(url: str, device: str, into: str) -> dict[str, Any]:
     """Take the first offer there is, or comes, and everything of it."""
     wire = Wire(url, device, os.environ["TOKEN"])
-    offer = _offered(url) or wire.until("incoming_transfer")["data"]
+    # Who was there before the offer hears of it; who was not, asks.
+    missed = None if wire.waits(_SOON_SECONDS) else _offered(url)
+    offer = missed or wire.until("incoming_transfer")["data"]
     wire.say(type="transfer_accept", id=1, transfer_id=offer["id"])
     size, chunk_bytes = offer["files"][0]["size_bytes"], offer["chunk_size_bytes"]
     count = -(-size // chunk_bytes)
@@ -216,28 +224,46 @@ def receive(url: str, device: str, into: str) -> dict[str, Any]:
 
 def _offered(url: str) -> dict[str, Any] | None:
     """Return what was offered before we came: nobody tells us of that again."""
-    parts = urlsplit(url)
-    asking = http.client.HTTPConnection(parts.hostname or "", parts.port)
-    authorization = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
-    asking.request("GET", "/v1/transfers?role=recipient&limit=1", headers=authorization)
-    answer = asking.getresponse()
-    found = json.loads(answer.read())
-    if answer.status != http.client.OK:
-        raise RuntimeError(found)
+    asking = _connected(url)
+    asking.sendall(
+        "\r\n".join(
+            [
+                "GET /v1/transfers?role=recipient&limit=1 HTTP/1.1",
+                f"Host: {_netloc(url)}",
+                f"Authorization: Bearer {os.environ['TOKEN']}",
+                "Connection: close",
+                "",
+                "",
+            ]
+        ).encode()
+    )
+    answer = b""
+    while piece := asking.recv(65536):
+        answer += piece
     asking.close()
-    return next((each for each in found["items"] if each["state"] == "offered"), None)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        raise RuntimeError(answer)
+    return next((each for each in json.loads(body)["items"] if each["state"] == "offered"), None)
+
+
+def _netloc(url: str) -> str:
+    return url.removeprefix("http://").rstrip("/")
+
+
+def _connected(url: str) -> socket.socket:
+    host, _, port = _netloc(url).partition(":")
+    made = socket.create_connection((host, int(port)), _TIMEOUT_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def main() -> None:
     """Be one end, and tell how it went."""
-    parser = argparse.ArgumentParser(description="One end of a transfer")
-    parser.add_argument("role", choices=["send", "receive"])
-    parser.add_argument("arguments", nargs="+")
-    asked = parser.parse_args()
-    told = (send if asked.role == "send" else receive)(*asked.arguments)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    told["cpu_seconds"] = used.ru_utime + used.ru_stime
+    role, *arguments = sys.argv[1:]
+    told = {"send": send, "receive": receive}[role](*arguments)
     told["ended_at"] = time.monotonic()
+    told["cpu_seconds"] = time.process_time()
     print(json.dumps(told), flush=True)
 
 

@@ -20,8 +20,30 @@ from sharezync.transfer.window import Window
 TRANSFER = str(uuid.UUID(int=7))
 
 
+def opened(limit_bytes: int) -> Window:
+    """A window through which as much went as it lets at a time."""
+    window = Window(limit_bytes)
+    window.sent((9, 0), limit_bytes)
+    window.acknowledged(9, 1)
+    return window
+
+
+def test_a_window_opens_by_what_is_acknowledged() -> None:
+    window = Window(7)
+    number = 0
+    sizes = []
+    for _ in range(5):
+        first = number
+        while window.has_room(1):
+            window.sent((0, number), 1)
+            number += 1
+        sizes.append(number - first)
+        window.acknowledged(0, number)
+    assert sizes == [1, 2, 4, 7, 7]
+
+
 def test_a_window_lets_as_much_through_as_was_acknowledged() -> None:
-    window = Window(10)
+    window = opened(10)
     window.sent((0, 0), 6)
     assert window.has_room(4)
     assert not window.has_room(5)
@@ -43,7 +65,7 @@ def test_one_chunk_may_always_be_on_its_way() -> None:
 
 
 def test_a_chunk_that_is_sent_again_counts_once() -> None:
-    window = Window(10)
+    window = opened(10)
     window.sent((0, 0), 6)
     window.sent((0, 0), 6)
     assert window.bytes == 6
