@@ -1,13 +1,13 @@
 """Who is pushed what: deliveries begin, rest and end as transfers change."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 import structlog
 
+from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, Attachment, TransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
 from sharezync_gateway.realtime.transfer.chunks import Place
@@ -101,16 +101,21 @@ class Following:
         expected = self._expected(ends, transfer_id)
         ends.stop_delivery(transfer_id)
         ends.follow(transfer_id, window_bytes)
-        if end is not None:
-            with suppress(RateLimited):
-                ends.know(transfer_id, end)
-            self._go_by(ends, transfer_id, end)
-            delivery = ends.deliveries.get(transfer_id)
-            if delivery is not None:
-                for place in expected.stored:
-                    delivery.announce(*place)
-        if end is None or expected.changed:
-            self.look_again(ends, transfer_id, after_seconds=_NEWS_SECONDS if end else 0)
+        if end is None:
+            self.look_again(ends, transfer_id)
+            return
+        try:
+            ends.know(transfer_id, end)
+        except RateLimited as problem:
+            self._give_up(ends, transfer_id, problem)
+            return
+        self._go_by(ends, transfer_id, end)
+        delivery = ends.deliveries.get(transfer_id)
+        if delivery is not None:
+            for place in expected.stored:
+                delivery.announce(*place)
+        if expected.changed or (ends, transfer_id) in self._asking:
+            self.look_again(ends, transfer_id, after_seconds=_NEWS_SECONDS)
 
     def _expected(self, ends: Ends, transfer_id: UUID) -> "_Expected":
         expecting = self._expecting.get(transfer_id, {})
@@ -152,8 +157,6 @@ class Following:
                 self._asking[key] = False
                 attachment = await self._ask(ends, transfer_id)
                 if attachment is None:
-                    self._resting.discard(key)
-                    ends.forget(transfer_id)
                     return
                 again = self._asking[key]
                 if not again:  # or what we have heard may be older than what we go by
@@ -162,28 +165,28 @@ class Following:
             del self._asking[key]
 
     async def _ask(self, ends: Ends, transfer_id: UUID) -> Attachment | None:
-        """Return how it stands; None where it is none of this user's, or can't be found out.
-
-        The latter is told: nothing comes until the client asks again.
-        """
+        """Return how it stands; None where it is none of this user's, or can't be found out."""
+        problem: Problem = Unavailable("Transfers can't be reached at this moment")
         for pause_seconds in _PAUSES_SECONDS:
             try:
                 return await ends.attach(transfer_id)
             except Unavailable:
                 await asyncio.sleep(pause_seconds)
-            except Problem as problem:
-                log.debug("transfer_not_followed", code=problem.slug)
-                return None
-        log.warning("transfer_not_followed", transfer_id=str(transfer_id))
-        error = ChunkError(
-            transfer_id,
-            Unavailable.slug,
-            "Transfers can't be reached at this moment: transfer_resume later",
-            retryable=True,
-        )
-        if not ends.closed:
-            ends.connection.send_text(encode_frame(error))
+            except Problem as refused:
+                problem = refused
+                break
+        self._give_up(ends, transfer_id, problem)
         return None
+
+    def _give_up(self, ends: Ends, transfer_id: UUID, problem: Problem) -> None:
+        """Push nothing until the client asks again; it is told where that may help."""
+        log.info("transfer_not_followed", transfer_id=str(transfer_id), code=problem.slug)
+        self._resting.discard((ends, transfer_id))
+        ends.forget(transfer_id)
+        if problem.status in RETRYABLE and not ends.closed:
+            message = f"{problem.detail or problem.title}: transfer_resume later"
+            error = ChunkError(transfer_id, problem.slug, message, retryable=True)
+            ends.connection.send_text(encode_frame(error))
 
     def _go_by(self, ends: Ends, transfer_id: UUID, attachment: Attachment) -> None:
         self._resting.discard((ends, transfer_id))

@@ -163,6 +163,25 @@ async def test_one_socket_deals_with_only_so_many_transfers(
         scene.store.gate.set()
 
 
+async def test_who_is_pushed_too_many_transfers_is_told_which_has_to_wait(
+    scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharezync_gateway.realtime.transfer.ends.MOST_TRANSFERS", 2)
+    offers = [scene.service.offer(ada, bob, CHUNK) for _ in range(3)]
+    async with talking(replica, bob) as bobs:
+        for offer in offers:
+            await bobs.command("transfer_accept", transfer_id=str(offer.id))
+        error = await bobs.error()
+        assert (error["code"], error["retryable"]) == ("rate-limited", True)
+        assert error["transfer_id"] == str(offers[2].id)
+        async with talking(replica, ada) as adas:
+            for offer in offers:
+                await adas.send(*chunks_of(offer, bytes(CHUNK)))
+            await bobs.until(lambda: len(bobs.chunks) == 2)
+            await wait_until(lambda: len(scene.store.chunks) == 3)
+        assert {chunk.transfer_id for chunk in bobs.chunks} == {each.id for each in offers[:2]}
+
+
 async def test_what_is_no_json_chunk_is_refused(replica: Replica, ada: User) -> None:
     async with talking(replica, ada) as adas:
         await adas.device.socket.send(json.dumps({"type": "file_chunk", "id": 5, "data": 3}))
