@@ -6,9 +6,12 @@
 
 The clock runs from the start of both programs (their interpreter and handshakes included, as with
 the peer) to the end of both: the receiver has every byte, checked and written, and both have heard
-`transfer_completed`. With `--peer` each round has a turn of magic-wormhole through its relay, whose
-servers must run (see the harness); it encrypts and stores nothing, ours stores durably and doesn't
-encrypt: that is TLS's. Goals 7 and 12 of performance.md. Files lie in /dev/shm at both ends.
+`transfer_completed`. From there `first_byte_ms` is counted, too; `offer_to_first_ms` is from the
+offer, as people wait for it whose apps are connected.
+
+With `--peer` each round has a turn of magic-wormhole through its relay, whose servers must run (see
+the harness); it encrypts and stores nothing, ours stores durably and does not encrypt: TLS does.
+Goals 7 and 12 of performance.md. Files lie in /dev/shm at both ends.
 """
 
 import argparse
