@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import httpx
 
 from sharezync.documents import OVER, Transfer
+from sharezync.pauses import jittered
 from sharezync.problems import (
     NotLoggedIn,
     Problem,
@@ -33,7 +34,9 @@ Wait = Literal["nobody", "receiving", "all"]
 by then; or till nobody is left who might."""
 
 _UNDER_WAY: Final = frozenset({"accepted", "receiving", "verifying"})
-_SEE_SECONDS: Final = 0.25
+_SOON: Final = 1
+"""As `jittered` counts: some three times a second."""
+_SELDOM: Final = 4
 _ENDED_A_SOCKET: Final = (SocketClosed, Unreachable, NotLoggedIn)
 
 
@@ -117,18 +120,25 @@ async def receive_by(
 async def see_through(
     session: "Session", progress: Progress, wait: Wait, on_progress: OnProgress
 ) -> None:
-    """Stay until those are through who are waited for, or the login has ended."""
+    """Stay until those are through who are waited for, or the login has ended.
+
+    As long as nothing happens it is asked ever less often, down to every five seconds or so.
+    """
+    quiet = 0
     while wait != "nobody":
         states = {state for state, _ in progress.recipients.values()}
         left = states - OVER if wait == "all" else states & _UNDER_WAY
         if not left:
             return
-        await asyncio.sleep(_SEE_SECONDS)
+        await asyncio.sleep(jittered(_SOON + min(quiet, _SELDOM)))
+        before = dict(progress.recipients)
         try:
             progress.learn(await session.transfers.get(progress.transfer.id))
         except NotLoggedIn:
             return
-        on_progress(progress)
+        quiet = 0 if progress.recipients != before else quiet + 1
+        if not quiet:
+            on_progress(progress)
 
 
 @asynccontextmanager
