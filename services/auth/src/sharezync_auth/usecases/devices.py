@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, func, select
 
@@ -40,6 +40,17 @@ WITH account AS MATERIALIZED (
 SELECT id, client_id, name, platform, last_seen_at FROM device
 """
 """Each part asks for the one before, so that rows are held in the order that `nodes` tells."""
+
+_DISCONNECT: Final = """
+WITH device AS (
+    UPDATE auth.devices SET last_seen_at = greatest(last_seen_at, $4)
+     WHERE id = $1 AND user_id = $2
+ RETURNING id
+)
+DELETE FROM auth.device_connections AS held USING device
+ WHERE held.device_id = device.id AND held.node_id = $3
+"""
+"""Also in that order: a connection goes only while its device is held."""
 
 MAX_DEVICES = 100  # per user: a first connection registers one, so a stranger to us could loop
 
@@ -133,18 +144,8 @@ async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: U
 
     Safe to repeat, also for a device that was removed.
     """
-    async with work.begin() as unit:
-        await unit.session.exec(
-            update(Device)
-            .where(col(Device.id) == device_id, col(Device.user_id) == user_id)
-            .values(last_seen_at=func.greatest(Device.last_seen_at, unit.now))
-        )
-        await unit.session.exec(
-            delete(DeviceConnection).where(
-                col(DeviceConnection.device_id) == device_id,
-                col(DeviceConnection.node_id) == node_id,
-            )
-        )
+    async with (await work.database.pool()).acquire() as connection:
+        await connection.execute(_DISCONNECT, device_id, user_id, node_id, work.now())
 
 
 async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
