@@ -66,11 +66,12 @@ async def test_a_login_that_ends_in_the_midst_of_it_stops_nothing(
     ada, bob = await log_in("ada"), await log_in("bob")
     film = tmp_path / "film.mkv"
     film.write_bytes(os.urandom(16 * MIB + 3))
-    arriving = asyncio.Event()
+    arriving, stopped = asyncio.Event(), asyncio.Event()
     host, port = base_url.removeprefix("http://").split(":")
 
     def stop(progress: Progress) -> None:
-        if progress.stored_bytes >= 2 * MIB:
+        if progress.stored_bytes >= 2 * MIB and not stopped.is_set():
+            stopped.set()
             line.black_hole()  # nothing more is sent until the tokens are good for nothing
 
     def note(progress: Progress) -> None:
@@ -86,7 +87,7 @@ async def test_a_login_that_ends_in_the_midst_of_it_stops_nothing(
         sending = asyncio.create_task(
             sender.session().transfers.send(
                 [film], to=[bob.username], device="laptop", over=over, wait="nobody",
-                on_progress=lambda progress: None if arriving.is_set() else stop(progress),
+                on_progress=stop,
             )
         )  # fmt: skip
         async with asyncio.timeout(30):
@@ -99,6 +100,7 @@ async def test_a_login_that_ends_in_the_midst_of_it_stops_nothing(
         )
         async with asyncio.timeout(30):
             await arriving.wait()
+            await stopped.wait()
         for login, store in ((ada, adas), (bob, bobs)):
             store.save(short_lived(login))
             await until_refused(base_url, short_lived(login))
