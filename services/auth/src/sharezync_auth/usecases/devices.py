@@ -41,17 +41,6 @@ SELECT id, client_id, name, platform, last_seen_at FROM device
 """
 """Each part asks for the one before, so that rows are held in the order that `nodes` tells."""
 
-_DISCONNECT: Final = """
-WITH device AS (
-    UPDATE auth.devices SET last_seen_at = greatest(last_seen_at, $4)
-     WHERE id = $1 AND user_id = $2
- RETURNING id
-)
-DELETE FROM auth.device_connections AS held USING device
- WHERE held.device_id = device.id AND held.node_id = $3
-"""
-"""Also in that order: a connection goes only while its device is held."""
-
 MAX_DEVICES = 100  # per user: a first connection registers one, so a stranger to us could loop
 
 
@@ -144,8 +133,20 @@ async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: U
 
     Safe to repeat, also for a device that was removed.
     """
-    async with (await work.database.pool()).acquire() as connection:
-        await connection.execute(_DISCONNECT, device_id, user_id, node_id, work.now())
+    async with (await work.database.pool()).acquire() as connection, connection.transaction():
+        # Two statements: the second must see what came while the first waited for the device.
+        await connection.execute(
+            "UPDATE auth.devices SET last_seen_at = greatest(last_seen_at, $3) "
+            "WHERE id = $1 AND user_id = $2",
+            device_id,
+            user_id,
+            work.now(),
+        )
+        await connection.execute(
+            "DELETE FROM auth.device_connections WHERE device_id = $1 AND node_id = $2",
+            device_id,
+            node_id,
+        )
 
 
 async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:

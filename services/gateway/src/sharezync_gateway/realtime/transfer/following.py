@@ -180,10 +180,12 @@ class Following:
 
     def _give_up(self, ends: Ends, transfer_id: UUID, problem: Problem) -> None:
         """Push nothing until the client asks again; it is told where that may help."""
-        log.info("transfer_not_followed", transfer_id=str(transfer_id), code=problem.slug)
+        told = problem.status in RETRYABLE
+        tell_log = log.warning if told else log.debug
+        tell_log("transfer_not_followed", transfer_id=str(transfer_id), code=problem.slug)
         self._resting.discard((ends, transfer_id))
         ends.forget(transfer_id)
-        if problem.status in RETRYABLE and not ends.closed:
+        if told and not ends.closed:
             message = f"{problem.detail or problem.title}: transfer_resume later"
             error = ChunkError(transfer_id, problem.slug, message, retryable=True)
             ends.connection.send_text(encode_frame(error))
