@@ -1,5 +1,6 @@
 """Online and offline: what gateways say of devices holds while their heartbeats come."""
 
+import asyncio
 import hashlib
 from datetime import timedelta
 from uuid import UUID
@@ -22,6 +23,30 @@ async def test_a_device_is_online_until_its_last_node_says_otherwise(
     await node.disconnect(ada, device)
     await node.disconnect(ada, device)
     assert await online(ada) == {device}
+    await other.disconnect(ada, device)
+    assert await online(ada) == set()
+
+
+async def test_who_leaves_takes_along_what_came_while_the_device_was_waited_for(
+    auth: Auth, ada: Account, node: Node, other: Node
+) -> None:
+    device = await other.connect(ada)
+    await node.beat()
+    async with (await auth.app.state.core.database.pool()).acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM auth.devices WHERE id = $1 FOR UPDATE", device)
+            leaving = asyncio.create_task(node.disconnect(ada, device))
+            waiting = (
+                "SELECT FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            async with asyncio.timeout(10):
+                while not await auth.rows(waiting):  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+            await connection.execute(
+                "INSERT INTO auth.device_connections VALUES ($1, $2)", device, node.id
+            )
+        await leaving
     await other.disconnect(ada, device)
     assert await online(ada) == set()
 
