@@ -1,5 +1,6 @@
 """The development broker is a real RabbitMQ of our own, found again after a crash."""
 
+import asyncio
 import json
 import os
 import signal
@@ -26,18 +27,29 @@ def brokers(folder: Path) -> Iterator[tuple[DevBroker, DevBroker]]:
     one.stop(force=True)
 
 
+async def declare(url: str) -> None:
+    """Declare the queue. It is on disk when this returns.
+
+    RabbitMQ answers sooner: a queue that was declared in the last half of a second before its node
+    was killed was lost now and then (seen with 3.10, whatever its type), with what lay in it.
+    """
+    async with await aio_pika.connect(url) as connection:
+        await (await connection.channel()).declare_queue("kept", durable=True)
+    await asyncio.sleep(2)
+
+
 async def publish(url: str, text: str) -> None:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        await channel.declare_queue("kept", durable=True)
         message = aio_pika.Message(text.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, "kept")
 
 
 async def fetch(url: str) -> str:
     async with await aio_pika.connect(url) as connection:
-        queue = await (await connection.channel()).declare_queue("kept", durable=True)
-        message = await queue.get()
+        channel = await connection.channel()
+        queue = await channel.declare_queue("kept", durable=True, passive=True)
+        message = await queue.get(timeout=30)  # of a node that has only just started
         await message.ack()
         return message.body.decode()
 
@@ -55,12 +67,13 @@ async def test_a_node_is_shared_taken_over_recovered_and_stopped_by_the_last(
     assert other.pid() == pid
     assert _heard_beyond_loopback(pid) == set()
 
-    await publish(url, "confirmed")
+    await declare(url)
     assert not one.stop()
     assert other.pid() == pid
 
     names = _epmd_port(folder)
     assert not port_is_free(names)
+    await publish(url, "confirmed")
     os.kill(pid, signal.SIGKILL)
     recovered = one.start()
     assert one.pid() != pid
