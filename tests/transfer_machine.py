@@ -14,8 +14,7 @@ from sharezync_shared.testing.threads import LoopThread
 from tests.blackbox.people import Chunk, Json, Person
 from tests.fleet.crowd import until
 from tests.transfer_stage import ALL, CHUNK, COUNT, SIZE, Device, House, Receiving, Sending, piece
-
-DEADLINE_SECONDS: Final = 20
+from tests.waiting import DEADLINE_SECONDS
 
 some: Final = st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=8, unique=True)
 """Which chunks, in which order."""

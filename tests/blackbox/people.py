@@ -20,9 +20,9 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from tests.frames import Conversation, Protocol
+from tests.waiting import DEADLINE_SECONDS
 
 PASSWORD = "correct horse battery staple"
-DEADLINE_SECONDS = 20
 NO_CODES = {None, 1000, 1006}  # open; closed by us; gone without a word
 
 # version, kind, flags, transfer id, file, index, length, sha256: realtime.md, "Transfer"

@@ -5,6 +5,7 @@ import hashlib
 import os
 
 from tests.blackbox.people import Chunk, Json, Person, Socket
+from tests.waiting import DEADLINE_SECONDS
 
 MIB = 1024 * 1024
 
@@ -111,7 +112,7 @@ async def test_the_receiver_gets_chunks_before_the_sender_has_finished(
         await bobs.command("transfer_accept", transfer_id=transfer["id"])
         chunks = chunks_of(transfer, content)
         await alices.say(chunks[0].encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             first = await bobs.chunks.get()
     assert first.payload == chunks[0].payload
 

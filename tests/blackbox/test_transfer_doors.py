@@ -13,7 +13,8 @@ import pytest
 
 from sharezync import Client, MemoryTokens, Tokens
 from sharezync.transfer.ways import Over
-from tests.blackbox.people import DEADLINE_SECONDS, Json, Person
+from tests.blackbox.people import Json, Person
+from tests.waiting import DEADLINE_SECONDS
 
 CHUNK = 64 * 1024
 
@@ -197,7 +198,7 @@ async def test_ranges_and_conditions_are_as_of_any_file(
 
     size = len(sent.content)
     etag = f'"{sent.root}"'
-    async with asyncio.timeout(10):  # storage tells transfer of the root a moment later
+    async with asyncio.timeout(DEADLINE_SECONDS):  # storage tells of the root a moment later
         head = await bob.http.head(sent.content_path)
         while "etag" not in head.headers:
             await asyncio.sleep(0.05)

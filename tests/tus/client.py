@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.waiting import DEADLINE_SECONDS
+
 UPLOADS: Final = "/v1/uploads"
 VERSION: Final = "1.0.0"
 OFFSET_STREAM: Final = "application/offset+octet-stream"
@@ -147,11 +149,11 @@ class Tus:
         async with self.wire("PATCH", url, **said, **fields) as wire:
             yield wire
 
-    async def stands_at(self, url: str, offset: int, *, within_seconds: float = 10) -> None:
+    async def stands_at(self, url: str, offset: int) -> None:
         """Return once an upload stands there. What is sent takes a moment to arrive."""
         seen = -1
         try:
-            async with asyncio.timeout(within_seconds):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 while seen != offset:
                     seen = await self.offset(url)
         except TimeoutError:
@@ -172,7 +174,7 @@ class Wire:
 
     async def status(self) -> int:
         """Return the status of the next answer, an interim one (1xx) too."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             head = await self.reader.readuntil(b"\r\n\r\n")
         found = re.match(rb"HTTP/1\.1 (\d{3})", head)
         assert found is not None, head

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.storage.tests.support import Person, World
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import BodyBroken
 from sharezync_storage.usecases.appending import Appending

@@ -18,7 +18,7 @@ from starlette.types import Message
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.testing.service import client_for, client_of_service
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.api.dependencies import Parts
 from sharezync_storage.models import Deletion

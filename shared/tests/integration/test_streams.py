@@ -10,6 +10,7 @@ from shared.tests.integration.conftest import Notes
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, Position, Replay
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 STREAM = "channel:1"
 NOW = datetime.now(UTC)
@@ -112,7 +113,7 @@ async def test_writers_of_several_streams_never_wait_for_each_other_in_a_ring(
     async def both(first: str, second: str) -> None:
         await append(notes, *entries(1, first), *entries(1, second))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await asyncio.gather(*(both("a", "b") if n % 2 else both("b", "a") for n in range(20)))
 
 
@@ -171,7 +172,7 @@ async def test_who_waits_for_a_holder_sees_what_it_did(notes: Notes) -> None:
 
 async def until_waiting(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     """Return once a statement of this database waits for a lock."""
-    async with asyncio.timeout(10), pool.acquire() as connection:
+    async with asyncio.timeout(GIVE_UP_SECONDS), pool.acquire() as connection:
         while not await connection.fetchval(_WAITING):  # noqa: ASYNC110 - it is in another process
             await asyncio.sleep(0.005)
 

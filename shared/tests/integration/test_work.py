@@ -11,6 +11,7 @@ from shared.tests.integration.notes import Note, NoteTaken
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 async def count(notes: Notes, table: str) -> int:
@@ -104,7 +105,7 @@ async def test_a_cancelled_unit_gives_its_connection_back(notes: Notes) -> None:
         await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    async with asyncio.timeout(5), notes.work.begin() as unit:
+    async with asyncio.timeout(GIVE_UP_SECONDS), notes.work.begin() as unit:
         assert (await unit.session.exec(select(Note))).all() == []
 
 

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.peers import PEERS
 from sharezync_shared.ids import uuid7
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ async def test_both_are_asked_at_once_with_a_credential_of_auths_own(
     for peer in PEERS:
         auth.peers.silent[peer] = asyncio.Event()
     asking = asyncio.create_task(bob.http.get(f"/v1/users/{ada.id}/devices"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(auth.peers.asked) < len(PEERS):  # noqa: ASYNC110 - neither has answered
             await asyncio.sleep(0)
     for event in auth.peers.silent.values():
@@ -76,7 +77,7 @@ async def test_both_are_asked_at_once_with_a_credential_of_auths_own(
 async def test_the_first_yes_decides(auth: Auth, ada: Account, bob: Account, silent: str) -> None:
     auth.peers.silent[silent] = asyncio.Event()  # never answers
     auth.peers.shared |= {(peer, bob.id, ada.id) for peer in PEERS}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         answer = await bob.http.get(f"/v1/users/{ada.id}/devices")
     assert answer.status_code == 200
 

@@ -29,6 +29,7 @@ from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.testing.service import platform_for_tests, running
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import KeysUnavailable, UnknownKey
 from sharezync_shared.tokens.signing import SigningKey
@@ -58,7 +59,7 @@ def signs(keyring: Keyring) -> str:
 
 async def become(what: Callable[[], bool]) -> None:
     """Wait until something is true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while not what():  # noqa: ASYNC110 - a background look announces itself to nobody
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.nodes import Node, last_seen, online
 from sharezync_auth.usecases.sweeping import sweep
 from sharezync_shared.ids import uuid7
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 async def test_a_device_is_online_until_its_last_node_says_otherwise(
@@ -40,7 +41,7 @@ async def test_who_leaves_takes_along_what_came_while_the_device_was_waited_for(
                 "SELECT FROM pg_stat_activity "
                 "WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 while not await auth.rows(waiting):  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.01)
             await connection.execute(

@@ -21,6 +21,7 @@ from sharezync_auth.passwords import _MEMORY_KIB
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.db.database import plain_dsn
 from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 Run = Callable[..., Awaitable[int]]
 
@@ -283,6 +284,6 @@ async def test_who_was_imported_logs_in_and_has_a_new_hash_and_everyone_hears_of
     assert (await auth.http.post("/token", data=form)).status_code == 200
     assert (await users_like(settings, ending))[name]["password_hash"] == renewed
 
-    async with asyncio.timeout(10):  # a server's sweep looks every second
+    async with asyncio.timeout(GIVE_UP_SECONDS):  # a server's sweep looks every second
         while str(user_id) not in {fact.subject for fact in auth.facts}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ import pytest
 from services.chat.tests.support.hub import Hub
 from services.chat.tests.support.many import post_to_all
 from services.chat.tests.support.world import World, channel_stream
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
 @pytest.mark.parametrize("kind", ["public", "private"])
@@ -124,7 +124,7 @@ async def test_a_bus_that_hangs_keeps_nobody_waiting(
 
     monkeypatch.setattr(bus, "send_frames", hang)
     sent = len(world.sent)
-    async with asyncio.timeout(20):  # for a test that fails; the answers are awaited without it
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         first = await ada.say(path, "first")
         await hanging.wait()
         second = await ada.say(path, "second")

@@ -14,7 +14,7 @@ from sharezync_chat.usecases import seats
 from sharezync_chat.usecases.wire import UserRead
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def test_fifty_at_once_get_fifty_places_without_a_gap(world: World) -> None:
@@ -229,7 +229,7 @@ async def test_a_lost_connection_costs_those_who_wait_and_nobody_after(world: Wo
 
 async def until_waiting(pool: "asyncpg.Pool[asyncpg.Record]", count: int = 1) -> None:
     """Return once so many statements of this database wait for a lock."""
-    async with asyncio.timeout(10), pool.acquire() as connection:
+    async with asyncio.timeout(GIVE_UP_SECONDS), pool.acquire() as connection:
         while count > await connection.fetchval(_WAITING):  # noqa: ASYNC110 - it is in another process
             await asyncio.sleep(0.005)
 

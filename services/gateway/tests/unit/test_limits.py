@@ -23,6 +23,7 @@ from sharezync_gateway.limits import (
 from sharezync_gateway.redis_counts import RedisCounts
 from sharezync_gateway.routes import Rate
 from sharezync_shared.problems import RateLimited
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 class Clock:
@@ -180,7 +181,7 @@ async def test_a_redis_that_is_not_there_costs_nobody_a_request() -> None:
         probe.bind(("127.0.0.1", 0))
         counts = make_counts(f"redis://127.0.0.1:{probe.getsockname()[1]}")
         limits = Limits({Rate.STANDARD: "2/minute"}, counts)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             await limits.admit(Rate.STANDARD, "k")
             await limits.admit(Rate.STANDARD, "k")
             with pytest.raises(RateLimited):

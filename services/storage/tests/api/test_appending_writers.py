@@ -10,7 +10,7 @@ import pytest
 from services.storage.tests.lines import Line, Sender
 from services.storage.tests.support import Person, World, code_of
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import OffsetMismatch, UploadBusy, UploadGone
 from sharezync_storage.settings import MIB
@@ -108,7 +108,7 @@ async def test_one_that_stalled_may_go_on_where_nobody_came(world: World, sender
 
 
 async def wait_until_recorded(world: World, sender: Sender, size_bytes: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while (await row(world, sender)).stored_bytes != size_bytes:  # noqa: ASYNC110 - tables tell nobody
             await asyncio.sleep(0.02)
 
@@ -131,7 +131,7 @@ async def test_a_lease_is_renewed_while_bytes_come_and_lapses_when_none_do(
     writing, sending = sender.start(0, line), asyncio.create_task(endless(line, stop))
     await line.arrived()
     first = (await row(world, sender)).leased_until
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while (renewed := (await row(world, sender)).leased_until) == first:  # noqa: ASYNC110 - tables tell nobody
             await asyncio.sleep(0.05)
     stop.set()
@@ -139,7 +139,7 @@ async def test_a_lease_is_renewed_while_bytes_come_and_lapses_when_none_do(
     assert first is not None
     assert renewed is not None
     assert renewed > first
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         leases = Leases(world.app.state.work.database, _WEEK)
         while not await leases.end_elsewhere(sender.id):
             pass

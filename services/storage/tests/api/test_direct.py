@@ -11,7 +11,7 @@ from sqlmodel import col, update
 
 from services.storage.tests.direct_client import DirectClient
 from services.storage.tests.support import Person, World, code_of, sha256
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MIB

@@ -11,7 +11,7 @@ from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.local import LocalBus
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.models import Chunk, Deletion, File, Upload, Usage
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.usecases.uploads import give_up_expired

@@ -21,7 +21,7 @@ from services.storage.tests.support import (
     sha256,
 )
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
@@ -327,7 +327,7 @@ async def test_a_deletion_is_done_twice_for_writes_that_were_under_way(world: Wo
     file = await alice.upload(b"x")
     await alice.http.delete(f"/v1/files/{file['id']}")
     await world.left(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(left := await world.deletions(file)) > 1:  # noqa: ASYNC110 - rows tell nobody
             await asyncio.sleep(0.01)
     assert left[0].due_at > world.app.state.work.now() + timedelta(minutes=15)

@@ -14,7 +14,7 @@ from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDelete
 from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.usecases import holding
 
 
@@ -144,7 +144,7 @@ async def test_news_come_over_the_bus_and_come_twice(
     async def both_held() -> bool:
         return all([await holders_of(world, each) for each in (file, other)])
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while not await both_held():  # noqa: ASYNC110 - a database tells nobody
             await asyncio.sleep(0.01)
 

@@ -12,6 +12,7 @@ import pytest
 
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import Exchange, Json, Person, World, code_of
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_storage.problems import StoreUnavailable
 from tests.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, metadata
 
@@ -174,7 +175,7 @@ async def test_a_body_that_has_stalled_makes_way_for_the_same_again(world: World
 
     first = asyncio.create_task(create_with(world, tus, stalling()))
     await began.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while (again := await tus.create(11, DATA, idempotency_key="k")).status_code == 423:
             pass  # until nothing has come of the first for long enough
     url, offset = begun_at(again)

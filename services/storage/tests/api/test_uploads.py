@@ -19,7 +19,7 @@ from services.storage.tests.support import (
 )
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MAX_CHUNK_BYTES, StorageSettings
 

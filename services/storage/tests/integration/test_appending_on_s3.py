@@ -15,7 +15,7 @@ from services.storage.tests.integration.test_service_on_s3 import (
 )
 from services.storage.tests.lines import Line, Sender, broken
 from services.storage.tests.support import Person, World
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import BodyBroken, ChecksumMismatch, OffsetMismatch, UploadBusy
@@ -120,7 +120,7 @@ async def test_one_that_has_stalled_elsewhere_is_taken_over_from(
 
 
 async def recorded(world: World, sender: Sender, size_bytes: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while True:
             async with world.app.state.work.read() as unit:
                 if (await unit.get(Upload, sender.id)).stored_bytes == size_bytes:

@@ -18,6 +18,7 @@ from services.storage.tests.support import Json, Person, World, code_of, sha256
 from sharezync_embedded.testing import S3Server
 from sharezync_embedded.testing_strict_s3 import StrictS3Server
 from sharezync_shared.testing.service import platform_for_tests, running
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.keys import file_key
@@ -84,7 +85,7 @@ async def left(world: World, count: int) -> None:
     await world.sweep()
     store = world.parts.store
     assert isinstance(store, S3Store)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(await store._bucket.keys("")) > count:  # noqa: ASYNC110 - buckets tell nobody
             await asyncio.sleep(0.02)
     assert len(await store._bucket.keys("")) == count
@@ -246,7 +247,7 @@ async def test_a_url_that_has_run_out_takes_nothing(
         client = DirectClient(alice.http, http, SMALL)
         upload = await client.begin()
         monkeypatch.undo()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             while (await client.put(upload, upload["parts"][0])).status_code != 403:  # noqa: ASYNC110 - the server's clock tells nobody
                 await asyncio.sleep(0.2)
         assert (await client.put(upload, upload["parts"][0])).status_code == 403

@@ -15,7 +15,7 @@ import pytest
 
 from services.storage.tests.support import cut, root_of, sha256
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 
 SECRET = "a secret of this test, long enough for HS256"

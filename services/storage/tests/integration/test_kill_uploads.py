@@ -25,6 +25,7 @@ from services.storage.tests.integration import dying_storage
 from sharezync_embedded.testing import S3Server
 from sharezync_shared.db.database import plain_dsn
 from sharezync_shared.ids import SessionId, UserId, uuid7
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import MIB
@@ -145,7 +146,7 @@ class Storage:
         """Whether it is dead, or dies soon after the line to it broke."""
         assert self.process is not None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await self.process.wait()
         return self.process.returncode is not None
 

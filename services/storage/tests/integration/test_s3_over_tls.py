@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from services.storage.tests.store_contract import cut, pieces_of, plan_for, read, sha256, write
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
@@ -114,7 +114,7 @@ async def store(
     yield store
     await store.aclose()
     # TLS says goodbye in the background; a loop that ends earlier leaves its sockets to others.
-    await wait_until(lambda: descriptors() <= open_before, within_seconds=20)
+    await wait_until(lambda: descriptors() <= open_before)
 
 
 def descriptors() -> int:

@@ -11,6 +11,7 @@ import pytest
 from services.storage.tests.support import World, code_of, cut, root_of, sha256
 from sharezync_embedded.testing import S3Server
 from sharezync_shared.testing.service import platform_for_tests, running
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.settings import StorageSettings
@@ -65,7 +66,7 @@ async def left(world: World, count: int) -> None:
     await world.sweep()
     store = world.parts.store
     assert isinstance(store, S3Store)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(await store._bucket.keys("")) > count:  # noqa: ASYNC110 - buckets tell nobody
             await asyncio.sleep(0.02)
     assert len(await store._bucket.keys("")) == count

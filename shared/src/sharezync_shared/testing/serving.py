@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sharezync_shared.asgi.draining import Draining
 from sharezync_shared.asgi.server import DrainingServer, make_server
+from sharezync_shared.testing.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,6 @@ async def serving(
         await asyncio.wait({task}, timeout=drain_seconds)
         server.force_exit = True
         await task
-
-
-async def wait_until(condition: Callable[[], object], *, within_seconds: float = 5) -> None:
-    """Return once `condition()` is true; raises TimeoutError if that takes too long."""
-    async with asyncio.timeout(within_seconds):
-        while not condition():  # noqa: ASYNC110 - conditions of any kind, events included
-            await asyncio.sleep(0.005)
 
 
 def plain_asgi(*, http: ASGIApp | None = None, websocket: ASGIApp | None = None) -> ASGIApp:

@@ -20,7 +20,7 @@ from sharezync_shared.events.bus import Bus, BusUnavailable, Envelope
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.chaos import ChaosProxy
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def far(rabbitmq: RabbitMQWorld, proxy: ChaosProxy) -> RabbitMQBus:
 
 async def send_until_heard(bus: Bus, ear: Ear, frame: Frame) -> None:
     """Send a frame again and again: frames may be lost while somebody reconnects."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while frame not in ear.frames:
             await bus.send_frames([frame])
             await asyncio.sleep(0.05)
@@ -74,7 +74,7 @@ async def test_a_bus_started_without_a_broker_works_once_there_is_one(
 
     proxy.heal()
 
-    await wait_until(lambda: far.ready, within_seconds=15)
+    await wait_until(lambda: far.ready)
     said = fact()
     await far.publish([said])
     await far.send_frames(frames_of("channel:1", 1))
@@ -117,10 +117,10 @@ async def test_a_lasting_black_hole_is_noticed_and_left_behind(
     await wait_until(lambda: far.ready and ear.gaps == 1)
 
     proxy.black_hole()
-    await wait_until(lambda: not far.ready, within_seconds=15)  # heartbeats are missing
+    await wait_until(lambda: not far.ready)  # heartbeats are missing
     proxy.heal()
 
-    await wait_until(lambda: far.ready and ear.gaps == 2, within_seconds=15)
+    await wait_until(lambda: far.ready and ear.gaps == 2)
     await send_until_heard(await rabbitmq.bus(), ear, frames_of("channel:1", 1)[0])
 
 
@@ -166,7 +166,7 @@ async def test_a_handler_in_progress_outlives_its_connection_and_its_event_comes
     await wait_until(lambda: not far.ready)
     go_on.set()
 
-    await wait_until(lambda: finished == [said, said], within_seconds=15)
+    await wait_until(lambda: finished == [said, said])
     await wait_until(lambda: far.ready)
 
 
@@ -184,7 +184,7 @@ async def test_after_a_reset_a_receiver_hears_of_the_gap_and_listens_anew(
 
     proxy.reset()
 
-    await wait_until(lambda: ear.gaps == 2, within_seconds=15)
+    await wait_until(lambda: ear.gaps == 2)
     await near.send_frames([after])
     await wait_until(lambda: ear.frames == [before, after])
 
@@ -200,7 +200,7 @@ async def test_a_receiver_comes_back_although_the_broker_believes_its_old_connec
 
     await proxy.abandon()  # the exclusive queue of the old connection still exists
 
-    await wait_until(lambda: ear.gaps == 2, within_seconds=15)
+    await wait_until(lambda: ear.gaps == 2)
     (frame,) = frames_of("channel:1", 1)
     await near.send_frames([frame])
     await wait_until(lambda: ear.frames == [frame])
@@ -216,7 +216,7 @@ async def test_facts_published_through_resets_all_arrive(
 
     async def cut() -> None:
         for _ in range(4):
-            await wait_until(lambda: far.ready, within_seconds=15)
+            await wait_until(lambda: far.ready)
             await asyncio.sleep(0.05)  # somewhere in the middle
             proxy.reset()
 
@@ -226,7 +226,7 @@ async def test_facts_published_through_resets_all_arrive(
     await cutting
 
     expected = {each.id for each in said}
-    await wait_until(lambda: {each.id for each in taken.envelopes} == expected, within_seconds=20)
+    await wait_until(lambda: {each.id for each in taken.envelopes} == expected)
 
 
 async def test_latency_slows_down_and_breaks_nothing(far: RabbitMQBus, proxy: ChaosProxy) -> None:
@@ -234,7 +234,7 @@ async def test_latency_slows_down_and_breaks_nothing(far: RabbitMQBus, proxy: Ch
     taken = Taken()
     await far.consume("chat.events", [SENT], taken)
     await far.start()
-    await wait_until(lambda: far.ready, within_seconds=30)
+    await wait_until(lambda: far.ready)
     said = fact()
 
     await far.publish([said])

@@ -23,7 +23,7 @@ from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, PermanentError, TransientError
 from sharezync_shared.events.dead_letters import RabbitMQDeadLetters
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 async def test_a_deleted_queue_is_declared_again_and_consumed(rabbitmq: RabbitMQWorld) -> None:
@@ -173,7 +173,7 @@ async def test_a_queue_that_differs_from_ours_stops_its_consumer_alone(
 
     await rabbitmq.delete_queue(rabbitmq.names.queue("chat.events"))
 
-    await wait_until(lambda: bus.ready, within_seconds=15)
+    await wait_until(lambda: bus.ready)
     await bus.publish([second])
     assert await chat.until(1) == [second]
 
@@ -200,7 +200,7 @@ async def test_frames_too_large_for_one_message_go_in_several_in_order(
 
     await bus.send_frames(frames)
 
-    await wait_until(lambda: len(ear.frames) == 7, within_seconds=15)
+    await wait_until(lambda: len(ear.frames) == 7)
     assert [frame.seq for frame in ear.frames] == list(range(1, 8))
 
 

@@ -19,7 +19,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.testing.chaos import ChaosProxy
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ async def relay(outbox: Outbox) -> AsyncGenerator[Relay]:
     await relay.aclose()
 
 
-async def until_left(outbox: Outbox, count: int, *, within_seconds: float = 10) -> None:
-    async with asyncio.timeout(within_seconds):
+async def until_left(outbox: Outbox, count: int) -> None:
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while await outbox.left() != count:  # noqa: ASYNC110 - the relay's doing
             await asyncio.sleep(0.02)
 
@@ -222,7 +222,7 @@ async def test_a_row_that_chokes_the_bus_harms_no_other(outbox: Outbox, relay: R
 
 async def until_attempted(outbox: Outbox) -> None:
     """Return once every row that is left has failed at least once."""
-    async with asyncio.timeout(10), outbox.database.engine.connect() as connection:
+    async with asyncio.timeout(GIVE_UP_SECONDS), outbox.database.engine.connect() as connection:
         while (  # noqa: ASYNC110 - the relay's doing
             await connection.scalar(select(func.min(outbox.table.c.attempts))) == 0
         ):
@@ -256,7 +256,7 @@ async def test_the_relay_outlives_its_database(outbox: Outbox, fresh_database_ur
         assert not await relay.flush(0.3)
         proxy.heal()
 
-        await until_left(outbox, 0, within_seconds=15)
+        await until_left(outbox, 0)
         assert set(outbox.told()) == set(ids(first + announced + swept))
         await relay.aclose()
         await database.aclose()
@@ -337,7 +337,7 @@ async def test_no_committed_fact_is_lost_while_the_brokers_connection_is_cut(
             if turn % 15 == 7:
                 proxy.reset()
 
-        await until_left(outbox, 0, within_seconds=30)
+        await until_left(outbox, 0)
         expected = {row.id for row in committed}
         await wait_until(lambda: {each.id for each in taken.envelopes} == expected)
         await relay.aclose()

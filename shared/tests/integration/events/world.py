@@ -17,7 +17,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 SENT = "chat.message.sent.v1"
 DELETED = "chat.message.deleted.v1"
@@ -140,7 +140,7 @@ class Taken:
 
     async def until(self, count: int) -> list[Envelope]:
         """Return what was taken once it is `count`."""
-        await wait_until(lambda: len(self.envelopes) >= count, within_seconds=15)
+        await wait_until(lambda: len(self.envelopes) >= count)
         return self.envelopes
 
 
@@ -158,7 +158,7 @@ def fact(event_type: str = SENT, *, data: bytes = b'{"a":1}') -> Envelope:
 
 async def publish(bus: Bus, *said: Envelope) -> None:
     """Publish as the relay does: what is not confirmed is said again."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         left = list(said)
         while left:
             try:
@@ -170,7 +170,7 @@ async def publish(bus: Bus, *said: Envelope) -> None:
 
 
 async def until_dead(world: World, queue: str, count: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(await world.dead_letters.show(queue)) < count:  # noqa: ASYNC110 - others' doing
             await asyncio.sleep(0.05)
 

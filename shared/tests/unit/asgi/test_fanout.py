@@ -25,7 +25,8 @@ from sharezync_shared.asgi.fanout import (
     frame_port,
 )
 from sharezync_shared.asgi.frames import encode_binary_frame, encode_text_frame, frame_header
-from sharezync_shared.testing.serving import Served, plain_asgi, serving, wait_until
+from sharezync_shared.testing.serving import Served, plain_asgi, serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 QUIET: dict[str, Any] = {"compression": None, "ping_interval": None, "open_timeout": 5}
 
@@ -100,11 +101,28 @@ async def stalled_pair(served: Served, place: Place) -> tuple[socket.socket, Pee
     return raw, place.peers[-1]
 
 
+@asynccontextmanager
+async def reading(raw: socket.socket) -> AsyncGenerator[None]:
+    """The client reads after all, whatever comes, while the block runs."""
+
+    async def read() -> None:
+        while await asyncio.get_running_loop().sock_recv(raw, 1 << 20):
+            pass
+
+    raw.setblocking(False)
+    task = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 async def fill(port: FramePort) -> None:
     """Write until the port says no, and goes on saying so: the kernel takes its share first."""
     frame = encode_text_frame(b"x" * 16_000)
     refusals = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while refusals < 5:
             refusals = 0 if port.write(frame) else refusals + 1
             if refusals:
@@ -128,7 +146,7 @@ async def test_prepared_frames_arrive_as_messages(
         assert peer.port.write(encode_text_frame(b"t" * length))
         assert peer.port.write(encode_binary_frame(b"b" * length))
         assert peer.port.write_parts([frame_header(0x82, length + 2), b"p" * length, b"!!"])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert await client.recv() == "t" * length
             assert await client.recv() == b"b" * length
             assert await client.recv() == b"p" * length + b"!!"
@@ -137,7 +155,7 @@ async def test_prepared_frames_arrive_as_messages(
 async def test_several_frames_may_be_written_at_once(served: Served, place: Place) -> None:
     async with pair(served, place) as (client, peer):
         assert peer.port.write(b"".join(encode_text_frame(b"%d" % n) for n in range(50)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert [await client.recv() for _ in range(50)] == [str(n) for n in range(50)]
 
 
@@ -150,7 +168,7 @@ async def test_prepared_frames_and_ordinary_sends_keep_their_order() -> None:
         for n in range(0, 40, 2):
             assert peer.port.write(encode_text_frame(b"%d" % n))
             await peer.send({"type": "websocket.send", "text": str(n + 1)})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert [await client.recv() for _ in range(40)] == [str(n) for n in range(40)]
 
 
@@ -167,7 +185,7 @@ async def test_pings_are_answered_between_prepared_frames(served: Served, place:
     async with pair(served, place) as (client, peer):
         for n in range(5):
             assert peer.port.write(encode_text_frame(b"%d" % n))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await (await client.ping())
         assert [await client.recv() for _ in range(5)] == ["0", "1", "2", "3", "4"]
 
@@ -178,7 +196,7 @@ async def test_a_closing_client_gets_its_handshake_and_no_further_frame(
     async with pair(served, place) as (client, peer):
         await client.close(3001, "enough")
         assert client.close_code == 3001
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             await peer.over.wait()
         assert peer.heard[-1]["code"] == 3001
         if isinstance(peer.port, fanout.FanoutProtocol):
@@ -192,7 +210,7 @@ async def test_a_handshake_with_too_much_in_it_is_answered_and_closed(served: Se
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     handshake = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     writer.write(handshake + b"Authorization: " + b"a" * 9000 + b"\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 431 ")
     writer.close()
@@ -207,7 +225,7 @@ async def test_close_says_code_and_reason_behind_what_was_written(
         peer.port.close(4008, "too slow")
         peer.port.close(4001, "a second close is none")
         assert not peer.port.write(encode_text_frame(b"late"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert await client.recv() == "last words"
             with pytest.raises(ConnectionClosed):
                 await client.recv()
@@ -229,12 +247,8 @@ async def test_above_the_high_water_mark_nothing_is_written_until_the_peer_has_c
         waiting = asyncio.create_task(peer.port.wait_writable())
         await asyncio.sleep(0)
         assert not waiting.done()
-        raw.setblocking(False)
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(10):
-            while not waiting.done():
-                await loop.sock_recv(raw, 1 << 20)
-        assert waiting.result()
+        async with reading(raw), asyncio.timeout(GIVE_UP_SECONDS):
+            assert await waiting
         assert peer.port.write(b"\x81\x00")
 
 
@@ -270,7 +284,7 @@ async def test_a_peer_that_never_answers_pings_is_closed() -> None:
     async with serving(app, ws_ping_seconds=0.05) as served:
         raw, peer = await stalled_pair(served, place)
         with contextlib.closing(raw):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await peer.over.wait()
             assert peer.heard[-1]["code"] == 1011
 
@@ -284,7 +298,7 @@ async def test_a_peer_that_pings_and_never_reads_costs_a_bounded_amount() -> Non
             pings = Frame(Opcode.PING, b"x" * 125).serialize(mask=True) * 500
             loop = asyncio.get_running_loop()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(GIVE_UP_SECONDS):
                     for _ in range(150):  # nine megabytes
                         await loop.sock_sendall(raw, pings)
             assert peer.port.buffered_bytes < HIGH_WATER_BYTES + 300_000  # and one read of the loop
@@ -300,7 +314,7 @@ async def test_endless_fragments_are_refused_however_small() -> None:
             await client.send([""] * 5000)
         await client.wait_closed()
         assert client.close_code == 1008
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             await peer.over.wait()
 
 
@@ -310,7 +324,7 @@ async def test_thousands_of_messages_in_one_go_are_refused() -> None:
         raw, peer = await stalled_pair(served, place)
         with contextlib.closing(raw):
             raw.sendall(Frame(Opcode.TEXT, b"").serialize(mask=True) * 20_000)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await peer.over.wait()
             assert peer.heard[-1]["code"] == 1008
             assert len(peer.heard) <= 20_000
@@ -331,7 +345,7 @@ async def test_text_that_is_not_utf8_closes_with_1007() -> None:
         raw, peer = await stalled_pair(served, place)
         with contextlib.closing(raw):
             raw.sendall(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await peer.over.wait()
             assert peer.heard[-1]["code"] == 1007
 

@@ -14,7 +14,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from sharezync_shared.asgi.http_guard import GuardedHttpProtocol
 from sharezync_shared.asgi.incoming import PIECE_BYTES
 from sharezync_shared.asgi.sendfile import ZERO_COPY
-from sharezync_shared.testing.serving import Served, plain_asgi, serving, wait_until
+from sharezync_shared.testing.serving import Served, plain_asgi, serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 DATA = os.urandom(9 * 1024 * 1024 + 77)
 
@@ -194,7 +195,7 @@ async def test_who_leaves_in_the_middle_ends_it_quietly(file: FileIO) -> None:
         writer.write(b"\r\n")
         await reader.readexactly(100_000)
         writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             await app.over.wait()
         assert app.failure is None
         await wait_until(lambda: not served.server.server_state.connections)
@@ -210,7 +211,7 @@ async def test_an_application_may_give_up_on_who_does_not_read(file: FileIO) -> 
     async with serving(plain_asgi(http=impatient)) as served:
         reader, writer = await opened(served, "GET / HTTP/1.1")
         writer.write(b"\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             await sender.over.wait()
             while await reader.read(1024 * 1024):  # what the socket held, and then the end
                 pass

@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from sharezync_shared.asgi import http_guard
 from sharezync_shared.asgi.draining import Draining
 from sharezync_shared.asgi.metrics_server import metrics_server
-from sharezync_shared.testing.serving import plain_asgi, serving, wait_until
+from sharezync_shared.testing.serving import plain_asgi, serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
 class Slow:
@@ -115,7 +116,7 @@ async def test_a_request_in_flight_is_answered_and_new_ones_are_refused() -> Non
         stopping = asyncio.create_task(served.stop())
         await wait_until(lambda: served.draining.active)
         refused = False
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             while not refused:
                 try:
                     await client.get(served.http + "/")
@@ -189,7 +190,7 @@ async def test_a_connection_whose_head_never_ends_is_cut_off(
     async with serving(plain_asgi(http=Slow())) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(sent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
@@ -204,14 +205,14 @@ async def test_a_slow_second_head_is_cut_off_and_an_idle_connection_is_not(
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for _ in range(2):
             writer.write(request)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await reader.readuntil(b"done")
                 await reader.readuntil(b"0\r\n\r\n")
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.15):
                     await reader.read(1)
         writer.write(request[:-4])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()

@@ -4,6 +4,7 @@ import pytest
 
 from sharezync_shared.events import uncancelled as module
 from sharezync_shared.events.uncancelled import end, uncancelled
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 async def cancelled_within() -> None:
@@ -52,7 +53,7 @@ async def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same(
 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await end([task])
     assert task.done()
     assert swallowed == 2

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from structlog.testing import CapturingLogger
 
 from shared.tests.unit.tokens.conftest import FakeClock
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import JwksKeys, KeysUnavailable, SigningKey, UnknownKey
 from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES
 
@@ -200,7 +201,7 @@ async def test_nobody_waits_for_an_auth_that_has_been_failing(
     clock.pass_seconds(RETRY)
     auth.open.clear()  # from here on auth does not even answer
     auth.asked.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await keys.key_for(auth.key.kid)
         await auth.asked.wait()  # the attempt was made all the same, behind the request
     assert auth.fetches == 3

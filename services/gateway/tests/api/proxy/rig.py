@@ -22,6 +22,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.platform import EndpointFor, Platform
 from sharezync_shared.testing.serving import Served, serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import StaticKeys
 from sharezync_shared.tokens.signing import SigningKey
@@ -154,7 +155,7 @@ class Wire:
 
     async def head(self) -> tuple[int, dict[str, str]]:
         """Read the head of an answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             raw = await self.reader.readuntil(b"\r\n\r\n")
         status_line, *lines = raw.decode("latin-1").rstrip("\r\n").split("\r\n")
         headers = {}
@@ -168,7 +169,7 @@ class Wire:
         """Read a whole answer."""
         status, headers = await self.head()
         body = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             if method == "HEAD" or status in {100, 204, 304}:
                 pass
             elif headers.get("transfer-encoding") == "chunked":
@@ -189,7 +190,7 @@ class Wire:
     async def closed(self) -> bool:
         """Wait until the other side has closed; what it still says is read over."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 while await self.reader.read(65536):
                     pass
         except ConnectionError:

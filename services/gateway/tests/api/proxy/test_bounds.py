@@ -19,7 +19,7 @@ from services.gateway.tests.api.proxy.rig import (
     until_left,
 )
 from sharezync_shared.asgi import http_guard
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,7 +72,7 @@ async def test_a_chunked_body_is_refused_where_it_grows_too_large(rig: Rig) -> N
     await wire.send("1\r\nx\r\n")
     refused = await wire.answer()
     assert (refused.status, refused.json()["code"]) == (413, "too-large")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert await ended is None, "the service must not take the part for the whole"
 
 
@@ -143,7 +143,7 @@ async def test_an_answer_that_stops_in_the_middle_breaks_the_connection(rig: Rig
     wire = await rig.wire()
     await wire.send(rig.request("GET", DOWNLOAD_PATH))
     await wire.head()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert await wire.reader.read() == b"4\r\npart\r\n", "no end may be said: it is not whole"
 
 
@@ -170,7 +170,7 @@ async def test_a_service_that_breaks_off_in_the_middle_breaks_the_connection(rig
     await wire.send(rig.request("GET", DOWNLOAD_PATH))
     status, headers = await wire.head()
     assert (status, headers["content-length"]) == (200, "100000")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert len(await wire.reader.read()) <= 50_000
 
 
@@ -258,7 +258,7 @@ async def test_a_reader_that_does_not_read_is_dropped_and_costs_little(rig: Rig)
     wire = await rig.wire()
     await wire.send(rig.request("GET", DOWNLOAD_PATH))
     await wire.head()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await left.wait()
     assert written < 32 * MIB  # what the kernel's buffers take on the way
     await wait_until(lambda: len(rig.served.server.server_state.connections) <= before)

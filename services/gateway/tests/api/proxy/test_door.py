@@ -9,7 +9,7 @@ from sharezync_gateway.routes import GATEWAY, ROUTES, Access, Route
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.bad_tokens import BAD_TOKENS, bad_token, bearer, good_token
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -100,6 +100,6 @@ async def test_a_session_revoked_over_the_bus_is_refused_although_its_token_is_r
         assert (await rig.client.get(JSON_PATH, headers=bearer(token))).status_code == 200
         control = Control(revoke_sessions=[str(session)])
         await rig.platform.bus.send_frames([Frame(f"account:{user}", "e", 1, b"", control)])
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             while (await rig.client.get(JSON_PATH, headers=bearer(token))).status_code != 401:
                 pass

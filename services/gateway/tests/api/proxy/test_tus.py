@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import JSON_PATH, Adapter, answer, gateway
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 ORIGIN = "https://app.test"
 READABLE = (
@@ -111,5 +112,5 @@ async def test_a_body_that_stops_coming_may_go_on_and_what_came_is_kept(
         assert (told.status, told.json()["code"]) == (503, "upload-interrupted")
         assert int(told.headers["retry-after"]) >= 1
         assert told.headers["tus-resumable"] == "1.0.0"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert await ended == b"hello"

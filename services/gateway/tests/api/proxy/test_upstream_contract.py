@@ -19,7 +19,7 @@ from services.gateway.tests.api.proxy.rig import (
 from services.gateway.tests.api.proxy.upstream_ends import Client, Collected, request
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.upstream import Request, Upstream
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -109,7 +109,7 @@ async def test_a_body_that_breaks_off_is_never_taken_for_whole(
     forwarding = asyncio.create_task(both.forward(asked))
     await wait_until(lambda: both.puppet.seen)
     client.left.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         collected = await forwarding
         assert await ended is None
     assert asked.body.gone
@@ -132,7 +132,7 @@ async def test_of_an_upload_that_breaks_off_the_service_gets_all_that_came(
     client = Client(b"x" * size, whole=False, stays=False)
     fields = [(b"content-type", b"application/offset+octet-stream")]
     collected = await both.forward(request(client, size + 5, method="PATCH", headers=fields))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert await ended == b"x" * size
     assert not collected.messages
 
@@ -169,7 +169,7 @@ async def test_who_cannot_send_any_more_ends_it_quietly_and_the_service_learns(b
 
     both.does(handler)
     await both.upstream.forward(request(), full)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await left.wait()
 
 
@@ -229,7 +229,7 @@ async def test_leaving_in_mid_upload_ends_an_answer_that_flows_already(both: Bot
     forwarding = asyncio.create_task(both.upstream.forward(asked, collected))
     await wait_until(lambda: len(collected.messages) > 10)
     client.left.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await forwarding
         await left.wait()
     assert not collected.whole

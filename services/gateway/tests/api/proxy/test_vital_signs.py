@@ -7,6 +7,7 @@ import pytest
 from services.gateway.tests.api.proxy.rig import Rig, gateway
 from sharezync_gateway.routes import GATEWAY
 from sharezync_shared.ids import uuid7
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,6 +57,6 @@ async def test_sockets_are_told_goodbye_and_readiness_ends_before_anything_is_cl
 
 
 async def test_with_the_real_socket_engine_it_becomes_ready() -> None:
-    async with gateway("asgi", real_sockets=True) as rig, asyncio.timeout(5):
+    async with gateway("asgi", real_sockets=True) as rig, asyncio.timeout(GIVE_UP_SECONDS):
         while (await rig.client.get("/ready")).status_code != 200:
             pass

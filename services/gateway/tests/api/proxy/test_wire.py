@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Rig, answer, read_body
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -297,7 +297,7 @@ async def test_leaving_in_mid_upload_is_told_to_the_service(rig: Rig) -> None:
     await wire.send(rig.request("POST", FILE_PATH, "Content-Length: 1000000") + "x" * 100_000)
     await wait_until(lambda: rig.puppet.seen)
     wire.writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert await ended is None
 
 
@@ -312,7 +312,7 @@ async def test_leaving_in_mid_chunked_upload_is_told_to_the_service(rig: Rig) ->
     await wire.send(rig.request("POST", FILE_PATH, "Transfer-Encoding: chunked") + "5\r\nhello\r\n")
     await wait_until(lambda: rig.puppet.seen)
     wire.writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert await ended is None
 
 
@@ -331,7 +331,7 @@ async def test_leaving_while_the_service_thinks_is_told_to_it(rig: Rig, half: bo
     await wait_until(lambda: rig.puppet.seen)
     # A half-closed connection counts as left, as with most servers: nobody can tell the two apart.
     wire.writer.write_eof() if half else wire.writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await left.wait()
 
 
@@ -354,7 +354,7 @@ async def test_leaving_in_mid_download_is_told_to_the_service(rig: Rig) -> None:
     await wire.head()
     await wire.reader.readexactly(100_000)
     wire.writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         await left.wait()
 
 

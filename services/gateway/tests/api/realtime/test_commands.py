@@ -6,7 +6,7 @@ from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.peers import Outcome, Refusal
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 async def test_a_command_is_carried_out_for_its_user_and_answered(

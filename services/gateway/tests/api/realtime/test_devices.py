@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime import lease
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 @pytest.fixture

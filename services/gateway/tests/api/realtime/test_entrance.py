@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from services.gateway.tests.api.realtime.world import ORIGIN, Device, Node, Settings, User, World
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 @pytest.mark.parametrize("by", ["header", "subprotocol"])

@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.overhearing import typing_in
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def test_everybody_on_a_stream_gets_the_same_frames(
@@ -24,7 +24,7 @@ async def test_everybody_on_a_stream_gets_the_same_frames(
     ):
         sent = [await world.say(channel, f"message {n}") for n in range(20)]
         for device in (one, two, bobs):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 received = [await device.socket.recv() for _ in sent]
             assert received == [frame.text.decode() for frame in sent]
         await stranger.hears_nothing()

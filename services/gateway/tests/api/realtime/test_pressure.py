@@ -17,7 +17,7 @@ from sharezync_gateway.realtime import BadFrame, Connection
 from sharezync_gateway.realtime.protocol import Head
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 KIB = 1024
 

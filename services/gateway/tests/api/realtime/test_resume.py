@@ -8,7 +8,7 @@ import pytest
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime import resuming
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 async def test_a_socket_resumes_on_another_node(world: World, ada: User) -> None:

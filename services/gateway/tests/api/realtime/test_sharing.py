@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.test_subscribing import subscribe, subs
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 def watched(node: Node) -> set[str]:

@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.world import Device, Node, Settings, Us
 from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 def channel_id(stream: str) -> str:

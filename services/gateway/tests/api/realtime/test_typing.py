@@ -16,7 +16,7 @@ from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, no
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 ONCE = SocketTerms(typing_seconds=3600)
 

@@ -42,6 +42,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import Revocations, SigningKey, StaticKeys, TokenIssuer, TokenVerifier
 from tests.frames import Conversation
 
@@ -354,7 +355,7 @@ class Device:
 
     async def frame(self, type_: str | None = None) -> dict[str, Any]:
         """Return the next frame; with `type_`, it must be of that type."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             text = await self.socket.recv()
         frame: dict[str, Any] = json.loads(text)
         assert type_ is None or frame["type"] == type_, frame
@@ -381,9 +382,9 @@ class Device:
             return
         raise AssertionError(frame)
 
-    async def closed(self, *, within_seconds: float = 5) -> int:
+    async def closed(self) -> int:
         """Wait until the server has closed, and return the code; frames before are skipped."""
-        async with asyncio.timeout(within_seconds):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             try:
                 while True:
                     await self.socket.recv()

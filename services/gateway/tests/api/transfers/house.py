@@ -25,6 +25,7 @@ from sharezync_shared.problems import NotFound, problem_response
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.service import platform_for_tests
 from sharezync_shared.testing.serving import serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 
 CHUNK = 64 * 1024
@@ -211,6 +212,6 @@ class House:
 
 async def until(condition: Any) -> None:
     """Return once `condition()` holds; tells of what takes too long."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while not condition():  # noqa: ASYNC110 - conditions of any kind
             await asyncio.sleep(0.005)

@@ -9,6 +9,7 @@ import pytest
 
 from services.gateway.tests.api.transfers.house import CHUNK, House, Offer, content_of, until
 from services.gateway.tests.api.transfers.test_putting import code
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 class Reader:
@@ -21,7 +22,7 @@ class Reader:
 
     async def until(self, size: int) -> bytes:
         """Read until so many bytes are there."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             while len(self.got) < size:
                 self.got += await anext(self._pieces)
         return self.got

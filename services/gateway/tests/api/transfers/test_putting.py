@@ -12,6 +12,7 @@ from websockets.typing import Subprotocol
 from services.gateway.tests.api.transfers.house import CHUNK, House, Offer, until
 from sharezync_gateway.realtime.transfer.chunks import decode_frame
 from sharezync_shared.ids import SessionId, UserId, uuid7
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -57,7 +58,7 @@ async def test_who_receives_on_a_socket_gets_it_from_memory(
         await socket.send(accept)
         await until(lambda: offer.attached)
         await house.put(sender, offer, 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             while isinstance(message := await socket.recv(), str):
                 pass
     chunk = decode_frame(message)

@@ -8,7 +8,7 @@ import pytest
 from services.gateway.tests.unit.realtime.lease_rig import NODE, Rig
 from sharezync_gateway.realtime import lease as lease_module
 from sharezync_gateway.realtime.peers import PeerUnavailable, digest_of
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tusclient.uploader.uploader import Uploader
 
 from services.storage.tests.storage_process import StorageProcess
 from services.storage.tests.tus_service import OF_THIS_MODULE
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 from tests.tus.client import UPLOADS, Tus
 
 MIB = 1024 * 1024

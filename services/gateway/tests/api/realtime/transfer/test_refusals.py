@@ -15,7 +15,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
 )
 from services.gateway.tests.api.realtime.world import User, World
 from sharezync_gateway.realtime.transfer.chunks import make_chunk
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 async def test_a_corrupt_chunk_is_refused_and_only_that_one(

@@ -20,7 +20,7 @@ from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.following import Following
 from sharezync_gateway.realtime.transfer.intake import Intake
-from sharezync_shared.testing.serving import wait_until
+from sharezync_shared.testing.waiting import wait_until
 
 
 async def test_a_pause_stops_the_flow_and_a_resume_goes_on(
