@@ -40,6 +40,8 @@ LONGEST = (
     "services/storage/tests/integration/test_collect_command.py",
     "services/storage/tests/integration/test_direct_on_s3.py",
     "services/storage/tests/integration/test_s3_extents.py",
+    "clients/python/tests/api/test_socket.py",
+    "tests/test_transfer_model.py",
     "clients/python/tests/api/test_command_line.py",
     "clients/python/tests/api/test_transfers.py",
     "services/auth/tests/api/test_password_timing.py",

@@ -23,6 +23,8 @@ _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _STABLE_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 3.0
+_SETTLE_SECONDS: Final = 30.0
+"""How long setting a tenant up may take before somebody should know of it."""
 
 
 class Tenant(ABC):
@@ -38,7 +40,9 @@ class Tenant(ABC):
     async def serve(self, connection: AbstractConnection) -> None:
         """Set up on a fresh connection, set `serving`, stay until the channel is gone.
 
-        Cancelled when the connection is lost. Returning or raising means: set me up again.
+        Cancelled when the connection is lost. Returning or raising means: set me up again. A broker
+        may leave a question unanswered for as long as a queue has no leader: wait for it, on the
+        same channel, since one that waits can't be closed either.
         """
 
 
@@ -46,11 +50,18 @@ class Link:
     """Keeps one connection and its tenants alive from `start` to `aclose`."""
 
     def __init__(
-        self, url: str, name: str, *, connect_seconds: float, heartbeat_seconds: int
+        self,
+        url: str,
+        name: str,
+        *,
+        connect_seconds: float,
+        heartbeat_seconds: int,
+        settle_seconds: float = _SETTLE_SECONDS,
     ) -> None:
         self._url = URL(url).update_query(heartbeat=str(heartbeat_seconds))
         self._name = name
         self._connect_seconds = connect_seconds
+        self._settle_seconds = settle_seconds
         self._tenants: list[Tenant] = []
         self._keeper: asyncio.Task[None] | None = None
         self._houses: list[asyncio.Task[None]] = []
@@ -130,18 +141,32 @@ class Link:
                 continue
             pauses.begin()
             serving = asyncio.create_task(tenant.serve(connection))
+            watch = asyncio.create_task(self._watch(tenant))
             try:
                 await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 tenant.serving.clear()
                 failure = None if not serving.done() or serving.cancelled() else serving.exception()
-                await end([serving])
+                await end([serving, watch])
             if failure is not None:
                 pauses.log_first(
                     "broker_tenant_failed", link=self._name, tenant=tenant.name, error=repr(failure)
                 )
             if not self._closing:
                 await pauses.rest()
+
+    async def _watch(self, tenant: Tenant) -> None:
+        """Warn of a tenant for as long as setting it up takes suspiciously long."""
+        waited = 0.0
+        while not tenant.serving.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settle_seconds):
+                    await tenant.serving.wait()
+                    return
+            waited += self._settle_seconds
+            log.warning(
+                "broker_does_not_answer", link=self._name, tenant=tenant.name, seconds=waited
+            )
 
 
 class _Pauses:
