@@ -188,6 +188,23 @@ async def test_a_reader_gets_what_is_stored_while_the_rest_is_still_sent(
         assert await reader.until(len(sent.content) - 3 * CHUNK) == sent.content[3 * CHUNK :]
 
 
+async def test_a_stored_chunk_is_read_by_itself_and_checked_before_and_after_the_end(
+    alice: Person, bob: Person, sent: Sent
+) -> None:
+    path = f"{sent.path}/files/0/chunks/2"
+    assert code(await bob.http.get(path)) == (404, "chunk-missing")
+    await sent.put(alice.http, 2)
+    early = await bob.http.get(path)
+    for index in range(sent.count):
+        await sent.put(alice.http, index)
+    await alice.post(f"{sent.path}/complete", expect=200)
+    late, told = await bob.http.get(path), await bob.http.head(path)
+    assert early.content == late.content == sent.chunk(2)
+    digest = hashlib.sha256(sent.chunk(2)).hexdigest()
+    assert {each.headers["x-chunk-sha256"] for each in (early, late, told)} == {digest}
+    assert code(await alice.http.get(path)) == (403, "forbidden")
+
+
 async def test_ranges_and_conditions_are_as_of_any_file(
     alice: Person, bob: Person, sent: Sent
 ) -> None:

@@ -108,7 +108,7 @@ async def _pass_on(
         # Either end's closing ends both: nothing here half-closes.
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        up_writer.close()  # before anything is awaited: that may be where we are cancelled
         for each in pumps:
             each.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-        up_writer.close()

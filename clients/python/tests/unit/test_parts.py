@@ -48,13 +48,15 @@ def test_what_turned_out_to_be_damaged_is_forgotten_for_good(tmp_path: Path) -> 
     part = part_in(tmp_path)
     keep(part, 0, 1, 2)
     part.flush()
-    keep(part, 3)
-    part.start_over()
-    assert not part.held
-    assert not part_in(tmp_path).held, "nor does the next run believe it"
+    keep(part, 3, 4)
+    part.lose([1, 3])
+    assert part.held.pairs() == [(0, 0), (2, 2), (4, 4)]
+    assert part_in(tmp_path).held.pairs() == [(0, 0), (2, 2), (4, 4)], "nor is it believed later"
     keep(part, 1)
     part.flush()
-    assert part_in(tmp_path).held.pairs() == [(1, 1)]
+    assert part_in(tmp_path).held.pairs() == [(0, 2), (4, 4)]
+    part.lose(range(5))
+    assert not part_in(tmp_path).held
 
 
 @pytest.mark.parametrize(

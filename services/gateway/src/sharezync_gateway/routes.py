@@ -106,7 +106,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/redoc", PUBLIC),
         # Bytes of transfers don't pass through transfer: they go from here to storage and back. A
         # chunk carries what its place in the file holds, no byte more or less.
-        ("PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", Access.CAPABILITY, *_BYTES),
+        ("GET HEAD PUT", "/v1/transfers/{id}/files/{n}/chunks/{i}", Access.CAPABILITY, *_BYTES),
         (
             "GET HEAD",
             "/v1/transfers/{id}/files/{n}/content",

@@ -21,9 +21,9 @@ class Doors:
 
     The token lives as long as that end of the transfer, whatever becomes of the login that got it:
     keep it like a password. A sender's opens `missing`, `put_chunk` and `complete`; a recipient's
-    `missing`, `root`, `content` and `confirm`. Everything may be repeated, and is tried again as
-    `Http` says. Raises TransferEnded where it is over, and Problem: 401 for a token that opens
-    nothing (any more), `forbidden` for the other end's doors.
+    `missing`, `root`, `digest`, `content` and `confirm`. Everything may be repeated, and is tried
+    again as `Http` says. Raises TransferEnded where it is over, and Problem: 401 for a token that
+    opens nothing (any more), `forbidden` for the other end's doors.
     """
 
     def __init__(
@@ -67,15 +67,13 @@ class Doors:
 
     async def root(self, file: int) -> str | None:
         """Return the root of a file; None while the sender has not completed."""
-        path = f"/files/{file}/content"
-        try:
-            answer = await self._request("HEAD", path)
-        except Problem as problem:
-            if problem.status != httpx.codes.CONFLICT:
-                raise
-            # An answer to HEAD has no body that would say why.
-            answer = await self._request("GET", path, headers={"Range": "bytes=0-0"})
+        answer = await self._head(f"/files/{file}/content")
         return answer.headers.get("etag", "").strip('"') or None
+
+    async def digest(self, file: int, index: int) -> bytes:
+        """Return the SHA-256 of a stored chunk, by the server's own record."""
+        answer = await self._head(f"/files/{file}/chunks/{index}")
+        return bytes.fromhex(answer.headers["x-chunk-sha256"])
 
     @asynccontextmanager
     async def content(
@@ -112,6 +110,15 @@ class Doors:
     @property
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Transfer {self.token}"}
+
+    async def _head(self, path: str) -> httpx.Response:
+        try:
+            return await self._request("HEAD", path)
+        except Problem as problem:
+            if problem.status != httpx.codes.CONFLICT:
+                raise
+            # An answer to HEAD has no body that would say why.
+            return await self._request("GET", path, headers={"Range": "bytes=0-0"})
 
     async def _request(
         self,

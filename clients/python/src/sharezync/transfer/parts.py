@@ -9,7 +9,7 @@ import hashlib
 import os
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +31,8 @@ class Part:
         self._record = record
         self._journal = journal_of(record)
         self._chunk_size = chunk_size_bytes
-        self._count = chunk_count(size_bytes, chunk_size_bytes)
-        self._digests = bytearray(self._count * DIGEST_BYTES)
+        self.count = chunk_count(size_bytes, chunk_size_bytes)
+        self._digests = bytearray(self.count * DIGEST_BYTES)
         self._unrecorded: set[int] = set()
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
@@ -56,18 +56,25 @@ class Part:
         self._unrecorded.clear()
         self._journal.unlink(missing_ok=True)
 
-    def start_over(self) -> None:
-        """Take nothing to be held, here and in the record: what is kept is not what was sent."""
+    def lose(self, indexes: Collection[int]) -> None:
+        """Take these chunks not to be held, here and in the record: they are not what was sent."""
+        lost = set(indexes)
         with self._flushing, self._lock:
-            self.forget()
-            self._record.write_bytes(b"")
+            self.held = Ranges((index, index) for index in self.held if index not in lost)
+            self._unrecorded -= lost
+            with self._record.open("r+b", buffering=0) as file:
+                for index in sorted(lost):
+                    self._set_digest(index, _NOT_KEPT)
+                    file.seek(index * DIGEST_BYTES)
+                    file.write(_NOT_KEPT)
+            self._rewrite_journal()
 
     def keep(self, index: int, payload: memoryview, digest: bytes | None) -> None:
         """Check a chunk and write it where it belongs. Raises Corrupt and OSError.
 
         `digest` is what it should be; None where nobody said: then only the root can tell.
         """
-        if index >= self._count or len(payload) != self.length(index):
+        if index >= self.count or len(payload) != self.length(index):
             raise Corrupt(f"chunk {index} of {self.path.name} has the wrong size")
         found = hashlib.sha256(payload).digest()
         if digest not in {None, found}:
@@ -77,7 +84,7 @@ class Part:
             while payload:
                 payload = payload[file.write(payload) or 0 :]
         with self._lock:
-            self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = found
+            self._set_digest(index, found)
             self._unrecorded.add(index)
             with self._journal.open("ab", buffering=0) as journal:
                 journal.write(_ENTRY.pack(index, found))
@@ -90,7 +97,7 @@ class Part:
         """See to it that what is kept, and the record of it, outlive a crash of the machine."""
         with self._flushing:
             with self._lock:
-                fresh = {index: self._digest(index) for index in self._unrecorded}
+                fresh = {index: self.digest(index) for index in self._unrecorded}
                 self._unrecorded.clear()
             if not fresh:
                 return
@@ -102,15 +109,12 @@ class Part:
                     file.write(digest)
                 os.fsync(file.fileno())
             with self._lock:  # what was kept meanwhile stays in the journal
-                rest = [_ENTRY.pack(index, self._digest(index)) for index in self._unrecorded]
-                draft = self._journal.with_suffix(".draft")
-                draft.write_bytes(b"".join(rest))
-                draft.replace(self._journal)
+                self._rewrite_journal()
 
     @property
     def remaining(self) -> int:
         """How many chunks are not held."""
-        return self._count - self.held.count
+        return self.count - self.held.count
 
     @property
     def complete(self) -> bool:
@@ -120,18 +124,18 @@ class Part:
     @property
     def held_bytes(self) -> int:
         """How many bytes of the file are held."""
-        last = self._count - 1
-        missing = self._chunk_size - self.length(last) if self._count and last in self.held else 0
+        last = self.count - 1
+        missing = self._chunk_size - self.length(last) if self.count and last in self.held else 0
         return self.held.count * self._chunk_size - missing
 
     def first_gap(self) -> tuple[int, int]:
         """Return the first and the last of the first chunks that are not held, in a row."""
         first = self.held.through
-        return first, next(iter(self.held.beyond(first, 1)), self._count) - 1
+        return first, next(iter(self.held.beyond(first, 1)), self.count) - 1
 
     def held_but_last(self) -> Ranges:
         """Return what is held, without the file's last chunk."""
-        last = self._count - 1
+        last = self.count - 1
         pairs = ((first, min(end, last - 1)) for first, end in self.held.pairs())
         return Ranges((first, end) for first, end in pairs if first <= end)
 
@@ -139,6 +143,10 @@ class Part:
     def root(self) -> str:
         """What the file's root is, by the chunks that were kept; of use once it is complete."""
         return root_of(self._digests)
+
+    def digest(self, index: int) -> bytes:
+        """Return the SHA-256 of a chunk as it was kept; zeros for one that was not."""
+        return bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
 
     def length(self, index: int) -> int:
         """Return how many bytes a chunk has."""
@@ -153,7 +161,7 @@ class Part:
             self._record.write_bytes(b"")
         self._digests[: len(recorded)] = recorded
         for index in range(len(recorded) // DIGEST_BYTES):
-            if self._digest(index) != _NOT_KEPT:
+            if self.digest(index) != _NOT_KEPT:
                 self.held.add(index)
         self._believe(self._read_journal())
 
@@ -162,11 +170,11 @@ class Part:
         try:
             with self.path.open("rb", buffering=0) as file:
                 for index, digest in entries:
-                    if index >= self._count or index in self.held:
+                    if index >= self.count or index in self.held:
                         continue
                     file.seek(index * self._chunk_size)
                     if hashlib.sha256(file.read(self.length(index))).digest() == digest:
-                        self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
+                        self._set_digest(index, digest)
                         self._unrecorded.add(index)
                         self.held.add(index)
         except FileNotFoundError:
@@ -180,8 +188,14 @@ class Part:
         whole = len(written) // _ENTRY.size * _ENTRY.size  # the last one may have been cut off
         return list(_ENTRY.iter_unpack(written[:whole]))
 
-    def _digest(self, index: int) -> bytes:
-        return bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
+    def _rewrite_journal(self) -> None:
+        rest = [_ENTRY.pack(index, self.digest(index)) for index in self._unrecorded]
+        draft = self._journal.with_suffix(".draft")
+        draft.write_bytes(b"".join(rest))
+        draft.replace(self._journal)
+
+    def _set_digest(self, index: int, digest: bytes) -> None:
+        self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
 
 
 def journal_of(record: Path) -> Path:

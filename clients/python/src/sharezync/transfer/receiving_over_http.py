@@ -30,6 +30,7 @@ _RESTS_SECONDS: Final = 1.0
 _LIVED_SECONDS: Final = 5.0
 """An answer that lived so long was a good one: pauses begin anew."""
 _DAMAGED_TIMES: Final = 2
+_DIGESTS_AT_A_TIME: Final = 8
 
 
 class HttpReceiver:
@@ -126,7 +127,8 @@ class HttpReceiver:
             self._roots[index] = root = await self._root(doors, index)
             if root == part.root:
                 break
-            await asyncio.to_thread(part.start_over)
+            damaged = await self._damaged(doors, index, part)
+            await asyncio.to_thread(part.lose, damaged)
             self._tell_progress()
         else:
             raise Corrupt(f"{part.path.name} is not what was sent: have it sent again")
@@ -182,6 +184,25 @@ class HttpReceiver:
                     self.progress.moved_bytes += len(payload)
                 number += 1
                 self._tell_progress()
+
+    async def _damaged(self, doors: Doors, index: int, part: Part) -> list[int]:
+        """Return which chunks of a file came otherwise than the server has them."""
+        damaged: list[int] = []
+        for first in range(0, part.count, _DIGESTS_AT_A_TIME):
+            chunks = range(first, min(first + _DIGESTS_AT_A_TIME, part.count))
+            digests = await asyncio.gather(*(self._digest(doors, index, each) for each in chunks))
+            pairs = zip(chunks, digests, strict=True)
+            damaged += [each for each, digest in pairs if digest != part.digest(each)]
+        return damaged
+
+    async def _digest(self, doors: Doors, index: int, chunk: int) -> bytes:
+        while True:
+            try:
+                return await doors.digest(index, chunk)
+            except Problem as problem:
+                if problem.code != "wrong-state":  # somebody paused it
+                    raise
+            await asyncio.sleep(_RESTS_SECONDS)
 
     async def _root(self, doors: Doors, index: int) -> str:
         """Return the root of a file, once its sender has completed."""

@@ -8,6 +8,7 @@ from sharezync_gateway.transfers.problems import (
     ChunkConflict,
     ChunkCorrupt,
     ChunkLength,
+    ChunkMissing,
     ChunkOutside,
     NotInThisState,
     QuotaExceeded,
@@ -36,6 +37,13 @@ _CONTENT = "/v1/transfers/{transfer_id}/files/{file}/content"
 _SECURITY: list[dict[str, list[str]]] = [{"user": []}, {"transfer": []}]
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
+_DIGEST = {
+    "X-Chunk-Sha256": {
+        "description": "SHA-256 of the chunk, hexadecimal",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }
+}
+
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 
 _ALWAYS: tuple[type[Problem], ...] = (
@@ -45,7 +53,10 @@ _ALWAYS: tuple[type[Problem], ...] = (
 
 def transfer_paths() -> Document:
     """Return the operations on chunks and contents."""
-    return {_CHUNK: {"put": _put()}, _CONTENT: {"get": _get(), "head": _head()}}
+    return {
+        _CHUNK: {"get": _get_chunk(), "head": _head_chunk(), "put": _put_chunk()},
+        _CONTENT: {"get": _get_content(), "head": _head_content()},
+    }
 
 
 def transfer_components() -> Document:
@@ -66,7 +77,7 @@ def transfer_components() -> Document:
     }
 
 
-def _put() -> Document:
+def _put_chunk() -> Document:
     digest = {
         "name": "X-Chunk-Sha256",
         "in": "header",
@@ -92,7 +103,7 @@ def _put() -> Document:
         "is answered the same way.",
         "security": _SECURITY,
         "parameters": [
-            *_file(), _in_path("index", "Which chunk of the file, from 0", _NUMBER), digest,
+            *_chunk(), digest,
         ],
         "requestBody": {"required": True, "content": _BYTES},
         "responses": {
@@ -108,7 +119,38 @@ def _put() -> Document:
     }  # fmt: skip
 
 
-def _get() -> Document:
+def _get_chunk() -> Document:
+    return {
+        "operationId": "gateway_get_transfer_chunk",
+        "tags": [_TAG],
+        "summary": "Read a chunk",
+        "description": "One chunk that is stored, whatever else is, with its digest: for readers "
+        "who check each chunk by itself, or fetch again what arrived damaged. `content` brings a "
+        "whole file faster.",
+        "security": _SECURITY,
+        "parameters": _chunk(),
+        "responses": {
+            "200": {"description": "The chunk", "headers": _DIGEST, "content": _BYTES},
+            **_refusals(*_ALWAYS, ChunkMissing, NotInThisState, TransferOver, TooLarge),
+        },
+    }
+
+
+def _head_chunk() -> Document:
+    return {
+        "operationId": "gateway_head_transfer_chunk",
+        "tags": [_TAG],
+        "summary": "The digest of a chunk",
+        "security": _SECURITY,
+        "parameters": _chunk(),
+        "responses": {
+            "200": {"description": "As GET would answer, without the chunk", "headers": _DIGEST},
+            **_refusals(*_ALWAYS, ChunkMissing, NotInThisState, TransferOver, TooLarge),
+        },
+    }
+
+
+def _get_content() -> Document:
     confirm = {
         "name": "confirm",
         "in": "query",
@@ -148,7 +190,7 @@ def _get() -> Document:
     }
 
 
-def _head() -> Document:
+def _head_content() -> Document:
     return {
         "operationId": "gateway_head_transfer_content",
         "tags": [_TAG],
@@ -169,6 +211,11 @@ def _file() -> list[Document]:
         _in_path("transfer_id", "The transfer", {"type": "string", "format": "uuid"}),
         _in_path("file", "Which file of it, from 0", _NUMBER),
     ]
+
+
+def _chunk() -> list[Document]:
+    """Return what names a chunk in a path."""
+    return [*_file(), _in_path("index", "Which chunk of the file, from 0", _NUMBER)]
 
 
 def _in_path(name: str, description: str, schema: Document) -> Document:

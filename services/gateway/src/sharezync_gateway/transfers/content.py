@@ -1,8 +1,6 @@
 """`GET` and `HEAD /v1/transfers/{id}/files/{n}/content`: a file, even while it still arrives."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
 from uuid import UUID
 
 import structlog
@@ -11,38 +9,32 @@ from starlette.datastructures import Headers
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.patience import Patience
-from sharezync_gateway.realtime.transfer.agenda import FileShape
 from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER
 from sharezync_gateway.realtime.transfer.chunks import Bytes
 from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.transfers.callers import Caller, caller_of
-from sharezync_gateway.transfers.ends import End, TransferEnds
-from sharezync_gateway.transfers.problems import NotInThisState, TransferOver
+from sharezync_gateway.transfers.ends import TransferEnds, readable
+from sharezync_gateway.transfers.problems import TransferOver
 from sharezync_gateway.transfers.reading import Reading
 from sharezync_gateway.transfers.visit import Visit
+from sharezync_gateway.transfers.writing import end_without_body, start, write
 from sharezync_shared.asgi.content_headers import content_headers, validators
 from sharezync_shared.asgi.content_wanted import Span, Version, not_modified, span_of
-from sharezync_shared.problems import Forbidden, NotFound, Problem
+from sharezync_shared.problems import Problem
 from sharezync_shared.ranges import Ranges
 
 log = structlog.get_logger()
-
-LEAVING_BYTES: Final = 64 * 1024 * 1024
-"""Of chunks that are being sent to readers, on the whole node."""
-_PIECE_BYTES: Final = 256 * 1024
-"""Written at a time: whoever takes less than one within `CLIENT_IDLE_SECONDS` doesn't read."""
-_NO_BODY: Final = {"type": "http.response.body", "body": b""}
 
 
 class GetContent:
     """Answers with a file's bytes in order; waits for those that are not stored yet."""
 
-    def __init__(self, commons: Commons, ends: TransferEnds) -> None:
+    def __init__(self, commons: Commons, ends: TransferEnds, leaving: ByteGate) -> None:
         self._commons = commons
         self._ends = ends
-        self._leaving = ByteGate(LEAVING_BYTES)
+        self._leaving = leaving
 
     async def __call__(self, visit: Visit) -> None:
         """Answer. Raises Problem before anything is sent; breaks off what can't become whole."""
@@ -50,14 +42,14 @@ class GetContent:
         confirms = visit.wants("confirm")
         caller = caller_of(visit.head.authorization, visit.identity)
         end = await self._ends.of(transfer_id, caller)
-        shape = _readable(end, file)
+        shape = readable(end, file)
         known = end.attachment.file(file)
         version = Version(f'"{known.root}"' if known.root else None)
         asked = Headers(raw=visit.head.kept)
         body = visit.body(limit_bytes=0)  # there is none; how it ends tells that the client left
         if not_modified(asked, version):
-            await _start(visit, 304, validators(version))
-            await visit.send(_NO_BODY)
+            await start(visit, 304, validators(version))
+            await end_without_body(visit)
             return
         wanted = None if visit.method == "HEAD" else span_of(asked, shape.size_bytes, version)
         span = wanted or Span(0, shape.size_bytes - 1)
@@ -69,9 +61,9 @@ class GetContent:
             version=version,
             span=wanted,
         )
-        await _start(visit, 200 if wanted is None else 206, headers)
+        await start(visit, 200 if wanted is None else 206, headers)
         if visit.method == "HEAD" or not span.length:
-            await visit.send(_NO_BODY)
+            await end_without_body(visit)
             return
         answer = _Answer(self._commons, self._ends, self._leaving, visit, transfer_id, caller)
         reading = Reading(
@@ -139,7 +131,7 @@ class _Answer:
                     max(span.first - begin, 0) : min(span.last + 1, after) - begin
                 ]
                 try:
-                    await self._write(cut, is_last=index == last)
+                    await write(self._visit, cut, is_last=index == last)
                 finally:
                     self._gate.leave(len(payload))
                 self._commons.metrics.delivered_bytes.inc(len(cut))
@@ -183,20 +175,6 @@ class _Answer:
         if state not in DELIVERING and state != "completed":
             await reading.rest()
 
-    async def _write(self, payload: memoryview, *, is_last: bool) -> None:
-        """Raises ClientGone where the client takes nothing for too long, or has left."""
-        seconds = self._visit.bounds.client_idle_seconds
-        for begin in range(0, len(payload), _PIECE_BYTES):
-            piece = payload[begin : begin + _PIECE_BYTES]
-            more = not is_last or begin + _PIECE_BYTES < len(payload)
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._visit.send(
-                        {"type": "http.response.body", "body": piece, "more_body": more}
-                    )
-            except (TimeoutError, OSError) as error:
-                raise ClientGone("The client does not read") from error
-
     def _give_back(self, task: "asyncio.Task[Bytes]") -> None:
         def leave(done: "asyncio.Task[Bytes]") -> None:
             if not done.cancelled() and done.exception() is None:
@@ -204,26 +182,3 @@ class _Answer:
 
         task.cancel()
         task.add_done_callback(leave)
-
-
-def _readable(end: End, file: int) -> FileShape:
-    """Return how a file is cut that may be read now. Raises Problem."""
-    attachment = end.attachment
-    if attachment.role != "recipient":
-        raise Forbidden("Only a recipient reads the files of a transfer")
-    state = attachment.state
-    if state == "offered":
-        raise NotInThisState("Accept it first", state=state)
-    if state in OVER and state != "completed":
-        raise TransferOver(f"It is {state}", state=state)
-    if state not in DELIVERING and state != "completed":
-        raise NotInThisState(f"It is {state}", state=state)
-    shape = attachment.shapes.get(file)
-    if shape is None:
-        raise NotFound("No such file of this transfer was accepted")
-    return shape
-
-
-async def _start(visit: Visit, status: int, headers: Mapping[str, str]) -> None:
-    raw = Headers(headers).raw
-    await visit.send({"type": "http.response.start", "status": status, "headers": raw})

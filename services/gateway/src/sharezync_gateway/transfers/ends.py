@@ -8,13 +8,15 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.peers import PeerUnavailable
-from sharezync_gateway.realtime.transfer.calls import Attachment
+from sharezync_gateway.realtime.transfer.agenda import FileShape
+from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, Attachment
 from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.ends import CONNECTION_BYTES
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.transfers.callers import Caller
-from sharezync_shared.problems import Problem, Unavailable
+from sharezync_gateway.transfers.problems import NotInThisState, TransferOver
+from sharezync_shared.problems import Forbidden, NotFound, Problem, Unavailable
 from sharezync_shared.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger()
@@ -109,3 +111,21 @@ class TransferEnds:
         if caller.token is not None:
             user_id, device_id = attachment.user_id, attachment.device_id
         return Reporter(self._commons.calls, self._commons.crew, transfer_id, user_id, device_id)
+
+
+def readable(end: End, file: int) -> FileShape:
+    """Return how a file is cut that a recipient may read now. Raises Problem."""
+    attachment = end.attachment
+    if attachment.role != "recipient":
+        raise Forbidden("Only a recipient reads the files of a transfer")
+    state = attachment.state
+    if state == "offered":
+        raise NotInThisState("Accept it first", state=state)
+    if state in OVER and state != "completed":
+        raise TransferOver(f"It is {state}", state=state)
+    if state not in DELIVERING and state != "completed":
+        raise NotInThisState(f"It is {state}", state=state)
+    shape = attachment.shapes.get(file)
+    if shape is None:
+        raise NotFound("No such file of this transfer was accepted")
+    return shape

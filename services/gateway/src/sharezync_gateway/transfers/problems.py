@@ -28,6 +28,10 @@ class ChunkCorrupt(Problem):
     title = "The chunk does not have the digest that was said: send it again"
 
 
+class ChunkMissing(Problem):
+    kind, slug, title = Kind.NOT_FOUND, "chunk-missing", "The chunk is not stored yet"
+
+
 class ChunkConflict(Problem):
     kind, slug = Kind.CONFLICT, "chunk-conflict"
     title = "Another chunk is stored in this place already"

@@ -1,14 +1,17 @@
-"""The two doors as the route table has them, and who is let in through them."""
+"""The doors as the route table has them, and who is let in through them."""
 
 from typing import Protocol
 
+from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.transfers import Transfers
 from sharezync_gateway.routes import Rate
 from sharezync_gateway.transfers.callers import caller_of
 from sharezync_gateway.transfers.content import GetContent
 from sharezync_gateway.transfers.ends import TransferEnds
+from sharezync_gateway.transfers.getting import GetChunk
 from sharezync_gateway.transfers.putting import PutChunk
 from sharezync_gateway.transfers.visit import Room, Visit
+from sharezync_gateway.transfers.writing import LEAVING_BYTES
 
 
 class Counts(Protocol):
@@ -30,25 +33,27 @@ class TransferRooms:
         self._counts = counts
         self._ends = TransferEnds(transfers.commons)
         transfers.when_changed(self._ends.changed)
-        self._put = PutChunk(transfers, self._ends)
-        self._get = GetContent(transfers.commons, self._ends)
+        leaving = ByteGate(LEAVING_BYTES)
+        self._put_chunk = PutChunk(transfers, self._ends)
+        self._get_chunk = GetChunk(transfers.commons, self._ends, leaving)
+        self._get_content = GetContent(transfers.commons, self._ends, leaving)
 
     def by_route(self) -> dict[str, Room]:
         """Return the room for each of the rows of the route table that are answered here."""
         return {
-            "/v1/transfers/{id}/files/{n}/chunks/{i}": self.put,
-            "/v1/transfers/{id}/files/{n}/content": self.get,
+            "/v1/transfers/{id}/files/{n}/chunks/{i}": self.chunk,
+            "/v1/transfers/{id}/files/{n}/content": self.content,
         }
 
-    async def put(self, visit: Visit) -> None:
-        """Take a chunk."""
+    async def chunk(self, visit: Visit) -> None:
+        """Take a chunk, or give one out."""
         await self._admit(visit)
-        await self._put(visit)
+        await (self._put_chunk if visit.method == "PUT" else self._get_chunk)(visit)
 
-    async def get(self, visit: Visit) -> None:
+    async def content(self, visit: Visit) -> None:
         """Give out a file."""
         await self._admit(visit)
-        await self._get(visit)
+        await self._get_content(visit)
 
     async def _admit(self, visit: Visit) -> None:
         """Count whoever comes with a capability: by address until it was proven, then by user."""

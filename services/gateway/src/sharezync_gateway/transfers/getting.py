@@ -1,0 +1,77 @@
+"""`GET` and `HEAD /v1/transfers/{id}/files/{n}/chunks/{i}`: one stored chunk, with its digest."""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.proxy.failures import ClientGone
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, StoreAway, StoredChunk
+from sharezync_gateway.realtime.transfer.commons import Commons
+from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.transfers.callers import caller_of
+from sharezync_gateway.transfers.ends import TransferEnds, readable
+from sharezync_gateway.transfers.problems import ChunkMissing
+from sharezync_gateway.transfers.visit import Visit
+from sharezync_gateway.transfers.writing import end_without_body, start, write
+from sharezync_shared.problems import NotFound, Unavailable
+
+log = structlog.get_logger()
+
+
+class GetChunk:
+    """Gives out single chunks: who reads them can check each as it comes."""
+
+    def __init__(self, commons: Commons, ends: TransferEnds, leaving: ByteGate) -> None:
+        self._commons = commons
+        self._ends = ends
+        self._leaving = leaving
+
+    async def __call__(self, visit: Visit) -> None:
+        """Answer. Raises Problem before anything is sent; hangs up on who does not read."""
+        transfer_id, (file, index) = visit.place()
+        visit.body(limit_bytes=0)  # there is none
+        end = await self._ends.of(transfer_id, caller_of(visit.head.authorization, visit.identity))
+        shape = readable(end, file)
+        if index >= shape.chunk_count:
+            raise NotFound("The file has no such chunk")
+        length = shape.length(index)
+        await self._enter(length, visit.bounds.patience_seconds)
+        try:
+            await self._send(visit, await self._get(shape.upload_id, index))
+        except ClientGone as reason:
+            log.debug("chunk_broken_off", reason=repr(reason))
+            visit.hang_up()
+        finally:
+            self._leaving.leave(length)
+
+    async def _enter(self, size_bytes: int, patience_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(patience_seconds):
+                await self._leaving.enter(size_bytes)
+        except TimeoutError as error:
+            raise Unavailable("Too many chunks are on their way") from error
+
+    async def _get(self, upload_id: UUID, index: int) -> StoredChunk:
+        # Always from storage: what lies in memory is counted, and kept for others.
+        try:
+            return await self._commons.store.get_chunk(upload_id, index)
+        except ChunkAbsent as error:
+            raise ChunkMissing from error
+        except StoreAway as error:
+            raise Unavailable("Storage does not answer: ask again") from error
+
+    async def _send(self, visit: Visit, chunk: StoredChunk) -> None:
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(len(chunk.payload)),
+            "X-Chunk-Sha256": chunk.sha256.hex(),
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, no-cache",
+        }
+        await start(visit, 200, headers)
+        if visit.method == "HEAD":
+            await end_without_body(visit)
+            return
+        await write(visit, memoryview(chunk.payload), is_last=True)
+        self._commons.metrics.delivered_bytes.inc(len(chunk.payload))
