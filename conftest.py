@@ -12,6 +12,7 @@ from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import provision
 from sharezync_embedded.testing import Databases, RunFolder, S3Server, VirtualHosts
 from sharezync_embedded.testing_strict_s3 import StrictS3Server
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
 
@@ -78,6 +79,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ranks[item] = LONGEST.index(group) if group in LONGEST else len(LONGEST)
     if distributed:
         items.sort(key=ranks.__getitem__)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_databases() -> Iterator[None]:
+    """Wait longer for connections than the product does: there a pause of seconds is an outage.
+
+    To a test it is a machine that stands still. Tests of outages set bounds of their own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for bound in ("_CONNECT_SECONDS", "_POOL_SECONDS"):
+            patch.setattr(f"sharezync_shared.db.database.{bound}", GIVE_UP_SECONDS)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ _NAMING: Final = {
 _STATEMENT_TIMEOUT: Final = "10s"
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "15s"
 _CONNECT_SECONDS: Final = 5.0
+_POOL_SECONDS: Final = 5.0
+"""How long a unit of work waits for a connection that others have."""
 _ANSWER_SECONDS: Final = 30.0
 """Longer than the server gives a statement: who hears nothing for so long has lost the server."""
 _RESTED_SECONDS: Final = 30.0
@@ -69,7 +71,7 @@ class Database:
             async_creator=self.connect,
             pool_size=pool_size,
             max_overflow=pool_size // 2,
-            pool_timeout=5,
+            pool_timeout=_POOL_SECONDS,
             pool_recycle=1800,
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
