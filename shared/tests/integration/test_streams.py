@@ -117,6 +117,18 @@ async def test_writers_of_several_streams_never_wait_for_each_other_in_a_ring(
         await asyncio.gather(*(both("a", "b") if n % 2 else both("b", "a") for n in range(20)))
 
 
+async def test_nor_where_some_of_the_streams_are_new(notes: Notes) -> None:
+    async def both(new: str, old: str) -> None:
+        await append(notes, *entries(1, new), *entries(1, old))
+
+    for n in range(20):  # the old one comes behind the new one, and ahead of it
+        new, behind, ahead = f"m{n}", f"z{n}", f"a{n}"
+        await append(notes, *entries(1, behind), *entries(1, ahead))
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            await asyncio.gather(*(both(new, behind if k % 2 else ahead) for k in range(8)))
+    assert await append(notes, *entries(1, "m19"), *entries(1, "z19")) == [9, 6]
+
+
 async def test_a_held_stream_waits_for_its_holder(notes: Notes) -> None:
     pool = await notes.database.pool()
     async with pool.acquire() as holder, holder.transaction():

@@ -150,25 +150,27 @@ class StreamLog:
         it is missing from the answer (a stranger's made-up name must leave nothing behind).
         """
         names = sorted(set(streams))
-        last = await self._lock_present(connection, names)
+        heads = f"{self._schema}.stream_heads"
+        present = f"SELECT stream, last_seq FROM {heads} WHERE stream = ANY($1::text[])"
+        in_order = "ORDER BY stream FOR UPDATE"
         if not create:
+            return _last_of(await connection.fetch(f"{present} {in_order}", names))
+        # All of them or none: who held some already would take those that are made now out of
+        # their order, and wait for somebody who waits for them.
+        counted = f"(SELECT count(*) FROM {heads} WHERE stream = ANY($1::text[]))"
+        whole = f"{present} AND {counted} = cardinality($1::text[]) {in_order}"
+        if last := _last_of(await connection.fetch(whole, names)):
             return last
-        if missing := [name for name in names if name not in last]:
-            await connection.execute(
-                f"INSERT INTO {self._schema}.stream_heads (stream, last_seq) "
-                "SELECT name, 0 FROM unnest($1::text[]) AS name ON CONFLICT (stream) DO NOTHING",
-                missing,
+        return _last_of(
+            await connection.fetch(
+                # The update that changes nothing locks what is there, each in its turn.
+                f"INSERT INTO {heads} AS h (stream, last_seq) "
+                "SELECT name, 0 FROM unnest($1::text[]) AS name ORDER BY name "
+                "ON CONFLICT (stream) DO UPDATE SET last_seq = h.last_seq "
+                "RETURNING stream, last_seq",
+                names,
             )
-            last |= await self._lock_present(connection, missing)
-        return last
-
-    async def _lock_present(self, connection: Connection, names: list[str]) -> dict[str, int]:
-        rows = await connection.fetch(
-            f"SELECT stream, last_seq FROM {self._schema}.stream_heads "
-            "WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE",
-            names,
         )
-        return {row["stream"]: row["last_seq"] for row in rows}
 
     async def append(
         self,
@@ -265,7 +267,7 @@ class StreamLog:
             "WHERE stream = ANY($1::text[])",
             names,
         )
-        known = {row["stream"]: row["last_seq"] for row in rows}
+        known = _last_of(rows)
         return {name: Position(name, epoch, known.get(name, 0)) for name in names}
 
     async def replay(
@@ -314,6 +316,10 @@ class StreamLog:
             batch,
         )
         return int(status.rpartition(" ")[2])
+
+
+def _last_of(heads: Iterable[asyncpg.Record]) -> dict[str, int]:
+    return {head["stream"]: head["last_seq"] for head in heads}
 
 
 def _frame(row: asyncpg.Record, epoch: str) -> Frame:

@@ -22,7 +22,7 @@ from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.intake import Intake
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 
@@ -219,5 +219,5 @@ async def test_who_leaves_while_being_slowed_down_is_let_go(scene: Scene) -> Non
     beyond = asyncio.create_task(intake.take(chunk_of(TRANSFER, 0, 1)))
     await wait_until(lambda: scene.errors)
     intake.close()
-    await asyncio.wait_for(beyond, 1)
+    await asyncio.wait_for(beyond, GIVE_UP_SECONDS)
     scene.store.gate.set()
