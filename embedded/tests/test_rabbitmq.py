@@ -30,8 +30,8 @@ def brokers(folder: Path) -> Iterator[tuple[DevBroker, DevBroker]]:
 async def declare(url: str) -> None:
     """Declare the queue. It is on disk when this returns.
 
-    RabbitMQ answers sooner: a queue that was declared in the last half of a second before its node
-    was killed was lost now and then (seen with 3.10, whatever its type), with what lay in it.
+    RabbitMQ answers sooner: a queue that was declared within a second before its node was killed
+    was lost now and then, or of no use any more (seen with 3.10, classic and quorum queues).
     """
     async with await aio_pika.connect(url) as connection:
         await (await connection.channel()).declare_queue("kept", durable=True)

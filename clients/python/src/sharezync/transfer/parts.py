@@ -37,7 +37,7 @@ class Part:
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self.held = Ranges()
-        """Changed by `note` only, on the event loop."""
+        """Grows by `note` only, on the event loop."""
 
     def open(self) -> None:
         """Go on with what was kept before, or begin: afterwards both files are there."""

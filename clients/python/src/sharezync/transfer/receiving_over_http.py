@@ -29,7 +29,6 @@ _ROOT_SECONDS: Final = 1.0
 _RESTS_SECONDS: Final = 1.0
 _LIVED_SECONDS: Final = 5.0
 """An answer that lived so long was a good one: pauses begin anew."""
-_DAMAGED_TIMES: Final = 2
 _DIGESTS_AT_A_TIME: Final = 8
 
 
@@ -122,15 +121,14 @@ class HttpReceiver:
     async def _fetch(self, doors: Doors, index: int) -> None:
         """Have one file here, verified, and say so."""
         part = self._parts[index]
-        for _ in range(_DAMAGED_TIMES):
-            await self._fetch_chunks(doors, index, part)
-            self._roots[index] = root = await self._root(doors, index)
-            if root == part.root:
-                break
+        await self._fetch_chunks(doors, index, part)
+        self._roots[index] = root = await self._root(doors, index)
+        if root != part.root:
             damaged = await self._damaged(doors, index, part)
             await asyncio.to_thread(part.lose, damaged)
             self._tell_progress()
-        else:
+            await self._fetch_chunks(doors, index, part)
+        if root != part.root:
             raise Corrupt(f"{part.path.name} is not what was sent: have it sent again")
         # With its last chunk confirmed nobody else keeps it for us: first to the disk.
         await asyncio.to_thread(part.flush)

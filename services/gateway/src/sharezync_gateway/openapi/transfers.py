@@ -102,9 +102,7 @@ def _put_chunk() -> Document:
         "receives, when the answer comes. In any order, several at a time; the same chunk again "
         "is answered the same way.",
         "security": _SECURITY,
-        "parameters": [
-            *_chunk(), digest,
-        ],
+        "parameters": [*_chunk(), digest],
         "requestBody": {"required": True, "content": _BYTES},
         "responses": {
             "200": {

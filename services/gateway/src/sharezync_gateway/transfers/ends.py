@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
@@ -111,6 +113,26 @@ class TransferEnds:
         if caller.token is not None:
             user_id, device_id = attachment.user_id, attachment.device_id
         return Reporter(self._commons.calls, self._commons.crew, transfer_id, user_id, device_id)
+
+
+@asynccontextmanager
+async def room_in(
+    gates: Sequence[ByteGate], size_bytes: int, patience_seconds: float
+) -> AsyncGenerator[None]:
+    """Wait until a chunk may come or go, and keep its room in all gates. Raises Unavailable."""
+    entered: list[ByteGate] = []
+    try:
+        try:
+            async with asyncio.timeout(patience_seconds):
+                for gate in gates:
+                    await gate.enter(size_bytes)
+                    entered.append(gate)
+        except TimeoutError as error:
+            raise Unavailable("Too many chunks are on their way") from error
+        yield
+    finally:
+        for gate in entered:
+            gate.leave(size_bytes)
 
 
 def readable(end: End, file: int) -> FileShape:

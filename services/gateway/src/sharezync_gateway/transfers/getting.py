@@ -1,6 +1,5 @@
 """`GET` and `HEAD /v1/transfers/{id}/files/{n}/chunks/{i}`: one stored chunk, with its digest."""
 
-import asyncio
 from uuid import UUID
 
 import structlog
@@ -10,7 +9,7 @@ from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, StoreAw
 from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.transfers.callers import caller_of
-from sharezync_gateway.transfers.ends import TransferEnds, readable
+from sharezync_gateway.transfers.ends import TransferEnds, readable, room_in
 from sharezync_gateway.transfers.problems import ChunkMissing
 from sharezync_gateway.transfers.visit import Visit
 from sharezync_gateway.transfers.writing import end_without_body, start, write
@@ -30,27 +29,19 @@ class GetChunk:
     async def __call__(self, visit: Visit) -> None:
         """Answer. Raises Problem before anything is sent; hangs up on who does not read."""
         transfer_id, (file, index) = visit.place()
-        visit.body(limit_bytes=0)  # there is none
+        visit.body(limit_bytes=0)  # refuses one
         end = await self._ends.of(transfer_id, caller_of(visit.head.authorization, visit.identity))
         shape = readable(end, file)
         if index >= shape.chunk_count:
             raise NotFound("The file has no such chunk")
         length = shape.length(index)
-        await self._enter(length, visit.bounds.patience_seconds)
-        try:
-            await self._send(visit, await self._get(shape.upload_id, index))
-        except ClientGone as reason:
-            log.debug("chunk_broken_off", reason=repr(reason))
-            visit.hang_up()
-        finally:
-            self._leaving.leave(length)
-
-    async def _enter(self, size_bytes: int, patience_seconds: float) -> None:
-        try:
-            async with asyncio.timeout(patience_seconds):
-                await self._leaving.enter(size_bytes)
-        except TimeoutError as error:
-            raise Unavailable("Too many chunks are on their way") from error
+        gates = (end.gate, self._leaving)
+        async with room_in(gates, length, visit.bounds.patience_seconds):
+            try:
+                await self._send(visit, await self._get(shape.upload_id, index))
+            except ClientGone as reason:
+                log.debug("chunk_broken_off", reason=repr(reason))
+                visit.hang_up()
 
     async def _get(self, upload_id: UUID, index: int) -> StoredChunk:
         # Always from storage: what lies in memory is counted, and kept for others.

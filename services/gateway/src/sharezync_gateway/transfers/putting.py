@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -15,7 +13,7 @@ from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.storing import refusal_of
 from sharezync_gateway.realtime.transfer.transfers import Transfers
 from sharezync_gateway.transfers.callers import caller_of
-from sharezync_gateway.transfers.ends import End, TransferEnds
+from sharezync_gateway.transfers.ends import End, TransferEnds, room_in
 from sharezync_gateway.transfers.problems import (
     BodyBroken,
     BodyTooSlow,
@@ -50,7 +48,8 @@ class PutChunk:
         sha256 = _digest_of(visit)
         end = await self._ends.of(transfer_id, caller_of(visit.head.authorization, visit.identity))
         expected = _expected_bytes(end, file, index, visit.head.body_bytes)
-        async with self._room_for(expected, end, visit.bounds.patience_seconds):
+        gates = (end.gate, self._arriving)
+        async with room_in(gates, expected, visit.bounds.patience_seconds):
             pieces = await _read(visit, expected)
             if pieces is None:
                 return  # the client has left
@@ -73,26 +72,6 @@ class PutChunk:
             raise of_code(refusal.code, refusal.detail, refusal.status) from refusal
         except StoreAway as error:
             raise Unavailable("Storage does not answer: send it again") from error
-
-    @asynccontextmanager
-    async def _room_for(
-        self, size_bytes: int, end: End, patience_seconds: float
-    ) -> AsyncGenerator[None]:
-        """Wait until a chunk may come, and keep its room. Raises Unavailable."""
-        gates = (end.gate, self._arriving)
-        entered: list[ByteGate] = []
-        try:
-            try:
-                async with asyncio.timeout(patience_seconds):
-                    for gate in gates:
-                        await gate.enter(size_bytes)
-                        entered.append(gate)
-            except TimeoutError as error:
-                raise Unavailable("Too many chunks are on their way") from error
-            yield
-        finally:
-            for gate in entered:
-                gate.leave(size_bytes)
 
 
 def _digest_of(visit: Visit) -> bytes:

@@ -157,16 +157,14 @@ class Link:
 
     async def _watch(self, tenant: Tenant) -> None:
         """Warn of a tenant for as long as setting it up takes suspiciously long."""
-        waited = 0.0
+        waited = self._settle_seconds
+        await asyncio.sleep(self._settle_seconds)
         while not tenant.serving.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settle_seconds):
-                    await tenant.serving.wait()
-                    return
-            waited += self._settle_seconds
             log.warning(
                 "broker_does_not_answer", link=self._name, tenant=tenant.name, seconds=waited
             )
+            waited += self._settle_seconds
+            await asyncio.sleep(self._settle_seconds)
 
 
 class _Pauses:
