@@ -27,10 +27,10 @@ from sharezync_chat.settings import ChatSettings
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.realtime.transfer import AsgiChunkStore
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_shared.asgi.draining import Draining
 from sharezync_shared.asgi.lifespan import LifespanFailed, running
 from sharezync_shared.asgi.middleware import HttpMetrics
 from sharezync_shared.platform import Platform, key_source, make_bus, service_secret
+from sharezync_shared.server import Draining
 from sharezync_shared.settings import Settings
 from sharezync_storage.migrations import MIGRATIONS as STORAGE
 from sharezync_storage.settings import StorageSettings

@@ -10,7 +10,7 @@ from sharezync_embedded.occupancy import sole_use
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.processes import free_port, port_is_free
 from sharezync_embedded.secret_key import secret_key_of
-from sharezync_shared.asgi.server import run, serve
+from sharezync_shared.server import run, serve
 from sharezync_shared.settings import Settings
 
 Say = Callable[[str], None]

@@ -10,11 +10,11 @@ from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 
-from sharezync_shared.asgi.server import run, serve
 from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.db.outages import is_outage
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
+from sharezync_shared.server import run, serve
 from sharezync_shared.settings import Settings
 
 OwnSettings = TypeVar("OwnSettings", bound=Settings)

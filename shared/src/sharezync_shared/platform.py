@@ -10,11 +10,11 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from sharezync_shared.asgi.draining import Draining
 from sharezync_shared.asgi.middleware import HttpMetrics
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
+from sharezync_shared.server import Draining
 from sharezync_shared.settings import Settings
 from sharezync_shared.tokens.credentials import (
     ServiceAuth,

@@ -13,9 +13,9 @@ from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, SocketProtocol
 from sharezync_gateway.routes import GATEWAY, ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_shared.asgi.server import run, serve
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import fleet_platform
+from sharezync_shared.server import run, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,8 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sharezync_shared.asgi.draining import Draining
-from sharezync_shared.asgi.server import DrainingServer, make_server
+from sharezync_shared.server import Draining, DrainingServer, make_server
 from sharezync_shared.testing.waiting import wait_until
 
 

@@ -8,7 +8,7 @@ from starlette.types import Message, Send
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.headers import clean_response
-from sharezync_shared.asgi.sendfile import ZERO_COPY
+from sharezync_shared.server import ZERO_COPY
 
 _START: Final = "http.response.start"
 _BODY: Final = frozenset({"http.response.body", ZERO_COPY})

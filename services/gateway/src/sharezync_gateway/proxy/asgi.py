@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Scope, Send
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.patience import Patience
 from sharezync_gateway.proxy.upstream import Request
-from sharezync_shared.asgi.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
+from sharezync_shared.server import ZERO_COPY, ZERO_COPY_OFFERED
 
 _BODY: Final = frozenset({"http.response.body", ZERO_COPY})
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}

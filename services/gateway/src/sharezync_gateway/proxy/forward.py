@@ -18,10 +18,9 @@ from sharezync_gateway.proxy.failures import (
 from sharezync_gateway.proxy.headers import Head, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.upstream import Request, Upstream
-from sharezync_shared.asgi.http_guard import ABORT_EXTENSION
-from sharezync_shared.asgi.sendfile import ZERO_COPY
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, send_problem
+from sharezync_shared.server import ABORT_EXTENSION, ZERO_COPY
 
 log = structlog.get_logger()
 

@@ -22,9 +22,8 @@ from sharezync_gateway.realtime.protocol import (
     encode,
     encode_reply,
 )
-from sharezync_shared.asgi.fanout import FramePort
-from sharezync_shared.asgi.frames import encode_text_frame
 from sharezync_shared.problems import Problem
+from sharezync_shared.server import FramePort, encode_text_frame
 from sharezync_shared.tokens.claims import Identity
 
 log = structlog.get_logger()

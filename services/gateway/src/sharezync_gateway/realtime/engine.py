@@ -30,9 +30,9 @@ from sharezync_gateway.realtime.seating import Seating
 from sharezync_gateway.realtime.shell import Shell
 from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_shared.asgi.fanout import FanoutProtocol
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
+from sharezync_shared.server import FanoutProtocol
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier

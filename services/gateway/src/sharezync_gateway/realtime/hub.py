@@ -10,7 +10,7 @@ from typing import Final
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import CloseCode, Cursor, Reset, encode
-from sharezync_shared.asgi.frames import encode_text_frame
+from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Control, Frame
 
 _RUN_BYTES: Final = 64 * 1024

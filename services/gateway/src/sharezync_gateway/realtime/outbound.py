@@ -7,8 +7,7 @@ anywhere else. Only while a socket is being made ready are frames kept here, to 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sharezync_shared.asgi.fanout import HIGH_WATER_BYTES, FramePort
-from sharezync_shared.asgi.frames import BINARY, frame_header
+from sharezync_shared.server import BINARY, HIGH_WATER_BYTES, FramePort, frame_header
 
 SIGNAL_LIMIT_BYTES: Final = HIGH_WATER_BYTES
 """With more than this waiting, signals are dropped."""

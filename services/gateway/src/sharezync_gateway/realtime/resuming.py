@@ -14,7 +14,7 @@ from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Replayed, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Outcome, Reset, Resumed
 from sharezync_gateway.realtime.tracker import Tracker
-from sharezync_shared.asgi.frames import encode_text_frame
+from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Frame
 
 _AT_ONCE: Final = 8

@@ -31,9 +31,9 @@ from sharezync_gateway.realtime.protocol import (
     read_head,
 )
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_shared.asgi.fanout import frame_port
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Broken, Problem, RateLimited, Unavailable
+from sharezync_shared.server import frame_port
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
 from sharezync_gateway.realtime.signals import Signals
-from sharezync_shared.asgi.frames import encode_text_frame
+from sharezync_shared.server import encode_text_frame
 
 STREAM: Final = "typing"
 """Kind of the streams on which nodes tell each other; then come the channel's and the user's id."""

@@ -11,8 +11,8 @@ from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.forward import Bounds
 from sharezync_gateway.proxy.headers import Head
 from sharezync_gateway.routes import Route
-from sharezync_shared.asgi.http_guard import ABORT_EXTENSION
 from sharezync_shared.problems import Invalid
+from sharezync_shared.server import ABORT_EXTENSION
 from sharezync_shared.tokens.claims import Identity
 
 _MOST_INDEX = 2**31 - 1

@@ -18,7 +18,7 @@ from services.gateway.tests.api.proxy.rig import (
     read_body,
     until_left,
 )
-from sharezync_shared.asgi import http_guard
+from sharezync_shared.server import http_protocol
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -274,7 +274,7 @@ async def test_an_endless_head_is_cut_off(rig: Rig) -> None:
 async def test_a_body_that_nobody_waits_for_may_not_trickle_for_ever(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_guard, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.2)
     wire = await rig.wire()
     await wire.send("POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx")
     assert (await wire.answer()).status == 401
@@ -284,7 +284,7 @@ async def test_a_body_that_nobody_waits_for_may_not_trickle_for_ever(
 async def test_a_body_that_comes_after_its_answer_leaves_the_connection_usable(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_guard, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.2)
     wire = await rig.wire()
     await wire.send("POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nx")
     assert (await wire.answer()).status == 401

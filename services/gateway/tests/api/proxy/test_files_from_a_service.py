@@ -11,7 +11,7 @@ from services.gateway.tests.api.proxy.rig import Puppet
 from services.gateway.tests.api.proxy.upstream_ends import Collected, request
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.proxy.failures import BrokenAnswer
-from sharezync_shared.asgi.sendfile import ZERO_COPY
+from sharezync_shared.server import ZERO_COPY
 
 
 class Files(Puppet):

@@ -7,7 +7,7 @@ from sharezync_gateway.realtime.outbound import (
     SIGNAL_LIMIT_BYTES,
     Outbound,
 )
-from sharezync_shared.asgi.fanout import HIGH_WATER_BYTES
+from sharezync_shared.server import HIGH_WATER_BYTES
 
 KIB = 1024
 

@@ -13,8 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from sharezync_shared.asgi.content_headers import content_headers
 from sharezync_shared.asgi.content_wanted import Span, Version
-from sharezync_shared.asgi.sendfile import ZERO_COPY
 from sharezync_shared.media_types import INLINE
+from sharezync_shared.server import ZERO_COPY
 from sharezync_storage.api.bodies import IDLE_SECONDS
 from sharezync_storage.models import File
 from sharezync_storage.problems import ContentDamaged

@@ -11,7 +11,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from sharezync_shared.asgi.incoming_frames import READ_BYTES, FrameReader, FrameStream
+from sharezync_shared.server.frame_reader import READ_BYTES, FrameReader, FrameStream
 
 MIB = 1024 * 1024
 HANDSHAKE = (

@@ -6,7 +6,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from sharezync_shared.asgi.frames import (
+from sharezync_shared.server.frames import (
     BINARY,
     TEXT,
     decode_frames,

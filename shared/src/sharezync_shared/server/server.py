@@ -18,11 +18,11 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from sharezync_shared.asgi.allocator import keep_freed_memory
-from sharezync_shared.asgi.draining import Draining, DrainStep
-from sharezync_shared.asgi.fanout import FanoutProtocol
-from sharezync_shared.asgi.http_guard import GuardedHttpProtocol, guarded_http
-from sharezync_shared.asgi.metrics_server import metrics_server
+from sharezync_shared.server.allocator import keep_freed_memory
+from sharezync_shared.server.draining import Draining, DrainStep
+from sharezync_shared.server.http_protocol import GuardedHttpProtocol, guarded_http
+from sharezync_shared.server.metrics_server import metrics_server
+from sharezync_shared.server.websocket_protocol import FanoutProtocol
 
 log = structlog.get_logger()
 

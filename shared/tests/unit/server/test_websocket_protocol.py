@@ -16,15 +16,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from sharezync_shared.asgi import fanout
-from sharezync_shared.asgi.fanout import (
+from sharezync_shared.server import websocket_protocol
+from sharezync_shared.server.frames import encode_binary_frame, encode_text_frame, frame_header
+from sharezync_shared.server.websocket_protocol import (
     EXTENSION,
     HIGH_WATER_BYTES,
     LOW_WATER_BYTES,
     FramePort,
     frame_port,
 )
-from sharezync_shared.asgi.frames import encode_binary_frame, encode_text_frame, frame_header
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -132,10 +132,10 @@ async def fill(port: FramePort) -> None:
 async def test_the_server_offers_a_port_and_others_get_one_made_of_send() -> None:
     place = Place()
     async with serving(plain_asgi(websocket=place)) as served, pair(served, place) as (_, peer):
-        assert isinstance(peer.port, fanout.FanoutProtocol)
+        assert isinstance(peer.port, websocket_protocol.FanoutProtocol)
     place = Place(offered=False)
     async with serving(plain_asgi(websocket=place)) as served, pair(served, place) as (_, peer):
-        assert not isinstance(peer.port, fanout.FanoutProtocol)
+        assert not isinstance(peer.port, websocket_protocol.FanoutProtocol)
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536])
@@ -199,7 +199,7 @@ async def test_a_closing_client_gets_its_handshake_and_no_further_frame(
         async with asyncio.timeout(GIVE_UP_SECONDS):
             await peer.over.wait()
         assert peer.heard[-1]["code"] == 3001
-        if isinstance(peer.port, fanout.FanoutProtocol):
+        if isinstance(peer.port, websocket_protocol.FanoutProtocol):
             assert not peer.port.write(encode_text_frame(b"late"))
             assert not peer.port.write_within(encode_text_frame(b"late"), 10_000)
             assert not peer.port.write_parts([encode_text_frame(b"late")])
@@ -255,7 +255,7 @@ async def test_above_the_high_water_mark_nothing_is_written_until_the_peer_has_c
 async def test_a_peer_that_stalls_while_it_is_closed_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fanout, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(websocket_protocol, "GRACE_SECONDS", 0.05)
     place = Place()
     async with serving(plain_asgi(websocket=place)) as served:
         raw, peer = await stalled_pair(served, place)
@@ -268,7 +268,7 @@ async def test_a_peer_that_stalls_while_it_is_closed_is_cut_off(
 async def test_a_peer_that_asks_to_close_and_then_stalls_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fanout, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(websocket_protocol, "GRACE_SECONDS", 0.05)
     place = Place()
     async with serving(plain_asgi(websocket=place)) as served:
         raw, peer = await stalled_pair(served, place)

@@ -11,9 +11,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from sharezync_shared.asgi.http_guard import GuardedHttpProtocol
-from sharezync_shared.asgi.incoming import PIECE_BYTES
-from sharezync_shared.asgi.sendfile import ZERO_COPY
+from sharezync_shared.server.http_protocol import GuardedHttpProtocol
+from sharezync_shared.server.request_body import PIECE_BYTES
+from sharezync_shared.server.sendfile import ZERO_COPY
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Message, Send
 
-from sharezync_shared.asgi.frames import TEXT, decode_frames
+from sharezync_shared.server.frames import TEXT, decode_frames
 
 _HIGH_WATER_BYTES: Final = 256 * 1024
 
@@ -15,8 +15,8 @@ _HIGH_WATER_BYTES: Final = 256 * 1024
 class AsgiFramePort:
     """Passes finished frames to plain ASGI `send`, one after the other, in a task of its own.
 
-    Same promises as `fanout.FramePort`, with the queue here instead of in the transport. The task
-    lives only while there is something to send.
+    Same promises as `websocket_protocol.FramePort`, with the queue here instead of in the
+    transport. The task lives only while there is something to send.
     """
 
     def __init__(self, send: Send) -> None:

@@ -20,9 +20,9 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame
 from websockets.protocol import OPEN
 
-from sharezync_shared.asgi.incoming_frames import FrameReader, FrameStream
-from sharezync_shared.asgi.light import Gate, Mailbox
-from sharezync_shared.asgi.slow_port import AsgiFramePort
+from sharezync_shared.server.asgi_port import AsgiFramePort
+from sharezync_shared.server.frame_reader import FrameReader, FrameStream
+from sharezync_shared.server.light import Gate, Mailbox
 
 EXTENSION: Final = "sharezync.frame_port"
 """Where an application finds its `FramePort`: `scope["extensions"][EXTENSION]`."""
@@ -41,7 +41,7 @@ MAX_WAITING_MESSAGES: Final = 1024
 
 
 class FramePort(Protocol):
-    """The way to one socket for frames that are encoded already (`asgi.frames`). Never blocks."""
+    """The way to one socket for frames that are encoded already (`server.frames`). Never blocks."""
 
     @property
     def buffered_bytes(self) -> int:

@@ -19,9 +19,9 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from sharezync_shared.asgi.incoming import IncomingBody, SharedBufferReader
-from sharezync_shared.asgi.sendfile import ZERO_COPY, ZERO_COPY_OFFERED, send_file
 from sharezync_shared.problems import CONTENT_TYPE, Malformed, Problem, TooLarge, problem_body
+from sharezync_shared.server.request_body import IncomingBody, SharedBufferReader
+from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED, send_file
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers together. A token takes one to two KiB, cookies of others a few."""

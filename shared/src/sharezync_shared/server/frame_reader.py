@@ -10,7 +10,7 @@ from typing import Final
 
 from websockets.streams import StreamReader
 
-from sharezync_shared.asgi.incoming import BUFFER, Reads, SharedBufferReader
+from sharezync_shared.server.request_body import BUFFER, Reads, SharedBufferReader
 
 READ_BYTES: Final = 64 * 1024
 """The most that is read at a time, but for the rest of a large frame.

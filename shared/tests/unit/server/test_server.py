@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from sharezync_shared.asgi import http_guard
-from sharezync_shared.asgi.draining import Draining
-from sharezync_shared.asgi.metrics_server import metrics_server
+from sharezync_shared.server import http_protocol
+from sharezync_shared.server.draining import Draining
+from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.testing.serving import plain_asgi, serving
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -186,7 +186,7 @@ async def test_what_is_not_http_is_refused_with_a_problem() -> None:
 async def test_a_connection_whose_head_never_ends_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_guard, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
     async with serving(plain_asgi(http=Slow())) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(sent)
@@ -199,7 +199,7 @@ async def test_a_connection_whose_head_never_ends_is_cut_off(
 async def test_a_slow_second_head_is_cut_off_and_an_idle_connection_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_guard, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     async with serving(plain_asgi(http=Slow())) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -231,8 +231,8 @@ async def test_metrics_are_served_on_their_own_port() -> None:
 
 PROGRAM = """
     import asyncio
-    from sharezync_shared.asgi.draining import Draining
-    from sharezync_shared.asgi.server import run, serve
+    from sharezync_shared.server.draining import Draining
+    from sharezync_shared.server.server import run, serve
     from sharezync_shared.testing.serving import plain_asgi
 
     async def main():
@@ -264,7 +264,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(http_guard.__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": str(Path(http_protocol.__file__).parents[2])},
         )
         assert self.process.stdout
         self.out: IO[str] = self.process.stdout

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sharezync_shared.asgi.light import Gate, Mailbox
+from sharezync_shared.server.light import Gate, Mailbox
 
 
 async def test_items_come_in_order_whether_waited_for_or_not() -> None:

@@ -1,0 +1,46 @@
+"""The server of every process: an ASGI application and settings go in, a server comes out.
+
+What the rest of the project may use stands here; the README beside this file explains it. Nothing
+outside this package imports uvicorn, httptools, or the server's side of websockets.
+"""
+
+from sharezync_shared.server.draining import Draining, DrainStep
+from sharezync_shared.server.frames import (
+    BINARY,
+    TEXT,
+    decode_frames,
+    encode_binary_frame,
+    encode_text_frame,
+    frame_header,
+)
+from sharezync_shared.server.http_protocol import ABORT_EXTENSION
+from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
+from sharezync_shared.server.server import DrainingServer, make_server, run, serve
+from sharezync_shared.server.websocket_protocol import (
+    HIGH_WATER_BYTES,
+    FanoutProtocol,
+    FramePort,
+    frame_port,
+)
+
+__all__ = [
+    "ABORT_EXTENSION",
+    "BINARY",
+    "HIGH_WATER_BYTES",
+    "TEXT",
+    "ZERO_COPY",
+    "ZERO_COPY_OFFERED",
+    "DrainStep",
+    "Draining",
+    "DrainingServer",
+    "FanoutProtocol",
+    "FramePort",
+    "decode_frames",
+    "encode_binary_frame",
+    "encode_text_frame",
+    "frame_header",
+    "frame_port",
+    "make_server",
+    "run",
+    "serve",
+]
