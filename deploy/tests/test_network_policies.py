@@ -1,11 +1,14 @@
 """Who may talk to whom in the cluster: the call graph of the sources, and nothing else."""
 
 import re
+from functools import partial
 
 import pytest
 
 from deploy.tests.fleet import PORTS, ROOT, WITH_DATABASE, Manifest, of_kind, selects
 
+NAMESPACE = "kubernetes.io/metadata.name"
+"""The label that each namespace has of its own name."""
 POSTGRESQL = 5432
 S3 = 8333
 
@@ -23,12 +26,15 @@ def allows(
     pod: Manifest,
     peer: Manifest | None,
     ports: set[str | int],
+    *,
+    namespace: str = "sharezync",
 ) -> bool:
     """Whether a pod of these labels may speak ("Egress") or be spoken to ("Ingress").
 
-    `peer` is the other pod's labels, None for whatever is outside of the cluster; `ports` are the
-    number of the port and its name, where it has one. As in Kubernetes: who is selected by some
-    policy of a direction needs a rule that allows it, and who is selected by none may do anything.
+    `peer` is the other pod's labels, None for whatever is outside of the cluster, and `namespace`
+    where that pod is; `ports` are the number of the port and its name, where it has one. As in
+    Kubernetes: who is selected by some policy of a direction needs a rule that allows it, and who
+    is selected by none may do anything.
     """
     policies = [
         policy["spec"]
@@ -44,7 +50,8 @@ def allows(
         if side not in rule:
             return True
         return peer is not None and any(
-            selects(other["podSelector"], peer) if "podSelector" in other else True
+            selects(other.get("podSelector", {}), peer)
+            and selects(other.get("namespaceSelector", {}), {NAMESPACE: namespace})
             for other in rule[side]
         )
 
@@ -112,7 +119,10 @@ def test_prometheus_reaches_the_metrics_and_nobody_outside_does(
 ) -> None:
     labels = labels_of(manifests, service)
     prometheus = {"app.kubernetes.io/name": "prometheus"}
-    assert allows(manifests, "Ingress", labels, prometheus, {"metrics"})
+    reached = partial(allows, manifests, "Ingress", labels, prometheus, {"metrics"})
+    assert reached(namespace="monitoring")
+    assert not reached(namespace="sharezync")
+    assert not reached(namespace="strangers")
     assert not allows(manifests, "Ingress", labels, None, {"metrics"})
 
 

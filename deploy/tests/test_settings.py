@@ -44,7 +44,9 @@ def test_the_cluster_sets_nothing_in_vain(manifests: list[Manifest], service: st
 
 @pytest.mark.parametrize("service", PORTS)
 def test_the_image_sets_nothing_in_vain(service: str) -> None:
-    assert {"HOST", "PORT", "METRICS_PORT", "LOG_FORMAT", "DATA_DIR"} <= known(service)
+    assert {"HOST", "PORT", "METRICS_PORT", "METRICS_HOST", "LOG_FORMAT", "DATA_DIR"} <= known(
+        service
+    )
 
 
 def test_what_all_are_given_is_what_all_read(manifests: list[Manifest]) -> None:

@@ -20,7 +20,7 @@ from sharezync_embedded.provision import provision, provision_redis
 from sharezync_embedded.rabbitmq import Broker, BrokerFailed
 from sharezync_embedded.server import up
 from sharezync_shared.observability import configure_logging
-from sharezync_shared.settings import Settings
+from sharezync_shared.settings import Settings, read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.stop_with_parent:
         stop_with_parent()
     given = {"port": options.port, "data_dir": options.data_dir, "host": options.host}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = read_settings(lambda: Settings(**given))
     try:
         match options.command:
             case "up":

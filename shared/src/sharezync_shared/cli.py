@@ -15,7 +15,7 @@ from sharezync_shared.db.outages import is_outage
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.server import run, serve
-from sharezync_shared.settings import Settings
+from sharezync_shared.settings import Settings, read_settings
 
 OwnSettings = TypeVar("OwnSettings", bound=Settings)
 
@@ -53,7 +53,7 @@ class ServiceCommand(Generic[OwnSettings]):
         for name, command in self.commands.items():
             command.arguments(subparsers.add_parser(name, help=command.help))
         chosen = parser.parse_args(arguments)
-        settings = self.settings()
+        settings = read_settings(self.settings)
         configure_logging(settings.log_level, settings.log_format, self.name)
         try:
             return self._run(chosen, settings)
@@ -91,6 +91,7 @@ class ServiceCommand(Generic[OwnSettings]):
             port=settings.port,
             draining=platform.draining,
             drain_seconds=settings.drain_seconds,
+            metrics_host=settings.metrics_host,
             metrics_port=settings.metrics_port,
             registry=platform.registry,
         )

@@ -1,15 +1,18 @@
 """Settings that every service reads, from the environment and from `.env`.
 
-A service subclasses `Settings` with its own fields, builds one instance in its `__main__` and
-passes it on. Nothing reads the environment anywhere else.
+A service subclasses `Settings` with its own fields, builds one instance in its `__main__` by
+`read_settings` and passes it on. Nothing reads the environment anywhere else.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sharezync_shared.secret_strength import refuse_weak_secrets
 
 SERVICES = ("auth", "chat", "transfer", "storage", "gateway")
 
@@ -17,12 +20,17 @@ SERVICES = ("auth", "chat", "transfer", "storage", "gateway")
 class Settings(BaseSettings):
     """What each of the five services needs to know. Field names in upper case are the variables."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    # Input is hidden from errors: what a variable holds may be a secret, though it isn't valid.
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     # --- where to listen -------------------------------------------------------------------
     host: str = "127.0.0.1"  # loopback unless a container says otherwise
     port: int = Field(8000, ge=0, le=65535)
     metrics_port: int | None = Field(None, ge=0, le=65535)  # absent: no metrics server
+    # Apart from `host`: what faces clients is open to them, metrics are for who scrapes them.
+    metrics_host: str = "127.0.0.1"
     drain_seconds: float = Field(20, ge=0)  # how long a stopping process may take to say goodbye
 
     # --- what a service stands on ----------------------------------------------------------
@@ -93,3 +101,21 @@ class Settings(BaseSettings):
         if self.secret_key is None:
             raise SystemExit("SECRET_KEY is not set: use at least 32 random bytes, e.g. base64")
         return self.secret_key.get_secret_value()
+
+
+OwnSettings = TypeVar("OwnSettings", bound=Settings)
+
+
+def read_settings(settings: Callable[[], OwnSettings]) -> OwnSettings:
+    """Return the settings that a process starts with, or stop with a sentence that says why not.
+
+    Raises SystemExit for what isn't valid, and for secrets that protect nothing
+    (`secret_strength`). Values are never told.
+    """
+    try:
+        read = settings()
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SystemExit("; ".join(wrong)) from None
+    refuse_weak_secrets(read)
+    return read

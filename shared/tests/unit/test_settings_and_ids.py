@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from sharezync_shared.ids import uuid7
-from sharezync_shared.settings import Settings
+from sharezync_shared.settings import Settings, read_settings
 
 
 @pytest.fixture
@@ -61,3 +61,57 @@ def test_uuid7_has_version_variant_and_grows_with_time() -> None:
     assert {i.variant for i in ids} == {UUID(int=0x8 << 60).variant}
     assert len(set(ids)) == 1000
     assert [i.int >> 80 for i in ids] == sorted(i.int >> 80 for i in ids)
+
+
+GOOD = "wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi"
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+@pytest.mark.parametrize(
+    ("variable", "secret"),
+    [
+        ("SECRET_KEY", GOOD[:31]),
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "CHANGE-ME"),
+        ("SECRET_KEY", f"change_me_{GOOD}"),
+        ("SECRET_KEY", f"development-only-{GOOD}"),
+        ("SECRET_KEY", f"your-secret-key-{GOOD}"),
+        ("SECRET_KEY", "k" * 64),
+        ("SECRET_KEY", "abc" * 30),
+        ("SERVICE_SECRET", "the secret of chat"),
+    ],
+)
+def test_a_secret_that_protects_nothing_stops_the_start_in_one_sentence(
+    environment: pytest.MonkeyPatch, algorithm: str, variable: str, secret: str
+) -> None:
+    environment.setenv("ALGORITHM", algorithm)
+    environment.setenv(variable, secret)
+    with pytest.raises(SystemExit, match=variable) as stopped:
+        read_settings(Settings)
+    assert len(str(stopped.value).splitlines()) == 1
+    assert not secret or secret not in str(stopped.value)
+    environment.setenv(variable, GOOD)
+    read_settings(Settings)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "AMQP_URL"])
+def test_a_password_out_of_an_example_stops_the_start(
+    environment: pytest.MonkeyPatch, variable: str
+) -> None:
+    environment.setenv(variable, "scheme://chat:CHANGE-ME@server.example.com/sharezync")
+    with pytest.raises(SystemExit, match=variable):
+        read_settings(Settings)
+    environment.setenv(variable, "scheme://chat:postgres@127.0.0.1/sharezync")
+    read_settings(Settings)
+
+
+def test_what_is_not_valid_is_told_by_name_without_its_value(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("PORT", "s3cr3t")
+    environment.setenv("ALGORITHM", "none")
+    with pytest.raises(SystemExit) as stopped:
+        read_settings(Settings)
+    assert "PORT: " in str(stopped.value)
+    assert "ALGORITHM: " in str(stopped.value)
+    assert "s3cr3t" not in str(stopped.value)

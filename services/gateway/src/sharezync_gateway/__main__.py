@@ -16,6 +16,7 @@ from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import fleet_platform
 from sharezync_shared.server import run, serve
+from sharezync_shared.settings import read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="serve until SIGTERM or SIGINT (settings: README)")
     commands.add_parser("openapi", help="print the merged document of the services that run")
     chosen = parser.parse_args(arguments)
-    settings = GatewaySettings()
+    settings = read_settings(GatewaySettings)
     configure_logging(settings.log_level, settings.log_format, GATEWAY)
     if chosen.command == "openapi":
         return asyncio.run(_print_openapi(settings))
@@ -41,6 +42,7 @@ async def _serve(settings: GatewaySettings) -> None:
         port=settings.port,
         draining=platform.draining,
         drain_seconds=settings.drain_seconds,
+        metrics_host=settings.metrics_host,
         metrics_port=settings.metrics_port,
         registry=platform.registry,
         ws_protocol=SocketProtocol,

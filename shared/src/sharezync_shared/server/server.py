@@ -188,6 +188,7 @@ async def serve(
     port: int,
     draining: Draining,
     drain_seconds: float,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int | None = None,
     registry: CollectorRegistry | None = None,
     sockets: Sequence[socket.socket] | None = None,
@@ -229,7 +230,7 @@ async def serve(
     )
     async with contextlib.AsyncExitStack() as stack:
         if metrics_port is not None and registry is not None:
-            await stack.enter_async_context(metrics_server(host, metrics_port, registry))
+            await stack.enter_async_context(metrics_server(metrics_host, metrics_port, registry))
         await server.serve(list(sockets) if sockets is not None else None)
 
 
