@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 
+from sharezync_shared.db.database import user_of
 from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.db.outages import is_outage
 from sharezync_shared.observability import configure_logging
@@ -71,17 +72,20 @@ class ServiceCommand(Generic[OwnSettings]):
             case "serve":
                 run(self._serve(settings))
             case "migrate":
-                asyncio.run(
-                    self.migrations.upgrade(
-                        settings.require_database_url(), role=settings.database_role
-                    )
-                )
+                asyncio.run(self._migrate(settings))
             case "openapi":
                 app = self.create_app(settings, fleet_platform(settings, self.name))
                 json.dump(app.openapi(), sys.stdout, indent=2)
             case name:
                 return asyncio.run(_status(self.commands[name].run(settings, chosen)))
         return 0
+
+    async def _migrate(self, settings: OwnSettings) -> None:
+        url = settings.require_database_url()
+        if settings.migrate_database_url:
+            await self.migrations.upgrade(settings.migrate_database_url, service=user_of(url))
+        else:
+            await self.migrations.upgrade(url, role=settings.database_role)
 
     async def _serve(self, settings: OwnSettings) -> None:
         platform = fleet_platform(settings, self.name)

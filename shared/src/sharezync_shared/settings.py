@@ -35,6 +35,9 @@ class Settings(BaseSettings):
 
     # --- what a service stands on ----------------------------------------------------------
     database_url: str | None = None
+    # The login that owns the tables, for `migrate` alone: what serves strangers defines nothing.
+    # Absent where DATABASE_ROLE is set (`migrate` makes an owner beside it), or both are one.
+    migrate_database_url: str | None = None
     # A role to take after logging in, for a login that several services share. Absent where each
     # service logs in as its own role.
     database_role: str | None = Field(None, pattern=r"^[a-z_][a-z0-9_]*$")

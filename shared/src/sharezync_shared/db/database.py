@@ -9,6 +9,7 @@ import math
 import re
 import time
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import msgspec
@@ -48,6 +49,12 @@ def metadata_for(schema: str) -> MetaData:
 def plain_dsn(url: str) -> str:
     """Return `url` as libpq and asyncpg read it, whichever spelling it came in."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
+def user_of(url: str) -> str | None:
+    """Return the name that a database URL logs in with; None where it names none."""
+    user = urlsplit(plain_dsn(url)).username
+    return unquote(user) if user else None
 
 
 class Database:

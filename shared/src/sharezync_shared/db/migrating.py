@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import structlog
@@ -12,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
-from sharezync_shared.db.database import Database
+from sharezync_shared.db.database import Database, user_of
 
 log = structlog.get_logger()
 
@@ -29,7 +30,22 @@ def config_for(package: str) -> Config:
     return config
 
 
-async def upgrade(package: str, schema: str, url: str, role: str | None, revision: str) -> None:
+@dataclass(frozen=True)
+class Roles:
+    """Who owns a schema, and who works in it; see `Migrations`."""
+
+    owner: str | None
+    """Taken after logging in; None: the login is the owner."""
+    service: str | None
+    """Granted the rows of every table; None: the owner does the work too."""
+
+    @classmethod
+    def of(cls, role: str | None, service: str | None) -> "Roles":
+        """Return the two roles of a shared login that becomes `role`, or of logins of their own."""
+        return cls(f"{role}_owner", role) if role else cls(None, service)
+
+
+async def upgrade(package: str, schema: str, url: str, roles: Roles, revision: str) -> None:
     """See `Migrations.upgrade`."""
 
     def act(config: Config) -> None:
@@ -42,26 +58,27 @@ async def upgrade(package: str, schema: str, url: str, role: str | None, revisio
             log.warning("schema_is_newer_than_this_version", schema=schema, at=sorted(newer))
         else:
             command.upgrade(config, revision)
+            _grant(connection, schema, roles.service)
 
-    await run(package, schema, url, role, act)
+    await run(package, schema, url, roles, act)
 
 
-async def downgrade(package: str, schema: str, url: str, role: str | None, revision: str) -> None:
+async def downgrade(package: str, schema: str, url: str, roles: Roles, revision: str) -> None:
     """See `Migrations.downgrade`."""
-    await run(package, schema, url, role, lambda config: command.downgrade(config, revision))
+    await run(package, schema, url, roles, lambda config: command.downgrade(config, revision))
 
 
-async def check(package: str, schema: str, url: str, role: str | None) -> None:
+async def check(package: str, schema: str, url: str, roles: Roles) -> None:
     """See `Migrations.check`."""
-    await run(package, schema, url, role, command.check)
+    await run(package, schema, url, roles, command.check)
 
 
 async def run(
-    package: str, schema: str, url: str, role: str | None, act: Callable[[Config], object]
+    package: str, schema: str, url: str, roles: Roles, act: Callable[[Config], object]
 ) -> None:
     """Run one of Alembic's commands, alone in this schema."""
-    await _create_schema(url, schema, role)
-    database = _for_migrating(url, role)
+    await _create_schema(url, schema, roles)
+    database = _for_migrating(url, roles.owner)
     config = config_for(package)
 
     def migrate(connection: Connection) -> None:
@@ -92,37 +109,58 @@ def _for_migrating(url: str, role: str | None) -> Database:
     return Database(url, "public", role=role, pool_size=1)
 
 
-async def _create_schema(url: str, schema: str, role: str | None) -> None:
-    """Create what the migrations can't: the role and the schema that they run in."""
+async def _create_schema(url: str, schema: str, roles: Roles) -> None:
+    """Create what the migrations can't: the roles and the schema that they run in."""
     database = Database(url, "public", pool_size=1)
-    quoted_role = f'"{role}"'
+    owner, service = roles.owner, roles.service
     try:
         async with database.engine.begin() as connection:
             await connection.execute(_LOCK, {"schema": "roles"})
-            exists = await connection.scalar(
-                text("SELECT 1 FROM pg_namespace WHERE nspname = :schema"), {"schema": schema}
+            owned_by = await connection.scalar(
+                text("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = :schema"),
+                {"schema": schema},
             )
-            if role:
+            for role in filter(None, (owner, service) if owner else ()):
                 # Roles belong to the cluster: another database's migration may make it first.
                 await connection.execute(
                     text(
-                        f"DO $$ BEGIN CREATE ROLE {quoted_role} NOLOGIN; "
+                        f'DO $$ BEGIN CREATE ROLE "{role}" NOLOGIN; '
                         "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
                     )
                 )
-                await connection.execute(text(f"GRANT {quoted_role} TO CURRENT_USER"))
-            if not exists:
-                owner = f" AUTHORIZATION {quoted_role}" if role else ""
-                await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"{owner}'))
+                await connection.execute(text(f'GRANT "{role}" TO CURRENT_USER'))
+            if owned_by is None:
+                authorization = f' AUTHORIZATION "{owner}"' if owner else ""
+                await connection.execute(
+                    text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"{authorization}')
+                )
+            elif owner and owned_by == service:
+                # An installation from before there were two roles.
+                await connection.execute(text(f'REASSIGN OWNED BY "{service}" TO "{owner}"'))
             await connection.execute(_UNLOCK, {"schema": "roles"})
     finally:
         await database.aclose()
 
 
+def _grant(connection: Connection, schema: str, service: str | None) -> None:
+    """Let the service read and write rows; whatever defines them stays its owner's."""
+    if service in {None, connection.scalar(text("SELECT current_user"))}:
+        return
+    for statement in (
+        f'GRANT USAGE ON SCHEMA "{schema}" TO "{service}"',
+        f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}" TO "{service}"',
+        f'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{service}"',
+        f'REVOKE INSERT, UPDATE, DELETE ON "{schema}".alembic_version FROM "{service}"',
+    ):
+        connection.execute(text(statement))
+    connection.commit()
+
+
 def run_env(metadata: MetaData) -> None:
     """Run inside a service's `env.py`: migrate with the connection at hand, or open one.
 
-    The `alembic` command brings no connection; it is then taken from DATABASE_URL.
+    The `alembic` command brings no connection; it is then taken from MIGRATE_DATABASE_URL or
+    DATABASE_URL.
     """
     connection = context.config.attributes.get("connection")
     if connection is not None:
@@ -131,16 +169,22 @@ def run_env(metadata: MetaData) -> None:
     url = os.environ.get("DATABASE_URL")
     if not url:
         raise SystemExit("DATABASE_URL is not set, e.g. postgresql://user:password@host/sharezync")
-    asyncio.run(_migrate_at(url, metadata, os.environ.get("DATABASE_ROLE")))
+    roles = Roles.of(os.environ.get("DATABASE_ROLE"), None)
+    migrate_url = os.environ.get("MIGRATE_DATABASE_URL")
+    if migrate_url:
+        url, roles = migrate_url, Roles.of(None, user_of(url))
+    asyncio.run(_migrate_at(url, metadata, roles))
 
 
-async def _migrate_at(url: str, metadata: MetaData, role: str | None) -> None:
-    await _create_schema(url, metadata.schema or "public", role)
-    database = _for_migrating(url, role)
+async def _migrate_at(url: str, metadata: MetaData, roles: Roles) -> None:
+    schema = metadata.schema or "public"
+    await _create_schema(url, schema, roles)
+    database = _for_migrating(url, roles.owner)
     try:
         async with database.engine.connect() as connection:
             await connection.run_sync(_migrate_with, metadata)
             await connection.commit()
+            await connection.run_sync(_grant, schema, roles.service)
     finally:
         await database.aclose()
 
