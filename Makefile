@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: images local-images help venv run fleet test unit api integration blackbox replicas torture memory k8s lint types format lock bench clean
+.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -46,6 +46,9 @@ fleet: $(READY) ## five processes on RabbitMQ and PostgreSQL (AMQP_URL, DATABASE
 	@exec $(PY) -m sharezync_embedded fleet --stop-with-parent
 
 venv: $(READY) ## only build the environment in .venv
+
+secrets: ## random secrets for docker compose into .env; what is there stays
+	@$(PYTHON) deploy/make_secrets.py
 
 ##@ Test
 

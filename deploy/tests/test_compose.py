@@ -3,11 +3,13 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from deploy.make_secrets import add_missing, asked_for
 from deploy.tests.fleet import (
     PORTS,
     ROOT,
@@ -16,6 +18,9 @@ from deploy.tests.fleet import (
     metrics_port,
     read_env,
 )
+from sharezync_shared.secret_strength import weakness_of
+from sharezync_shared.settings import Settings
+from sharezync_storage.settings import StorageSettings
 
 MIGRATIONS = [f"migrate-{service}" for service in WITH_DATABASE]
 OURS = [*PORTS, *MIGRATIONS]
@@ -64,8 +69,12 @@ def test_a_migration_is_the_service_itself_after_the_database(
     migration = services[f"migrate-{service}"]
     assert migration["command"] == ["migrate"]
     assert migration["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    for same in ("image", "build", "environment"):
+    for same in ("image", "build"):
         assert migration[same] == services[service][same]
+    assert set(migration["environment"]) == {"DATABASE_URL", "MIGRATE_DATABASE_URL"}
+    assert (
+        migration["environment"]["DATABASE_URL"] == services[service]["environment"]["DATABASE_URL"]
+    )
 
 
 def test_the_gateway_waits_for_all_that_it_routes_to(services: dict[str, Service]) -> None:
@@ -101,11 +110,26 @@ def test_our_images_are_built_here(services: dict[str, Service], name: str) -> N
 
 
 @pytest.mark.parametrize("service", WITH_DATABASE)
-def test_each_service_logs_in_as_its_own_role(services: dict[str, Service], service: str) -> None:
-    url = services[service]["environment"]["DATABASE_URL"]
-    assert url.startswith(f"postgresql://{service}:")
+def test_each_service_logs_in_as_its_own_role_and_migrates_as_another(
+    services: dict[str, Service], service: str
+) -> None:
+    environment = services[service]["environment"]
+    variable = f"{service.upper()}_DATABASE_PASSWORD"
+    assert environment["DATABASE_URL"].startswith(f"postgresql://{service}:${{{variable}:?")
+    assert "MIGRATE_DATABASE_URL" not in environment
+    owner = services[f"migrate-{service}"]["environment"]["MIGRATE_DATABASE_URL"]
+    variable = f"{service.upper()}_OWNER_DATABASE_PASSWORD"
+    assert owner.startswith(f"postgresql://{service}_owner:${{{variable}:?")
     roles = (ROOT / "deploy" / "postgres" / "roles.sh").read_text()
-    assert service in roles[: roles.index("do")]
+    assert service in roles[roles.index("for service") :].split(";")[0]
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_each_service_has_a_login_of_its_own_at_the_broker(
+    services: dict[str, Service], service: str
+) -> None:
+    url = services[service]["environment"]["AMQP_URL"]
+    assert url.startswith(f"amqp://{service}:${{{service.upper()}_BROKER_PASSWORD:?")
 
 
 def test_services_find_each_other_under_the_names_they_have(services: dict[str, Service]) -> None:
@@ -115,17 +139,48 @@ def test_services_find_each_other_under_the_names_they_have(services: dict[str, 
             assert url == f"http://{peer}:{PORTS[peer]}"
 
 
-def test_every_secret_can_be_set_and_its_default_says_what_it_is(
+def test_no_secret_stands_in_the_file_and_none_serves_two_purposes(
     services: dict[str, Service],
 ) -> None:
-    default = re.compile(r"\$\{\w+:-development-only[\w-]*\}")
-    seen = 0
-    for service in services.values():
-        for name, value in service.get("environment", {}).items():
-            if is_secret(name):
-                assert default.search(value), f"{name}={value}"
-                seen += 1
-    assert seen > len(PORTS)
+    asked = re.compile(r"\$\{(\w+):\?make secrets\}")
+    users: dict[str, set[str]] = {}
+    for service, described in services.items():
+        for name, value in described.get("environment", {}).items():
+            if is_secret(name) and name != "SERVICE_SECRETS_DERIVED":
+                assert asked.search(value), f"{name}={value}"
+                assert not re.search(r":-", value), f"{name} has a default"
+                for variable in asked.findall(value):
+                    users.setdefault(variable, set()).add(service.removeprefix("migrate-"))
+    servers = {"postgres", "rabbitmq", "s3"}
+    for variable, known_to in users.items():
+        shared_with = {"auth"} if variable.endswith("_SERVICE_SECRET") else set()
+        assert len(known_to - servers - shared_with) <= 1, (variable, known_to)
+
+
+def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+    names = asked_for((ROOT / "docker-compose.yml").read_text())
+    assert len(names) > 20
+    env = tmp_path / ".env"
+    env.write_text("PORT=9000\nAUTH_SECRET_KEY=kept")
+    env.chmod(0o644)
+    made = add_missing(env, names)
+    assert set(made) == set(names) - {"AUTH_SECRET_KEY"}
+    assert env.stat().st_mode & 0o777 == 0o600
+    values = read_env(env)
+    assert values["AUTH_SECRET_KEY"] == "kept"
+    assert values["PORT"] == "9000"
+    assert {weakness_of(values[name]) for name in made} == {None}
+    assert len({values[name] for name in made}) == len(made)
+    assert add_missing(env, names) == []
+    assert read_env(env) == values
+
+
+def test_what_make_secrets_writes_is_read_by_compose_alone(services: dict[str, Service]) -> None:
+    # `.env` is read by `make run` too, which has secrets of its own.
+    del services
+    names = asked_for((ROOT / "docker-compose.yml").read_text())
+    fields = {name.upper() for name in {*Settings.model_fields, *StorageSettings.model_fields}}
+    assert fields.isdisjoint(names)
 
 
 def test_what_others_make_is_pinned_and_can_be_replaced(services: dict[str, Service]) -> None:

@@ -209,7 +209,9 @@ class TestEveryPod:
         if service in WITH_DATABASE:
             (migrate,) = first
             assert migrate["args"] == ["migrate"]
-            assert migrate["env"] == pod["containers"][0]["env"]
+            assert {v["name"] for v in migrate["env"]} == {"DATABASE_URL", "MIGRATE_DATABASE_URL"}
+            serving = {variable["name"] for variable in pod["containers"][0]["env"]}
+            assert "MIGRATE_DATABASE_URL" not in serving
         else:
             assert not first
 

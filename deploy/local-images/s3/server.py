@@ -4,7 +4,6 @@ Takes the variables of `weed mini` (S3_BUCKET is made at the start), answers its
 ignores its arguments, so that docker-compose.yml runs either without knowing which it is. It does
 not check signatures: never put it where others can reach it.
 """
-# ruff: noqa: INP001 - goes into its image alone, as no part of a package
 
 import os
 from collections.abc import Iterable

@@ -147,6 +147,10 @@ class VirtualHosts:
             name = urlsplit(url).path.lstrip("/")
             self._manage("DELETE", f"/api/vhosts/{name}", None)
 
+    def import_definitions(self, definitions: bytes) -> None:
+        """Have the broker take in users and permissions, as from a file at its start."""
+        self._manage("POST", "/api/definitions", definitions)
+
     def _manage(self, method: str, path: str, body: bytes | None) -> None:
         parts = urlsplit(self.broker.management_url or "")
         request = urllib.request.Request(
