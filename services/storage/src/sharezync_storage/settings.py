@@ -17,6 +17,8 @@ MAX_CHUNKS: Final = 100_000
 """In one upload. Bounds what its digests cost when it is finished: 3 MiB."""
 MAX_LINK_SECONDS: Final = 300
 """How long a signed link may hold: passing it on must be of little use."""
+MAX_PART_URL_SECONDS: Final = 15 * 60
+"""The same of a URL to which one part of an upload is put: a slow line takes its time."""
 
 
 class StorageSettings(Settings):

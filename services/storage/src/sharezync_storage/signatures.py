@@ -7,12 +7,24 @@ key, which every replica derives from SECRET_KEY.
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from typing import Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from starlette.types import Scope
 
 from sharezync_storage.problems import SignatureExpired, SignatureInvalid
+from sharezync_storage.settings import MAX_LINK_SECONDS, MAX_PART_URL_SECONDS
+
+_SKEW_SECONDS: Final = 60
+"""How far the clocks of two replicas may be apart."""
+
+
+def url_asked_for(scope: Scope) -> str:
+    """Return the path and query of a request exactly as they came."""
+    path, query = scope["raw_path"], scope["query_string"]
+    return str(path + b"?" + query, "latin-1")
 
 
 class Signer:
@@ -29,26 +41,34 @@ class Signer:
         """
         return self._signed("GET", f"/v1/files/{file_id}/content", expires)
 
-    def check(self, file_id: UUID, expires: int, signature: str, *, now: float) -> None:
-        """Raise SignatureInvalid or SignatureExpired unless the signature holds."""
-        self._check("GET", f"/v1/files/{file_id}/content", expires, signature, now)
+    def check(self, file_id: UUID, expires: int, asked: str, *, now: float) -> None:
+        """Raise SignatureInvalid or SignatureExpired unless this is a URL that we made.
+
+        `asked` is the path and query as they came: one that is spelt in another way is none of
+        ours, and so is one that would hold for longer than any that we make.
+        """
+        self._check("GET", f"/v1/files/{file_id}/content", expires, asked, now, MAX_LINK_SECONDS)
 
     def part_path(self, upload_id: UUID, number: int, expires: int) -> str:
         """Return a path, with query, to which one part of an upload can be PUT until `expires`."""
         return self._signed("PUT", _part(upload_id, number), expires)
 
     def check_part(
-        self, upload_id: UUID, number: int, expires: int, signature: str, *, now: float
+        self, upload_id: UUID, number: int, expires: int, asked: str, *, now: float
     ) -> None:
-        """Raise SignatureInvalid or SignatureExpired unless the signature holds for this part."""
-        self._check("PUT", _part(upload_id, number), expires, signature, now)
+        """As `check`, for one part of an upload."""
+        self._check("PUT", _part(upload_id, number), expires, asked, now, MAX_PART_URL_SECONDS)
 
     def _signed(self, method: str, path: str, expires: int) -> str:
         return f"{path}?expires={expires}&signature={self._signature(method, path, expires)}"
 
-    def _check(self, method: str, path: str, expires: int, signature: str, now: float) -> None:
-        expected = self._signature(method, path, expires).encode()
-        if not hmac.compare_digest(signature.encode(errors="replace"), expected):
+    def _check(
+        self, method: str, path: str, expires: int, asked: str, now: float, longest_seconds: int
+    ) -> None:
+        ours = self._signed(method, path, expires).encode()
+        if not hmac.compare_digest(asked.encode(errors="replace"), ours):
+            raise SignatureInvalid
+        if expires > now + longest_seconds + _SKEW_SECONDS:
             raise SignatureInvalid
         if now >= expires:
             raise SignatureExpired

@@ -12,7 +12,7 @@ from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File, FileId
 from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.problems import SignatureInvalid
-from sharezync_storage.signatures import Signer
+from sharezync_storage.signatures import Signer, url_asked_for
 from sharezync_storage.stores import BlobStore
 from sharezync_storage.usecases import files
 from sharezync_storage.usecases.appending import Appending
@@ -82,7 +82,8 @@ async def _readable_file(
         return await files.get_readable(work, user_id=caller.user_id, file_id=file_id)
     if signature is None or expires is None:
         raise SignatureInvalid
-    parts.signer.check(file_id, expires, signature, now=work.now().timestamp())
+    asked = url_asked_for(request.scope)
+    parts.signer.check(file_id, expires, asked, now=work.now().timestamp())
     return await files.get_vouched_for(work, file_id=file_id)
 
 

@@ -39,6 +39,7 @@ from sharezync_storage.problems import (
     UploadGone,
 )
 from sharezync_storage.settings import MIB
+from sharezync_storage.signatures import url_asked_for
 
 
 class _ManyPartsRoute(SmallBodyRoute):
@@ -178,14 +179,17 @@ async def put_part(
     work: WorkPart,
     parts: TheParts,
     expires: Annotated[int, Query(ge=0, le=2**40, description="Seconds since 1970")],
-    signature: Annotated[str, Query(max_length=100, description="As the URL has it")],
+    _signature: Annotated[
+        str, Query(alias="signature", max_length=100, description="As the URL has it")
+    ],
 ) -> Response:
     """To a URL that we made, where clients can't reach the store; no token is asked for.
 
     The raw body is the part. The same part again is answered the same way.
     """
     now = work.now().timestamp()
-    parts.signer.check_part(presigned_id, number, expires, signature, now=now)
+    asked = url_asked_for(request.scope)
+    parts.signer.check_part(presigned_id, number, expires, asked, now=now)
     length = await parts.chunks.length(presigned_id, number - 1)
     with parts.places.one():  # it is held in memory while it comes
         data = await chunk_of(request, length)

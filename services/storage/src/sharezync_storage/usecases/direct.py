@@ -20,7 +20,7 @@ from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import UploadClosed, UploadGone
-from sharezync_storage.settings import MIB
+from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
 from sharezync_storage.signatures import Signer
 from sharezync_storage.states import ENDED, UNFINISHED
 from sharezync_storage.stores import BlobStore, ChunkPlan, DirectPart
@@ -30,7 +30,7 @@ from sharezync_storage.usecases.quota import Limits
 from sharezync_storage.usecases.sweeping import forget
 from sharezync_storage.usecases.uploads import give_up, plan_of
 
-URL_LIFETIME: Final = timedelta(minutes=15)
+URL_LIFETIME: Final = timedelta(seconds=MAX_PART_URL_SECONDS)
 """Less than the 20 minutes after which what was given up is deleted once more (`sweeping`). A part
 that has begun by then may take as long as it likes."""
 
