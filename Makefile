@@ -105,6 +105,12 @@ lint: $(READY) ## style, formatting and who may import whom
 types: $(READY) ## mypy --strict over everything, tests included
 	$(PY) -m mypy $(MEMBERS) deploy tests examples conftest.py
 
+audit: $(READY) ## known vulnerabilities in the locks, where they can be looked up
+	@$(PY) deploy/supply_chain.py audit
+
+sbom: $(READY) ## a bill of materials (CycloneDX) for each image, into build/sbom
+	@$(PY) deploy/supply_chain.py sbom
+
 format: $(READY) ## put the code into shape
 	$(PY) -m ruff check --fix-only --quiet
 	$(PY) -m ruff format
