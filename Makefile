@@ -10,6 +10,8 @@ ARGS ?=
 TORTURE_SECONDS ?= 120
 # How large a file `make memory` sends from user to user; in `make test` it is 640 MiB.
 TRANSFER_MEMORY_MIB ?= 4096
+# How long each attack of `make hostile` goes on.
+HOSTILE_SECONDS ?= 6
 # What `make images` tags its images with; docker-compose.yml reads the same.
 SHAREZYNC_TAG ?= dev
 
@@ -29,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory k8s lint types format lock bench clean
+.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -83,6 +85,10 @@ torture: $(READY) ## messages and transfers while processes are killed at any mo
 
 memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB (TRANSFER_MEMORY_MIB=4096)
 	TRANSFER_MEMORY_MIB=$(TRANSFER_MEMORY_MIB) $(PYTEST) tests/test_transfer_memory.py $(ARGS)
+
+hostile: $(READY) ## every attack of bench/load/attacks.py, beside an innocent user (HOSTILE_SECONDS=6)
+	@$(PY) -m sharezync_embedded rabbitmq install
+	$(PY) bench/hostile.py --seconds $(HOSTILE_SECONDS) $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

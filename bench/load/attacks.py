@@ -1,0 +1,343 @@
+"""What strangers send who mean harm: one coroutine for each attack, for a bounded time.
+
+    python -m load.attacks NAME     (a `Target` as JSON on standard input; `Seen` as JSON comes out)
+
+Each runs in a process of its own, at a low priority and from an address of its own, so that what
+an innocent waits for is the server and not the generator. Sources: `docs/hostility.md`.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import struct
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+ADDRESS: Final = "127.0.0.66"
+"""Where the attacker comes from: limits by address must not hit the innocent."""
+_PIECE: Final = 64 * 1024
+
+
+@dataclass
+class Target:
+    """What is attacked, and what the attacker has."""
+
+    host: str
+    port: int
+    seconds: float
+    token: str
+    channel_id: str
+    user_id: str
+    client_id: str = "attacker"
+
+
+@dataclass
+class Seen:
+    """What came of it."""
+
+    connections: int = 0
+    sent_bytes: int = 0
+    closed: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def answer(self, data: bytes) -> None:
+        """Count the status line, or close frame, that some bytes begin with."""
+        if data.startswith(b"HTTP/1.1 "):
+            self.statuses[data[9:12].decode("latin-1")] += 1
+        elif len(data) >= 4 and data[0] == 0x88:
+            self.statuses[f"close {int.from_bytes(data[2:4])}"] += 1
+
+
+class Attack:
+    """The means of all attacks: connections that end when the time is over."""
+
+    def __init__(self, target: Target) -> None:
+        self.target, self.seen = target, Seen()
+        self._until = asyncio.get_running_loop().time() + target.seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._until - asyncio.get_running_loop().time()
+
+    @asynccontextmanager
+    async def connection(
+        self, *, reads: bool = True
+    ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Connect; with `reads`, whatever comes is read and counted."""
+        reader, writer = await asyncio.open_connection(
+            self.target.host, self.target.port, local_addr=(ADDRESS, 0)
+        )
+        self.seen.connections += 1
+        task = asyncio.create_task(self._read(reader)) if reads else None
+        try:
+            yield reader, writer
+        finally:
+            if task is not None:
+                task.cancel()
+            writer.transport.abort()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(_PIECE):
+                self.seen.answer(data)
+
+    async def send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        """Send, as fast as it is taken. Raises OSError once it is closed."""
+        writer.write(data)
+        await writer.drain()
+        self.seen.sent_bytes += len(data)
+
+    async def flood(
+        self, before: bytes, piece: bytes, *, connections: int = 1, reads: bool = True
+    ) -> None:
+        """Send `before`, then `piece` without end; again where that is closed."""
+
+        async def one() -> None:
+            while self.left > 0:
+                with contextlib.suppress(OSError):
+                    async with self.connection(reads=reads) as (_, writer):
+                        await self.send(writer, before)
+                        while self.left > 0:
+                            await self.send(writer, piece)
+                    continue
+                self.seen.closed += 1
+                await asyncio.sleep(0.05)
+
+        await self._for_the_time(*(one() for _ in range(connections)))
+
+    async def trickle(
+        self, before: bytes, byte: bytes, *, connections: int, every_seconds: float
+    ) -> None:
+        """Hold so many connections on which a little comes now and then."""
+
+        async def one() -> None:
+            while self.left > 0:
+                with contextlib.suppress(OSError):
+                    async with self.connection() as (_, writer):
+                        await self.send(writer, before)
+                        while self.left > 0 and not writer.is_closing():
+                            await asyncio.sleep(every_seconds)
+                            if byte:
+                                await self.send(writer, byte)
+                self.seen.closed += self.left > 0
+                await asyncio.sleep(0.1)
+
+        await self._for_the_time(*(one() for _ in range(connections)))
+
+    async def _for_the_time(self, *works: Awaitable[None]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self.left, 0)):
+                await asyncio.gather(*works)
+
+    def head(self, method: str, path: str, *fields: str, token: bool = False) -> bytes:
+        """Return a request's head."""
+        authorization = (f"Authorization: Bearer {self.target.token}",) if token else ()
+        lines = [f"{method} {path} HTTP/1.1", "Host: victim", *authorization, *fields]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    def handshake(self, *, token: bool) -> bytes:
+        """Return the head that opens a WebSocket."""
+        return self.head(
+            "GET", f"/ws/{self.target.client_id}", "Upgrade: websocket", "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: sharezync.v1", token=token,
+        )  # fmt: skip
+
+
+def frame(first_byte: int, payload: bytes = b"") -> bytes:
+    """Return a masked frame (RFC 6455 §5.2), with a mask of zeros."""
+    size = len(payload)
+    head = struct.pack(">BB", first_byte, 0x80 | size) if size < 126 else struct.pack(
+        ">BBH", first_byte, 0xFE, size
+    )  # fmt: skip
+    return head + bytes(4) + payload
+
+
+_CHUNKED: Final = ("Content-Type: application/x-www-form-urlencoded", "Transfer-Encoding: chunked")
+
+
+async def trailers(attack: Attack) -> None:
+    """Trailer fields without end, one connection, no token."""
+    before = attack.head("POST", "/token", *_CHUNKED) + b"1\r\na\r\n0\r\n"
+    await attack.flood(before, b"a:b\r\n" * (_PIECE // 5))
+
+
+async def trailer_line(attack: Attack) -> None:
+    """One trailer line without end."""
+    await attack.flood(attack.head("POST", "/token", *_CHUNKED) + b"0\r\na: ", b"b" * _PIECE)
+
+
+async def chunk_extensions(attack: Attack) -> None:
+    """A chunk extension without end."""
+    await attack.flood(attack.head("POST", "/token", *_CHUNKED) + b"1;a=", b"b" * _PIECE)
+
+
+async def tiny_chunks(attack: Attack) -> None:
+    """A body in chunks of a byte each, four connections."""
+    before = attack.head("POST", "/v1/uploads", *_CHUNKED, token=True)
+    await attack.flood(before, b"1\r\na\r\n" * (_PIECE // 6), connections=4)
+
+
+async def large_heads(attack: Attack) -> None:
+    """Heads of 40 KB, one packet each."""
+    head = attack.head("GET", "/health", "X-Large: " + "a" * 40_000)
+    await attack.flood(head, head, connections=8)
+
+
+async def pipelined_gets(attack: Attack) -> None:
+    """Small requests in a row, without waiting for answers."""
+    head = attack.head("GET", "/health")
+    await attack.flood(head, head * 500, connections=8)
+
+
+async def pages_never_read(attack: Attack) -> None:
+    """300 connections that each ask for a page of a megabyte six times, and read nothing."""
+    asked = attack.head("GET", "/docs/assets/swagger-ui-bundle.js") * 6
+
+    async def one() -> None:
+        with contextlib.suppress(OSError):
+            async with attack.connection(reads=False) as (_, writer):
+                await attack.send(writer, asked)
+                await asyncio.sleep(max(attack.left, 0))
+
+    await asyncio.gather(*(one() for _ in range(300)))
+
+
+async def slow_bodies(attack: Attack) -> None:
+    """560 bodies for the login, of which a byte comes every three seconds."""
+    before = attack.head("POST", "/token", *_CHUNKED)
+    await attack.trickle(before, b"1\r\na\r\n", connections=560, every_seconds=3)
+
+
+async def slow_heads(attack: Attack) -> None:
+    """500 heads of which a byte comes every second."""
+    await attack.trickle(b"GET / HTTP/1.1\r\nX: ", b"a", connections=500, every_seconds=1)
+
+
+async def silent_connections(attack: Attack) -> None:
+    """1,000 connections on which nothing comes."""
+    await attack.trickle(b"", b"", connections=1000, every_seconds=1)
+
+
+async def silent_sockets(attack: Attack) -> None:
+    """500 WebSockets that never say who they are."""
+    await attack.trickle(attack.handshake(token=False), b"", connections=500, every_seconds=1)
+
+
+async def churn(attack: Attack) -> None:
+    """Connections opened and closed, as fast as that goes."""
+
+    async def one() -> None:
+        while attack.left > 0:
+            with contextlib.suppress(OSError):
+                async with attack.connection(reads=False):
+                    pass
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(one() for _ in range(16)))
+
+
+async def pongs(attack: Attack) -> None:
+    """Two sockets without a token, empty pongs without end."""
+    await attack.flood(attack.handshake(token=False), frame(0x8A) * 8000, connections=2)
+
+
+async def pings(attack: Attack) -> None:
+    """Two sockets without a token, pings without end, whose pongs nobody reads."""
+    before = attack.handshake(token=False)
+    await attack.flood(before, frame(0x89, b"x" * 100) * 500, connections=2, reads=False)
+
+
+async def fragments(attack: Attack) -> None:
+    """A message in empty fragments without end."""
+    before = attack.handshake(token=False) + frame(0x01)
+    await attack.flood(before, frame(0x00) * 8000, connections=2)
+
+
+async def commands(attack: Attack) -> None:
+    """A socket of somebody logged in, commands of a few bytes without end."""
+    before = attack.handshake(token=True)
+    await attack.flood(before, frame(0x81, b'{"type":"x"}') * 3000, connections=2)
+
+
+async def huge_cursors(attack: Attack) -> None:
+    """`resume` from positions that can't be."""
+    cursors = {f"inbox:{attack.target.user_id}": ["x", 2**63]}
+    said = json.dumps({"type": "resume", "id": 1, "cursors": cursors}).encode()
+    await attack.flood(attack.handshake(token=True), frame(0x81, said) * 50, connections=2)
+
+
+async def large_messages(attack: Attack) -> None:
+    """Messages of 16,000 characters, 60 in a row."""
+
+    def message(number: int) -> bytes:
+        body = {
+            "type": "send_message", "id": number, "channel_id": attack.target.channel_id,
+            "text": "a" * 16_000,
+        }  # fmt: skip
+        return frame(0x81, json.dumps(body).encode())
+
+    burst = b"".join(message(number) for number in range(60))
+    before = attack.handshake(token=True)
+    while attack.left > 0:
+        with contextlib.suppress(OSError):
+            async with attack.connection() as (_, writer):
+                await attack.send(writer, before)
+                await asyncio.sleep(0.3)
+                await attack.send(writer, burst)
+                await asyncio.sleep(1)
+
+
+async def searches(attack: Attack) -> None:
+    """40 searches at once, of 16 words joined by `or`."""
+    query = "%20or%20".join(f"word{number}" for number in range(16))
+    asked = attack.head("GET", f"/v1/search?q={query}", token=True)
+
+    async def one() -> None:
+        with contextlib.suppress(OSError):
+            async with attack.connection() as (_, writer):
+                while attack.left > 0:
+                    await attack.send(writer, asked)
+                    await asyncio.sleep(0.2)
+
+    await asyncio.gather(*(one() for _ in range(40)))
+
+
+async def upgrades(attack: Attack) -> None:
+    """Offers of h2c whose body spells another request, over and over."""
+    inner = attack.head("GET", "/v1/users/me", token=True)
+    fields = ("Connection: Upgrade", "Upgrade: h2c", f"Content-Length: {len(inner)}")
+    whole = attack.head("POST", "/token", *fields) + inner
+    await attack.flood(whole, whole * 20, connections=4)
+
+
+ATTACKS: Final[dict[str, Callable[[Attack], Awaitable[None]]]] = {
+    each.__name__: each
+    for each in (
+        trailers, trailer_line, chunk_extensions, tiny_chunks, large_heads, pipelined_gets,
+        pages_never_read, slow_bodies, slow_heads, silent_connections, silent_sockets, churn,
+        pongs, pings, fragments, commands, huge_cursors, large_messages, searches, upgrades,
+    )
+}  # fmt: skip
+"""By name. Each is over within the target's seconds, and a moment."""
+
+
+async def run(name: str, target: Target) -> dict[str, Any]:
+    """Run one attack; return what was seen."""
+    attack = Attack(target)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(target.seconds + 5):
+            await ATTACKS[name](attack)
+    return {**asdict(attack.seen), "statuses": dict(attack.seen.statuses)}
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    print(json.dumps(asyncio.run(run(sys.argv[1], Target(**json.load(sys.stdin))))))
