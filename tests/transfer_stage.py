@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sharezync_embedded.compose import Composition, migrate
-from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, SocketProtocol
+from sharezync_gateway.realtime import SOCKETS
 from sharezync_shared.testing.serving import serving
 from tests.blackbox import people
 from tests.blackbox.people import Person, Socket
@@ -78,8 +78,7 @@ class House:
                 composition.app,
                 draining=composition.draining,
                 drain_seconds=1,
-                ws_protocol=SocketProtocol,
-                ws_max_size_bytes=WS_MAX_SIZE_BYTES,
+                websockets=SOCKETS,
             )
         )
         self._url = served.http

@@ -100,10 +100,11 @@ plain = App(prepared=False)
 
 
 def _ours(port: int) -> None:
-    from sharezync_shared.server import Draining, run, serve  # noqa: PLC0415 - each has its own
+    from sharezync_shared.server import Draining, ServerSettings, run, serve  # noqa: PLC0415 - each has its own
 
     app = App(prepared=True)
-    run(serve(app, host="127.0.0.1", port=port, draining=Draining(), drain_seconds=0))  # type: ignore[arg-type]  # an ASGI application
+    settings = ServerSettings(port=port, drain_seconds=0)
+    run(serve(app, settings, draining=Draining()))  # type: ignore[arg-type]  # an ASGI application
 
 
 def _uvicorn(port: int) -> None:

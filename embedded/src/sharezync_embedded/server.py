@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from sharezync_embedded.occupancy import sole_use
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.processes import free_port, port_is_free
 from sharezync_embedded.secret_key import secret_key_of
-from sharezync_shared.server import run, serve
+from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import Settings
 
 Say = Callable[[str], None]
@@ -45,10 +46,7 @@ async def _serve(
     settings: Settings, database_url: str, secret_key: str, began: float, say: Say
 ) -> None:
     from sharezync_embedded.compose import Composition, migrate  # noqa: PLC0415 - loaded by now
-    from sharezync_gateway.realtime import (  # noqa: PLC0415 - as above
-        WS_MAX_SIZE_BYTES,
-        SocketProtocol,
-    )
+    from sharezync_gateway.realtime import SOCKETS  # noqa: PLC0415 - as above
 
     await migrate(database_url)
     composition = Composition(
@@ -62,15 +60,9 @@ async def _serve(
 
     await serve(
         composition.app,
-        host=settings.host,
-        port=settings.port,
+        replace(server_settings(settings, websockets=SOCKETS), metrics_port=metrics_port),
         draining=composition.draining,
-        drain_seconds=settings.drain_seconds,
-        metrics_host=settings.metrics_host,
-        metrics_port=metrics_port,
         registry=composition.registry,
-        ws_protocol=SocketProtocol,
-        ws_max_size_bytes=WS_MAX_SIZE_BYTES,
         on_listening=announce,
     )
 

@@ -15,7 +15,7 @@ from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.db.outages import is_outage
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
-from sharezync_shared.server import run, serve
+from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import Settings, read_settings
 
 OwnSettings = TypeVar("OwnSettings", bound=Settings)
@@ -91,12 +91,8 @@ class ServiceCommand(Generic[OwnSettings]):
         platform = fleet_platform(settings, self.name)
         await serve(
             self.create_app(settings, platform),
-            host=settings.host,
-            port=settings.port,
+            server_settings(settings),
             draining=platform.draining,
-            drain_seconds=settings.drain_seconds,
-            metrics_host=settings.metrics_host,
-            metrics_port=settings.metrics_port,
             registry=platform.registry,
         )
 

@@ -9,13 +9,13 @@ from importlib.metadata import version
 from sharezync_gateway.app import create_app, http_upstreams
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_gateway.openapi.own import own_document
-from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, SocketProtocol
+from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.routes import GATEWAY, ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import fleet_platform
-from sharezync_shared.server import run, serve
+from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import read_settings
 
 
@@ -38,15 +38,9 @@ async def _serve(settings: GatewaySettings) -> None:
     platform = fleet_platform(settings, GATEWAY)
     await serve(
         create_app(settings, platform),
-        host=settings.host,
-        port=settings.port,
+        server_settings(settings, websockets=SOCKETS),
         draining=platform.draining,
-        drain_seconds=settings.drain_seconds,
-        metrics_host=settings.metrics_host,
-        metrics_port=settings.metrics_port,
         registry=platform.registry,
-        ws_protocol=SocketProtocol,
-        ws_max_size_bytes=WS_MAX_SIZE_BYTES,
     )
 
 

@@ -16,12 +16,12 @@ from sharezync_shared.server.frames import (
 from sharezync_shared.server.http_protocol import ABORT_EXTENSION
 from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
 from sharezync_shared.server.server import DrainingServer, make_server, run, serve
-from sharezync_shared.server.websocket_protocol import (
-    HIGH_WATER_BYTES,
-    FanoutProtocol,
-    FramePort,
-    frame_port,
+from sharezync_shared.server.settings import (
+    ServerSettings,
+    WebSocketSettings,
+    server_settings,
 )
+from sharezync_shared.server.websocket_protocol import HIGH_WATER_BYTES, FramePort, frame_port
 
 __all__ = [
     "ABORT_EXTENSION",
@@ -33,8 +33,9 @@ __all__ = [
     "DrainStep",
     "Draining",
     "DrainingServer",
-    "FanoutProtocol",
     "FramePort",
+    "ServerSettings",
+    "WebSocketSettings",
     "decode_frames",
     "encode_binary_frame",
     "encode_text_frame",
@@ -43,4 +44,5 @@ __all__ = [
     "make_server",
     "run",
     "serve",
+    "server_settings",
 ]

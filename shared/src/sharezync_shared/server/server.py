@@ -10,6 +10,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -22,14 +23,10 @@ from sharezync_shared.server.allocator import keep_freed_memory
 from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.http_protocol import GuardedHttpProtocol, guarded_http
 from sharezync_shared.server.metrics_server import metrics_server
+from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
 
 log = structlog.get_logger()
-
-KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than the 30 s for which our clients keep an idle connection: the client lets go first."""
-PING_SECONDS: Final = 20.0
-WS_MAX_BYTES: Final = 1024 * 1024
 
 _POLL_SECONDS: Final = 0.05
 
@@ -131,78 +128,59 @@ class DrainingServer(uvicorn.Server):
 
 def make_server(
     app: ASGIApp,
+    settings: ServerSettings,
     *,
-    host: str,
-    port: int,
     draining: Draining,
-    drain_seconds: float,
-    ws_protocol: type[FanoutProtocol] = FanoutProtocol,
-    ws_max_size_bytes: int = WS_MAX_BYTES,
-    ws_ping_seconds: float = PING_SECONDS,
-    limit_concurrency: int | None = None,
-    trusted_proxies: Sequence[str] = (),
     on_listening: Callable[[int], None] | None = None,
 ) -> DrainingServer:
-    """Return a server for `app` with the settings that all our processes share.
-
-    `port` 0 takes any free one; `on_listening` hears which, once requests are answered.
-    `limit_concurrency` is the number of connections above which requests are answered 503.
-    `X-Forwarded-*` headers are believed from `trusted_proxies` (addresses or networks) only. A
-    WebSocket message may have at most `ws_max_size_bytes` (else the socket is closed with 1009); a
-    peer gets a ping after `ws_ping_seconds`, and has as long to answer.
-    """
+    """Return a server for `app`; `on_listening` hears its port, once requests are answered."""
+    websockets = settings.websockets
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
+        host=settings.host,
+        port=settings.port,
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
         http=guarded_http,  # type: ignore[arg-type]  # called as the class would be
-        ws=ws_protocol,
-        ws_max_size=ws_max_size_bytes,
-        ws_ping_interval=ws_ping_seconds,
-        ws_ping_timeout=ws_ping_seconds,
+        ws=partial(FanoutProtocol, settings=websockets),  # type: ignore[arg-type]  # as above
+        ws_max_size=websockets.max_message_bytes,
+        ws_ping_interval=websockets.ping_seconds,
+        ws_ping_timeout=websockets.ping_seconds,
         ws_per_message_deflate=False,  # doubles the work of fan-out, and 35 KiB for each socket
         lifespan="on",
         log_config=None,
         # Its INFO tells each socket's URL with the query string, in which a token may stand.
         log_level="warning",
         access_log=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=list(trusted_proxies),
+        # Who speaks for whom is the application's matter (the gateway's), or a scope's client is
+        # no longer who is at the other end.
+        proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        limit_concurrency=limit_concurrency,
+        timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]  # of any kind
         # Or what one request left in its context (its id) shows up in the next.
         reset_contextvars=True,
     )
     return DrainingServer(
-        config, draining=draining, drain_seconds=drain_seconds, on_listening=on_listening
+        config,
+        draining=draining,
+        drain_seconds=settings.drain_seconds,
+        on_listening=on_listening,
     )
 
 
 async def serve(
     app: ASGIApp,
+    settings: ServerSettings,
     *,
-    host: str,
-    port: int,
     draining: Draining,
-    drain_seconds: float,
-    metrics_host: str = "127.0.0.1",
-    metrics_port: int | None = None,
     registry: CollectorRegistry | None = None,
     sockets: Sequence[socket.socket] | None = None,
-    ws_protocol: type[FanoutProtocol] = FanoutProtocol,
-    ws_max_size_bytes: int = WS_MAX_BYTES,
-    ws_ping_seconds: float = PING_SECONDS,
-    limit_concurrency: int | None = None,
-    trusted_proxies: Sequence[str] = (),
     on_listening: Callable[[int], None] | None = None,
 ) -> None:
-    """Serve `app` until SIGTERM or SIGINT, then drain and return. Options as in `make_server`.
+    """Serve `app` until SIGTERM or SIGINT, then drain and return.
 
-    With `sockets`, those are listened on instead of host and port. Metrics are served where both
-    `metrics_port` and `registry` are given.
+    With `sockets`, those are listened on instead of host and port. `on_listening` hears the port.
+    Metrics are served where both a metrics port and `registry` are given.
 
     Raises SystemExit(3) if the application's start fails or the port is taken, and OSError if the
     metrics port is.
@@ -215,22 +193,12 @@ async def serve(
         if on_listening is not None:
             on_listening(port)
 
-    server = make_server(
-        app,
-        host=host,
-        port=port,
-        draining=draining,
-        drain_seconds=drain_seconds,
-        ws_protocol=ws_protocol,
-        ws_max_size_bytes=ws_max_size_bytes,
-        ws_ping_seconds=ws_ping_seconds,
-        limit_concurrency=limit_concurrency,
-        trusted_proxies=trusted_proxies,
-        on_listening=listening,
-    )
+    server = make_server(app, settings, draining=draining, on_listening=listening)
     async with contextlib.AsyncExitStack() as stack:
-        if metrics_port is not None and registry is not None:
-            await stack.enter_async_context(metrics_server(metrics_host, metrics_port, registry))
+        if settings.metrics_port is not None and registry is not None:
+            await stack.enter_async_context(
+                metrics_server(settings.metrics_host, settings.metrics_port, registry)
+            )
         await server.serve(list(sockets) if sockets is not None else None)
 
 

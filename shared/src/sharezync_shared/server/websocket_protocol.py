@@ -23,6 +23,7 @@ from websockets.protocol import OPEN
 from sharezync_shared.server.asgi_port import AsgiFramePort
 from sharezync_shared.server.frame_reader import FrameReader, FrameStream
 from sharezync_shared.server.light import Gate, Mailbox
+from sharezync_shared.server.settings import WebSocketSettings
 
 EXTENSION: Final = "sharezync.frame_port"
 """Where an application finds its `FramePort`: `scope["extensions"][EXTENSION]`."""
@@ -81,9 +82,6 @@ class FramePort(Protocol):
 class FanoutProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol that offers a `FramePort` and bounds what a peer can cost."""
 
-    keepalive_close_code = 1011
-    """What a peer is told that did not answer pings."""
-
     abort_timer: asyncio.TimerHandle | None = None
 
     def __init__(
@@ -92,8 +90,11 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        settings: WebSocketSettings,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.settings = settings
         self.queue = Mailbox()  # type: ignore[assignment]  # what is used of it, it has
         self.writable = Gate()  # type: ignore[assignment]  # as above
         self.writable.set()
@@ -194,7 +195,7 @@ class FanoutProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         # The peer is gone, or reads nothing: there is no point in waiting for it.
         self.pong_timer = None
-        self.close(self.keepalive_close_code, "no answer to pings")
+        self.close(self.settings.silent_close_code, "no answer to pings")
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sharezync_shared.server import Draining, DrainingServer, make_server
+from sharezync_shared.server import Draining, DrainingServer, ServerSettings, make_server
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -42,13 +42,12 @@ async def serving(
     *,
     draining: Draining | None = None,
     drain_seconds: float = 5,
-    **options: Any,  # noqa: ANN401 - as in make_server
+    **options: Any,  # noqa: ANN401 - as in ServerSettings
 ) -> AsyncGenerator[Served]:
-    """Serve `app` on a free port of 127.0.0.1 inside the block; options as in `make_server`."""
+    """Serve `app` on a free port of 127.0.0.1 inside the block; options as in `ServerSettings`."""
     draining = draining or Draining()
-    server = make_server(
-        app, host="127.0.0.1", port=0, draining=draining, drain_seconds=drain_seconds, **options
-    )
+    settings = ServerSettings(drain_seconds=drain_seconds, **options)
+    server = make_server(app, settings, draining=draining)
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]  # they are pytest's
     task = asyncio.create_task(server.serve())
     try:

@@ -232,7 +232,7 @@ async def test_metrics_are_served_on_their_own_port() -> None:
 PROGRAM = """
     import asyncio
     from sharezync_shared.server.draining import Draining
-    from sharezync_shared.server.server import run, serve
+    from sharezync_shared.server import ServerSettings, run, serve
     from sharezync_shared.testing.serving import plain_asgi
 
     async def main():
@@ -245,7 +245,7 @@ PROGRAM = """
 
         draining.add("goodbye", goodbye)
         await serve(
-            plain_asgi(http=None), host="127.0.0.1", port=0, draining=draining, drain_seconds=30,
+            plain_asgi(http=None), ServerSettings(drain_seconds=30), draining=draining,
             on_listening=lambda port: print("listening", type(asyncio.get_running_loop()).__module__, flush=True),
         )
         print("put away", flush=True)

@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 
 from sharezync_shared.server import websocket_protocol
 from sharezync_shared.server.frames import encode_binary_frame, encode_text_frame, frame_header
+from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.websocket_protocol import (
     EXTENSION,
     HIGH_WATER_BYTES,
@@ -281,7 +282,7 @@ async def test_a_peer_that_asks_to_close_and_then_stalls_is_cut_off(
 async def test_a_peer_that_never_answers_pings_is_closed() -> None:
     place = Place()
     app = plain_asgi(websocket=place)
-    async with serving(app, ws_ping_seconds=0.05) as served:
+    async with serving(app, websockets=WebSocketSettings(ping_seconds=0.05)) as served:
         raw, peer = await stalled_pair(served, place)
         with contextlib.closing(raw):
             async with asyncio.timeout(GIVE_UP_SECONDS):
@@ -333,7 +334,10 @@ async def test_thousands_of_messages_in_one_go_are_refused() -> None:
 async def test_messages_over_the_limit_close_with_1009() -> None:
     place = Place()
     app = plain_asgi(websocket=place)
-    async with serving(app, ws_max_size_bytes=1000) as served, pair(served, place) as (client, _):
+    async with (
+        serving(app, websockets=WebSocketSettings(max_message_bytes=1000)) as served,
+        pair(served, place) as (client, _),
+    ):
         await client.send("x" * 1001)
         await client.wait_closed()
         assert client.close_code == 1009

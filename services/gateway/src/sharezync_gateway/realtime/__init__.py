@@ -17,17 +17,12 @@
 """
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.engine import (
-    WS_MAX_SIZE_BYTES,
-    ChunkHandler,
-    RealtimeEngine,
-    SocketProtocol,
-)
+from sharezync_gateway.realtime.engine import SOCKETS, ChunkHandler, RealtimeEngine
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
 from sharezync_gateway.realtime.protocol import BadFrame, CloseCode, Error, Head, read_body
 
 __all__ = [
-    "WS_MAX_SIZE_BYTES",
+    "SOCKETS",
     "BadFrame",
     "BinaryHandler",
     "ChunkHandler",
@@ -37,6 +32,5 @@ __all__ = [
     "Handler",
     "Head",
     "RealtimeEngine",
-    "SocketProtocol",
     "read_body",
 ]

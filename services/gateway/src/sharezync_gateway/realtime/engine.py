@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 import structlog
@@ -32,26 +32,22 @@ from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
-from sharezync_shared.server import FanoutProtocol
+from sharezync_shared.server import WebSocketSettings
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
 
 log = structlog.get_logger()
 
-WS_MAX_SIZE_BYTES = MAX_MESSAGE_BYTES
-"""What the server must be given as `ws_max_size_bytes`; the finer limits are kept here."""
+SOCKETS: Final = WebSocketSettings(
+    max_message_bytes=MAX_MESSAGE_BYTES, silent_close_code=CloseCode.IDLE
+)
+"""What the server must be told; the finer limits are kept here."""
 
 ChunkHandler = Callable[[Frame], None]
 """Told, at once and in no promised order, of each frame that announces a transfer's chunk."""
 
 _SWEEP_SECONDS = 1.0
-
-
-class SocketProtocol(FanoutProtocol):
-    """What the server must be given as `ws_protocol`."""
-
-    keepalive_close_code = CloseCode.IDLE
 
 
 class SocketSettings(Protocol):

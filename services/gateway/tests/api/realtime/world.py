@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 
 from services.gateway.tests.api.realtime.overhearing import Overheard, stand_in_protocol
 from services.gateway.tests.api.realtime.registry import Registry
-from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, RealtimeEngine, SocketProtocol
+from sharezync_gateway.realtime import SOCKETS, RealtimeEngine
 from sharezync_gateway.realtime.peers import (
     MOST_ASKED,
     OWNERS,
@@ -252,9 +252,7 @@ class World:
         await self.bus.start()
         app = plain_asgi(websocket=engine.handle)
         try:
-            async with serving(
-                app, ws_protocol=SocketProtocol, ws_max_size_bytes=WS_MAX_SIZE_BYTES
-            ) as served:
+            async with serving(app, websockets=SOCKETS) as served:
                 yield Node(self, engine, served, surroundings.registry)
                 await engine.aclose()
         finally:

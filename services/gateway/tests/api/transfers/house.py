@@ -17,7 +17,7 @@ from starlette.routing import Route
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
 from sharezync_gateway.app import create_app
 from sharezync_gateway.proxy.asgi import AsgiUpstream
-from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, SocketProtocol
+from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
@@ -203,8 +203,7 @@ class House:
         """Serve the gateway inside the block."""
         async with serving(
             self.application(**settings),
-            ws_protocol=SocketProtocol,
-            ws_max_size_bytes=WS_MAX_SIZE_BYTES,
+            websockets=SOCKETS,
         ) as served:
             self.url = served.http
             yield self

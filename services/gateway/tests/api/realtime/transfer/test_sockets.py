@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Storage
 from services.gateway.tests.api.realtime.world import Settings
-from sharezync_gateway.realtime import WS_MAX_SIZE_BYTES, SocketProtocol
+from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.realtime.transfer import AsgiChunkStore, SocketsWithTransfers
 from sharezync_gateway.realtime.transfer.chunks import make_chunk
 from sharezync_shared.ids import SessionId, UserId, uuid7
@@ -101,8 +101,7 @@ async def test_a_chunk_finds_its_way_through_the_whole() -> None:
     async with (
         serving(
             plain_asgi(websocket=sockets.handle),
-            ws_protocol=SocketProtocol,
-            ws_max_size_bytes=WS_MAX_SIZE_BYTES,
+            websockets=SOCKETS,
         ) as served,
         connect(
             f"{served.ws}/ws/laptop",
