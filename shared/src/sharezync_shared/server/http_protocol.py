@@ -1,52 +1,51 @@
-"""What a stranger may cost before a request has even begun: bytes of its head, and time.
+"""One HTTP/1.1 connection: one request after the other, each of them answered once.
 
-uvicorn with httptools bounds neither: a head may be of any size, and a connection on which nothing
-(or a byte now and then) arrives is kept for ever. The same goes for a body that still trickles in
-when its request has long been answered, and for an answer that nobody reads.
+uvicorn makes the scope of a request and writes its answer; what goes in is read here. A request is
+parsed when the one before it has been answered and that answer was taken, so that a connection
+never holds more than one of each, and a part of what comes next. Nothing is taken for a request
+that another reader could take for the body of one (`framing`).
 """
 
 import asyncio
+import struct
+from enum import Enum, auto
 from functools import partial
-from typing import Any, Final, cast
+from socket import SO_LINGER, SOL_SOCKET
+from typing import Any, Final
 
-from starlette.types import Message
-from uvicorn._types import ASGISendEvent
+import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from sharezync_shared.problems import CONTENT_TYPE, Malformed, Problem, TooLarge, problem_body
-from sharezync_shared.server.request_body import IncomingBody, SharedBufferReader
-from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED, send_file
+from sharezync_shared.problems import Malformed, Problem
+from sharezync_shared.server.answer import Answer, refusal, run_quietly
+from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
+from sharezync_shared.server.bounds import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, STEPS_A_TURN
+from sharezync_shared.server.heads import HeadReader, body_of, check_head
+from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody, SharedBufferReader
+from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
+from sharezync_shared.server.settings import ServerSettings
 
-MAX_HEAD_BYTES: Final = 32 * 1024
-"""Request line and headers together. A token takes one to two KiB, cookies of others a few."""
-HEAD_SECONDS: Final = 10.0
-"""From a connection's opening, or a later request's first byte, to the end of the head."""
-LINGER_SECONDS: Final = 30.0
-"""From an answer's end to the end of the body that it did not wait for. Closing at once would
-destroy the answer on its way to a client that is still sending (RFC 9112 §9.6)."""
 ABORT_EXTENSION: Final = "sharezync.abort"
 """`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the peer
 has not read. Returning without the end of the answer closes politely: that waits for the peer."""
 
 
-class HeadTooLarge(TooLarge):
-    """The request line and headers outgrew `MAX_HEAD_BYTES` (RFC 6585 §5)."""
+class _Phase(Enum):
+    HEAD = auto()
+    """The next request may come, or its head is on its way."""
+    BODY = auto()
+    """A request's body is on its way."""
+    ANSWER = auto()
+    """The request has come whole, and its answer is not sent."""
+    CLOSING = auto()
+    """What comes is thrown away: the last answer was given."""
 
-    slug, title = "head-too-large", "The request line and headers are more than is accepted here"
 
-    @property
-    def status(self) -> int:
-        return 431
-
-
-class GuardedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with bounds, which tells its refusals as problem documents."""
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol that reads strictly, and bounds what a peer can cost."""
 
     def __init__(
         self,
@@ -54,127 +53,332 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        settings: ServerSettings,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._in_head = True
-        self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._in_body = False
+        self._settings = settings
+        self._phase = _Phase.HEAD
+        self._head = HeadReader()
+        self._body: Body = LengthBody(0)
+        self._body_began = False
         self.incoming: IncomingBody | None = None
-        self._linger_timer: asyncio.TimerHandle | None = None
+        self._held = b""
+        """What was read too early: the beginning of a later request, or much of a body."""
+        self._websocket = False
+        self._is_last = False  # of the requests on this connection
+        self._awaits_reader = False  # the answer is written, and the peer has not taken it
+        self._ignored_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        """When a head, the trailers or the body behind an answer must have come."""
+
+    # --- from the transport ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._start_timer()
+        self._set_deadline(self._settings.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_arrived()
-        self._body_arrived()
+        self._set_deadline(None)
+        self._unset_keepalive_if_required()
+        self._held = b""
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # Only now: most heads arrive whole, and cost neither a timer nor a count. The parser keeps
-        # an unfinished header to itself, so that its callbacks could not count it anyway.
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(HeadTooLarge(f"At most {MAX_HEAD_BYTES} bytes are accepted here"))
-            elif self._head_timer is None:
-                self._start_timer()
+    @property
+    def wanted_bytes(self) -> int:
+        """How much to read at a time: all that is known to come of a body, else a head."""
+        if self._phase is not _Phase.BODY:
+            return MAX_HEAD_BYTES
+        return min(PIECE_BYTES, self._body.wanted_bytes)
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        self._unset_keepalive_if_required()
+        self._take(memoryview(self._held + data if self._held else data))
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
+        """Go on where a request came whole: who has nothing more to say may still read."""
+        if self._phase is not _Phase.ANSWER and not self._awaits_reader:
+            return False
+        self._is_last = True
+        if not self.cycle.response_started:
+            self._set_deadline(self._settings.half_closed_seconds)
+        return True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._awaits_reader:
+            self._awaits_reader = False
+            self._next_request()
+
+    def shutdown(self) -> None:
+        """Close where nothing is answered, else behind the answer."""
+        if self._phase in {_Phase.HEAD, _Phase.CLOSING} or self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self._is_last = True
+            if not self.cycle.response_started:
+                self.cycle.keep_alive = False
+
+    # --- requests on their way in ----------------------------------------------------------------
+
+    def _take(self, data: memoryview) -> None:
+        """Read as much as may be read now; hold the rest, and read no more while there is some."""
+        try:
+            while data:
+                if self._phase is _Phase.HEAD:
+                    data = self._take_head(data)
+                elif self._phase is _Phase.BODY:
+                    data = self._take_body(data)
+                    if data and self._phase is _Phase.BODY:
+                        self.loop.call_soon(self._take_held)
+                        break
+                elif self._phase is _Phase.CLOSING:
+                    return self._ignore(len(data))
+                else:
+                    break
+        except Problem as problem:
+            return self._refuse(problem)
+        self._held = bytes(data)
+        return self.regulate_reading()
+
+    def _take_held(self) -> None:
+        held, self._held = self._held, b""
+        if not self.transport.is_closing():
+            self._take(memoryview(held))
+
+    def _take_head(self, data: memoryview) -> memoryview:
+        self._unset_keepalive_if_required()
+        head, behind = self._head.feed(data)
+        if not head:
+            if self._deadline is None and self._head.read_bytes:
+                self._set_deadline(self._settings.head_seconds)
+            return behind
+        self._set_deadline(None)
+        check_head(head)
+        self._parse(head)
+        if self._websocket:
+            self._hand_over(behind)
+            return behind[:0]
+        return behind
+
+    def _parse(self, head: bytes) -> None:
+        # A parser for each head: it never sees anything else, so that what it would take an offer
+        # to upgrade for doesn't matter.
+        self.parser = httptools.HttpRequestParser(self)
+        try:
+            self.parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            raise cause if isinstance(cause, Problem) else Malformed(str(error)) from None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
-        extensions: dict[str, dict[object, object]] = {
-            ABORT_EXTENSION: {"abort": self.transport.abort}
-        }
+        self._websocket = False
+        extensions: dict[str, dict[object, object]] = {ABORT_EXTENSION: {"abort": self._abort}}
         self.scope["extensions"] = extensions | ZERO_COPY_OFFERED
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
-        self._head_arrived()
-        self._in_body = True
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        self._body = body_of(method, version, self.headers)
+        self._body_began = False
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 §10.1.1
+        elif self.parser.should_upgrade() and self._offers_websocket():
+            if method != b"GET" or not self._body.is_complete:
+                raise Malformed("What asks for a WebSocket is a GET without a body")
+            self._websocket = True
+        if not self.url.startswith(b"/"):
+            self._take_absolute_form()
         super().on_headers_complete()
-        if self.cycle is not None:
-            # The task of the request asks for these when it begins.
-            self.incoming = IncomingBody(self.cycle)
-            self.cycle.receive = self.incoming.receive  # type: ignore[method-assign]
-            self.cycle.send = partial(_send, self.cycle)  # type: ignore[method-assign]
+        if self._websocket:
+            return
+        # The task of the request asks for these when it begins.
+        self.incoming = IncomingBody(self.cycle, self.regulate_reading)
+        self.cycle.receive = self.incoming.receive  # type: ignore[method-assign]
+        self._answer = Answer(self.cycle, on_begin=self._answer_begins)
+        self.cycle.send = self._answer.send  # type: ignore[method-assign,assignment]  # as above
+        self._phase = _Phase.BODY
+        if self._body.is_complete:
+            self._body_arrived()
 
     def on_body(self, body: bytes) -> None:
+        self._body_began = True
         if self.incoming is not None and not self.cycle.response_complete:
             self.incoming.add(body)
 
     def on_message_complete(self) -> None:
-        self._body_arrived()
-        super().on_message_complete()
+        """Nothing: the parser only knows where the head ends."""
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._in_body and self.cycle.response_complete and not self.transport.is_closing():
-            self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+    def _take_absolute_form(self) -> None:
+        # What a target says of the host goes before what the field says (RFC 9112 §3.2.2).
+        target = httptools.parse_url(self.url)
+        if not target.host or target.userinfo:
+            raise Malformed("The target of this request is neither a path nor a URL")
+        host = target.host if not target.port else b"%s:%d" % (target.host, target.port)
+        self.headers[:] = [(b"host", host), *(h for h in self.headers if h[0] != b"host")]
+        self.url = target.path or b"/"
+        if target.query:
+            self.url += b"?" + target.query
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(Malformed(msg))
+    def _offers_websocket(self) -> bool:
+        return any(n == b"upgrade" and v.lower() == b"websocket" for n, v in self.headers)
 
-    def _refuse(self, problem: Problem) -> None:
-        self._head_arrived()
-        body = problem_body(problem)
-        head = (
-            STATUS_LINE[problem.status],
-            b"content-type: %s\r\n" % CONTENT_TYPE.encode(),
-            b"content-length: %d\r\n" % len(body),
-            b"connection: close\r\n\r\n",
-        )
-        self.transport.write(b"".join(head) + body)
-        self.transport.close()
+    def _should_upgrade(self) -> bool:
+        return self._websocket
 
-    def _start_timer(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_overdue)
+    def _hand_over(self, behind: memoryview) -> None:
+        """Let the WebSocket protocol have the connection, and what came behind the handshake."""
+        early = bytes(behind)
+        self.handle_websocket_upgrade()
+        if early and not self.transport.is_closing():
+            self.transport.get_protocol().data_received(early)  # type: ignore[attr-defined]
 
-    def _head_arrived(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _take_body(self, data: memoryview) -> memoryview:
+        body = self._body
+        data = body.feed(data, self.on_body, at_most=STEPS_A_TURN)
+        if body.is_complete:
+            self._body_arrived()
+        elif isinstance(body, ChunkedBody) and body.in_trailers and self._deadline is None:
+            self._set_deadline(self._settings.head_seconds)
+        return data
 
     def _body_arrived(self) -> None:
-        self._in_body = False
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-            self._linger_timer = None
+        self._phase = _Phase.ANSWER
+        self._set_deadline(None)
+        if self.cycle.response_complete:
+            self._answered()
+        else:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
-    def _head_overdue(self) -> None:
-        self._head_timer = None
+    def regulate_reading(self) -> None:
+        """Read on, unless there is enough to do."""
+        if self.transport.is_closing():
+            return
+        is_full = self.incoming is not None and self.incoming.is_full
+        if self._held or (is_full and self._phase is _Phase.BODY):
+            self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
+
+    # --- answers on their way out ----------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, partial(run_quietly, cycle, app))  # type: ignore[arg-type]  # an application
+
+    def _answer_begins(self) -> None:
+        if self._phase is _Phase.ANSWER:
+            self._set_deadline(None)
+        elif self.cycle.waiting_for_100_continue and not self._body_began:
+            # Nobody knows whether the body comes now: what follows could be that, or a request.
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        self._is_last = self._is_last or self._answer.is_last
+        if self.transport.is_closing():
+            return
+        if self._phase is not _Phase.BODY:
+            self._answered()
+        elif self._is_last:
+            self._close_politely(self._settings.linger_seconds)
+        else:
+            self._set_deadline(self._settings.linger_seconds)
+            self.regulate_reading()
+
+    def _answered(self) -> None:
+        """Go on behind an answer that is written, to a request that has come whole."""
+        if self._is_last:
+            self.transport.close()
+        elif self.flow.write_paused:
+            self._awaits_reader = True
+        else:
+            self._next_request()
+
+    def _next_request(self) -> None:
+        if self._is_last:
+            self.transport.close()
+            return
+        self._phase = _Phase.HEAD
+        if self._held:
+            self.loop.call_soon(self._take_held)
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self._settings.keep_alive_seconds, self.timeout_keep_alive_handler
+            )
+            self.regulate_reading()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer with a problem, unless an answer has begun, and close."""
+        cycle = self.cycle
+        if self._phase is _Phase.BODY:
+            is_answered = cycle.response_started
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.waiting_for_100_continue = False
+                cycle.message_event.set()  # the application need not wait for more
+            if is_answered:
+                self._phase = _Phase.CLOSING
+                self.transport.close()
+                return
+        self.transport.write(refusal(problem))
+        self._ignored_bytes = 0
+        self._close_politely(self._settings.refused_seconds)
+
+    def _close_politely(self, seconds: float) -> None:
+        """Say that nothing more will be said, and wait for the peer to say the same."""
+        self._phase = _Phase.CLOSING
+        self._held = b""
+        self._set_deadline(seconds)
+        self.transport.write_eof()
+        self.regulate_reading()
+
+    def _ignore(self, count: int) -> None:
+        self._ignored_bytes += count
+        if self._ignored_bytes > MAX_IGNORED_BYTES:
+            self.flow.pause_reading()
+
+    def _abort(self) -> None:
+        if self._phase in {_Phase.BODY, _Phase.ANSWER} and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+        # With what the kernel holds of it, which it would go on offering to the peer.
+        linger = struct.pack("ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger)
         self.transport.abort()
 
+    # --- time ------------------------------------------------------------------------------------
 
-async def _send(cycle: RequestResponseCycle, message: Message) -> None:
-    """Send as uvicorn does, or from a file (`ZERO_COPY`); into the void where nobody is left."""
-    if message["type"] != ZERO_COPY:
-        await RequestResponseCycle.send(cycle, cast("ASGISendEvent", message))
-        return
-    count, more = message["count"], message.get("more_body", False)
-    if cycle.chunked_encoding or count > cycle.expected_content_length:
-        raise RuntimeError(f"{ZERO_COPY} must fit into a Content-Length")
-    if cycle.scope["method"] != "HEAD" and not cycle.disconnected:
-        try:
-            await send_file(cycle.transport, message["file"], offset=message["offset"], count=count)
-        except ConnectionError:
-            return  # as for any message: the server soon tells that the client has left
-    cycle.expected_content_length -= count
-    if not more:
-        await RequestResponseCycle.send(
-            cycle, {"type": "http.response.body", "body": b"", "more_body": False}
-        )
+    def _set_deadline(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._abort)
 
 
-def guarded_http(
+class HttpReader(SharedBufferReader):
+    """Reads for an HTTP connection: as much at a time as it wants."""
+
+    __slots__ = ("_http",)
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        super().__init__(protocol)
+        self._http = protocol
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return super().get_buffer(sizehint)[: self._http.wanted_bytes]
+
+
+def connection_protocol(
     config: Config,
     server_state: ServerState,
     app_state: dict[str, Any],
     _loop: asyncio.AbstractEventLoop | None = None,
+    *,
+    settings: ServerSettings,
 ) -> asyncio.BufferedProtocol:
     """Return the protocol of one connection: what uvicorn takes for its class of HTTP protocols."""
-    return SharedBufferReader(GuardedHttpProtocol(config, server_state, app_state, _loop))
+    return HttpReader(HttpProtocol(config, server_state, app_state, _loop, settings=settings))

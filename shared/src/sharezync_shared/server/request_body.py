@@ -6,6 +6,7 @@ copied out of it once, by the parser.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from uvicorn._types import ASGIReceiveEvent, HTTPDisconnectEvent, HTTPRequestEvent
@@ -26,7 +27,7 @@ class Reads(Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None: ...
     def connection_lost(self, exc: Exception | None) -> None: ...
     def data_received(self, data: bytes) -> None: ...
-    def eof_received(self) -> None: ...
+    def eof_received(self) -> bool | None: ...
     def pause_writing(self) -> None: ...
     def resume_writing(self) -> None: ...
 
@@ -51,8 +52,8 @@ class SharedBufferReader(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._protocol.data_received(BUFFER[:nbytes])  # type: ignore[arg-type]  # any buffer will do
 
-    def eof_received(self) -> None:
-        self._protocol.eof_received()
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
 
     def pause_writing(self) -> None:
         self._protocol.pause_writing()
@@ -68,28 +69,37 @@ class IncomingBody:
     an upload that is resumed would have to send again.
     """
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, regulate: Callable[[], None]) -> None:
+        """`regulate` is called whenever `is_full` may have changed."""
         self._cycle = cycle
+        self._regulate = regulate
         self._pieces: list[bytes] = []
         self.waiting_bytes = 0
         """What has come and was not given out."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more should be read."""
+        return self.waiting_bytes > HIGH_WATER_LIMIT and not self._cycle.response_complete
+
     def add(self, piece: bytes) -> None:
-        """Take in what has come; the connection is not read on while much of it waits."""
+        """Take in what has come."""
         self._pieces.append(piece)
         self.waiting_bytes += len(piece)
-        if self.waiting_bytes > HIGH_WATER_LIMIT:
-            self._cycle.flow.pause_reading()
         self._cycle.message_event.set()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._cycle.disconnected or self._cycle.transport.is_closing()
 
     async def receive(self) -> ASGIReceiveEvent:
         """Return the next piece, or `http.disconnect` once there is nothing to come."""
         cycle = self._cycle
-        if cycle.waiting_for_100_continue and not cycle.transport.is_closing():
+        if cycle.waiting_for_100_continue and not self._is_over:
             cycle.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             cycle.waiting_for_100_continue = False
         if not (self._pieces or cycle.disconnected or cycle.response_complete):
-            cycle.flow.resume_reading()
+            self._regulate()
             await cycle.message_event.wait()
         cycle.message_event.clear()
         if cycle.response_complete or (cycle.disconnected and not self._pieces):

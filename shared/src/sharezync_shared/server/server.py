@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from sharezync_shared.server.allocator import keep_freed_memory
 from sharezync_shared.server.draining import Draining, DrainStep
-from sharezync_shared.server.http_protocol import GuardedHttpProtocol, guarded_http
+from sharezync_shared.server.http_protocol import HttpProtocol, connection_protocol
 from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
@@ -95,8 +95,8 @@ class DrainingServer(uvicorn.Server):
     def _connections(self) -> set[Any]:
         return self.server_state.connections
 
-    def _requests(self) -> list[GuardedHttpProtocol]:
-        return [c for c in self._connections if isinstance(c, GuardedHttpProtocol)]
+    def _requests(self) -> list[HttpProtocol]:
+        return [c for c in self._connections if isinstance(c, HttpProtocol)]
 
     async def _requests_end(self, deadline: float) -> None:
         """Close idle keep-alive connections; wait for those on which a request is answered."""
@@ -141,7 +141,7 @@ def make_server(
         port=settings.port,
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
-        http=guarded_http,  # type: ignore[arg-type]  # called as the class would be
+        http=partial(connection_protocol, settings=settings),  # type: ignore[arg-type]  # called as the class would be
         ws=partial(FanoutProtocol, settings=websockets),  # type: ignore[arg-type]  # as above
         ws_max_size=websockets.max_message_bytes,
         ws_ping_interval=websockets.ping_seconds,

@@ -36,6 +36,17 @@ class ServerSettings:
     keep_alive_seconds: float = 75
     """How long an idle connection is kept. Longer than the 30 s for which our own clients keep one:
     the client lets go first."""
+    head_seconds: float = 10
+    """From a connection's opening, or a later request's first byte, to the end of the head; and
+    from a body's last content to the end of its trailers."""
+    linger_seconds: float = 30
+    """From an answer's end to the end of the body that it did not wait for. Closing at once would
+    destroy the answer on its way to a client that is still sending (RFC 9112 §9.6)."""
+    refused_seconds: float = 5
+    """The same, behind the refusal of what is no request: enough for a round trip or two."""
+    half_closed_seconds: float = 10
+    """Until an answer must have begun to a client that says no more: it may have gone altogether,
+    which looks the same from here."""
     websockets: WebSocketSettings = field(default_factory=WebSocketSettings)
 
 

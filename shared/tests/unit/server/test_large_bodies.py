@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from sharezync_shared.server.http_protocol import GuardedHttpProtocol
+from sharezync_shared.server.http_protocol import HttpProtocol
 from sharezync_shared.server.request_body import PIECE_BYTES
 from sharezync_shared.server.sendfile import ZERO_COPY
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
@@ -69,7 +69,7 @@ async def test_a_body_in_chunks_of_a_byte_costs_no_message_for_each() -> None:
         await begun.wait()
         writer.write(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n")
         (connection,) = served.server.server_state.connections
-        assert isinstance(connection, GuardedHttpProtocol)
+        assert isinstance(connection, HttpProtocol)
         await wait_until(lambda: connection.incoming and connection.incoming.waiting_bytes == 5000)
         sent.set()
         await reader.readuntil(b"\r\n\r\n")
@@ -97,7 +97,7 @@ async def test_nothing_is_read_ahead_of_an_application_that_takes_nothing() -> N
         await begun.wait()
         sending = asyncio.create_task(_send(writer, 20))
         (connection,) = served.server.server_state.connections
-        assert isinstance(connection, GuardedHttpProtocol)
+        assert isinstance(connection, HttpProtocol)
         await wait_until(lambda: connection.flow.read_paused)
         incoming = connection.incoming
         assert incoming is not None

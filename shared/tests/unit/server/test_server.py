@@ -184,10 +184,9 @@ async def test_what_is_not_http_is_refused_with_a_problem() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHos"])
 async def test_a_connection_whose_head_never_ends_is_cut_off(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes
+    sent: bytes,
 ) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
-    async with serving(plain_asgi(http=Slow())) as served:
+    async with serving(plain_asgi(http=Slow()), head_seconds=0.05) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(sent)
         async with asyncio.timeout(GIVE_UP_SECONDS):
@@ -196,12 +195,9 @@ async def test_a_connection_whose_head_never_ends_is_cut_off(
         writer.close()
 
 
-async def test_a_slow_second_head_is_cut_off_and_an_idle_connection_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
+async def test_a_slow_second_head_is_cut_off_and_an_idle_connection_is_not() -> None:
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with serving(plain_asgi(http=Slow())) as served:
+    async with serving(plain_asgi(http=Slow()), head_seconds=0.05) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for _ in range(2):
             writer.write(request)

@@ -1,0 +1,99 @@
+"""Answers on their way out: written as uvicorn does, but for what it gets wrong or can't do."""
+
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from sharezync_shared.problems import CONTENT_TYPE, Problem, problem_body
+from sharezync_shared.server.sendfile import ZERO_COPY, send_file
+
+log = structlog.get_logger()
+
+
+class Answer:
+    """The answer to one request, and the ASGI `send` that writes it."""
+
+    __slots__ = ("_cycle", "_on_begin", "ends_by_closing", "is_last")
+
+    def __init__(self, cycle: RequestResponseCycle, *, on_begin: Callable[[], None]) -> None:
+        """`on_begin` is called right before the answer begins."""
+        self._cycle = cycle
+        self._on_begin = on_begin
+        self.ends_by_closing = False
+        """Whether its end is told by closing the connection."""
+        self.is_last = False
+        """Whether the connection is to be closed behind it."""
+
+    async def send(self, message: Message) -> None:
+        """Send as uvicorn does, or from a file; into the void where nobody is left."""
+        if message["type"] == ZERO_COPY:
+            await self._send_file(message)
+        elif self._cycle.response_started:
+            if self.ends_by_closing:
+                self._cycle.expected_content_length = len(message.get("body", b""))
+            await RequestResponseCycle.send(self._cycle, cast("ASGISendEvent", message))
+        else:
+            await self._send_head(message)
+
+    async def _send_head(self, message: Message) -> None:
+        cycle = self._cycle
+        # A client of HTTP/1.0 knows no chunks (RFC 9112 §6.1).
+        self.ends_by_closing = cycle.scope["http_version"] == "1.0" and not any(
+            name.lower() == b"content-length" for name, _ in message.get("headers", ())
+        )
+        if self.ends_by_closing:
+            cycle.chunked_encoding = False
+        self._on_begin()
+        await RequestResponseCycle.send(cycle, cast("ASGISendEvent", message))
+        if not cycle.keep_alive:
+            # uvicorn would close at once, which destroys the answer on its way to a client that is
+            # still sending (RFC 9112 §9.6).
+            self.is_last = cycle.keep_alive = True
+
+    async def _send_file(self, message: Message) -> None:
+        cycle, count = self._cycle, message["count"]
+        if cycle.chunked_encoding or count > cycle.expected_content_length:
+            raise RuntimeError(f"{ZERO_COPY} must fit into a Content-Length")
+        if cycle.scope["method"] != "HEAD" and not cycle.disconnected:
+            file, offset = message["file"], message["offset"]
+            try:
+                await send_file(cycle.transport, file, offset=offset, count=count)
+            except ConnectionError:
+                return  # as for any message: the server soon tells that the client has left
+        cycle.expected_content_length -= count
+        if not message.get("more_body", False):
+            await RequestResponseCycle.send(
+                cycle, {"type": "http.response.body", "body": b"", "more_body": False}
+            )
+
+
+async def run_quietly(
+    cycle: RequestResponseCycle, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Call the application. That a client has left is no error, nor an answer that breaks off."""
+    try:
+        await app(scope, receive, send)
+    except Exception as error:
+        if not cycle.disconnected:
+            raise
+        log.debug("client_left", error=type(error).__name__)
+    if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
+        cycle.disconnected = True
+        cycle.transport.close()
+
+
+def refusal(problem: Problem) -> bytes:
+    """Return the whole answer to what is no request, or may not be one; the last one."""
+    body = problem_body(problem)
+    head = (
+        STATUS_LINE[problem.status],
+        b"content-type: %s\r\n" % CONTENT_TYPE.encode(),
+        *(f"{name}: {value}\r\n".encode("latin-1") for name, value in problem.headers.items()),
+        b"content-length: %d\r\n" % len(body),
+        b"connection: close\r\n\r\n",
+    )
+    return b"".join(head) + body

@@ -1,0 +1,143 @@
+"""Bodies of requests: where one ends, and what in it is content. Without I/O."""
+
+import re
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from sharezync_shared.problems import Malformed
+from sharezync_shared.server.bounds import (
+    MAX_CHUNK_LINE_BYTES,
+    MAX_EXCESS_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_TRAILER_BYTES,
+    HeadTooLarge,
+)
+
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_FIELD_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+
+Keep = Callable[[bytes], None]
+"""Takes a piece of content, which is the taker's own."""
+
+
+class Body(Protocol):
+    """One request's body on its way in."""
+
+    @property
+    def is_complete(self) -> bool: ...
+
+    @property
+    def wanted_bytes(self) -> int:
+        """How much to read now: nothing behind the body, where its end is known."""
+        ...
+
+    def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:
+        """Give `keep` the content in `data`, and return what was not looked at.
+
+        That is what lies behind the body's end, or behind so many steps: each is some work,
+        whatever its size. Raises Malformed and HeadTooLarge.
+        """
+        ...
+
+
+class LengthBody:
+    """A body of `Content-Length` bytes."""
+
+    __slots__ = ("wanted_bytes",)
+
+    def __init__(self, length: int) -> None:
+        self.wanted_bytes = length
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.wanted_bytes
+
+    def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:  # noqa: ARG002 - one step
+        """See `Body`."""
+        piece = bytes(data[: self.wanted_bytes])
+        self.wanted_bytes -= len(piece)
+        if piece:
+            keep(piece)
+        return data[len(piece) :]
+
+
+class ChunkedBody:
+    """A body in chunks (RFC 9112 §7.1). Extensions and trailers are checked, and dropped."""
+
+    __slots__ = ("_excess", "_line", "_read", "_remaining", "_trailer_bytes", "is_complete")
+
+    def __init__(self) -> None:
+        self.is_complete = False
+        self._remaining = 0  # of a chunk's content
+        self._line = b""  # the beginning of one that has not come whole
+        self._read: Callable[[bytes], None] = self._read_size
+        self._excess = 0
+        self._trailer_bytes = 0
+
+    @property
+    def wanted_bytes(self) -> int:
+        return self._remaining + MAX_HEAD_BYTES
+
+    @property
+    def in_trailers(self) -> bool:
+        """Whether all of the content has come."""
+        return self._read == self._read_trailer
+
+    def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:
+        """See `Body`."""
+        while data and at_most and not self.is_complete:
+            at_most -= 1
+            if self._remaining:
+                piece = bytes(data[: self._remaining])
+                self._remaining -= len(piece)
+                keep(piece)
+                data = data[len(piece) :]
+            else:
+                data = self._feed_line(data)
+        return data
+
+    def _feed_line(self, data: memoryview) -> memoryview:
+        limit = MAX_TRAILER_BYTES if self.in_trailers else MAX_CHUNK_LINE_BYTES
+        seen = self._line + data[: limit + 2]
+        end = seen.find(b"\r\n")
+        if end > limit or (end < 0 and len(seen) > limit):
+            raise self._too_long()
+        if end < 0:
+            self._line = seen
+            return data[len(data) :]
+        data = data[end + 2 - len(self._line) :]
+        self._line = b""
+        self._read(seen[:end])
+        return data
+
+    def _read_size(self, line: bytes) -> None:
+        match = _CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise Malformed("A chunk of the body has no proper size")
+        self._remaining = size = int(match[1], 16)
+        self._excess = max(0, self._excess + len(line) + 4 - size)
+        if self._excess > MAX_EXCESS_BYTES:
+            raise Malformed("The body has more framing than content")
+        self._read = self._read_end if size else self._read_trailer
+
+    def _read_end(self, line: bytes) -> None:
+        if line:
+            raise Malformed("A chunk of the body is longer than its size says")
+        self._read = self._read_size
+
+    def _read_trailer(self, line: bytes) -> None:
+        if not line:
+            self.is_complete = True
+            return
+        self._trailer_bytes += len(line) + 2
+        if self._trailer_bytes > MAX_TRAILER_BYTES:
+            raise self._too_long()
+        if not _FIELD_LINE.fullmatch(line):
+            raise Malformed("A trailer of the body is no header field")
+
+    def _too_long(self) -> Malformed | HeadTooLarge:
+        if self.in_trailers:
+            return HeadTooLarge(f"At most {MAX_TRAILER_BYTES} bytes of trailers are accepted here")
+        return Malformed(
+            f"At most {MAX_CHUNK_LINE_BYTES} bytes of a chunk's size are accepted here"
+        )

@@ -1,0 +1,83 @@
+"""Heads of requests: where one ends, and what it says of its body. Without I/O.
+
+RFC 9112, read strictly: what could be read in two ways is refused. httptools parses heads; it is
+given each by itself and nothing else, because it neither tells where in its input a message ended,
+nor bounds trailers and chunk extensions, nor takes for a body what an `Upgrade` was offered with.
+"""
+
+import re
+from typing import Final
+
+from sharezync_shared.problems import Malformed
+from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
+from sharezync_shared.server.bounds import MAX_FIELDS, MAX_HEAD_BYTES, HeadTooLarge
+
+HEAD_END: Final = b"\r\n\r\n"
+
+_REQUEST_LINE: Final = re.compile(
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21\x22\x24-\x7e]+ HTTP/1\.[01]\r\n"
+)
+
+
+class HeadReader:
+    """Collects one head, however it is cut."""
+
+    __slots__ = ("_head", "read_bytes")
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self.read_bytes = 0
+        """How much has come of it, empty lines before it included."""
+
+    def feed(self, data: memoryview) -> tuple[bytes, memoryview]:
+        """Return the head that is whole now (else nothing), and what of `data` is behind it.
+
+        Raises HeadTooLarge.
+        """
+        head, sought = self._head, max(0, len(self._head) - len(HEAD_END) + 1)
+        head += data
+        self.read_bytes += len(data)
+        if head[:1] in b"\r\n":  # empty lines before a request are nothing (RFC 9112 §2.2)
+            self._head = head = head.lstrip(b"\r\n")
+            sought = 0
+        end = head.find(HEAD_END, sought)
+        behind = len(head) - end - len(HEAD_END) if end >= 0 else 0
+        if self.read_bytes - behind > MAX_HEAD_BYTES:
+            raise HeadTooLarge(f"At most {MAX_HEAD_BYTES} bytes are accepted here")
+        if end < 0:
+            return b"", data[:0]
+        self._head = bytearray()
+        self.read_bytes = 0
+        return bytes(head[: end + len(HEAD_END)]), data[len(data) - behind :]
+
+
+def check_head(head: bytes) -> None:
+    """Refuse what the parser lets pass: other protocols, HTTP/0.9 and 2.0, too many fields.
+
+    Raises Malformed and HeadTooLarge.
+    """
+    if not _REQUEST_LINE.match(head):
+        raise Malformed("This is no request of HTTP/1.1 or HTTP/1.0")
+    if head.count(b"\r\n") - 2 > MAX_FIELDS:
+        raise HeadTooLarge(f"At most {MAX_FIELDS} header fields are accepted here")
+
+
+def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> Body:
+    """Return the body that a head announces; names are in lower case. Raises Malformed."""
+    body: Body = LengthBody(0)
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":  # the parser lets pass one, of digits only
+            body = LengthBody(int(value))
+        elif name == b"transfer-encoding":  # and not beside a Content-Length
+            # The one coding that is understood here; in HTTP/1.0 there is none.
+            if value.lower() != b"chunked" or version == "1.0":
+                raise Malformed("Bodies come by Content-Length, or chunked in HTTP/1.1")
+            body = ChunkedBody()
+    if hosts > 1 or (version == "1.1" and not hosts):
+        raise Malformed("A request has one Host field (RFC 9112 §3.2)")
+    if method == b"CONNECT":
+        raise Malformed("This is no proxy")
+    return body
