@@ -7,10 +7,8 @@ that another reader could take for the body of one (`framing`).
 """
 
 import asyncio
-import struct
 from enum import Enum, auto
 from functools import partial
-from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Final
 
 import httptools
@@ -29,8 +27,9 @@ from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
 from sharezync_shared.server.settings import ServerSettings
 
 ABORT_EXTENSION: Final = "sharezync.abort"
-"""`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the peer
-has not read. Returning without the end of the answer closes politely: that waits for the peer."""
+"""`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the
+kernel has not taken. Returning without the end of the answer closes politely: that waits for the
+peer."""
 
 
 class _Phase(Enum):
@@ -346,9 +345,6 @@ class HttpProtocol(HttpToolsProtocol):
     def _abort(self) -> None:
         if self._phase in {_Phase.BODY, _Phase.ANSWER} and not self.cycle.response_complete:
             self.cycle.disconnected = True
-        # With what the kernel holds of it, which it would go on offering to the peer.
-        linger = struct.pack("ii", 1, 0)
-        self.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger)
         self.transport.abort()
 
     # --- time ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -279,9 +279,13 @@ async def gateway(
     *,
     puppet: Puppet | None = None,
     real_sockets: bool = False,
+    server: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Rig]:
-    """Run a gateway whose four services are all `puppet`, reached by `adapter`."""
+    """Run a gateway whose four services are all `puppet`, reached by `adapter`.
+
+    `server` has fields of `ServerSettings`.
+    """
     puppet = puppet or Puppet()
     key = SigningKey.generate()
     issuer = TokenIssuer(key=key)
@@ -302,7 +306,9 @@ async def gateway(
         upstreams = {name: make() for name in SERVICES}
         engine = None if real_sockets else sockets
         app = create_app(own, platform, upstreams=upstreams, sockets=engine)
-        served = await stack.enter_async_context(serving(app, draining=platform.draining))
+        served = await stack.enter_async_context(
+            serving(app, draining=platform.draining, **(server or {}))
+        )
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=served.http, timeout=10)
         )

@@ -18,7 +18,6 @@ from services.gateway.tests.api.proxy.rig import (
     read_body,
     until_left,
 )
-from sharezync_shared.server import http_protocol
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -271,27 +270,25 @@ async def test_an_endless_head_is_cut_off(rig: Rig) -> None:
     assert await wire.closed()
 
 
-async def test_a_body_that_nobody_waits_for_may_not_trickle_for_ever(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.2)
-    wire = await rig.wire()
-    await wire.send("POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx")
-    assert (await wire.answer()).status == 401
-    assert await wire.closed()
+async def test_a_body_that_nobody_waits_for_may_not_trickle_for_ever(adapter: Adapter) -> None:
+    async with gateway(adapter, server={"linger_seconds": 0.2}) as rig:
+        wire = await rig.wire()
+        await wire.send("POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx")
+        assert (await wire.answer()).status == 401
+        assert await wire.closed()
 
 
 async def test_a_body_that_comes_after_its_answer_leaves_the_connection_usable(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    adapter: Adapter,
 ) -> None:
-    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.2)
-    wire = await rig.wire()
-    await wire.send("POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nx")
-    assert (await wire.answer()).status == 401
-    await wire.send("yyy")
-    await asyncio.sleep(0.3)  # longer than it may linger: what matters is that it no longer does
-    await wire.send(rig.request("GET", JSON_PATH))
-    assert (await wire.answer()).status == 200
+    async with gateway(adapter, server={"linger_seconds": 1}) as rig:
+        wire = await rig.wire()
+        await wire.send("POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nx")
+        assert (await wire.answer()).status == 401
+        await wire.send("yyy")
+        await asyncio.sleep(1.2)  # longer than it may linger, which it no longer does
+        await wire.send(rig.request("GET", JSON_PATH))
+        assert (await wire.answer()).status == 200
 
 
 def _resident_bytes() -> int:
