@@ -93,6 +93,8 @@ class Message:
     created_at: str
     deleted: bool
     client_message_id: str | None
+    author_username: str = ""
+    """Unlike `author`, nobody else can have it."""
     raw: Json = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -108,6 +110,7 @@ class Message:
             document["created_at"],
             bool(document.get("deleted")),
             document.get("client_message_id"),
+            author.get("username") or "",
             dict(document),
         )
 

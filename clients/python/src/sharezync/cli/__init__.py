@@ -14,7 +14,7 @@ from sharezync.cli.choosing import block, blocks, policy, unblock
 from sharezync.cli.counting import statistics
 from sharezync.cli.endings import USAGE, ending_of
 from sharezync.cli.memory import keep_memory
-from sharezync.cli.output import Output
+from sharezync.cli.output import Output, print_what_can_be_printed
 from sharezync.cli.receiving import receive
 from sharezync.cli.sending import send
 from sharezync.cli.storing import download, upload
@@ -44,6 +44,7 @@ for _command in (
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit status. Never raises."""
     keep_memory()
+    print_what_can_be_printed()
     try:
         return int(cli.main(list(arguments), prog_name="sharezync", standalone_mode=False) or 0)
     except click.UsageError as error:

@@ -5,6 +5,7 @@ import sys
 import click
 
 from sharezync.cli.common import Context, command
+from sharezync.cli.text import one_line
 from sharezync.documents import User
 from sharezync.session import Session
 
@@ -70,7 +71,7 @@ async def devices(context: Context, *, user: str | None) -> None:
             )
             here = "  (this device)" if each.client_id == context.config.client_id else ""
             online = "online " if each.online else "offline"
-            context.out.say(f"{online}  {each.client_id}  {each.name}{here}")
+            context.out.say(f"{online}  {one_line(each.client_id)}  {one_line(each.name)}{here}")
 
 
 async def _log_in(context: Context, username: str, password: str) -> None:
@@ -103,7 +104,7 @@ def _tell(context: Context, me: User) -> None:
         url=context.url,
         device=context.config.client_id,
     )
-    context.out.say(f"{me.username} at {context.url}, on {context.config.client_id}")
+    context.out.say(f"{one_line(me.username)} at {context.url}, on {context.config.client_id}")
 
 
 def _password(*, from_stdin: bool, confirm: bool) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -16,11 +15,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from sharezync.cli.output import Output, printable
+from sharezync.cli.output import Output
+from sharezync.cli.text import one_line
 from sharezync.documents import OVER
 from sharezync.transfer import progress as told
 
 _RECORD_SECONDS: Final = 0.5
+_LABEL_CELLS: Final = 30
 
 
 class Bars:
@@ -31,7 +32,7 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._recorded_at = 0.0
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -53,13 +54,16 @@ class Bars:
     ) -> None:
         self._bars.stop()
 
-    def show(self, name: str, done_bytes: int, of_bytes: int, note: str = "") -> None:
-        """Show how far something is, on a bar of its own."""
-        description = escape(printable(f"{name} {note}".strip()))
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(description, total=of_bytes)
+    def show(
+        self, label: str, done_bytes: int, of_bytes: int, *, note: str = "", key: str | None = None
+    ) -> None:
+        """Show how far something is, on a bar of its own: that of `key`, or else of its label."""
+        key = label if key is None else key
+        description = f"{one_line(label, cells=_LABEL_CELLS)} {note}".strip()
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(description, total=of_bytes)
         self._bars.update(
-            self._tasks[name], completed=done_bytes, total=of_bytes, description=description
+            self._tasks[key], completed=done_bytes, total=of_bytes, description=description
         )
 
     def record_now(self, *, last: bool = False) -> bool:
@@ -77,7 +81,8 @@ class Bars:
         self.show("stored", progress.stored_bytes, progress.size_bytes)
         for user_id, (state, received) in progress.recipients.items():
             note = state if state in OVER or not received else ""
-            self.show(names.get(user_id, user_id), received, progress.size_bytes, note)
+            label = names.get(user_id, user_id)
+            self.show(label, received, progress.size_bytes, note=note, key=f"to {user_id}")
         if self.record_now(last=last):
             self._out.record(
                 "progress",

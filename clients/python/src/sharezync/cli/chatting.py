@@ -3,14 +3,18 @@
 import asyncio
 import sys
 import threading
+from typing import Final
 
 import click
 
 from sharezync.cli.common import Context, command
+from sharezync.cli.text import column, one_line
 from sharezync.documents import Channel, Message
 from sharezync.realtime.frames import Event, Reset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
+
+_NAME_CELLS: Final = 40
 
 
 @click.command()
@@ -30,7 +34,8 @@ async def channels(context: Context) -> None:
                 mention_count=each.mention_count,
             )
             unread = f"  {each.unread_count} unread" if each.unread_count else ""
-            context.out.say(f"{each.id}  {each.kind:<8} {each.name or '(no name)'}{unread}")
+            name = one_line(each.name or "(no name)")
+            context.out.say(f"{one_line(each.id)}  {column(each.kind, 8)} {name}{unread}")
 
 
 @click.command()
@@ -118,11 +123,20 @@ def _show(context: Context, message: Message) -> None:
         channel_id=message.channel_id,
         author=message.author,
         author_id=message.author_id,
+        author_username=message.author_username,
         text=message.text,
         seq=message.seq,
         deleted=message.deleted,
         created_at=message.created_at,
     )
     text = "(deleted)" if message.deleted else message.text
-    time_of_day = message.created_at[11:16]
-    context.out.say(f"{time_of_day}  {message.author}: {text}")
+    context.out.say_after(f"{one_line(message.created_at[11:16])}  {_author(message)}: ", text)
+
+
+def _author(message: Message) -> str:
+    """Return who wrote it: first what nobody else can be called, then what they call themselves."""
+    name = one_line(message.author, cells=_NAME_CELLS)
+    username = one_line(message.author_username, cells=_NAME_CELLS)
+    if name == username or not username:
+        return name.replace(":", "_")
+    return f'{username.replace(":", "_")} ("{name}")'

@@ -6,6 +6,7 @@ import click
 
 from sharezync.choices import DevicePolicy, Policy
 from sharezync.cli.common import Context, command
+from sharezync.cli.text import one_line
 from sharezync.documents import Device
 from sharezync.people import NobodyCalled
 from sharezync.session import Session
@@ -59,7 +60,7 @@ async def block(context: Context, *, user: str) -> None:
     context.out.record(
         "blocked", user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
     )
-    context.out.say(f"You hear nothing of what {found.username} offers.")
+    context.out.say(f"You hear nothing of what {one_line(found.username)} offers.")
 
 
 @click.command()
@@ -71,7 +72,7 @@ async def unblock(context: Context, *, user: str) -> None:
         found = await session.people.find(user)
         await session.choices.unblock(found.id)
     context.out.record("unblocked", user=found.username, user_id=found.id)
-    context.out.say(f"You hear of what {found.username} offers from now on.")
+    context.out.say(f"You hear of what {one_line(found.username)} offers from now on.")
 
 
 @click.command()
@@ -84,7 +85,7 @@ async def blocks(context: Context) -> None:
             context.out.record(
                 "blocked", user=name, user_id=each.user_id, blocked_at=each.blocked_at
             )
-            context.out.say(f"{name}  since {each.blocked_at[:10]}")
+            context.out.say(f"{one_line(name)}  since {one_line(each.blocked_at[:10])}")
 
 
 async def _own_device(context: Context, session: Session, name: str) -> Device:
@@ -108,4 +109,4 @@ def _tell(context: Context, device: Device, policy: DevicePolicy) -> None:
         updated_at=policy.updated_at,
     )
     here = "  (this device)" if device.client_id == context.config.client_id else ""
-    context.out.say(f"{said:<5}  {device.client_id}{here}: {_MEANS[said]}")
+    context.out.say(f"{said:<5}  {one_line(device.client_id)}{here}: {_MEANS[said]}")

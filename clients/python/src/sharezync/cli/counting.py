@@ -4,6 +4,7 @@ import click
 
 from sharezync.cli.common import Context, command
 from sharezync.cli.output import size_text
+from sharezync.cli.text import column
 from sharezync.transfer.statistics import BothWays, Sums
 
 
@@ -37,7 +38,7 @@ def _tell(context: Context, of: str, label: str, both: BothWays, **which: str) -
     )
     for way, sums in (("sent", both.sent), ("received", both.received)):
         if sums.ended or sums.size_bytes:
-            context.out.say(f"{label:<12}  {way:<8}  {_text(sums)}")
+            context.out.say(f"{column(label, 12)}  {way:<8}  {_text(sums)}")
     if of == "all_time" and not (both.sent.ended or both.received.ended):
         context.out.say("Nothing has come to its end yet.")
 

@@ -1,13 +1,21 @@
 """What is printed: text for people, or one JSON object a line for programs."""
 
 import json
+import shutil
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from sharezync.cli.endings import Ending
+from sharezync.cli.text import line, unisolated, wrapped
+
+_INDENT: Final = 4
+"""Of what is too long for a line: only our own lines begin at the edge."""
 
 
 class Output:
@@ -25,17 +33,22 @@ class Output:
     def record(self, type_: str, **members: Any) -> None:  # noqa: ANN401 - any JSON
         """Print an object to programs; people don't see it."""
         if self.as_json:
-            print(json.dumps({"type": type_, **members}, ensure_ascii=False), flush=True)
+            # In ASCII: whatever the encoding of the terminal, and whatever reads it.
+            print(json.dumps({"type": type_, **members}), flush=True)
 
     def say(self, text: str) -> None:
         """Print a line to people; programs don't see it."""
-        if not self.as_json:
-            print(printable(text), flush=True)
+        self._print(sys.stdout, _rows(text, _width_of(sys.stdout)))
+
+    def say_after(self, head: str, text: str) -> None:
+        """Print to people what somebody wrote, in lines: all but the first are indented."""
+        width = _width_of(sys.stdout)
+        indent = min(cell_len(head), 2 * _INDENT)
+        self._print(sys.stdout, wrapped(line(head), text, width=width, indent=indent))
 
     def hint(self, text: str) -> None:
         """Print a line beside the output proper, to people."""
-        if not self.as_json:
-            print(printable(text), file=sys.stderr, flush=True)
+        self._print(sys.stderr, _rows(text, _width_of(sys.stderr)))
 
     def end(self, ending: Ending) -> None:
         """Tell that a command did not end well."""
@@ -47,17 +60,35 @@ class Output:
             exit_status=ending.status,
         )
         if not self.as_json:
-            self.console.print(f"[red]{escape(printable(ending.message))}[/red]", soft_wrap=True)
+            for row in _rows(ending.message, _width_of(sys.stderr)):
+                self.console.print(Text(row, style="red"), soft_wrap=True)
             if ending.hint:
-                self.console.print(escape(ending.hint), soft_wrap=True)
+                self.hint(ending.hint)
+
+    def _print(self, stream: TextIO, rows: Iterator[str]) -> None:
+        if not self.as_json:
+            for row in rows:
+                print(row, file=stream, flush=True)
 
 
-def printable(text: str) -> str:
-    """Return text from elsewhere without what would steer the terminal."""
-    return "".join(
-        each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for each in text
-    )
+def print_what_can_be_printed() -> None:
+    """Let what the terminal's encoding doesn't have become `?`, and no error after the work."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # replaced by something of another kind
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def _rows(text: str, width: int | None) -> Iterator[str]:
+    shown = line(text)
+    if width is None or cell_len(shown) <= width:
+        yield shown
+    else:
+        yield from wrapped("", unisolated(shown), width=width, indent=_INDENT)
+
+
+def _width_of(stream: TextIO) -> int | None:
+    """Return how many cells a terminal has in a line; None for what is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def size_text(size_bytes: float) -> str:

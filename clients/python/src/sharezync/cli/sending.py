@@ -8,6 +8,7 @@ import click
 from sharezync.cli.bars import Bars
 from sharezync.cli.common import Context, command, over_option
 from sharezync.cli.output import size_text
+from sharezync.cli.text import one_line, verbatim
 from sharezync.session import Session
 from sharezync.transfer.listing import list_files
 from sharezync.transfer.moving import Wait
@@ -49,7 +50,7 @@ async def send(
     """
     out = context.out
     for path in list_files(files).left_out:
-        out.hint(f"Left out, as it is a link or no file: {path}")
+        out.hint(f"Left out, as it is a link or no file: {verbatim(str(path))}")
     async with context.session() as session:
         addresses = [await session.transfers.address(each) for each in to]
         names = await _names(session, addresses)
@@ -84,7 +85,8 @@ async def send(
     ]
     out.say(f"Sent {size_text(progress.size_bytes)}: everything is stored and verified.")
     for name in names.values():
-        out.say(f"  {name} has it." if name in through else f"  It waits for {name}.")
+        shown = one_line(name)
+        out.say(f"  {shown} has it." if name in through else f"  It waits for {shown}.")
 
 
 class _Told:

@@ -4,6 +4,7 @@ import click
 
 from sharezync.cli.common import Context, command
 from sharezync.cli.output import size_text
+from sharezync.cli.text import column, one_line
 from sharezync.documents import Transfer
 from sharezync.session import Session
 
@@ -46,7 +47,9 @@ async def _show(context: Context, session: Session, me: str, transfer: Transfer)
         note=transfer.note,
         created_at=transfer.raw.get("created_at"),
     )
-    listed = ", ".join(files[:3]) + (" …" if len(files) > 3 else "")
-    way = f"to {', '.join(names)}" if sent else f"from {names[0]}"
+    listed = ", ".join(map(one_line, files[:3])) + (" …" if len(files) > 3 else "")
+    people = ", ".join(map(one_line, names))
+    way = f"to {people}" if sent else f"from {people}"
     size = size_text(transfer.size_bytes)
-    context.out.say(f"{transfer.id}  {transfer.state:<10} {size:>9}  {way}: {listed}")
+    state = column(transfer.state, 10)
+    context.out.say(f"{one_line(transfer.id)}  {state} {size:>9}  {way}: {listed}")
