@@ -18,6 +18,13 @@ GENEROUS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Records of what is under way are kept here, and not among those of who runs the tests."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "records"))
+    return tmp_path / "records"
+
+
 @pytest.fixture(scope="session")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running server; with BASE_URL set, the one that answers there."""

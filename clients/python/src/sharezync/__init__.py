@@ -18,6 +18,7 @@ from sharezync.documents import (
     User,
 )
 from sharezync.problems import (
+    AlreadyThere,
     Corrupt,
     FileChanged,
     NotLoggedIn,
@@ -39,6 +40,7 @@ from sharezync.transfer.statistics import Statistics
 
 __all__ = [
     "Address",
+    "AlreadyThere",
     "Blocked",
     "Capability",
     "Channel",

@@ -110,6 +110,10 @@ class UnsafePath(SharezyncError):
     """A received file can't be saved where it belongs without leaving the chosen folder."""
 
 
+class AlreadyThere(SharezyncError):
+    """Something has the name that a download was to get: it is left as it is."""
+
+
 class TooMuch(SharezyncError):
     """More than one transfer can hold."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import Login
-from clients.python.tests.support.running import Cli
+from clients.python.tests.support.running import Cli, arrived
 
 LogIn = Callable[..., Awaitable[Login]]
 Commands = Callable[[Login, str], Cli]
@@ -39,7 +39,7 @@ async def test_a_device_takes_what_it_was_told_to(
     assert sent.recipients[bob.id][0] == "accepted", "nobody was asked"
     got = await bobs.run("receive", "--json", "--into", "in")
     assert got.process.returncode == 0, got.errors
-    assert (bobs.home / "in" / "note.txt").read_text() == note.read_text()
+    assert arrived(bobs.home / "in") == {"note.txt": note.read_bytes()}
 
 
 async def test_who_is_blocked_is_not_heard_until_they_are_unblocked(

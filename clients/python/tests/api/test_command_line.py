@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import Login, channel_of
-from clients.python.tests.support.running import Cli, Json, Running
+from clients.python.tests.support.running import Cli, Json, Running, arrived
 from sharezync_shared.testing.chaos import ChaosProxy
 
 LogIn = Callable[..., Awaitable[Login]]
@@ -108,7 +108,7 @@ async def test_a_receiver_that_was_killed_goes_on_when_it_is_run_again(
     first.kill()
     await first.end()
     line.heal()
-    assert not (bobs.home / "in" / "film.mkv").exists()
+    assert "film.mkv" not in arrived(bobs.home / "in")
 
     second = await bobs.run(*command)
 
@@ -116,8 +116,7 @@ async def test_a_receiver_that_was_killed_goes_on_when_it_is_run_again(
     assert second.of_type("resumed")[0]["received_bytes"] > 0
     done = second.of_type("received")[0]
     assert done["moved_bytes"] < film.stat().st_size, "not all of it came again"
-    assert (bobs.home / "in" / "film.mkv").read_bytes() == film.read_bytes()
-    assert [path.name for path in (bobs.home / "in").iterdir()] == ["film.mkv"]
+    assert arrived(bobs.home / "in") == {"film.mkv": film.read_bytes()}
 
 
 async def test_a_folder_with_awkward_names_arrives_inside_the_chosen_folder(
@@ -256,10 +255,43 @@ async def test_json_takes_nothing_that_nobody_agreed_to(
     )
     await adas.run("send", str(film), "--to", bob.username, "--wait", "nobody")
     refused: Running = await bobs.run("receive", "--json", "--into", "in")
-    assert refused.process.returncode == 1
+    typed = await bobs.run("receive", "--into", "in", stdin="y\n")
+    for each in (refused, typed):
+        assert each.process.returncode == 1
     assert refused.of_type("offer")[0]["sender"] == ada.username
-    assert "--all" in refused.of_type("error")[0]["message"]
+    assert "--yes" in refused.of_type("error")[0]["message"]
+    assert b"in a terminal" in typed.errors, "what is piped in is nobody's answer"
     assert not list((bobs.home / "in").glob("*"))
-    taken = await bobs.run("receive", "--into", "in", stdin="y\n")
+    taken = await bobs.run("receive", "--into", "in", "--yes")
     assert taken.process.returncode == 0, taken.errors
-    assert (bobs.home / "in" / "film.mkv").read_bytes() == film.read_bytes()
+    assert arrived(bobs.home / "in") == {"film.mkv": film.read_bytes()}
+
+
+async def test_a_transfer_plants_nothing_and_says_what_it_would_have(
+    log_in: LogIn, commands: Commands, base_url: str, tmp_path: Path
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    bobs = await commands(bob, base_url).login()
+    names = [".ssh/authorized_keys", ".bash_profile", "holiday/1.jpg", "x.desktop"]
+    folder = tmp_path / "sent"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    sent = [folder / each for each in (".ssh", ".bash_profile", "holiday", "x.desktop")]
+    saved = ["_.ssh/authorized_keys_", "_.bash_profile", "holiday/1.jpg", "x.desktop_"]
+    for straight in (False, True):
+        await ada.session.transfers.send(sent, to=[bob.username], device="x", wait="nobody")
+        before = {path: path.stat().st_mtime_ns for path in bobs.home.rglob("*")}
+        flags = ["--no-new-folder"] if straight else []
+        got = await bobs.run("receive", "--yes", *flags, "--json")
+        assert got.process.returncode == 0, got.errors
+        (offer,), (done,) = got.of_type("offer"), got.of_type("received")
+        assert offer["files"] == names
+        assert [(each["file"], each["saved_as"]) for each in offer["dangerous"]] == [
+            pair for pair in zip(names, saved, strict=True) if pair[0] != pair[1]
+        ]
+        placed = [Path(each).relative_to(done["folder"]).as_posix() for each in done["files"]]
+        assert (placed, done["sent_as"]) == (saved, names)
+        assert [Path(each).read_text() for each in done["files"]] == names
+        assert (Path(done["folder"]) == bobs.home.resolve()) is straight
+        assert all(path.exists() for path in before), "what was there is there"

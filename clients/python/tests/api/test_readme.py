@@ -1,12 +1,16 @@
 """The README's five minutes work when they are pasted, by two people at two terminals."""
 
 import asyncio
+import fcntl
 import os
+import pty
 import re
 import secrets
 import shutil
 import signal
+import struct
 import sys
+import termios
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import PASSWORD
-from clients.python.tests.support.running import DEADLINE_SECONDS, SOURCES
+from clients.python.tests.support.running import DEADLINE_SECONDS, SOURCES, arrived
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```sh (ada|bob)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -29,15 +33,21 @@ class Terminal:
 
     bash: asyncio.subprocess.Process
     home: Path
+    keyboard: int
+    """Our end of the terminal: what is written there is typed."""
     said: str = ""
     _read: int = 0
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def listen(self) -> None:
-        assert self.bash.stdout is not None
-        while piece := await self.bash.stdout.read(4096):
-            self.said += piece.decode(errors="replace")
-            self._arrived.set()
+    def hear(self) -> None:
+        """Take what was printed; called when there is something, or the last process has left."""
+        try:
+            piece = os.read(self.keyboard, 65536)
+        except OSError:  # as Linux says it
+            piece = b""
+        if not piece:
+            asyncio.get_running_loop().remove_reader(self.keyboard)
+        self.said += piece.decode(errors="replace")
         self._arrived.set()
 
     async def until(self, text: str) -> None:
@@ -52,20 +62,17 @@ class Terminal:
             raise AssertionError(f"{text!r} was not said:\n{self.said}") from None
         self._read = found + len(text)
 
-    async def type(self, *lines: str) -> None:
-        assert self.bash.stdin is not None
-        self.bash.stdin.write("".join(f"{line}\n" for line in lines).encode())
-        await self.bash.stdin.drain()
+    def type(self, *lines: str) -> None:
+        os.write(self.keyboard, "".join(f"{line}\n" for line in lines).encode())
 
     async def register(self) -> None:
         for prompt in ("Password", "Repeat"):
             await self.until(prompt)
-            await self.type(PASSWORD)
+            self.type(PASSWORD)
 
     async def leave(self) -> None:
         """Press Ctrl-D, and wait until the shell has ended."""
-        assert self.bash.stdin is not None
-        self.bash.stdin.close()
+        os.write(self.keyboard, b"\x04")
         async with asyncio.timeout(DEADLINE_SECONDS):
             assert await self.bash.wait() == 0, self.said
 
@@ -76,6 +83,8 @@ async def terminal(home: Path, blocks: list[str]) -> AsyncGenerator[Terminal]:
     command = home / "bin" / "sharezync"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m sharezync "$@"\n')
     command.chmod(0o700)
+    keyboard, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 50, 200, 0, 0))
     bash = await asyncio.create_subprocess_exec(
         str(shutil.which("bash")), "-c", "set -eu\n" + LEAVES_A_GAP.join(blocks),
         cwd=home,
@@ -85,20 +94,23 @@ async def terminal(home: Path, blocks: list[str]) -> AsyncGenerator[Terminal]:
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(SOURCES),
         },
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdin=end,
+        stdout=end,
+        stderr=end,
         start_new_session=True,
     )  # fmt: skip
-    opened = Terminal(bash, home)
-    listening = asyncio.create_task(opened.listen())
+    os.close(end)
+    opened = Terminal(bash, home, keyboard)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(keyboard, opened.hear)
     try:
         yield opened
     finally:
         if bash.returncode is None:
             os.killpg(bash.pid, signal.SIGKILL)
             await bash.wait()
-        await listening
+        loop.remove_reader(keyboard)
+        os.close(keyboard)
 
 
 async def test_the_five_minutes_work_when_pasted(base_url: str, tmp_path: Path) -> None:
@@ -121,14 +133,13 @@ async def test_the_five_minutes_work_when_pasted(base_url: str, tmp_path: Path) 
         (ada_home / "go-on").touch()  # and from here on without a gap
         await bob.until("as promised")
         await bob.until("Take it?")
-        await bob.type("y")
+        bob.type("y")
         await bob.until("Received")
         await ada.until(f"bob_{mark} has it.")
-        await ada.type("Did it come?")
+        ada.type("Did it come?")
         await ada.leave()
         (bob_home / "go-on").touch()
         await bob.until(f"ada_{mark}: Did it come?")
         await bob.leave()
 
-    came = bob_home / "downloads"
-    assert {name: (came / name).read_bytes() for name in sent} == sent
+    assert arrived(bob_home / "downloads") == sent

@@ -76,7 +76,9 @@ async def test_files_of_all_sizes_arrive_as_they_are(
     assert contents(files) == sent
     assert progress.transfer.state == "completed"
     assert progress.recipients[bob.id] == ("completed", 5 * MIB + 18)
-    arrived = {path.relative_to(into.resolve()).as_posix() for path in files}
+    (new,) = into.resolve().iterdir()
+    assert new.name.startswith(f"{ada.username} 20"), "of who sends, and when"
+    arrived = {path.relative_to(new).as_posix() for path in files}
     assert arrived == {
         f"holiday/{path.relative_to(folder).as_posix()}"
         for path in folder.rglob("*")

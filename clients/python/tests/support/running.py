@@ -89,6 +89,16 @@ class Running:
             raise AssertionError(f"it did not end; had {self.lines[-5:]}") from None
 
 
+def arrived(into: Path) -> dict[str, bytes]:
+    """Return what is in the one new folder that a transfer made in `into`, hidden things too."""
+    (folder,) = into.iterdir()
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 @dataclass
 class Cli:
     """Somebody's command line: with a home, and so with logins and records, of its own."""

@@ -7,10 +7,18 @@ from typing import Any
 import pytest
 
 from sharezync import Corrupt, Transfer
-from sharezync.transfer.landing import Landing
+from sharezync.transfer.landing import Destination, Landing
 
 CHUNK = 4
 ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    """A folder that somebody has, to receive into."""
+    into = tmp_path / "in"
+    into.mkdir()
+    return into
 
 
 def transfer(*files: tuple[str, bytes], roots: list[str | None] | None = None) -> Transfer:
@@ -47,31 +55,43 @@ def fill(landing: Landing, index: int, content: bytes, *numbers: int, flushed: b
         part.flush()
 
 
-def opened(into: Path, *files: tuple[str, bytes]) -> Landing:
-    landing = Landing(into, transfer(*files))
+def opened(into: Path, *files: tuple[str, bytes], new_folder: str | None = None) -> Landing:
+    """Begin, or go on, straight into a folder or in a new one."""
+    destination = Destination(into, new_folder, records_of(into), "http://here")
+    landing = Landing(destination, transfer(*files))
     landing.open(range(len(files)))
     return landing
 
 
-def test_files_land_in_their_folders_and_nothing_else_stays(tmp_path: Path) -> None:
+def records_of(into: Path) -> Path:
+    """Return where the records of our own are, far from what arrives."""
+    return into.parent / f"state of {into.name}"
+
+
+def staging_of(landing: Landing) -> Path:
+    return landing._staging.folder.path
+
+
+def test_files_land_in_their_folders_and_nothing_else_stays(into: Path) -> None:
     files = ("photos/2026/a.jpg", b"123456789"), ("empty", b"")
-    landing = opened(tmp_path, *files)
+    landing = opened(into, *files)
     fill(landing, 0, files[0][1])
     placed = landing.finish(transfer(*files))
-    assert [path.relative_to(tmp_path).as_posix() for path in placed] == [
+    assert [path.relative_to(into).as_posix() for path in placed] == [
         "photos/2026/a.jpg",
         "empty",
     ]
     assert [path.read_bytes() for path in placed] == [b"123456789", b""]
-    assert {path.name for path in tmp_path.rglob("*")} == {"photos", "2026", "a.jpg", "empty"}
+    assert {path.name for path in into.rglob("*")} == {"photos", "2026", "a.jpg", "empty"}
 
 
-def test_what_was_kept_before_a_kill_is_held_by_the_next(tmp_path: Path) -> None:
+def test_what_was_kept_before_a_kill_is_held_by_the_next(into: Path) -> None:
     file = ("a.bin", b"abcdefghij")
-    fill(opened(tmp_path, file), 0, file[1], 0, 2)
-    assert (tmp_path / "a.bin.part").exists()
+    first = opened(into, file)
+    fill(first, 0, file[1], 0, 2)
+    assert (staging_of(first) / "0.part").exists()
 
-    again = opened(tmp_path, file)
+    again = opened(into, file)
     assert again.resumed
     assert again.parts[0].held.pairs() == [(0, 0), (2, 2)]
     assert again.parts[0].held_bytes == 6
@@ -79,69 +99,72 @@ def test_what_was_kept_before_a_kill_is_held_by_the_next(tmp_path: Path) -> None
     assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
 
 
-def test_a_kill_before_the_disk_was_waited_for_costs_nothing(tmp_path: Path) -> None:
+def test_a_kill_before_the_disk_was_waited_for_costs_nothing(into: Path) -> None:
     file = ("a.bin", b"abcdefghij")
-    first = opened(tmp_path, file)
+    first = opened(into, file)
     fill(first, 0, file[1], 0)
     fill(first, 0, file[1], 2, flushed=False)
-    with (tmp_path / f".sharezync-{ID}" / "0.journal").open("ab") as journal:
+    with (staging_of(first) / "0.journal").open("ab") as journal:
         journal.write(b"\0\0")  # of an entry that was cut off
 
-    again = opened(tmp_path, file)
+    again = opened(into, file)
     assert again.parts[0].held.pairs() == [(0, 0), (2, 2)]
     fill(again, 0, file[1], 1)
     assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert [path.name for path in into.iterdir()] == ["a.bin"]
 
 
 def test_what_was_kept_is_not_believed_where_its_bytes_were_lost_with_the_power(
-    tmp_path: Path,
+    into: Path,
 ) -> None:
     file = ("a.bin", b"abcdefghij")
-    fill(opened(tmp_path, file), 0, file[1], 0, 1, flushed=False)
-    with (tmp_path / "a.bin.part").open("r+b") as part:
+    first = opened(into, file)
+    fill(first, 0, file[1], 0, 1, flushed=False)
+    with (staging_of(first) / "0.part").open("r+b") as part:
         part.seek(CHUNK)
         part.write(bytes(CHUNK))
 
-    assert opened(tmp_path, file).parts[0].held.pairs() == [(0, 0)]
+    assert opened(into, file).parts[0].held.pairs() == [(0, 0)]
 
 
-def test_a_kill_between_naming_two_files_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_kill_between_naming_two_files_loses_and_doubles_nothing(into: Path) -> None:
     files = ("a.bin", b"aaaa"), ("b.bin", b"bbbb")
-    first = opened(tmp_path, *files)
+    first = opened(into, *files)
     for index, (_, content) in enumerate(files):
         fill(first, index, content)
-    (tmp_path / "a.bin.part").rename(tmp_path / "a.bin")  # and then it was killed
-    (tmp_path / "b.bin").hardlink_to(tmp_path / "b.bin.part")  # or then
+    first._staging.note(names={"0": ["a.bin"], "1": ["b.bin"]})
+    (staging_of(first) / "0.part").rename(into / "a.bin")  # and then it was killed
+    (into / "b.bin").hardlink_to(staging_of(first) / "1.part")  # or then
 
-    placed = opened(tmp_path, *files).finish(transfer(*files))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin"]
+    placed = opened(into, *files).finish(transfer(*files))
+    assert sorted(path.name for path in into.iterdir()) == ["a.bin", "b.bin"]
     assert [path.read_bytes() for path in placed] == [b"aaaa", b"bbbb"]
 
 
-def test_a_record_without_its_file_is_not_believed(tmp_path: Path) -> None:
+def test_a_record_without_its_file_is_not_believed(into: Path) -> None:
     file = ("a.bin", b"abcdefgh")
-    fill(opened(tmp_path, file), 0, file[1])
-    (tmp_path / "a.bin.part").unlink()
-    again = opened(tmp_path, file)
+    first = opened(into, file)
+    fill(first, 0, file[1])
+    (staging_of(first) / "0.part").unlink()
+    again = opened(into, file)
     assert not again.parts[0].held
 
 
-def test_nothing_that_is_there_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a.bin").write_bytes(b"mine")
+def test_nothing_that_is_there_is_replaced(into: Path) -> None:
+    (into / "a.bin").write_bytes(b"mine")
     file = ("a.bin", b"theirs")
-    landing = opened(tmp_path, file)
+    landing = opened(into, file)
     fill(landing, 0, file[1])
-    (tmp_path / "a (1).bin").write_bytes(b"mine too")  # since then
+    (into / "a (1).bin").write_bytes(b"mine too")  # since then
     placed = landing.finish(transfer(file))
     assert [path.name for path in placed] == ["a (2).bin"]
-    assert (tmp_path / "a.bin").read_bytes() == b"mine"
-    assert (tmp_path / "a (1).bin").read_bytes() == b"mine too"
+    assert (into / "a.bin").read_bytes() == b"mine"
+    assert (into / "a (1).bin").read_bytes() == b"mine too"
 
 
-def test_names_that_clash_after_cleaning_stay_apart(tmp_path: Path) -> None:
+def test_names_that_clash_after_cleaning_stay_apart(into: Path) -> None:
     files = ("A.txt", b"1"), ("a.txt", b"2"), ("a.txt.part", b"3"), ("x", b"4"), ("x/y", b"5")
-    landing = opened(tmp_path, *files)
+    landing = opened(into, *files)
     for index, (_, content) in enumerate(files):
         fill(landing, index, content)
     placed = landing.finish(transfer(*files))
@@ -150,9 +173,8 @@ def test_names_that_clash_after_cleaning_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../../evil", "/evil", "out/evil", "C:\\evil", "a/../../evil"])
-def test_no_file_lands_outside_of_the_folder(tmp_path: Path, path: str) -> None:
-    into, outside = tmp_path / "in", tmp_path / "outside"
-    into.mkdir()
+def test_no_file_lands_outside_of_the_folder(into: Path, path: str) -> None:
+    outside = into.parent / "outside"
     outside.mkdir()
     (into / "out").symlink_to(outside)
     landing = opened(into, (path, b"1"))
@@ -162,8 +184,8 @@ def test_no_file_lands_outside_of_the_folder(tmp_path: Path, path: str) -> None:
     assert not list(outside.iterdir())
 
 
-def test_a_damaged_chunk_is_refused_and_not_held(tmp_path: Path) -> None:
-    landing = opened(tmp_path, ("a.bin", b"abcd"))
+def test_a_damaged_chunk_is_refused_and_not_held(into: Path) -> None:
+    landing = opened(into, ("a.bin", b"abcd"))
     with pytest.raises(Corrupt):
         landing.parts[0].keep(0, memoryview(b"abcX"), hashlib.sha256(b"abcd").digest())
     with pytest.raises(Corrupt):
@@ -173,19 +195,19 @@ def test_a_damaged_chunk_is_refused_and_not_held(tmp_path: Path) -> None:
     assert not landing.parts[0].complete
 
 
-def test_a_file_whose_root_is_another_gets_no_name(tmp_path: Path) -> None:
+def test_a_file_whose_root_is_another_gets_no_name(into: Path) -> None:
     file = ("a.bin", b"abcdefgh")
-    landing = opened(tmp_path, file)
+    landing = opened(into, file)
     fill(landing, 0, file[1])
     right = landing.parts[0].root
     with pytest.raises(Corrupt):
         landing.finish(transfer(file, roots=["0" * 64]))
-    assert not (tmp_path / "a.bin").exists()
+    assert not (into / "a.bin").exists()
     assert landing.finish(transfer(file, roots=[right]))
 
 
-def test_what_can_never_become_complete_leaves_nothing(tmp_path: Path) -> None:
-    landing = opened(tmp_path, ("a.bin", b"abcdefgh"))
+def test_what_can_never_become_complete_leaves_nothing(into: Path) -> None:
+    landing = opened(into, ("a.bin", b"abcdefgh"))
     fill(landing, 0, b"abcdefgh", 0)
     landing.discard()
-    assert list(tmp_path.iterdir()) == []
+    assert list(into.iterdir()) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sharezync import NotLoggedIn, SocketClosed, TransferEnded, Unreachable
+from sharezync.folders import Folder
 from sharezync.transfer.parts import Part
 from sharezync.transfer.ways import leaves_http
 
@@ -13,7 +14,7 @@ CHUNK = 1024
 
 
 def part_in(folder: Path) -> Part:
-    part = Part(folder / "film.part", folder / "0.chunks", 4 * CHUNK + 1, CHUNK)
+    part = Part(Folder.at(folder), 0, "film", 4 * CHUNK + 1, CHUNK)
     part.open()
     return part
 

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
 import platform
 import re
 import secrets
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 from sharezync.atomic import write_private
+from sharezync.places import config_folder, state_folder
 from sharezync.tokens import FileTokens
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -20,8 +19,8 @@ class Config:
     """`config.json` (which server, which device this is) and a folder for each server."""
 
     def __init__(self) -> None:
-        self.folder = _xdg("XDG_CONFIG_HOME", ".config")
-        self.state = _xdg("XDG_STATE_HOME", ".local/state")
+        self.folder = config_folder()
+        self.state = state_folder()
         self._path = self.folder / "config.json"
         self._content: dict[str, Any] = {}
         with suppress(OSError, ValueError):
@@ -67,10 +66,3 @@ class Config:
 
 def _key(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
-
-
-def _xdg(variable: str, default: str) -> Path:
-    given = os.environ.get(variable, "")
-    # Relative paths are invalid there (XDG Base Directory Specification).
-    base = Path(given) if given and Path(given).is_absolute() else Path.home() / default
-    return base / "sharezync"

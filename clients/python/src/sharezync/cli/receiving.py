@@ -12,13 +12,13 @@ import httpx
 
 from sharezync.cli.bars import Bars
 from sharezync.cli.common import Context, command, over_option
+from sharezync.cli.offers import Offered, received
 from sharezync.cli.output import size_text
 from sharezync.documents import Transfer
 from sharezync.problems import Problem, SharezyncError, SocketClosed, TransferEnded, Unreachable
 from sharezync.realtime.frames import Event, Reset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
-from sharezync.transfer.landing import begun_in
 from sharezync.transfer.progress import Progress
 from sharezync.transfer.ways import OPENING_SECONDS, Over, leaves_http
 
@@ -34,9 +34,11 @@ _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where to save; the present folder by default.",
+    help="Where a new folder is made for what comes; the present folder by default.",
 )
+@click.option("--no-new-folder", is_flag=True, help="Save straight into DIR.")
 @click.option("--all", "take_all", is_flag=True, help="Everything that waits, without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Take what you would be asked about.")
 @click.option(
     "--accept-from",
     multiple=True,
@@ -51,18 +53,25 @@ async def receive(
     transfer_id: str | None,
     sender: str | None,
     into: Path,
+    no_new_folder: bool,
     take_all: bool,
+    yes: bool,
     accept_from: tuple[str, ...],
     over: Over,
 ) -> None:
     """Receive what others send: the transfer ID, or what waits, or the next that comes.
 
-    You are asked before anything is accepted, except with ID, --all and --accept-from. Files that
-    are there already are never replaced. Interrupted, the same command goes on.
+    You are asked, at the terminal, before anything is accepted, except with ID, --yes, --all and
+    --accept-from. Each transfer comes into a new folder of its own, called after who sends and
+    when. Nothing that is there is replaced, and no folder that is there is gone into. Names that
+    hide, run or are read by the system get others. Interrupted, the same command goes on.
     """
     async with context.session() as session:
         me = (await session.people.me()).id
-        receiving = _Receiving(context, session, me, into, take_all=take_all, over=over)
+        receiving = _Receiving(
+            context, session, me, into, new_folder=not no_new_folder, take_all=take_all, yes=yes,
+            over=over,
+        )  # fmt: skip
         if sender is not None:
             receiving.only = (await session.people.find(sender)).id
         receiving.trusted = {(await session.people.find(name)).id for name in accept_from}
@@ -103,7 +112,9 @@ class _Receiving:
     session: Session
     me: str
     into: Path
+    new_folder: bool
     take_all: bool
+    yes: bool
     over: Over
     only: str | None = None
     trusted: set[str] = field(default_factory=set)
@@ -121,7 +132,8 @@ class _Receiving:
 
     async def _conclude(self, socket: Socket | None) -> None:
         """Give their names to files of which everything is here, and clear up what ended since."""
-        for transfer_id in await asyncio.to_thread(begun_in, self.into):
+        records = self._records
+        for transfer_id in await self.session.transfers.begun_in(self.into, record_in=records):
             try:
                 transfer = await self.session.transfers.get(transfer_id)
             except Problem as problem:
@@ -183,26 +195,12 @@ class _Receiving:
             self.context.out.hint(f"{error}")
 
     async def _agreed(self, transfer: Transfer) -> bool:
-        name = await self._name(transfer)
-        files = [file.path for file in transfer.files]
-        listed = ", ".join(files[:5]) + (" …" if len(files) > 5 else "")
+        offered = Offered(transfer, await self._name(transfer))
         out = self.context.out
-        out.record(
-            "offer",
-            transfer_id=transfer.id,
-            sender=name,
-            note=transfer.note,
-            size_bytes=transfer.size_bytes,
-            files=files,
-        )
-        if out.as_json:
-            raise SharezyncError(
-                f"{name} offers {listed}: nobody is here to be asked. "
-                f"Run it with {transfer.id}, --all or --accept-from {name}"
-            )
-        out.hint(f"{name} offers {listed}, {size_text(transfer.size_bytes)}. {transfer.note}")
+        out.record("offer", **offered.members())
+        offered.tell(out)
+        agreed = self.yes or offered.agreed(out)
         self.met.add(transfer.id)
-        agreed = click.confirm("Take it?", default=True, err=True)
         if not agreed:
             await self.session.transfers.act(transfer.id, "reject")
             out.say("Rejected.")
@@ -216,13 +214,15 @@ class _Receiving:
             "receiving", transfer_id=transfer.id, sender=name, size_bytes=transfer.size_bytes
         )
         label = f"from {name}"
+        folder = self.into
         begun = False
         moved = 0
         with Bars(out) as bars:
 
             def show(progress: Progress) -> None:
-                nonlocal begun, moved
+                nonlocal begun, folder, moved
                 moved = progress.moved_bytes
+                folder = progress.folder or folder
                 bars.received(progress, label)
                 if progress.resumed and not begun:
                     here, size = progress.received_bytes, progress.size_bytes
@@ -234,17 +234,26 @@ class _Receiving:
                 transfer,
                 self.into,
                 device=socket or self.context.config.client_id,
+                new_folder=self.new_folder,
+                record_in=self._records,
                 over=self.over if socket is not None else "http",
                 on_progress=show,
             )
+        inside = [path.relative_to(folder).as_posix() for path in files]
         out.record(
             "received",
             transfer_id=transfer.id,
             moved_bytes=moved,
+            folder=str(folder),
             files=[str(path) for path in files],
+            sent_as=[file.path for file in transfer.files],
         )
-        for path in files:
-            out.say(f"Received {path}")
+        for said in received(transfer, list(zip(map(str, files), inside, strict=True))):
+            out.say(said)
+
+    @property
+    def _records(self) -> Path:
+        return self.context.config.state / "receives"
 
     async def _name(self, transfer: Transfer) -> str:
         return await self.session.people.name_of(transfer.sender_id)

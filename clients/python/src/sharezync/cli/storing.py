@@ -7,6 +7,7 @@ import click
 from sharezync.cli.bars import Bars
 from sharezync.cli.common import Context, command
 from sharezync.cli.output import size_text
+from sharezync.cli.text import one_line, verbatim
 
 
 @click.command()
@@ -37,7 +38,9 @@ async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
                 size_bytes=stored.size_bytes,
                 sha256=stored.sha256,
             )
-            out.say(f"{stored.id}  {stored.name}  {size_text(stored.size_bytes)}")
+            out.say(
+                f"{one_line(stored.id)}  {one_line(stored.name)}  {size_text(stored.size_bytes)}"
+            )
 
 
 @click.command()
@@ -48,11 +51,16 @@ async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
     type=click.Path(path_type=Path),
     default=Path(),
     metavar="PATH",
-    help="A file, which is replaced, or a folder; the present folder by default.",
+    help="A name that nothing has, or a folder; the present folder by default.",
 )
+@click.option("--replace", is_flag=True, help="Replace the file that is at PATH.")
 @command
-async def download(context: Context, *, file_id: str, output: Path) -> None:
-    """Get the file ID. Interrupted, the same command goes on."""
+async def download(context: Context, *, file_id: str, output: Path, replace: bool) -> None:
+    """Get the file ID. Interrupted, the same command goes on.
+
+    Nothing that is there is replaced, unless you say so. In a folder, a file whose name hides, or
+    does something when it is opened, gets another.
+    """
     out = context.out
     async with context.session() as session:
         with Bars(out) as bars:
@@ -62,6 +70,12 @@ async def download(context: Context, *, file_id: str, output: Path) -> None:
                 if bars.record_now(last=done == of):
                     out.record("progress", id=file_id, done_bytes=done, size_bytes=of)
 
-            path = await session.downloads.download(file_id, output, on_progress=show)
+            path = await session.downloads.download(
+                file_id,
+                output,
+                replace=replace,
+                record_in=context.config.state / "downloads",
+                on_progress=show,
+            )
     out.record("downloaded", id=file_id, path=str(path), size_bytes=path.stat().st_size)
-    out.say(f"Downloaded {path}")
+    out.say(f"Downloaded {verbatim(str(path))}")

@@ -2,26 +2,28 @@
 
 import asyncio
 import hashlib
-import json
 import os
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
-from sharezync.atomic import write_private
 from sharezync.documents import StoredFile
 from sharezync.files.uploads import OnBytes
 from sharezync.pauses import jittered
-from sharezync.problems import Corrupt, Problem, Unreachable
-from sharezync.transfer.names import clean_name, numbered, part_name
+from sharezync.places import state_folder
+from sharezync.problems import AlreadyThere, Corrupt, Problem, Unreachable
+from sharezync.staging import Staging, record_of
+from sharezync.transfer.defusing import defused
+from sharezync.transfer.names import clean_name, numbered
 
 if TYPE_CHECKING:
     from sharezync.session import Session
 
 _TRIES: Final = 8
 _PIECE_BYTES: Final = 512 * 1024
+_DOWNLOADS: Final = "downloads"
+_PART: Final = "0.part"
 
 
 def _ignore(_: int, __: int) -> None:
@@ -39,25 +41,38 @@ class Downloads:
         return [StoredFile.of(each) async for each in self._session.items("/v1/files")]
 
     async def download(
-        self, file_id: str, to: Path | str, *, on_progress: OnBytes = _ignore
+        self,
+        file_id: str,
+        to: Path | str,
+        *,
+        replace: bool = False,
+        record_in: Path | None = None,
+        on_progress: OnBytes = _ignore,
     ) -> Path:
         """Download a file to a path, or into a folder under the file's own name; return where.
 
-        A named path is replaced; in a folder nothing is. It is called `….part` until it is there
-        and its SHA-256 is right; called again after an interruption it goes on with that. Raises
-        Problem (`not-found` …), Corrupt, Unreachable, OSError.
+        Nothing that is there is replaced, but for a file at a named path with `replace`. In a
+        folder the name is one that does nothing by being there (`transfer.defusing`). Until it is
+        there and its SHA-256 is right it is in a folder of ours beside; called again after an
+        interruption it goes on with that (the record of it is in `record_in`, a folder; by default
+        among the state of this user). Raises Problem (`not-found` …), AlreadyThere, Corrupt,
+        Unreachable, OSError.
         """
         file = StoredFile.of(await self._session.document(f"/v1/files/{file_id}"))
-        landing = await asyncio.to_thread(_Landing, Path(to), file)
-        await self._fetch(file, landing.part, on_progress)
+        records = record_in or state_folder() / _DOWNLOADS
+        about = self._session.base_url
+        landing = await asyncio.to_thread(
+            _Landing.open, Path(to), file, records, about, replace=replace
+        )
+        await self._fetch(file, landing, on_progress)
         return await asyncio.to_thread(landing.finish)
 
-    async def _fetch(self, file: StoredFile, part: Path, on_progress: OnBytes) -> None:
+    async def _fetch(self, file: StoredFile, landing: "_Landing", on_progress: OnBytes) -> None:
         failures = 0
-        while (have := _size_of(part)) < file.size_bytes:
+        while (have := landing.size_bytes) < file.size_bytes:
             failure: Exception
             try:
-                await self._fetch_from(file, part, have, on_progress)
+                await self._fetch_from(file, landing, have, on_progress)
                 continue
             except Unreachable as error:
                 failure = error
@@ -65,14 +80,14 @@ class Downloads:
                 if not problem.retryable:
                     raise
                 failure = problem
-            failures = 0 if _size_of(part) > have else failures + 1
+            failures = 0 if landing.size_bytes > have else failures + 1
             if failures > _TRIES:
                 raise failure
             await asyncio.sleep(jittered(failures))
         on_progress(have, file.size_bytes)
 
     async def _fetch_from(
-        self, file: StoredFile, part: Path, have: int, on_progress: OnBytes
+        self, file: StoredFile, landing: "_Landing", have: int, on_progress: OnBytes
     ) -> None:
         # A file never changes under its id: no If-Range is needed.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -81,7 +96,7 @@ class Downloads:
             if have and answer.status_code != httpx.codes.PARTIAL_CONTENT:
                 have = 0
             async for piece in answer.aiter_raw(_PIECE_BYTES):
-                await asyncio.to_thread(_write_at, part, have, piece)
+                await asyncio.to_thread(landing.write_at, have, piece)
                 have += len(piece)
                 on_progress(have, file.size_bytes)
 
@@ -89,52 +104,68 @@ class Downloads:
 class _Landing:
     """Where a download comes to lie; called in threads."""
 
-    def __init__(self, to: Path, file: StoredFile) -> None:
+    def __init__(self, staging: Staging, file: StoredFile, name: str, *, replaces: bool) -> None:
+        self._staging = staging
         self._file = file
-        self._replaces = not to.is_dir()
-        self._target = to if self._replaces else to / clean_name(file.name)
-        self.part = self._target.with_name(part_name(self._target.name))
-        self._about = self._target.with_name(f".{self.part.name}.json")
-        if self._remembered() != file.id:
-            self.part.unlink(missing_ok=True)
-            write_private(self._about, json.dumps({"file_id": file.id}).encode())
-        self.part.touch()
+        self._name = name
+        self._replaces = replaces
+        self._numbers = False
+        """Whether another name will do as well."""
+        if staging.folder.size_of(_PART) is None:
+            staging.folder.create(_PART)
+
+    @classmethod
+    def open(cls, to: Path, file: StoredFile, records: Path, about: str, *, replace: bool) -> Self:
+        """Go on with what is here, or begin. Raises AlreadyThere and OSError."""
+        into_folder = to.is_dir()
+        if not into_folder and not replace and os.path.lexists(to):
+            raise AlreadyThere(f"{to} is there already: nothing was downloaded")
+        into = (to if into_folder else to.parent).resolve(strict=True)
+        named = "" if into_folder else to.name
+        record = record_of(records, about, str(into), named, file.id)
+        staging = Staging.open(record, into, new_folder=None, about=about, file_id=file.id)
+        name = named or defused(clean_name(file.name))
+        landing = cls(staging, file, name, replaces=replace and not into_folder)
+        landing._numbers = into_folder
+        return landing
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of it are here."""
+        return self._staging.folder.size_of(_PART) or 0
+
+    def write_at(self, offset: int, piece: bytes) -> None:
+        """Write what comes next."""
+        with self._staging.folder.open(_PART) as file:
+            file.truncate(offset)  # what lies behind is of an answer that came from the beginning
+            file.seek(offset)
+            left = memoryview(piece)
+            while left:
+                left = left[file.write(left) or 0 :]
 
     def finish(self) -> Path:
-        """Give the file its name. Raises Corrupt."""
-        with self.part.open("rb") as opened:
+        """Give the file its name. Raises Corrupt and AlreadyThere."""
+        with self._staging.folder.open(_PART) as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             os.fsync(opened.fileno())
         if self._file.sha256 not in {None, digest}:
-            self.part.unlink()
+            self._staging.remove()
             raise Corrupt(f"{self._file.name} arrived damaged: download it again")
         placed = self._place()
-        self._about.unlink(missing_ok=True)
+        self._staging.remove()
         return placed
 
     def _place(self) -> Path:
+        home, source = self._staging.home, self._staging.folder
         if self._replaces:
-            return self.part.replace(self._target)
-        for name in numbered(self._target.name):
-            free = self._target.with_name(name)
-            if not os.path.lexists(free):
-                return self.part.rename(free)
+            home.take_over(source, _PART, self._name)
+            return home.path / self._name
+        for name in numbered(self._name):
+            try:
+                home.take(source, _PART, name)
+            except FileExistsError as error:
+                if self._numbers:
+                    continue
+                raise AlreadyThere(f"{home.path / name} has come there meanwhile") from error
+            return home.path / name
         raise AssertionError  # numbers have no end
-
-    def _remembered(self) -> str | None:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(self._about.read_bytes())["file_id"])
-        return None
-
-
-def _size_of(path: Path) -> int:
-    return path.stat().st_size
-
-
-def _write_at(path: Path, offset: int, piece: bytes) -> None:
-    with path.open("r+b", buffering=0) as file:
-        file.truncate(offset)  # what lies behind is of an answer that came from the beginning
-        file.seek(offset)
-        left = memoryview(piece)
-        while left:
-            left = left[file.write(left) or 0 :]

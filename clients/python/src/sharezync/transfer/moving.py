@@ -18,6 +18,7 @@ from sharezync.problems import (
     Unreachable,
 )
 from sharezync.realtime.socket import Socket
+from sharezync.transfer.landing import Destination
 from sharezync.transfer.offering import Offer
 from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.receiving import Receiver
@@ -88,14 +89,14 @@ async def _send_over_http(session: "Session", offer: Offer, on_progress: OnProgr
 async def receive_by(
     session: "Session",
     transfer: Transfer,
-    into: Path,
+    to: Destination,
     device: Socket | str,
     over: Over,
     on_progress: OnProgress,
     *,
     files: Collection[int] | None,
 ) -> list[Path]:
-    """Have a transfer in a folder. Raises as `receive`."""
+    """Have a transfer where it is to go. Raises as `receive`."""
     receiver: Receiver | None = None
     if over != "http":
         try:
@@ -103,16 +104,16 @@ async def receive_by(
                 with socket.line(transfer.id) as line:
                     # As it is now that nothing escapes us.
                     transfer = await session.transfers.get(transfer.id)
-                    receiver = Receiver(session, socket, transfer, into, on_progress, files=files)
+                    receiver = Receiver(session, socket, transfer, to, on_progress, files=files)
                     return await receiver.receive(line)
         except _ENDED_A_SOCKET as error:
             if over == "socket" or not leaves_http(error):
                 raise
     if receiver is None or receiver.token is None:
         transfer = await session.transfers.get(transfer.id)
-        return await HttpReceiver(session, transfer, into, on_progress, files=files).receive()
+        return await HttpReceiver(session, transfer, to, on_progress, files=files).receive()
     # The doors that are open stay open: nothing more is asked of the login.
-    on_http = HttpReceiver(session, receiver.progress.transfer, into, on_progress, files=files)
+    on_http = HttpReceiver(session, receiver.progress.transfer, to, on_progress, files=files)
     on_http.progress.moved_bytes = receiver.progress.moved_bytes
     return await on_http.receive(await session.transfers.doors(transfer.id, receiver.token))
 

@@ -4,7 +4,6 @@ The server cleans names as well; who receives trusts nobody, and cleans again. S
 "Naming Files, Paths, and Namespaces"; Unicode TR36 (bidirectional spoofing); NAME_MAX.
 """
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -13,25 +12,26 @@ from typing import Final
 MAX_NAME_BYTES: Final = 255
 MAX_DEPTH: Final = 32
 NAMELESS: Final = "file"
-PART_SUFFIX: Final = ".part"
 
 _RESERVED: Final = re.compile(r'[<>:"|?*]')
 _DEVICE: Final = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE
 )
 _JOINERS: Final = "\u200c\u200d"  # words of Persian and families of emoji need them
+_NO_JOINERS: Final = dict.fromkeys(map(ord, _JOINERS))
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
-_OURS: Final = ".sharezync"
+# Letters, marks and signs that look like nothing; server and terminals take them for spaces too.
+_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 def clean_parts(path: str) -> tuple[str, ...]:
     """Return a path from elsewhere as names that stay inside whatever folder they are put in.
 
-    Never empty; no name is `.`, `..`, hidden by us, a device, or longer than file systems take.
+    Never empty; no name is `.`, `..`, invisible, a device, or longer than file systems take.
     A path too deep loses its middle folders.
     """
-    segments = re.split(r"[/\\]", _DRIVE.sub("", path))
-    parts = [clean_name(each) for each in segments if each.strip(" .")]
+    segments = [_visible(each) for each in re.split(r"[/\\]", _DRIVE.sub("", path))]
+    parts = [clean_name(each) for each in segments if each.strip(" ." + _JOINERS)]
     if len(parts) > MAX_DEPTH:
         parts = [*parts[: MAX_DEPTH - 1], parts[-1]]
     return tuple(parts) or (NAMELESS,)
@@ -39,10 +39,9 @@ def clean_parts(path: str) -> tuple[str, ...]:
 
 def clean_name(given: str) -> str:
     """Return one name as it can be saved anywhere."""
-    shown = "".join(_shown(each) for each in unicodedata.normalize("NFC", given))
-    name = unicodedata.normalize("NFC", shown).replace("/", "_").replace("\\", "_")
-    name = _RESERVED.sub("_", name).lstrip(" ").rstrip(". " + _JOINERS) or NAMELESS
-    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")) or name.startswith(_OURS):
+    name = _visible(given).replace("/", "_").replace("\\", "_")
+    name = _RESERVED.sub("_", name).lstrip(" " + _JOINERS).rstrip(". " + _JOINERS) or NAMELESS
+    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" " + _JOINERS)):
         name = f"_{name}"
     return shortened(name)
 
@@ -54,6 +53,8 @@ def shortened(name: str, suffix: str = "", limit: int = MAX_NAME_BYTES) -> str:
         stem, dot, extension = name, "", ""
     room = limit - len((suffix + dot + extension).encode())
     kept = stem.encode()[:room].decode(errors="ignore")
+    if kept != stem:
+        kept = kept.rstrip(". " + _JOINERS)  # Windows would drop them, and make another name of it
     return f"{kept}{suffix}{dot}{extension}"
 
 
@@ -66,23 +67,24 @@ def numbered(name: str) -> Iterator[str]:
         number += 1
 
 
-def part_name(name: str) -> str:
-    """Return how a file is called while it isn't complete."""
-    if len((name + PART_SUFFIX).encode()) <= MAX_NAME_BYTES:
-        return name + PART_SUFFIX
-    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
-    kept = name.encode()[: MAX_NAME_BYTES - len(PART_SUFFIX) - 9].decode(errors="ignore")
-    return f"{kept}~{mark}{PART_SUFFIX}"
-
-
 def key_of(name: str) -> str:
-    """Return what is the same for names that some file systems take for one."""
-    return unicodedata.normalize("NFC", name).casefold()
+    """Return what is the same for names that some file systems take for one.
+
+    By case (Windows, macOS), by composition (macOS), and by joiners, which HFS+ passes over.
+    """
+    bare = name.translate(_NO_JOINERS)
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", bare).casefold())
+
+
+def _visible(given: str) -> str:
+    """Return it in NFC, of what can be seen; twice, as neighbours may combine then."""
+    shown = "".join(map(_shown, unicodedata.normalize("NFC", given)))
+    return unicodedata.normalize("NFC", shown)
 
 
 def _shown(character: str) -> str:
     category = unicodedata.category(character)
-    if category[0] == "Z":
+    if category[0] == "Z" or character in _BLANKS:
         return " "
     if character in _JOINERS:
         return character

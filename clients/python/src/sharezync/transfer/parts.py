@@ -1,4 +1,4 @@
-"""A file that is being received: `name.part`, and which of its chunks are kept, with their digests.
+"""A file that is being received: `0.part`, and which of its chunks are kept, with their digests.
 
 Called in threads. A chunk is recorded only once its bytes are on the disk, so that the record is
 true also after the power went. What was kept since stands in a journal that nobody waits for the
@@ -10,9 +10,9 @@ import os
 import struct
 import threading
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Final
 
+from sharezync.folders import Folder
 from sharezync.problems import Corrupt
 from sharezync.transfer.chunks import DIGEST_BYTES, chunk_count, chunk_length, root_of
 from sharezync.transfer.ranges import Ranges
@@ -23,13 +23,19 @@ _ENTRY: Final = struct.Struct(f">I{DIGEST_BYTES}s")
 
 
 class Part:
-    """One file on its way in. `record` holds 32 bytes for each chunk: its digest, or zeros."""
+    """One file on its way in, in a folder of our own: its bytes in `N.part`, and in `N.chunks` 32
+    bytes for each chunk: its digest, or zeros. `name` is for messages.
+    """
 
-    def __init__(self, path: Path, record: Path, size_bytes: int, chunk_size_bytes: int) -> None:
-        self.path = path
+    def __init__(
+        self, folder: Folder, number: int, name: str, size_bytes: int, chunk_size_bytes: int
+    ) -> None:
+        self.name = name
+        self._folder = folder
+        self.file = f"{number}.part"
+        self._record = f"{number}.chunks"
+        self._journal = f"{number}.journal"
         self.size_bytes = size_bytes
-        self._record = record
-        self._journal = journal_of(record)
         self._chunk_size = chunk_size_bytes
         self.count = chunk_count(size_bytes, chunk_size_bytes)
         self._digests = bytearray(self.count * DIGEST_BYTES)
@@ -41,20 +47,24 @@ class Part:
 
     def open(self) -> None:
         """Go on with what was kept before, or begin: afterwards both files are there."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.exists():
+        if self.is_there:
             self.remember()
         else:
-            self.path.touch(exist_ok=False)
-            self._record.write_bytes(b"")
-            self._journal.unlink(missing_ok=True)
+            self._folder.create(self.file)
+            self._folder.replace(self._record, b"")
+            self._folder.remove(self._journal)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was begun, and has not got its name yet."""
+        return self._folder.size_of(self.file) is not None
 
     def forget(self) -> None:
         """Take nothing to be held: the record is of something that is lost."""
         self.held = Ranges()
         self._digests = bytearray(len(self._digests))
         self._unrecorded.clear()
-        self._journal.unlink(missing_ok=True)
+        self._folder.remove(self._journal)
 
     def lose(self, indexes: Collection[int]) -> None:
         """Take these chunks not to be held, here and in the record: they are not what was sent."""
@@ -62,7 +72,7 @@ class Part:
         with self._flushing, self._lock:
             self.held = Ranges((index, index) for index in self.held if index not in lost)
             self._unrecorded -= lost
-            with self._record.open("r+b", buffering=0) as file:
+            with self._folder.open(self._record) as file:
                 for index in sorted(lost):
                     self._set_digest(index, _NOT_KEPT)
                     file.seek(index * DIGEST_BYTES)
@@ -75,19 +85,18 @@ class Part:
         `digest` is what it should be; None where nobody said: then only the root can tell.
         """
         if index >= self.count or len(payload) != self.length(index):
-            raise Corrupt(f"chunk {index} of {self.path.name} has the wrong size")
+            raise Corrupt(f"chunk {index} of {self.name} has the wrong size")
         found = hashlib.sha256(payload).digest()
         if digest not in {None, found}:
-            raise Corrupt(f"chunk {index} of {self.path.name} arrived damaged")
-        with self.path.open("r+b", buffering=0) as file:
+            raise Corrupt(f"chunk {index} of {self.name} arrived damaged")
+        with self._folder.open(self.file) as file:
             file.seek(index * self._chunk_size)
             while payload:
                 payload = payload[file.write(payload) or 0 :]
         with self._lock:
             self._set_digest(index, found)
             self._unrecorded.add(index)
-            with self._journal.open("ab", buffering=0) as journal:
-                journal.write(_ENTRY.pack(index, found))
+            self._folder.append(self._journal, _ENTRY.pack(index, found))
 
     def note(self, index: int) -> None:
         """Count a chunk as held."""
@@ -101,9 +110,9 @@ class Part:
                 self._unrecorded.clear()
             if not fresh:
                 return
-            with self.path.open("r+b", buffering=0) as file:
+            with self._folder.open(self.file) as file:
                 os.fsync(file.fileno())
-            with self._record.open("r+b", buffering=0) as file:
+            with self._folder.open(self._record) as file:
                 for index, digest in sorted(fresh.items()):
                     file.seek(index * DIGEST_BYTES)
                     file.write(digest)
@@ -155,10 +164,10 @@ class Part:
     def remember(self) -> None:
         """Take what the record says to be held."""
         try:
-            recorded = self._record.read_bytes()[: len(self._digests)]
+            recorded = self._folder.read(self._record)[: len(self._digests)]
         except FileNotFoundError:
             recorded = b""
-            self._record.write_bytes(b"")
+            self._folder.replace(self._record, b"")
         self._digests[: len(recorded)] = recorded
         for index in range(len(recorded) // DIGEST_BYTES):
             if self.digest(index) != _NOT_KEPT:
@@ -168,7 +177,7 @@ class Part:
     def _believe(self, entries: Iterable[tuple[int, bytes]]) -> None:
         """Take those of these chunks to be held whose bytes are what they should be."""
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self._folder.open(self.file, os.O_RDONLY) as file:
                 for index, digest in entries:
                     if index >= self.count or index in self.held:
                         continue
@@ -182,7 +191,7 @@ class Part:
 
     def _read_journal(self) -> list[tuple[int, bytes]]:
         try:
-            written = self._journal.read_bytes()
+            written = self._folder.read(self._journal)
         except FileNotFoundError:
             return []
         whole = len(written) // _ENTRY.size * _ENTRY.size  # the last one may have been cut off
@@ -190,14 +199,7 @@ class Part:
 
     def _rewrite_journal(self) -> None:
         rest = [_ENTRY.pack(index, self.digest(index)) for index in self._unrecorded]
-        draft = self._journal.with_suffix(".draft")
-        draft.write_bytes(b"".join(rest))
-        draft.replace(self._journal)
+        self._folder.replace(self._journal, b"".join(rest))
 
     def _set_digest(self, index: int, digest: bytes) -> None:
         self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
-
-
-def journal_of(record: Path) -> Path:
-    """Return where the journal beside a record is."""
-    return record.with_suffix(".journal")

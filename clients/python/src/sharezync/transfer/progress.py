@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from sharezync.documents import Transfer
@@ -46,6 +47,8 @@ class Progress:
     """What this process sent or received itself: the rest was there before."""
     resumed: bool = False
     """Whether it goes on with something that was begun before."""
+    folder: Path | None = None
+    """Where the files go, at an end that receives; None at one that sends."""
 
     def learn(self, transfer: Transfer) -> None:
         """Go by what the server says now."""

@@ -14,7 +14,7 @@ from sharezync.realtime.line import Item, Line
 from sharezync.realtime.socket import Socket
 from sharezync.transfer.acknowledging import Acknowledging
 from sharezync.transfer.chunks import Chunk, decode
-from sharezync.transfer.landing import Landing
+from sharezync.transfer.landing import Destination, Landing
 from sharezync.transfer.parts import Part
 from sharezync.transfer.progress import OnProgress, Progress, Rate
 
@@ -41,7 +41,7 @@ class Receiver:
         session: "Session",
         socket: Socket,
         transfer: Transfer,
-        into: Path,
+        destination: Destination,
         on_progress: OnProgress,
         *,
         files: Collection[int] | None = None,
@@ -50,7 +50,7 @@ class Receiver:
         self._socket = socket
         self._transfer = transfer
         self._chosen = None if files is None else sorted(set(files))
-        self._landing = Landing(into, transfer)
+        self._landing = Landing(destination, transfer)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keep-chunks")
         self._on_progress = on_progress
         self._rate = Rate()
@@ -78,6 +78,7 @@ class Receiver:
         await self._in_thread(self._landing.open, wanted)
         self.progress.size_bytes = sum(part.size_bytes for part in self._parts.values())
         self.progress.resumed = self._landing.resumed
+        self.progress.folder = self._landing.folder
         hearing = asyncio.create_task(self._hear(line), name="hear-chunks")
         flushing = asyncio.create_task(self._flush_now_and_then(), name="flush")
         try:

@@ -14,7 +14,7 @@ from sharezync.documents import Transfer
 from sharezync.pauses import jittered
 from sharezync.problems import Corrupt, Problem, SharezyncError, TransferEnded, Unreachable
 from sharezync.transfer.doors import Doors, ended_by
-from sharezync.transfer.landing import Landing
+from sharezync.transfer.landing import Destination, Landing
 from sharezync.transfer.parts import Part
 from sharezync.transfer.progress import OnProgress, Progress, Rate
 from sharezync.transfer.ranges import Ranges
@@ -39,7 +39,7 @@ class HttpReceiver:
         self,
         session: "Session",
         transfer: Transfer,
-        into: Path,
+        destination: Destination,
         on_progress: OnProgress,
         *,
         files: Collection[int] | None = None,
@@ -47,7 +47,7 @@ class HttpReceiver:
         self._session = session
         self._transfer = transfer
         self._chosen = None if files is None else sorted(set(files))
-        self._landing = Landing(into, transfer)
+        self._landing = Landing(destination, transfer)
         self._on_progress = on_progress
         self._rate = Rate()
         self._confirmed: dict[int, Ranges] = {}
@@ -71,6 +71,7 @@ class HttpReceiver:
         await asyncio.to_thread(self._landing.open, wanted)
         self.progress.size_bytes = sum(part.size_bytes for part in self._parts.values())
         self.progress.resumed = self._landing.resumed
+        self.progress.folder = self._landing.folder
         self._tell_progress()
         try:
             if not (self._transfer.state == "completed" and self._complete):
@@ -129,7 +130,7 @@ class HttpReceiver:
             self._tell_progress()
             await self._fetch_chunks(doors, index, part)
         if root != part.root:
-            raise Corrupt(f"{part.path.name} is not what was sent: have it sent again")
+            raise Corrupt(f"{part.name} is not what was sent: have it sent again")
         # With its last chunk confirmed nobody else keeps it for us: first to the disk.
         await asyncio.to_thread(part.flush)
         if part.held:

@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from sharezync.documents import Capability, Transfer
+from sharezync.places import state_folder
 from sharezync.problems import Problem
 from sharezync.realtime.socket import Socket
+from sharezync.transfer.defusing import defused
 from sharezync.transfer.doors import Doors
+from sharezync.transfer.landing import Destination, begun_in
 from sharezync.transfer.listing import list_files
 from sharezync.transfer.moving import Wait, receive_by, see_through, send_by
+from sharezync.transfer.names import clean_name, shortened
 from sharezync.transfer.offering import Address, Offer
 from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.ranges import Ranges
@@ -22,6 +27,9 @@ from sharezync.transfer.ways import Over
 if TYPE_CHECKING:
     from sharezync.documents import Json
     from sharezync.session import Session
+
+_RECEIVES: Final = "receives"
+_SENDER_BYTES: Final = 100
 
 
 def _ignore(_: Progress) -> None:
@@ -139,20 +147,45 @@ class Transfers:
         *,
         device: Socket | str,
         files: Collection[int] | None = None,
+        new_folder: bool = True,
+        record_in: Path | None = None,
         over: Over = "auto",
         on_progress: OnProgress = _ignore,
     ) -> list[Path]:
-        """Accept a transfer, all of it or some `files`, and receive it into a folder.
+        """Accept a transfer, all of it or some `files`, and receive it in a folder.
 
-        Called again after an interruption, with the same folder, it goes on with what is there.
-        `over` is as in `send`. Returns the files; none that was there before is replaced. Raises
-        TransferEnded, Problem, Corrupt, UnsafePath, OSError, Unreachable and more of `problems`.
+        In `into` a new folder is made for it, called after who sends and when; with
+        `new_folder=False` the files go straight into `into`. Nothing that is there is replaced, no
+        folder that is there is gone into, and names that would do something by being there are
+        changed (`transfer.defusing`). Returns the files, in the order of those that are received.
+
+        Called again after an interruption, with the same `into`, it goes on where it was; the
+        record of that is in `record_in`, a folder (by default among the state of this user).
+        `over` is as in `send`. Raises TransferEnded, Problem, Corrupt, UnsafePath, OSError,
+        Unreachable and more of `problems`.
         """
         if isinstance(transfer, str):
             transfer = await self.get(transfer)
-        return await receive_by(
-            self._session, transfer, Path(into), device, over, on_progress, files=files
+        destination = Destination(
+            Path(into),
+            await self._folder_name(transfer) if new_folder else None,
+            record_in or state_folder() / _RECEIVES,
+            self._session.base_url,
         )
+        return await receive_by(
+            self._session, transfer, destination, device, over, on_progress, files=files
+        )
+
+    async def begun_in(self, into: Path | str, *, record_in: Path | None = None) -> list[str]:
+        """Return the transfers whose reception in a folder was begun here and is not through."""
+        records = record_in or state_folder() / _RECEIVES
+        return await asyncio.to_thread(begun_in, Path(into), records, self._session.base_url)
+
+    async def _folder_name(self, transfer: Transfer) -> str:
+        """Return what the folder of a transfer is called: `ada 2026-11-30 1609`."""
+        sender = await self._session.people.name_of(transfer.sender_id)
+        name = shortened(defused(clean_name(sender)), limit=_SENDER_BYTES)
+        return f"{name} {datetime.now().astimezone():%Y-%m-%d %H%M}"
 
     async def _act(self, transfer_id: str, act: str, members: "Json | None" = None) -> Transfer:
         path = f"/v1/transfers/{transfer_id}/{act}"

@@ -1,0 +1,129 @@
+"""What somebody offers, told before it is taken: what is dangerous first, all of it if asked."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from sharezync.cli.output import Output, size_text
+from sharezync.cli.text import one_line, verbatim
+from sharezync.documents import Transfer, TransferFile
+from sharezync.problems import SharezyncError
+from sharezync.transfer.defusing import Danger, arriving_parts, dangers_in
+
+_SHOWN: Final = 10
+_DANGEROUS_SHOWN: Final = 30
+_NOTE_CELLS: Final = 400
+_WHY: Final[dict[Danger, str]] = {
+    "hidden": "hidden",
+    "opens": "runs or leads elsewhere when opened",
+    "system": "read by the system",
+    "option": "taken for an option by shells",
+}
+
+
+class NobodyToAsk(SharezyncError):
+    """Something has to be answered, and standard input is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer, and what its sender is called."""
+
+    transfer: Transfer
+    sender: str
+
+    def members(self) -> dict[str, Any]:
+        """Return it for programs."""
+        transfer = self.transfer
+        return {
+            "transfer_id": transfer.id,
+            "sender": self.sender,
+            "note": transfer.note,
+            "size_bytes": transfer.size_bytes,
+            "files": [file.path for file in transfer.files],
+            "dangerous": [
+                {"file": file.path, "why": why, "saved_as": _saved_as(file)}
+                for file, why in self._dangerous()
+            ],
+        }
+
+    def tell(self, out: Output) -> None:
+        """Tell a person what it is: dangerous names first, then some of the others, then counts."""
+        transfer = self.transfer
+        count = f"{len(transfer.files)} file{'s'[: len(transfer.files) != 1]}"
+        out.hint(f"{one_line(self.sender)} offers {count}, {size_text(transfer.size_bytes)}:")
+        dangerous = self._dangerous()
+        for file, why in dangerous[:_DANGEROUS_SHOWN]:
+            out.hint(_dangerous_line(file, why))
+        if len(dangerous) > _DANGEROUS_SHOWN:
+            out.hint(f"  ! … and {len(dangerous) - _DANGEROUS_SHOWN} more of this kind")
+        if dangerous:
+            out.hint("  ! would do something by their names, and are saved under harmless ones.")
+        told = {file.index for file, _ in dangerous}
+        others = [file for file in transfer.files if file.index not in told]
+        for file in others[:_SHOWN]:
+            out.hint(_line(file))
+        if len(others) > _SHOWN:
+            out.hint(f"    … and {len(others) - _SHOWN} more (l lists all)")
+        if transfer.note:
+            out.hint(
+                f'  {one_line(self.sender)} writes: "{one_line(transfer.note, cells=_NOTE_CELLS)}"'
+            )
+
+    def tell_all(self, out: Output) -> None:
+        """Tell a person every file."""
+        why = {file.index: why for file, why in self._dangerous()}
+        for file in self.transfer.files:
+            found = why.get(file.index)
+            out.hint(_line(file) if found is None else _dangerous_line(file, found))
+
+    def agreed(self, out: Output) -> bool:
+        """Ask at the terminal. Raises NobodyToAsk where there is none."""
+        if out.as_json or not sys.stdin.isatty():
+            raise NobodyToAsk(
+                f"{self.sender} offers {len(self.transfer.files)} files: nobody is here to be "
+                f"asked. Run it in a terminal, or with {self.transfer.id}, --yes, --all or "
+                f"--accept-from {self.sender}"
+            )
+        while True:
+            said = click.prompt(
+                "Take it? [Y/n, l lists all]", default="y", show_default=False, err=True
+            )
+            match said.strip().casefold():
+                case "y" | "yes":
+                    return True
+                case "n" | "no":
+                    return False
+                case "l":
+                    self.tell_all(out)
+
+    def _dangerous(self) -> Sequence[tuple[TransferFile, tuple[Danger, ...]]]:
+        found = ((file, dangers_in(file.path)) for file in self.transfer.files)
+        return [(file, why) for file, why in found if why]
+
+
+def received(transfer: Transfer, placed: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield what is said of each file that came: its path, and what its sender calls it.
+
+    `placed` is the path of each file, and that inside the folder it was received into.
+    """
+    for file, (path, inside) in zip(transfer.files, placed, strict=True):
+        sent_as = "" if inside == file.path else f"  (sent as {one_line(file.path)})"
+        yield f"Received {verbatim(path)}{sent_as}"
+
+
+def _line(file: TransferFile) -> str:
+    return f"    {one_line(file.path)}, {size_text(file.size_bytes)}"
+
+
+def _dangerous_line(file: TransferFile, why: Sequence[Danger]) -> str:
+    reasons = "; ".join(_WHY[each] for each in why)
+    saved = one_line(_saved_as(file))
+    return f"  ! {one_line(file.path)}, {size_text(file.size_bytes)}: {reasons}; saved as {saved}"
+
+
+def _saved_as(file: TransferFile) -> str:
+    return "/".join(arriving_parts(file.path))

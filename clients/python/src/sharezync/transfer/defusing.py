@@ -1,0 +1,99 @@
+"""Names that do something by being there, made harmless: the policy for what arrives. Pure.
+
+A name that hides is given `_` before it; one that a system acts on is given `_` behind it:
+
+| sent | saved | why |
+|---|---|---|
+| `.bashrc`, `.git`, `.ssh`, `.config` | `_.bashrc` … | hidden, and read by programs |
+| `setup.exe`, `x.desktop`, `a.lnk`, `b.url` | `setup.exe_` … | opened, it runs or leads elsewhere |
+| `desktop.ini`, `autorun.inf`, `authorized_keys` | `desktop.ini_` … | read by a system as it is |
+| `-rf`, `~` | `_-rf`, `_~` | taken for an option, or for a home, where a shell names all files |
+| `GIT~1` | `GIT~1_` | the short name by which Windows knows `.git` |
+
+Sources: Chromium's `download_file_types` (dangerous and not sandboxed), the attachments that
+Outlook blocks, git's `verify_path` with `core.protectNTFS` and `core.protectHFS`, freedesktop.org
+Desktop Application Autostart.
+"""
+
+import os
+import re
+from typing import Final, Literal
+
+from sharezync.transfer.names import MAX_NAME_BYTES, clean_parts, key_of, shortened
+
+Danger = Literal["hidden", "opens", "system", "option"]
+"""`hidden`: not shown, and read by programs. `opens`: runs, or leads elsewhere, when it is opened.
+`system`: read by a system under this very name. `option`: no name to a shell."""
+
+_MARK: Final = "_"
+
+_SYSTEM: Final = frozenset(
+    {
+        *("desktop.ini", "autorun.inf", "folder.htt", "thumbs.db", "ehthumbs.db", "ntuser.dat"),
+        *("boot.ini", "authorized_keys", "authorized_keys2", "known_hosts", "crontab"),
+        *("autostart", "startup", "start menu", "launchagents", "launchdaemons", "startupitems"),
+        *("loginitems", "$recycle.bin", "recycler", "system volume information"),
+    }
+)
+_WINDOWS: Final = """
+action ade adp appinstaller application appref-ms appx appxbundle bas bat bgi chm cmd com cpl
+diagcab dll exe fxp gadget grp hlp hta htt inf ins iqy isp job jnlp jse ksh-ms library-ms lnk
+mad maf mag mam maq mar mas mat mau mav maw mcf mda mde mdt mdw mdz msc msh msh1 msh2 mshxml msi
+msix msixbundle msp mst ocx ops osd pcd pif prf prg printerexport ps1 ps1xml ps2 ps2xml psc1 psc2
+psd1 psdm1 psm1 rdp reg scf scr sct search-ms searchconnector-ms settingcontent-ms shb shs slk sys
+theme themepack url vb vbe vbp vbs vsmacros vsw vxd webpnp website wll ws wsc wsf wsh xbap xll xnk
+"""
+"""Programs, installers, scripts of its own, shortcuts, and what loads one of these."""
+_MACOS: Final = """
+app command dfont dmg fileloc inetloc mpkg osx pkg prefpane safariextz scpt scptd terminal tool
+webloc workflow
+"""
+_LINUX: Final = "appimage deb desktop flatpakref kdelnk rpm run snap"
+_OPENS: Final = frozenset(f"{_WINDOWS} {_MACOS} {_LINUX}".split())
+_OPENS_ON_WINDOWS: Final = frozenset({"jar", "js", "pl", "py", "pyc", "pyw", "pyz", "rb", "sh"})
+"""Source elsewhere, and nothing runs by its name there; with Windows, opening it runs it."""
+_SHORT_NAME: Final = re.compile(r"[^.]{1,8}~[0-9]+")
+_CLASS_ID: Final = re.compile(r"\.\{[0-9a-f-]{36}\}")
+"""A folder called so becomes a part of Windows: `x.{ED7BA470-…}`."""
+
+
+def dangers_of(name: str, *, windows: bool = os.name == "nt") -> tuple[Danger, ...]:
+    """Return what a clean name would do by being there."""
+    key = key_of(name)
+    found: list[Danger] = []
+    if key.startswith("."):
+        found.append("hidden")
+    elif key.startswith(("-", "~")):
+        found.append("option")
+    extension = key.rpartition(".")[2] if "." in key else ""
+    if key in _SYSTEM or _SHORT_NAME.fullmatch(key):
+        found.append("system")
+    elif (
+        extension in _OPENS or (windows and extension in _OPENS_ON_WINDOWS) or _CLASS_ID.search(key)
+    ):
+        found.append("opens")
+    return tuple(found)
+
+
+def defused(name: str, *, windows: bool = os.name == "nt") -> str:
+    """Return a clean name so that it does nothing; one that does nothing anyway as it is.
+
+    Defusing twice changes nothing, and the result is as long as file systems take at most.
+    """
+    if set(dangers_of(name, windows=windows)) & {"hidden", "option"}:
+        name = shortened(_MARK + name)
+    # Asked again: cutting a name to its length may have made another of it.
+    if set(dangers_of(name, windows=windows)) & {"opens", "system"}:
+        name = shortened(name, limit=MAX_NAME_BYTES - len(_MARK)) + _MARK
+    return name
+
+
+def arriving_parts(path: str) -> tuple[str, ...]:
+    """Return what a path from elsewhere is called here: clean, and each of its names defused."""
+    return tuple(map(defused, clean_parts(path)))
+
+
+def dangers_in(path: str) -> tuple[Danger, ...]:
+    """Return what a path from elsewhere would do if it were saved as it is called."""
+    found = [danger for part in clean_parts(path) for danger in dangers_of(part)]
+    return tuple(dict.fromkeys(found))
