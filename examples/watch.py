@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import sys
 
 from wire import connected
@@ -16,9 +17,13 @@ async def main() -> None:
     arguments = parser.parse_args()
     async with connected(arguments.url, arguments.token, arguments.device) as socket:
         async for message in socket:
-            text = f"({len(message)} bytes)" if isinstance(message, bytes) else message
-            print(text, flush=True)
-            if arguments.until and text.startswith(f'{{"type":"{arguments.until}"'):
+            if isinstance(message, bytes):
+                print(f"({len(message)} bytes)", flush=True)
+                continue
+            frame = json.loads(message)
+            # In ASCII: what others wrote must not steer the terminal.
+            print(json.dumps(frame, separators=(",", ":")), flush=True)
+            if arguments.until == frame["type"]:
                 return
 
 

@@ -62,7 +62,7 @@ async def next_frame(socket: ClientConnection) -> dict[str, Any] | Chunk:
         return Chunk.decode(message)
     frame: dict[str, Any] = json.loads(message)
     if frame["type"] == "error":
-        raise RuntimeError(f"{frame['code']}: {frame['message']}")
+        raise RuntimeError(ascii(f"{frame['code']}: {frame['message']}"))
     return frame
 
 

@@ -59,7 +59,7 @@ async def test_who_is_blocked_is_not_heard_until_they_are_unblocked(
         bobs.run("blocks"), bobs.run("block", bob.username, "--json")
     )
     free = await bobs.run("unblock", ada.username, "--json")
-    assert [line.split()[0] for line in listed.lines] == [ada.username]
+    assert [line.split()[-1] for line in listed.lines] == [ada.username]
     assert (oneself.process.returncode, oneself.records[0]["code"]) == (1, "invalid")
     assert (free.process.returncode, free.records[0]["type"]) == (0, "unblocked")
     assert await bob.session.choices.blocked() == []

@@ -104,7 +104,8 @@ def _tell(context: Context, me: User) -> None:
         url=context.url,
         device=context.config.client_id,
     )
-    context.out.say(f"{one_line(me.username)} at {context.url}, on {context.config.client_id}")
+    who = one_line(me.username)
+    context.out.say(f"Logged in as {who} at {context.url}, on {context.config.client_id}")
 
 
 def _password(*, from_stdin: bool, confirm: bool) -> str:

@@ -85,7 +85,7 @@ async def blocks(context: Context) -> None:
             context.out.record(
                 "blocked", user=name, user_id=each.user_id, blocked_at=each.blocked_at
             )
-            context.out.say(f"{one_line(name)}  since {one_line(each.blocked_at[:10])}")
+            context.out.say(f"since {one_line(each.blocked_at[:10])}  {one_line(name)}")
 
 
 async def _own_device(context: Context, session: Session, name: str) -> Device:

@@ -26,10 +26,10 @@ async def statistics(context: Context, *, days: int) -> None:
         found = await session.transfers.statistics(days=days)
         _tell(context, "all_time", "in all", found.all_time)
         for day, both in found.days.items():
-            _tell(context, "day", day, both, day=day)
+            _tell(context, "day", f"on {day}", both, day=day)
         for user_id, both in found.people.items():
             name = await session.people.name_of(user_id)
-            _tell(context, "person", name, both, user=name, user_id=user_id)
+            _tell(context, "person", f"with {name}", both, user=name, user_id=user_id)
 
 
 def _tell(context: Context, of: str, label: str, both: BothWays, **which: str) -> None:
@@ -38,7 +38,7 @@ def _tell(context: Context, of: str, label: str, both: BothWays, **which: str) -
     )
     for way, sums in (("sent", both.sent), ("received", both.received)):
         if sums.ended or sums.size_bytes:
-            context.out.say(f"{column(label, 12)}  {way:<8}  {_text(sums)}")
+            context.out.say(f"{column(label, 16)}  {way:<8}  {_text(sums)}")
     if of == "all_time" and not (both.sent.ended or both.received.ended):
         context.out.say("Nothing has come to its end yet.")
 

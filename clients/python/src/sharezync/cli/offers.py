@@ -54,7 +54,9 @@ class Offered:
         """Tell a person what it is: dangerous names first, then some of the others, then counts."""
         transfer = self.transfer
         count = f"{len(transfer.files)} file{'s'[: len(transfer.files) != 1]}"
-        out.hint(f"{one_line(self.sender)} offers {count}, {size_text(transfer.size_bytes)}:")
+        out.hint(
+            f"An offer from {one_line(self.sender)}: {count}, {size_text(transfer.size_bytes)}"
+        )
         dangerous = self._dangerous()
         for file, why in dangerous[:_DANGEROUS_SHOWN]:
             out.hint(_dangerous_line(file, why))
@@ -69,9 +71,7 @@ class Offered:
         if len(others) > _SHOWN:
             out.hint(f"    … and {len(others) - _SHOWN} more (l lists all)")
         if transfer.note:
-            out.hint(
-                f'  {one_line(self.sender)} writes: "{one_line(transfer.note, cells=_NOTE_CELLS)}"'
-            )
+            out.hint(f'  Their note: "{one_line(transfer.note, cells=_NOTE_CELLS)}"')
 
     def tell_all(self, out: Output) -> None:
         """Tell a person every file."""

@@ -60,7 +60,7 @@ class Output:
             exit_status=ending.status,
         )
         if not self.as_json:
-            for row in _rows(ending.message, _width_of(sys.stderr)):
+            for row in _rows(f"sharezync: {ending.message}", _width_of(sys.stderr)):
                 self.console.print(Text(row, style="red"), soft_wrap=True)
             if ending.hint:
                 self.hint(ending.hint)

@@ -1,0 +1,179 @@
+"""Every command, with hostile text wherever a server or a stranger has a word."""
+
+import fcntl
+import io
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from clients.python.tests.support.hostile import FORGED, ID, NASTY, hostile_server
+from clients.python.tests.support.running import SOURCES
+from sharezync import Tokens
+from sharezync.cli import cli, run
+from sharezync.cli.config import Config
+
+# What each command is given. Each must show something of the stranger's, or fail with it.
+COMMANDS: dict[str, list[list[str]]] = {
+    "login": [["ada", "--password-stdin"]],
+    "register": [["ada", "ada@example.com", "--password-stdin"]],
+    "logout": [[]],
+    "whoami": [[]],
+    "devices": [[], [ID]],
+    "send": [["notes.txt", "--to", ID, "--over", "http"], ["notes.txt", "--to", "nobody"]],
+    "receive": [
+        ["--yes", "--over", "http"],
+        [ID, "--over", "http", "--no-new-folder"],
+        ["--over", "http"],
+    ],
+    "transfers": [[], ["--reject", ID], ["--cancel", ID]],
+    "statistics": [[]],
+    "policy": [[], [ID], [ID, "known"], ["nobody"]],
+    "block": [[ID]],
+    "unblock": [[ID]],
+    "blocks": [[]],
+    "chat": [[ID, "--history", "5"], [ID, "--send", "hello"], ["nowhere", "--history", "1"]],
+    "channels": [[]],
+    "upload": [["notes.txt"]],
+    "download": [[ID], [ID, "-o", "notes.txt"]],
+}
+SHOWS_NOTHING = {"login", "register", "download"}  # in some of these cases
+QUESTION = "Take it? [Y/n, l lists all]: "
+WIDTH = 60
+FORBIDDEN = set("\u200b\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2028\u2029\x85")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with hostile_server() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> Path:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("SHAREZYNC_URL", url)
+    monkeypatch.setenv("SHAREZYNC_PATIENCE_SECONDS", "0")
+    monkeypatch.setattr("sharezync.cli.keep_memory", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    return tmp_path
+
+
+def log_in() -> None:
+    config = Config()
+    config.tokens(os.environ["SHAREZYNC_URL"]).save(Tokens("a", "r", time.time() + 900, 900))
+
+
+def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    """Run a command of somebody who is logged in; return all that it printed, hints first."""
+    log_in()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("password\n"))
+    run(list(words))
+    captured = capsys.readouterr()
+    return captured.err + captured.out
+
+
+def test_every_command_is_tried() -> None:
+    assert set(COMMANDS) == set(cli.commands)
+
+
+@pytest.mark.parametrize(
+    "words", [[name, *given] for name, cases in COMMANDS.items() for given in cases], ids=" ".join
+)
+def test_nothing_is_forged(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = said(capsys, monkeypatch, *words)
+    assert not FORBIDDEN & set(text)
+    for row in text.split("\n"):
+        assert not {unicodedata.category(each) for each in row} & {"Cc", "Cs"}, ascii(row)
+        assert row.count("\u2068") == row.count("\u2069")
+    ours = f"Received {Path.cwd().resolve()}"
+    for row in text.replace("\u2068", "").splitlines():
+        assert not row.startswith(FORGED) or row.startswith(ours), row
+    assert "I owe you" in text or words[0] in SHOWS_NOTHING
+    assert Path("notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "words", [[name, *given] for name, cases in COMMANDS.items() for given in cases], ids=" ".join
+)
+def test_records_are_in_ascii_and_one_a_line(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = said(capsys, monkeypatch, *words, "--json")
+    assert text.isascii()
+    for row in text.splitlines():
+        record = json.loads(row)
+        assert next(iter(record)) == "type"
+        assert record["type"] != NASTY
+
+
+def test_what_is_received_lies_where_it_was_told_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = said(capsys, monkeypatch, "receive", "--yes", "--over", "http", "--into", "in")
+    (folder,) = (tmp_path / "in").iterdir()
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(found) == 4
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
+    assert text.index("! ") < text.index("plain.txt"), "what is dangerous comes first"
+    assert text.count("(sent as") == 3
+    assert text.count('Their note: "') == 1
+
+
+def test_the_question_is_asked_at_a_terminal_and_nobody_else_asks_or_answers(
+    tmp_path: Path, url: str
+) -> None:
+    log_in()
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "SHAREZYNC_URL": url}
+    keyboard, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, WIDTH, 0, 0))
+    command = [sys.executable, "-m", "sharezync", "receive", "--over", "http"]
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdin=end, stdout=end, stderr=end
+    )
+    os.close(end)
+    try:
+        before = until(keyboard, QUESTION)
+        os.write(keyboard, b"l\n")
+        listed = until(keyboard, QUESTION)
+        os.write(keyboard, b"perhaps\n")
+        until(keyboard, QUESTION)
+        os.write(keyboard, b"n\n")
+        until(keyboard, "Rejected.")
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(keyboard)
+    for text in (before, listed):
+        rows = text.replace("\r\n", "\n").split("\n")
+        assert all(cell_len(row) <= WIDTH for row in rows), "nothing is broken by the terminal"
+        assert not any(row.lstrip("\u2068").startswith(FORGED) for row in rows[1:-1]), rows
+    assert before.count("  ! ") == 3
+    assert listed.count("plain.txt") == 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+
+
+def until(keyboard: int, text: str) -> str:
+    """Read what a terminal shows until it shows this."""
+    shown = b""
+    while text.encode() not in shown:
+        ready, _, _ = select.select([keyboard], [], [], 30)
+        assert ready, ascii(shown)
+        shown += os.read(keyboard, 65536)
+    return shown.decode()
