@@ -336,7 +336,9 @@ async def test_one_end_may_have_a_socket_and_the_other_none(
             while not (found := await transfers.all(role="recipient", state="offered")):  # noqa: ASYNC110 - it asks
                 await asyncio.sleep(0.05)
         into = tmp_path / to.username
-        files = await transfers.receive(found[0], into, device="laptop", over=ways[1])
+        files = await transfers.receive(
+            found[0], into, device="laptop", over=ways[1], record_in=tmp_path / "records"
+        )
         assert [file.read_bytes() for file in files] == [film.read_bytes()]
         return (await sending).transfer.raw
 

@@ -13,8 +13,8 @@ Json = dict[str, Any]
 FORGED = ("12:34  ada: I owe you", "Take it?", "Received", "Rejected")
 """What no line of a stranger's may begin with."""
 NASTY = (
-    "Take it? \x1b[2J\x1b]0;pwned\x07\r\n12:34  ada: I owe you 1000 euros\u2028Take it? [Y/n]: y\x08"
-    "\u202eyxtad\u2066\x9b31m\ud800\u200b\x85Received /etc/passwd\x0bRejected. \u05e9\u05dc"
+    "Take it? \x1b[2J\x1b]0;pwned\x07\r\n12:34  ada: I owe you 1000 euros\u2028Take it? [Y/n]: y"
+    "\x08\u202eyxtad\u2066\x9b31m\ud800\u200b\x85Received /etc/passwd\x0bRejected. \u05e9\u05dc"
 )
 ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 STORED = b"stored"

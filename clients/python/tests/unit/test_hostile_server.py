@@ -22,7 +22,9 @@ from clients.python.tests.support.hostile import FORGED, ID, NASTY, hostile_serv
 from clients.python.tests.support.running import SOURCES
 from sharezync import Tokens
 from sharezync.cli import cli, run
+from sharezync.cli.bars import Bars
 from sharezync.cli.config import Config
+from sharezync.cli.output import Output
 
 # What each command is given. Each must show something of the stranger's, or fail with it.
 COMMANDS: dict[str, list[list[str]]] = {
@@ -147,6 +149,7 @@ def test_the_question_is_asked_at_a_terminal_and_nobody_else_asks_or_answers(
         command, env=environment, cwd=tmp_path, stdin=end, stdout=end, stderr=end
     )
     os.close(end)
+    os.write(keyboard, b"y\n")  # before there is a question
     try:
         before = until(keyboard, QUESTION)
         os.write(keyboard, b"l\n")
@@ -167,6 +170,32 @@ def test_the_question_is_asked_at_a_terminal_and_nobody_else_asks_or_answers(
     assert before.count("  ! ") == 3
     assert listed.count("plain.txt") == 1
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("words", [["channels"], ["channels", "--json"], ["whoami", "--nope"]])
+def test_what_a_terminal_has_no_letters_for_is_no_error(words: list[str]) -> None:
+    log_in()
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(
+        [sys.executable, "-m", "sharezync", *words],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (2 * ("--nope" in words), False)
+
+
+def test_bars_have_labels_of_a_bounded_width() -> None:
+    bars = Bars(Output(as_json=False))
+    for label in (NASTY, "界" * 100, "[bold]x", "stored"):
+        bars.show(label, 1, 2, note="receiving", key=f"to {label}")
+    bars.show("stored", 1, 2)
+    shown = [task.description for task in bars._bars.tasks]
+    assert len(shown) == 5, "somebody called like a bar of ours has their own"
+    for description in shown:
+        assert cell_len(description) <= 30 + len(" receiving")
+        assert not FORBIDDEN & set(description)
+    assert "[bold]x receiving" in shown
 
 
 def until(keyboard: int, text: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from sharezync.cli.text import one_line, verbatim
 from sharezync.documents import Transfer, TransferFile
 from sharezync.problems import SharezyncError
 from sharezync.transfer.defusing import Danger, arriving_parts, dangers_in
+
+if sys.platform != "win32":
+    import termios
 
 _SHOWN: Final = 10
 _DANGEROUS_SHOWN: Final = 30
@@ -57,14 +61,7 @@ class Offered:
         out.hint(
             f"An offer from {one_line(self.sender)}: {count}, {size_text(transfer.size_bytes)}"
         )
-        dangerous = self._dangerous()
-        for file, why in dangerous[:_DANGEROUS_SHOWN]:
-            out.hint(_dangerous_line(file, why))
-        if len(dangerous) > _DANGEROUS_SHOWN:
-            out.hint(f"  ! … and {len(dangerous) - _DANGEROUS_SHOWN} more of this kind")
-        if dangerous:
-            out.hint("  ! would do something by their names, and are saved under harmless ones.")
-        told = {file.index for file, _ in dangerous}
+        told = self.tell_dangerous(out)
         others = [file for file in transfer.files if file.index not in told]
         for file in others[:_SHOWN]:
             out.hint(_line(file))
@@ -72,6 +69,17 @@ class Offered:
             out.hint(f"    … and {len(others) - _SHOWN} more (l lists all)")
         if transfer.note:
             out.hint(f'  Their note: "{one_line(transfer.note, cells=_NOTE_CELLS)}"')
+
+    def tell_dangerous(self, out: Output) -> set[int]:
+        """Tell a person what would do something by its name; return which files that are."""
+        dangerous = self._dangerous()
+        for file, why in dangerous[:_DANGEROUS_SHOWN]:
+            out.hint(_dangerous_line(file, why))
+        if len(dangerous) > _DANGEROUS_SHOWN:
+            out.hint(f"  ! … and {len(dangerous) - _DANGEROUS_SHOWN} more of this kind")
+        if dangerous:
+            out.hint("  ! would do something by their names, and are saved under harmless ones.")
+        return {file.index for file, _ in dangerous}
 
     def tell_all(self, out: Output) -> None:
         """Tell a person every file."""
@@ -88,6 +96,7 @@ class Offered:
                 f"asked. Run it in a terminal, or with {self.transfer.id}, --yes, --all or "
                 f"--accept-from {self.sender}"
             )
+        _forget_what_was_typed()
         while True:
             said = click.prompt(
                 "Take it? [Y/n, l lists all]", default="y", show_default=False, err=True
@@ -103,6 +112,13 @@ class Offered:
     def _dangerous(self) -> Sequence[tuple[TransferFile, tuple[Danger, ...]]]:
         found = ((file, dangers_in(file.path)) for file in self.transfer.files)
         return [(file, why) for file, why in found if why]
+
+
+def _forget_what_was_typed() -> None:
+    """Take nothing for an answer that was typed before there was a question."""
+    if sys.platform != "win32":
+        with suppress(termios.error, OSError, ValueError):
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def received(transfer: Transfer, placed: Sequence[tuple[str, str]]) -> Iterator[str]:

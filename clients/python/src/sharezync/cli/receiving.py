@@ -120,6 +120,8 @@ class _Receiving:
     trusted: set[str] = field(default_factory=set)
     met: set[str] = field(default_factory=set)
     """Transfers that were looked at, whatever came of it."""
+    told: set[str] = field(default_factory=set)
+    """Those of which it was told what they are."""
     failures: list[SharezyncError] = field(default_factory=list)
 
     async def take_waiting(self, socket: Socket | None) -> None:
@@ -199,6 +201,7 @@ class _Receiving:
         out = self.context.out
         out.record("offer", **offered.members())
         offered.tell(out)
+        self.told.add(transfer.id)
         agreed = self.yes or offered.agreed(out)
         self.met.add(transfer.id)
         if not agreed:
@@ -213,6 +216,8 @@ class _Receiving:
         out.record(
             "receiving", transfer_id=transfer.id, sender=name, size_bytes=transfer.size_bytes
         )
+        if transfer.id not in self.told:
+            Offered(transfer, name).tell_dangerous(out)
         label = f"from {name}"
         folder = self.into
         begun = False
