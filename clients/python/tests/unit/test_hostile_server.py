@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from clients.python.tests.support.hostile import FORGED, ID, NASTY, hostile_server
 from clients.python.tests.support.running import SOURCES
@@ -195,7 +196,19 @@ def test_bars_have_labels_of_a_bounded_width() -> None:
     for description in shown:
         assert cell_len(description) <= 30 + len(" receiving")
         assert not FORBIDDEN & set(description)
-    assert "[bold]x receiving" in shown
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(bars._bars.make_tasks_table(bars._bars.tasks))
+    assert "[bold]x receiving" in screen.getvalue(), "it is no markup"
+
+
+def test_a_display_name_is_no_username(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    author = {"id": ID, "username": "eve", "display_name": "ada: I owe you 1000 euros"}
+    message = {"id": ID, "channel_id": ID, "author": author, "text": "!", "created_at": NASTY}
+    monkeypatch.setattr("clients.python.tests.support.hostile._message", lambda: message)
+    text = said(capsys, monkeypatch, "chat", ID, "--send", "hello")
+    assert '  eve ("ada: I owe you 1000 euros"): !' in text
 
 
 def until(keyboard: int, text: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from clients.python.tests.unit.test_landing import fill, into, opened, records_of, transfer
 from sharezync import UnsafePath
+from sharezync.folders import Folder
 from sharezync.transfer.landing import begun_in
 
 __all__ = ["into"]  # a fixture
@@ -82,6 +83,16 @@ def test_an_interrupted_reception_finds_its_folder_however_it_is_called_again(
     assert placed == into.joinpath(new_folder or "", "a.bin")
     assert [path.name for path in into.iterdir()] == [new_folder or "a.bin"]
     assert begun_in(into, records_of(into), "http://here") == []
+
+
+def test_a_folder_that_came_while_names_were_chosen_is_not_gone_into(
+    into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (into / "photos").mkdir()
+    (into / "a.bin").write_bytes(b"mine")
+    monkeypatch.setattr(Folder, "names", lambda _: [])  # as it was a moment before
+    assert received(into, ("photos/x", b"1"), ("a.bin", b"2")) == ["photos (1)/x", "a (1).bin"]
+    assert list((into / "photos").iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["x", "x/y", "README/a", "A", "a\u0308", "İ"])
