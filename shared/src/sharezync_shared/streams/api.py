@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import verbatim
 from sharezync_shared.problems import Unauthenticated, problems
 from sharezync_shared.streams.log import Connection, StreamLog
-from sharezync_shared.text import Prose
 from sharezync_shared.tokens.dependencies import InternalCaller
 
 StreamsOfUser = Callable[[Connection, UserId], Awaitable[list[str]]]
@@ -66,9 +66,9 @@ def streams_router(
     )
     async def replay(
         _: InternalCaller,
-        stream: Annotated[Prose, Query(max_length=200)],
+        stream: Annotated[str, verbatim("stream", 200), Query()],
         after: Annotated[int, Query(ge=0, le=2**63 - 1)],
-        epoch: Annotated[Prose | None, Query(max_length=64)] = None,
+        epoch: Annotated[Annotated[str, verbatim("epoch", 64)] | None, Query()] = None,
     ) -> ReplayRead:
         async with (await database.pool()).acquire() as connection:
             found = await log.replay(

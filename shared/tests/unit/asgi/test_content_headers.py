@@ -13,7 +13,7 @@ from sharezync_shared.asgi.content_headers import (
     validators,
 )
 from sharezync_shared.asgi.content_wanted import Span, Version
-from sharezync_shared.filenames import clean_name
+from sharezync_shared.names.filenames import clean_name
 
 MODIFIED = "Sat, 21 Nov 2026 18:31:58 GMT"
 VERSION = Version('"abc"', datetime(2026, 11, 21, 18, 31, 58, tzinfo=UTC))

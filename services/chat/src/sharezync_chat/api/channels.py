@@ -22,6 +22,7 @@ from sharezync_chat.usecases import channels, conversations
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import CHANNEL_NAME, DESCRIPTION, TOPIC
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -30,14 +31,13 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
-from sharezync_shared.text import Line
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 
-Name = Annotated[Line, Field(min_length=1, max_length=80, examples=["engines"])]
-Description = Annotated[Line, Field(max_length=1000, examples=["Analytical and otherwise"])]
-Topic = Annotated[Line, Field(max_length=250, examples=["Today: cogwheels"])]
+Name = Annotated[str, CHANNEL_NAME, Field(examples=["engines"])]
+Description = Annotated[str, DESCRIPTION, Field(examples=["Analytical and otherwise"])]
+Topic = Annotated[str, TOPIC, Field(examples=["Today: cogwheels"])]
 
 
 class ChannelCreate(BaseModel):

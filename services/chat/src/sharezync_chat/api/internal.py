@@ -25,6 +25,7 @@ from sharezync_chat.usecases.reading import Mark, Marks
 from sharezync_chat.usecases.wire import MessageRead, ReadRead
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import (
     Broken,
     Invalid,
@@ -46,7 +47,7 @@ class Command(BaseModel):
 
     user_id: UserId
     device_id: DeviceId | None = None
-    kind: str = Field(examples=["send_message"], description="`send_message` or `mark_read`")
+    kind: Parsed = Field(examples=["send_message"], description="`send_message` or `mark_read`")
     data: dict[str, Any]
 
 

@@ -21,6 +21,7 @@ from sharezync_chat.usecases import invites
 from sharezync_chat.usecases.invites import InviteGone, TooManyInvites
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -119,7 +120,7 @@ async def delete_invite(
     },
 )  # fmt: skip
 async def accept_invite(
-    code: Annotated[str, Path(max_length=100, examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])],
+    code: Annotated[Parsed, Path(max_length=100, examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])],
     caller: KnownCaller,
     work: WorkPart,
     response: Response,

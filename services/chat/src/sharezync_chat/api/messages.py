@@ -28,6 +28,7 @@ from sharezync_chat.usecases.batch import ClientMessageIdReused
 from sharezync_chat.usecases.messages import AttachmentUnusable
 from sharezync_chat.usecases.wire import EditRead, MessageRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import KEY, MESSAGE
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -36,20 +37,17 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
-from sharezync_shared.text import Prose
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["messages"])
 
-MAX_TEXT_CHARACTERS = 16_000
 MAX_ATTACHMENTS = 10
 
-Text = Annotated[Prose, Field(max_length=MAX_TEXT_CHARACTERS, examples=["Does the engine run?"])]
+Text = Annotated[str, MESSAGE, Field(examples=["Does the engine run?"])]
 ClientMessageId = Annotated[
-    Prose,
+    str,
+    KEY,
     Field(
-        min_length=1,
-        max_length=200,
         description="Chosen by the author, unique among all their messages: a repeated post with "
         "it answers with the first message",
     ),
@@ -58,7 +56,9 @@ Mark = Annotated[int, Field(ge=0, le=2**63 - 1)] | UUID
 
 
 class MessageCreate(BaseModel):
-    """A message to be posted: text, attachments, or both."""
+    """A message to be posted: text, attachments, or both. Text in which there is nothing to see is
+    none.
+    """
 
     text: Text = ""
     attachments: list[FileId] = Field(
@@ -69,7 +69,7 @@ class MessageCreate(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> "MessageCreate":
-        if not self.text.strip() and not self.attachments:
+        if not self.text and not self.attachments:
             raise ValueError("Say something, or attach a file")
         if len(set(self.attachments)) != len(self.attachments):
             raise ValueError("A file is attached once")

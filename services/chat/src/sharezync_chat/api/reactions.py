@@ -12,6 +12,7 @@ from sharezync_chat.api.common import WorkPart, no_content
 from sharezync_chat.models import MessageId
 from sharezync_chat.usecases import reactions
 from sharezync_chat.usecases.reactions import TooManyReactions
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
 
@@ -43,7 +44,7 @@ def _may_be_in_emoji(character: str) -> bool:
     )
 
 
-Emoji = Annotated[str, AfterValidator(_emoji)]
+Emoji = Annotated[Parsed, AfterValidator(_emoji)]
 
 
 @router.put(

@@ -10,8 +10,8 @@ from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import searching
 from sharezync_chat.usecases.wire import SearchHit
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import QUERY
 from sharezync_shared.problems import Invalid, Unauthenticated, Unavailable, problems
-from sharezync_shared.text import Prose
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["messages"])
@@ -35,10 +35,9 @@ async def search(
     caller: Caller,
     work: WorkPart,
     q: Annotated[
-        Prose,
+        str,
+        QUERY,
         Query(
-            min_length=1,
-            max_length=200,
             description='Words, "a phrase", `or`, `-without`',
             examples=['engine "first run" -test'],
         ),

@@ -1,11 +1,11 @@
 """`@name` and `@channel` in a text: who is called, and whom that is in a channel."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from sharezync_chat.models import ChannelId
+from sharezync_shared.names.mentionable import names_after
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.text import key_of
 
@@ -13,10 +13,6 @@ CHANNEL: Final = "channel"
 """`@channel` calls everyone in it; nobody can be called so: auth reserves the name."""
 MAX_NAMES: Final = 50
 """Of one message. A text that calls more people than that means nobody in particular."""
-
-# As auth takes usernames: 3 to 32 letters, digits, `_`, `-` or `.`, ending in a letter, a digit or
-# `_`. What stands before the `@` mustn't belong to a word: an e-mail address calls nobody.
-_NAME: Final = re.compile(r"(?<![\w@.])@(\w[\w.-]{1,30}\w)(?!\w)")
 
 _RESOLVE: Final = """
     SELECT d.n, u.id
@@ -41,7 +37,7 @@ def calls_in(text: str) -> Calls:
     """Return whom a text calls. Pure; names that nobody has are sorted out later."""
     if "@" not in text:
         return NOBODY
-    keys = dict.fromkeys(key_of(match[1]) for match in _NAME.finditer(text))
+    keys = dict.fromkeys(key_of(name) for name in names_after("@", text))
     channel = keys.pop(CHANNEL, NOBODY) is None
     return Calls(tuple(keys)[:MAX_NAMES], channel)
 

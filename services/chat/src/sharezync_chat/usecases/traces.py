@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sharezync_chat.models import channel_stream, inbox_stream
 from sharezync_shared.db.work import Unit
-from sharezync_shared.filenames import NAMELESS
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.filenames import NAMELESS
 from sharezync_shared.streams.log import Connection
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from sharezync_shared.db.work import Work
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File, FileId
@@ -73,7 +74,7 @@ async def _readable_file(
         int | None, Query(ge=0, le=2**40, description="From a signed link: seconds since 1970")
     ] = None,
     signature: Annotated[
-        str | None, Query(max_length=100, description="From a signed link")
+        Parsed | None, Query(max_length=100, description="From a signed link")
     ] = None,
 ) -> File:
     """Let in who may read it, by token, and whoever holds a URL that we signed."""

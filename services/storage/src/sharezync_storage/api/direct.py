@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from sharezync_shared.names.policies import KEY, Parsed
 from sharezync_shared.problems import (
     Conflict,
     Invalid,
@@ -81,8 +82,8 @@ async def begin_direct(
     parts: TheParts,
     response: Response,
     idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=200, description="The same key begins the same upload"),
+        Annotated[str, KEY] | None,
+        Header(description="The same key begins the same upload"),
     ] = None,
 ) -> DirectRead:
     """PUT each part to its URL, keep the `ETag` of each answer, then complete the upload.
@@ -180,7 +181,7 @@ async def put_part(
     parts: TheParts,
     expires: Annotated[int, Query(ge=0, le=2**40, description="Seconds since 1970")],
     _signature: Annotated[
-        str, Query(alias="signature", max_length=100, description="As the URL has it")
+        Parsed, Query(alias="signature", max_length=100, description="As the URL has it")
     ],
 ) -> Response:
     """To a URL that we made, where clients can't reach the store; no token is asked for.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE
 from sharezync_storage.api.wire import Sha256Hex
 from sharezync_storage.stores import DirectPart
 from sharezync_storage.usecases.direct import Ticket
@@ -16,9 +17,9 @@ _EXAMPLE_URL = "/v1/files/presigned/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/parts/1
 class DirectCreate(BaseModel):
     """What is going to come."""
 
-    name: str = Field(max_length=4096, examples=["holiday.mp4"])
+    name: Annotated[str, FILE_NAME] = Field(examples=["holiday.mp4"])
     size_bytes: int = Field(ge=0, strict=True, examples=[750_000_000])
-    mime: str | None = Field(None, max_length=255, examples=["video/mp4"])
+    mime: Annotated[str, MEDIA_TYPE] | None = Field(None, examples=["video/mp4"])
     sha256: Sha256Hex | None = Field(
         None,
         description="Of the whole. It is checked at the end, for which all of it is read once "

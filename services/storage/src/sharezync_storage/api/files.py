@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import (
     Conflict,
     Invalid,
@@ -76,10 +77,8 @@ async def upload_file(
     work: WorkPart,
     parts: TheParts,
     idempotency_key: Annotated[
-        str | None,
+        Annotated[str, KEY] | None,
         Header(
-            min_length=1,
-            max_length=200,
             description="Of your making, one for each file: sent again with the same key, the "
             "file that came first is the answer, and nothing is stored twice",
         ),

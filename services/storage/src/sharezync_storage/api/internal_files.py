@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import InternalCaller
 from sharezync_storage.api.bodies import SmallBodyRoute
@@ -24,7 +25,7 @@ _MAX_IDS = 100
 async def describe_files(
     _: InternalCaller,
     work: WorkPart,
-    ids: Annotated[str, Query(max_length=4000, description="Comma-separated ids, at most 100")],
+    ids: Annotated[Parsed, Query(max_length=4000, description="Comma-separated ids, at most 100")],
 ) -> FileList:
     """Unknown and deleted ones are left out."""
     try:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sharezync_shared.names.policies import verbatim
 from sharezync_storage.models import Link
 from sharezync_storage.passwords import MAX_CHARACTERS
 from sharezync_storage.settings import MAX_LINK_SECONDS
@@ -52,8 +53,8 @@ class LinkCreate(BaseModel):
     expires_in_seconds: int = Field(
         7 * _DAY_SECONDS, ge=60, le=365 * _DAY_SECONDS, strict=True, examples=[7 * _DAY_SECONDS]
     )
-    password: str | None = Field(
-        None, min_length=4, max_length=MAX_CHARACTERS, examples=["between you and me"]
+    password: Annotated[str, verbatim("password", MAX_CHARACTERS, 4)] | None = Field(
+        None, examples=["between you and me"]
     )
     """Asked for at each download. Nobody can be told it again, the owner neither."""
     max_downloads: int | None = Field(None, ge=1, le=1_000_000, strict=True, examples=[5])
@@ -142,6 +143,6 @@ class LinkLook(BaseModel):
 class LinkOpen(BaseModel):
     """What a download by a link brings along."""
 
-    password: str | None = Field(
-        None, max_length=MAX_CHARACTERS, description="Where the link asks for one"
+    password: Annotated[str, verbatim("password", MAX_CHARACTERS)] | None = Field(
+        None, description="Where the link asks for one"
     )

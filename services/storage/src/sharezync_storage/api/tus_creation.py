@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Request, Response
 
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import Conflict, Invalid, Malformed, NotFound, Problem, problems
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api import tus_document as document
@@ -82,10 +83,8 @@ async def create_resumable_upload(
     work: WorkPart,
     parts: TheParts,
     idempotency_key: Annotated[
-        str | None,
+        Annotated[str, KEY] | None,
         Header(
-            min_length=1,
-            max_length=200,
             description="Of your making, one for each upload: sent again with the same key, the "
             "answer is the upload that it began, wherever that stands by now",
         ),

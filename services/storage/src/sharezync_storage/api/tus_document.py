@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from sharezync_shared.names.policies import PARSED, POLICY
 from sharezync_storage.api.tus_headers import EXTENSIONS, OFFSET_STREAM, VERSION
 
 Fragment = dict[str, Any]
@@ -23,7 +24,7 @@ def _field(name: str, example: object, description: str, **schema: object) -> Fr
         "in": "header",
         "required": required,
         "description": description,
-        "schema": schema or {"type": "string"},
+        "schema": schema or {"type": "string", POLICY: PARSED},
         "example": example,
     }
 
@@ -50,7 +51,7 @@ UPLOAD_ID: Final[Fragment] = {
 ANY_UPLOAD_ID: Final[Fragment] = {
     **UPLOAD_ID,
     "description": "Whatever it is",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", POLICY: PARSED},
 }
 TUS: Final = _field(
     "Tus-Resumable", VERSION, "The version of tus", required=True, type="string", enum=[VERSION]

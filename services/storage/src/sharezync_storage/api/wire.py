@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE
 from sharezync_storage.models import File
 from sharezync_storage.settings import MAX_CHUNK_BYTES
 from sharezync_storage.usecases.finishing import Finished
@@ -77,9 +78,9 @@ class UploadCreate(BaseModel):
     """What is going to come, and how it is cut."""
 
     owner_id: UUID
-    name: str = Field(max_length=4096)
+    name: Annotated[str, FILE_NAME]
     size_bytes: int = Field(ge=0, strict=True)
-    mime: str | None = Field(None, max_length=255)
+    mime: Annotated[str, MEDIA_TYPE] | None = None
     chunk_size_bytes: int = Field(ge=1, le=MAX_CHUNK_BYTES, strict=True)
     sha256: Sha256Hex | None = Field(None, description="Of the whole; checked at the end")
 

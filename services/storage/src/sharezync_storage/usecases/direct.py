@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sharezync_shared.db.work import Work
-from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
+from sharezync_shared.names.filenames import clean_name
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Upload, UploadId

@@ -10,9 +10,9 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
-from sharezync_shared.filenames import clean_name
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
+from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_storage import access

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, Strict
 
 from sharezync_shared.ids import DeviceId, UserId
-from sharezync_shared.text import Prose
+from sharezync_shared.names.policies import KEY, MEDIA_TYPE, NOTE, PATH
 from sharezync_transfer.api.common import FileIndex, OrderedRangesByFile
 from sharezync_transfer.settings import (
     MAX_CHUNK_BYTES,
@@ -15,7 +15,7 @@ from sharezync_transfer.settings import (
 )
 from sharezync_transfer.usecases.offering import OfferedFile
 
-Key = Annotated[Prose, Field(min_length=1, max_length=200)]
+Key = Annotated[str, KEY]
 
 
 class RecipientChoice(BaseModel):
@@ -30,14 +30,12 @@ class RecipientChoice(BaseModel):
 class FileOffer(BaseModel):
     """A file as its sender describes it."""
 
-    name: Prose = Field(
-        min_length=1,
-        max_length=1024,
+    name: Annotated[str, PATH] = Field(
         description="Of a folder, the path below it: `photos/2026/a.jpg`",
         examples=["film.mkv"],
     )
     size: int = Field(ge=0, le=2**62, strict=True, description="In bytes", examples=[67108864])
-    mime: Prose | None = Field(None, max_length=255, examples=["video/x-matroska"])
+    mime: Annotated[str, MEDIA_TYPE] | None = Field(None, examples=["video/x-matroska"])
     sha256: str | None = Field(
         None, pattern=r"^[0-9a-fA-F]{64}$", description="Of the whole file, if it is known"
     )
@@ -59,7 +57,7 @@ class TransferOffer(BaseModel):
         strict=True,
         description="In bytes",
     )
-    note: Prose = Field("", max_length=1000)
+    note: Annotated[str, NOTE] = ""
     expires_in_s: float | None = Field(
         None,
         ge=1,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sharezync_shared.db.outages import is_outage
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import (
     Broken,
     Invalid,
@@ -46,7 +47,7 @@ class Command(BaseModel):
 
     user_id: UserId
     device_id: DeviceId | None = None
-    kind: str = Field(examples=["transfer_accept"], description="The type of the frame")
+    kind: Parsed = Field(examples=["transfer_accept"], description="The type of the frame")
     data: dict[str, Any]
 
 

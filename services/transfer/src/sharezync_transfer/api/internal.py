@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
 from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import InternalCaller
 from sharezync_transfer.access import Actor
@@ -33,7 +34,7 @@ class Attach(BaseModel):
     user_id: UserId | None = None
     device_id: DeviceId | None = None
     token: Annotated[
-        str | None, Field(min_length=1, max_length=512, description="Instead of a user")
+        Parsed | None, Field(min_length=1, max_length=512, description="Instead of a user")
     ] = None
 
     @model_validator(mode="after")

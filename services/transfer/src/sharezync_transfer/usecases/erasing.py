@@ -11,8 +11,8 @@ from typing import Final
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit
-from sharezync_shared.filenames import NAMELESS
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.filenames import NAMELESS
 from sharezync_transfer import access, life
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
 from sharezync_transfer.usecases import choices, people

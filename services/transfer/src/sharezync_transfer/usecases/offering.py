@@ -12,8 +12,8 @@ from sqlmodel import select
 
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
-from sharezync_shared.filenames import clash, clean_path
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.names.filenames import clash, clean_path
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.told import Told

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_shared.filenames import MAX_NAME_BYTES, clash, clean_name, clean_path
+from sharezync_shared.names.filenames import MAX_NAME_BYTES, clash, clean_name, clean_path
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+from sharezync_shared.names.characters import one_line, without_controls
+
 MAX_NAME_BYTES: Final = 255
 """In UTF-8: the longest that every common file system takes."""
 MAX_PATH_BYTES: Final = 1024
@@ -25,7 +27,6 @@ _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEVICE: Final = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE
 )
-# Without these two, emoji families fall apart and words of Persian or Hindi change their letters.
 _JOINERS: Final = "\u200c\u200d"
 # Letters and signs that look like nothing: fillers of Hangul, the empty pattern of Braille.
 _BLANKS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
@@ -93,30 +94,7 @@ def _folded(path: str) -> str:
 
 def _segments(given: str) -> list[str]:
     """Return the parts between separators, in NFC, of visible characters alone; at least one."""
-    # Twice normalised: taking characters away lets their neighbours combine.
-    text = unicodedata.normalize("NFC", _visible(unicodedata.normalize("NFC", given)))
-    return re.split(r"[/\\]", text)
-
-
-def _visible(text: str) -> str:
-    return "".join(filter(None, map(_shown, text)))
-
-
-def _shown(character: str) -> str:
-    """Return what becomes of one character: itself, a space, or nothing."""
-    category = unicodedata.category(character)
-    if category[0] == "Z" or character in _BLANKS:  # line and paragraph separators are Z too
-        return " "
-    if character in _JOINERS:
-        return character
-    if category == "Cn":
-        # This Python's Unicode is older than next year's emoji; only what will never be assigned
-        # a look goes: noncharacters, and the invisible rest of the specials and of plane 14.
-        code = ord(character)
-        never = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or 0xFFF0 <= code <= 0xFFFF
-        return "" if never or code >> 16 == 0xE else character
-    # Controls, formats (bidirectional ones among them), halves of surrogates, private use.
-    return "" if category[0] == "C" else character
+    return re.split(r"[/\\]", one_line(without_controls(given)))
 
 
 def _trimmed(name: str) -> str:

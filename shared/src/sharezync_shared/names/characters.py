@@ -1,0 +1,123 @@
+"""Characters that nobody sees, that reorder others, or that pile up: found and taken out. Pure.
+
+Sources: Unicode 17 (properties, by the library `regex`); UAX #9 (bidirectional controls);
+UAX #31 §2.3 and RFC 5892 A.1 (where joiners belong); UTS #51 (emoji sequences); UTR #36 §2.5.
+"""
+
+import unicodedata
+from collections import Counter
+from functools import cache
+from typing import Final
+
+import regex
+
+# Letters and signs that look like nothing: fillers of Hangul and Khitan, the empty pattern of
+# Braille, a note without a head, blanks between hieroglyphs.
+_BLANKS: Final = r"\u115f\u1160\u3164\uffa0\u2800\U00016fe4\U0001d159\U00013441\U00013442"
+
+_SPACES: Final = rf"[\s\p{{Z}}{_BLANKS}]+"
+_BREAKS: Final = r"\r\n?|[\v\f\x85\u2028\u2029]"
+_BIDI_OVERRIDES: Final = r"\u202d\u202e"
+
+# Scripts whose letters change shape with their neighbours: there a joiner is spelling.
+_JOINING: Final = "".join(
+    rf"\p{{scx={script}}}"
+    for script in (
+        *("Arab", "Syrc", "Mand", "Nkoo", "Mong", "Adlm", "Rohg", "Sogd", "Mani", "Phag"),
+        *("Deva", "Beng", "Guru", "Gujr", "Orya", "Taml", "Telu", "Knda", "Mlym", "Sinh"),
+        *("Khmr", "Mymr", "Tibt", "Java", "Bali", "Sund", "Cham", "Lana", "Newa", "Tirh"),
+        *("Mtei", "Saur", "Limb", "Lepc", "Cakm", "Gran", "Sidd", "Modi", "Brah", "Kthi"),
+    )
+)
+
+_PICTURE: Final = r"\p{Extended_Pictographic}"
+_SEEN: Final = r"[\p{L}\p{M}\p{N}\p{P}\p{S}]--\p{Default_Ignorable_Code_Point}"
+
+# What is invisible by itself, and stays where it is part of what is seen.
+_KEPT: Final = "|".join(
+    (
+        rf"(?<=[[\p{{L}}\p{{M}}]&&[{_JOINING}]])[\u200c\u200d]",
+        rf"(?<=[{_PICTURE}\p{{Emoji_Modifier}}\ufe0f])\u200d(?=[{_PICTURE}])",
+        # The form of the character before it: ❤️, ideographs, Mongolian.
+        rf"(?<=[{_SEEN}])[\ufe00-\ufe0f\U000e0100-\U000e01ef]",
+        r"(?<=\p{Mongolian})[\u180b-\u180f]",
+        r"\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f",  # 🏴󠁧󠁢󠁳󠁣󠁴󠁿
+    )
+)
+_HIDDEN: Final = (
+    r"[\p{Cc}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\p{Default_Ignorable_Code_Point}"
+    r"\ufff0-\ufffc]"
+)
+_RUN_OF_MARKS: Final = r"[\p{Mn}\p{Me}]{3,}"
+
+
+@cache
+def _compiled(pattern: str) -> "regex.Pattern[str]":
+    return regex.compile(pattern, regex.V1)
+
+
+def one_line(text: str, *, marks: int = 2) -> str:
+    """Return `text` as one line of what can be seen, in NFC; empty where there is nothing to see.
+
+    White space of every kind, line breaks among it, is one space, and none at the ends. Taken out
+    are controls, bidirectional and other formats, private use, and whatever is invisible but in
+    its place: joiners within a word of a script that has them and within an emoji, variation
+    selectors behind what they vary. Doing it twice changes nothing.
+    """
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip(" ")
+    spaces, hidden = _compiled(_SPACES), _compiled(f"({_KEPT})|{_HIDDEN}")
+    # Twice normalised: taking characters away lets their neighbours combine.
+    text = unicodedata.normalize("NFC", spaces.sub(" ", unicodedata.normalize("NFC", text)))
+    text = spaces.sub(" ", hidden.sub(lambda found: found[1] or "", text)).strip(" ")
+    # A mark without a letter would sit on whatever is shown before the text.
+    text = _compiled(r"^[\p{M}\u200c\u200d ]+").sub("", unicodedata.normalize("NFC", text))
+    return unstacked(text, alike=marks)
+
+
+def many_lines(text: str) -> str:
+    """Return `text` as it was written, less what no text needs; empty where nothing is to be seen.
+
+    Every line break is a newline. Taken out are controls but the tab, and the two characters that
+    override the order of all others. Marks on one letter are bounded.
+    """
+    if text.isascii() and text.isprintable():
+        return "" if text.isspace() else text
+    text = _compiled(_BREAKS).sub("\n", text)
+    text = _compiled(rf"[\p{{Cc}}{_BIDI_OVERRIDES}--[\t\n]]").sub("", text)
+    if looks_empty(text):
+        return ""
+    return unstacked(text, alike=4)
+
+
+def looks_empty(text: str) -> bool:
+    """Return whether there is nothing to see in `text`."""
+    seen = rf"[^\s\p{{Z}}\p{{Cc}}\p{{Default_Ignorable_Code_Point}}\ufff0-\ufffb{_BLANKS}]"
+    return _compiled(seen).search(text) is None
+
+
+def without_controls(text: str) -> str:
+    """Return `text` without the characters of Unicode's category Cc: tabs and line breaks too."""
+    return str(_compiled(r"\p{Cc}+").sub("", text))
+
+
+def unstacked(text: str, *, alike: int) -> str:
+    """Return `text` with at most `alike` marks of one place on each letter, and 8 of all places.
+
+    The marks that follow one another at one place, above, below or through, pile up over other
+    people's lines. Marks that stand beside the letter (vowels of Indic scripts) don't.
+    """
+    if text.isascii():
+        return text
+
+    def bounded(found: "regex.Match[str]") -> str:
+        kept: list[str] = []
+        at: Counter[int | str] = Counter()
+        for mark in found[0]:
+            place = unicodedata.combining(mark) or mark
+            at[place] += 1
+            if at[place] <= alike and len(kept) < 8:
+                kept.append(mark)
+        return "".join(kept)
+
+    return str(_compiled(_RUN_OF_MARKS).sub(bounded, text))

@@ -1,0 +1,44 @@
+"""Names that look like other names: UTS #39, by ICU, its reference implementation."""
+
+from functools import cache
+
+import icu
+
+
+def data_version() -> int:
+    """Return of which Unicode's data skeletons are made: 1700 for 17.0.
+
+    Whoever stores skeletons stores this beside them, and makes them anew when it grows.
+    """
+    major, minor = map(int, icu.UNICODE_VERSION.split(".")[:2])
+    return major * 100 + minor
+
+
+def skeleton_of(name: str) -> str:
+    """Return what this name has in common with all that look the same, whatever their case.
+
+    The skeleton of UTS #39 §4, of the name as it is shown; then without case, and once more: `I`
+    is taken for `l`, as it is in many fonts, and an `a` of Cyrillic for that of Latin. It is for
+    comparing, and shown to nobody.
+    """
+    checker = _checker()
+    seen = checker.getSkeleton(0, name).casefold()
+    return str(checker.getSkeleton(0, seen).casefold())
+
+
+def mixes_scripts(name: str) -> bool:
+    """Return whether a name mixes alphabets, or digits, as no language does.
+
+    UTS #39 §5.2, highly restrictive: letters of one script, or Latin beside those of Chinese,
+    Japanese or Korean. §5.3: digits of one system.
+    """
+    return bool(_checker().check(name))
+
+
+@cache
+def _checker() -> "icu.SpoofChecker":
+    checker = icu.SpoofChecker()
+    checker.setRestrictionLevel(icu.URestrictionLevel.HIGHLY_RESTRICTIVE)
+    checks = icu.USpoofChecks
+    checker.setChecks(checks.RESTRICTION_LEVEL | checks.MIXED_NUMBERS)
+    return checker
