@@ -1,9 +1,6 @@
-"""Text that strangers send: what of it can be stored, as types for wire schemas."""
+"""Text that strangers send: what of it can be stored, and what names are compared by."""
 
 import unicodedata
-from typing import Annotated
-
-from pydantic import AfterValidator, StringConstraints
 
 
 def storable(text: str) -> str:
@@ -27,10 +24,3 @@ def key_of(text: str) -> str:
     Folding can undo the normal form (Unicode 3.13, D146), so it is made twice.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(storable)]
-"""Text of one purpose; what surrounds it doesn't count."""
-
-Prose = Annotated[str, AfterValidator(storable)]
-"""Text that stays as it was written."""

@@ -39,7 +39,12 @@ class AuthTable(SQLModel, registry=registry(metadata=metadata)):
 
 
 class User(AuthTable, table=True):
-    """An account. The `_key` columns are what names and addresses are compared by."""
+    """An account. The `_key` columns are what names and addresses are compared by.
+
+    `username_skeleton` is what all names that look like this one have in common, made of the data
+    of `skeleton_version` (0: not made yet). One account has a skeleton for itself; those who had
+    lookalikes before that was watched share it, all but the first (`usecases/skeletons.py`).
+    """
 
     __tablename__: ClassVar[str] = "users"
     __table_args__ = (
@@ -47,11 +52,25 @@ class User(AuthTable, table=True):
         Index(
             "ix_users_bcrypt", "password_hash", postgresql_where=text("password_hash LIKE '$2%'")
         ),
+        Index(
+            "uq_users_username_skeleton",
+            "username_skeleton",
+            unique=True,
+            postgresql_where=text("NOT skeleton_shared"),
+        ),
+        Index(
+            "ix_users_skeleton_shared",
+            "username_skeleton",
+            postgresql_where=text("skeleton_shared"),
+        ),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     username: str = Field(sa_type=Text)
     username_key: str = Field(sa_type=_KEY, unique=True)
+    username_skeleton: str | None = Field(default=None, sa_type=_KEY)
+    skeleton_version: int = Field(default=0, index=True, sa_column_kwargs={"server_default": "0"})
+    skeleton_shared: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     email: str = Field(sa_type=Text)
     email_key: str = Field(sa_type=_KEY, unique=True)
     password_hash: str = Field(sa_type=Text)

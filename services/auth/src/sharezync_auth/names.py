@@ -1,9 +1,13 @@
-"""Which usernames are accepted; they are compared by `sharezync_shared.text.key_of`."""
+"""Names and addresses of accounts: which are accepted, and what they are compared by. Pure."""
 
-import re
-import unicodedata
+from contextlib import suppress
+from functools import cache
 from typing import Final
 
+import idna
+
+from sharezync_shared.names import usernames
+from sharezync_shared.names.lookalikes import skeleton_of
 from sharezync_shared.text import key_of
 
 RESERVED: Final = frozenset(
@@ -12,18 +16,34 @@ RESERVED: Final = frozenset(
 """Keys that are nobody's: `@channel` speaks to all, `me` is an address, `deleted` is what is shown
 of who is gone, and nobody shall pass for us."""
 
-_USERNAME: Final = re.compile(r"\w[\w.-]{1,30}\w")
-
 
 def clean_username(text: str) -> str:
-    """Return a username as it is stored.
+    """Return a username as it is stored and shown.
 
-    Raises ValueError unless it has 3 to 32 letters, digits, `_`, `-` or `.`, the ends being
-    letters, digits or `_`; and for one that is reserved, in whatever spelling.
+    Raises ValueError, saying what to do, for what `sharezync_shared.names.usernames` refuses, and
+    for one that is reserved, in whatever spelling, or looks like one that is.
     """
-    name = unicodedata.normalize("NFKC", text).strip()
-    if not _USERNAME.fullmatch(name):
-        raise ValueError("3 to 32 letters, digits, '_', '-' or '.', not beginning or ending in - .")
-    if key_of(name) in RESERVED:
+    name = usernames.clean_username(text)
+    if key_of(name) in RESERVED or skeleton_of(name) in _reserved_skeletons():
         raise ValueError("this name is reserved; choose another")
     return name
+
+
+def email_key(address: str) -> str:
+    """Return what e-mail addresses are compared by: no case, and one spelling of the domain.
+
+    `ada@bücher.example` and `ada@xn--bcher-kva.example` are one address (RFC 5891 §5). What has no
+    `@` is compared as a username is, so that this serves both for who logs in.
+    """
+    mailbox, at, domain = address.strip().rpartition("@")
+    if not at:
+        return key_of(domain)
+    with suppress(idna.IDNAError, UnicodeError):  # whose domain is none has no account
+        # As e-mail addresses are checked when one registers: IDNA 2008, mapped by UTS #46.
+        domain = idna.decode(idna.encode(domain, uts46=True))
+    return key_of(f"{mailbox}@{domain}")
+
+
+@cache
+def _reserved_skeletons() -> frozenset[str]:
+    return frozenset(map(skeleton_of, RESERVED))

@@ -1,6 +1,6 @@
 import pytest
 
-from sharezync_auth.names import RESERVED, clean_username
+from sharezync_auth.names import RESERVED, clean_username, email_key
 from sharezync_shared.text import key_of
 
 
@@ -34,6 +34,37 @@ def test_other_usernames_are_refused(name: str) -> None:
 def test_reserved_names_are_refused_in_any_spelling(name: str) -> None:
     with pytest.raises(ValueError, match="reserved"):
         clean_username(name)
+
+
+@pytest.mark.parametrize("name", ["aII", "h\u04bbre", "systern", "SHAREZYNС", "channe1"])
+def test_what_looks_like_a_reserved_name_is_nobodys(name: str) -> None:
+    with pytest.raises(ValueError, match=r"reserved|one alphabet"):
+        clean_username(name)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "ada@bücher.example",
+        "ada@xn--bcher-kva.example",
+        "ADA@XN--BCHER-KVA.EXAMPLE",
+        " Ada@BÜCHER.example ",
+        "ada@bu\u0308cher.example",
+        "ada@bücher。example",
+    ],
+)
+def test_spellings_of_one_address_have_one_key(spelling: str) -> None:
+    assert email_key(spelling) == "ada@bücher.example"
+
+
+@pytest.mark.parametrize("text", ["ada", " Ada ", "Ａda"])
+def test_what_is_no_address_is_compared_as_a_username(text: str) -> None:
+    assert email_key(text) == "ada"
+
+
+@pytest.mark.parametrize("text", ["", "@", "a@", "@b", "a@-x-.de", "a@" + "x" * 1000, "a@b..c"])
+def test_what_is_nobodys_address_has_a_key_as_well(text: str) -> None:
+    assert email_key(text) == key_of(text)
 
 
 def test_what_merely_begins_like_a_reserved_name_is_fine() -> None:

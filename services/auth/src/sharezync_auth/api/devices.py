@@ -10,16 +10,16 @@ from sharezync_auth.api.dependencies import PeersDep, SettingsDep, WorkDep
 from sharezync_auth.usecases import devices
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import DEVICE_NAME, PLATFORM
 from sharezync_shared.problems import NotFound, Unauthenticated, Unavailable, problems
-from sharezync_shared.text import Line
 from sharezync_shared.tokens.dependencies import Caller
 
 router = APIRouter(tags=["devices"])
 
 # One path segment of `/ws/{client_id}`, as it is.
 ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", examples=["laptop-7f3a"])]
-Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Ada's laptop"])]
-Platform = Annotated[Line, Field(max_length=50, examples=["linux"])]
+Name = Annotated[str, DEVICE_NAME, Field(examples=["Ada's laptop"])]
+Platform = Annotated[str, PLATFORM, Field(examples=["linux"])]
 
 
 class DeviceCreate(BaseModel):

@@ -12,6 +12,7 @@ from sharezync_auth.api.devices import ClientId, Name, Platform
 from sharezync_auth.usecases import devices, nodes, sessions, users
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Invalid, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import InternalCaller
 
@@ -106,7 +107,7 @@ class RevocationList(BaseModel):
 async def get_users(
     _: InternalCaller,
     work: WorkDep,
-    ids: Annotated[str, Query(description="Comma-separated ids, at most 100", max_length=4000)],
+    ids: Annotated[Parsed, Query(description="Comma-separated ids, at most 100", max_length=4000)],
 ) -> UserNamesList:
     try:
         wanted = [UUID(part) for part in ids.split(",") if part]

@@ -34,6 +34,7 @@ from sharezync_auth.usecases.tokens import (
     UnsupportedGrant,
 )
 from sharezync_shared.db.work import Work
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Problem, Unavailable, problem_response, problems
 
 _FORM = "application/x-www-form-urlencoded"
@@ -64,14 +65,14 @@ GrantPartsDep = Annotated[GrantParts, Depends(_parts)]
 class TokenForm(BaseModel):
     """The parameters of all grants; a parameter without a value counts as omitted (§3.2)."""
 
-    grant_type: str | None = Field(None, examples=["password"])
-    username: str | None = Field(None, examples=["ada"])
-    password: str | None = Field(None, examples=["correct horse battery staple"])
-    refresh_token: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = None
-    device_id: str | None = None
-    scope: str | None = Field(None, description="Taken and ignored: a grant has one scope")
+    grant_type: Parsed | None = Field(None, examples=["password"])
+    username: Parsed | None = Field(None, examples=["ada"])
+    password: Parsed | None = Field(None, examples=["correct horse battery staple"])
+    refresh_token: Parsed | None = None
+    client_id: Parsed | None = None
+    client_secret: Parsed | None = None
+    device_id: Parsed | None = None
+    scope: Parsed | None = Field(None, description="Taken and ignored: a grant has one scope")
 
 
 def _refusal(problem: GrantRefused) -> Response:

@@ -15,8 +15,9 @@ from sharezync_auth.usecases import users
 from sharezync_auth.usecases.throttling import TooManyTries
 from sharezync_auth.wire import OwnUser, PublicUser
 from sharezync_shared.ids import UserId
+from sharezync_shared.names.policies import BIO, DISPLAY_NAME, Policy, verbatim
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
-from sharezync_shared.text import Line, Prose, storable
+from sharezync_shared.text import storable
 from sharezync_shared.tokens.dependencies import Caller
 
 router = APIRouter(tags=["accounts"])
@@ -28,14 +29,24 @@ def _not_too_long(password: str) -> str:
     return password
 
 
-Username = Annotated[str, AfterValidator(clean_username), Field(examples=["ada"])]
+Username = Annotated[
+    str,
+    Policy("username", None, cleaned=clean_username),
+    Field(
+        examples=["ada"],
+        description="3 to 32 letters of one alphabet with their marks, digits, `_`, `-` or `.`, "
+        "not beginning or ending in `-` or `.`; unlike all others, also to the eye",
+    ),
+]
+Password = Annotated[str, verbatim("password", MAX_BYTES)]
 NewPassword = Annotated[
-    Prose,
+    str,
+    verbatim("password", None, MIN_CHARACTERS),
     Field(min_length=MIN_CHARACTERS, examples=["correct horse battery staple"]),
     AfterValidator(_not_too_long),
 ]
 Email = Annotated[EmailStr, Field(max_length=254, examples=["ada@example.com"])]
-DisplayName = Annotated[Line, Field(min_length=1, max_length=100, examples=["Ada Lovelace"])]
+DisplayName = Annotated[str, DISPLAY_NAME, Field(examples=["Ada Lovelace"])]
 
 
 class Registration(BaseModel):
@@ -48,10 +59,11 @@ class Registration(BaseModel):
 class ProfileUpdate(BaseModel):
     """What is left out, or null, stays as it is; only `avatar_file_id` null takes it away."""
 
-    username: Username | None = None
+    # Looked at where the present one is known: who keeps a name of older rules may say it again.
+    username: Annotated[str, verbatim("username", 200)] | None = None
     email: Email | None = None
     display_name: DisplayName | None = None
-    bio: Prose | None = Field(None, max_length=1000)
+    bio: Annotated[str, BIO] | None = None
     avatar_file_id: UUID | None = None
 
     def changes(self) -> dict[str, Any]:
@@ -65,7 +77,7 @@ class ProfileUpdate(BaseModel):
 
 
 class PasswordChange(BaseModel):
-    current_password: Prose = Field(max_length=MAX_BYTES)
+    current_password: Password
     new_password: NewPassword
 
 
@@ -83,7 +95,9 @@ class UserPage(BaseModel):
 async def register(
     body: Registration, response: Response, work: WorkDep, passwords: PasswordsDep
 ) -> OwnUser:
-    """Names are compared without regard to case and Unicode form. Log in with `POST /token`."""
+    """Names are compared without regard to case and Unicode form, and by what they look like: one
+    that looks like somebody's is `username-taken` as well. Log in with `POST /token`.
+    """
     user = await users.register(
         work,
         passwords,
@@ -125,7 +139,7 @@ async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
 @router.patch(
     "/v1/users/me",
     summary="Change one's own profile",
-    responses=problems(Unauthenticated, users.NameTaken, users.EmailTaken),
+    responses=problems(Unauthenticated, users.NameTaken, users.EmailTaken, Invalid),
 )
 async def patch_me(body: ProfileUpdate, caller: Caller, work: WorkDep) -> OwnUser:
     """What is left out stays as it is. Names may change: ids never do."""
@@ -150,8 +164,10 @@ async def delete_me(caller: Caller, work: WorkDep) -> None:
 async def search_users(
     _: Caller,
     work: WorkDep,
-    q: Annotated[Prose, Query(max_length=32, description="The beginning of a username")] = "",
-    after: Annotated[str | None, Query(max_length=400, description="From `next`")] = None,
+    q: Annotated[str, verbatim("query", 32), Query(description="The beginning of a username")] = "",
+    after: Annotated[
+        Annotated[str, verbatim("cursor", 400)] | None, Query(description="From `next`")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> UserPage:
     """By name, without regard to case and Unicode form. `after` is the `next` of the page before:

@@ -75,7 +75,9 @@ async def _take(
 
 
 def _newcomer(row: UserRow) -> Newcomer:
-    return Newcomer(row.username, row.username_key, row.email, row.email_key, row.bcrypt_hash)
+    return Newcomer(
+        row.username, row.username_key, row.skeleton, row.email, row.email_key, row.bcrypt_hash
+    )
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from typing import Final, TextIO
 from pydantic import TypeAdapter, ValidationError
 
 from sharezync_auth.api.users import Email, Username
+from sharezync_auth.names import email_key
 from sharezync_auth.passwords import MAX_BCRYPT_COST, bcrypt_cost
+from sharezync_shared.names.lookalikes import skeleton_of
 from sharezync_shared.text import key_of
 
 COLUMNS: Final = ("username", "email", "bcrypt_hash")
@@ -39,9 +41,14 @@ class UserRow:
         return key_of(self.username)
 
     @property
+    def skeleton(self) -> str:
+        """What it has in common with names that look the same."""
+        return skeleton_of(self.username)
+
+    @property
     def email_key(self) -> str:
         """What the address is compared by."""
-        return key_of(self.email)
+        return email_key(self.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +66,16 @@ def read(stream: TextIO) -> Iterator[UserRow | BadRow]:
     surrogates (`errors="surrogateescape"`).
     """
     names: dict[str, int] = {}
+    looks: dict[str, int] = {}
     emails: dict[str, int] = {}
     for number, line in _lines(stream):
         try:
             row = _row(number, line)
-            _refuse_doubles(row, names, emails)
+            _refuse_doubles(row, names, looks, emails)
         except ValueError as error:
             yield BadRow(number, str(error))
             continue
-        names[row.username_key] = emails[row.email_key] = number
+        names[row.username_key] = looks[row.skeleton] = emails[row.email_key] = number
         yield row
 
 
@@ -136,8 +144,12 @@ def _known_hash(text: str) -> str:
     return text
 
 
-def _refuse_doubles(row: UserRow, names: dict[str, int], emails: dict[str, int]) -> None:
+def _refuse_doubles(
+    row: UserRow, names: dict[str, int], looks: dict[str, int], emails: dict[str, int]
+) -> None:
     if line := names.get(row.username_key):
         raise ValueError(f"username: stands in line {line} already")
+    if line := looks.get(row.skeleton):
+        raise ValueError(f"username: looks like the one in line {line}")
     if line := emails.get(row.email_key):
         raise ValueError(f"email: stands in line {line} already")

@@ -8,14 +8,16 @@ from uuid import UUID
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.names.lookalikes import data_version
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who is to come in; valid, and the keys unlike those of all others of the batch."""
+    """Who is to come in; valid, and the keys and the skeleton unlike all others of the batch."""
 
     username: str
     username_key: str
+    skeleton: str
     email: str
     email_key: str
     password_hash: str
@@ -28,6 +30,7 @@ class Outcome(Enum):
     ALREADY_THERE = "already there"
     """With this name and this address; nothing was changed, the password neither."""
     USERNAME_TAKEN = "username: somebody else has it"
+    LOOKALIKE = "username: looks like somebody else's"
     EMAIL_TAKEN = "email: somebody else has it"
     BOTH_TAKEN = "username, email: somebody else has them"
 
@@ -59,15 +62,24 @@ async def add(work: Work, batch: Sequence[Newcomer], *, dry_run: bool = False) -
 
 async def _look(unit: Unit, batch: Sequence[Newcomer]) -> dict[Newcomer, Outcome]:
     found = await (await unit.raw()).fetch(
-        "SELECT id, username_key, email_key FROM auth.users "
-        "WHERE username_key = ANY($1) OR email_key = ANY($2)",
+        "SELECT id, username_key, email_key, username_skeleton FROM auth.users "
+        "WHERE username_key = ANY($1) OR email_key = ANY($2) "
+        # As the two partial indexes have it.
+        "OR (username_skeleton = ANY($3) AND NOT skeleton_shared) "
+        "OR (username_skeleton = ANY($3) AND skeleton_shared)",
         [one.username_key for one in batch],
         [one.email_key for one in batch],
+        [one.skeleton for one in batch],
     )
     by_name = {row["username_key"]: row["id"] for row in found}
     by_email = {row["email_key"]: row["id"] for row in found}
-    return {
+    seen = {row["username_skeleton"] for row in found}
+    outcomes = {
         one: _outcome(by_name.get(one.username_key), by_email.get(one.email_key)) for one in batch
+    }
+    return {
+        one: Outcome.LOOKALIKE if outcome is Outcome.ADDED and one.skeleton in seen else outcome
+        for one, outcome in outcomes.items()
     }
 
 
@@ -87,10 +99,11 @@ async def _insert(unit: Unit, batch: Sequence[Newcomer]) -> dict[str, UUID]:
     ordered = sorted(batch, key=lambda one: one.username_key)
     rows = await (await unit.raw()).fetch(
         "INSERT INTO auth.users (id, username, username_key, email, email_key, password_hash, "
-        "display_name, bio, created_at, updated_at) "
-        "SELECT n.id, n.username, n.username_key, n.email, n.email_key, n.hash, n.username, '', "
-        "$7, $7 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], "
-        "$6::text[]) AS n(id, username, username_key, email, email_key, hash) "
+        "username_skeleton, skeleton_version, display_name, bio, created_at, updated_at) "
+        "SELECT n.id, n.username, n.username_key, n.email, n.email_key, n.hash, n.skeleton, $9, "
+        "n.username, '', $8, $8 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], "
+        "$5::text[], $6::text[], $7::text[]) "
+        "AS n(id, username, username_key, email, email_key, hash, skeleton) "
         "ON CONFLICT DO NOTHING RETURNING id, username_key",
         [uuid7() for _ in ordered],
         [one.username for one in ordered],
@@ -98,6 +111,8 @@ async def _insert(unit: Unit, batch: Sequence[Newcomer]) -> dict[str, UUID]:
         [one.email for one in ordered],
         [one.email_key for one in ordered],
         [one.password_hash for one in ordered],
+        [one.skeleton for one in ordered],
         unit.now,
+        data_version(),
     )
     return {row["username_key"]: row["id"] for row in rows}

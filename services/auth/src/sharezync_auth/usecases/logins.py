@@ -9,13 +9,13 @@ from sqlmodel import or_, select
 from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Device, Session, User
+from sharezync_auth.names import email_key
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.usecases.tokens import InvalidGrant, InvalidRequest, TokenRead
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
-from sharezync_shared.text import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ async def log_in(
     device_id: UUID | None,
     origin: Origin,
 ) -> TokenRead:
-    """Begin a session. `username` may be the e-mail address.
+    """Begin a session. `username` may be the e-mail address; spaces around it don't count.
 
     Unknown, wrong and overlong are all told alike, after the same work. Raises InvalidGrant;
     TooManyTries or Unavailable where nobody looked at the password.
@@ -70,7 +70,7 @@ async def log_in(
 
 
 async def _find(work: Work, username: str) -> _Account | None:
-    key = key_of(username)
+    key = email_key(username)  # of a name as well
     async with work.read() as unit:
         # Two columns, no object of ours: a name that exists must cost no more than another.
         found = await unit.session.exec(

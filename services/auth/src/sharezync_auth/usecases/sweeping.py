@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases import nodes
+from sharezync_auth.usecases import nodes, skeletons
 from sharezync_auth.usecases.sessions import Lifespan
 from sharezync_shared.db.work import Work
 
@@ -64,8 +64,11 @@ async def sweeping(work: Work, settings: AuthSettings) -> AsyncGenerator[None]:
 
 async def _sweep_forever(work: Work, settings: AuthSettings) -> None:
     while True:
-        await asyncio.sleep(_EVERY_SECONDS)
         try:
+            # At the start, and always: replicas of an older version make accounts without them.
+            while await skeletons.fill(work):
+                pass
             await sweep(work, settings)
         except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
             log.warning("sweep_failed", error=repr(error))
+        await asyncio.sleep(_EVERY_SECONDS)

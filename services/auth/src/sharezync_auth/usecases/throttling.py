@@ -14,6 +14,7 @@ from typing import Final, Literal, Self
 from uuid import UUID
 
 from sharezync_auth.metrics import AuthMetrics
+from sharezync_auth.names import email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.tokens import GrantRefused
@@ -23,7 +24,6 @@ from sharezync_shared.db.work import Work
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.problems import Kind, Unavailable
 from sharezync_shared.streams.log import Connection
-from sharezync_shared.text import key_of
 
 _KNOWN_FOR: Final = timedelta(days=30)
 """An address from which the account was used so lately is one of its own."""
@@ -57,7 +57,7 @@ class Try:
     @classmethod
     def of_login(cls, *, username: str, user_id: UUID | None, address: str) -> Self:
         """Return that of a login: a name that nobody has is counted as an account would be."""
-        name = hashlib.sha256(key_of(username).encode()).hexdigest()
+        name = hashlib.sha256(email_key(username).encode()).hexdigest()
         account = f"name:{name}" if user_id is None else f"user:{user_id}"
         bucket = bucket_of(address)
         pair = f"pair:{account}@{bucket}"

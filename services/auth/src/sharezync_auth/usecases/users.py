@@ -11,14 +11,16 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from sharezync_auth import access
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
+from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
-from sharezync_auth.usecases import sessions, throttling
+from sharezync_auth.usecases import sessions, skeletons, throttling
 from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
-from sharezync_shared.problems import Conflict, Forbidden
+from sharezync_shared.names.lookalikes import data_version, skeleton_of
+from sharezync_shared.problems import Conflict, Forbidden, Invalid
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.text import key_of
 
@@ -27,7 +29,8 @@ _AFTER_ALL: Final = "\U0010ffff"
 
 
 class NameTaken(Conflict):
-    slug, title = "username-taken", "Somebody has this username"
+    slug = "username-taken"
+    title = "Somebody has this username, or one that looks like it; choose another"
 
 
 class EmailTaken(Conflict):
@@ -55,12 +58,13 @@ async def register(
                 username=username,
                 username_key=key_of(username),
                 email=email,
-                email_key=key_of(email),
+                email_key=email_key(email),
                 password_hash=password_hash,
                 display_name=display_name or username,
                 created_at=unit.now,
                 updated_at=unit.now,
             )
+            await _look_like_nobody(unit, user)
             unit.add(user)
             unit.emit(
                 facts.UserRegistered(
@@ -75,14 +79,21 @@ async def register(
 async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> OwnUser:
     """Change one's own profile: `username`, `email`, `display_name`, `bio`, `avatar_file_id`.
 
-    Nothing in a token depends on a name, so tokens live on. Raises NameTaken or EmailTaken.
+    Nothing in a token depends on a name, so tokens live on. A name that was made under older rules
+    stays as long as it isn't changed. Raises NameTaken, EmailTaken, or Invalid for a new name that
+    isn't accepted.
     """
     try:
         async with work.begin() as unit:
             user = await access.own_account(unit, user_id, lock=True)
+            before = user.username
             for name, value in changes.items():
                 setattr(user, name, value)
-            user.username_key, user.email_key = key_of(user.username), key_of(user.email)
+            if user.username != before:
+                user.username = _accepted(user.username)
+                user.username_key = key_of(user.username)
+                await _look_like_nobody(unit, user)
+            user.email_key = email_key(user.email)
             user.updated_at = unit.now
             unit.add(user)
             await unit.tell(account_stream(user_id), "user.updated", OwnUser.of(user))
@@ -94,6 +105,24 @@ async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> Own
     except IntegrityError as error:
         raise _taken(error) from error
     return OwnUser.of(user)
+
+
+def _accepted(username: str) -> str:
+    try:
+        return clean_username(username)
+    except ValueError as error:
+        raise Invalid(errors=[{"field": "body.username", "message": str(error)}]) from error
+
+
+async def _look_like_nobody(unit: Unit, user: User) -> None:
+    """Give `user` the skeleton of their new name. Raises NameTaken; the index does at the flush."""
+    skeleton = skeleton_of(user.username)
+    if skeleton == user.username_skeleton:
+        return  # another spelling of what one has
+    if await skeletons.is_shared(unit, skeleton, but=user.id):
+        raise NameTaken
+    user.username_skeleton, user.skeleton_version = skeleton, data_version()
+    user.skeleton_shared = False
 
 
 async def change_password(
@@ -188,7 +217,7 @@ async def search(
     `after` is the key of the last user of the page before.
     """
     async with work.read() as unit:
-        statement = page_of_directory(key_of(prefix), after=after, limit=limit + 1)
+        statement = page_of_directory(key_of(prefix.strip()), after=after, limit=limit + 1)
         rows = (await unit.session.exec(statement)).all()
     more = rows[limit - 1].username_key if len(rows) > limit else None
     return [PublicUser.of(row) for row in rows[:limit]], more
@@ -215,7 +244,7 @@ async def names(work: Work, *, user_ids: Collection[UUID]) -> list[PublicUser]:
 def _taken(error: IntegrityError) -> Conflict:
     # By the name of what was broken: the message is for people, in the words of the server.
     broken = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-    if broken == "uq_users_username_key":
+    if broken in {"uq_users_username_key", "uq_users_username_skeleton"}:
         return NameTaken()
     if broken == "uq_users_email_key":
         return EmailTaken()
