@@ -251,9 +251,16 @@ def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None =
     return found(detail, headers=headers)
 
 
-def _field_errors(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def field_errors(errors: Sequence[Mapping[str, Any]], *within: str) -> list[dict[str, str]]:
+    """Return pydantic's errors as the `errors` of a problem; their fields are those of `within`.
+
+    What a policy or validator of ours says is told in its own words.
+    """
     return [
-        {"field": ".".join(str(part) for part in e["loc"]), "message": str(e["msg"])}
+        {
+            "field": ".".join(str(part) for part in (*within, *e["loc"])),
+            "message": str(e["msg"]).removeprefix("Value error, "),
+        }
         for e in errors[:20]  # a stranger's body may be wrong in thousands of places
     ]
 
@@ -274,7 +281,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         fields = error.errors()
         if any(e["type"] == "json_invalid" for e in fields):
             return problem_response(Malformed("The body is not valid JSON"))
-        return problem_response(Invalid(errors=_field_errors(fields)))
+        return problem_response(Invalid(errors=field_errors(fields)))
 
     async def on_any(_: Request, error: Exception) -> Response:
         log.error("unhandled_exception", exc_info=error)

@@ -52,6 +52,8 @@ class User(AuthTable, table=True):
         Index(
             "ix_users_bcrypt", "password_hash", postgresql_where=text("password_hash LIKE '$2%'")
         ),
+        # Whose skeleton is to be made, the oldest first.
+        Index("ix_users_skeleton_version", "skeleton_version", "id"),
         Index(
             "uq_users_username_skeleton",
             "username_skeleton",
@@ -69,7 +71,7 @@ class User(AuthTable, table=True):
     username: str = Field(sa_type=Text)
     username_key: str = Field(sa_type=_KEY, unique=True)
     username_skeleton: str | None = Field(default=None, sa_type=_KEY)
-    skeleton_version: int = Field(default=0, index=True, sa_column_kwargs={"server_default": "0"})
+    skeleton_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     skeleton_shared: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     email: str = Field(sa_type=Text)
     email_key: str = Field(sa_type=_KEY, unique=True)

@@ -67,6 +67,14 @@ async def test_an_upload_is_opened_for_each_file(world: World) -> None:
     assert world.peers.named("b").chunk_count == 1
 
 
+async def test_a_note_is_one_line_of_what_can_be_seen(world: World) -> None:
+    ada, bob = await world.people(2)
+    forged = "Holiday photos\n\nTake it? [Y/n]: y\u202e\u200b"
+    offered = await ada.offer(bob, files={"a": 1}, note=forged)
+    assert offered["note"] == "Holiday photos Take it? [Y/n]: y"
+    assert (await ada.offer(bob, files={"b": 1}, note="\u3164\n"))["note"] == ""
+
+
 async def test_names_are_cleaned(world: World) -> None:
     ada, bob = await world.people(2)
     offered = await ada.offer(bob, files={"../../etc/pass\u202ewd": 1, "nul.txt": 1})

@@ -1,11 +1,13 @@
 """Policies as pydantic meets them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from sharezync_shared.names import policies
+from sharezync_shared.names import characters, mentionable, policies
+from sharezync_shared.names.policies import Policy
 
 
 class Body(BaseModel):
@@ -48,3 +50,22 @@ def test_the_document_names_the_policy() -> None:
 def test_the_most_bytes_follow_from_the_characters() -> None:
     assert policies.DISPLAY_NAME.max_bytes == 400
     assert policies.verbatim("token", None).max_bytes is None
+
+
+def test_the_readme_tells_the_lengths_and_lines() -> None:
+    table = Path(policies.__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip(" `"): (cells[3].strip(), cells[4].strip())
+        for line in table.splitlines()
+        if len(cells := line.split("|")) == 8
+    }
+    shown = {each.name: each for each in vars(policies).values() if isinstance(each, Policy)}
+    for name, policy in shown.items():
+        if name == "query":
+            continue  # kept nowhere
+        lengths, lines = rows[name]
+        assert lengths == f"{policy.min_characters}–{policy.max_characters}", name
+        if policy.cleaned in {characters.one_line, characters.many_lines}:
+            assert (lines == "many") == (policy.cleaned is characters.many_lines), name
+    low, high = mentionable.MIN_CHARACTERS, mentionable.MAX_CHARACTERS
+    assert rows["username"][0] == f"{low}–{high}"

@@ -16,6 +16,7 @@ from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import users
 from sharezync_shared.cli import Command
+from sharezync_shared.problems import field_errors
 
 _TAKEN: Final = 1
 _NOT_VALID: Final = 2
@@ -59,7 +60,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
         return _stop(str(error), _NOT_VALID)
     except ValidationError as error:
         # Not the input of each: one of them is the password.
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        lines = [f"{e['field']}: {e['message']}" for e in field_errors(error.errors())]
         return _stop("\n".join(lines), _NOT_VALID)
     passwords = Passwords(threads=1, queue=1, metrics=AuthMetrics(CollectorRegistry()))
     try:

@@ -39,7 +39,7 @@ async def fill(work: Work) -> int:
         connection = await unit.raw()
         rows = await connection.fetch(
             "SELECT id, username FROM auth.users WHERE skeleton_version < $1 "
-            "ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED",
+            "ORDER BY skeleton_version, id LIMIT $2 FOR UPDATE SKIP LOCKED",
             data_version(),
             _BATCH,
         )

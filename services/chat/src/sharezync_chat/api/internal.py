@@ -32,6 +32,7 @@ from sharezync_shared.problems import (
     Problem,
     Unauthenticated,
     document,
+    field_errors,
     problems,
 )
 from sharezync_shared.streams.declared import SocketCommand
@@ -221,14 +222,7 @@ async def _begin(command: Command, parts: _Parts) -> _Rest:
             raise Invalid(f"chat knows no command {command.kind!r}")
         return await begin(command, parts)
     except ValidationError as error:
-        fields = [
-            {
-                "field": ".".join(str(part) for part in ("data", *each["loc"])),
-                "message": each["msg"],
-            }
-            for each in error.errors()[:20]
-        ]
-        return _refuse(Invalid(errors=fields))
+        return _refuse(Invalid(errors=field_errors(error.errors(), "data")))
     except Exception as error:  # noqa: BLE001 - the rim of one command
         return _refuse(error)
 

@@ -20,6 +20,7 @@ from sharezync_shared.problems import (
     Unauthenticated,
     Unavailable,
     document,
+    field_errors,
     problems,
 )
 from sharezync_shared.streams.declared import SocketCommand
@@ -219,7 +220,7 @@ async def _run(command: Command, parts: _Parts) -> bytes:
         end = AttachmentRead.of(done.end, actor, parts.settings)
         return b'{"data":' + to_json(done.data) + b',"end":' + to_json(end) + b"}"
     except ValidationError as error:
-        refusal = Invalid(errors=_fields(error))
+        refusal = Invalid(errors=field_errors(error.errors(), "data"))
     except Problem as problem:
         refusal = problem
     except Exception as error:
@@ -232,10 +233,3 @@ async def _run(command: Command, parts: _Parts) -> bytes:
     after = getattr(refusal, "retry_after_seconds", None)
     told = document(refusal) | ({} if after is None else {"retry_after_seconds": after})
     return msgspec.json.encode({"problem": told})
-
-
-def _fields(error: ValidationError) -> list[dict[str, str]]:
-    return [
-        {"field": ".".join(str(part) for part in ("data", *each["loc"])), "message": each["msg"]}
-        for each in error.errors()[:20]
-    ]

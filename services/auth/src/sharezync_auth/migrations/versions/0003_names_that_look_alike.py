@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("skeleton_shared", sa.Boolean(), server_default="false", nullable=False),
         schema="auth",
     )
-    op.create_index(op.f("ix_users_skeleton_version"), "users", ["skeleton_version"], schema="auth")
+    op.create_index("ix_users_skeleton_version", "users", ["skeleton_version", "id"], schema="auth")
     op.create_index(
         "uq_users_username_skeleton",
         "users",
@@ -51,6 +51,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_users_skeleton_shared", table_name="users", schema="auth")
     op.drop_index("uq_users_username_skeleton", table_name="users", schema="auth")
-    op.drop_index(op.f("ix_users_skeleton_version"), table_name="users", schema="auth")
+    op.drop_index("ix_users_skeleton_version", table_name="users", schema="auth")
     for column in ("skeleton_shared", "skeleton_version", "username_skeleton"):
         op.drop_column("users", column, schema="auth")
