@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth, register
-from sharezync_auth.usecases import skeletons
+from sharezync_auth.usecases import importing, skeletons
+from sharezync_auth.usecases.importing import Newcomer, Outcome
+from sharezync_shared.ids import uuid7
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
 from sharezync_shared.text import key_of
 
@@ -33,9 +35,11 @@ async def log_in(auth: Auth, username: str) -> int:
 
 async def put_older(auth: Auth, *usernames: str) -> list[UUID]:
     """Put accounts into the table as the version before did: without skeletons, in this order."""
+    somebody = await register(auth, "somebody")
     (other,) = await auth.rows(
-        "SELECT password_hash FROM auth.users WHERE password_hash > '$' LIMIT 1"
+        "SELECT password_hash FROM auth.users WHERE id = $1", UUID(somebody.id)
     )
+    await somebody.http.aclose()
     ids = []
     for username in usernames:
         (row,) = await auth.rows(
@@ -233,3 +237,30 @@ async def test_names_of_people_and_devices_are_one_line_that_is_seen(
             refused = await ada.http.patch(path, json={field: blank})
             assert refused.status_code == 422
             assert "can be seen" in refused.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_an_import_brings_no_lookalikes_of_who_is_there(
+    auth: Auth, ending: str, *, dry_run: bool
+) -> None:
+    older = [f"bob{ending}", f"b0b{ending}"]  # one of them in no unique index
+    await put_older(auth, *older)
+    await fill(auth)
+    assert (await attempt(auth, f"coco{ending}")).status_code == 201
+    names = [f"сосо{ending}", f"BoB{ending}", f"B0b{ending}x", f"bo6{ending}", f"Воb{ending}"]
+    batch = [
+        Newcomer(name, key_of(name), skeleton_of(name), f"{key_of(name)}@x.y", f"{name}@x.y", "-")
+        for name in names
+    ]
+    work = auth.app.state.work
+    for _ in range(2):  # it may be run again
+        outcomes = await importing.add(work, batch, dry_run=dry_run)
+        assert outcomes[0] is outcomes[4] is Outcome.LOOKALIKE
+        assert outcomes[1] is Outcome.USERNAME_TAKEN
+    await auth.rows("DELETE FROM auth.users WHERE email LIKE '%@x.y'")
+
+
+def test_who_comes_first_has_the_skeleton() -> None:
+    one, two, three, four = (uuid7() for _ in range(4))
+    made = [(one, "a"), (two, "b"), (three, "a"), (four, "c")]
+    assert skeletons.latecomers(made, {"c"}) == {three, four}

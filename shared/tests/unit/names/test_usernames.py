@@ -36,7 +36,7 @@ def test_names_of_the_world_are_accepted_and_can_be_called(name: str) -> None:
     assert clean_username(name) == name
     assert mentionable.is_name(name)
     for text in (f"@{name}", f"hello @{name}, and more", f"(@{name})", f"ask @{name}."):
-        assert list(mentionable.names_after("@", text)) == [name]
+        assert list(mentionable.names_called(text)) == [name]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,6 @@ def test_whatever_is_accepted_is_stable_and_can_be_called(text: str) -> None:
         return
     assert clean_username(name) == name
     assert not mixes_scripts(name)
-    assert list(mentionable.names_after("@", f"@{name}!")) == [name]
+    assert list(mentionable.names_called(f"@{name}!")) == [name]
     assert key_of(key_of(name)) == key_of(name)
     assert skeleton_of(name)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from sharezync_chat.models import ChannelId
-from sharezync_shared.names.mentionable import names_after
+from sharezync_shared.names.mentionable import names_called
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.text import key_of
 
@@ -37,7 +37,8 @@ def calls_in(text: str) -> Calls:
     """Return whom a text calls. Pure; names that nobody has are sorted out later."""
     if "@" not in text:
         return NOBODY
-    keys = dict.fromkeys(key_of(name) for name in names_after("@", text))
+    names = dict.fromkeys(names_called(text))
+    keys = dict.fromkeys(map(key_of, names))
     channel = keys.pop(CHANNEL, NOBODY) is None
     return Calls(tuple(keys)[:MAX_NAMES], channel)
 
