@@ -29,6 +29,23 @@ async def test_messages_by_rest_and_by_socket_reach_other_members_in_order(
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
+async def test_many_of_the_longest_messages_at_once_are_sent_and_so_is_a_strangers(
+    alice: Person, bob: Person
+) -> None:
+    theirs, his = await alice.channel(), await bob.channel()
+    longest = "x" * 16_000
+    async with alice.connected() as alices, bob.connected() as bobs:
+        pipelined = [
+            alices.command("send_message", channel_id=theirs, text=longest) for _ in range(60)
+        ]
+        *replies, short = await asyncio.gather(
+            *pipelined, bobs.command("send_message", channel_id=his, text="hello")
+        )
+
+    assert short["type"] == "reply", short
+    assert [(reply["type"], reply.get("code")) for reply in replies] == [("reply", None)] * 60
+
+
 async def test_edits_and_deletions_are_delivered(alice: Person, bob: Person) -> None:
     channel_id = await alice.channel()
     await alice.add(channel_id, bob)

@@ -15,7 +15,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
-from sharezync_shared.asgi.app import MAX_JSON_BODY_BYTES, ReadyCheck, create_service_app
+from sharezync_shared.asgi.app import ReadyCheck, create_service_app
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import install_outage_handlers
 from sharezync_shared.db.work import Unit, Work
@@ -25,6 +25,7 @@ from sharezync_shared.events.inbox import prune as prune_inbox
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.platform import Platform
 from sharezync_shared.settings import Settings
+from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import Position, StreamLog

@@ -93,3 +93,12 @@ async def test_drain_waits_for_everything_submitted() -> None:
     await group.drain()
     assert sum(map(len, ledger.batches)) == 20
     await asyncio.gather(*tasks)
+
+
+async def test_a_batch_weighs_no_more_than_it_may_and_what_weighs_more_goes_alone() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.flush, weigh=lambda item: item, max_weight=10)
+    assert await asyncio.gather(*map(group.submit, (4, 6, 1, 99, 5, 5))) == [
+        40, 60, 10, 990, 50, 50,
+    ]  # fmt: skip
+    assert ledger.batches == [[4, 6], [1], [99], [5, 5]]

@@ -4,6 +4,12 @@ import httpx
 import msgspec
 
 from services.chat.tests.support.world import Json, World, channel_stream
+from sharezync_shared.sizes import (
+    MAX_COMMANDS,
+    MAX_JSON_BODY_BYTES,
+    MAX_TEXT_CHARACTERS,
+    MAX_TEXT_FRAME_BYTES,
+)
 
 
 async def run(world: World, *commands: Json, status: int = 200) -> list[Json]:
@@ -64,6 +70,21 @@ async def test_one_users_messages_stand_in_the_order_they_were_sent(world: World
         assert [m["seq"] for m in mine] == sorted(m["seq"] for m in mine)
 
 
+async def test_as_many_of_the_longest_messages_as_a_batch_holds_are_posted(world: World) -> None:
+    ada = await world.person()
+    path = await ada.channel()
+    count = MAX_JSON_BODY_BYTES // MAX_TEXT_FRAME_BYTES
+    longest = [send(ada.id, path, "🙂" * MAX_TEXT_CHARACTERS) for _ in range(count)]
+    gateway = await world.service()
+    answer = await gateway.post(
+        "/internal/commands", content=msgspec.json.encode({"commands": longest})
+    )
+    assert answer.status_code == 200, answer.text[:200]
+    assert [len(r["data"]["text"]) for r in answer.json()["results"]] == [
+        MAX_TEXT_CHARACTERS
+    ] * count
+
+
 async def test_a_socket_marks_as_read(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     path = await ada.channel("private", bob)
@@ -89,7 +110,7 @@ async def test_commands_that_make_no_sense_are_refused(world: World) -> None:
     await run(world, status=422)
     await run(world, {"user_id": "nobody", "kind": "mark_read", "data": {}}, status=422)
     await run(world, {"user_id": ada.id, "kind": "mark_read"}, status=422)
-    await run(world, *[send(ada.id, "/x")] * 501, status=422)
+    await run(world, *[send(ada.id, "/x")] * (MAX_COMMANDS + 1), status=422)
 
 
 async def test_a_body_that_is_no_list_of_commands_is_refused_as_everywhere(world: World) -> None:
@@ -109,7 +130,7 @@ async def test_a_body_that_is_no_list_of_commands_is_refused_as_everywhere(world
     assert (await refused(b"", 400))["code"] == "malformed"
     problem = await refused(b'{"commands":[{"user_id":7,"kind":"x","data":{}}]}', 422)
     assert problem["errors"][0]["field"] == "body.commands.0.user_id"
-    assert (await refused(b" " * (256 * 1024 + 1), 413))["code"] == "too-large"
+    assert (await refused(b" " * (MAX_JSON_BODY_BYTES + 1), 413))["code"] == "too-large"
     whole = msgspec.json.encode(command)
     assert (await refused(whole, 401, world.stranger()))["code"] == "unauthenticated"
     await refused(whole, 401, ada.http)

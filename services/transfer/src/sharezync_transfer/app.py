@@ -22,7 +22,7 @@ from sharezync_transfer.api import (
     transfers,
 )
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
-from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
 from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.capabilities import Grants
 from sharezync_transfer.usecases.events import EVENTS
@@ -75,6 +75,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             UserDeleted: consumers.on_user_deleted,
         },
         resources=[pulse.running, swept],
+        max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),
     )
     app.state.peers = peers

@@ -17,6 +17,9 @@ MAX_CHUNK_BYTES: Final = MIB
 """As the realtime protocol has it (realtime.md, Frames)."""
 MAX_FILES: Final = 1000
 MAX_RECIPIENTS: Final = 50
+MAX_OFFER_BYTES: Final = MIB
+"""The body of an offer: a kilobyte for each of `MAX_FILES`, with its digest and its path. As much
+as the gateway lets through."""
 
 
 class TransferSettings(Settings):

@@ -21,12 +21,10 @@ from sharezync_shared.problems import (
     install_problem_handlers,
     problems,
 )
+from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_shared.streams.declared import KEY, Realtime
 
 ReadyCheck = Callable[[], Awaitable[bool]]
-
-MAX_JSON_BODY_BYTES: Final = 256 * 1024
-"""What a JSON request may weigh: four times the longest message, with room for escapes."""
 
 _CHECK_SECONDS: Final = 2
 

@@ -33,6 +33,9 @@ class GroupCommit(Generic[Item, Result]):
     exception in a result's place refuses that item alone. When `flush` itself raises, nothing was
     written: if `is_about_an_item` holds of the error, each item is flushed alone, so that one bad
     row costs only itself; else all callers get the error.
+
+    A batch has at most `max_batch` items, which weigh at most `max_weight` together by `weigh`; an
+    item that weighs more goes alone.
     """
 
     def __init__(
@@ -40,11 +43,15 @@ class GroupCommit(Generic[Item, Result]):
         flush: Flush[Item, Result],
         *,
         max_batch: int = 500,
+        weigh: Callable[[Item], int] = lambda _: 0,
+        max_weight: int = 0,
         is_about_an_item: Callable[[Exception], bool] = blames_a_row,
     ) -> None:
         self._flush = flush
         self._is_about_an_item = is_about_an_item
         self._max_batch = max_batch
+        self._weigh = weigh
+        self._max_weight = max_weight
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -68,11 +75,20 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch = self._waiting[: self._max_batch]
-                del self._waiting[: self._max_batch]
+                count = self._count_of_next()
+                batch = self._waiting[:count]
+                del self._waiting[:count]
                 await self._write(batch)
         finally:
             self._running = None
+
+    def _count_of_next(self) -> int:
+        weight = 0
+        for count, (item, _) in enumerate(self._waiting[: self._max_batch]):
+            weight += self._weigh(item)
+            if count and weight > self._max_weight:
+                return count
+        return self._max_batch
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

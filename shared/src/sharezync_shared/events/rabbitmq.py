@@ -18,12 +18,11 @@ from sharezync_shared.events.amqp.publisher import Publisher, Returned
 from sharezync_shared.events.attempts import Attempts, RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, Envelope, Handler, OnFrames, OnGap
 from sharezync_shared.events.receiver import Receiver
+from sharezync_shared.sizes import MAX_FRAMES_BYTES
 from sharezync_shared.streams.frames import Frame, encode_frames, shard_of
 
 _IN_FLIGHT: Final = 500
 """Facts published at a time: beyond, more waiting confirms bring no more throughput."""
-_BODY_BYTES: Final = 4 * 1024 * 1024
-"""Where one message of frames ends and the next begins; RabbitMQ 4 refuses messages over 16 MiB."""
 _CLOSE_SECONDS: Final = 10.0
 
 
@@ -188,7 +187,7 @@ def _batches(frames: Sequence[Frame]) -> list[tuple[int, list[Frame]]]:
     for frame in frames:
         shard = shard_of(frame.stream)
         batch, size = growing.get(shard, ([], 0))
-        if batch and size + len(frame.text) > _BODY_BYTES:
+        if batch and size + len(frame.text) > MAX_FRAMES_BYTES:
             done.append((shard, batch))
             batch, size = [], 0
         batch.append(frame)

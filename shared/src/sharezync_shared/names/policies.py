@@ -13,6 +13,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from sharezync_shared.names.characters import many_lines, one_line
+from sharezync_shared.sizes import MAX_TEXT_CHARACTERS
 from sharezync_shared.text import storable
 
 POLICY: Final = "x-text-policy"
@@ -93,7 +94,7 @@ TOPIC: Final = Policy("topic", 250)
 NOTE: Final = Policy("note", 1000)
 DESCRIPTION: Final = Policy("description", 1000, cleaned=many_lines)
 BIO: Final = Policy("bio", 1000, cleaned=many_lines, strips=False)
-MESSAGE: Final = Policy("message", 16_000, cleaned=many_lines, strips=False)
+MESSAGE: Final = Policy("message", MAX_TEXT_CHARACTERS, cleaned=many_lines, strips=False)
 
 
 def verbatim(name: str, max_characters: int | None, min_characters: int = 0) -> Policy:

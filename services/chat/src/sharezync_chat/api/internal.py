@@ -35,12 +35,11 @@ from sharezync_shared.problems import (
     field_errors,
     problems,
 )
+from sharezync_shared.sizes import MAX_COMMANDS
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens import InternalCaller, bearer_token
 
 log = structlog.get_logger()
-
-MAX_COMMANDS = 500
 
 
 class Command(BaseModel):

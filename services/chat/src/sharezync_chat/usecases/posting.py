@@ -28,6 +28,7 @@ from sharezync_shared.db.database import Database
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.events.relay import Relay
+from sharezync_shared.sizes import MAX_COMMIT_CHARACTERS
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import Connection, StreamLog
 
@@ -54,7 +55,9 @@ class Posting:
         self._indexer = indexer
         self._streams = streams
         self._relay = relay
-        self._group: GroupCommit[Draft, Posted] = GroupCommit(self._flush)
+        self._group: GroupCommit[Draft, Posted] = GroupCommit(
+            self._flush, weigh=_characters_of, max_weight=MAX_COMMIT_CHARACTERS
+        )
         self._connection: asyncpg.Connection | None = None
         self._wary = 0
 
@@ -147,6 +150,10 @@ class Posting:
         if not await posting_rows.write(connection, self._streams, batch, frames, rows):
             return None
         return _Written(batch, rows, frames)
+
+
+def _characters_of(draft: Draft) -> int:
+    return len(draft.text)
 
 
 def _heads(drafts: Sequence[Draft], found: Sequence[asyncpg.Record]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from sharezync_gateway.realtime.protocol import (
     SendMessage,
     check_cursors,
     read_body,
+    size_in_utf8,
 )
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.terms import SocketTerms
@@ -125,13 +126,20 @@ class OwnHandlers:
         """That it came is all there is to it."""
 
     async def _send_message(self, connection: Connection, head: Head, text: str) -> None:
-        self._submit(connection, head, "send_message", read_body(text, SendMessage, head.id))
+        said = read_body(text, SendMessage, head.id)
+        self._submit(connection, head, "send_message", said, size_in_utf8(text))
 
     async def _mark_read(self, connection: Connection, head: Head, text: str) -> None:
-        self._submit(connection, head, "mark_read", read_body(text, MarkRead, head.id))
+        said = read_body(text, MarkRead, head.id)
+        self._submit(connection, head, "mark_read", said, size_in_utf8(text))
 
     def _submit(
-        self, connection: Connection, head: Head, kind: str, data: SendMessage | MarkRead
+        self,
+        connection: Connection,
+        head: Head,
+        kind: str,
+        data: SendMessage | MarkRead,
+        frame_bytes: int,
     ) -> None:
         """Pass a command on; the next frame is read without waiting for what becomes of it."""
         if not connection.follows(f"channel:{data.channel_id}"):
@@ -140,7 +148,7 @@ class OwnHandlers:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
         connection.commands_in_flight += 1
         command = Command(connection.user_id, connection.device, kind, data)
-        self._commands.submit(command, _answer_to(connection, head.id))
+        self._commands.submit(command, frame_bytes, _answer_to(connection, head.id))
 
 
 def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:

@@ -11,10 +11,12 @@ from uuid import UUID
 
 import msgspec
 
+from sharezync_shared.sizes import MAX_TEXT_FRAME_BYTES
+
 SUBPROTOCOL: Final = "sharezync.v1"
 VERSION: Final = 1
 
-MAX_TEXT_BYTES: Final = 64 * 1024
+MAX_TEXT_BYTES: Final = MAX_TEXT_FRAME_BYTES
 """Every text frame but `file_chunk`."""
 MAX_CHUNK_BYTES: Final = 1024 * 1024
 """A chunk of a file, in either form."""
@@ -147,6 +149,11 @@ def read_head(text: str) -> Head:
     if isinstance(head.id, str) and len(head.id) > MAX_ID_CHARACTERS:
         raise BadFrame("invalid", f"`id` may have at most {MAX_ID_CHARACTERS} characters")
     return head
+
+
+def size_in_utf8(text: str) -> int:
+    """Return how many bytes a text frame had. Most frames are ASCII: then nothing is copied."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 T = TypeVar("T")

@@ -29,6 +29,7 @@ from sharezync_gateway.realtime.protocol import (
     Hello,
     Limits,
     read_head,
+    size_in_utf8,
 )
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.ids import uuid7
@@ -201,10 +202,8 @@ class Shell:
             connection.refuse(None, Broken())
 
     async def _take_text(self, connection: Connection, text: str) -> None:
-        # In characters first: most frames are ASCII, and none has fewer bytes than characters.
-        too_long = len(text) > MAX_TEXT_BYTES or (
-            not text.isascii() and len(text.encode()) > MAX_TEXT_BYTES
-        )
+        # In characters first: none has fewer bytes than characters.
+        too_long = len(text) > MAX_TEXT_BYTES or size_in_utf8(text) > MAX_TEXT_BYTES
         try:
             head = read_head(text)
         except BadFrame:

@@ -8,8 +8,8 @@ from fastapi import HTTPException, Request
 from fastapi.routing import APIRoute
 from starlette.types import Message
 
-from sharezync_shared.asgi.app import MAX_JSON_BODY_BYTES
 from sharezync_shared.problems import TooLarge
+from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_storage.problems import BodyBroken, BodyTooSlow, ChunkLength
 
 IDLE_SECONDS: Final = 60.0
