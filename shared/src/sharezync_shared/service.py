@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
 from sharezync_shared.asgi.app import ReadyCheck, create_service_app
+from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import install_outage_handlers
 from sharezync_shared.db.work import Unit, Work
@@ -78,6 +79,18 @@ class ServiceCore:
         # What the last request committed is told before we go; whatever is not, a replica tells.
         platform.draining.add(f"{name}-outbox", self._flush, after_requests=True)
         self.work = Work(self.database, self.streams, self.relay)
+        self.costly = CostlyReads(
+            Database(
+                settings.require_database_url(),
+                name,
+                role=settings.database_role,
+                pool_size=settings.searches_at_once,
+                statement_seconds=settings.search_timeout_seconds,
+            ),
+            self.streams,
+            at_once=settings.searches_at_once,
+            per_user=settings.searches_at_once_per_user,
+        )
         self.revocations = Revocations(
             access_lifetime_seconds=settings.access_token_expire_minutes * 60
         )
@@ -107,7 +120,7 @@ class ServiceCore:
         `consumers` maps each event that the service reacts to on the function that does.
         `resources` are asynchronous context managers entered after the database and left before
         it. `realtime` is what the service says on sockets. The application's `state` carries
-        `core`, `work`, `verifier` and `settings`.
+        `core`, `work`, `costly`, `verifier` and `settings`.
         """
         self._consumers = dict(consumers or {})
 
@@ -115,6 +128,7 @@ class ServiceCore:
         async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(self.database.aclose)
+                stack.push_async_callback(self.costly.aclose)
                 await self.streams.open(await self.database.pool())
                 for resource in resources:
                     await stack.enter_async_context(resource())
@@ -147,6 +161,7 @@ class ServiceCore:
         install_outage_handlers(app)
         app.state.core = self
         app.state.work = self.work
+        app.state.costly = self.costly
         app.state.verifier = self.verifier
         app.state.settings = self.settings
         return app

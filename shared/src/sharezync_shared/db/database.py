@@ -27,7 +27,7 @@ _NAMING: Final = {
     "pk": "pk_%(table_name)s",
 }
 
-_STATEMENT_TIMEOUT: Final = "10s"
+_STATEMENT_SECONDS: Final = 10.0
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "15s"
 _CONNECT_SECONDS: Final = 5.0
 _POOL_SECONDS: Final = 5.0
@@ -61,16 +61,23 @@ class Database:
     """An engine and a pool on one schema, opened on first use and closed together.
 
     `role`, where given, is taken after login, so that services which share a login still can't
-    read each other's tables.
+    read each other's tables. A statement may take `statement_seconds`.
     """
 
     def __init__(
-        self, url: str, schema: str, *, role: str | None = None, pool_size: int = 10
+        self,
+        url: str,
+        schema: str,
+        *,
+        role: str | None = None,
+        pool_size: int = 10,
+        statement_seconds: float = _STATEMENT_SECONDS,
     ) -> None:
         self.schema = schema
         self._dsn = plain_dsn(url)
         self._role = role
         self._pool_size = pool_size
+        self._statement_seconds = statement_seconds
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
         self.engine: AsyncEngine = create_async_engine(
@@ -93,7 +100,7 @@ class Database:
         settings = {
             "application_name": f"sharezync-{self.schema}",
             "search_path": self.schema,
-            "statement_timeout": _STATEMENT_TIMEOUT,
+            "statement_timeout": f"{math.ceil(self._statement_seconds * 1000)}ms",
             "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_TIMEOUT,
             "jit": "off",  # our statements are short: compiling them costs more than it gives
         }

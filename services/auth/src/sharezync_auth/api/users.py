@@ -14,9 +14,17 @@ from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.usecases import users
 from sharezync_auth.usecases.throttling import TooManyTries
 from sharezync_auth.wire import OwnUser, PublicUser
+from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import BIO, DISPLAY_NAME, Policy, verbatim
-from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
+from sharezync_shared.problems import (
+    Invalid,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    problems,
+)
 from sharezync_shared.text import storable
 from sharezync_shared.tokens.dependencies import Caller
 
@@ -159,11 +167,11 @@ async def delete_me(caller: Caller, work: WorkDep) -> None:
 
 @router.get(
     "/v1/users", summary="Find users by the beginning of their name",
-    responses=problems(Unauthenticated, Invalid),
+    responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )  # fmt: skip
 async def search_users(
-    _: Caller,
-    work: WorkDep,
+    caller: Caller,
+    costly: Costly,
     q: Annotated[str, verbatim("query", 32), Query(description="The beginning of a username")] = "",
     after: Annotated[
         Annotated[str, verbatim("cursor", 400)] | None, Query(description="From `next`")
@@ -171,10 +179,12 @@ async def search_users(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> UserPage:
     """By name, without regard to case and Unicode form. `after` is the `next` of the page before:
-    however many come and go meanwhile, nobody is shown twice and nobody left out.
+    however many come and go meanwhile, nobody is shown twice and nobody left out. Few searches of
+    one user run at a time.
     """
+    key = None if after is None else _from_cursor(after)
     items, more = await users.search(
-        work, prefix=q, after=None if after is None else _from_cursor(after), limit=limit
+        costly, viewer_id=caller.user_id, prefix=q, after=key, limit=limit
     )
     return UserPage(items=items, next=None if more is None else _to_cursor(more))
 

@@ -16,6 +16,7 @@ from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import sessions, skeletons, throttling
 from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
+from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
@@ -210,13 +211,13 @@ async def public(work: Work, *, user_id: UserId) -> PublicUser:
 
 
 async def search(
-    work: Work, *, prefix: str, after: str | None, limit: int
+    costly: CostlyReads, *, viewer_id: UserId, prefix: str, after: str | None, limit: int
 ) -> tuple[list[PublicUser], str | None]:
     """Return users whose username begins with `prefix`, by name, and where the next page begins.
 
-    `after` is the key of the last user of the page before.
+    `after` is the key of the last user of the page before. Raises as `CostlyReads.read`.
     """
-    async with work.read() as unit:
+    async with costly.read(viewer_id) as unit:
         statement = page_of_directory(key_of(prefix.strip()), after=after, limit=limit + 1)
         rows = (await unit.session.exec(statement)).all()
     more = rows[limit - 1].username_key if len(rows) > limit else None

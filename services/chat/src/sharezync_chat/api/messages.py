@@ -27,12 +27,14 @@ from sharezync_chat.usecases import history, messages
 from sharezync_chat.usecases.batch import ClientMessageIdReused
 from sharezync_chat.usecases.messages import AttachmentUnusable
 from sharezync_chat.usecases.wire import EditRead, MessageRead
+from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
     NotFound,
+    RateLimited,
     Unauthenticated,
     Unavailable,
     problems,
@@ -196,19 +198,22 @@ async def list_messages(
 @router.get(
     "/messages",
     summary="What somebody wrote",
-    responses=problems(Unauthenticated, Invalid),
+    responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )
 async def list_messages_of_author(
     caller: Caller,
-    work: WorkPart,
+    costly: Costly,
     author: Annotated[UserId, Query(description="Whose messages")],
     channel: Annotated[ChannelId | None, Query(description="Only in this channel")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
-    """List a user's messages in the channels that the caller is in, newest first."""
+    """List a user's messages in the channels that the caller is in, newest first.
+
+    Few of these, and of searches, run at a time for one user.
+    """
     found = await messages.by_author(
-        work,
+        costly,
         user_id=caller.user_id,
         author_id=author,
         channel_id=channel,

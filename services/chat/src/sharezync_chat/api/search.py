@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from sharezync_chat.api.common import WorkPart
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import searching
 from sharezync_chat.usecases.wire import SearchHit
+from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY
-from sharezync_shared.problems import Invalid, Unauthenticated, Unavailable, problems
+from sharezync_shared.problems import Invalid, RateLimited, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["messages"])
@@ -29,11 +29,11 @@ class SearchPage(BaseModel):
 @router.get(
     "/search",
     summary="Search messages",
-    responses=problems(Unauthenticated, Invalid, Unavailable),
+    responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )
 async def search(
     caller: Caller,
-    work: WorkPart,
+    costly: Costly,
     q: Annotated[
         str,
         QUERY,
@@ -49,10 +49,10 @@ async def search(
 ) -> SearchPage:
     """Find messages in the channels that the caller is in now; ranked, with highlights.
 
-    A new message is found a moment after it was posted.
+    A new message is found a moment after it was posted. Few searches of one user run at a time.
     """
     found = await searching.search(
-        work,
+        costly,
         user_id=caller.user_id,
         query=q,
         channel_id=channel,

@@ -21,6 +21,7 @@ from sharezync_chat.usecases.batch import Draft, Posted
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead, as_event
+from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
@@ -223,7 +224,7 @@ async def edits(work: Work, *, user_id: UserId, message_id: MessageId) -> Sequen
 
 
 async def by_author(
-    work: Work,
+    costly: CostlyReads,
     *,
     user_id: UserId,
     author_id: UserId,
@@ -231,8 +232,11 @@ async def by_author(
     before: UUID | None,
     limit: int,
 ) -> Sequence[MessageRead]:
-    """List what somebody wrote in channels that the caller is in, newest first."""
-    async with work.read() as unit:
+    """List what somebody wrote in channels that the caller is in, newest first.
+
+    Raises as `CostlyReads.read`: who wrote a great deal elsewhere is read through for it.
+    """
+    async with costly.read(user_id) as unit:
         return await reads.messages(
             await unit.raw(),
             "WHERE m.author_id = $2 AND m.deleted_at IS NULL "

@@ -10,16 +10,19 @@ import asyncpg
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import SearchHit
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Unavailable
+from sharezync_shared.problems import Invalid, Unavailable
 
-_LONGEST_SECONDS: Final = 5
-"""A search for a word that everybody uses must not hold a connection for ever."""
+MAX_WORDS: Final = 16
+"""In one search: each is looked up, and each that is in a text is weighed against the others."""
+_MAX_NODES: Final = 2 * MAX_WORDS - 1
+"""The same as PostgreSQL counts: words and what joins two of them. It cuts words more finely."""
 
 # Marks that can't be in a text that anybody typed, and that survive escaping.
 _FROM, _TO = "\ue000", "\ue001"
 
+_NODES: Final = "SELECT numnode(websearch_to_tsquery('simple', $1))"
 _SEARCH: Final = """
     WITH query AS (SELECT websearch_to_tsquery('simple', $2) AS q),
     best AS (
@@ -41,7 +44,7 @@ _SEARCH: Final = """
 
 
 async def search(
-    work: Work,
+    costly: CostlyReads,
     *,
     user_id: UserId,
     query: str,
@@ -54,12 +57,14 @@ async def search(
 
     `query` as in a web search: words, "a phrase", `or`, `-without`. Membership is looked at in the
     same statement: nothing of a channel that the caller has left is found, and nothing deleted.
-    A new message is found a moment after it was posted. Raises Unavailable for a search that takes
-    too long.
+    A new message is found a moment after it was posted. Raises Invalid for too many words,
+    Unavailable for a search that takes too long, and as `CostlyReads.read`.
     """
-    async with work.read() as unit:
+    async with costly.read(user_id) as unit:
         connection = await unit.raw()
-        await connection.execute(f"SET LOCAL statement_timeout = '{_LONGEST_SECONDS}s'")
+        if await connection.fetchval(_NODES, query) > _MAX_NODES:
+            message = f"At most {MAX_WORDS} words, whatever joins them"
+            raise Invalid(errors=[{"field": "query.q", "message": message}])
         try:
             rows = await connection.fetch(
                 _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from sharezync_shared.db.costly import Costly
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
     NotFound,
     Problem,
+    RateLimited,
     Unauthenticated,
     Unavailable,
     problems,
@@ -134,14 +136,18 @@ async def list_transfers(
     return page_of(found, limit, lambda transfer: transfer.id)
 
 
-@router.get("/stats", summary="What came of it all", responses=problems(Unauthenticated, Invalid))
+@router.get(
+    "/stats",
+    summary="What came of it all",
+    responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
+)
 async def get_stats(
     actor: CallingActor,
-    work: WorkPart,
+    costly: Costly,
     days: Annotated[int, Query(ge=1, le=366, description="How many days, today included")] = 30,
 ) -> StatsRead:
     """Return what the caller has sent and received: totals of all time, by day, and by peer."""
-    return await statistics.of(work, user_id=actor.user_id, days=days)
+    return await statistics.of(costly, user_id=actor.user_id, days=days)
 
 
 @router.get("/{transfer_id}", summary="Look at a transfer", responses=problems(*_NOBODYS))

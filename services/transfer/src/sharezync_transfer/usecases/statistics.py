@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.costly import CostlyReads
+from sharezync_shared.ids import UserId
 from sharezync_transfer.models import OPEN_STATES
 from sharezync_transfer.usecases.wire import DayRead, PeerRead, StatsRead, Sums, Totals
 
@@ -57,10 +57,13 @@ QUERIES: Final = {
 _Row = asyncpg.Record
 
 
-async def of(work: Work, *, user_id: UUID, days: int) -> StatsRead:
-    """Return what somebody has sent and received: in all, on each of the last days, by peer."""
-    since = work.now().astimezone(UTC).date() - timedelta(days=days)
-    async with work.read() as unit:
+async def of(costly: CostlyReads, *, user_id: UserId, days: int) -> StatsRead:
+    """Return what somebody has sent and received: in all, on each of the last days, by peer.
+
+    Raises as `CostlyReads.read`.
+    """
+    async with costly.read(user_id) as unit:
+        since = unit.now.astimezone(UTC).date() - timedelta(days=days)
         connection = await unit.raw()
         totals = {row["role"]: row for row in await connection.fetch(_TOTALS, user_id)}
         by_day = await connection.fetch(_BY_DAY, user_id, since)
