@@ -76,6 +76,7 @@ def test_a_request_that_a_service_takes_comes_through_the_gateway() -> None:
 def test_the_largest_frame_is_a_command_that_a_batch_holds() -> None:
     assert sizes.MAX_TEXT_FRAME_BYTES + sizes.COMMAND_BYTES <= sizes.MAX_COMMANDS_BYTES
     assert sizes.MAX_COMMANDS_BYTES < sizes.MAX_JSON_BODY_BYTES
+    assert sizes.COMMANDS_AT_ONCE <= sizes.MAX_COMMANDS
 
 
 def test_the_longest_message_is_a_commit_of_its_own_and_its_event_fits_the_broker() -> None:

@@ -28,8 +28,10 @@ MAX_JSON_BODY_BYTES: Final = 4 * MAX_TEXT_FRAME_BYTES
 
 COMMAND_BYTES: Final = 512
 """What a command in a batch has beside its frame: who says it, on which device."""
-MAX_COMMANDS: Final = 200
-"""Commands in one batch from a gateway to chat; bounds the transaction that chat makes of them."""
+MAX_COMMANDS: Final = 500
+"""Commands in one batch that chat takes."""
+COMMANDS_AT_ONCE: Final = 200
+"""Commands in one batch that a gateway sends; bounds the transaction that chat makes of them."""
 MAX_COMMANDS_BYTES: Final = MAX_JSON_BODY_BYTES - COMMAND_BYTES
 """What the commands of one batch weigh together: the batch is a JSON request. Holds at least one
 command, however large."""

@@ -20,6 +20,7 @@ from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
+from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
@@ -67,6 +68,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         resources=[posting.running, indexer.running, lambda: purging(core.database)],
         realtime=Realtime(EVENTS, internal.COMMANDS),
     )
+    app.state.limits = Limits.of(settings)
     app.state.posting = posting
     app.state.indexer = indexer
     app.state.peers = Peers(auth=platform.client("auth"), storage=platform.client("storage"))

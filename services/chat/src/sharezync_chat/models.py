@@ -79,7 +79,8 @@ class Channel(ChatTable, table=True):
     """A place for messages. `message_count` is also the number of the latest one.
 
     `conversation_key` is set while a direct or group conversation is *the* one of exactly these
-    people. With `deleted_at` the channel is gone for everyone, and its messages are on their way.
+    people. `created_by` made or opened it, whoever owns it now; of old ones that is unknown. With
+    `deleted_at` the channel is gone for everyone, and its messages are on their way.
     """
 
     __tablename__: ClassVar[str] = "channels"
@@ -89,6 +90,8 @@ class Channel(ChatTable, table=True):
         Index(
             "ix_channels_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")
         ),
+        # What somebody has made is counted when they make another one.
+        Index("ix_channels_created_by", "created_by", postgresql_where=text("deleted_at IS NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -100,6 +103,7 @@ class Channel(ChatTable, table=True):
     member_count: int = Field(default=0)
     message_count: int = Field(default=0, sa_type=BigInteger)
     archived: bool = Field(default=False)
+    created_by: UUID | None = Field(default=None)
     conversation_key: str | None = Field(default=None, sa_type=Text, unique=True)
     created_at: datetime
     updated_at: datetime
@@ -230,7 +234,11 @@ class Invite(ChatTable, table=True):
     """
 
     __tablename__: ClassVar[str] = "invites"
-    __table_args__ = (Index("ix_invites_channel_id_id", "channel_id", "id"),)
+    __table_args__ = (
+        Index("ix_invites_channel_id_id", "channel_id", "id"),
+        # How many of somebody's hold is counted when they make another one.
+        Index("ix_invites_created_by", "created_by", postgresql_where=text("revoked_at IS NULL")),
+    )
 
     id: UUID = Field(primary_key=True)
     channel_id: UUID = Field(foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE")

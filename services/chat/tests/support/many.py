@@ -1,5 +1,7 @@
 """A user of years: more channels than a test would make by hand."""
 
+from collections.abc import Sequence
+
 import httpx
 
 from services.chat.tests.support.world import Json, Person, World
@@ -23,7 +25,12 @@ _CHANNELS = """
 """
 
 
-async def many_channels(world: World, owner: Person, reader: Person, *, count: int) -> list[str]:
+_TEXTS = ("hello", "@{reader}, look", "@channel, too")
+
+
+async def many_channels(
+    world: World, owner: Person, reader: Person, *, count: int, texts: Sequence[str] = _TEXTS
+) -> list[str]:
     """Return the ids of private channels of these two, with messages that the reader hasn't read.
 
     The channels come straight into the database; what is said in them is posted: a greeting, a
@@ -33,8 +40,8 @@ async def many_channels(world: World, owner: Person, reader: Person, *, count: i
     rows = await world.rows(_CHANNELS, owner.id, reader.id, count)
     ids = [row["id"] for row in rows]
     gateway = await world.service()
-    for text in ("hello", f"@{reader.username}, look", "@channel, too"):
-        await post_to_all(gateway, owner, ids, text)
+    for text in texts:
+        await post_to_all(gateway, owner, ids, text.format(reader=reader.username))
     return ids
 
 

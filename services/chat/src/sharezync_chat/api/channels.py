@@ -10,6 +10,7 @@ from sharezync_chat.api.common import (
     Cursor,
     KnownCaller,
     Limit,
+    LimitsPart,
     Page,
     PeersPart,
     WorkPart,
@@ -19,6 +20,11 @@ from sharezync_chat.api.common import (
 )
 from sharezync_chat.models import ChannelId, Kind
 from sharezync_chat.usecases import channels, conversations
+from sharezync_chat.usecases.limits import (
+    TooManyChannels,
+    TooManyConversations,
+    TooManyMemberships,
+)
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.ids import UserId
@@ -77,14 +83,19 @@ class ConversationStart(BaseModel):
     "/channels",
     status_code=201,
     summary="Make a channel",
-    responses=problems(Unauthenticated, Invalid, Unavailable),
+    responses=problems(Unauthenticated, TooManyChannels, TooManyMemberships, Invalid, Unavailable),
 )
 async def create_channel(
-    body: ChannelCreate, caller: KnownCaller, work: WorkPart, response: Response
+    body: ChannelCreate,
+    caller: KnownCaller,
+    work: WorkPart,
+    limits: LimitsPart,
+    response: Response,
 ) -> ChannelRead:
     """Make a public or private channel; the caller owns it and is its first member."""
     told = await channels.create(
         work,
+        limits,
         user_id=caller.user_id,
         kind=body.kind,
         name=body.name,
@@ -171,11 +182,23 @@ async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) 
     summary="Talk with somebody",
     responses={
         200: {"model": ChannelRead, "description": "They had a conversation already: this one"},
-        **problems(Unauthenticated, UserNotFound, Invalid, Unavailable),
+        **problems(
+            Unauthenticated,
+            UserNotFound,
+            TooManyConversations,
+            TooManyMemberships,
+            Invalid,
+            Unavailable,
+        ),
     },
 )
 async def start_conversation(
-    body: ConversationStart, caller: Caller, work: WorkPart, peers: PeersPart, response: Response
+    body: ConversationStart,
+    caller: Caller,
+    work: WorkPart,
+    peers: PeersPart,
+    limits: LimitsPart,
+    response: Response,
 ) -> ChannelRead:
     """Find the conversation of the caller with exactly these people, or make it.
 
@@ -183,6 +206,6 @@ async def start_conversation(
     same people get the same conversation; a group that somebody left is no longer found.
     """
     told = await conversations.find_or_create(
-        work, peers, user_id=caller.user_id, others=body.user_ids, name=body.name
+        work, peers, limits, user_id=caller.user_id, others=body.user_ids, name=body.name
     )
     return answer(response, told, location=f"/v1/channels/{told.outcome.id}")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
+from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_shared.db.work import Work
@@ -42,6 +43,11 @@ async def _peers(request: Request) -> Peers:
     return peers
 
 
+async def _limits(request: Request) -> Limits:
+    limits: Limits = request.app.state.limits
+    return limits
+
+
 async def _settings(request: Request) -> ChatSettings:
     settings: ChatSettings = request.app.state.settings
     return settings
@@ -50,6 +56,7 @@ async def _settings(request: Request) -> ChatSettings:
 WorkPart = Annotated[Work, Depends(_work)]
 PostingPart = Annotated[Posting, Depends(_posting)]
 PeersPart = Annotated[Peers, Depends(_peers)]
+LimitsPart = Annotated[Limits, Depends(_limits)]
 SettingsPart = Annotated[ChatSettings, Depends(_settings)]
 
 

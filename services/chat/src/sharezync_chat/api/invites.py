@@ -11,6 +11,7 @@ from sharezync_chat.api.common import (
     Cursor,
     KnownCaller,
     Limit,
+    LimitsPart,
     Page,
     WorkPart,
     answer,
@@ -18,7 +19,8 @@ from sharezync_chat.api.common import (
 )
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import invites
-from sharezync_chat.usecases.invites import InviteGone, TooManyInvites
+from sharezync_chat.usecases.invites import InviteGone
+from sharezync_chat.usecases.limits import TooManyInvites, TooManyMembers, TooManyMemberships
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead
 from sharezync_shared.names.policies import Parsed
@@ -59,6 +61,7 @@ async def post_invite(
     channel_id: ChannelId,
     caller: Caller,
     work: WorkPart,
+    limits: LimitsPart,
     response: Response,
     body: InviteCreate | None = None,
 ) -> InviteCreated:
@@ -66,6 +69,7 @@ async def post_invite(
     wanted = body or InviteCreate()
     told = await invites.create(
         work,
+        limits,
         user_id=caller.user_id,
         channel_id=channel_id,
         expires_in_seconds=wanted.expires_in_seconds,
@@ -114,8 +118,8 @@ async def delete_invite(
     responses={
         200: {"model": MembershipRead, "description": "The caller was in the channel already"},
         **problems(
-            Unauthenticated, NotFound, UserNotFound, InviteGone, ChannelArchived, Invalid,
-            Unavailable,
+            Unauthenticated, NotFound, UserNotFound, InviteGone, ChannelArchived, TooManyMembers,
+            TooManyMemberships, Invalid, Unavailable,
         ),
     },
 )  # fmt: skip
@@ -123,9 +127,10 @@ async def accept_invite(
     code: Annotated[Parsed, Path(max_length=100, examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])],
     caller: KnownCaller,
     work: WorkPart,
+    limits: LimitsPart,
     response: Response,
 ) -> MembershipRead:
     """Come into the channel that the code is for; what was said before counts as read."""
-    told = await invites.accept(work, user_id=caller.user_id, code=code)
+    told = await invites.accept(work, limits, user_id=caller.user_id, code=code)
     channel_id = told.outcome.channel.id
     return answer(response, told, location=f"/v1/channels/{channel_id}/members/{caller.user_id}")

@@ -8,6 +8,7 @@ from sharezync_chat.api.common import (
     Cursor,
     KnownCaller,
     Limit,
+    LimitsPart,
     Page,
     PeersPart,
     WorkPart,
@@ -17,6 +18,7 @@ from sharezync_chat.api.common import (
 )
 from sharezync_chat.models import ChannelId, Role
 from sharezync_chat.usecases import members, people
+from sharezync_chat.usecases.limits import TooManyMembers, TooManyMemberships
 from sharezync_chat.usecases.members import LastOwner
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
@@ -68,15 +70,26 @@ class MemberChange(BaseModel):
     responses={
         200: {"model": MembershipRead, "description": "The caller was in it already"},
         **problems(
-            Unauthenticated, NotFound, ChannelArchived, ConversationFixed, Invalid, Unavailable
+            Unauthenticated,
+            NotFound,
+            ChannelArchived,
+            ConversationFixed,
+            TooManyMembers,
+            TooManyMemberships,
+            Invalid,
+            Unavailable,
         ),
     },
 )
 async def join_channel(
-    channel_id: ChannelId, caller: KnownCaller, work: WorkPart, response: Response
+    channel_id: ChannelId,
+    caller: KnownCaller,
+    work: WorkPart,
+    limits: LimitsPart,
+    response: Response,
 ) -> MembershipRead:
     """Join, with everything said so far counted as read."""
-    told = await members.join(work, user_id=caller.user_id, channel_id=channel_id)
+    told = await members.join(work, limits, user_id=caller.user_id, channel_id=channel_id)
     location = f"/v1/channels/{channel_id}/members/{caller.user_id}"
     return answer(response, told, location=location)
 
@@ -140,6 +153,8 @@ async def list_members(
             UserNotFound,
             ChannelArchived,
             ConversationFixed,
+            TooManyMembers,
+            TooManyMemberships,
             Invalid,
             Unavailable,
         ),
@@ -151,12 +166,18 @@ async def add_member(
     caller: Caller,
     work: WorkPart,
     peers: PeersPart,
+    limits: LimitsPart,
     response: Response,
 ) -> MemberRead:
     """Add a user as an owner or admin of the channel; only owners make owners and admins."""
     await people.require(work, peers, [body.user_id])
     told = await members.add(
-        work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id, role=body.role
+        work,
+        limits,
+        by=caller.user_id,
+        channel_id=channel_id,
+        user_id=body.user_id,
+        role=body.role,
     )
     return answer(response, told, location=f"/v1/channels/{channel_id}/members/{body.user_id}")
 

@@ -12,6 +12,7 @@ from sharezync_chat.api.common import (
     POSITION_HEADER,
     Cursor,
     Limit,
+    LimitsPart,
     Page,
     PeersPart,
     PostingPart,
@@ -239,10 +240,17 @@ async def get_message(message_id: MessageId, caller: Caller, work: WorkPart) -> 
     responses=problems(Unauthenticated, Forbidden, NotFound, ChannelArchived, MessageGone, Invalid),
 )
 async def edit_message(
-    message_id: MessageId, body: MessageChange, caller: Caller, work: WorkPart, response: Response
+    message_id: MessageId,
+    body: MessageChange,
+    caller: Caller,
+    work: WorkPart,
+    limits: LimitsPart,
+    response: Response,
 ) -> MessageRead:
     """Have one's own message say something else; what it said stays in its history."""
-    told = await messages.edit(work, user_id=caller.user_id, message_id=message_id, text=body.text)
+    told = await messages.edit(
+        work, limits, user_id=caller.user_id, message_id=message_id, text=body.text
+    )
     return answer(response, told)
 
 

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Response
 
 from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
-from sharezync_chat.api.common import Page, WorkPart, no_content
+from sharezync_chat.api.common import LimitsPart, Page, WorkPart, no_content
 from sharezync_chat.models import ChannelId, MessageId
 from sharezync_chat.usecases import pins
-from sharezync_chat.usecases.pins import TooManyPins
+from sharezync_chat.usecases.limits import TooManyPins
 from sharezync_chat.usecases.wire import PinRead
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
@@ -36,11 +36,17 @@ async def list_pins(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Pa
     responses=problems(*_REFUSALS, TooManyPins),
 )
 async def put_pin(
-    channel_id: ChannelId, message_id: MessageId, caller: Caller, work: WorkPart
+    channel_id: ChannelId,
+    message_id: MessageId,
+    caller: Caller,
+    work: WorkPart,
+    limits: LimitsPart,
 ) -> Response:
     """Keep a message at hand, as an owner or admin; in a conversation anybody may."""
     return no_content(
-        await pins.pin(work, user_id=caller.user_id, channel_id=channel_id, message_id=message_id)
+        await pins.pin(
+            work, limits, user_id=caller.user_id, channel_id=channel_id, message_id=message_id
+        )
     )
 
 

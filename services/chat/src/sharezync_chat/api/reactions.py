@@ -8,10 +8,10 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator
 
 from sharezync_chat.access import ChannelArchived, MessageGone
-from sharezync_chat.api.common import WorkPart, no_content
+from sharezync_chat.api.common import LimitsPart, WorkPart, no_content
 from sharezync_chat.models import MessageId
 from sharezync_chat.usecases import reactions
-from sharezync_chat.usecases.reactions import TooManyReactions
+from sharezync_chat.usecases.limits import TooManyReactions
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
@@ -56,14 +56,16 @@ Emoji = Annotated[Parsed, AfterValidator(_emoji)]
     ),
 )
 async def put_reaction(
-    message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart
+    message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart, limits: LimitsPart
 ) -> Response:
     """Put an emoji at a message; everyone in its channel hears of it.
 
     An emoji of Unicode, percent-encoded, or a name between colons. Again changes nothing.
     """
     return no_content(
-        await reactions.add(work, user_id=caller.user_id, message_id=message_id, emoji=emoji)
+        await reactions.add(
+            work, limits, user_id=caller.user_id, message_id=message_id, emoji=emoji
+        )
     )
 
 

@@ -19,6 +19,7 @@
 | `purge` | `purge_some`, `purging` |
 
 Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text calls), `indexing`
-(words for search), `seats` (the steps of coming and going), `reads` (rows into documents),
-`wire` (the documents), `events` (which of them are told), `peers` (other services).
+(words for search), `limits` (how much at once), `seats` (the steps of coming and going), `reads`
+(rows into documents), `wire` (the documents), `events` (which of them are told), `peers` (other
+services).
 """

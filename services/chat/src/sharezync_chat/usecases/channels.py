@@ -7,6 +7,7 @@ from sharezync_chat import access
 from sharezync_chat.access import ConversationFixed
 from sharezync_chat.models import Channel, ChannelId, Kind, Role
 from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases.limits import Limits, check_made, check_memberships
 from sharezync_chat.usecases.wire import ChannelCreated, ChannelRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId, uuid7
@@ -17,9 +18,19 @@ _FIRST_SEQ = 1
 
 
 async def create(
-    work: Work, *, user_id: UserId, kind: Kind, name: str, description: str = "", topic: str = ""
+    work: Work,
+    limits: Limits,
+    *,
+    user_id: UserId,
+    kind: Kind,
+    name: str,
+    description: str = "",
+    topic: str = "",
 ) -> Told[ChannelRead]:
-    """Make a public or private channel, its maker the owner. See `people.require`."""
+    """Make a public or private channel, its maker the owner. See `people.require`.
+
+    Raises TooManyChannels and TooManyMemberships.
+    """
     async with work.begin() as unit:
         channel = Channel(
             id=uuid7(),
@@ -28,18 +39,24 @@ async def create(
             description=description,
             topic=topic,
             owner_id=user_id,
+            created_by=user_id,
             created_at=unit.now,
             updated_at=unit.now,
         )
-        return await found(unit, channel, {user_id: "owner"})
+        return await found(unit, limits, channel, {user_id: "owner"})
 
 
-async def found(unit: Unit, channel: Channel, people_in: dict[UserId, Role]) -> Told[ChannelRead]:
-    """Bring a channel into being with these people in it, and tell them.
+async def found(
+    unit: Unit, limits: Limits, channel: Channel, people_in: dict[UserId, Role]
+) -> Told[ChannelRead]:
+    """Bring a channel into being with these people in it, its maker among them, and tell them.
 
-    Raises UserNotFound.
+    Raises UserNotFound, and as `limits.check_made` and `limits.check_memberships`.
     """
     await unit.lock_streams(channel.stream, *(f"inbox:{user_id}" for user_id in people_in))
+    await check_made(unit, limits, channel)
+    maker = next(user_id for user_id in people_in if user_id == channel.created_by)
+    await check_memberships(unit, limits, people_in, by=maker)
     channel.member_count = len(people_in)
     unit.add(channel)
     await unit.session.flush()

@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from sharezync_chat.models import Channel
 from sharezync_chat.usecases import channels, people, reads
+from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.db.work import Work
@@ -22,6 +23,7 @@ MOST_PEOPLE = 20
 async def find_or_create(
     work: Work,
     peers: Peers,
+    limits: Limits,
     *,
     user_id: UserId,
     others: Collection[UserId],
@@ -30,7 +32,8 @@ async def find_or_create(
     """Return the conversation of exactly these people and the caller; make it where there is none.
 
     With one other it is `direct`, with more a `group`. `name` is for a group that is made now.
-    However many ask at once, they get the same one. Raises UserNotFound.
+    However many ask at once, they get the same one. Raises UserNotFound, and where one must be
+    made TooManyConversations and TooManyMemberships.
     """
     everyone = sorted({user_id, *others})
     if not 2 <= len(everyone) <= MOST_PEOPLE:
@@ -41,7 +44,7 @@ async def find_or_create(
     if existing is not None:
         return Told(existing)
     try:
-        return await _create(work, key, everyone, name)
+        return await _create(work, limits, key, user_id, everyone, name)
     except IntegrityError:  # somebody made it just now
         existing = await _find(work, key)
         if existing is None:
@@ -50,7 +53,12 @@ async def find_or_create(
 
 
 async def _create(
-    work: Work, key: str, everyone: list[UserId], name: str | None
+    work: Work,
+    limits: Limits,
+    key: str,
+    user_id: UserId,
+    everyone: list[UserId],
+    name: str | None,
 ) -> Told[ChannelRead]:
     direct = len(everyone) == 2
     async with work.begin() as unit:
@@ -58,11 +66,12 @@ async def _create(
             id=uuid7(),
             kind="direct" if direct else "group",
             name=None if direct else name,
+            created_by=user_id,
             conversation_key=key,
             created_at=unit.now,
             updated_at=unit.now,
         )
-        return await channels.found(unit, channel, dict.fromkeys(everyone, "member"))
+        return await channels.found(unit, limits, channel, dict.fromkeys(everyone, "member"))
 
 
 async def _find(work: Work, key: str) -> ChannelRead | None:

@@ -14,6 +14,7 @@ from sharezync_chat import access
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
 from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases.limits import Limits, TooManyInvites, check_entry
 from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead, UserRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId, uuid7
@@ -22,8 +23,16 @@ from sharezync_shared.streams.told import Told
 
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
 _CODE_BYTES: Final = 16
-MAX_INVITES: Final = 100
-"""Of one channel, that hold; a moderator's script in a loop must not fill the table."""
+_ENDED_KEPT: Final = 100
+"""Of one channel: who comes by an older one is told that it never was."""
+
+_FORGET_ENDED: Final = """
+    DELETE FROM chat.invites WHERE id IN (
+        SELECT id FROM chat.invites
+         WHERE channel_id = $1
+           AND (revoked_at IS NOT NULL OR expires_at <= $2 OR uses >= max_uses)
+         ORDER BY id DESC OFFSET $3)
+"""
 
 
 class InviteGone(Problem):
@@ -31,12 +40,9 @@ class InviteGone(Problem):
     title = "This invite has ended, or was used as often as it may be"
 
 
-class TooManyInvites(Problem):
-    kind, slug, title = Kind.CONFLICT, "too-many-invites", "Revoke an invite before you make more"
-
-
 async def create(
     work: Work,
+    limits: Limits,
     *,
     user_id: UserId,
     channel_id: ChannelId,
@@ -49,11 +55,10 @@ async def create(
     """
     code = _PREFIX + secrets.token_urlsafe(_CODE_BYTES)
     async with work.begin() as unit:
-        channel, _ = await access.channel_to_manage(unit, user_id, channel_id)
+        channel, _ = await access.channel_to_manage(unit, user_id, channel_id, user_id)
         if channel.archived:
             raise ChannelArchived
-        if await _count(unit, channel_id) >= MAX_INVITES:
-            raise TooManyInvites
+        await _check_room(unit, limits, channel_id, user_id)
         invite = Invite(
             id=uuid7(),
             channel_id=channel_id,
@@ -97,11 +102,12 @@ async def revoke(work: Work, *, user_id: UserId, channel_id: ChannelId, invite_i
         invite.revoked_at = unit.now
 
 
-async def accept(work: Work, *, user_id: UserId, code: str) -> Told[MembershipRead]:
+async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> Told[MembershipRead]:
     """Come into a channel by a code. See `people.require`.
 
     Who is in it already is told how they stand, and nothing is used up. Of two who race for the
-    last use one comes in. Raises NotFound for a code that never was, and InviteGone.
+    last use one comes in. Raises NotFound for a code that never was, InviteGone, and as
+    `limits.check_entry`.
     """
     async with work.begin() as unit:
         digest = Invite.code_digest == _digest(code)
@@ -122,6 +128,7 @@ async def accept(work: Work, *, user_id: UserId, code: str) -> Told[MembershipRe
             raise InviteGone
         if channel.archived:
             raise ChannelArchived
+        await check_entry(unit, limits, channel, user_id, by=user_id)
         invite.uses += 1
         at = await seats.enter(unit, channel, user_id, "member")
         read = await reads.membership(await unit.raw(), channel_id, user_id)
@@ -136,9 +143,20 @@ def _holding(unit: Unit) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def _count(unit: Unit, channel_id: ChannelId) -> int:
-    statement = select(func.count()).where(Invite.channel_id == channel_id, *_holding(unit))
-    return (await unit.session.exec(statement)).one()
+async def _check_room(unit: Unit, limits: Limits, channel_id: ChannelId, user_id: UserId) -> None:
+    """Raise TooManyInvites for a channel or a person with enough; the channel and the person's
+    inbox are held. Forgets those that ended long ago.
+    """
+    bounds = {
+        "channel": (col(Invite.channel_id) == channel_id, limits.invites_per_channel),
+        "user": (col(Invite.created_by) == user_id, limits.invites_per_user),
+    }
+    for of, (whose, limit) in bounds.items():
+        counted = select(func.count()).where(whose, *_holding(unit))
+        if (await unit.session.exec(counted)).one() >= limit:
+            raise TooManyInvites(of=of, limit=limit)
+    connection = await unit.raw()
+    await connection.execute(_FORGET_ENDED, channel_id, unit.now, _ENDED_KEPT)
 
 
 def _read(invite: Invite, maker: UserRead) -> InviteRead:

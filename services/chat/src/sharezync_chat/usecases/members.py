@@ -7,6 +7,7 @@ from sharezync_chat import access
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Member, Role, inbox_stream
 from sharezync_chat.usecases import reads, seats
+from sharezync_chat.usecases.limits import Limits, check_entry
 from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead, OwnMemberUpdated
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
@@ -21,14 +22,20 @@ class LastOwner(Problem):
 # ------------------------------------------------------------------------------ on one's own behalf
 
 
-async def join(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[MembershipRead]:
-    """Join a public channel; who is in it already is told how they stand. See `people.require`."""
+async def join(
+    work: Work, limits: Limits, *, user_id: UserId, channel_id: ChannelId
+) -> Told[MembershipRead]:
+    """Join a public channel; who is in it already is told how they stand. See `people.require`.
+
+    Raises as `limits.check_entry`.
+    """
     async with work.begin() as unit:
         channel = await access.channel_to_join(unit, user_id, channel_id)
         if await _find(unit, channel, user_id) is not None:
             return Told(await reads.membership(await unit.raw(), channel.id, user_id))
         if channel.archived:
             raise ChannelArchived
+        await check_entry(unit, limits, channel, user_id, by=user_id)
         at = await seats.enter(unit, channel, user_id, "member")
         read = await reads.membership(await unit.raw(), channel.id, user_id)
         return Told(read, at, created=True)
@@ -74,11 +81,11 @@ async def mute(
 
 
 async def add(
-    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
+    work: Work, limits: Limits, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
 ) -> Told[MemberRead]:
     """Put somebody into a channel; only owners make owners and admins. See `people.require`.
 
-    Who is in it already stays what they are.
+    Who is in it already stays what they are. Raises as `limits.check_entry`.
     """
     async with work.begin() as unit:
         channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
@@ -88,6 +95,7 @@ async def add(
             return Told(await reads.member(await unit.raw(), channel.id, user_id))
         if channel.archived:
             raise ChannelArchived
+        await check_entry(unit, limits, channel, user_id, by=by)
         at = await seats.enter(unit, channel, user_id, role)
         read = await reads.member(await unit.raw(), channel.id, user_id)
         return Told(read, at, created=True)

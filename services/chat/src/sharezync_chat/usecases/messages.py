@@ -1,6 +1,7 @@
 """Messages: posting, reading, editing, deleting, and fetching what is attached to them."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func
@@ -18,6 +19,7 @@ from sharezync_chat.models import (
 )
 from sharezync_chat.usecases import indexing, mentions, pins, reads
 from sharezync_chat.usecases.batch import Draft, Posted
+from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead, as_event
@@ -28,6 +30,12 @@ from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.told import Told
+
+_FORGET_EDITS: Final = """
+    DELETE FROM chat.message_edits WHERE message_id = $1 AND version IN (
+        SELECT version FROM chat.message_edits WHERE message_id = $1 AND version > 1
+         ORDER BY version DESC OFFSET $2)
+"""
 
 
 class AttachmentUnusable(Problem):
@@ -118,9 +126,12 @@ async def _describe(
 
 
 async def edit(
-    work: Work, *, user_id: UserId, message_id: MessageId, text: str
+    work: Work, limits: Limits, *, user_id: UserId, message_id: MessageId, text: str
 ) -> Told[MessageRead]:
-    """Have a message say something else; what it said before stays in its edit history."""
+    """Have a message say something else; what it said before stays in its edit history.
+
+    Of more than it may keep the original stays, and the latest.
+    """
     async with work.begin() as unit:
         message = await access.message_to_edit(unit, user_id, message_id)
         if message.text == text:
@@ -129,8 +140,10 @@ async def edit(
         if not text and not read.attachments:
             raise Invalid(errors=[{"field": "body.text", "message": "Say something"}])
         version = await unit.session.scalar(
-            select(func.count()).where(col(MessageEdit.message_id) == message.id)
+            select(func.max(MessageEdit.version)).where(col(MessageEdit.message_id) == message.id)
         )
+        connection = await unit.raw()
+        await connection.execute(_FORGET_EDITS, message.id, limits.edits_per_message - 2)
         unit.add(
             MessageEdit(
                 message_id=message.id,

@@ -1,28 +1,20 @@
 """Messages that a channel keeps at hand."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
 from sharezync_chat.usecases import people, reads
+from sharezync_chat.usecases.limits import Limits, TooManyPins
 from sharezync_chat.usecases.wire import PinChanged, PinRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Kind, Problem
 from sharezync_shared.streams.log import Position
 from sharezync_shared.streams.told import Told
 
-MAX_PINS: Final = 100
-"""Of one channel: the list is read as a whole."""
-
-
-class TooManyPins(Problem):
-    kind, slug, title = Kind.CONFLICT, "too-many-pins", "Unpin something before you pin more"
-
 
 async def pin(
-    work: Work, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
+    work: Work, limits: Limits, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
 ) -> Told[None]:
     """Pin a message; everyone in the channel hears of it. One that is pinned stays as it is.
 
@@ -36,8 +28,8 @@ async def pin(
         count = await connection.fetchval(
             "SELECT count(*) FROM chat.pins WHERE channel_id = $1", channel_id
         )
-        if count >= MAX_PINS:
-            raise TooManyPins
+        if count >= limits.pins_per_channel:
+            raise TooManyPins(limit=limits.pins_per_channel)
         pinned = Pin(
             message_id=message_id, channel_id=channel_id, pinned_by=user_id, pinned_at=unit.now
         )

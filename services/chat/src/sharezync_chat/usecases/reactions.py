@@ -1,25 +1,18 @@
 """Emoji at messages."""
 
-from typing import Final
-
 from sharezync_chat import access
 from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.usecases import people
+from sharezync_chat.usecases.limits import Limits, TooManyReactions
 from sharezync_chat.usecases.wire import ReactionChanged
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Kind, Problem
 from sharezync_shared.streams.told import Told
 
-MAX_EMOJI: Final = 50
-"""Different ones at one message: more is a toy, and all of them ride with every page of history."""
 
-
-class TooManyReactions(Problem):
-    kind, slug, title = Kind.CONFLICT, "too-many-reactions", "This message has enough emoji"
-
-
-async def add(work: Work, *, user_id: UserId, message_id: MessageId, emoji: str) -> Told[None]:
+async def add(
+    work: Work, limits: Limits, *, user_id: UserId, message_id: MessageId, emoji: str
+) -> Told[None]:
     """Put an emoji at a message; everyone in the channel hears of it. Again: nothing changes.
 
     Raises NotFound, MessageGone, ChannelArchived and TooManyReactions.
@@ -33,8 +26,8 @@ async def add(work: Work, *, user_id: UserId, message_id: MessageId, emoji: str)
             message_id,
             emoji,
         )
-        if different >= MAX_EMOJI:
-            raise TooManyReactions
+        if different >= limits.emoji_per_message:
+            raise TooManyReactions(limit=limits.emoji_per_message)
         added = await connection.fetchval(
             "INSERT INTO chat.reactions (message_id, emoji, user_id, created_at) "
             "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true",

@@ -15,7 +15,7 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.peers import Command, Outcome, Peers, PeerUnavailable, Refusal
 from sharezync_gateway.realtime.protocol import Error, FrameId
 from sharezync_shared.problems import RateLimited, Unavailable
-from sharezync_shared.sizes import COMMAND_BYTES, MAX_COMMANDS, MAX_COMMANDS_BYTES
+from sharezync_shared.sizes import COMMAND_BYTES, COMMANDS_AT_ONCE, MAX_COMMANDS_BYTES
 
 log = structlog.get_logger()
 
@@ -120,7 +120,7 @@ class CommandQueue:
         """Take as many commands as one call may have, at least one; users in turn."""
         batch: list[_Waiting] = []
         room_bytes = MAX_COMMANDS_BYTES
-        while self._users and len(batch) < MAX_COMMANDS:
+        while self._users and len(batch) < COMMANDS_AT_ONCE:
             user_id, theirs = next(iter(self._users.items()))
             first = theirs.waiting[0]
             if batch and first.size_bytes > room_bytes:

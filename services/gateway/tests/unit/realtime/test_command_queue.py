@@ -15,7 +15,7 @@ from sharezync_gateway.realtime.protocol import MAX_TEXT_BYTES, SendMessage, rea
 from sharezync_shared.ids import uuid7
 from sharezync_shared.sizes import (
     COMMAND_BYTES,
-    MAX_COMMANDS,
+    COMMANDS_AT_ONCE,
     MAX_COMMANDS_BYTES,
     MAX_JSON_BODY_BYTES,
     MAX_TEXT_CHARACTERS,
@@ -33,7 +33,7 @@ class Chat:
         self.open.set()
 
     async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
-        assert len(batch) <= MAX_COMMANDS
+        assert len(batch) <= COMMANDS_AT_ONCE
         assert len(msgspec.json.encode({"commands": batch})) <= MAX_JSON_BODY_BYTES
         self.batches.append(list(batch))
         await self.open.wait()

@@ -1,0 +1,134 @@
+"""How much of each thing one account, channel or message may have at once.
+
+Whatever makes somebody a member of something, or is made in their name, holds the stream of their
+inbox; what belongs to a channel or a message, that of the channel. So nobody else counts the same
+things at the same time, and what is counted is what was committed (docs/decisions/0027).
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Final, Self
+from uuid import UUID
+
+from sharezync_chat.models import CONVERSATIONS, Channel
+from sharezync_chat.settings import ChatSettings
+from sharezync_shared.db.work import Unit
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Conflict
+
+_OTHERS_SHARE: Final = 0.75
+"""How much of somebody's memberships others may fill: there is always room for those of one's own
+choice."""
+
+_MADE: Final = """
+    SELECT count(*) FROM chat.channels
+     WHERE created_by = $1 AND deleted_at IS NULL AND (kind = ANY($2::text[])) = $3
+"""
+_OF_EACH: Final = """
+    SELECT w.user_id, (SELECT count(*) FROM chat.members AS m WHERE m.user_id = w.user_id) AS count
+      FROM unnest($1::uuid[]) AS w(user_id) ORDER BY w.user_id
+"""
+
+
+class TooManyChannels(Conflict):
+    """With `limit`."""
+
+    slug, title = "too-many-channels", "Delete a channel that you made before you make more"
+
+
+class TooManyConversations(Conflict):
+    """With `limit`."""
+
+    slug, title = "too-many-conversations", "You have opened as many conversations as you may"
+
+
+class TooManyMemberships(Conflict):
+    """With `limit` and `user_id`: who is in so many channels and conversations."""
+
+    slug, title = "too-many-memberships", "Somebody is in as many channels as one may be"
+
+
+class TooManyMembers(Conflict):
+    """With `limit`."""
+
+    slug, title = "too-many-members", "This channel is full"
+
+
+class TooManyInvites(Conflict):
+    """With `limit`, and `of`: `channel` or `user`."""
+
+    slug, title = "too-many-invites", "Revoke an invite before you make more"
+
+
+class TooManyPins(Conflict):
+    """With `limit`."""
+
+    slug, title = "too-many-pins", "Unpin something before you pin more"
+
+
+class TooManyReactions(Conflict):
+    """With `limit`."""
+
+    slug, title = "too-many-reactions", "This message has enough emoji"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings of the same names."""
+
+    channels_per_user: int
+    conversations_per_user: int
+    memberships_per_user: int
+    members_per_channel: int
+    invites_per_channel: int
+    invites_per_user: int
+    pins_per_channel: int
+    emoji_per_message: int
+    edits_per_message: int
+
+    @classmethod
+    def of(cls, settings: ChatSettings) -> Self:
+        """Return the limits that the settings name."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+
+async def check_made(unit: Unit, limits: Limits, channel: Channel) -> None:
+    """Raise TooManyChannels or TooManyConversations where its maker may not make this one too.
+
+    Hold the maker's inbox.
+    """
+    limit = limits.conversations_per_user if channel.is_conversation else limits.channels_per_user
+    connection = await unit.raw()
+    count = await connection.fetchval(
+        _MADE, channel.created_by, list(CONVERSATIONS), channel.is_conversation
+    )
+    if count >= limit:
+        raise (TooManyConversations if channel.is_conversation else TooManyChannels)(limit=limit)
+
+
+async def check_memberships(
+    unit: Unit, limits: Limits, user_ids: Collection[UserId], *, by: UserId
+) -> None:
+    """Raise TooManyMemberships where one of these users may not be in one thing more.
+
+    `by` is who has them in: where that is somebody else, some room is left. Hold their inboxes.
+    """
+    connection = await unit.raw()
+    for user_id, count in await connection.fetch(_OF_EACH, list(user_ids)):
+        limit = limits.memberships_per_user
+        if user_id != by:
+            limit = max(1, int(limit * _OTHERS_SHARE))
+        if count >= limit:
+            raise TooManyMemberships(limit=limit, user_id=str(user_id))
+
+
+async def check_entry(
+    unit: Unit, limits: Limits, channel: Channel, user_id: UserId, *, by: UUID
+) -> None:
+    """Raise TooManyMembers or TooManyMemberships where a user may not come into a channel.
+
+    Hold the channel and the user's inbox.
+    """
+    if channel.member_count >= limits.members_per_channel:
+        raise TooManyMembers(limit=limits.members_per_channel)
+    await check_memberships(unit, limits, [user_id], by=UserId(by))
