@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -23,6 +23,7 @@ from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.api.dependencies import Parts
 from sharezync_storage.models import Deletion
 from sharezync_storage.usecases.collecting import remove_unheld
+from sharezync_storage.usecases.quota import Limits
 
 Json = dict[str, Any]
 
@@ -40,6 +41,13 @@ def root_of(chunks: Sequence[bytes]) -> str:
 def cut(data: bytes, size: int) -> list[bytes]:
     """Return `data` in chunks."""
     return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def allow(world: "World", **limits: int) -> None:
+    """Change the limits of the running service."""
+    given = Limits(**{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
+    world.app.state.parts = replace(world.parts, limits=given)
+    world.parts.appending._limits = given
 
 
 def code_of(answer: httpx.Response) -> str:

@@ -84,6 +84,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
             [
                 partial(give_up_expired, core.work),
                 partial(collecting.remove_unheld, core.work),
+                partial(collecting.forget_deleted, core.work),
                 finishing.finish_stranded,
                 partial(claims.sweep, core.work),
                 partial(link_cases.sweep, core.work),

@@ -6,7 +6,7 @@ the transaction that makes the bytes worthless.
 """
 
 from datetime import datetime
-from typing import ClassVar, Final, NewType
+from typing import Any, ClassVar, Final, NewType
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, Text, Uuid, text
@@ -26,6 +26,9 @@ LinkId = NewType("LinkId", UUID)
 SCHEMA: Final = "storage"
 
 metadata = metadata_for(SCHEMA)
+
+# A column may be added while replicas run that don't know of it.
+_ZERO: Final[dict[str, Any]] = {"server_default": text("0")}
 
 
 class StorageTable(SQLModel, registry=registry(metadata=metadata)):
@@ -49,6 +52,8 @@ class File(StorageTable, table=True):
             postgresql_where=text("deleted_at IS NULL AND let_go_at IS NULL"),
         ),
         Index("ix_files_unheld_at", "unheld_at", postgresql_where=text("unheld_at IS NOT NULL")),
+        # What was deleted is forgotten a month later.
+        Index("ix_files_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -164,7 +169,10 @@ class Chunk(StorageTable, table=True):
 
 
 class Usage(StorageTable, table=True):
-    """What a user keeps, and what uploads under way have reserved for them."""
+    """What a user keeps, in bytes and in files, and what uploads under way have reserved for them.
+
+    Who begins an upload or makes a link holds this row: so that two at once count each other.
+    """
 
     __tablename__: ClassVar[str] = "usage"
     __table_args__ = (
@@ -175,6 +183,7 @@ class Usage(StorageTable, table=True):
     user_id: UUID = Field(primary_key=True)
     used_bytes: int = Field(default=0, sa_type=BigInteger)
     reserved_bytes: int = Field(default=0, sa_type=BigInteger)
+    file_count: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_ZERO)
 
 
 class Hold(StorageTable, table=True):
@@ -231,11 +240,14 @@ class Link(StorageTable, table=True):
     __tablename__: ClassVar[str] = "links"
     __table_args__ = (
         Index("ix_links_file_id", "file_id"),
+        # How many a user has is counted when they make another one.
+        Index("ix_links_owner_id", "owner_id"),
         CheckConstraint("downloads_left >= 0", "downloads_left"),
     )
 
     id: UUID = Field(primary_key=True)
     file_id: UUID = Field(foreign_key=f"{SCHEMA}.files.id", ondelete="CASCADE")
+    owner_id: UUID | None = Field(default=None)
     token_digest: bytes = Field(unique=True)
     """SHA-256 of the token: who reads the table can't follow the link."""
     password_hash: str | None = Field(default=None, sa_type=Text)

@@ -178,6 +178,13 @@ class TooManyUploads(Problem):
     title = "Too many uploads are under way: finish or give up some first"
 
 
+class TooManyFiles(Problem):
+    """With `limit`."""
+
+    kind, slug = Kind.CONFLICT, "too-many-files"
+    title = "There are as many files of yours as there may be: delete some first"
+
+
 class BodyTooSlow(Problem):
     kind, slug = Kind.SLOW, "body-too-slow"
     title = "The body came too slowly; what came is kept where the upload can be resumed"
@@ -205,10 +212,10 @@ class LinkLocked(Problem):
 
 
 class TooManyLinks(Problem):
-    """With `limit`."""
+    """With `limit`, and `of`: `file` or `user`."""
 
     kind, slug = Kind.CONFLICT, "too-many-links"
-    title = "There are too many links to this file: revoke some first"
+    title = "There are too many links: revoke some first"
 
 
 class ClaimGone(Problem):

@@ -34,6 +34,11 @@ class StorageSettings(Settings):
     upload_lifetime_hours: float = Field(7 * 24, gt=0)
     # Uploads of one user that have begun and not ended: each holds rows, and room in the store.
     max_uploads_per_user: int = Field(1000, ge=1)
+    # Files of one user, of however few bytes: each is rows here and an object in the store.
+    max_files_per_user: int = Field(100_000, ge=1)
+    # Each is a way in for strangers that somebody has to keep in mind.
+    max_links_per_file: int = Field(100, ge=1)
+    max_links_per_user: int = Field(1000, ge=1)
     # Bodies that one process takes at a time. On S3 each holds some 24 MiB while it comes.
     max_writers: int = Field(32, ge=1)
     # On the average of a minute; slower is no line, but somebody who holds us up. 0: no limit.

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.storage.tests.links import DATA, change, download, links_of, make_link, try_link
-from services.storage.tests.support import Json, Person, World, code_of
+from services.storage.tests.support import Json, Person, World, allow, code_of
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.models import Link
@@ -82,13 +82,26 @@ async def test_links_are_the_owners_alone_to_make_and_see(
     assert (await eve.http.delete(theirs)).status_code == 404
 
 
-async def test_links_to_one_file_are_bounded(
-    alice: Person, file: Json, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(links, "MAX_PER_FILE", 3)
+async def test_links_to_one_file_are_bounded(world: World, alice: Person, file: Json) -> None:
+    allow(world, max_links_per_file=3)
     answers = await asyncio.gather(*(try_link(alice, file) for _ in range(6)))
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 3
     assert {code_of(answer) for answer in answers if answer.is_error} == {"too-many-links"}
+    refusal = (await try_link(alice, file)).json()
+    assert (refusal["of"], refusal["limit"]) == ("file", 3)
+
+
+async def test_links_of_one_user_are_bounded(world: World, alice: Person, file: Json) -> None:
+    others = [await alice.upload(b"x") for _ in range(3)]
+    allow(world, max_links_per_user=4)
+    answers = await asyncio.gather(*(try_link(alice, each) for each in [file, *others] * 3))
+    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [409] * 8
+    refusals = [answer.json() for answer in answers if answer.is_error]
+    assert {(each["code"], each["of"], each["limit"]) for each in refusals} == {
+        ("too-many-links", "user", 4)
+    }
+    eve = await world.person()
+    assert (await try_link(eve, await eve.upload(b"y"))).status_code == 201
 
 
 @pytest.mark.parametrize(

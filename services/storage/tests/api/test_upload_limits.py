@@ -3,22 +3,18 @@
 import asyncio
 import contextlib
 import random
-from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
+from sqlmodel import select
 
 from services.storage.tests.lines import Sender, broken, whole
-from services.storage.tests.support import Person, World, code_of
-from sharezync_storage.problems import BodyBroken, QuotaExceeded, TooManyUploads
+from services.storage.tests.support import Person, World, allow, code_of
+from sharezync_storage.models import File, Upload, Usage
+from sharezync_storage.problems import BodyBroken, QuotaExceeded, TooManyFiles, TooManyUploads
 from sharezync_storage.settings import MIB
-from sharezync_storage.usecases.quota import Limits
-
-
-def allow(world: World, **limits: int) -> None:
-    """Change the limits of the running service."""
-    given = Limits(**{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
-    world.app.state.parts = replace(world.parts, limits=given)
-    world.parts.appending._limits = given
+from sharezync_storage.usecases import collecting, quota
 
 
 async def test_room_is_reserved_when_an_upload_begins(world: World, alice: Person) -> None:
@@ -109,6 +105,58 @@ async def test_uploads_begun_at_the_same_time_count_each_other(world: World, ali
     assert sum(isinstance(one, Sender) for one in begun) == 5
     assert sum(isinstance(one, TooManyUploads) for one in begun) == 7
     assert await alice.usage() == (0, 50)
+
+
+async def file_count(world: World, person: Person) -> int:
+    async with world.app.state.work.read() as unit:
+        usage = await unit.get(Usage, person.id)
+    return 0 if usage is None else usage.file_count
+
+
+async def test_files_are_counted_however_small_and_by_any_door(world: World, alice: Person) -> None:
+    allow(world, max_files_per_user=5)
+    files = [await alice.upload(b"") for _ in range(2)]
+    sender = await Sender.begin(world, alice, 10)
+    answers = await asyncio.gather(*(alice.try_upload(b"") for _ in range(9)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 7
+    assert {code_of(answer) for answer in answers if answer.is_error} == {"too-many-files"}
+    with pytest.raises(TooManyFiles):
+        await Sender.begin(world, alice, 0)
+    assert (await world.try_begin(alice, 10)).status_code == 409
+    await sender.append(0, bytes(10))
+    assert (await alice.http.delete(f"/v1/files/{files[0]['id']}")).status_code == 204
+    assert await file_count(world, alice) == 4
+    assert (await alice.try_upload(b"")).status_code == 201
+    assert (await alice.try_upload(b"")).status_code == 409
+    assert (await (await world.person()).try_upload(b"")).status_code == 201
+
+
+async def test_uploads_that_ended_are_forgotten_when_there_are_many(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "_ENDED_KEPT", 3)
+    for _ in range(12):
+        sender = await Sender.begin(world, alice, 10)
+        await sender.terminate()
+    async with world.app.state.work.read() as unit:
+        kept = await unit.session.exec(select(Upload).where(Upload.owner_id == alice.id))
+        assert len(kept.all()) <= 2 * 3 + 2
+    assert await alice.usage() == (0, 0)
+
+
+async def test_a_file_that_was_deleted_a_month_ago_is_forgotten(
+    world: World, alice: Person
+) -> None:
+    old, new = await alice.upload(b"old"), await alice.upload(b"new")
+    for file in (old, new):
+        assert (await alice.http.delete(f"/v1/files/{file['id']}")).status_code == 204
+    async with world.app.state.work.begin() as unit:
+        row = await unit.get(File, UUID(old["id"]))
+        row.deleted_at -= timedelta(days=31)
+    await collecting.forget_deleted(world.app.state.work)
+    async with world.app.state.work.read() as unit:
+        assert await unit.get(File, UUID(old["id"])) is None
+        assert await unit.get(File, UUID(new["id"])) is not None
 
 
 class Crowd:

@@ -34,6 +34,7 @@ from sharezync_storage.problems import (
     SignatureInvalid,
     StoreFull,
     StoreUnavailable,
+    TooManyFiles,
     TooManyUploads,
     UploadClosed,
     UploadFinishing,
@@ -72,7 +73,8 @@ _KEPT: Final[dict[str, Any]] = {
     status_code=201,
     summary="Begin an upload by signed URLs",
     responses=problems(
-        Unauthenticated, Invalid, Conflict, UploadGone, FileTooLarge, QuotaExceeded, TooManyUploads,
+        Unauthenticated, Invalid, Conflict, UploadGone, FileTooLarge, QuotaExceeded,
+        TooManyFiles, TooManyUploads,
         StoreFull, StoreUnavailable,
     ),
 )  # fmt: skip

@@ -29,6 +29,7 @@ from sharezync_storage.problems import (
     QuotaExceeded,
     StoreFull,
     StoreUnavailable,
+    TooManyFiles,
     TooManyUploads,
     UploadBusy,
     UploadGone,
@@ -65,7 +66,7 @@ _FORM: Final[dict[str, Any]] = {
     summary="Upload a file in one piece",
     responses=problems(
         Unauthenticated, NotAForm, FormInvalid, BodyBroken, BodyTooSlow, FileTooLarge,
-        QuotaExceeded, TooManyUploads, UploadBusy, UploadGone, Conflict, StoreFull,
+        QuotaExceeded, TooManyFiles, TooManyUploads, UploadBusy, UploadGone, Conflict, StoreFull,
         StoreUnavailable, Unavailable,
     ),
     openapi_extra=_FORM,

@@ -32,6 +32,8 @@ from sharezync_storage.problems import (
     QuotaExceeded,
     StoreFull,
     StoreUnavailable,
+    TooManyFiles,
+    TooManyUploads,
     UploadClosed,
     UploadFinishing,
     UploadIncomplete,
@@ -56,7 +58,14 @@ chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
     status_code=201,
     summary="Begin an upload",
     responses=problems(
-        Unauthenticated, Invalid, FileTooLarge, QuotaExceeded, StoreFull, StoreUnavailable
+        Unauthenticated,
+        Invalid,
+        FileTooLarge,
+        QuotaExceeded,
+        TooManyFiles,
+        TooManyUploads,
+        StoreFull,
+        StoreUnavailable,
     ),
 )
 async def begin_upload(

@@ -80,6 +80,7 @@ async def create_link(
     new = await links.create(
         work,
         parts.passwords,
+        parts.limits,
         owner_id=caller.user_id,
         file_id=file_id,
         expires_in_seconds=wanted.expires_in_seconds,

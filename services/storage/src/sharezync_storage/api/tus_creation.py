@@ -36,6 +36,7 @@ from sharezync_storage.problems import (
     PartsUnfinished,
     QuotaExceeded,
     StoreFull,
+    TooManyFiles,
     TooManyUploads,
     UploadBusy,
     UploadGone,
@@ -62,7 +63,7 @@ _FOR_GOOD: Final = (
         **document.CREATED,
         **problems(
             *ASKED, Invalid, NotFound, UploadGone, UploadBusy, Conflict, OffsetMismatch,
-            FinalUpload, PartsUnfinished, TooManyUploads, *KEPT,
+            FinalUpload, PartsUnfinished, TooManyFiles, TooManyUploads, *KEPT,
         ),
     },
     openapi_extra={

@@ -84,7 +84,7 @@ class Appending:
 
         One of no bytes is complete at once. Without a key (`keyed.once`) who lost the answer
         begins another one, and the first expires. Raises FileTooLarge, QuotaExceeded,
-        TooManyUploads.
+        TooManyFiles, TooManyUploads.
         """
         upload = await uploads.begin_from_start(
             self._work,
@@ -116,7 +116,7 @@ class Appending:
         `tus_concat` is `Upload-Concat` as it was given. Nothing is inherited, and room for the
         whole is reserved anew. The parts can be used again; they expire in an hour. Raises
         PartsUnfinished, Invalid (none, or some that are no partial uploads), FileTooLarge,
-        QuotaExceeded, TooManyUploads.
+        QuotaExceeded, TooManyFiles, TooManyUploads.
         """
         upload = await concatenating.begin_final(
             self._work,

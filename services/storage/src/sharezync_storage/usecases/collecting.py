@@ -6,7 +6,7 @@ is told what would go now, and why.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sharezync_shared.db.work import Work
@@ -17,6 +17,15 @@ from sharezync_storage.usecases.sweeping import Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
 
 _BATCH: Final = 50
+_DELETED_KEPT: Final = timedelta(days=30)
+"""How long the row of a file stays that is gone: as long as what comes late may still be about it
+(`holding`)."""
+_FORGOTTEN_AT_ONCE: Final = 500
+_FORGET_DELETED: Final = """
+DELETE FROM storage.files WHERE id IN (
+    SELECT id FROM storage.files WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,12 @@ async def due(work: Work, *, limit: int = 100_000) -> list[Due]:
             for row in deletions
         ),
     ]
+
+
+async def forget_deleted(work: Work) -> None:
+    """Forget some files that were deleted a month ago. Safe to repeat."""
+    async with (await work.database.pool()).acquire() as connection:
+        await connection.execute(_FORGET_DELETED, work.now() - _DELETED_KEPT, _FORGOTTEN_AT_ONCE)
 
 
 async def remove_unheld(work: Work) -> None:

@@ -85,9 +85,9 @@ class Direct:
         """Begin an upload, with room for all of it reserved.
 
         With `sha256` the whole is read and checked at the end. The same key leads to the same
-        upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded, TooManyUploads, StoreFull,
-        StoreUnavailable; Conflict where the key began another upload than this one, and UploadGone
-        where that one has ended.
+        upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads,
+        StoreFull, StoreUnavailable; Conflict where the key began another upload than this one, and
+        UploadGone where that one has ended.
         """
         self._limits.check_size(size_bytes)
         given = (clean_name(name), clean_media_type(mime), size_bytes, sha256)

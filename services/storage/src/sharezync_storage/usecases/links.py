@@ -13,14 +13,14 @@ from typing import Final
 from sqlalchemy import delete, func, or_
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_storage import access
 from sharezync_storage.models import File, FileId, Link, LinkId
 from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.problems import LinkGone, TooManyLinks
-
-MAX_PER_FILE: Final = 100
+from sharezync_storage.usecases import quota
+from sharezync_storage.usecases.quota import Limits
 
 _TOKEN_BYTES: Final = 24
 _TOMBSTONE: Final = timedelta(days=1)
@@ -55,6 +55,7 @@ class Followed:
 async def create(
     work: Work,
     passwords: LinkPasswords,
+    limits: Limits,
     *,
     owner_id: UserId,
     file_id: FileId,
@@ -66,13 +67,12 @@ async def create(
     password_hash = None if password is None else await passwords.hash(password)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     async with work.begin() as unit:
-        await access.own_file(unit, owner_id, file_id, lock=True)  # counted one after the other
-        counted = select(func.count()).select_from(Link).where(Link.file_id == file_id)
-        if (await unit.session.exec(counted)).one() >= MAX_PER_FILE:
-            raise TooManyLinks(limit=MAX_PER_FILE)
+        await access.own_file(unit, owner_id, file_id, lock=True)
+        await _check_room(unit, limits, owner_id, file_id)
         link = Link(
             id=uuid7(),
             file_id=file_id,
+            owner_id=owner_id,
             token_digest=_digest(token),
             password_hash=password_hash,
             expires_at=unit.now + timedelta(seconds=expires_in_seconds),
@@ -82,6 +82,21 @@ async def create(
         )
         unit.add(link)
     return NewLink(link, token)
+
+
+async def _check_room(unit: Unit, limits: Limits, owner_id: UserId, file_id: FileId) -> None:
+    """Raise TooManyLinks for a file or a user with enough. The file is held, before the user's row:
+    links are counted one after the other.
+    """
+    await quota.hold(unit, owner_id)
+    bounds = {
+        "file": (col(Link.file_id) == file_id, limits.max_links_per_file),
+        "user": (col(Link.owner_id) == owner_id, limits.max_links_per_user),
+    }
+    for of, (whose, limit) in bounds.items():
+        counted = select(func.count()).select_from(Link).where(whose)
+        if (await unit.session.exec(counted)).one() >= limit:
+            raise TooManyLinks(of=of, limit=limit)
 
 
 async def page(

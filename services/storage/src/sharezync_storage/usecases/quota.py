@@ -4,7 +4,7 @@ Each function changes the user's row in the caller's transaction. Who also locks
 file does that first, so that two transactions never wait for each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 from uuid import UUID
 
@@ -15,13 +15,40 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_storage.models import Upload, Usage
-from sharezync_storage.problems import FileTooLarge, QuotaExceeded, TooManyUploads
+from sharezync_storage.problems import (
+    FileTooLarge,
+    QuotaExceeded,
+    TooManyFiles,
+    TooManyUploads,
+)
 from sharezync_storage.settings import MIB, StorageSettings
-from sharezync_storage.states import UNFINISHED
+from sharezync_storage.states import ENDED, UNFINISHED
 
 _STEP_BYTES: Final = 16 * MIB
 """How much is reserved at a time where nobody said how much will come."""
 _RETRY_SECONDS: Final = 60
+_ENDED_KEPT: Final = 500
+"""Uploads of one user that ended without a file, of which one is told what became of them."""
+
+# What has finished expires no more, and is most: the index leaves it out.
+_COUNTED: Final = """
+SELECT count(*) FILTER (WHERE state = ANY($2::text[])) AS under_way,
+       count(*) FILTER (WHERE state <> ALL($2::text[])) AS ended,
+       (SELECT file_count FROM storage.usage WHERE user_id = $1) AS files
+FROM storage.uploads WHERE owner_id = $1 AND expires_at IS NOT NULL
+"""
+# Who holds one of them first may be waiting for the user's row: it stays until the next time.
+_FORGET_ENDED: Final = """
+DELETE FROM storage.uploads WHERE id IN (
+    SELECT id FROM storage.uploads
+    WHERE owner_id = $1 AND expires_at IS NOT NULL AND state = ANY($2::text[])
+    ORDER BY id DESC OFFSET $3 FOR UPDATE SKIP LOCKED
+)
+"""
+_HOLD: Final = """
+INSERT INTO storage.usage AS u (user_id, used_bytes, reserved_bytes) VALUES ($1, 0, 0)
+ON CONFLICT (user_id) DO UPDATE SET used_bytes = u.used_bytes
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +59,14 @@ class Limits:
     max_file_bytes: int
     max_uploads_per_user: int = 1000
     """Begun and not ended, by whatever door."""
+    max_files_per_user: int = 100_000
+    max_links_per_file: int = 100
+    max_links_per_user: int = 1000
 
     @classmethod
     def of(cls, settings: StorageSettings) -> "Limits":
         """Return the limits that the settings name."""
-        return cls(settings.quota_bytes, settings.max_file_bytes, settings.max_uploads_per_user)
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
     def check_size(self, size_bytes: int) -> None:
         """Raise FileTooLarge for a file of more than one file may have."""
@@ -109,26 +139,30 @@ async def reserve_up_to(unit: Unit, limits: Limits, upload: Upload, size_bytes: 
 
 
 async def admit(unit: Unit, limits: Limits, owner_id: UUID) -> None:
-    """Let a user begin one more upload. Raises TooManyUploads.
+    """Let a user begin one more upload. Raises TooManyUploads and TooManyFiles.
 
     To be called after `reserve`: that holds the user's row, so that two that are begun at the same
-    time count each other.
+    time count each other. What is under way may all become files.
     """
-    under_way = await unit.session.scalar(
-        select(func.count()).where(
-            col(Upload.owner_id) == owner_id,
-            # What has finished expires no more, and is most: the index leaves it out.
-            col(Upload.expires_at).is_not(None),
-            col(Upload.state).in_(UNFINISHED),
-        )
-    )
-    if (under_way or 0) >= limits.max_uploads_per_user:
+    connection = await unit.raw()
+    ((under_way, ended, files),) = await connection.fetch(_COUNTED, owner_id, list(UNFINISHED))
+    if under_way >= limits.max_uploads_per_user:
         raise TooManyUploads(
             f"{under_way} uploads are under way",
             limit=limits.max_uploads_per_user,
             under_way=under_way,
             headers={"Retry-After": str(_RETRY_SECONDS)},
         )
+    if files + under_way >= limits.max_files_per_user:
+        raise TooManyFiles(limit=limits.max_files_per_user)
+    if ended > 2 * _ENDED_KEPT:
+        await connection.execute(_FORGET_ENDED, owner_id, list(ENDED), _ENDED_KEPT)
+
+
+async def hold(unit: Unit, owner_id: UserId) -> None:
+    """Hold a user's row until the commit: nobody else counts what is theirs meanwhile."""
+    connection = await unit.raw()
+    await connection.execute(_HOLD, owner_id)
 
 
 async def release(unit: Unit, upload: Upload) -> None:
@@ -139,22 +173,26 @@ async def release(unit: Unit, upload: Upload) -> None:
 
 async def settle(unit: Unit, upload: Upload, size_bytes: int) -> None:
     """Turn what an upload has reserved into a file of `size_bytes`."""
-    await _move(unit, upload.owner_id, used=size_bytes, reserved=-upload.reserved_bytes)
+    await _move(unit, upload.owner_id, used=size_bytes, reserved=-upload.reserved_bytes, files=1)
     upload.reserved_bytes = 0
 
 
 async def free(unit: Unit, owner_id: UUID, size_bytes: int) -> None:
     """Give back the room of a file."""
-    await _move(unit, owner_id, used=-size_bytes)
+    await _move(unit, owner_id, used=-size_bytes, files=-1)
 
 
-async def _move(unit: Unit, user_id: UUID, *, used: int = 0, reserved: int = 0) -> None:
+async def _move(
+    unit: Unit, user_id: UUID, *, used: int = 0, reserved: int = 0, files: int = 0
+) -> None:
     await unit.session.exec(
         update(Usage)
         .where(col(Usage.user_id) == user_id)
         .values(
             used_bytes=col(Usage.used_bytes) + used,
             reserved_bytes=col(Usage.reserved_bytes) + reserved,
+            # Files of before there was a count were not all in it (migration 0003).
+            file_count=func.greatest(col(Usage.file_count) + files, 0),
         )
         .execution_options(synchronize_session=False)
     )

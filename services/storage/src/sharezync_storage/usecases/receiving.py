@@ -52,11 +52,11 @@ async def receive(
     `expected_bytes` is a good guess: room for so much is reserved before the first byte, and more
     as more comes. With an `idempotency_key` the file that first came with it is returned, as long
     as it is there, and no byte is read; while the first is still coming it is given up for this
-    one, which may well be its client again. Raises FileTooLarge, QuotaExceeded, TooManyUploads,
-    UploadGone (the first file was deleted), UploadBusy (the same key came again meanwhile),
-    Conflict (the key was used at another door), StoreFull, StoreUnavailable, Unavailable (too many
-    bodies at this moment) and what `pieces` raises; then nothing stays behind, neither bytes nor
-    reservation. What a crash leaves is found by the sweep.
+    one, which may well be its client again. Raises FileTooLarge, QuotaExceeded, TooManyFiles,
+    TooManyUploads, UploadGone (the first file was deleted), UploadBusy (the same key came again
+    meanwhile), Conflict (the key was used at another door), StoreFull, StoreUnavailable,
+    Unavailable (too many bodies at this moment) and what `pieces` raises; then nothing stays
+    behind, neither bytes nor reservation. What a crash leaves is found by the sweep.
     """
     limits.check_size(expected_bytes)
     with places.one():

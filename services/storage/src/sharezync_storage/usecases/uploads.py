@@ -63,8 +63,8 @@ async def begin(
     """Begin an upload, with room for all of it reserved.
 
     Not idempotent: who lost the answer begins another one, and the first expires. Raises
-    FileTooLarge, QuotaExceeded, TooManyUploads, StoreFull, StoreUnavailable, and Invalid for more
-    than 100,000 chunks.
+    FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads, StoreFull, StoreUnavailable, and
+    Invalid for more than 100,000 chunks.
     """
     limits.check_size(size_bytes)
     if size_bytes > MAX_CHUNKS * chunk_size_bytes:
