@@ -48,6 +48,13 @@ class QuotaExceeded(Problem):
     title = "There is not enough room left in your quota"
 
 
+class TooManyFiles(Problem):
+    """Of the sender's, under way or kept at storage."""
+
+    kind, slug = Kind.CONFLICT, "too-many-files"
+    title = "As many files of yours are under way or kept as there may be"
+
+
 class TransferTooLarge(Problem):
     """With `limit_bytes`, where that is known."""
 
@@ -60,6 +67,13 @@ class CapabilityRefused(Problem):
 
     kind, slug = Kind.FORBIDDEN, "capability-refused"
     title = "This token does not open the transfer, or no longer does"
+
+
+class TooManyTransfers(Problem):
+    """With `limit` and `open`."""
+
+    kind, slug = Kind.LIMITED, "too-many-transfers"
+    title = "Too many transfers of yours have not ended"
 
 
 class TooManyOffers(Problem):

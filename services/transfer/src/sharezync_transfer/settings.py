@@ -34,6 +34,18 @@ class TransferSettings(Settings):
     # Without a word from the sender: long enough for a recipient who is on a week's holiday.
     transfer_expire_days: float = Field(7, gt=0, le=30)
     transfer_longest_expire_days: float = Field(30, gt=0)
+    # --- how much at once: docs/limits.md ----------------------------------------------------
+    # Offers of one sender that nobody has taken: who has more is not sending files to people.
+    offers_per_sender: int = Field(100, ge=1)
+    # Offers to one person by all whom they don't know: what a list still shows at a glance; and by
+    # everybody: what somebody finds who comes back after a month.
+    offers_from_strangers: int = Field(10, ge=1)
+    offers_per_recipient: int = Field(500, ge=1)
+    # Of one sender that have not ended, in whatever state, and files in them: rows, and places at
+    # storage.
+    transfers_per_sender: int = Field(500, ge=1)
+    transfer_files_per_sender: int = Field(20_000, ge=1)
+
     # How often the service looks for offers whose time is over.
     transfer_sweep_seconds: float = Field(5, gt=0)
     # How long the chunks of a completed transfer are kept for a recipient whose disk failed them.

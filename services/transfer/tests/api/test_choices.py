@@ -7,7 +7,10 @@ import pytest
 from services.transfer.tests.support.world import MIB, Json, Person, World, own_part
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.ids import uuid7
-from sharezync_transfer.usecases.limits import FROM_STRANGERS, OF_SENDER
+from sharezync_transfer.settings import TransferSettings
+
+OF_SENDER = TransferSettings.model_fields["offers_per_sender"].default
+FROM_STRANGERS = TransferSettings.model_fields["offers_from_strangers"].default
 
 
 async def decide(device: Person, policy: str) -> Json:

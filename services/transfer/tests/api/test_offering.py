@@ -148,6 +148,8 @@ async def test_too_much_is_refused(world: World) -> None:
     ("refusal", "status", "code"),
     [
         ((507, "quota-exceeded"), 507, "quota-exceeded"),
+        ((429, "too-many-uploads"), 409, "too-many-files"),
+        ((409, "too-many-files"), 409, "too-many-files"),
         ((413, "file-too-large"), 413, "transfer-too-large"),
         ((422, "invalid"), 422, "invalid"),
         ((503, "storage-unavailable"), 503, "unavailable"),

@@ -28,6 +28,8 @@ _HINTS: Final = {
     "other-device": "It is for another device of yours: receive it there.",
     "invalid-grant": "Check the name and the password.",
     "too-many-offers": "Wait until some of what you offered is answered.",
+    "too-many-transfers": "Wait until some of what you send has ended, or cancel some.",
+    "too-many-files": "Delete some of your files, or wait until some of what you send has ended.",
 }
 _LOGIN_CODES: Final = frozenset({4501, 4503})
 _OVER: Final = {

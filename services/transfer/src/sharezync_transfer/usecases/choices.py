@@ -33,6 +33,14 @@ _PUT_POLICY: Final = """
 INSERT INTO transfer.policies (user_id, device_id, policy, updated_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (user_id, device_id) DO UPDATE SET policy = $3, updated_at = $4
 """
+# Devices go without a word to us: what was said of those that are no more would stay for ever.
+_FORGET_POLICIES: Final = """
+DELETE FROM transfer.policies WHERE user_id = $1 AND device_id IN (
+    SELECT device_id FROM transfer.policies WHERE user_id = $1
+    ORDER BY updated_at DESC, device_id OFFSET $2)
+"""
+_POLICIES_KEPT: Final = 1000
+"""Of one user: more than they can have devices (auth's DEVICES_PER_USER)."""
 _PUT_BLOCK: Final = """
 INSERT INTO transfer.blocks (user_id, blocked_id, blocked_at) VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING RETURNING true
@@ -121,6 +129,7 @@ async def set_policy(
         await unit.lock_streams(stream)
         connection = await unit.raw()
         await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
+        await connection.execute(_FORGET_POLICIES, user_id, _POLICIES_KEPT)
         put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
         return Told(put, await unit.tell(stream, "policy_updated", PolicyRead.of(put)))
 

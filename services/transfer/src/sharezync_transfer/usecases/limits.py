@@ -1,4 +1,4 @@
-"""How many offers may wait for an answer: of one sender, and from strangers to one recipient."""
+"""How many transfers may be under way: of one sender, and how many offers to one recipient."""
 
 from collections.abc import Collection
 from typing import Final
@@ -6,43 +6,55 @@ from uuid import UUID
 
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import Connection
-from sharezync_transfer.problems import TooManyOffers
-
-OF_SENDER: Final = 100
-"""Offers that nobody has taken: who has more is not sending files to people any more."""
-FROM_STRANGERS: Final = 10
-"""Offers to one person by all whom they don't know: what a list still shows at a glance."""
+from sharezync_transfer.problems import TooManyFiles, TooManyOffers, TooManyTransfers
+from sharezync_transfer.settings import TransferSettings
 
 _OF_SENDER: Final = """
-SELECT count(*) FROM transfer.transfers
-WHERE sender_id = $1 AND ended_at IS NULL AND state = 'offered'
+SELECT count(*) FILTER (WHERE state = 'offered') AS pending, count(*) AS open,
+       coalesce(sum(file_count), 0) AS files
+FROM transfer.transfers WHERE sender_id = $1 AND ended_at IS NULL
 """
 # What is hidden from a recipient counts for nobody but its sender, and for them like all else: so
 # they meet the same limit as if they were not blocked.
-_FROM_STRANGERS: Final = """
-SELECT r.user_id, count(*) AS pending FROM transfer.recipients AS r
-JOIN transfer.transfers AS t ON t.id = r.transfer_id
-WHERE r.user_id = ANY($2::uuid[]) AND r.state = 'offered' AND r.stranger
-    AND (NOT r.hidden OR t.sender_id = $1)
-GROUP BY r.user_id HAVING count(*) >= $3
-ORDER BY r.user_id LIMIT 1
+_TO_RECIPIENTS: Final = """
+SELECT r.user_id, count(*) AS pending, count(*) FILTER (WHERE r.stranger) AS strangers
+FROM transfer.recipients AS r JOIN transfer.transfers AS t ON t.id = r.transfer_id
+WHERE r.user_id = ANY($2::uuid[]) AND r.state = 'offered' AND (NOT r.hidden OR t.sender_id = $1)
+GROUP BY r.user_id
+ORDER BY r.user_id
 """
 
 
-async def check(connection: Connection, sender_id: UserId, to_strangers: Collection[UUID]) -> None:
-    """Raise TooManyOffers where one more would be too many.
+async def check(
+    connection: Connection,
+    settings: TransferSettings,
+    sender_id: UserId,
+    *,
+    to: Collection[UUID],
+    to_strangers: Collection[UUID],
+) -> None:
+    """Raise TooManyOffers, TooManyTransfers or TooManyFiles where one more would be too many.
 
     Hold the streams of the sender and of these recipients: then nobody counts at the same time.
     """
-    pending = await connection.fetchval(_OF_SENDER, sender_id)
-    if pending >= OF_SENDER:
+    ((pending, opened, files),) = await connection.fetch(_OF_SENDER, sender_id)
+    if pending >= settings.offers_per_sender:
         raise TooManyOffers(
-            f"{pending} of your offers wait for an answer", of="sender", limit=OF_SENDER,
-            pending=pending,
+            f"{pending} of your offers wait for an answer", of="sender",
+            limit=settings.offers_per_sender, pending=pending,
         )  # fmt: skip
-    row = await connection.fetchrow(_FROM_STRANGERS, sender_id, list(to_strangers), FROM_STRANGERS)
-    if row is not None:
-        raise TooManyOffers(
-            "A recipient has many offers from people they don't know", of="recipient",
-            user_id=str(row["user_id"]), limit=FROM_STRANGERS, pending=row["pending"],
-        )  # fmt: skip
+    if opened >= settings.transfers_per_sender:
+        raise TooManyTransfers(limit=settings.transfers_per_sender, open=opened)
+    if files >= settings.transfer_files_per_sender:
+        raise TooManyFiles(limit=settings.transfer_files_per_sender)
+    for user_id, waiting, strangers in await connection.fetch(_TO_RECIPIENTS, sender_id, list(to)):
+        if user_id in to_strangers and strangers >= settings.offers_from_strangers:
+            raise TooManyOffers(
+                "A recipient has many offers from people they don't know", of="recipient",
+                user_id=str(user_id), limit=settings.offers_from_strangers, pending=strangers,
+            )  # fmt: skip
+        if waiting >= settings.offers_per_recipient:
+            raise TooManyOffers(
+                "A recipient has many offers that wait for an answer", of="recipient",
+                user_id=str(user_id), limit=settings.offers_per_recipient, pending=waiting,
+            )  # fmt: skip

@@ -57,8 +57,9 @@ async def offer(
     """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
 
     With a `client_transfer_id` that the sender has used before it returns the offer made then, as
-    it is by now. Raises Invalid, UserNotFound, TransferTooLarge, TooManyOffers, QuotaExceeded and
-    Unavailable: then nothing was offered and nothing is kept.
+    it is by now. Raises Invalid, UserNotFound, TransferTooLarge, TooManyOffers,
+    TooManyTransfers, TooManyFiles, QuotaExceeded and Unavailable: then nothing was offered and
+    nothing is kept.
     """
     if (before := await _made_before(work, actor, client_transfer_id)) is not None:
         return before
@@ -66,7 +67,7 @@ async def offer(
     paths = _paths(files)
     everybody = [actor.user_id, *(each.user_id for each in to)]
     await people.require(work, peers, everybody)
-    reception = await receptions.prepare(work, peers, actor.user_id, to)
+    reception = await receptions.prepare(work, peers, settings, actor.user_id, to)
     uploads = await _open_uploads(peers, actor.user_id, files, paths, chunk_size_bytes)
     try:
         async with work.begin() as unit:

@@ -13,7 +13,7 @@ import structlog
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Problem, Unavailable
 from sharezync_shared.ranges import Ranges
-from sharezync_transfer.problems import QuotaExceeded, TransferTooLarge
+from sharezync_transfer.problems import QuotaExceeded, TooManyFiles, TransferTooLarge
 
 log = structlog.get_logger()
 
@@ -166,8 +166,8 @@ class Peers:
     ) -> Upload:
         """Open a place for the chunks of a file.
 
-        Raises QuotaExceeded, TransferTooLarge and Invalid. Not idempotent: one whose answer was
-        lost is given up by storage when nothing comes.
+        Raises QuotaExceeded, TooManyFiles, TransferTooLarge and Invalid. Not idempotent: one whose
+        answer was lost is given up by storage when nothing comes.
         """
         body = {
             "owner_id": str(owner_id),
@@ -184,6 +184,8 @@ class Peers:
         match answer.status_code, refusal.code:
             case _, "quota-exceeded":
                 raise QuotaExceeded(refusal.detail)
+            case _, "too-many-uploads" | "too-many-files":
+                raise TooManyFiles(refusal.detail)
             case 413, _:
                 raise TransferTooLarge(refusal.detail, limit_bytes=refusal.limit_bytes)
             case 422, _:

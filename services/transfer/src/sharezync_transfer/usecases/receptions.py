@@ -16,6 +16,7 @@ from sharezync_shared.streams.log import Connection
 from sharezync_transfer import life
 from sharezync_transfer.access import Whole
 from sharezync_transfer.models import Recipient, Transfer
+from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acquaintances, choices, limits, sums
 from sharezync_transfer.usecases.acting import take
 from sharezync_transfer.usecases.choices import Choices
@@ -35,6 +36,7 @@ class Addressee:
 class Reception:
     """How one offer is met. Made by `prepare`; the rest in the transaction that makes the offer."""
 
+    settings: TransferSettings
     sender_id: UserId
     to: Sequence[Addressee]
     known: set[UUID]
@@ -44,7 +46,7 @@ class Reception:
     _choices: Choices = field(default_factory=lambda: Choices({}, set()))
 
     async def check(self, connection: Connection) -> None:
-        """Read what the recipients have chosen, and raise TooManyOffers where too many wait.
+        """Read what the recipients have chosen, and raise as `limits.check` where too many wait.
 
         Hold the streams of the sender and the recipients: nobody else may count at the same time.
         """
@@ -53,13 +55,17 @@ class Reception:
         await self.check_limits(connection)
 
     async def check_limits(self, connection: Connection) -> None:
-        """Raise TooManyOffers where too many wait, as far as it can be told by what was read."""
-        strangers = [
-            each.user_id
-            for each in self.to
-            if each.user_id not in self.known and not self._refuses(each.user_id, each.device_id)
-        ]
-        await limits.check(connection, self.sender_id, strangers)
+        """Raise as `limits.check`, as far as it can be told by what was read."""
+        waiting = {
+            each.user_id for each in self.to if not self._refuses(each.user_id, each.device_id)
+        }
+        await limits.check(
+            connection,
+            self.settings,
+            self.sender_id,
+            to=waiting,
+            to_strangers=waiting - self.known,
+        )
 
     def recipients(self, transfer: Transfer, now: datetime) -> list[Recipient]:
         """Return the rows of the recipients, to whom it is offered as yet."""
@@ -108,11 +114,11 @@ class Reception:
 
 
 async def prepare(
-    work: Work, peers: Peers, sender_id: UserId, to: Sequence[Addressee]
+    work: Work, peers: Peers, settings: TransferSettings, sender_id: UserId, to: Sequence[Addressee]
 ) -> Reception:
     """Ask others what must be known before a transaction begins.
 
-    Raises Invalid for a chosen device that is not its recipient's, TooManyOffers as far as that
+    Raises Invalid for a chosen device that is not its recipient's, as `limits.check` as far as that
     can be told by now, and Unavailable where a device must be asked about and auth is away.
     """
     users = [each.user_id for each in to]
@@ -133,7 +139,7 @@ async def prepare(
     if strangers := asked - owned:
         user_id, device_id = min(strangers)
         raise Invalid(f"The device {device_id} is none of the user {user_id}'s")
-    reception = Reception(sender_id, to, known, owned, chosen)
+    reception = Reception(settings, sender_id, to, known, owned, chosen)
     async with pool.acquire() as connection:
         await reception.check_limits(connection)  # as `check` does again: this is before what costs
     return reception
