@@ -21,6 +21,11 @@ class AuthSettings(Settings):
     # How long a login lasts that is never used, and how long one lasts at all.
     session_idle_days: int = Field(30, ge=1)
     session_max_days: int = Field(365, ge=1)
+    # Living logins of one user; with one more the least recently used ends. Nobody has as many
+    # devices: it is a script that never logs out.
+    sessions_per_user: int = Field(500, ge=1)
+    # A first connection registers a device, so a stranger to us could loop.
+    devices_per_user: int = Field(100, ge=1, le=1000)
     # How long a device counts as online after its gateway was last heard of. Gateways say a word
     # four times in that time; a crashed one's devices go offline by themselves.
     device_lease_seconds: float = Field(45, ge=1)

@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
-from sharezync_auth.usecases.devices import MAX_DEVICES
+from sharezync_auth.settings import AuthSettings
 from sharezync_shared.ids import uuid7
 
+MAX_DEVICES = AuthSettings.model_fields["devices_per_user"].default
 LAPTOP = {"client_id": "laptop", "name": "Laptop", "platform": "linux"}
 PHONE = {"client_id": "phone", "name": "Phone", "platform": "android"}
 
@@ -159,7 +160,8 @@ async def test_devices_are_counted_right_when_many_are_made_at_once(
     answers = await asyncio.gather(*posted, *connected)
     refused = [answer for answer in answers if answer.status_code == 409]
     assert len(refused) == len(answers) - 3
-    assert {answer.json()["code"] for answer in refused} == {"too-many-devices"}
+    refusals = {(answer.json()["code"], answer.json()["limit"]) for answer in refused}
+    assert refusals == {("too-many-devices", MAX_DEVICES)}
     assert len(await listed(ada)) == MAX_DEVICES
     # Those that are there go on connecting, and one that goes makes room.
     assert (await connect(gateway, ada, client_id="phone-0")).status_code == 200

@@ -11,8 +11,12 @@ from sqlmodel import select
 
 from services.auth.tests.api.conftest import Account, Auth
 from sharezync_auth.models import Session
-from sharezync_auth.usecases.sessions import MAX_SESSIONS, Lifespan, lives
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases import sessions
+from sharezync_auth.usecases.sessions import Lifespan, lives
 from sharezync_shared.ids import uuid7
+
+MAX_SESSIONS = AuthSettings.model_fields["sessions_per_user"].default
 
 
 async def sessions_of(account: Account) -> list[dict[str, Any]]:
@@ -181,6 +185,27 @@ async def test_logins_at_once_are_never_too_many(auth: Auth, ada: Account) -> No
     items = await sessions_of(ada)
     assert len(items) == MAX_SESSIONS
     assert sum(item["address"] != "many" for item in items) == 5
+
+
+async def test_logins_that_ended_are_forgotten_when_there_are_many(
+    auth: Auth, ada: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_ENDED_KEPT", 3)
+    await many_logins(auth, ada, 10, timedelta(days=1))
+    await many_logins(auth, ada, 10, timedelta(days=2))
+    ended = "UPDATE auth.sessions SET revoked_at = $2 WHERE user_id = $1 AND created_at {} $3"
+    now = auth.app.state.work.now()
+    just_now, yesterday = now - timedelta(minutes=1), now - timedelta(days=1)
+    between = now - timedelta(days=1, hours=12)
+    await auth.rows(ended.format(">"), ada.id, just_now, between)  # and the one from the fixture
+    await auth.rows(ended.format("<"), ada.id, yesterday, between)
+    await ada.log_in()
+    rows = await auth.rows(
+        "SELECT revoked_at FROM auth.sessions WHERE user_id = $1 AND revoked_at IS NOT NULL", ada.id
+    )
+    # Gateways may not have heard yet of those that ended just now.
+    assert {row["revoked_at"] for row in rows} == {just_now}
+    assert len(rows) == 11
 
 
 async def test_logins_that_ran_out_take_no_room(auth: Auth, ada: Account) -> None:

@@ -47,7 +47,7 @@ class DeviceList(BaseModel):
     responses=problems(Unauthenticated, devices.DeviceExists, devices.TooManyDevices),
 )
 async def post_device(
-    body: DeviceCreate, response: Response, caller: Caller, work: WorkDep
+    body: DeviceCreate, response: Response, caller: Caller, work: WorkDep, settings: SettingsDep
 ) -> DeviceRead:
     """A first connection to `/ws/{client_id}` does the same by itself."""
     device = await devices.register(
@@ -56,6 +56,7 @@ async def post_device(
         client_id=body.client_id,
         name=body.name,
         platform=body.platform,
+        most=settings.devices_per_user,
     )
     response.headers["Location"] = f"/v1/devices/{device.id}"
     return device

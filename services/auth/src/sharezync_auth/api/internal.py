@@ -129,7 +129,9 @@ async def get_users(
     summary="A device has a socket on a node",
     responses=problems(Unauthenticated, devices.TooManyDevices),
 )
-async def connect_device(body: DeviceConnect, _: InternalCaller, work: WorkDep) -> DeviceRead:
+async def connect_device(
+    body: DeviceConnect, _: InternalCaller, work: WorkDep, settings: SettingsDep
+) -> DeviceRead:
     """One not seen before is registered on the spot."""
     return await devices.connect(
         work,
@@ -139,6 +141,7 @@ async def connect_device(body: DeviceConnect, _: InternalCaller, work: WorkDep) 
         client_id=body.client_id,
         name=body.name,
         platform=body.platform,
+        most=settings.devices_per_user,
     )
 
 

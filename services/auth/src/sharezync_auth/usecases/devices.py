@@ -41,24 +41,27 @@ SELECT id, client_id, name, platform, last_seen_at FROM device
 """
 """Each part asks for the one before, so that rows are held in the order that `nodes` tells."""
 
-MAX_DEVICES = 100  # per user: a first connection registers one, so a stranger to us could loop
-
 
 class DeviceExists(Conflict):
     slug, title = "device-exists", "You have a device of this client_id"
 
 
 class TooManyDevices(Conflict):
+    """With `limit`."""
+
     slug, title = "too-many-devices", "Remove a device before you register another"
 
 
 async def register(
-    work: Work, *, user_id: UserId, client_id: str, name: str, platform: str
+    work: Work, *, user_id: UserId, client_id: str, name: str, platform: str, most: int
 ) -> DeviceRead:
-    """Register a device of one's own. Raises DeviceExists or TooManyDevices."""
+    """Register a device of one's own; a user may have `most`.
+
+    Raises DeviceExists or TooManyDevices.
+    """
     async with work.begin() as unit:
         await _hold_account(unit, user_id, client_id)
-        device, made = await _find_or_make(unit, user_id, client_id, name, platform)
+        device, made = await _find_or_make(unit, user_id, client_id, name, platform, most)
         if not made:
             raise DeviceExists(device_id=str(device.id))
         return DeviceRead.of(device, online=False, last_seen_at=device.last_seen_at)
@@ -73,11 +76,13 @@ async def connect(
     client_id: str,
     name: str | None,
     platform: str | None,
+    most: int,
 ) -> DeviceRead:
     """Note that a device has a socket on a node; one not seen before is registered on the spot.
 
-    A login that was not made on a device belongs to this one from now on: it ends with it.
-    Safe to repeat. Raises Unauthenticated where the account is gone, and TooManyDevices.
+    A login that was not made on a device belongs to this one from now on: it ends with it. A user
+    may have `most` devices. Safe to repeat. Raises Unauthenticated where the account is gone, and
+    TooManyDevices.
     """
     back = await _reconnect(work, node_id, user_id, session_id, client_id)
     if back is not None:
@@ -85,7 +90,9 @@ async def connect(
     async with work.begin() as unit:
         await _hold_account(unit, user_id, client_id)
         await nodes.introduce(unit, node_id)
-        device, _ = await _find_or_make(unit, user_id, client_id, name or client_id, platform or "")
+        device, _ = await _find_or_make(
+            unit, user_id, client_id, name or client_id, platform or "", most
+        )
         device.last_seen_at = max(device.last_seen_at, unit.now)
         unit.add(device)
         if session_id is not None:
@@ -222,7 +229,7 @@ async def _hold_account(unit: Unit, user_id: UserId, client_id: str) -> None:
 
 
 async def _find_or_make(
-    unit: Unit, user_id: UserId, client_id: str, name: str, platform: str
+    unit: Unit, user_id: UserId, client_id: str, name: str, platform: str, most: int
 ) -> tuple[Device, bool]:
     """Return the device, held, and whether it is new; right also when two connect at once."""
     if found := await _find(unit, user_id, client_id, lock=True):
@@ -230,8 +237,8 @@ async def _find_or_make(
     count = await unit.session.exec(
         select(func.count()).select_from(Device).where(Device.user_id == user_id)
     )
-    if count.one() >= MAX_DEVICES:
-        raise TooManyDevices
+    if count.one() >= most:
+        raise TooManyDevices(limit=most)
     made = await unit.session.exec(
         insert(Device)
         .values(

@@ -19,9 +19,17 @@ from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry
 
-MAX_SESSIONS: Final = 500
-"""Living logins of one user. Nobody has as many devices: it is a script that never logs out."""
+_ENDED_KEPT: Final = 500
+"""Logins of one user that are over, of which one is told why. Without an end a script that logs in
+and out would fill the table for a month."""
 
+# Not one whose tokens may still be shown: gateways are told of it by these rows.
+_FORGET_ENDED: Final = """
+    DELETE FROM auth.sessions WHERE id IN (
+        SELECT id FROM auth.sessions WHERE user_id = $1 AND revoked_at IS NOT NULL
+         ORDER BY revoked_at DESC OFFSET $2)
+       AND revoked_at < $3
+"""
 _REVOKED: Final = """
     SELECT id, true AS is_session FROM auth.sessions WHERE revoked_at >= $1
     UNION ALL
@@ -98,17 +106,21 @@ async def list_own(
 async def make_room(unit: Unit, settings: AuthSettings, user_id: UserId) -> None:
     """See to it that a user may log in once more: the least recently used logins end.
 
-    Call it with the account held, before the new login is added.
+    Many that ended before are forgotten. Call it with the account held, before the new login is
+    added: two at once count each other.
     """
     mine = (
         select(Session.id)
         .where(Session.user_id == user_id, col(Session.revoked_at).is_(None))
         .where(Lifespan.at(unit.now, settings).condition())
         .order_by(col(Session.last_used_at).desc(), col(Session.id).desc())
-        .offset(MAX_SESSIONS - 1)
+        .offset(settings.sessions_per_user - 1)
     )
     if beyond := (await unit.session.exec(mine)).all():
         await end(unit, await _held(unit, col(Session.id).in_(beyond)), "too_many")
+    long_over = unit.now - 2 * timedelta(minutes=settings.access_token_expire_minutes)
+    connection = await unit.raw()
+    await connection.execute(_FORGET_ENDED, user_id, _ENDED_KEPT, long_over)
 
 
 async def revoke(work: Work, *, user_id: UserId, session_id: UUID) -> None:
