@@ -42,10 +42,10 @@ class Settings(BaseSettings):
     # service logs in as its own role.
     database_role: str | None = Field(None, pattern=r"^[a-z_][a-z0-9_]*$")
     database_pool_size: int = Field(10, ge=1)
-    # Searches and other reads that may take long, and the connections that they have to themselves:
-    # each may keep a core of the database busy. Of one user: two tabs.
+    # Searches and other reads that may take long, and the connections that they have to themselves.
+    # Each may keep a core of the database busy; nobody has two. Who asks again meanwhile waits.
     searches_at_once: int = Field(4, ge=1)
-    searches_at_once_per_user: int = Field(2, ge=1)
+    searches_at_once_per_user: int = Field(1, ge=1)
     # After that nobody waits any more, and the core is needed for others.
     search_timeout_seconds: float = Field(5, gt=0)
     amqp_url: str | None = None  # absent: the bus in process

@@ -50,7 +50,7 @@ async def test_forty_searches_at_once_of_many_words_leave_others_alone(world: Wo
     assert [answer.status_code for answer in others] == [200, 200, 201]
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses.keys() <= {200, 429}
-    assert statuses[200] >= 2
+    assert statuses[200] >= 1
 
 
 @pytest.mark.parametrize("route", ROUTES)
