@@ -90,7 +90,9 @@ def test_the_longest_message_is_a_commit_of_its_own_and_its_event_fits_the_broke
 
 
 def test_a_transaction_of_messages_is_told_in_one_message() -> None:
-    assert sizes.MAX_COMMIT_CHARACTERS * len(json.dumps("\x01")[1:-1]) <= sizes.MAX_FRAMES_BYTES
+    told = sizes.MAX_COMMIT_CHARACTERS * len(json.dumps("\x01")[1:-1])
+    assert told <= sizes.MAX_FRAMES_BYTES
+    assert told <= sizes.MAX_REPLAY_BYTES
 
 
 def test_an_offer_of_as_many_files_as_there_may_be_fits_into_its_request() -> None:

@@ -40,6 +40,10 @@ MAX_COMMIT_CHARACTERS: Final = 32 * MAX_TEXT_CHARACTERS
 """Of all messages that one transaction writes, so that nobody waits long for the others'. With
 what is around them less than `MAX_FRAMES_BYTES`, however they are spelt."""
 
+MAX_REPLAY_BYTES: Final = 4 * 1024 * KIB
+"""Frames that a client may be behind in one stream; more, and it refetches the state. With it goes
+what one transaction says in a stream, so that a gap of one can be healed."""
+
 MAX_FRAMES_BYTES: Final = 4 * 1024 * KIB
 """Frames in one message on the broker, beyond the first. RabbitMQ's own limit is 16 MiB
 (`max_message_size`), and it closes the AMQP channel of who sends more."""

@@ -8,6 +8,7 @@ import pytest
 
 from shared.tests.integration.conftest import Notes
 from sharezync_shared.db.compound import Compound
+from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, Position, Replay
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
@@ -72,6 +73,16 @@ async def test_who_is_too_far_behind_is_reset(notes: Notes) -> None:
     await append(notes, *entries(REPLAY_LIMIT + 1))
     assert (await replay(notes, 0)).reset
     assert len((await replay(notes, 1)).frames) == REPLAY_LIMIT
+
+
+async def test_who_is_behind_by_too_many_bytes_is_reset(notes: Notes) -> None:
+    large = b'"' + b"x" * (MAX_REPLAY_BYTES // 4) + b'"'
+    for _ in range(4):
+        await append(notes, Entry(STREAM, "note.taken", large))
+    found = await replay(notes, 0)
+    assert (found.reset, found.head, found.frames) == (True, 4, [])
+    assert [frame.seq for frame in (await replay(notes, 1)).frames] == [2, 3, 4]
+    assert not (await replay(notes, 4)).reset
 
 
 async def test_who_was_away_for_more_than_a_day_is_reset(notes: Notes) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, T
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sharezync_shared.db.compound import Compound
+from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control, Frame
 
 REPLAY_LIMIT: Final = 500
@@ -276,7 +277,8 @@ class StreamLog:
         """Return everything after `after`, or `reset` where that can't or should not be had.
 
         `reset` is set for another epoch, for a position ahead of the head, for more than
-        `REPLAY_LIMIT` frames, and for frames that are over `REPLAY_AGE` old or pruned.
+        `REPLAY_LIMIT` frames or `MAX_REPLAY_BYTES`, and for frames that are over `REPLAY_AGE` old
+        or pruned.
         `epoch` None means the present one.
         """
         head = (await self.heads(connection, [stream]))[stream]
@@ -285,10 +287,13 @@ class StreamLog:
             return Replay(head.epoch, head.seq, reset=True, frames=[])
         rows = await connection.fetch(
             f"SELECT stream, seq, at, text, control FROM {self._schema}.stream_log "
-            "WHERE stream = $1 AND seq > $2 AND seq <= $3 ORDER BY seq",
+            "WHERE stream = $1 AND seq > $2 AND seq <= $3 AND ("
+            f"SELECT sum(octet_length(text)) FROM {self._schema}.stream_log "
+            "WHERE stream = $1 AND seq > $2 AND seq <= $3) <= $4 ORDER BY seq",
             stream,
             after,
             head.seq,
+            MAX_REPLAY_BYTES,
         )
         if len(rows) != behind or (rows and rows[0]["at"] < now - REPLAY_AGE):
             return Replay(head.epoch, head.seq, reset=True, frames=[])
