@@ -7,7 +7,7 @@ one. Alone a command waits for nobody; under load one call carries many.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
@@ -39,21 +39,16 @@ _TOO_MUCH: Final = Refusal(
 )
 
 
-class _Waiting(NamedTuple):
-    command: Command
-    size_bytes: int
-    """At most what it takes in a batch."""
-    answer: Answer
+_Waiting = tuple[Command, int, Answer]
+"""A command, what it takes in a batch at most, in bytes, and who hears what became of it."""
 
 
-class _OfUser:
+class _OfUser(deque[_Waiting]):
     """What one user's commands are waiting, in order, and what they weigh."""
 
-    __slots__ = ("size_bytes", "waiting")
+    __slots__ = ("size_bytes",)
 
-    def __init__(self) -> None:
-        self.waiting: deque[_Waiting] = deque()
-        self.size_bytes = 0
+    size_bytes: int
 
 
 class CommandQueue:
@@ -87,11 +82,14 @@ class CommandQueue:
         most = 0 if full else _WAITING_BYTES_OF_USER - size_bytes
         if theirs is None:
             theirs = self._users[command.user_id] = _OfUser()
+            theirs.size_bytes = 0
         elif theirs.size_bytes > most:
             answer(Outcome(problem=_TOO_MUCH))
             return
-        theirs.waiting.append(_Waiting(command, size_bytes, answer))
-        self._weigh(theirs, 1, size_bytes)
+        theirs.append((command, size_bytes, answer))
+        theirs.size_bytes += size_bytes
+        self._size_bytes += size_bytes
+        self._count += 1
         if self._task is None:
             self._task = asyncio.create_task(self._flush(), name="commands")
 
@@ -107,37 +105,35 @@ class CommandQueue:
                 batch = self._next_batch()
                 outcomes = [Outcome(problem=_BUSY)] * len(batch)
                 try:
-                    outcomes = await self._peers.commands([each.command for each in batch])
+                    outcomes = await self._peers.commands([command for command, _, _ in batch])
                 except PeerUnavailable as error:
                     log.warning("commands_not_carried_out", count=len(batch), error=str(error))
                 finally:
-                    for each, outcome in zip(batch, outcomes, strict=True):
-                        each.answer(outcome)
+                    for (_, _, answer), outcome in zip(batch, outcomes, strict=True):
+                        answer(outcome)
         finally:
             self._task = None
 
     def _next_batch(self) -> list[_Waiting]:
         """Take as many commands as one call may have, at least one; users in turn."""
         batch: list[_Waiting] = []
-        room_bytes = MAX_COMMANDS_BYTES
-        while self._users and len(batch) < COMMANDS_AT_ONCE:
-            user_id, theirs = next(iter(self._users.items()))
-            first = theirs.waiting[0]
-            if batch and first.size_bytes > room_bytes:
+        users = self._users
+        taken_bytes = 0
+        while users and len(batch) < COMMANDS_AT_ONCE:
+            user_id, theirs = users.popitem(last=False)
+            size_bytes = theirs[0][1]
+            if batch and taken_bytes + size_bytes > MAX_COMMANDS_BYTES:
+                users[user_id] = theirs
+                users.move_to_end(user_id, last=False)  # the next batch begins with it
                 break
-            batch.append(theirs.waiting.popleft())
-            room_bytes -= first.size_bytes
-            self._weigh(theirs, -1, -first.size_bytes)
-            if theirs.waiting:
-                self._users.move_to_end(user_id)
-            else:
-                del self._users[user_id]
+            batch.append(theirs.popleft())
+            taken_bytes += size_bytes
+            if theirs:
+                theirs.size_bytes -= size_bytes
+                users[user_id] = theirs
+        self._count -= len(batch)
+        self._size_bytes -= taken_bytes
         return batch
-
-    def _weigh(self, theirs: _OfUser, count: int, size_bytes: int) -> None:
-        self._count += count
-        self._size_bytes += size_bytes
-        theirs.size_bytes += size_bytes
 
 
 def tell_outcome(connection: Connection, frame_id: FrameId, outcome: Outcome) -> None:
