@@ -17,7 +17,7 @@ def composition(tmp_path: Path) -> Composition:
     """All wired up, nothing connected."""
     return Composition(
         database_url="postgresql://nobody@127.0.0.1:1/none",
-        secret_key="s" * 40,
+        secret_key="wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi",
         data_dir=tmp_path,
     )
 

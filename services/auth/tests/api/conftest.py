@@ -109,7 +109,7 @@ def settings(
 ) -> AuthSettings:
     monkeypatch.setattr("sharezync_auth.passwords._MEMORY_KIB", memory_of_a_hash_kib)
     return AuthSettings(
-        secret_key="s" * 40,
+        secret_key="wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi",
         database_url=migrated_url,
         password_threads=1,
         # All tests come from one address, those that are wrong on purpose among them.

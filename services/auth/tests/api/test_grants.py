@@ -242,7 +242,10 @@ async def test_which_secrets_hold_beside_those_that_were_made(
     configured_holds: bool,
 ) -> None:
     changed = AuthSettings(
-        secret_key="s" * 40, database_url=settings.database_url, password_threads=1, **change
+        secret_key="wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi",
+        database_url=settings.database_url,
+        password_threads=1,
+        **change,
     )
     platform = platform_for_tests("auth", TokenIssuer(key=SigningKey.generate()))
     app = create_app(changed, platform)

@@ -120,7 +120,9 @@ async def test_a_new_secret_key_takes_new_keys_and_is_not_taken_by_accident(
     settings: AuthSettings, capsys: Output
 ) -> None:
     before = await stored(settings)
-    other = AuthSettings(secret_key="t" * 40, database_url=settings.database_url)
+    other = AuthSettings(
+        secret_key="Qa7Zw2Sx9Ed4Rf1Tg6Yh3Uj8Ik5Ol0PmVbN", database_url=settings.database_url
+    )
     for words in ((), ("--now",), ("--compromised",), ("--new-secret-key",)):
         assert (await rotate(other, capsys, *words))[0] == 2
         assert await stored(settings) == before

@@ -169,7 +169,11 @@ async def test_keys_of_another_secret_are_neither_read_nor_changed(settings: Aut
     async with kept_keyring(settings) as keyring:
         before = set(published(keyring))
         wrong = settings.model_copy(
-            update={"secret_key": AuthSettings(secret_key="t" * 40).secret_key}
+            update={
+                "secret_key": AuthSettings(
+                    secret_key="Qa7Zw2Sx9Ed4Rf1Tg6Yh3Uj8Ik5Ol0PmVbN"
+                ).secret_key
+            }
         )
         for order in Order:
             with pytest.raises(WrongSecretKey, match="SECRET_KEY"):

@@ -123,7 +123,11 @@ async def test_keys_outlive_a_restart_and_need_the_same_secret(
 
     async with running(again(settings)) as app:
         assert app.state.keyring.jwks() == auth.app.state.keyring.jwks()
-    other = settings.model_copy(update={"secret_key": AuthSettings(secret_key="t" * 40).secret_key})
+    other = settings.model_copy(
+        update={
+            "secret_key": AuthSettings(secret_key="Qa7Zw2Sx9Ed4Rf1Tg6Yh3Uj8Ik5Ol0PmVbN").secret_key
+        }
+    )
     with pytest.raises(WrongSecretKey, match="SECRET_KEY"):
         async with running(again(other)):
             pass
