@@ -10,6 +10,7 @@ from typing import Final
 
 from websockets.streams import StreamReader
 
+from sharezync_shared.server.frame_limits import TURN_FRAMES
 from sharezync_shared.server.request_body import BUFFER, Reads, SharedBufferReader
 
 READ_BYTES: Final = 64 * 1024
@@ -29,6 +30,30 @@ class FrameStream(StreamReader):
         super().__init__()
         self.awaited: memoryview | None = None
         """Where the rest of a large frame goes that has come in part."""
+        self.frames_left = TURN_FRAMES
+        """How many more frames the parser may begin in this turn; whoever feeds it sets this."""
+        self.frames_begun = 0
+        self.in_frame = False
+        """Whether a frame has begun and is not whole."""
+        self.received_bytes = 0
+        """Since the beginning."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the parser stopped though there is something to parse: its turn is over."""
+        return self.frames_left == 0 and not self.in_frame and bool(self.buffer)
+
+    def at_eof(self) -> Generator[None, None, bool]:
+        """As `StreamReader.at_eof`, which the parser calls before each frame; waits for a turn."""
+        self.in_frame = False
+        while not self.buffer or (self.frames_left == 0 and not self.eof):
+            if self.eof:
+                return True
+            yield
+        self.frames_left -= 1
+        self.frames_begun += 1
+        self.in_frame = True
+        return False
 
     def read_exact(self, n: int) -> Generator[None, None, bytearray]:
         """Read so many bytes; see `StreamReader.read_exact`."""
@@ -41,15 +66,20 @@ class FrameStream(StreamReader):
 
     def feed_data(self, data: bytes | bytearray | memoryview) -> None:
         """Write data to the stream; what is awaited goes to its place."""
+        self.received_bytes += len(data)
         if self.awaited is not None:
             count = min(len(data), len(self.awaited))
             self.awaited[:count] = data[:count]
-            self.advance(count)
+            self._advance(count)
             data = data[count:]
         super().feed_data(data)  # type: ignore[arg-type]  # any buffer will do
 
     def advance(self, count: int) -> bool:
-        """Note that so many of the bytes in `awaited` have come; False if there is none left."""
+        """Note that so many bytes were put into `awaited`; False if there is none left."""
+        self.received_bytes += count
+        return self._advance(count)
+
+    def _advance(self, count: int) -> bool:
         if self.awaited is not None:
             self.awaited = self.awaited[count:] or None
         return self.awaited is not None
@@ -61,7 +91,7 @@ class FrameStream(StreamReader):
         self.buffer.clear()
         self.awaited = memoryview(frame)[have:]
         try:
-            while self.advance(0):
+            while self._advance(0):
                 if self.eof:
                     raise EOFError("stream ends in the middle of a frame")
                 yield

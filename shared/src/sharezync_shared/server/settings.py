@@ -6,6 +6,7 @@ from typing import Final
 from sharezync_shared.settings import Settings
 
 INTERNAL_ERROR: Final = 1011
+POLICY_VIOLATION: Final = 1008
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class WebSocketSettings:
     """How often a peer is pinged, and how long it has to answer each time."""
     silent_close_code: int = INTERNAL_ERROR
     """What a peer is told that did not answer."""
+    flooding_close_code: int = POLICY_VIOLATION
+    """What a peer is told that sends frames without end that bring nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
