@@ -82,7 +82,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.linger_bytes_left is not None:
             self._throw_away(len(data))
             return
-        # Nothing may come before the handshake's answer (RFC 6455 §4.1); what does is kept for then.
+        # Nothing may come before the handshake is answered (RFC 6455 §4.1): then it is read.
         self.stream.frames_left = TURN_FRAMES if self.accepted else 0
         self.conn.receive_data(data)
         self.handle_events()

@@ -5,6 +5,10 @@ from typing import Any, Final
 from sharezync_gateway.realtime.protocol import CloseCode
 
 _MEANINGS: Final[dict[CloseCode, str]] = {
+    CloseCode.PROTOCOL_ERROR: "Not WebSocket's framing (RFC 6455)",
+    CloseCode.INVALID_TEXT: "A text frame that is not UTF-8",
+    CloseCode.POLICY_VIOLATION: "A message in over 1,024 fragments, or that came too slowly: under "
+    "4 KiB/s after its first 15 s",
     CloseCode.TOO_BIG: "A frame was over the limit; the same frame will fail again",
     CloseCode.GOING_AWAY: "This replica stops; a `bye` came before where there was time",
     CloseCode.TOO_SLOW: "More waits to be sent than is kept: read faster, and resume",

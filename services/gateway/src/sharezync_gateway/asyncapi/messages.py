@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
+
 from sharezync_gateway.asyncapi.declared import Declared, DeclaredCommand, DeclaredEvent
 from sharezync_gateway.asyncapi.frames import CHUNK_LAYOUT, CLIENT, SERVER, ClientFrame
 from sharezync_gateway.asyncapi.schemas import REF, Schema, accepted
-from sharezync_gateway.realtime.protocol import MAX_ID_CHARACTERS
+from sharezync_gateway.realtime.protocol import FrameId
 
 By = Literal["client", "server", "both"]
 
 _FRAME_ID: Final[Schema] = {
-    "anyOf": [
-        {"type": "integer"},
-        {"type": "string", "maxLength": MAX_ID_CHARACTERS},
-        {"type": "null"},
-    ],
+    **msgspec.json.schema(FrameId),
     "description": "Chosen by the client, to know the answer by",
 }
 _WINDOW: Final[Schema] = {

@@ -1,6 +1,12 @@
-"""How many commands one socket may send: a token bucket, with a bound on how much is overdrawn."""
+"""How many commands one socket may send: a token bucket, with a bound on how many are refused."""
 
 from enum import Enum
+from typing import Final
+
+_REFUSED_SHARE: Final = 2.0
+"""Commands that may be refused for each that goes through, on average: an error is cheap."""
+_REFUSED_BURSTS: Final = 5.0
+"""Bursts that may be refused at once: of a client that sends all it has and looks afterwards."""
 
 
 class Verdict(Enum):
@@ -14,29 +20,44 @@ class Verdict(Enum):
 class Budget:
     """Lets `per_second` through on average and `burst` at once.
 
-    Refused commands are counted too, at a tenth: a client that heeds refusals is never in danger,
-    one that doesn't is flooding after as many again as ten bursts.
+    Refusals have a bucket of their own: a client that heeds them is never in danger, one that
+    doesn't is flooding after five bursts, or at more than three times the rate.
     """
 
-    __slots__ = ("_at", "_burst", "_left", "_per_second")
+    __slots__ = ("_at", "_burst", "_left", "_per_second", "_refusals")
 
     def __init__(self, per_second: float, burst: float, now: float) -> None:
         self._per_second = per_second
         self._burst = burst
         self._left = burst
+        self._refusals = burst * _REFUSED_BURSTS
         self._at = now
 
     def spend(self, now: float) -> Verdict:
         """Ask for one command at `now`, in seconds of any steady clock."""
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
-        self._at = now
+        self._refill(now)
         if self._left >= 1:
             self._left -= 1
             return Verdict.GO
-        self._left -= 0.1
-        return Verdict.WAIT if self._left > -self._burst else Verdict.FLOOD
+        self._refusals -= 1
+        return Verdict.WAIT if self._refusals >= 0 else Verdict.FLOOD
+
+    def charge(self, commands: float) -> None:
+        """Count as so many more commands one that went through and makes that much more work."""
+        self._left -= commands
+
+    def is_full(self, now: float) -> bool:
+        """Return whether time has restored all that was spent."""
+        self._refill(now)
+        return self._left >= self._burst
 
     @property
     def wait_seconds(self) -> float:
         """How long until the next command goes through."""
         return max(0.0, 1 - self._left) / self._per_second
+
+    def _refill(self, now: float) -> None:
+        restored, self._at = (now - self._at) * self._per_second, now
+        self._left = min(self._burst, self._left + restored)
+        most = self._burst * _REFUSED_BURSTS
+        self._refusals = min(most, self._refusals + restored * _REFUSED_SHARE)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from sharezync_gateway.realtime.budget import Budget
+from sharezync_gateway.realtime.budget import Budget, Verdict
 from sharezync_gateway.realtime.outbound import Outbound
 from sharezync_gateway.realtime.protocol import (
     BadFrame,
@@ -22,7 +22,7 @@ from sharezync_gateway.realtime.protocol import (
     encode,
     encode_reply,
 )
-from sharezync_shared.problems import Problem
+from sharezync_shared.problems import Problem, RateLimited
 from sharezync_shared.server import FramePort, encode_text_frame
 from sharezync_shared.tokens.claims import Identity
 
@@ -187,6 +187,19 @@ class Connection:
                 retry_after_ms=None if after is None else round(after * 1000),
             )
         )
+
+    def admit(self, frame_id: FrameId, now: float) -> bool:
+        """Count one frame that came at `now`, in seconds of the event loop.
+
+        False where it is one of too many: then the client was told, or the socket closed.
+        """
+        verdict = self.budget.spend(now)
+        if verdict is Verdict.WAIT:
+            after = self.budget.wait_seconds
+            self.refuse(frame_id, RateLimited("Too many frames", retry_after_seconds=after))
+        elif verdict is Verdict.FLOOD:
+            self.close(CloseCode.FLOODING, "too many frames")
+        return verdict is Verdict.GO
 
     # --- holding -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
+from sharezync_gateway.realtime.admission import Admission
 from sharezync_gateway.realtime.commands import CommandQueue
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
@@ -40,7 +41,9 @@ from sharezync_shared.tokens.verifier import TokenVerifier
 log = structlog.get_logger()
 
 SOCKETS: Final = WebSocketSettings(
-    max_message_bytes=MAX_MESSAGE_BYTES, silent_close_code=CloseCode.IDLE
+    max_message_bytes=MAX_MESSAGE_BYTES,
+    silent_close_code=CloseCode.IDLE,
+    flooding_close_code=CloseCode.FLOODING,
 )
 """What the server must be told; the finer limits are kept here."""
 
@@ -57,6 +60,8 @@ class SocketSettings(Protocol):
     def frontend_origin(self) -> tuple[str, ...]: ...
     @property
     def ws_allow_query_token(self) -> bool: ...
+    @property
+    def ws_max_connections(self) -> int: ...
     @property
     def ws_max_connections_per_user(self) -> int: ...
     @property
@@ -106,6 +111,7 @@ class RealtimeEngine:
         terms = terms or SocketTerms(
             origins=settings.frontend_origin,
             allow_query_token=settings.ws_allow_query_token,
+            max_connections=settings.ws_max_connections,
             max_connections_per_user=settings.ws_max_connections_per_user,
             commands_per_second=settings.ws_max_commands_per_second,
             commands_burst=2 * settings.ws_max_commands_per_second,
@@ -138,8 +144,10 @@ class RealtimeEngine:
             on_recheck=self._subscriptions.check_soon,
         )
         resumer = Resumer(self.hub, self._tracker, peers, metrics)
+        admission = Admission(terms)
         entrance = Entrance(
             hub=self.hub,
+            admission=admission,
             seating=self._seating,
             rechecker=self._rechecker,
             resumer=resumer,
@@ -158,6 +166,7 @@ class RealtimeEngine:
         )
         self._shell = Shell(
             hub=self.hub,
+            admission=admission,
             entrance=entrance,
             handlers={**own.table, **self._subscriptions.table, **(handlers or {})},
             binary_handler=binary_handler,

@@ -1,9 +1,11 @@
 """From an open socket to `ready`: whose it is, and which streams it continues from where."""
 
 import asyncio
+from dataclasses import replace
 
 from starlette.types import Message, Receive
 
+from sharezync_gateway.realtime.admission import Admission, Slot
 from sharezync_gateway.realtime.connection import Connection, Notes
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handshake import Handshake
@@ -24,7 +26,7 @@ from sharezync_gateway.realtime.rechecking import Rechecker
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.seating import Seating
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_shared.problems import NotFound, Unauthenticated, Unavailable
+from sharezync_shared.problems import NotFound, RateLimited, Unauthenticated, Unavailable
 from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.tokens.verifier import TokenVerifier
 
@@ -57,6 +59,7 @@ class Entrance:
         self,
         *,
         hub: Hub,
+        admission: Admission,
         seating: Seating,
         rechecker: Rechecker,
         resumer: Resumer,
@@ -65,6 +68,7 @@ class Entrance:
         terms: SocketTerms,
     ) -> None:
         self._hub = hub
+        self._admission = admission
         self._seating = seating
         self._rechecker = rechecker
         self._resumer = resumer
@@ -72,20 +76,32 @@ class Entrance:
         self._verifier = verifier
         self._terms = terms
 
+    async def examine(self, handshake: Handshake) -> Handshake:
+        """Return the handshake with what its token, if it brought one, was found to be."""
+        if handshake.token is None or handshake.refusal is not None:
+            return handshake
+        try:
+            return replace(handshake, identity=await self.identify(handshake.token))
+        except Refused as refused:
+            return replace(handshake, refusal=(refused.code, refused.reason))
+
     async def enter(
-        self, connection: Connection, handshake: Handshake, receive: Receive
+        self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
     ) -> Message | None:
         """Bring a connection to `ready`; return a message that was received meanwhile, if any."""
         if handshake.refusal is not None:
             raise Refused(*handshake.refusal)
         cursors: dict[str, Cursor] = {}
-        token = handshake.token
-        if token is None:
+        identity = handshake.identity
+        if identity is None:
             first = await self._first_frame(connection, receive)
-            token, cursors = first.token, first.cursors
-        connection.identify(await self.identify(token), self._terms.token_grace_seconds)
+            identity, cursors = await self.identify(first.token), first.cursors
+            slot.authenticated()
+        connection.identify(identity, self._terms.token_grace_seconds)
         if len(self._hub.of_user(connection.user_id)) >= self._terms.max_connections_per_user:
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections of this user")
+        if not self._admission.may_start(connection.user_id, asyncio.get_running_loop().time()):
+            raise _too_often()
         self._hub.add(connection)
         return await self._start(connection, receive, cursors)
 
@@ -180,6 +196,12 @@ def _nobody_answers() -> Refused:
     problem = Unavailable("The services behind do not answer")
     last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=1000)
     return Refused(CloseCode.TRY_LATER, "try later", last)
+
+
+def _too_often() -> Refused:
+    problem = RateLimited("This user opens sockets too often")
+    last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=5000)
+    return Refused(CloseCode.TRY_LATER, "too many sockets in a short time", last)
 
 
 def _not_on_channel() -> Refused:

@@ -1,6 +1,7 @@
 """What the engine itself answers: tokens, catching up, pings, and commands for chat."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from sharezync_gateway.realtime.commands import Answer, CommandQueue, tell_outcome
 from sharezync_gateway.realtime.connection import Connection
@@ -29,6 +30,12 @@ from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.problems import NotFound, RateLimited
+
+_REPLAYS_FOR_A_COMMAND: Final = 20
+"""Streams that are caught up with for the price of one command: each is a call to a service. After
+a drop a client may be behind on all of its own, once."""
+_HEADS_FOR_A_COMMAND: Final = 50
+"""Heads in one `pong` for the price of one command: some three kilobytes."""
 
 Handler = Callable[[Connection, Head, str], Awaitable[None]]
 """Acts on one text frame, given its connection, its head and its text.
@@ -112,12 +119,14 @@ class OwnHandlers:
         self, connection: Connection, cursors: Mapping[str, Cursor], frame_id: FrameId
     ) -> None:
         resumption = self._resumer.begin(connection, cursors)
+        connection.budget.charge(len(resumption.behind) / _REPLAYS_FOR_A_COMMAND)
         await self._resumer.finish(connection, resumption, frame_id)
 
     async def _ping(self, connection: Connection, head: Head, text: str) -> None:
         frame = read_body(text, Ping, head.id)
         heads: dict[str, Cursor] | None = None
         if frame.heads:
+            connection.budget.charge(len(connection.streams) / _HEADS_FOR_A_COMMAND)
             positions = ((s, self._tracker.position(s)) for s in connection.streams)
             heads = {stream: position for stream, position in positions if position is not None}
         connection.send(Pong(head.id, heads))

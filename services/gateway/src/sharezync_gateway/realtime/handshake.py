@@ -18,6 +18,7 @@ from sharezync_shared.problems import (
     problem_body,
 )
 from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.tokens.claims import Identity
 
 _DEVICE_PATH: Final = re.compile(r"/ws/([A-Za-z0-9._~-]{1,64})")
 _CHANNEL_PATH: Final = re.compile(r"/ws/channels/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -30,8 +31,9 @@ class Handshake:
 
     `client_id` names the device, on `/ws/{client_id}`; `channel` is the stream to which the socket
     is narrowed, on `/ws/channels/{channel_id}`. `subprotocol` is what to answer. `token` is None
-    where the first frame must bring it. With `refusal` the socket is accepted only to be closed:
-    browsers tell their scripts a close code, and nothing about a refused handshake.
+    where the first frame must bring it; `identity` is whose it was found to be. With `refusal` the
+    socket is accepted only to be closed: browsers tell their scripts a close code, and nothing
+    about a refused handshake.
     """
 
     client_id: str | None
@@ -39,6 +41,7 @@ class Handshake:
     subprotocol: str | None
     token: str | None
     refusal: tuple[CloseCode, str] | None = None
+    identity: Identity | None = None
 
 
 def read_handshake(scope: Scope, *, origins: Sequence[str], allow_query_token: bool) -> Handshake:

@@ -6,7 +6,7 @@ they arrive finished from the services that own their streams.
 
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -27,18 +27,33 @@ MAX_MESSAGE_BYTES: Final = 1536 * 1024
 BULKY_TYPE: Final = "file_chunk"
 """The one type of text frame that may be longer than `MAX_TEXT_BYTES`."""
 
-MAX_ID_CHARACTERS: Final = 128
 _MAX_CURSORS: Final = 2000
+_MAX_EPOCH_CHARACTERS: Final = 64
 
-FrameId = int | str | None
+# Integers are 64 bits wide wherever they go: in a service's query, in its database.
+_INT64: Final = 2**63
+
+FrameId = (
+    Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
+    | Annotated[str, msgspec.Meta(max_length=128)]
+    | None
+)
 """What a client chose to recognise the answer by; None where it doesn't care."""
-Cursor = tuple[str, int]
+Seq = Annotated[int, msgspec.Meta(ge=0, le=_INT64 - 1)]
+"""A number in a stream; 0 is before its first event."""
+Cursor = tuple[str, Seq]
 """A place in a stream: epoch, and the last `seq` that was seen."""
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed. 4000–4499: reconnect and resume. 4500–4999: don't."""
+    """Why a socket is closed. 4000–4499: reconnect and resume. 4500–4999: don't.
 
+    Below 4000 are those of RFC 6455 §7.4.1 that the server itself closes with.
+    """
+
+    PROTOCOL_ERROR = 1002
+    INVALID_TEXT = 1007
+    POLICY_VIOLATION = 1008
     TOO_BIG = 1009
     GOING_AWAY = 4001
     TOO_SLOW = 4008
@@ -79,7 +94,7 @@ class Replay(msgspec.Struct):
     """The client saw a gap. Without `epoch`, the present one is meant."""
 
     stream: str
-    after: int
+    after: Seq
     epoch: str | None = None
 
 
@@ -107,7 +122,7 @@ class MarkRead(msgspec.Struct, omit_defaults=True):
     """As `PUT /v1/channels/{channel_id}/read`; chat checks what it says."""
 
     channel_id: UUID
-    seq: int | None = None
+    seq: Seq | None = None
     message_id: str | None = None
 
 
@@ -141,14 +156,11 @@ _NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 def read_head(text: str) -> Head:
     """Return the type and id of a text frame. Raises BadFrame."""
     try:
-        head = _head_decoder.decode(text)
+        return _head_decoder.decode(text)
     except msgspec.ValidationError as error:
         raise BadFrame("invalid", f"Not a frame: {error}") from error
     except _NOT_JSON as error:
         raise BadFrame("malformed", "Not a JSON object") from error
-    if isinstance(head.id, str) and len(head.id) > MAX_ID_CHARACTERS:
-        raise BadFrame("invalid", f"`id` may have at most {MAX_ID_CHARACTERS} characters")
-    return head
 
 
 def size_in_utf8(text: str) -> int:
@@ -171,11 +183,13 @@ def read_body(text: str, body: type[T], frame_id: FrameId = None) -> T:
 
 
 def check_cursors(cursors: dict[str, Cursor], frame_id: FrameId = None) -> None:
-    """Raise BadFrame for more cursors than any client needs, or for one before the beginning."""
+    """Raise BadFrame for more cursors than any client needs, or for what is no epoch of ours."""
     if len(cursors) > _MAX_CURSORS:
         raise BadFrame("invalid", f"At most {_MAX_CURSORS} cursors are accepted", frame_id)
-    if any(seq < 0 for _, seq in cursors.values()):
-        raise BadFrame("invalid", "A cursor's `seq` is 0 or more", frame_id)
+    for epoch, _ in cursors.values():
+        # Services refuse others, and a refusal is no answer that could be passed on.
+        if len(epoch) > _MAX_EPOCH_CHARACTERS or not (epoch.isascii() and epoch.isprintable()):
+            raise BadFrame("invalid", "That is no epoch of a stream", frame_id)
 
 
 # --- what we say --------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import Final
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from sharezync_gateway.realtime.budget import Budget, Verdict
+from sharezync_gateway.realtime.admission import Admission, Slot
+from sharezync_gateway.realtime.budget import Budget
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.entrance import Entrance, Gone, Refused
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
@@ -26,14 +27,16 @@ from sharezync_gateway.realtime.protocol import (
     BadFrame,
     Bye,
     CloseCode,
+    FrameId,
     Hello,
     Limits,
     read_head,
     size_in_utf8,
 )
 from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.ids import uuid7
-from sharezync_shared.problems import Broken, Problem, RateLimited, Unavailable
+from sharezync_shared.problems import Broken, Problem, Unavailable
 from sharezync_shared.server import frame_port
 
 log = structlog.get_logger()
@@ -51,6 +54,7 @@ class Shell:
         self,
         *,
         hub: Hub,
+        admission: Admission,
         entrance: Entrance,
         handlers: Mapping[str, Handler],
         binary_handler: BinaryHandler | None,
@@ -58,6 +62,7 @@ class Shell:
         metrics: SocketMetrics,
     ) -> None:
         self._hub = hub
+        self._admission = admission
         self._entrance = entrance
         self._handlers = handlers
         self._binary_handler = binary_handler
@@ -76,16 +81,17 @@ class Shell:
         opened = await self._open(scope, receive, send)
         if opened is None:
             return
-        connection, handshake = opened
+        connection, handshake, slot = opened
         self.open.add(connection)
         code = 1006
         try:
-            message = await self._enter(connection, handshake, receive)
+            message = await self._enter(connection, handshake, slot, receive)
             del opened, handshake  # as the headers
             code = await self._listen(connection, receive, message)
         except Gone as gone:
             code = gone.code
         finally:
+            slot.leave()
             self.open.discard(connection)
             connection.end()
             self._metrics.closed(connection.close_code or code)
@@ -96,6 +102,7 @@ class Shell:
         over = [connection for connection in self.open if connection.ends_at <= now]
         for connection in over:
             connection.close(CloseCode.BAD_TOKEN, "the token has run out")
+        self._admission.sweep(asyncio.get_running_loop().time())
         self._metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
         self._metrics.connections.set(len(self._hub.connections))
 
@@ -127,7 +134,7 @@ class Shell:
 
     async def _open(
         self, scope: Scope, receive: Receive, send: Send
-    ) -> tuple[Connection, Handshake] | None:
+    ) -> tuple[Connection, Handshake, Slot] | None:
         """Accept the socket, or refuse its handshake and return None."""
         terms = self._terms
         try:
@@ -136,17 +143,30 @@ class Shell:
             handshake = read_handshake(
                 scope, origins=terms.origins, allow_query_token=terms.allow_query_token
             )
+            # Known before it is accepted: who has a token does not queue with those who have none.
+            handshake = await self._entrance.examine(handshake)
+            address = (scope.get("client") or (UNKNOWN, 0))[0]
+            slot = self._admission.take(address, authenticated=handshake.identity is not None)
         except Problem as problem:
             await refuse_handshake(scope, receive, send, problem)
             return None
+        try:
+            return await self._accept(scope, receive, send, handshake), handshake, slot
+        except BaseException:
+            slot.leave()
+            raise
+
+    async def _accept(
+        self, scope: Scope, receive: Receive, send: Send, handshake: Handshake
+    ) -> Connection:
         for holds_token in (scope["headers"], scope.get("subprotocols")):
             if isinstance(holds_token, list):
                 holds_token.clear()
-        if (await receive())["type"] != "websocket.connect":
-            return None
+        await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
+        terms = self._terms
         now = asyncio.get_running_loop().time()
-        connection = Connection(
+        return Connection(
             frame_port(scope, send),
             conn_id=uuid7().hex,
             client_id=handshake.client_id,
@@ -154,16 +174,15 @@ class Shell:
             budget=Budget(terms.commands_per_second, terms.commands_burst, now),
             on_closing=self._hub.remove,
         )
-        return connection, handshake
 
     async def _enter(
-        self, connection: Connection, handshake: Handshake, receive: Receive
+        self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
     ) -> Message | None:
         """Say hello and bring the connection in, or close it. Raises Gone."""
         limits = Limits(commands_per_second=self._terms.commands_per_second)
         connection.send(Hello(connection.id, self._terms.ping_seconds, limits))
         try:
-            return await self._entrance.enter(connection, handshake, receive)
+            return await self._entrance.enter(connection, handshake, slot, receive)
         except Refused as refused:
             connection.close(refused.code, refused.reason, last=refused.last)
         except Gone:
@@ -209,7 +228,7 @@ class Shell:
         except BadFrame:
             if too_long:
                 connection.close(CloseCode.TOO_BIG, "too big")
-            elif self._may(connection, None):
+            elif _may(connection, None):
                 raise
             return
         if too_long and head.type != BULKY_TYPE:
@@ -217,14 +236,14 @@ class Shell:
             return
         handler = self._handlers.get(head.type)
         metered = handler is None or head.type not in _UNMETERED
-        if metered and not self._may(connection, head.id):
+        if metered and not _may(connection, head.id):
             return
         if handler is None:
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
         try:
             await handler(connection, head, text)
         except (Problem, BadFrame) as refusal:
-            if metered or self._may(connection, head.id):
+            if metered or _may(connection, head.id):
                 connection.refuse(head.id, refusal)
 
     async def _take_binary(self, connection: Connection, data: bytes) -> None:
@@ -236,15 +255,9 @@ class Shell:
                 raise BadFrame("unsupported", "Binary frames mean nothing here")
             await self._binary_handler(connection, data)
         except (Problem, BadFrame) as refusal:
-            if self._may(connection, None):
+            if _may(connection, None):
                 connection.refuse(None, refusal)
 
-    def _may(self, connection: Connection, frame_id: int | str | None) -> bool:
-        """Whether the connection may have this frame answered; tells it if not."""
-        verdict = connection.budget.spend(asyncio.get_running_loop().time())
-        if verdict is Verdict.WAIT:
-            after = connection.budget.wait_seconds
-            connection.refuse(frame_id, RateLimited("Too many frames", retry_after_seconds=after))
-        elif verdict is Verdict.FLOOD:
-            connection.close(CloseCode.FLOODING, "too many frames")
-        return verdict is Verdict.GO
+
+def _may(connection: Connection, frame_id: FrameId) -> bool:
+    return connection.admit(frame_id, asyncio.get_running_loop().time())

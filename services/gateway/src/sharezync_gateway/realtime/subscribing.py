@@ -5,6 +5,7 @@ All of what is behind them is put together here; the engine knows this one.
 
 import time
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
@@ -31,6 +32,9 @@ from sharezync_gateway.realtime.visibility import Visibility
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Conflict, Forbidden, NotFound, Unavailable
 from sharezync_shared.streams.frames import Control, Frame
+
+_USERS_FOR_A_COMMAND: Final = 20
+"""Users asked about for the price of one command: chat and auth are asked about each."""
 
 
 class TooManySubscriptions(Conflict):
@@ -148,6 +152,7 @@ class Subscriptions:
         interest = self.interests.of(connection)
         if interest.would_be(users, channels) > MOST_INTERESTS:
             raise TooManySubscriptions(f"At most {MOST_INTERESTS} users and channels together")
+        connection.budget.charge(len(users) / _USERS_FOR_A_COMMAND)
         try:
             seen = await self._watch(connection, users)
         except PeerUnavailable as error:

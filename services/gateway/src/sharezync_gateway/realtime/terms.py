@@ -10,6 +10,7 @@ class SocketTerms:
     origins: tuple[str, ...] = ()
     """Origins whose pages may open sockets. Clients that send no Origin are no pages."""
     allow_query_token: bool = False  # query strings end up in logs and Referer headers
+    max_connections: int = 10_000  # WS_MAX_CONNECTIONS: some 300 MiB when all are idle
     max_connections_per_user: int = 20  # on this node: tabs, phones, and one in a loop
     commands_per_second: float = 100  # WS_MAX_COMMANDS_PER_SECOND: a person sends a few
     commands_burst: float = 200  # after a reconnect, what had piled up

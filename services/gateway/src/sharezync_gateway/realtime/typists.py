@@ -4,6 +4,7 @@ A removal comes in the order of its channel's stream, a signal in no order at al
 somebody may still be told is looked up each time, at the moment of telling.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,10 @@ from sharezync_shared.server import encode_text_frame
 
 STREAM: Final = "typing"
 """Kind of the streams on which nodes tell each other; then come the channel's and the user's id."""
+
+MOST_CHANNELS: Final = 5
+"""In which one user is heard typing at about the same time. Each signal goes to everybody who
+listens there: more than a person does would be a cheap way to make much work."""
 
 
 class Typists:
@@ -30,24 +35,27 @@ class Typists:
         between_seconds: float,
         clock: Callable[[], float],
     ) -> None:
-        """`between_seconds`: of one connection in one channel, what comes sooner is swallowed."""
+        """`between_seconds`: of one user in one channel, what comes sooner is swallowed."""
         self._interests = interests
         self._signals = signals
         self._metrics = metrics
         self._between_seconds = between_seconds
         self._clock = clock
         self._lately: dict[tuple[str, str], float] = {}
-        """When each connection, in each channel, may be heard again; the soonest first."""
+        """When each user, in each channel, may be heard again; the soonest first."""
+        self._channels: Counter[str] = Counter()
+        """In how many channels each user was heard lately."""
 
     def say(self, connection: Connection, channel_id: str) -> None:
         """Tell all nodes that somebody is typing, unless they were told a moment ago."""
         now = self._clock()
         self._forget(now)
-        key = (connection.id, channel_id)
-        if key in self._lately:
+        user_id = connection.user_id
+        key = (user_id, channel_id)
+        if key in self._lately or self._channels[user_id] >= MOST_CHANNELS:
             return
         self._lately[key] = now + self._between_seconds
-        user_id = connection.user_id
+        self._channels[user_id] += 1
         typist = Typist(channel_id, user_id)
         text = encode(TypingSignal(f"channel:{channel_id}", now_text(), typist))
         self._signals.say(f"{STREAM}:{channel_id}:{user_id}", text)
@@ -81,3 +89,7 @@ class Typists:
             over.append(key)
         for key in over:
             del self._lately[key]
+            user_id = key[0]
+            self._channels[user_id] -= 1
+            if not self._channels[user_id]:
+                del self._channels[user_id]

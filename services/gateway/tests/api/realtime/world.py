@@ -174,6 +174,7 @@ class GappyBus(LocalBus):
 class Settings:
     frontend_origin: tuple[str, ...] = (ORIGIN,)
     ws_allow_query_token: bool = False
+    ws_max_connections: int = 10_000
     ws_max_connections_per_user: int = 20
     ws_max_commands_per_second: float = 100
     presence: bool = True

@@ -31,3 +31,21 @@ def test_a_client_far_beyond_the_rate_is_flooding() -> None:
     budget = Budget(10, 5, now=0)
     verdicts = [budget.spend(n / 1000) for n in range(200)]
     assert verdicts[-1] is Verdict.FLOOD
+
+
+def test_a_hundred_times_the_rate_is_answered_a_bounded_number_of_times() -> None:
+    budget = Budget(10, 5, now=0)
+    verdicts = [budget.spend(n / 1000) for n in range(5000)]
+    told = verdicts[: verdicts.index(Verdict.FLOOD)]
+    assert len(told) < 5 + 5 * 5 + 5
+
+
+def test_a_frame_that_makes_more_work_counts_as_several() -> None:
+    budget = Budget(10, 5, now=0)
+    assert budget.spend(0) is Verdict.GO
+    budget.charge(6)
+    assert budget.spend(0) is Verdict.WAIT
+    assert 0.29 < budget.wait_seconds < 0.31
+    assert budget.spend(0.31) is Verdict.GO
+    assert not budget.is_full(0.6)
+    assert budget.is_full(1)

@@ -33,6 +33,7 @@ from sharezync_gateway.realtime.protocol import (
     read_head,
 )
 
+ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 BODIES: list[type[Any]] = [Authenticate, Resume, Replay, Ping, SendMessage, MarkRead]
 
 
@@ -90,8 +91,30 @@ def test_cursors_have_bounds() -> None:
     check_cursors({f"channel:{n}": ("e", 0) for n in range(2000)})
     with pytest.raises(BadFrame):
         check_cursors({f"channel:{n}": ("e", 0) for n in range(2001)})
-    with pytest.raises(BadFrame):
-        check_cursors({"channel:x": ("e", -1)})
+    for epoch in ("e" * 65, "a\n", "\0", "é"):
+        with pytest.raises(BadFrame):
+            check_cursors({"channel:x": (epoch, 0)})
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [(Replay, '"stream":"channel:x","after":%s'), (MarkRead, '"channel_id":"' + ID + '","seq":%s'),
+     (Resume, '"cursors":{"channel:x":["e",%s]}'),
+     (Authenticate, '"token":"t","cursors":{"channel:x":["e",%s]}')],
+)  # fmt: skip
+def test_numbers_in_streams_have_64_bits(body: type[Any], field: str) -> None:
+    read_body("{%s}" % (field % (2**63 - 1)), body)
+    for number in ("-1", str(2**63), str(2**64), "9" * 400, "9" * 5000, "1.0", "1e3", "true"):
+        with pytest.raises(BadFrame) as bad:
+            read_body("{%s}" % (field % number), body, 7)
+        assert (bad.value.code, bad.value.frame_id) == ("invalid", 7)
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, "9" * 400, "1e400"])
+def test_an_id_has_64_bits(number: object) -> None:
+    with pytest.raises(BadFrame) as bad:
+        read_head(f'{{"type":"ping","id":{number}}}')
+    assert bad.value.code == "invalid"
 
 
 @pytest.mark.parametrize(

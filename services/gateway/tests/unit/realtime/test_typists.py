@@ -8,7 +8,7 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.signals import Signals
-from sharezync_gateway.realtime.typists import Typists
+from sharezync_gateway.realtime.typists import MOST_CHANNELS, Typists
 
 
 class Said:
@@ -27,7 +27,7 @@ class Typist:
         self.user_id = user_id
 
 
-def test_once_in_three_seconds_for_each_connection_and_channel() -> None:
+def test_once_in_three_seconds_for_each_user_and_channel() -> None:
     now = 100.0
     said = Said()
     typists = Typists(
@@ -38,12 +38,14 @@ def test_once_in_three_seconds_for_each_connection_and_channel() -> None:
         clock=lambda: now,
     )
     phone, laptop = (cast("Connection", Typist(name, "u")) for name in ("phone", "laptop"))
+    other = cast("Connection", Typist("other", "v"))
     typists.say(phone, "c")
     now += 2.9
     typists.say(phone, "c")
     typists.say(phone, "d")
     typists.say(laptop, "c")
-    assert said.streams == ["typing:c:u", "typing:d:u", "typing:c:u"]
+    typists.say(other, "c")
+    assert said.streams == ["typing:c:u", "typing:d:u", "typing:c:v"]
     now += 0.1
     typists.say(phone, "c")
     typists.say(phone, "d")
@@ -53,3 +55,23 @@ def test_once_in_three_seconds_for_each_connection_and_channel() -> None:
     now += 3
     typists.say(phone, "e")
     assert len(typists._lately) == 1  # what is over was forgotten
+    assert typists._channels == {"u": 1}
+
+
+def test_nobody_types_in_a_thousand_channels() -> None:
+    now = 100.0
+    said = Said()
+    typists = Typists(
+        interests=Interests(),
+        signals=cast("Signals", said),
+        metrics=SocketMetrics(CollectorRegistry()),
+        between_seconds=3,
+        clock=lambda: now,
+    )
+    phone = cast("Connection", Typist("phone", "u"))
+    for number in range(1000):
+        typists.say(phone, str(number))
+    assert len(said.streams) == len(typists._lately) == MOST_CHANNELS
+    now += 3
+    typists.say(phone, "another")
+    assert len(said.streams) == MOST_CHANNELS + 1

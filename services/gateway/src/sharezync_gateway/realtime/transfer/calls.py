@@ -13,7 +13,7 @@ import msgspec
 
 from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable
 from sharezync_gateway.realtime.transfer.agenda import FileShape
-from sharezync_shared.problems import NotFound, Problem, Unauthenticated, Unavailable
+from sharezync_shared.problems import Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
@@ -158,7 +158,10 @@ class TransferCalls(ProgressCalls, Protocol):
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
     ) -> TransferOutcome:
-        """Have transfer carry out a frame. When this raises, it may have been done all the same."""
+        """Have transfer carry out a frame. When this raises, it may have been done all the same.
+
+        But for Invalid: what the frame says is nothing that transfer can read.
+        """
         ...
 
 
@@ -227,6 +230,7 @@ class HttpTransferCalls:
             _Results,
             {"commands": [command]},
             timeout_seconds=_COMMAND_SECONDS,
+            invalid=Invalid,
         )
         if len(read.results) != 1:
             raise PeerUnavailable("transfer", "one result for one command was promised")
@@ -246,8 +250,9 @@ class HttpTransferCalls:
         *,
         timeout_seconds: float | None = None,
         refused: type[Problem] | None = None,
+        invalid: type[Problem] | None = None,
     ) -> T:
-        """Call a service. `refused`: what a 403 is to whoever asked us."""
+        """Call a service. `refused` and `invalid`: what a 403 and a 422 are to whoever asked us."""
         options: dict[str, Any] = {}
         if body is not None:
             options["content"] = msgspec.json.encode(body)
@@ -262,6 +267,8 @@ class HttpTransferCalls:
             raise NotFound
         if refused is not None and answer.status_code == httpx.codes.FORBIDDEN:
             raise refused
+        if invalid is not None and answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise invalid
         if not answer.is_success:
             raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")
         try:

@@ -21,13 +21,14 @@ from sharezync_gateway.realtime.transfer.frames import (
     read_command,
     read_named,
 )
-from sharezync_shared.problems import NotFound, RateLimited, Unavailable
+from sharezync_shared.problems import Invalid, NotFound, RateLimited, Unavailable
 
 log = structlog.get_logger()
 
 _IN_FLIGHT: Final = 50
 """Of one socket: bounds what a slow transfer service makes us keep."""
 _SETTLE_SECONDS: Final = 30.0
+_UNREADABLE: Final = "What it says can't be read: numbers beyond 64 bits, or too deep a nesting"
 _ENDS_FOLLOWING: Final = frozenset({"transfer_reject", "transfer_cancel"})
 
 
@@ -111,6 +112,8 @@ class Commanding:
     ) -> TransferOutcome:
         try:
             return await self._calls.command(connection.user_id, connection.device, kind, data)
+        except Invalid as refused:
+            return TransferOutcome(problem=Refusal(refused.slug, _UNREADABLE, refused.status))
         except (PeerUnavailable, NotFound) as error:
             log.warning("transfer_command_failed", kind=kind, error=repr(error))
             problem = Unavailable("Transfers can't be reached at this moment")

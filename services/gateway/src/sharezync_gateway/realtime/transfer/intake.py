@@ -87,7 +87,10 @@ class Intake:
         length = len(chunk.payload)
         refusal = refusal_of(self.attachment, chunk.file, chunk.index, length)
         if refusal is not None:
-            self._refuse(chunk, *refusal)
+            # Who sends what fits nowhere is flooding; that it is over, a sender may not know yet.
+            now = asyncio.get_running_loop().time()
+            if refusal[0] == "transfer-over" or self._connection.admit(None, now):
+                self._refuse(chunk, *refusal)
             return
         window = self.attachment.window_bytes
         if self._in_flight_bytes and self._in_flight_bytes + length > window:

@@ -127,7 +127,9 @@ class Transfers:
         try:
             intake = await self._intake(connection, chunk.transfer_id)
         except Problem as problem:
-            self._refuse(connection, chunk, problem)
+            # Each asks transfer anew: who goes on with what is none of theirs is flooding.
+            if problem.status in RETRYABLE or _may(connection):
+                self._refuse(connection, chunk, problem)
         else:
             await intake.take(chunk)
 
@@ -279,6 +281,10 @@ class Transfers:
         ends = self._ends.pop(connection, None)
         if ends is not None:
             ends.close()
+
+
+def _may(connection: Connection) -> bool:
+    return connection.admit(None, asyncio.get_running_loop().time())
 
 
 def _held(ack: ReceiverAck, attachment: Attachment, frame_id: FrameId) -> Ranges:

@@ -31,6 +31,8 @@ class FakeSocket:
 
     def __init__(self) -> None:
         self.closed = False
+        self.admitted = 0
+        self.most_admitted = 100
         self.user_id = "ada"
         self.device: str | None = None
         self.buffered_bytes = 0
@@ -42,6 +44,10 @@ class FakeSocket:
     @property
     def connection(self) -> Connection:
         return cast("Connection", self)
+
+    def admit(self, frame_id: object, now: float) -> bool:
+        self.admitted += 1
+        return self.admitted <= self.most_admitted
 
     def send_text(self, payload: bytes) -> bool:
         self.texts.append(json.loads(payload))

@@ -167,6 +167,17 @@ async def test_what_can_not_be_right_is_refused_without_asking_storage(
     assert scene.store.puts == 0
 
 
+async def test_who_goes_on_with_what_can_not_be_right_is_told_no_more(scene: Scene) -> None:
+    scene.socket.most_admitted = 3
+    intake = scene.intake(attachment(250))
+    for _ in range(10):
+        await intake.take(chunk_of(TRANSFER, 0, 3))
+    assert [error[0] for error in scene.errors] == ["chunk-outside"] * 3
+    intake.renew(attachment(250, state="cancelled"))
+    await intake.take(chunk_of(TRANSFER, 0, 0))  # a sender may not know it yet: never a flood
+    assert scene.errors[3:] == [("transfer-over", 0, 0)]
+
+
 @pytest.mark.parametrize(
     ("role", "state", "code"),
     [("recipient", "accepted", "forbidden"), ("sender", "cancelled", "transfer-over")],
