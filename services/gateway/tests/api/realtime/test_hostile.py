@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import Frame, Opcode
 
@@ -21,14 +22,14 @@ SEQ_TOO_LARGE = 2**63
 
 
 @pytest.fixture(autouse=True)
-def no_errors(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> Iterator[None]:
+def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Nothing that a stranger does is an error of ours."""
     caplog.set_level(logging.WARNING)
-    yield
-    assert not [r for r in caplog.records if r.levelno >= logging.ERROR or r.exc_info]
-    assert "error    ]" not in capsys.readouterr().out
+    with capture_logs() as logged:
+        yield
+    records = caplog.get_records("call")
+    assert not [r.getMessage() for r in records if r.levelno >= logging.ERROR or r.exc_info]
+    assert not [event for event in logged if event["log_level"] in {"error", "critical"}]
 
 
 @asynccontextmanager
