@@ -133,7 +133,9 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         """See to it that parsing goes on later where it stopped, and reading when that is done."""
         if self.accepted and self.next_turn is None and not self.read_paused:
             wait_seconds = self.budget.wait_seconds() if self.budget is not None else 0.0
-            if wait_seconds:
+            if wait_seconds and self.close_sent:
+                self.transport.abort()  # it goes on instead of answering the close frame
+            elif wait_seconds:
                 self.next_turn = self.loop.call_later(wait_seconds, self._take_turn)
             elif self.stream.has_more:
                 self.next_turn = self.loop.call_soon(self._take_turn)

@@ -338,7 +338,11 @@ async def test_who_was_failed_and_says_nothing_is_cut_off(
     assert app.code == 1002
 
 
-@pytest.mark.parametrize("flood", [FLOODS["empty pongs"], b"\xff" * 1000], ids=["pongs", "junk"])
+@pytest.mark.parametrize(
+    "flood",
+    [FLOODS["empty pongs"], b"\xff" * 1000, sent(Opcode.TEXT, b"x") * 1000],
+    ids=["pongs", "junk", "messages"],
+)
 async def test_who_floods_instead_of_answering_a_close_is_cut_off(
     app: Application, served: Served, flood: bytes
 ) -> None:
