@@ -27,6 +27,7 @@ MAX_MESSAGE_BYTES: Final = 1536 * 1024
 BULKY_TYPE: Final = "file_chunk"
 """The one type of text frame that may be longer than `MAX_TEXT_BYTES`."""
 
+MAX_ID_CHARACTERS: Final = 128
 _MAX_CURSORS: Final = 2000
 _MAX_EPOCH_CHARACTERS: Final = 64
 
@@ -35,7 +36,7 @@ _INT64: Final = 2**63
 
 FrameId = (
     Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
-    | Annotated[str, msgspec.Meta(max_length=128)]
+    | Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)]
     | None
 )
 """What a client chose to recognise the answer by; None where it doesn't care."""
