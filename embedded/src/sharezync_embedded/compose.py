@@ -59,8 +59,8 @@ async def migrate(database_url: str) -> None:
 class Composition:
     """All five services as one ASGI application, `app`.
 
-    `draining` and `registry` are those of the one process that serves it; `apps` are the services
-    behind the gateway, by name.
+    `draining` and `registry` are those of the one process that serves it; `gateway` has
+    the settings of its door; `apps` are the services behind the gateway, by name.
     """
 
     def __init__(self, *, database_url: str, secret_key: str, data_dir: Path) -> None:
@@ -71,6 +71,7 @@ class Composition:
         metrics = HttpMetrics(self.registry)
         common: dict[str, Any] = {"secret_key": secret_key, "data_dir": data_dir}
         own = Settings(**common)
+        self.gateway = GatewaySettings(**common)
         self._bus = make_bus(own, "embedded", self.registry)
         self.apps: dict[str, FastAPI] = {}
 
@@ -111,7 +112,7 @@ class Composition:
         }
         gateway = platform("gateway")
         self._gateway = sharezync_gateway.app.create_app(
-            GatewaySettings(**common),
+            self.gateway,
             gateway,
             upstreams={name: AsgiUpstream(app) for name, app in self.apps.items()},
             chunks=AsgiChunkStore(self.apps["storage"], gateway.credentials),

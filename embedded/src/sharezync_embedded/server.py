@@ -60,7 +60,15 @@ async def _serve(
 
     await serve(
         composition.app,
-        replace(server_settings(settings, websockets=SOCKETS), metrics_port=metrics_port),
+        replace(
+            server_settings(
+                settings,
+                websockets=SOCKETS,
+                max_connections_per_address=composition.gateway.max_connections_per_address,
+                trusted_proxies=composition.gateway.trusted_proxies,
+            ),
+            metrics_port=metrics_port,
+        ),
         draining=composition.draining,
         registry=composition.registry,
         on_listening=announce,

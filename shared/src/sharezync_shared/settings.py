@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     # Apart from `host`: what faces clients is open to them, metrics are for who scrapes them.
     metrics_host: str = "127.0.0.1"
     drain_seconds: float = Field(20, ge=0)  # how long a stopping process may take to say goodbye
+    # WebSockets included; idle ones cost 10 to 30 KiB each. Never more than three quarters of the
+    # files that the process may have open.
+    max_connections: int = Field(20_000, ge=1)
 
     # --- what a service stands on ----------------------------------------------------------
     database_url: str | None = None

@@ -38,7 +38,12 @@ async def _serve(settings: GatewaySettings) -> None:
     platform = fleet_platform(settings, GATEWAY)
     await serve(
         create_app(settings, platform),
-        server_settings(settings, websockets=SOCKETS),
+        server_settings(
+            settings,
+            websockets=SOCKETS,
+            max_connections_per_address=settings.max_connections_per_address,
+            trusted_proxies=settings.trusted_proxies,
+        ),
         draining=platform.draining,
         registry=platform.registry,
     )

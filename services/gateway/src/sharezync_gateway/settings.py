@@ -28,6 +28,11 @@ class GatewaySettings(Settings):
     rate_limit_sign_in: str = "600/minute"  # an address; auth throttles each account by itself
     rate_limit_sockets: str = "6000/minute"  # an address; all of an office reconnects at once
 
+    # --- how many at a time -----------------------------------------------------------------
+    # Of one address (IPv6: its /64) to this process. An office of five hundred behind one address,
+    # each with a socket and a request on its way; who has more raises it. Absent: no limit.
+    max_connections_per_address: int | None = Field(1000, ge=1)
+
     # --- how much ---------------------------------------------------------------------------
     max_json_body_bytes: int = Field(1024 * 1024, ge=1)  # coarse; services have finer limits
     max_file_body_bytes: int | None = Field(None, ge=1)  # absent: storage's quotas decide

@@ -7,6 +7,8 @@ that another reader could take for the body of one (`framing`).
 """
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
@@ -17,11 +19,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.problems import Malformed, Problem
 from sharezync_shared.server.answer import Answer, refusal, run_quietly
 from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, STEPS_A_TURN
+from sharezync_shared.server.connections import ConnectionLimits
 from sharezync_shared.server.heads import HeadReader, body_of, check_head
+from sharezync_shared.server.outgoing import OutgoingWatch
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody, SharedBufferReader
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
 from sharezync_shared.server.settings import ServerSettings
@@ -43,6 +48,15 @@ class _Phase(Enum):
     """What comes is thrown away: the last answer was given."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all connections of a server share."""
+
+    settings: ServerSettings
+    limits: ConnectionLimits
+    outgoing: OutgoingWatch
+
+
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol that reads strictly, and bounds what a peer can cost."""
 
@@ -53,10 +67,13 @@ class HttpProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        settings: ServerSettings,
+        around: Surroundings,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._settings = settings
+        self._settings = around.settings
+        self._limits = around.limits
+        self._outgoing = around.outgoing
+        self._leave: Callable[[], None] | None = None
         self._phase = _Phase.HEAD
         self._head = HeadReader()
         self._body: Body = LengthBody(0)
@@ -65,6 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._held = b""
         """What was read too early: the beginning of a later request, or much of a body."""
         self._websocket = False
+        self.is_half_closed = False
         self._is_last = False  # of the requests on this connection
         self._awaits_reader = False  # the answer is written, and the peer has not taken it
         self._ignored_bytes = 0
@@ -75,12 +93,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._set_deadline(self._settings.head_seconds)
+        try:
+            self._leave = self._limits.enter(self.client[0] if self.client else UNKNOWN)
+        except Problem as problem:
+            self._phase = _Phase.CLOSING
+            transport.write(refusal(problem))
+            transport.close()
+        else:
+            self._set_deadline(self._settings.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._set_deadline(None)
         self._unset_keepalive_if_required()
         self._held = b""
+        self._outgoing.discard(self)
+        if self._leave is not None:
+            self._leave()
         super().connection_lost(exc)
 
     @property
@@ -98,10 +126,16 @@ class HttpProtocol(HttpToolsProtocol):
         """Go on where a request came whole: who has nothing more to say may still read."""
         if self._phase is not _Phase.ANSWER and not self._awaits_reader:
             return False
-        self._is_last = True
+        self._is_last = self.is_half_closed = True
+        self._outgoing.add(self)
         if not self.cycle.response_started:
             self._set_deadline(self._settings.half_closed_seconds)
         return True
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request was read, and its answer is not written."""
+        return self._phase in {_Phase.BODY, _Phase.ANSWER} and not self.cycle.response_complete
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -233,6 +267,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _hand_over(self, behind: memoryview) -> None:
         """Let the WebSocket protocol have the connection, and what came behind the handshake."""
         early = bytes(behind)
+        make: Any = self.ws_protocol_class
+        self.ws_protocol_class = partial(make, leave=self._leave)  # type: ignore[assignment]  # it is only called
         self.handle_websocket_upgrade()
         if early and not self.transport.is_closing():
             self.transport.get_protocol().data_received(early)  # type: ignore[attr-defined]
@@ -271,6 +307,7 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, partial(run_quietly, cycle, app))  # type: ignore[arg-type]  # an application
 
     def _answer_begins(self) -> None:
+        self._outgoing.add(self)
         if self._phase is _Phase.ANSWER:
             self._set_deadline(None)
         elif self.cycle.waiting_for_100_continue and not self._body_began:
@@ -325,6 +362,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._phase = _Phase.CLOSING
                 self.transport.close()
                 return
+        self._outgoing.add(self)
         self.transport.write(refusal(problem))
         self._ignored_bytes = 0
         self._close_politely(self._settings.refused_seconds)
@@ -343,7 +381,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _abort(self) -> None:
-        if self._phase in {_Phase.BODY, _Phase.ANSWER} and not self.cycle.response_complete:
+        if self.is_answering:
             self.cycle.disconnected = True
         self.transport.abort()
 
@@ -374,7 +412,7 @@ def connection_protocol(
     app_state: dict[str, Any],
     _loop: asyncio.AbstractEventLoop | None = None,
     *,
-    settings: ServerSettings,
+    around: Surroundings,
 ) -> asyncio.BufferedProtocol:
     """Return the protocol of one connection: what uvicorn takes for its class of HTTP protocols."""
-    return HttpReader(HttpProtocol(config, server_state, app_state, _loop, settings=settings))
+    return HttpReader(HttpProtocol(config, server_state, app_state, _loop, around=around))

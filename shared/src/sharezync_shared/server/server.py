@@ -20,9 +20,11 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from sharezync_shared.server.allocator import keep_freed_memory
+from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
 from sharezync_shared.server.draining import Draining, DrainStep
-from sharezync_shared.server.http_protocol import HttpProtocol, connection_protocol
+from sharezync_shared.server.http_protocol import HttpProtocol, Surroundings, connection_protocol
 from sharezync_shared.server.metrics_server import metrics_server
+from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
 from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
 
@@ -43,12 +45,14 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         *,
         draining: Draining,
-        drain_seconds: float,
+        around: Surroundings,
         on_listening: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(config)
         self.draining = draining
-        self.drain_seconds = drain_seconds
+        self.drain_seconds = around.settings.drain_seconds
+        self.connections = around.limits
+        self._stall_seconds = around.settings.stall_seconds
         self._on_listening = on_listening
 
     @property
@@ -60,6 +64,9 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            bound_kernel(
+                (s for server in self.servers for s in server.sockets), self._stall_seconds
+            )
             log.info("listening", host=self.config.host, port=self.port)
             if self._on_listening is not None:
                 self._on_listening(self.port)
@@ -135,13 +142,25 @@ def make_server(
 ) -> DrainingServer:
     """Return a server for `app`; `on_listening` hears its port, once requests are answered."""
     websockets = settings.websockets
+    around = Surroundings(
+        settings,
+        ConnectionLimits(
+            most=settings.max_connections,
+            most_per_address=settings.max_connections_per_address,
+            exempt=settings.trusted_proxies,
+        ),
+        OutgoingWatch(
+            stall_seconds=settings.stall_seconds,
+            min_bytes_per_second=settings.min_bytes_per_second,
+        ),
+    )
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
-        http=partial(connection_protocol, settings=settings),  # type: ignore[arg-type]  # called as the class would be
+        http=partial(connection_protocol, around=around),  # type: ignore[arg-type]  # called as the class would be
         ws=partial(FanoutProtocol, settings=websockets),  # type: ignore[arg-type]  # as above
         ws_max_size=websockets.max_message_bytes,
         ws_ping_interval=websockets.ping_seconds,
@@ -163,7 +182,7 @@ def make_server(
     return DrainingServer(
         config,
         draining=draining,
-        drain_seconds=settings.drain_seconds,
+        around=around,
         on_listening=on_listening,
     )
 
@@ -205,6 +224,7 @@ async def serve(
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end on the fastest event loop there is: uvloop, else asyncio's own."""
     keep_freed_memory()
+    raise_file_limit()
     new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop as new_loop  # noqa: PLC0415 - there is none on Windows

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from sharezync_shared.server.connections import Network
 from sharezync_shared.settings import Settings
 
 INTERNAL_ERROR: Final = 1011
@@ -36,6 +37,18 @@ class ServerSettings:
     """Apart from `host`: that one is open to clients."""
     drain_seconds: float = 20
     """How long a stopping process may take to say goodbye."""
+    max_connections: int = 20_000
+    """WebSockets included; idle ones cost 10 to 30 KiB each. Never more than three quarters of the
+    files that the process may have open."""
+    max_connections_per_address: int | None = None
+    """An IPv6 address counts as its /64. None: any number."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """From these any number of connections is taken: they speak for many."""
+    stall_seconds: float = 30
+    """How long a peer may take nothing of what is written to it. A phone in a tunnel is back by
+    then, or gone; and a resumed download goes on where it was."""
+    min_bytes_per_second: float = 512
+    """Who has something to read all the time takes at least so much, over a minute."""
     keep_alive_seconds: float = 75
     """How long an idle connection is kept. Longer than the 30 s for which our own clients keep one:
     the client lets go first."""
@@ -54,14 +67,21 @@ class ServerSettings:
 
 
 def server_settings(
-    settings: Settings, *, websockets: WebSocketSettings | None = None
+    settings: Settings,
+    *,
+    websockets: WebSocketSettings | None = None,
+    max_connections_per_address: int | None = None,
+    trusted_proxies: tuple[Network, ...] = (),
 ) -> ServerSettings:
-    """Return what the environment says about serving (`Settings`)."""
+    """Return what the environment says about serving (`Settings`), and what a gateway adds."""
     return ServerSettings(
         host=settings.host,
         port=settings.port,
         metrics_port=settings.metrics_port,
         metrics_host=settings.metrics_host,
         drain_seconds=settings.drain_seconds,
+        max_connections=settings.max_connections,
+        max_connections_per_address=max_connections_per_address,
+        trusted_proxies=trusted_proxies,
         websockets=websockets or WebSocketSettings(),
     )

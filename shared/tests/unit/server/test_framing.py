@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import product
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from shared.tests.unit.server.wire import echoing
+from shared.tests.unit.server.wire import Echo, connected, echoing
+from sharezync_shared.testing.serving import plain_asgi, serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -34,50 +38,48 @@ def cut(sent: bytes, how: str, head: int) -> Sequence[bytes]:
     }[how]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET", "OPTIONS"])
-@pytest.mark.parametrize("offer", OFFERS)
-async def test_a_body_is_a_body_whatever_is_offered(method: str, offer: str) -> None:
-    async with echoing() as (wire, echo, _):
-        for framing, body in FRAMINGS.values():
-            for how in ("in one packet", "the body in a later one", "anywhere"):
-                head = b"%b /a HTTP/1.1\r\nHost: x\r\n" % method.encode()
-                head += OFFERS[offer] + framing + b"\r\n"
-                await wire.send(*cut(head + body + NEXT, how, len(head)))
-                assert await wire.answer() == (200, f"{method} /a ".encode() + SMUGGLED)
-                assert await wire.answer() == (200, b"GET /next ")
-        assert len(echo.asked) == 12
+METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET", "OPTIONS")
+CUTS = ("in one packet", "the body in a later one", "anywhere")
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-async def test_the_body_is_waited_for_whatever_is_offered(offer: str) -> None:
+async def test_a_body_is_a_body_whatever_is_offered(offer: str) -> None:
     async with echoing() as (wire, echo, _):
-        head = b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + OFFERS[offer]
-        await wire.send(head + FRAMINGS["length"][0] + b"\r\n")
-        assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        await wire.send(SMUGGLED + NEXT)
-        assert await wire.answer() == (200, b"POST /a " + SMUGGLED)
-        assert await wire.answer() == (200, b"GET /next ")
-        assert len(echo.asked) == 2
+        for method, (framing, body), how in product(METHODS, FRAMINGS.values(), CUTS):
+            head = b"%b /a HTTP/1.1\r\nHost: x\r\n" % method.encode()
+            head += OFFERS[offer] + framing + b"\r\n"
+            await wire.send(*cut(head + body + NEXT, how, len(head)))
+            assert await wire.answer() == (200, f"{method} /a ".encode() + SMUGGLED)
+            assert await wire.answer() == (200, b"GET /next ")
+        assert len(echo.asked) == 2 * 36
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n",
-        b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\nContent-Length: 38\r\n",
-        b"CONNECT /a HTTP/1.1\r\nHost: x\r\n",
-        b"POST /a HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET,
-        b"GET /a HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET + b"Content-Length: 38\r\n",
-        b"GET /a HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET + b"Transfer-Encoding: chunked\r\n",
-    ],
-)
-async def test_what_is_no_request_of_ours_is_refused_once_and_closed(sent: bytes) -> None:
+async def test_the_body_is_waited_for_whatever_is_offered() -> None:
     async with echoing() as (wire, echo, _):
-        await wire.send(sent + b"\r\n" + SMUGGLED)
-        assert [status for status, _ in await wire.answers()] == [400]
-        assert not echo.asked
+        for offer in OFFERS.values():
+            head = b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + offer
+            await wire.send(head + FRAMINGS["length"][0] + b"\r\n")
+            assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            await wire.send(SMUGGLED + NEXT)
+            assert await wire.answer() == (200, b"POST /a " + SMUGGLED)
+            assert await wire.answer() == (200, b"GET /next ")
+        assert len(echo.asked) == 2 * len(OFFERS)
 
 
+async def refused(sent: dict[str, bytes], status: int) -> None:
+    """Each is answered once, and its connection closed; nothing of it is asked for."""
+    echo, got = Echo(), {}
+    async with serving(plain_asgi(http=echo)) as served:
+        for what, packet in sent.items():
+            async with connected(served) as wire:
+                await wire.send(packet)
+                await wire.send(SMUGGLED)
+                got[what] = [status for status, _ in await wire.answers()]
+    assert got == {what: [status] for what in sent}
+    assert not echo.asked
+
+
+LENGTH_0 = [(b"content-length", b"0")]
 HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\n"
 UNCLEAR = {
     "both framings": HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -126,12 +128,23 @@ UNCLEAR = {
 }
 
 
-@pytest.mark.parametrize("sent", UNCLEAR.values(), ids=UNCLEAR.keys())
-async def test_what_can_be_read_in_two_ways_is_refused_once_and_closed(sent: bytes) -> None:
-    async with echoing() as (wire, echo, _):
-        await wire.send(sent + SMUGGLED)
-        assert [status for status, _ in await wire.answers()] == [400]
-        assert not echo.asked
+async def test_what_can_be_read_in_two_ways_is_refused_once_and_closed() -> None:
+    await refused(UNCLEAR, 400)
+
+
+async def test_what_is_no_request_of_ours_is_refused_once_and_closed() -> None:
+    get, post = b"GET /a HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET, HEAD + WEBSOCKET
+    connect = b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n"
+    sent = {
+        "CONNECT": connect + b"\r\n",
+        "CONNECT with a body": connect + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED),
+        "CONNECT to a path": b"CONNECT /a HTTP/1.1\r\nHost: x\r\n\r\n",
+        "a POST for a WebSocket": post + b"\r\n",
+        "a WebSocket with a length": get + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED),
+        "a WebSocket with chunks": get + b"Transfer-Encoding: chunked\r\n\r\n",
+        "a WebSocket without a key": get + b"\r\n",
+    }
+    await refused(sent, 400)
 
 
 CHUNKED_HEAD = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -156,13 +169,8 @@ BAD_CHUNKS = {
 }
 
 
-@pytest.mark.parametrize("sent", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
-async def test_chunks_that_can_be_read_in_two_ways_are_refused_once(sent: bytes) -> None:
-    async with echoing() as (wire, echo, _):
-        await wire.send(CHUNKED_HEAD + sent)
-        await wire.send(SMUGGLED)
-        assert [status for status, _ in await wire.answers()] == [400]
-        assert not echo.asked
+async def test_chunks_that_can_be_read_in_two_ways_are_refused_once() -> None:
+    await refused({what: CHUNKED_HEAD + sent for what, sent in BAD_CHUNKS.items()}, 400)
 
 
 async def test_extensions_and_trailers_are_dropped() -> None:
@@ -207,23 +215,24 @@ async def test_small_chunks_are_a_body_like_any_other() -> None:
         assert await wire.answer() == (200, b"GET /next ")
 
 
-@pytest.mark.parametrize("packets", ["one", "two", "behind another request", "many"])
-@pytest.mark.parametrize("extra", ["a long field", "many fields", "empty lines"])
-async def test_a_head_is_bounded_however_it_is_packed(packets: str, extra: str) -> None:
-    request = {
-        "a long field": b"GET /a HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 40_000 + b"\r\n\r\n",
-        "many fields": b"GET /a HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 129 + b"\r\n",
-        "empty lines": b"\r\n" * 20_000 + NEXT,
-    }[extra]
-    before = NEXT if packets == "behind another request" else b""
-    async with echoing() as (wire, echo, _):
-        size = {"two": len(request) // 2 + 1, "many": 1000}.get(packets, 10**6)
-        sent = before + request
-        for start in range(0, len(sent), size):
-            await wire.send(sent[start : start + size])
-            await asyncio.sleep(0.001)
-        assert [status for status, _ in await wire.answers()] == [200] * bool(before) + [431]
-        assert len(echo.asked) == bool(before)
+LARGE_HEADS = {
+    "a long field": b"GET /a HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 40_000 + b"\r\n\r\n",
+    "many fields": b"GET /a HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 129 + b"\r\n",
+    "empty lines": b"\r\n" * 20_000 + NEXT,
+}
+
+
+@pytest.mark.parametrize("head", LARGE_HEADS.values(), ids=LARGE_HEADS.keys())
+async def test_a_head_is_bounded_however_it_is_packed(head: bytes) -> None:
+    echo = Echo()
+    async with serving(plain_asgi(http=echo)) as served:
+        for before, size in product((b"", NEXT), (1000, 30_000, 100_000)):
+            async with connected(served) as wire:
+                sent = before + head
+                await wire.send(*(sent[i : i + size] for i in range(0, len(sent), size)))
+                answered = [status for status, _ in await wire.answers()]
+                assert answered == [200] * bool(before) + [431]
+    assert len(echo.asked) == 3
 
 
 async def test_a_large_head_is_taken() -> None:
@@ -234,17 +243,111 @@ async def test_a_large_head_is_taken() -> None:
         assert await wire.answer() == (200, b"GET /next ")
 
 
-@pytest.mark.parametrize(
-    ("target", "path", "host"),
-    [
-        ("http://y/b?c", "/b", b"y"),
-        ("http://y:81", "/", b"y:81"),
-        ("https://y/", "/", b"y"),
-        ("/b", "/b", b"x"),
-    ],
-)
-async def test_the_host_of_an_absolute_target_counts(target: str, path: str, host: bytes) -> None:
+async def test_the_host_of_an_absolute_target_counts() -> None:
     async with echoing() as (wire, echo, _):
-        await wire.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        assert await wire.answer() == (200, f"GET {path} ".encode())
-        assert echo.asked[0].headers == [(b"host", host)]
+        for target, path, host in (
+            ("http://y/b?c", "/b", b"y"),
+            ("http://y:81", "/", b"y:81"),
+            ("https://y/", "/", b"y"),
+            ("/b", "/b", b"x"),
+        ):
+            await wire.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert await wire.answer() == (200, f"GET {path} ".encode())
+            assert echo.asked[-1].headers == [(b"host", host)]
+
+
+async def test_a_refusal_waits_for_the_answer_before_it() -> None:
+    async with echoing() as (wire, echo, _):
+        await wire.send(NEXT + b"nonsense\r\n\r\n" + SMUGGLED)
+        assert [status for status, _ in await wire.answers()] == [200, 400]
+        assert len(echo.asked) == 1
+
+
+async def test_an_answer_that_has_begun_is_not_answered_again() -> None:
+    """A body that breaks its framing while its answer is written ends both."""
+
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(plain_asgi(http=begin)) as served, connected(served) as wire:
+        await wire.send(CHUNKED_HEAD)
+        head = await wire.reader.readuntil(b"part\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        await wire.send(b"nonsense\r\n" + SMUGGLED)
+        assert await wire.is_closed()
+
+
+async def test_an_early_answer_leaves_the_rest_of_its_body_a_body() -> None:
+    async def early(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": LENGTH_0})
+        await send({"type": "http.response.body"})
+
+    async with serving(plain_asgi(http=early)) as served, connected(served) as wire:
+        for framing, body in FRAMINGS.values():
+            await wire.send(HEAD + framing + b"\r\n" + body[:5])
+            assert await wire.answer() == (200, b"")
+            await wire.send(body[5:] + NEXT)
+            assert await wire.answer() == (200, b"")
+        # Who was not told to go on may send the body or not: what comes then can't be told.
+        await wire.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 38\r\n\r\n")
+        assert await wire.answer() == (200, b"")
+        await wire.send(SMUGGLED)
+        assert await wire.is_closed()
+        assert served.server.server_state.total_requests == 5
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_half_a_connection_is_enough_to_be_answered(version: bytes) -> None:
+    async with echoing() as (wire, echo, _):
+        request = b"POST /a HTTP/%b\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd" % version
+        await wire.send(request * (1 if version == b"1.0" else 3))
+        wire.writer.write_eof()
+        answers = await wire.answers()
+        assert answers == [(200, b"POST /a abcd")] * (1 if version == b"1.0" else 3)
+        assert len(echo.asked) == len(answers)
+
+
+async def test_who_is_half_closed_and_gets_no_answer_is_taken_for_gone() -> None:
+    over = asyncio.Event()
+
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        over.set()
+
+    app = plain_asgi(http=never)
+    async with serving(app, half_closed_seconds=0.1) as served, connected(served) as wire:
+        await wire.send(NEXT)
+        wire.writer.write_eof()
+        assert await wire.is_closed()
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            await over.wait()
+
+
+@pytest.mark.parametrize("cut_at", [10, 40, 60])
+async def test_half_a_request_is_not_answered(cut_at: int) -> None:
+    async with echoing() as (wire, echo, _):
+        await wire.send((HEAD + b"Content-Length: 20\r\n\r\nabcd")[:cut_at])
+        wire.writer.write_eof()
+        assert await wire.is_closed()
+        assert not echo.asked
+
+
+async def test_http_1_0_gets_no_chunks_and_no_100_continue() -> None:
+    async def streamed(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in (b"a", b"", b"b"):
+            await send({"type": "http.response.body", "body": part, "more_body": part != b"b"})
+
+    async with serving(plain_asgi(http=streamed)) as served, connected(served) as wire:
+        await wire.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx")
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            head, body = (await wire.reader.read()).split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"chunked" not in head
+        assert body == b"ab"

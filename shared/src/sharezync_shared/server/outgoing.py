@@ -1,0 +1,140 @@
+"""Answers that nobody reads: who takes nothing, or next to nothing, is cut off.
+
+What a peer has taken is asked from the kernel (TCP_INFO of Linux), so that it counts the same
+whether an answer is still written, lies in a buffer of ours, or is all the kernel's. On other
+systems what our own buffer holds is looked at.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+UNSENT_BYTES: Final = 256 * 1024
+"""How much the kernel takes for a peer beyond what is on its way: enough to be busy with until we
+are asked for more. Without a bound it takes up to 4 MiB from each, for who reads nothing at all."""
+PACE_SECONDS: Final = 60.0
+"""Over how long a reader's pace is measured."""
+
+_USER_TIMEOUT_SHARE: Final = 2  # of the time that we wait ourselves: the kernel's comes last
+_TCP_NOTSENT_LOWAT: Final = 25  # of Linux; the module socket has no name for it before 3.12
+_TCP_INFO_BYTES: Final = 232
+_UNACKED, _BYTES_ACKED, _NOTSENT = 24, 120, 144  # offsets in struct tcp_info (linux/tcp.h)
+_IS_LINUX: Final = sys.platform == "linux"
+
+
+class Connection(Protocol):
+    """What is watched."""
+
+    transport: asyncio.Transport
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether there will be more to read than what is written."""
+        ...
+
+    @property
+    def is_half_closed(self) -> bool:
+        """Whether the peer says no more, so that nothing but its reading shows it is there."""
+        ...
+
+
+@dataclass(slots=True)
+class _Reader:
+    taken_bytes: int
+    at: float
+    """When it was last seen to take something."""
+    pace_bytes: int
+    pace_at: float
+    """Since when its pace is measured, and what it had taken then."""
+
+
+class OutgoingWatch:
+    """Looks after the connections of one server to which something is written."""
+
+    def __init__(self, *, stall_seconds: float, min_bytes_per_second: float) -> None:
+        self._stall_seconds = stall_seconds
+        self._min_bytes_per_second = min_bytes_per_second
+        self._readers: dict[Connection, _Reader | None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: Connection) -> None:
+        """Watch this one until all is taken that is written to it, or it is discarded."""
+        self._readers.setdefault(connection, None)
+        if self._timer is None:
+            self._schedule()
+
+    def discard(self, connection: Connection) -> None:
+        """Forget it: it is closed."""
+        self._readers.pop(connection, None)
+
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(min(1.0, self._stall_seconds / 4), self._look)
+
+    def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection, reader in list(self._readers.items()):
+            self._look_at(connection, reader, now)
+        self._timer = None
+        if self._readers:
+            self._schedule()
+
+    def _look_at(self, connection: Connection, reader: _Reader | None, now: float) -> None:
+        taken, is_all = _taken(connection.transport)
+        if is_all and not connection.is_answering:
+            del self._readers[connection]
+        elif reader is None or (is_all and not connection.is_half_closed):
+            self._readers[connection] = _Reader(taken, now, taken, now)
+        elif taken == reader.taken_bytes:
+            if now - reader.at >= self._stall_seconds:
+                reset(connection.transport)
+        else:
+            reader.taken_bytes, reader.at = taken, now
+            if now - reader.pace_at >= PACE_SECONDS:
+                if taken - reader.pace_bytes < self._min_bytes_per_second * (now - reader.pace_at):
+                    reset(connection.transport)
+                reader.pace_bytes, reader.pace_at = taken, now
+
+
+def bound_kernel(listeners: Iterable[socket.socket], stall_seconds: float) -> None:
+    """Bound what the kernel holds for a peer, and how long, for all who will connect to these.
+
+    For how long is for what we no longer know of: connections that were closed with something
+    still to be taken.
+    """
+    if not _IS_LINUX:
+        return
+    milliseconds = round(1000 * stall_seconds * _USER_TIMEOUT_SHARE)
+    for listener in listeners:
+        with contextlib.suppress(OSError):  # not TCP
+            listener.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Drop a connection at once, with what the kernel holds of it."""
+    with contextlib.suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+    transport.abort()
+
+
+def _taken(transport: asyncio.Transport) -> tuple[int, bool]:
+    """Return how much the peer has taken in all, from some beginning, and whether it is all."""
+    buffered = transport.get_write_buffer_size()
+    if _IS_LINUX:
+        with contextlib.suppress(OSError):
+            info = transport.get_extra_info("socket").getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES
+            )
+            (acked,) = struct.unpack_from("Q", info, _BYTES_ACKED)
+            (unacked,) = struct.unpack_from("I", info, _UNACKED)
+            (unsent,) = struct.unpack_from("I", info, _NOTSENT)
+            return acked, not (buffered or unacked or unsent)
+    return -buffered, not buffered
