@@ -6,9 +6,9 @@ from typing import Final, Protocol
 
 from sharezync_shared.problems import Malformed
 from sharezync_shared.server.bounds import (
+    FRAMING_BYTES,
     MAX_CHUNK_LINE_BYTES,
     MAX_EXCESS_BYTES,
-    MAX_HEAD_BYTES,
     MAX_TRAILER_BYTES,
     HeadTooLarge,
 )
@@ -76,7 +76,7 @@ class ChunkedBody:
 
     @property
     def wanted_bytes(self) -> int:
-        return self._remaining + MAX_HEAD_BYTES
+        return self._remaining + FRAMING_BYTES
 
     @property
     def in_trailers(self) -> bool:
@@ -85,30 +85,48 @@ class ChunkedBody:
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:
         """See `Body`."""
-        while data and at_most and not self.is_complete:
+        if self._remaining:
+            data = self._feed_content(data, keep)
+        rest = bytes(data)  # there is little behind a large chunk: see `wanted_bytes`
+        at = 0
+        while at < len(rest) and at_most and not self.is_complete:
             at_most -= 1
             if self._remaining:
-                piece = bytes(data[: self._remaining])
+                piece = rest[at : at + self._remaining]
+                at += len(piece)
                 self._remaining -= len(piece)
                 keep(piece)
-                data = data[len(piece) :]
             else:
-                data = self._feed_line(data)
-        return data
+                at = self._feed_line(rest, at)
+        return data[at:]
 
-    def _feed_line(self, data: memoryview) -> memoryview:
+    def _feed_content(self, data: memoryview, keep: Keep) -> memoryview:
+        piece = bytes(data[: self._remaining])
+        self._remaining -= len(piece)
+        if piece:
+            keep(piece)
+        return data[len(piece) :]
+
+    def _feed_line(self, data: bytes, at: int) -> int:
+        """Read the line that goes on at `at`, and return where the next one begins."""
         limit = MAX_TRAILER_BYTES if self.in_trailers else MAX_CHUNK_LINE_BYTES
-        seen = self._line + data[: limit + 2]
-        end = seen.find(b"\r\n")
-        if end > limit or (end < 0 and len(seen) > limit):
-            raise self._too_long()
+        if self._line:
+            line = self._line + data[at : at + limit + 2]
+            end = line.find(b"\r\n")
+            after = at + end + 2 - len(self._line)
+        else:
+            end = data.find(b"\r\n", at, at + limit + 2)
+            line, end, after = (data[at:end], end - at, end + 2) if end >= 0 else (b"", -1, 0)
         if end < 0:
-            self._line = seen
-            return data[len(data) :]
-        data = data[end + 2 - len(self._line) :]
+            self._line += data[at : at + limit + 2]
+            if len(self._line) > limit + 1:
+                raise self._too_long()
+            return len(data)
+        if end > limit:
+            raise self._too_long()
         self._line = b""
-        self._read(seen[:end])
-        return data
+        self._read(line[:end])
+        return after
 
     def _read_size(self, line: bytes) -> None:
         match = _CHUNK_LINE.fullmatch(line)

@@ -10,6 +10,9 @@ MAX_FIELDS: Final = 128
 """Header fields of a request: as many as websockets accepts. Browsers behind proxies send 30."""
 MAX_CHUNK_LINE_BYTES: Final = 256
 """A chunk's size and its extensions, which nobody uses (RFC 9112 §7.1.1)."""
+FRAMING_BYTES: Final = 128 * 1024
+"""How much of a chunked body is read at a time behind the chunk that is known; if it can't be
+looked at in one turn, it is held."""
 MAX_TRAILER_BYTES: Final = 8 * 1024
 """All trailers of a body. None is looked at (RFC 9110 §6.5.1)."""
 MAX_EXCESS_BYTES: Final = 64 * 1024
