@@ -1,0 +1,99 @@
+"""Bodies without a socket: the same content as h11 reads, however it is cut, and bounded steps."""
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharezync_shared.problems import Problem
+from sharezync_shared.server.bodies import ChunkedBody, LengthBody
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+chunks = st.lists(st.binary(min_size=1, max_size=300), max_size=6)
+extensions = st.sampled_from([b"", b";a", b";a=b", b';a="b c"'])
+trailers = st.lists(st.sampled_from([b"A: b\r\n", b"Content-Length: 5\r\n", b"a:\r\n"]), max_size=3)
+cuts = st.lists(st.integers(1, 40), min_size=1, max_size=20)
+
+
+def read(sent: bytes, sizes: list[int], *, at_most: int = 10**6) -> tuple[bytes, bytes, bool]:
+    """Return content, what is behind the body, and whether it is whole."""
+    body, kept, behind = ChunkedBody(), list[bytes](), b""
+    at, turn = 0, 0
+    while at < len(sent):
+        packet = behind + sent[at : at + sizes[turn % len(sizes)]]
+        at += sizes[turn % len(sizes)]
+        turn += 1
+        behind = bytes(body.feed(memoryview(packet), kept.append, at_most=at_most))
+    while behind and not body.is_complete:
+        behind = bytes(body.feed(memoryview(behind), kept.append, at_most=at_most))
+    return b"".join(kept), behind, body.is_complete
+
+
+def read_by_h11(sent: bytes) -> tuple[bytes, bytes, bool] | None:
+    """Do the same with h11; None where it refuses."""
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(HEAD + sent)
+    content = b""
+    while True:
+        try:
+            event = server.next_event()
+        except h11.RemoteProtocolError:
+            return None
+        if isinstance(event, h11.Data):
+            content += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            return content, server.trailing_data[0], True
+        elif event is h11.NEED_DATA:
+            return content, b"", False
+
+
+@given(chunks, extensions, trailers, cuts, st.booleans())
+def test_chunks_are_read_as_h11_reads_them(
+    parts: list[bytes], extension: bytes, trailer: list[bytes], sizes: list[int], is_tight: bool
+) -> None:
+    sent = b"".join(b"%x%b\r\n%b\r\n" % (len(part), extension, part) for part in parts)
+    sent += b"0%b\r\n%b\r\n" % (extension, b"".join(trailer))
+    got = read(sent + b"GET /next", sizes, at_most=1 if is_tight else 10**6)
+    assert got[0] == b"".join(parts)
+    assert got[2]
+    assert read_by_h11(sent) == (got[0], b"", True)
+
+
+@given(st.text(alphabet="0123afAFgx;=+-_ \t\r\nA:", max_size=40).map(str.encode), cuts)
+def test_what_h11_refuses_is_refused(sent: bytes, sizes: list[int]) -> None:
+    """We are stricter, never laxer: what we read, h11 reads to the same content."""
+    try:
+        content, _, is_complete = read(sent, sizes)
+    except Problem:
+        return
+    other = read_by_h11(sent)
+    if is_complete:
+        assert other is not None
+        assert other[0] == content
+
+
+def test_no_more_is_done_at_a_time_than_may_be() -> None:
+    body, kept = ChunkedBody(), list[bytes]()
+    sent = memoryview(b"1\r\nx\r\n" * 100)
+    rest = body.feed(sent, kept.append, at_most=30)
+    assert len(kept) == 10
+    assert len(rest) == 90 * 6
+    assert body.feed(rest, kept.append, at_most=1000) == b""
+    assert len(kept) == 100
+
+
+def test_a_body_by_length_ends_where_it_ends() -> None:
+    body, kept = LengthBody(5), list[bytes]()
+    assert body.feed(memoryview(b"abc"), kept.append, at_most=1) == b""
+    assert (body.wanted_bytes, body.is_complete) == (2, False)
+    assert body.feed(memoryview(b"defg"), kept.append, at_most=1) == b"fg"
+    assert (b"".join(kept), body.is_complete) == (b"abcde", True)
+
+
+@pytest.mark.parametrize("size", [5, 100])
+def test_chunks_of_some_bytes_never_outweigh_their_content(size: int) -> None:
+    body, kept = ChunkedBody(), list[bytes]()
+    chunk = b"%x\r\n%b\r\n" % (size, bytes(size))
+    for _ in range(200_000 // size):
+        assert body.feed(memoryview(chunk), kept.append, at_most=10) == b""
