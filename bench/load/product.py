@@ -22,6 +22,8 @@ GENEROUS = {
         for name in ("STANDARD", "COSTLY", "BYTES", "PUBLIC", "SIGN_IN", "SOCKETS")
     },
     "WS_MAX_COMMANDS_PER_SECOND": "100000",
+    "MAX_CONNECTIONS": "1000000",
+    "MAX_CONNECTIONS_PER_ADDRESS": "1000000",
     "ACCESS_TOKEN_EXPIRE_MINUTES": "120",  # as long as it takes to gather thousands
     "LOG_LEVEL": "warning",
     "ACCESS_LOG": "false",

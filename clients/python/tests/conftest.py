@@ -15,7 +15,7 @@ from sharezync_shared.testing.chaos import ChaosProxy
 GENEROUS = {
     f"RATE_LIMIT_{name}": "1000000/minute"
     for name in ("STANDARD", "COSTLY", "BYTES", "PUBLIC", "SIGN_IN", "SOCKETS")
-}
+} | {"MAX_CONNECTIONS_PER_ADDRESS": "100000"}
 
 
 @pytest.fixture(autouse=True)
