@@ -44,6 +44,8 @@ class Pages:
         self._checks = checks
         self._catalogue = catalogue
         self._asyncapi = asyncapi
+        self._assets: dict[str, bytes] = {}
+        self._loading = asyncio.Lock()
 
     def by_route(self) -> dict[str, Page]:
         """Return the page for each of the gateway's rows in the route table."""
@@ -123,7 +125,12 @@ class Pages:
         """
         if name not in _ASSET_TYPES:
             raise NotFound(f"There is no {name!r} here")
-        body = await asyncio.to_thread((files("fastapi_offline") / "static" / name).read_bytes)
+        async with self._loading:
+            if name not in self._assets:
+                path = files("fastapi_offline") / "static" / name
+                self._assets[name] = await asyncio.to_thread(path.read_bytes)
+        # All answers share one: each is a megabyte, and lies here until it is taken.
+        body = self._assets[name]
         await _send(send, body, _ASSET_TYPES[name], cache=b"public, max-age=86400")
 
     async def _html(self, send: Send, page: bytes) -> None:
