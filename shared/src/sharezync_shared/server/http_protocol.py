@@ -30,6 +30,7 @@ from sharezync_shared.server.outgoing import OutgoingWatch
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody, SharedBufferReader
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
 from sharezync_shared.server.settings import ServerSettings
+from sharezync_shared.server.websocket_protocol import FanoutProtocol
 
 ABORT_EXTENSION: Final = "sharezync.abort"
 """`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the
@@ -55,6 +56,17 @@ class Surroundings:
     settings: ServerSettings
     limits: ConnectionLimits
     outgoing: OutgoingWatch
+
+
+class CountedSocket(FanoutProtocol):
+    """A WebSocket, which is one of the connections that are counted."""
+
+    leave: Callable[[], None] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.leave is not None:
+            self.leave()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -267,11 +279,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _hand_over(self, behind: memoryview) -> None:
         """Let the WebSocket protocol have the connection, and what came behind the handshake."""
         early = bytes(behind)
-        make: Any = self.ws_protocol_class
-        self.ws_protocol_class = partial(make, leave=self._leave)  # type: ignore[assignment]  # it is only called
         self.handle_websocket_upgrade()
+        protocol = self.transport.get_protocol()
+        assert isinstance(protocol, CountedSocket)  # noqa: S101 - see `make_server`
+        protocol.leave = self._leave
         if early and not self.transport.is_closing():
-            self.transport.get_protocol().data_received(early)  # type: ignore[attr-defined]
+            protocol.data_received(early)
 
     def _take_body(self, data: memoryview) -> memoryview:
         body = self._body

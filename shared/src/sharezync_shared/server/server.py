@@ -22,11 +22,15 @@ from starlette.types import ASGIApp
 from sharezync_shared.server.allocator import keep_freed_memory
 from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
 from sharezync_shared.server.draining import Draining, DrainStep
-from sharezync_shared.server.http_protocol import HttpProtocol, Surroundings, connection_protocol
+from sharezync_shared.server.http_protocol import (
+    CountedSocket,
+    HttpProtocol,
+    Surroundings,
+    connection_protocol,
+)
 from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
 from sharezync_shared.server.settings import ServerSettings
-from sharezync_shared.server.websocket_protocol import FanoutProtocol
 
 log = structlog.get_logger()
 
@@ -161,7 +165,7 @@ def make_server(
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
         http=partial(connection_protocol, around=around),  # type: ignore[arg-type]  # called as the class would be
-        ws=partial(FanoutProtocol, settings=websockets),  # type: ignore[arg-type]  # as above
+        ws=partial(CountedSocket, settings=websockets),  # type: ignore[arg-type]  # as above
         ws_max_size=websockets.max_message_bytes,
         ws_ping_interval=websockets.ping_seconds,
         ws_ping_timeout=websockets.ping_seconds,

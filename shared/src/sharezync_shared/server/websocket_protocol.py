@@ -7,7 +7,7 @@ everything else that is written below the high-water mark, and nobody waits.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Protocol, cast
 
 from starlette.types import Scope, Send

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from websockets.frames import Frame, Opcode
 
 from shared.tests.unit.server.wire import Echo, connected, echoing
 from sharezync_shared.testing.serving import plain_asgi, serving
@@ -351,3 +352,32 @@ async def test_http_1_0_gets_no_chunks_and_no_100_continue() -> None:
         assert head.startswith(b"HTTP/1.1 200 ")
         assert b"chunked" not in head
         assert body == b"ab"
+
+
+async def test_bytes_behind_a_handshake_belong_to_the_socket() -> None:
+    heard: list[str] = []
+
+    async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            heard.append(message["text"])
+
+    handshake = (
+        b"GET /a HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET + b"Sec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    early = Frame(Opcode.TEXT, b"early").serialize(mask=True)
+    for packets in ([handshake + early], [handshake, early], [NEXT + handshake + early]):
+        app = plain_asgi(http=Echo(), websocket=listen)
+        async with serving(app) as served, connected(served) as wire:
+            await wire.send(*packets)
+            if packets[0].startswith(NEXT):
+                assert await wire.answer() == (200, b"GET /next ")
+            async with asyncio.timeout(GIVE_UP_SECONDS):
+                said = wire.seen or await wire.reader.readuntil(b"\r\n\r\n")
+                assert said.startswith(b"HTTP/1.1 101 ")
+                await wire.send(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+                said = await wire.reader.read()
+            assert said.endswith(b"\x88\x02\x03\xe8")
+    assert heard == ["early"] * 3

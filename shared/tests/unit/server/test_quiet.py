@@ -46,7 +46,8 @@ async def left(receive: Receive) -> bool:
     """Return whether a disconnect has come."""
     try:
         async with asyncio.timeout(0.01):
-            return (await receive())["type"] == "http.disconnect"
+            message = await receive()
+            return bool(message["type"] == "http.disconnect")
     except TimeoutError:
         return False
 

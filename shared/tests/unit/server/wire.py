@@ -50,7 +50,8 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self._seen = b""
+        self.seen = b""
+        """What was read and belongs to no answer yet."""
 
     async def send(self, *packets: bytes) -> None:
         """Send each by itself, in a packet of its own."""
@@ -63,9 +64,10 @@ class Wire:
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
         client.send(h11.EndOfMessage())
-        if self._seen:  # or it means the end
-            client.receive_data(self._seen)
-            self._seen = b""
+        if self.seen:  # or it means the end
+            client.receive_data(self.seen)
+            self.seen = b""
+        """What was read and belongs to no answer yet."""
         status, body = 0, b""
         async with asyncio.timeout(GIVE_UP_SECONDS):
             while True:
@@ -83,7 +85,7 @@ class Wire:
                 elif isinstance(event, h11.Data):
                     body += event.data
                 elif isinstance(event, h11.EndOfMessage):
-                    self._seen = client.trailing_data[0]
+                    self.seen = client.trailing_data[0]
                     return status, body
 
     async def answers(self) -> list[tuple[int, bytes]]:
@@ -99,9 +101,9 @@ class Wire:
         """Wait for the end of the connection; return whether nothing was said before it."""
         async with asyncio.timeout(GIVE_UP_SECONDS):
             try:
-                return not (self._seen + await self.reader.read())
+                return not (self.seen + await self.reader.read())
             except ConnectionResetError:
-                return not self._seen
+                return not self.seen
 
 
 @asynccontextmanager
