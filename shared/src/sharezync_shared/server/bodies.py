@@ -96,6 +96,9 @@ class ChunkedBody:
                 at += len(piece)
                 self._remaining -= len(piece)
                 keep(piece)
+                if not self._remaining and rest.startswith(b"\r\n", at):
+                    at += 2
+                    self._read = self._read_size
             else:
                 at = self._feed_line(rest, at)
         return data[at:]

@@ -251,11 +251,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._body.is_complete:
             self._body_arrived()
 
-    def on_body(self, body: bytes) -> None:
-        self._body_began = True
-        if self.incoming is not None and not self.cycle.response_complete:
-            self.incoming.add(body)
-
     def on_message_complete(self) -> None:
         """Nothing: the parser only knows where the head ends."""
 
@@ -288,7 +283,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _take_body(self, data: memoryview) -> memoryview:
         body = self._body
-        data = body.feed(data, self.on_body, at_most=STEPS_A_TURN)
+        pieces: list[bytes] = []
+        data = body.feed(data, pieces.append, at_most=STEPS_A_TURN)
+        if pieces:
+            self._body_began = True
+            if self.incoming is not None and not self.cycle.response_complete:
+                self.incoming.add(pieces)
         if body.is_complete:
             self._body_arrived()
         elif isinstance(body, ChunkedBody) and body.in_trailers and self._deadline is None:

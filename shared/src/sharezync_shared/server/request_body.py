@@ -82,10 +82,10 @@ class IncomingBody:
         """Whether so much waits that no more should be read."""
         return self.waiting_bytes > HIGH_WATER_LIMIT and not self._cycle.response_complete
 
-    def add(self, piece: bytes) -> None:
+    def add(self, pieces: list[bytes]) -> None:
         """Take in what has come."""
-        self._pieces.append(piece)
-        self.waiting_bytes += len(piece)
+        self._pieces += pieces
+        self.waiting_bytes += sum(map(len, pieces))
         self._cycle.message_event.set()
 
     @property
