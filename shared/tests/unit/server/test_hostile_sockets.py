@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import struct
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -191,7 +192,10 @@ async def test_between_two_turns_of_one_peer_others_have_theirs(
         await peer.send(sent(Opcode.CLOSE, b"\x03\xe8"))
         assert await peer.close_code() == 1000
     assert len(at) >= 1900 / TURN_FRAMES
-    assert len(set(at)) == len(at)
+    # What was read is parsed in the loop's phase of I/O, further turns in that of callbacks: of each
+    # there may be one between two ticks.
+    assert max(Counter(at).values()) <= 2
+    assert len(set(at)) > len(at) / 2
 
 
 @pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG])
