@@ -55,8 +55,7 @@ secrets: ## random secrets for docker compose into .env; what is there stays
 ##@ Test
 
 test: $(READY) ## everything: unit, api, integration, deploy and the black-box suite in both ways
-	@$(PY) -m sharezync_embedded rabbitmq install
-	@$(PY) -m sharezync_embedded redis install
+	@$(PY) -m sharezync_embedded programs install
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
 unit: $(READY) ## pure tests, in seconds
@@ -71,7 +70,7 @@ integration: $(READY) ## real RabbitMQ, an S3 server, processes killed and start
 	$(PYTEST) $(wildcard shared/tests/integration services/*/tests/integration) embedded $(ARGS)
 
 blackbox: $(READY) ## one suite from outside, over `make run` and over `make fleet`
-	@$(PY) -m sharezync_embedded rabbitmq install
+	@$(PY) -m sharezync_embedded programs install
 	$(PYTEST) tests --ignore tests/fleet $(ARGS)
 
 replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotated, deleted; with figures

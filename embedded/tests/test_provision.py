@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sharezync_embedded import debian_packages
 from sharezync_embedded import provision as module
 from sharezync_embedded.broker import GivenBroker, broker_from
 from sharezync_embedded.provision import Container, Given, Installed, provision
@@ -24,7 +25,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(module, "_PLACES", (str(tmp_path / "opt"),))
-    monkeypatch.setattr(module, "_SERVICE_POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(debian_packages, "_SERVICE_POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
     def write(name: str, script: str) -> Path:

@@ -16,7 +16,8 @@ from sharezync_embedded.logs import last_lines
 from sharezync_embedded.occupancy import sole_use
 from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
 from sharezync_embedded.processes import stop_with_parent
-from sharezync_embedded.provision import provision, provision_redis
+from sharezync_embedded.programs import provision_programs
+from sharezync_embedded.provision import BROKER_PACKAGE, find_server, provision
 from sharezync_embedded.rabbitmq import Broker, BrokerFailed
 from sharezync_embedded.server import up
 from sharezync_shared.observability import configure_logging
@@ -41,9 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _fleet(settings)
             case "postgres":
                 return _postgres(settings, options.action)
-            case "redis":
-                # Only tests need one here, and where it can't be had they say so; never in CI.
-                return 0 if provision_redis() or os.environ.get("CI") != "true" else 1
+            case "programs":
+                return _programs(settings)
             case _:
                 return _rabbitmq(settings, options.action)
     except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
@@ -64,10 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     for server, actions in {
         "postgres": ("start", "stop", "url"),
         "rabbitmq": ("start", "stop", "url", "install"),
-        "redis": ("install",),
     }.items():
         helped = commands.add_parser(server, parents=[common], help=f"only the {server} for it")
         helped.add_argument("action", choices=actions)
+    programs = commands.add_parser(
+        "programs", parents=[common], help="all that tests run beside it"
+    )
+    programs.add_argument("action", choices=("install",))
     return parser
 
 
@@ -137,6 +140,15 @@ def _rabbitmq(settings: Settings, action: str) -> int:
         case "url":
             _say(broker.url())
     return 0
+
+
+def _programs(settings: Settings) -> int:
+    """Install what tests need of others' programs, a broker among them, in one go."""
+    broker = [] if settings.amqp_url or find_server() else [BROKER_PACKAGE]
+    missing = provision_programs(and_packages=broker)
+    source = provision(settings.amqp_url, install=False)
+    # Where one is not to be had, tests leave out what needs it; never in CI.
+    return 1 if (missing or source is None) and os.environ.get("CI") == "true" else 0
 
 
 def _say(text: str) -> None:

@@ -3,16 +3,15 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-CONTAINER_IMAGE = "rabbitmq:4-management"
-_APT_TIMEOUT_SECONDS = 900
+from sharezync_embedded import debian_packages
+from sharezync_embedded.programs import say_on_stderr
 
-# Asked by package scripts: may this service start?
-_SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
+CONTAINER_IMAGE = "rabbitmq:4-management"
+BROKER_PACKAGE = "rabbitmq-server"
 
 # The programs themselves before the wrappers that distributions put into PATH: Debian's insists
 # on its own system account.
@@ -49,12 +48,8 @@ class Container:
 Source = Given | Installed | Container
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - this speaks to whoever waits
-
-
 def provision(
-    amqp_url: str | None, *, install: bool = True, say: Callable[[str], None] = _say
+    amqp_url: str | None, *, install: bool = True, say: Callable[[str], None] = say_on_stderr
 ) -> Source | None:
     """Find a RabbitMQ: the given one, an installed one, one from Debian's packages, a container.
 
@@ -65,8 +60,8 @@ def provision(
         return Given(amqp_url)
     if server := find_server():
         return Installed(server)
-    if install and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install_from_packages("rabbitmq-server", say)
+    if install and debian_packages.can_install():
+        debian_packages.install([BROKER_PACKAGE], say)
         if server := find_server():
             return Installed(server)
     if _docker_answers():
@@ -104,49 +99,3 @@ def _docker_answers() -> bool:
     except subprocess.TimeoutExpired:
         return False
     return asked.returncode == 0
-
-
-def provision_redis(say: Callable[[str], None] = _say) -> bool:
-    """See to it that `redis-server` is installed; False, and loudly, where that can't be done."""
-    if shutil.which("redis-server"):
-        return True
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        _install_from_packages("redis-server", say)
-    if shutil.which("redis-server"):
-        return True
-    say("There is NO REDIS to be had: tests of rate limits that replicas share are LEFT OUT.")
-    return False
-
-
-def _install_from_packages(package: str, say: Callable[[str], None]) -> None:
-    """Install a server from Debian's packages without letting it start a service of its own."""
-    say(f"Installing Debian's package {package}, which is missing (a few minutes) …")
-    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    ours = not _SERVICE_POLICY.exists()
-    if ours:
-        _SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
-        _SERVICE_POLICY.chmod(0o755)
-    try:
-        for arguments in (
-            ["update", "--quiet"],
-            ["install", "--quiet", "--yes", "--no-install-recommends", package],
-        ):
-            done = subprocess.run(
-                ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_APT_TIMEOUT_SECONDS,
-            )
-            if done.returncode != 0:
-                # A stale or partly unreachable package list may still do: the install decides.
-                say(f"apt-get {arguments[0]} failed ({done.returncode}): {done.stderr[-2000:]}")
-    except subprocess.TimeoutExpired:
-        say(f"apt-get took longer than {_APT_TIMEOUT_SECONDS} s and was given up")
-    finally:
-        if ours:
-            _SERVICE_POLICY.unlink(missing_ok=True)
-    if shutil.which("systemctl"):  # nor at the next boot: it is there for development
-        subprocess.run(["systemctl", "disable", package], capture_output=True, check=False)

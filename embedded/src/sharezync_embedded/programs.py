@@ -1,0 +1,66 @@
+"""Programs of others that tests run: found on this machine, or installed from Debian's packages."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sharezync_embedded import debian_packages
+
+# Servers lie where only root's PATH leads.
+_MORE_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/opt/homebrew/sbin")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that some tests can't do without."""
+
+    name: str
+    package: str
+    tests: str
+    """What is left out without it."""
+
+    def find(self) -> Path | None:
+        """Where it is; None where it isn't installed."""
+        found = shutil.which(self.name, path=os.pathsep.join((_path(), *_MORE_PLACES)))
+        return Path(found) if found else None
+
+
+REDIS: Final = Program("redis-server", "redis-server", "rate limits that replicas share")
+NGINX: Final = Program("nginx", "nginx", "the gateway behind nginx")
+HAPROXY: Final = Program("haproxy", "haproxy", "the gateway behind HAProxy")
+# The compiler: `java File.java` needs it, and a bare runtime has none.
+JDK: Final = Program("javac", "default-jdk-headless", "the JDK's own HTTP client")
+TEST_PROGRAMS: Final = (REDIS, NGINX, HAPROXY, JDK)
+
+
+def say_on_stderr(line: str) -> None:
+    """Tell whoever waits."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - as it says
+
+
+def provision_programs(
+    programs: Sequence[Program] = TEST_PROGRAMS,
+    *,
+    and_packages: Sequence[str] = (),
+    say: Callable[[str], None] = say_on_stderr,
+) -> list[Program]:
+    """See to it that the programs are installed; return those that are not, having said so loudly.
+
+    `and_packages` are installed in the same go, and nobody looks after them here.
+    """
+    missing = [program for program in programs if program.find() is None]
+    packages = [*and_packages, *(program.package for program in missing)]
+    if packages and debian_packages.can_install():
+        debian_packages.install(packages, say)
+    left = [program for program in missing if program.find() is None]
+    for program in left:
+        say(f"There is NO {program.name} to be had: tests of {program.tests} are LEFT OUT.")
+    return left
+
+
+def _path() -> str:
+    return os.environ.get("PATH", os.defpath)
