@@ -1,0 +1,113 @@
+"""Whether a server read the same requests out of a stream as the reference did."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tests.edge import answers, reference
+from tests.edge.answers import Answer, Answers
+from tests.edge.reference import Reading, Seen
+from tests.edge.streams import Stream
+from tests.edge.wire import Line, a_moment
+
+Difference = Callable[[Seen, Answer], str]
+"""In which way an answer is not that of a request; empty where it is."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stream."""
+
+    came: bytes
+    closed: bool
+    """The server closed, and not because the client had given up waiting."""
+
+
+async def exchange(
+    port: int, stream: Stream, between: Callable[[], Awaitable[None]] = a_moment
+) -> Outcome:
+    """Send a stream to the server at `port` and keep what comes until it closes."""
+    read = reference.read(stream.meant)
+    line = await Line.open(port)
+    try:
+        await line.send(stream.packets, between)
+        if stream.half_closes:
+            line.half_close()
+        elif read.ended == "open":
+            # The reference waits for more: there is none, once all that came has its answer.
+            await _listen(line, read)
+            line.half_close()
+        closed = await _listen(line, None)
+        return Outcome(bytes(line.came), closed)
+    finally:
+        line.close()
+
+
+async def _listen(line: Line, read: Reading | None) -> bool:
+    """Listen to the end, or until every request of `read` has an answer; False: it took too long."""
+
+    def enough(came: bytes) -> bool:
+        assert read is not None
+        whole = answers.read(came, read.requests, ended=False).whole
+        return len(whole) >= len(read.requests)
+
+    try:
+        await line.listen(enough if read is not None else None)
+    except TimeoutError:
+        line.half_close()
+        with suppress(TimeoutError):
+            await line.listen()
+        return False
+    return True
+
+
+def complaint(stream: Stream, outcome: Outcome, difference: Difference) -> str:
+    """Return what a server did wrong with a stream; empty where it did nothing wrong."""
+    read = reference.read(stream.meant)
+    asked = [*read.requests, *([read.begun] if read.begun else [])]
+    got = answers.read(outcome.came, asked, ended=True)
+    if (got.broken or got.rest) and not _cut_off(stream, read, got):
+        return f"after {len(got.whole)} answers comes what is none: {got.rest[:120]!r} {got.broken}"
+    if not outcome.closed:
+        return f"the connection stayed open; {_counts(read, got.whole)}"
+    for number, answer in enumerate(got.whole):
+        if _refuses(answer) and not answer.mark and number >= stream.regular:
+            if number + 1 < len(got.whole):
+                return f"answers follow the refusal at {number}"
+            return "" if answer.closes else "a refusal that does not say that it closes"
+        if number >= len(asked):
+            return f"an answer that nobody asked for, for {answer.mark!r}; {_counts(read, got.whole)}"
+        if wrong := difference(asked[number], answer) or _continues_wrongly(asked[number], answer):
+            return f"at {number}: {wrong}"
+    fewer = len(got.whole) < len(read.requests)
+    # Whoever ends their direction at once may be taken to have left; and a server may say with its
+    # answer to an odd request that it goes no further.
+    announced = len(got.whole) > stream.regular and got.whole[-1].closes
+    if fewer and not (stream.half_closes or announced):
+        return f"closed without a word; {_counts(read, got.whole)}"
+    return ""
+
+
+def _cut_off(stream: Stream, read: Reading, got: Answers) -> bool:
+    """Whether the last answer broke off because its request did, or its client had left."""
+    incomplete = read.begun is not None and len(got.whole) == len(read.requests)
+    heads = got.rest.removeprefix(_CONTINUE).count(b"HTTP/1.1 ")
+    return heads <= 1 and (incomplete or stream.half_closes)
+
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def _refuses(answer: Answer) -> bool:
+    return 400 <= answer.status < 600
+
+
+def _continues_wrongly(seen: Seen, answer: Answer) -> str:
+    """RFC 9110 §10.1.1: `100 Continue` at most once, to whom asked for it, never to HTTP/1.0."""
+    asked = seen.field("expect").lower() == "100-continue" and seen.version == "1.1"
+    return "" if answer.continues <= int(asked) else f"{answer.continues} × 100 Continue"
+
+
+def _counts(read: Reading, got: tuple[Answer, ...]) -> str:
+    told = ", ".join(f"{answer.status} {answer.mark}" for answer in got)
+    return f"{len(read.requests)} requests ({read.ended} {read.error}), answers: [{told}]"
