@@ -91,7 +91,9 @@ class Stream:
 
 def spelled(mark: str) -> bytes:
     """Return a whole request, to be sent where it is none: as the body of another."""
-    return b"GET /echo/hidden HTTP/1.1\r\nHost: x\r\nX-Request-Id: hidden-%s\r\n\r\n" % mark.encode()
+    return (
+        b"GET /echo/hidden HTTP/1.1\r\nHost: x\r\nX-Request-Id: hidden-%s\r\n\r\n" % mark.encode()
+    )
 
 
 BODIES: tuple[bytes, ...] = (
@@ -111,7 +113,9 @@ BODIES: tuple[bytes, ...] = (
 def echo_messages(draw: st.DrawFn) -> Message:
     """Requests to the application of `echo.py`."""
     way = draw(st.sampled_from(("echo", "echo", "early", "part", "first", "slow")))
-    method = draw(st.sampled_from((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")))
+    method = draw(
+        st.sampled_from((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+    )
     body = draw(st.sampled_from(BODIES) | st.binary(max_size=80))
     return Message(method, b"/%s/x" % way.encode(), body)
 
@@ -134,7 +138,9 @@ def chunked(draw: st.DrawFn, body: bytes, *, trailers: bool = True) -> tuple[byt
         spelling = draw(st.sampled_from(("%x", "%X", "%05x"))) % size
         extension = draw(st.sampled_from(EXTENSIONS))
         parts += [spelling.encode() + extension + b"\r\n", piece, b"\r\n"]
-    parts.append(draw(st.sampled_from((b"0", b"000"))) + draw(st.sampled_from(EXTENSIONS)) + b"\r\n")
+    parts.append(
+        draw(st.sampled_from((b"0", b"000"))) + draw(st.sampled_from(EXTENSIONS)) + b"\r\n"
+    )
     if trailers:
         for name, value in draw(st.lists(st.sampled_from(TRAILERS), max_size=3, unique=True)):
             parts.append(b"%s: %s\r\n" % (name, value))
@@ -202,21 +208,25 @@ def streams(
     messages: st.SearchStrategy[Message],
     *,
     odd: Odd | None = None,
+    name: str = "m",
     most: int = 5,
     each_byte: int = 1500,
 ) -> Stream:
-    """Up to `most` regular requests, among them an odd one where `odd` makes one."""
+    """Up to `most` regular requests, among them an odd one where `odd` makes one.
+
+    All marks begin with `name`.
+    """
     count = draw(st.integers(1, most))
     strange = draw(st.integers(0, count - 1)) if odd is not None else -1
     sent: list[Sent] = []
     for number in range(count):
-        mark, message = f"m{number}", draw(messages)
+        mark, message = f"{name}{number}", draw(messages)
         if odd is not None and number == strange:
             sent.append(draw(odd(mark, message)))
         else:
             last = number == count - 1
             sent.append(draw(regular(mark, message, last=last)))
     if odd is not None:
-        sent.append(draw(regular("last", draw(messages), last=True)))
+        sent.append(draw(regular(f"{name}last", draw(messages), last=True)))
     half_closes = draw(st.integers(0, 7)) == 0
     return Stream(tuple(sent), draw(packets(sent, each_byte=each_byte)), half_closes)

@@ -76,23 +76,37 @@ def complaint(stream: Stream, outcome: Outcome, difference: Difference) -> str:
                 return f"answers follow the refusal at {number}"
             return "" if answer.closes else "a refusal that does not say that it closes"
         if number >= len(asked):
-            return f"an answer that nobody asked for, for {answer.mark!r}; {_counts(read, got.whole)}"
+            return (
+                f"an answer that nobody asked for, for {answer.mark!r}; {_counts(read, got.whole)}"
+            )
         if wrong := difference(asked[number], answer) or _continues_wrongly(asked[number], answer):
             return f"at {number}: {wrong}"
     fewer = len(got.whole) < len(read.requests)
-    # Whoever ends their direction at once may be taken to have left; and a server may say with its
-    # answer to an odd request that it goes no further.
-    announced = len(got.whole) > stream.regular and got.whole[-1].closes
-    if fewer and not (stream.half_closes or announced):
+    if fewer and not (got.rest or stream.half_closes or _may_end(stream, read, got)):
         return f"closed without a word; {_counts(read, got.whole)}"
     return ""
+
+
+def _may_end(stream: Stream, read: Reading, got: Answers) -> bool:
+    """Whether a server may close behind its last answer, though the reference sees more to come.
+
+    Where a body turns out malformed that an answer didn't wait for, it is too late to refuse. Who
+    answers a request without having asked for its body (`100 Continue`) can't know whether it
+    comes, and says that it closes (RFC 9110 §10.1.1).
+    """
+    if len(got.whole) > stream.regular:
+        return True
+    last = len(got.whole) - 1
+    unasked = last >= 0 and read.requests[last].field("expect") and not got.whole[last].continues
+    return bool(unasked) and got.whole[last].closes
 
 
 def _cut_off(stream: Stream, read: Reading, got: Answers) -> bool:
     """Whether the last answer broke off because its request did, or its client had left."""
     incomplete = read.begun is not None and len(got.whole) == len(read.requests)
+    odd = len(got.whole) == stream.regular < len(stream.sent)
     heads = got.rest.removeprefix(_CONTINUE).count(b"HTTP/1.1 ")
-    return heads <= 1 and (incomplete or stream.half_closes)
+    return heads <= 1 and (incomplete or odd or stream.half_closes)
 
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
