@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.blackbox.people import Person
+from tests.edge.conftest import port_of
 from tests.edge.examples import drawn
 from tests.edge.oddities import odd
 from tests.edge.product import Asker, asker_of
@@ -25,10 +26,6 @@ async def complaints(port: int, asker: Asker, examples: list[Stream]) -> list[st
         return f"{wrong}\n{stream.packets}" if wrong else ""
 
     return [wrong for wrong in await asyncio.gather(*map(one, examples)) if wrong]
-
-
-def port_of(url: str) -> int:
-    return int(url.rpartition(":")[2])
 
 
 @pytest.mark.parametrize("kind", ["regular", "odd"])

@@ -24,16 +24,24 @@ class Outcome:
 
 
 async def exchange(
-    port: int, stream: Stream, between: Callable[[], Awaitable[None]] = a_moment
+    port: int,
+    stream: Stream,
+    between: Callable[[], Awaitable[None]] = a_moment,
+    *,
+    to_the_end: bool = True,
 ) -> Outcome:
-    """Send a stream to the server at `port` and keep what comes until it closes."""
+    """Send a stream to the server at `port` and keep what comes until it closes.
+
+    `to_the_end` False: until there is an answer to each request. Proxies understand in more than
+    one way what a request says of the connection's end.
+    """
     read = reference.read(stream.meant)
     line = await Line.open(port)
     try:
         await line.send(stream.packets, between)
         if stream.half_closes:
             line.half_close()
-        elif read.ended == "open":
+        elif read.ended == "open" or not to_the_end:
             # The reference waits for more: there is none, once all that came has its answer.
             await _listen(line, read)
             line.half_close()
