@@ -12,6 +12,9 @@ TORTURE_SECONDS ?= 120
 TRANSFER_MEMORY_MIB ?= 4096
 # How long each attack of `make hostile` goes on.
 HOSTILE_SECONDS ?= 6
+# How many streams of requests `make differential` tries in each of its tests, new ones each time; in
+# `make test` they are few, and the same ones.
+EXAMPLES ?= 1000
 # What `make images` tags its images with; docker-compose.yml reads the same.
 SHAREZYNC_TAG ?= dev
 
@@ -31,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile k8s lint types format lock bench clean
+.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile differential k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -88,6 +91,10 @@ memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB 
 hostile: $(READY) ## every attack of bench/load/attacks.py, beside an innocent user (HOSTILE_SECONDS=6)
 	@$(PY) -m sharezync_embedded rabbitmq install
 	$(PY) bench/hostile.py --seconds $(HOSTILE_SECONDS) $(ARGS)
+
+differential: $(READY) ## what clients may send, read by us and by h11, also by proxies (EXAMPLES=1000)
+	@$(PY) -m sharezync_embedded programs install
+	EXAMPLES=$(EXAMPLES) $(PYTEST) tests/edge --timeout 0 $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -24,7 +25,7 @@ class BareServer:
         self.runner = asyncio.Runner()
         self._serving = serving(plain_asgi(http=echo))
 
-    def __enter__(self) -> "BareServer":
+    def __enter__(self) -> Self:
         self._served = self.runner.run(self._serving.__aenter__())
         return self
 

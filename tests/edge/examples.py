@@ -11,10 +11,15 @@ Drawn = TypeVar("Drawn")
 ASKED = int(os.environ.get("EXAMPLES", "0"))
 
 
+def count(usual: int, *, cost: int = 1) -> int:
+    """Return how many examples a test tries, of which one takes `cost` times the cheapest."""
+    return max(usual, ASKED // cost)
+
+
 def examples(usual: int) -> settings:
-    """Decorate a test of Hypothesis; with EXAMPLES=n: n new ones each time (`make differential`)."""
+    """Decorate a test of Hypothesis: `usual` and the same ones, or as many new ones as asked."""
     return settings(
-        max_examples=ASKED or usual,
+        max_examples=count(usual),
         derandomize=not ASKED,
         database=None,
         deadline=None,
@@ -23,11 +28,11 @@ def examples(usual: int) -> settings:
     )
 
 
-def drawn(strategy: st.SearchStrategy[Drawn], usual: int) -> list[Drawn]:
-    """Return examples themselves, for tests that send many at a time: the same ones as above."""
+def drawn(strategy: st.SearchStrategy[Drawn], number: int) -> list[Drawn]:
+    """Return examples themselves, for tests that send many at a time."""
     found: list[Drawn] = []
 
-    @settings(examples(usual), phases=[Phase.generate])
+    @settings(examples(1), max_examples=number, phases=[Phase.generate])
     @given(strategy)
     def keep(example: Drawn) -> None:
         found.append(example)

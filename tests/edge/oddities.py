@@ -121,21 +121,33 @@ _LINES = (
     b"GET /echo/x HTTP/1.1\r\nHost: x\r\nno colon\r\nX-Request-Id: %s\r\n\r\n",
     b"GET /echo/x HTTP/1.1\r\n Host: x\r\nX-Request-Id: %s\r\n\r\n",
     # Of a WebSocket as little or as much as makes no handshake.
-    b"POST /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nContent-Length: 5\r\n\r\nhello",
-    b"GET /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\n\r\n",
-    b"GET /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nSec-WebSocket-Version: 7\r\nSec-WebSocket-Key: eA==\r\n\r\n",
-    b"POST /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"5\r\nhello\r\n0\r\n\r\n",
-    b"GET /echo/x HTTP/1.0\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    b"GET /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
-    b"Upgrade: h2c, websocket\r\n\r\n",
+    (
+        b"POST /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nContent-Length: 5\r\n\r\nhello"
+    ),
+    (
+        b"GET /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\n\r\n"
+    ),
+    (
+        b"GET /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 7\r\nSec-WebSocket-Key: eA==\r\n\r\n"
+    ),
+    (
+        b"POST /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5\r\nhello\r\n0\r\n\r\n"
+    ),
+    (
+        b"GET /echo/x HTTP/1.0\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ),
+    (
+        b"GET /echo/x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\nConnection: Upgrade\r\n"
+        b"Upgrade: h2c, websocket\r\n\r\n"
+    ),
 )
 
 

@@ -101,7 +101,15 @@ class Proxy:
             user = "user root root;" if os.geteuid() == 0 else ""
             text = _NGINX_AROUND.format(user=user, folder=folder, inside=text)
             log = folder / "error.log"
-            self._command = [program, "-p", folder, "-e", log, "-c", configuration]
+            self._command: list[str | Path] = [
+                program,
+                "-p",
+                folder,
+                "-e",
+                log,
+                "-c",
+                configuration,
+            ]
         else:
             text = text.replace("bind :8080", f"bind 127.0.0.1:{self.port}")
             self._command = [program, "-db", "-f", configuration]

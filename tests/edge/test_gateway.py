@@ -6,7 +6,7 @@ import pytest
 
 from tests.blackbox.people import Person
 from tests.edge.conftest import port_of
-from tests.edge.examples import drawn
+from tests.edge.examples import count, drawn
 from tests.edge.oddities import odd
 from tests.edge.product import Asker, asker_of
 from tests.edge.streams import Stream, streams
@@ -36,5 +36,5 @@ async def test_the_product_reads_what_the_reference_reads(
     strategy = streams(
         caller.messages(), odd=odd if kind == "odd" else None, name=caller.name, each_byte=300
     )
-    wrong = await complaints(port_of(base_url), caller, drawn(strategy, 60))
+    wrong = await complaints(port_of(base_url), caller, drawn(strategy, count(30, cost=5)))
     assert not wrong, f"{len(wrong)}, such as {min(wrong, key=len)}"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.blackbox.people import Person
 from tests.edge import answers, reference
-from tests.edge.examples import ASKED, drawn
+from tests.edge.examples import count, drawn
 from tests.edge.oddities import odd
 from tests.edge.product import Asker, asker_of
 from tests.edge.proxies import Proxy
@@ -19,7 +19,7 @@ from tests.edge.streams import OFFERS, Message, Sent, Stream, head, spelled, str
 from tests.edge.verdict import complaint, exchange
 
 ROUNDS = 1
-REGULAR, ODD = ASKED or 3, ASKED or 5
+REGULAR, ODD = count(3, cost=50), count(5, cost=50)
 """How many streams each client sends through each proxy."""
 
 

@@ -1,6 +1,6 @@
 """Whether a server read the same requests out of a stream as the reference did."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ async def exchange(
 
 
 async def _listen(line: Line, read: Reading | None) -> bool:
-    """Listen to the end, or until every request of `read` has an answer; False: it took too long."""
+    """Listen to the end, or until each request of `read` has an answer; False: it took too long."""
 
     def enough(came: bytes) -> bool:
         assert read is not None
@@ -72,27 +72,42 @@ async def _listen(line: Line, read: Reading | None) -> bool:
 def complaint(stream: Stream, outcome: Outcome, difference: Difference) -> str:
     """Return what a server did wrong with a stream; empty where it did nothing wrong."""
     read = reference.read(stream.meant)
-    asked = [*read.requests, *([read.begun] if read.begun else [])]
-    got = answers.read(outcome.came, asked, ended=True)
+    got = answers.read(outcome.came, _asked(read), ended=True)
     if (got.broken or got.rest) and not _cut_off(stream, read, got):
         return f"after {len(got.whole)} answers comes what is none: {got.rest[:120]!r} {got.broken}"
     if not outcome.closed:
         return f"the connection stayed open; {_counts(read, got.whole)}"
-    for number, answer in enumerate(got.whole):
-        if _refuses(answer) and not answer.mark and number >= stream.regular:
-            if number + 1 < len(got.whole):
-                return f"answers follow the refusal at {number}"
-            return "" if answer.closes else "a refusal that does not say that it closes"
-        if number >= len(asked):
-            return (
-                f"an answer that nobody asked for, for {answer.mark!r}; {_counts(read, got.whole)}"
-            )
-        if wrong := difference(asked[number], answer) or _continues_wrongly(asked[number], answer):
-            return f"at {number}: {wrong}"
+    if wrong := _wrong_answer(stream, read, got.whole, difference):
+        return wrong
     fewer = len(got.whole) < len(read.requests)
+    # Whoever ends their direction at once may be taken to have left.
     if fewer and not (got.rest or stream.half_closes or _may_end(stream, read, got)):
         return f"closed without a word; {_counts(read, got.whole)}"
     return ""
+
+
+def _wrong_answer(
+    stream: Stream, read: Reading, whole: Sequence[Answer], difference: Difference
+) -> str:
+    asked = _asked(read)
+    for number, answer in enumerate(whole):
+        if _refuses(answer) and number >= stream.regular:
+            return _wrong_with_refusal(whole[number:])
+        if number >= len(asked):
+            return f"an answer nobody asked for, for {answer.mark!r}; {_counts(read, whole)}"
+        if wrong := difference(asked[number], answer) or _continues_wrongly(asked[number], answer):
+            return f"at {number}: {wrong}"
+    return ""
+
+
+def _asked(read: Reading) -> list[Seen]:
+    return [*read.requests, *([read.begun] if read.begun else [])]
+
+
+def _wrong_with_refusal(rest: Sequence[Answer]) -> str:
+    if len(rest) > 1:
+        return f"{len(rest) - 1} answers follow the refusal"
+    return "" if rest[0].closes else "a refusal that does not say that it closes"
 
 
 def _may_end(stream: Stream, read: Reading, got: Answers) -> bool:
@@ -121,7 +136,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def _refuses(answer: Answer) -> bool:
-    return 400 <= answer.status < 600
+    """Whether it is the server's own, made before an application was asked: those carry a mark."""
+    return 400 <= answer.status < 600 and not answer.mark
 
 
 def _continues_wrongly(seen: Seen, answer: Answer) -> str:
@@ -130,6 +146,6 @@ def _continues_wrongly(seen: Seen, answer: Answer) -> str:
     return "" if answer.continues <= int(asked) else f"{answer.continues} × 100 Continue"
 
 
-def _counts(read: Reading, got: tuple[Answer, ...]) -> str:
+def _counts(read: Reading, got: Sequence[Answer]) -> str:
     told = ", ".join(f"{answer.status} {answer.mark}" for answer in got)
     return f"{len(read.requests)} requests ({read.ended} {read.error}), answers: [{told}]"
