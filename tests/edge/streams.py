@@ -106,6 +106,7 @@ BODIES: tuple[bytes, ...] = (
     b"5\r\nhello\r\n0\r\n\r\n",
     bytes(range(256)) * 3,
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    spelled("large") * 2000,  # more than is read at a time, or kept waiting
 )
 
 
