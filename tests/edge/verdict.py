@@ -21,6 +21,9 @@ class Outcome:
     came: bytes
     closed: bool
     """The server closed, and not because the client had given up waiting."""
+    proxied: bool = False
+    """It came through a proxy, which may end a connection behind any answer: nginx does where an
+    answer comes before the body was passed on."""
 
 
 async def exchange(
@@ -46,7 +49,7 @@ async def exchange(
             await _listen(line, read)
             line.half_close()
         closed = await _listen(line, None)
-        return Outcome(bytes(line.came), closed)
+        return Outcome(bytes(line.came), closed, proxied=not to_the_end)
     finally:
         line.close()
 
@@ -81,7 +84,8 @@ def complaint(stream: Stream, outcome: Outcome, difference: Difference) -> str:
         return wrong
     fewer = len(got.whole) < len(read.requests)
     # Whoever ends their direction at once may be taken to have left.
-    if fewer and not (got.rest or stream.half_closes or _may_end(stream, read, got)):
+    ended = outcome.proxied and got.whole
+    if fewer and not (got.rest or stream.half_closes or ended or _may_end(stream, read, got)):
         return f"closed without a word; {_counts(read, got.whole)}"
     return ""
 
