@@ -192,7 +192,7 @@ async def test_between_two_turns_of_one_peer_others_have_theirs(
         await peer.send(sent(Opcode.CLOSE, b"\x03\xe8"))
         assert await peer.close_code() == 1000
     assert len(at) >= 1900 / TURN_FRAMES
-    # What was read is parsed in the loop's phase of I/O, further turns in that of callbacks: of each
+    # What was read is parsed in the phase of I/O, further turns in that of callbacks: of each
     # there may be one between two ticks.
     assert max(Counter(at).values()) <= 2
     assert len(set(at)) > len(at) / 2
