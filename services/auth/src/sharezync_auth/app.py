@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from sharezync_auth.api import devices, internal, jwks, sessions, tokens, users
+from sharezync_auth import consumers
+from sharezync_auth.api import blocks, devices, internal, jwks, sessions, tokens, users
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.models import account_stream, metadata
@@ -17,6 +18,7 @@ from sharezync_auth.usecases.events import EVENTS
 from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.sweeping import sweeping
 from sharezync_auth.usecases.throttling import Guard
+from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
@@ -59,7 +61,9 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             users.router,
             sessions.router,
             devices.router,
+            blocks.router,
         ],
+        consumers={BlockKept: consumers.on_block_kept},
         resources=[
             keys_and_threads,
             lambda: bcrypt_costs.watching(core.work, passwords),

@@ -1,10 +1,19 @@
 """The tables of the schema `auth`."""
 
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -15,6 +24,8 @@ from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.log import stream_tables
 
 SCHEMA: Final = "auth"
+
+WhoMayAdd = Literal["everybody", "known", "nobody"]
 
 metadata = metadata_for(SCHEMA)
 stream_tables(metadata)
@@ -44,6 +55,9 @@ class User(AuthTable, table=True):
     `username_skeleton` is what all names that look like this one have in common, made of the data
     of `skeleton_version` (0: not made yet). One account has a skeleton for itself; those who had
     lookalikes before that was watched share it, all but the first (`usecases/skeletons.py`).
+
+    `who_may_add`: who may add this user to channels and open conversations with them.
+    `blocks_version` grows with each change to whom they have blocked.
     """
 
     __tablename__: ClassVar[str] = "users"
@@ -65,6 +79,13 @@ class User(AuthTable, table=True):
             "username_skeleton",
             postgresql_where=text("skeleton_shared"),
         ),
+        # Few say anything of the kind, and other services ask for all who did.
+        Index(
+            "ix_users_contact_rules",
+            "id",
+            postgresql_where=text("blocks_version > 0 OR who_may_add <> 'everybody'"),
+        ),
+        CheckConstraint("who_may_add IN ('everybody', 'known', 'nobody')", name="who_may_add"),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
@@ -81,6 +102,27 @@ class User(AuthTable, table=True):
     avatar_file_id: UUID | None = None
     created_at: datetime = Field(sa_type=_AWARE)
     updated_at: datetime = Field(sa_type=_AWARE)
+    who_may_add: WhoMayAdd = Field(
+        default="everybody", sa_type=Text, sa_column_kwargs={"server_default": "everybody"}
+    )
+    blocks_version: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
+    )
+
+
+class Block(AuthTable, table=True):
+    """Somebody has blocked somebody else.
+
+    `users.blocks_version` of the blocker counts the changes to their list.
+    """
+
+    __tablename__: ClassVar[str] = "blocks"
+
+    user_id: UUID = Field(foreign_key="auth.users.id", ondelete="CASCADE", primary_key=True)
+    blocked_id: UUID = Field(
+        foreign_key="auth.users.id", ondelete="CASCADE", primary_key=True, index=True
+    )
+    blocked_at: datetime = Field(sa_type=_AWARE)
 
 
 class DeletedUser(AuthTable, table=True):

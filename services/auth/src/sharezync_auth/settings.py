@@ -37,6 +37,9 @@ class AuthSettings(Settings):
     login_free_failures: int = Field(10, ge=1)
     login_free_failures_per_address: int = Field(100, ge=1)
     login_max_wait_seconds: float = Field(300, ge=1)
+    # Whom one account may have blocked: more than anybody can name, and a list that other services
+    # still read in one go.
+    max_blocks: int = Field(1000, ge=1, le=5000)
     # `chat=…,storage=…`; a service that is not named here has the secret derived from SECRET_KEY.
     service_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
     # Whether the secrets derived from SECRET_KEY hold. Off: only those of `service-client` and

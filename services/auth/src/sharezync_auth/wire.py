@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sharezync_auth.models import Device, Session, User
+from sharezync_auth.models import Block, Device, Session, User, WhoMayAdd
 
 
 class PublicUser(BaseModel):
@@ -28,6 +28,11 @@ class OwnUser(PublicUser):
     """A user as they see themselves."""
 
     email: str = Field(examples=["ada@example.com"])
+    who_may_add: WhoMayAdd = Field(
+        default="everybody",
+        description="Who may add one to channels and open conversations with one. `known`: in "
+        "whose company one has joined a channel, written, or accepted a conversation",
+    )
 
 
 class DeviceRead(BaseModel):
@@ -81,6 +86,23 @@ class SessionRevoked(BaseModel):
 
     session_id: UUID
     reason: str
+
+
+class BlockRead(BaseModel):
+    """Somebody whom the caller has blocked."""
+
+    user_id: UUID
+    blocked_at: datetime
+
+    @classmethod
+    def of(cls, block: Block) -> Self:
+        return cls(user_id=block.blocked_id, blocked_at=block.blocked_at)
+
+
+class Unblocked(BaseModel):
+    """Somebody who is not blocked any more, or who is gone for good."""
+
+    user_id: UUID
 
 
 class UserDeleted(BaseModel):

@@ -37,6 +37,8 @@ FACTS = (
     facts.UserDeleted,
     facts.SessionRevoked,
     facts.DeviceRegistered,
+    facts.UserBlocked,
+    facts.UserUnblocked,
 )
 
 

@@ -113,9 +113,8 @@ async def test_without_a_token_there_is_nothing(auth: Auth, ada: Account) -> Non
 
 async def test_names_are_told_to_other_services(ada: Account, gateway: httpx.AsyncClient) -> None:
     answer = await gateway.get("/internal/users", params={"ids": ada.id})
-    assert answer.json()["users"] == [
-        {"id": ada.id, "username": ada.username, "display_name": "Ada"}
-    ]
+    names = {"id": ada.id, "username": ada.username, "display_name": "Ada"}
+    assert answer.json()["users"] == [{**names, "who_may_add": "everybody"}]
     for wrong in ("x", ",".join([ada.id] * 101)):
         refused = await gateway.get("/internal/users", params={"ids": wrong})
         assert refused.status_code == 422

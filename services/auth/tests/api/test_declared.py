@@ -7,7 +7,11 @@ from sharezync_auth.usecases.events import EVENTS
 from sharezync_shared.streams.declared import Realtime
 
 
-async def test_everything_declared_is_told_and_nothing_else(auth: Auth, ada: Account) -> None:
+async def test_everything_declared_is_told_and_nothing_else(
+    auth: Auth, ada: Account, bob: Account
+) -> None:
+    await ada.http.put(f"/v1/blocks/{bob.id}")
+    await ada.http.delete(f"/v1/blocks/{bob.id}")
     await ada.http.patch("/v1/users/me", json={"bio": "Analyst"})
     await ada.http.delete("/v1/users/me")
     await auth.told()

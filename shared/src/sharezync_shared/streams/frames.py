@@ -28,6 +28,9 @@ class Control(msgspec.Struct, omit_defaults=True):
     """Sessions whose sockets close with 4503 and whose tokens are refused from now on."""
     revoke_user: str | None = None
     """The user all of whose sessions are revoked."""
+    recheck: list[str] = []
+    """Ids of users of whom each may see less of the others than before, or more: what is shown of
+    one to another (presence, typing) is to be asked for again. On whatever stream it comes."""
     chunk: list[Any] | None = None
     """A chunk of a transfer was stored; its meaning belongs to the transfer protocol."""
 

@@ -80,7 +80,9 @@ async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> 
 async def list_devices_of(
     user_id: UUID, caller: Caller, work: WorkDep, peers: PeersDep, settings: SettingsDep
 ) -> DeviceList:
-    """For who shares a channel with them now, or a transfer that was accepted; 404 to others."""
+    """For those in whose company they joined a channel or wrote there, and whose transfer they
+    accepted; 404 to others, and where one has blocked the other.
+    """
     return DeviceList(
         items=await devices.list_of(
             work,

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from sharezync_auth.api.dependencies import SettingsDep, WorkDep
 from sharezync_auth.api.devices import ClientId, Name, Platform
-from sharezync_auth.usecases import devices, nodes, sessions, users
+from sharezync_auth.models import WhoMayAdd
+from sharezync_auth.usecases import blocks, devices, nodes, sessions, users
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import Parsed
@@ -20,16 +21,47 @@ router = APIRouter(prefix="/internal", tags=["internal"])
 
 _MAX_IDS = 100
 _MAX_PRESENCES = 200
+_MAX_OTHERS = 200
+_RULES_AT_ONCE = 50
+"""Each with a whole list of blocks."""
 
 
 class UserNames(BaseModel):
     id: UUID
     username: str
     display_name: str
+    who_may_add: WhoMayAdd = "everybody"
 
 
 class UserNamesList(BaseModel):
     users: list[UserNames]
+
+
+class BlocksAsked(BaseModel):
+    user_id: UUID
+    other_ids: list[UUID] = Field(max_length=_MAX_OTHERS)
+
+
+class BlocksRead(BaseModel):
+    """Those of the others whom the user has blocked, or who have blocked the user."""
+
+    ids: list[UUID]
+
+
+class ContactRulesRead(BaseModel):
+    """What a user has said about who may reach them; `version` is that of the list of blocks."""
+
+    user_id: UUID
+    username: str
+    display_name: str
+    who_may_add: WhoMayAdd
+    version: int
+    blocked_ids: list[UUID]
+
+
+class ContactRulesPage(BaseModel):
+    items: list[ContactRulesRead]
+    next: UUID | None = Field(description="`after` of the next page; null at the end")
 
 
 class DeviceConnect(BaseModel):
@@ -118,9 +150,41 @@ async def get_users(
     found = await users.names(work, user_ids=wanted)
     return UserNamesList(
         users=[
-            UserNames(id=user.id, username=user.username, display_name=user.display_name)
+            UserNames(
+                id=user.id,
+                username=user.username,
+                display_name=user.display_name,
+                who_may_add=user.who_may_add,
+            )
             for user in found
         ]
+    )
+
+
+@router.post(
+    "/blocks",
+    summary="Between whom there is a block",
+    responses=problems(Unauthenticated, Invalid),
+)
+async def list_blocks_between(body: BlocksAsked, _: InternalCaller, work: WorkDep) -> BlocksRead:
+    """For up to 200 others at once, whoever of the two made it. Nobody outside is told."""
+    found = await blocks.between(work, UserId(body.user_id), body.other_ids)
+    return BlocksRead(ids=sorted(found))
+
+
+@router.get(
+    "/contact-rules",
+    summary="What people have said about who may reach them",
+    responses=problems(Unauthenticated, Invalid),
+)
+async def list_contact_rules(
+    _: InternalCaller, work: WorkDep, after: UUID | None = None
+) -> ContactRulesPage:
+    """For services that begin to follow it, or missed a part: all who ever said anything."""
+    found = await blocks.rules(work, after=after, limit=_RULES_AT_ONCE)
+    return ContactRulesPage(
+        items=[ContactRulesRead(**each._asdict()) for each in found],
+        next=found[-1].user_id if len(found) == _RULES_AT_ONCE else None,
     )
 
 

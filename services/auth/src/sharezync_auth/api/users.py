@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, WorkDep
+from sharezync_auth.models import WhoMayAdd
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.usecases import users
@@ -73,6 +74,9 @@ class ProfileUpdate(BaseModel):
     display_name: DisplayName | None = None
     bio: Annotated[str, BIO] | None = None
     avatar_file_id: UUID | None = None
+    who_may_add: WhoMayAdd | None = Field(
+        None, description="Who may add one to channels and open conversations with one"
+    )
 
     def changes(self) -> dict[str, Any]:
         """Return what is to be changed, by the names of the model."""

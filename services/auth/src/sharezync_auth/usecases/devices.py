@@ -10,7 +10,7 @@ from sqlmodel import col, func, select
 
 from sharezync_auth import access
 from sharezync_auth.models import Device, DeviceConnection, Session
-from sharezync_auth.usecases import nodes, sessions
+from sharezync_auth.usecases import blocks, nodes, sessions
 from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.db.work import Unit, Work
@@ -165,15 +165,19 @@ async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list
 async def list_of(
     work: Work, peers: Peers, *, viewer_id: UserId, user_id: UserId, lease_seconds: float
 ) -> list[DeviceRead]:
-    """Return the devices of somebody whom the viewer shares something with, or one's own.
+    """Return the devices of somebody who knows the viewer, or one's own.
 
-    Raises NotFound for strangers and for who doesn't exist, and Unavailable where it can't be
-    found out which of these they are.
+    Raises NotFound for strangers, for who doesn't exist and where one has blocked the other, and
+    Unavailable where it can't be found out whether they are strangers.
     """
     async with work.read() as unit:
         await access.profile_to_see(unit, user_id)
-    if user_id != viewer_id and not await peers.acquainted(viewer_id, user_id):
-        raise NotFound
+    if user_id != viewer_id:
+        # Both, always: who is blocked must wait for the answer as long as any stranger does.
+        acquainted = await peers.acquainted(viewer_id, user_id)
+        blocked = await blocks.between(work, viewer_id, [user_id])
+        if blocked or not acquainted:
+            raise NotFound
     async with work.read() as unit:
         return await _all_of(unit, user_id, lease_seconds)
 

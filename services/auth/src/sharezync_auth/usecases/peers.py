@@ -39,7 +39,7 @@ class Peers:
         self._credential = credential
 
     async def acquainted(self, user_id: UserId, other_id: UserId) -> bool:
-        """Return whether `user_id` shares a channel or a transfer with `other_id`.
+        """Return whether `other_id` knows `user_id`, from a channel or a transfer they agreed to.
 
         Both services are asked at once and the first yes decides. Raises Unavailable where one of
         them could not be asked and the other says no.

@@ -13,7 +13,7 @@ from sharezync_auth import access
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
-from sharezync_auth.usecases import sessions, skeletons, throttling
+from sharezync_auth.usecases import blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.throttling import Guard, Try
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
 from sharezync_shared.db.costly import CostlyReads
@@ -78,7 +78,8 @@ async def register(
 
 
 async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> OwnUser:
-    """Change one's own profile: `username`, `email`, `display_name`, `bio`, `avatar_file_id`.
+    """Change one's own profile: `username`, `email`, `display_name`, `bio`, `avatar_file_id`; or
+    `who_may_add`.
 
     Nothing in a token depends on a name, so tokens live on. A name that was made under older rules
     stays as long as it isn't changed. Raises NameTaken, EmailTaken, or Invalid for a new name that
@@ -100,7 +101,10 @@ async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> Own
             await unit.tell(account_stream(user_id), "user.updated", OwnUser.of(user))
             unit.emit(
                 facts.UserUpdated(
-                    user_id=user.id, username=user.username, display_name=user.display_name
+                    user_id=user.id,
+                    username=user.username,
+                    display_name=user.display_name,
+                    who_may_add=user.who_may_add,
                 )
             )
     except IntegrityError as error:
@@ -167,10 +171,12 @@ async def erase(work: Work, *, user_id: UserId) -> None:
         living = await sessions.living_of(unit, user_id)
         connection = await unit.raw()
         stream = account_stream(user_id)
-        await unit.lock_streams(stream)
+        blockers = await blocks.blockers_of(unit, user_id)
+        await unit.lock_streams(stream, *map(account_stream, blockers))
         # Old profiles stand in there. The head stays, so that no `seq` comes twice.
         await connection.execute("DELETE FROM auth.stream_log WHERE stream = $1", stream)
         await sessions.end(unit, living, "account_deleted")
+        await blocks.forget(unit, user_id)
         await unit.tell(
             stream,
             "user.deleted",
@@ -235,11 +241,11 @@ def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> Sele
     return statement.order_by(key).limit(limit)
 
 
-async def names(work: Work, *, user_ids: Collection[UUID]) -> list[PublicUser]:
+async def names(work: Work, *, user_ids: Collection[UUID]) -> list[OwnUser]:
     """Return those of these users who exist, for other services."""
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))
-        return [PublicUser.of(row) for row in found.all()]
+        return [OwnUser.of(row) for row in found.all()]
 
 
 def _taken(error: IntegrityError) -> Conflict:

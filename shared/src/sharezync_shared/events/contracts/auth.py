@@ -19,7 +19,7 @@ class UserRegistered(Event, frozen=True, kw_only=True):
 
 
 class UserUpdated(Event, frozen=True, kw_only=True):
-    """A name changed; the fields are the state after the change."""
+    """A name or a setting changed; the fields are the state after the change."""
 
     type: ClassVar[str] = "auth.user.updated.v1"
     source: ClassVar[str] = "/auth"
@@ -28,6 +28,9 @@ class UserUpdated(Event, frozen=True, kw_only=True):
     user_id: UUID
     username: str
     display_name: str
+    who_may_add: str | None = None
+    """`everybody`, `known` or `nobody`: who may add this user to channels and open conversations
+    with them. None: an auth that knows no such setting said it."""
 
 
 class UserDeleted(Event, frozen=True, kw_only=True):
@@ -38,6 +41,37 @@ class UserDeleted(Event, frozen=True, kw_only=True):
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
+
+
+class UserBlocked(Event, frozen=True, kw_only=True):
+    """Somebody has blocked somebody else.
+
+    `version` grows with every change to the blocker's list: of two facts about one pair that come
+    in either order, the one with the greater version holds.
+    """
+
+    type: ClassVar[str] = "auth.user.blocked.v1"
+    source: ClassVar[str] = "/auth"
+    about: ClassVar[str] = "user_id"
+
+    user_id: UUID
+    blocked_id: UUID
+    version: int
+
+
+class UserUnblocked(Event, frozen=True, kw_only=True):
+    """Somebody has taken a block back; `version` as in `UserBlocked`.
+
+    Not said when either account is deleted: `UserDeleted` says enough.
+    """
+
+    type: ClassVar[str] = "auth.user.unblocked.v1"
+    source: ClassVar[str] = "/auth"
+    about: ClassVar[str] = "user_id"
+
+    user_id: UUID
+    blocked_id: UUID
+    version: int
 
 
 class SessionRevoked(Event, frozen=True, kw_only=True):

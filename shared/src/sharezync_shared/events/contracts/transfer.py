@@ -22,6 +22,21 @@ class TransferOffered(Event, frozen=True, kw_only=True):
     """Ids of the files, which storage will have once they have come."""
 
 
+class BlockKept(Event, frozen=True, kw_only=True):
+    """Somebody had blocked somebody else when auth took over the lists of blocks.
+
+    Said once for each block of those times, by the migration that ended them; the fact's time is
+    that of the block.
+    """
+
+    type: ClassVar[str] = "transfer.block.kept.v1"
+    source: ClassVar[str] = "/transfer"
+    about: ClassVar[str] = "user_id"
+
+    user_id: UUID
+    blocked_id: UUID
+
+
 class TransferCompleted(Event, frozen=True, kw_only=True):
     """One recipient has everything, verified. Each recipient completes alone."""
 

@@ -1,0 +1,193 @@
+"""Blocks: one list for each account, whose changes all other services hear of.
+
+Who is blocked is told nothing, by nobody. One's own other devices hear of each change.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from sharezync_auth.models import Block, WhoMayAdd, account_stream
+from sharezync_auth.wire import BlockRead, Unblocked
+from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Conflict, Invalid, NotFound, Unauthenticated
+from sharezync_shared.streams.frames import Control
+from sharezync_shared.streams.log import Connection, Entry
+
+# Not FOR UPDATE: two people who block each other at the same moment hold their own account, and
+# each needs the other's to stay.
+_HOLD: Final = "SELECT true FROM auth.users WHERE id = $1 FOR NO KEY UPDATE"
+_KEEP: Final = "SELECT true FROM auth.users WHERE id = $1 FOR KEY SHARE"
+_NEXT_VERSION: Final = """
+UPDATE auth.users SET blocks_version = blocks_version + 1 WHERE id = $1 RETURNING blocks_version
+"""
+_BETWEEN: Final = """
+SELECT blocked_id FROM auth.blocks WHERE user_id = $1 AND blocked_id = ANY($2)
+UNION
+SELECT user_id FROM auth.blocks WHERE blocked_id = $1 AND user_id = ANY($2)
+"""
+_RULES: Final = """
+SELECT u.id, u.username, u.display_name, u.who_may_add, u.blocks_version,
+       ARRAY(SELECT b.blocked_id FROM auth.blocks AS b WHERE b.user_id = u.id) AS blocked_ids
+  FROM auth.users AS u
+ WHERE (u.blocks_version > 0 OR u.who_may_add <> 'everybody') AND ($1::uuid IS NULL OR u.id > $1)
+ ORDER BY u.id LIMIT $2
+"""
+
+
+class UserNotFound(NotFound):
+    slug, title = "user-not-found", "There is no such user"
+
+
+class TooManyBlocks(Conflict):
+    slug, title = "too-many-blocks", "Unblock somebody before you block more"
+
+
+async def page(
+    work: Work, *, user_id: UserId, after: UUID | None, limit: int
+) -> Sequence[BlockRead]:
+    """List whom somebody has blocked, by id, those after `after`."""
+    query = select(Block).where(Block.user_id == user_id).order_by(col(Block.blocked_id))
+    if after is not None:
+        query = query.where(col(Block.blocked_id) > after)
+    async with work.read() as unit:
+        found = await unit.session.exec(query.limit(limit))
+        return [BlockRead.of(each) for each in found]
+
+
+async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -> BlockRead:
+    """Block somebody; returns since when they are. Safe to repeat.
+
+    Raises Invalid for oneself, UserNotFound, and TooManyBlocks where `most` are blocked already.
+    """
+    if blocked_id == user_id:
+        raise Invalid("Nobody can block themselves")
+    async with work.begin() as unit:
+        connection = await _hold_list(unit, user_id)
+        if not await connection.fetchval(_KEEP, blocked_id):
+            raise UserNotFound
+        await unit.lock_streams(account_stream(user_id))
+        found = await unit.get(Block, (user_id, blocked_id))
+        if found is not None:
+            return BlockRead.of(found)
+        count = await connection.fetchval(
+            "SELECT count(*) FROM auth.blocks WHERE user_id = $1", user_id
+        )
+        if count >= most:
+            raise TooManyBlocks(f"At most {most} people can be blocked", limit=most)
+        return await _add(unit, user_id, blocked_id, unit.now)
+
+
+async def take_over(
+    unit: Unit, *, user_id: UserId, blocked_id: UserId, blocked_at: datetime
+) -> None:
+    """Add a block that another service kept, whatever the list's bound. Safe to repeat.
+
+    Where one of the two is gone nothing is left to block.
+    """
+    connection = await unit.raw()
+    here = await connection.fetchval(_HOLD, user_id)
+    if not here or not await connection.fetchval(_KEEP, blocked_id):
+        return
+    await unit.lock_streams(account_stream(user_id))
+    if await unit.get(Block, (user_id, blocked_id)) is None:
+        await _add(unit, user_id, blocked_id, blocked_at)
+
+
+async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> None:
+    """Take a block back. Safe to repeat, and for who isn't blocked."""
+    async with work.begin() as unit:
+        connection = await _hold_list(unit, user_id)
+        # Before the row, as `forget` does.
+        await unit.lock_streams(account_stream(user_id))
+        dropped = await connection.fetchval(
+            "DELETE FROM auth.blocks WHERE user_id = $1 AND blocked_id = $2 RETURNING true",
+            user_id,
+            blocked_id,
+        )
+        if not dropped:
+            return
+        version = await connection.fetchval(_NEXT_VERSION, user_id)
+        await unit.tell(
+            account_stream(user_id),
+            "user_unblocked",
+            Unblocked(user_id=blocked_id),
+            control=_recheck(user_id, blocked_id),
+        )
+        unit.emit(facts.UserUnblocked(user_id=user_id, blocked_id=blocked_id, version=version))
+
+
+async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> set[UUID]:
+    """Return those of the others whom somebody has blocked, or who have blocked them."""
+    async with (await work.database.pool()).acquire() as connection:
+        return {row[0] for row in await connection.fetch(_BETWEEN, user_id, list(others))}
+
+
+class ContactRules(NamedTuple):
+    """What somebody has said about who may reach them, as of one moment."""
+
+    user_id: UUID
+    username: str
+    display_name: str
+    who_may_add: WhoMayAdd
+    version: int
+    """That of the whole list of blocks, as in `UserBlocked`."""
+    blocked_ids: list[UUID]
+
+
+async def rules(work: Work, *, after: UUID | None, limit: int) -> list[ContactRules]:
+    """List what was said about it by all who ever said anything, by id, those after `after`."""
+    async with (await work.database.pool()).acquire() as connection:
+        return [ContactRules(*row) for row in await connection.fetch(_RULES, after, limit)]
+
+
+async def blockers_of(unit: Unit, user_id: UserId) -> list[UUID]:
+    """Return who has blocked somebody; nobody joins them while that account is held for update."""
+    found = await unit.session.exec(select(Block.user_id).where(Block.blocked_id == user_id))
+    return list(found)
+
+
+async def forget(unit: Unit, user_id: UserId) -> None:
+    """Drop all blocks by and of somebody who goes; those who had blocked them hear of it.
+
+    The streams of `blockers_of` this user must be held.
+    """
+    connection = await unit.raw()
+    await connection.execute("DELETE FROM auth.blocks WHERE user_id = $1", user_id)
+    freed = await connection.fetch(
+        "DELETE FROM auth.blocks WHERE blocked_id = $1 RETURNING user_id", user_id
+    )
+    gone = to_json(Unblocked(user_id=user_id))
+    streams = sorted(account_stream(row["user_id"]) for row in freed)
+    await unit.tell_all([Entry(stream, "user_unblocked", gone) for stream in streams])
+
+
+async def _hold_list(unit: Unit, user_id: UserId) -> Connection:
+    """Hold somebody's list until the commit. Raises Unauthenticated where the account is gone."""
+    connection = await unit.raw()
+    if not await connection.fetchval(_HOLD, user_id):
+        raise Unauthenticated("The account is gone")
+    return connection
+
+
+async def _add(unit: Unit, user_id: UserId, blocked_id: UserId, at: datetime) -> BlockRead:
+    connection = await unit.raw()
+    version = await connection.fetchval(_NEXT_VERSION, user_id)
+    made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=at)
+    unit.add(made)
+    read = BlockRead.of(made)
+    await unit.tell(
+        account_stream(user_id), "user_blocked", read, control=_recheck(user_id, blocked_id)
+    )
+    unit.emit(facts.UserBlocked(user_id=user_id, blocked_id=blocked_id, version=version))
+    return read
+
+
+def _recheck(user_id: UserId, blocked_id: UserId) -> Control:
+    """Return what has gateways ask again whom these two may see; no client is sent it."""
+    return Control(recheck=[str(user_id), str(blocked_id)])
