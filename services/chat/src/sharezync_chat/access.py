@@ -4,7 +4,7 @@
 |---|---|---|---|---|---|
 | public channel | everyone | members | owners and admins | owners and admins | owners |
 | private channel | members | members | owners and admins | owners and admins | owners |
-| direct | its two | its two | its two | nobody | nobody |
+| direct | its two | its two, if neither has blocked the other | the same | nobody | nobody |
 | group | members | members | members | members, names only | nobody |
 
 What one may not see is 404, what one sees but may not do 403. The doors to a change (`…_to_change`
@@ -25,6 +25,7 @@ from sharezync_chat.models import (
     channel_stream,
     inbox_stream,
 )
+from sharezync_chat.reach import insist_on_saying
 from sharezync_shared.db.work import Unit
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
@@ -92,25 +93,22 @@ async def hold(unit: Unit, channel_id: ChannelId, *also_inboxes_of: UserId) -> N
 
 
 async def channel_to_join(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
-    """Return a channel that anyone may join, held together with the user's inbox.
+    """Return a channel that anyone may join, or that the user is in, held with the user's inbox.
 
-    Raises NotFound for all others. Being in it already, or its being archived, is for the caller
-    to look at.
+    Raises NotFound for all others. Being in it already, being banned from it, or its being
+    archived, is for the caller to look at.
     """
     await hold(unit, channel_id, user_id)
-    channel = await channel_to_see(unit, user_id, channel_id)
-    if channel.is_conversation:
-        raise ConversationFixed
-    return channel
+    return await channel_to_see(unit, user_id, channel_id)
 
 
 async def channel_to_leave(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
-    """Return a channel that the user is in, held together with their inbox."""
+    """Return a channel that the user is in, held together with their inbox.
+
+    Everybody can leave; what becomes of a direct conversation then is for the caller to say.
+    """
     await hold(unit, channel_id, user_id)
-    seat = await channel_to_read(unit, user_id, channel_id)
-    if seat.channel.kind == "direct":
-        raise ConversationFixed
-    return seat
+    return await channel_to_read(unit, user_id, channel_id)
 
 
 async def channel_to_manage(
@@ -148,7 +146,7 @@ async def channel_to_change(unit: Unit, user_id: UserId, channel_id: ChannelId) 
 async def message_to_edit(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message to its author, its channel held.
 
-    Raises NotFound, Forbidden, MessageGone and ChannelArchived.
+    Raises NotFound, Forbidden, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
     await _hold_channel_of(unit, message_id)
     message, seat = await _message_and_seat(unit, user_id, message_id)
@@ -158,6 +156,7 @@ async def message_to_edit(unit: Unit, user_id: UserId, message_id: MessageId) ->
         raise MessageGone
     if seat.channel.archived:
         raise ChannelArchived
+    await insist_on_saying(unit, user_id, seat.channel)
     return message
 
 
@@ -176,7 +175,7 @@ async def message_to_delete(unit: Unit, user_id: UserId, message_id: MessageId) 
 async def message_to_react_to(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message to a member of its channel, which is held.
 
-    Raises NotFound, MessageGone and ChannelArchived.
+    Raises NotFound, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
     await _hold_channel_of(unit, message_id)
     message, seat = await _message_and_seat(unit, user_id, message_id)
@@ -184,6 +183,7 @@ async def message_to_react_to(unit: Unit, user_id: UserId, message_id: MessageId
         raise MessageGone
     if seat.channel.archived:
         raise ChannelArchived
+    await insist_on_saying(unit, user_id, seat.channel)
     return message
 
 
@@ -192,8 +192,8 @@ async def message_to_pin(
 ) -> Message:
     """Return a message of this channel to who keeps order there, the channel held.
 
-    In a conversation that is everyone in it. Raises NotFound, NotMember, Forbidden, MessageGone
-    and ChannelArchived.
+    In a conversation that is everyone in it. Raises NotFound, NotMember, Forbidden, MessageGone,
+    ChannelArchived, UserBlocked and UserUnreachable.
     """
     await hold(unit, channel_id)
     channel, member = await channel_to_read(unit, user_id, channel_id)
@@ -206,6 +206,7 @@ async def message_to_pin(
         raise ChannelArchived
     if message.deleted_at is not None:
         raise MessageGone
+    await insist_on_saying(unit, user_id, channel)
     return message
 
 

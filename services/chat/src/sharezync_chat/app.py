@@ -6,6 +6,7 @@ from sharezync_chat import __doc__ as what_it_owns
 from sharezync_chat import consumers
 from sharezync_chat.api import (
     acquaintances,
+    bans,
     channels,
     internal,
     invites,
@@ -18,6 +19,7 @@ from sharezync_chat.api import (
 )
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
+from sharezync_chat.usecases.contacts import filling
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.limits import Limits
@@ -25,7 +27,13 @@ from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.purge import purging
-from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.events.contracts.auth import (
+    UserBlocked,
+    UserDeleted,
+    UserRegistered,
+    UserUnblocked,
+    UserUpdated,
+)
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
@@ -48,6 +56,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             internal.router,  # routes are tried in turn, and this is the busiest
             channels.router,
             members.router,
+            bans.router,
             invites.router,
             messages.router,
             reactions.router,
@@ -63,9 +72,16 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             UserRegistered: consumers.on_user_registered,
             UserUpdated: consumers.on_user_updated,
             UserDeleted: consumers.on_user_deleted,
+            UserBlocked: consumers.on_user_blocked,
+            UserUnblocked: consumers.on_user_unblocked,
             FileDeleted: consumers.on_file_deleted,
         },
-        resources=[posting.running, indexer.running, lambda: purging(core.database)],
+        resources=[
+            posting.running,
+            indexer.running,
+            lambda: purging(core.database),
+            lambda: filling(core.work, platform.client("auth")),
+        ],
         realtime=Realtime(EVENTS, internal.COMMANDS),
     )
     app.state.limits = Limits.of(settings)

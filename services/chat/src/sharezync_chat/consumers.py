@@ -5,9 +5,15 @@ here. What each says about repeating is for dead letters that are replayed after
 """
 
 from sharezync_chat.models import FileId
-from sharezync_chat.usecases import messages, people, seats, traces
+from sharezync_chat.usecases import bans, contacts, messages, people, seats, traces
 from sharezync_shared.db.work import Unit
-from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.events.contracts.auth import (
+    UserBlocked,
+    UserDeleted,
+    UserRegistered,
+    UserUnblocked,
+    UserUpdated,
+)
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.ids import UserId
 
@@ -30,7 +36,22 @@ async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
         UserId(event.user_id),
         username=event.username,
         display_name=event.display_name,
+        who_may_add=event.who_may_add,
         at=unit.caused_at,
+    )
+
+
+async def on_user_blocked(unit: Unit, event: UserBlocked) -> None:
+    """Note a block. Repeatable: older news than what is known changes nothing."""
+    await contacts.learn_block(
+        unit, event.user_id, event.blocked_id, version=event.version, active=True
+    )
+
+
+async def on_user_unblocked(unit: Unit, event: UserUnblocked) -> None:
+    """Note that a block was taken back. Repeatable, as above."""
+    await contacts.learn_block(
+        unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 
 
@@ -40,6 +61,8 @@ async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
     What they wrote stays, as written by a deleted user. Repeatable: nothing is left to end.
     """
     user_id = UserId(event.user_id)
+    await contacts.forget(unit, user_id)
+    await bans.forget(unit, user_id)
     gone = await people.erase(unit, user_id, unit.caused_at)
     await traces.erase(unit, user_id)
     await seats.leave_everything(unit, user_id, gone)

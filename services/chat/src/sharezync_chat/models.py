@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
+from sharezync_shared.blocks import blocks_tables
 from sharezync_shared.db.database import metadata_for
 from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
@@ -61,8 +62,9 @@ class User(ChatTable, table=True):
     """What chat knows of a person: the names, as auth last told them.
 
     `username_key` is what `@name` is compared by. `names_at` is when auth said so: events come in
-    no particular order. Of a deleted user the row
-    stays, without names: what they wrote has an author, and a late event can't bring them back.
+    no particular order. `who_may_add` (to channels and conversations) is told with them. Of a
+    deleted user the row stays, without names: what they wrote has an author, and a late event
+    can't bring them back.
     """
 
     __tablename__: ClassVar[str] = "users"
@@ -73,6 +75,9 @@ class User(ChatTable, table=True):
     display_name: str = Field(sa_type=Text)
     names_at: datetime
     deleted: bool = Field(default=False)
+    who_may_add: str = Field(
+        default="everybody", sa_type=Text, sa_column_kwargs={"server_default": "everybody"}
+    )
 
 
 class Channel(ChatTable, table=True):
@@ -124,6 +129,11 @@ class Member(ChatTable, table=True):
     """Somebody in a channel, and what they have read of it.
 
     Read up to `last_read_seq`, in which `last_read_number` messages lie; both only grow.
+
+    `acted_at` is when they last did something by which they agree to be here, in the company of
+    those who are: made it, joined, accepted, wrote, reacted, added somebody. None: nothing yet, or
+    they hid the conversation since. Who is where by that decides who sees whom (`reach.py`).
+    A direct conversation is hidden while it has no message after number `hidden_up_to`.
     """
 
     __tablename__: ClassVar[str] = "members"
@@ -141,6 +151,8 @@ class Member(ChatTable, table=True):
     last_read_seq: int = Field(default=0, sa_type=BigInteger)
     last_read_number: int = Field(default=0, sa_type=BigInteger)
     muted: bool = Field(default=False)
+    acted_at: datetime | None = Field(default=None)
+    hidden_up_to: int | None = Field(default=None, sa_type=BigInteger)
 
     @property
     def is_moderator(self) -> bool:
@@ -190,7 +202,8 @@ class Mention(ChatTable, table=True):
 
     For counting what is unread. Written when the message is posted and left alone afterwards, as
     `number`s are: an edit calls nobody, and what was deleted counts until it is read, so that all
-    devices count alike in whatever order they hear of things.
+    devices count alike in whatever order they hear of things. Calls by an author whom the member
+    has blocked don't count: that is looked at when counting, so that it holds for old ones too.
     """
 
     __tablename__: ClassVar[str] = "mentions"
@@ -198,6 +211,32 @@ class Mention(ChatTable, table=True):
     channel_id: UUID = Field(primary_key=True)
     target_id: UUID = Field(primary_key=True)
     number: int = Field(primary_key=True, sa_type=BigInteger)
+    author_id: UUID | None = Field(default=None)
+
+
+class Ban(ChatTable, table=True):
+    """Somebody is kept out of a channel: they can't join, be let in by an invite, or be added."""
+
+    __tablename__: ClassVar[str] = "bans"
+
+    channel_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
+    )
+    user_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.users.id", index=True)
+    banned_by: UUID
+    banned_at: datetime
+
+
+class Removal(ChatTable, table=True):
+    """Somebody was removed from a channel: invites made up to then don't let them in again."""
+
+    __tablename__: ClassVar[str] = "removals"
+
+    channel_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
+    )
+    user_id: UUID = Field(primary_key=True, index=True)
+    removed_at: datetime
 
 
 class Reaction(ChatTable, table=True):
@@ -314,3 +353,4 @@ class Attachment(ChatTable, table=True):
 stream_tables(metadata)
 outbox_table(metadata)
 inbox_table(metadata)
+blocks_tables(metadata)

@@ -1,6 +1,11 @@
-"""Who shares a channel with whom: it decides who sees whose devices and presence."""
+"""Who agreed to be with whom in a channel: it decides who sees whose devices and presence."""
+
+from uuid import UUID
+
+import pytest
 
 from services.chat.tests.support.world import Person, World
+from sharezync_shared.events.contracts.auth import UserBlocked, UserUnblocked
 from sharezync_shared.ids import uuid7
 
 
@@ -12,15 +17,58 @@ async def acquainted(world: World, one: Person, other: Person) -> bool:
     return bool(answer.json()["acquainted"])
 
 
-async def test_members_of_one_channel_are_acquainted_while_they_are(world: World) -> None:
+async def test_who_joined_is_seen_by_members_while_both_are_in_it(world: World) -> None:
     ada, bob, eve = await world.people("ada", "bob", "eve")
-    path = await ada.channel("private", bob)
+    path = await ada.channel("private")
     await eve.channel("public")
+    invite = await ada.post(f"{path}/invites")
+    await bob.post(f"/v1/invites/{invite['code']}/accept")
     assert await acquainted(world, ada, bob)
     assert await acquainted(world, bob, ada)
     assert not await acquainted(world, ada, eve)
     await bob.post(f"{path}/leave", status=204)
     assert not await acquainted(world, ada, bob)
+    assert not await acquainted(world, bob, ada)
+
+
+@pytest.mark.parametrize("kind", ["private", "public", "direct", "group"])
+async def test_who_was_put_somewhere_is_seen_once_they_said_something(
+    world: World, kind: str
+) -> None:
+    """The adder sees nothing of who was added; who was added sees the adder, who chose it."""
+    ada, bob, cleo = await world.people("ada", "bob", "cleo")
+    if kind in {"private", "public"}:
+        path = await ada.channel(kind, bob)
+    else:
+        others = [bob.id] if kind == "direct" else [bob.id, cleo.id]
+        made = await ada.post("/v1/conversations", {"user_ids": others})
+        path = f"/v1/channels/{made['id']}"
+    await ada.say(path)
+    await bob.put(f"{path}/read", {})
+    await bob.patch(f"{path}/members/{bob.id}", {"muted": True})
+    assert not await acquainted(world, ada, bob)
+    assert await acquainted(world, bob, ada)
+    await bob.say(path)
+    assert await acquainted(world, ada, bob)
+
+
+@pytest.mark.parametrize("act", ["react", "pin", "join", "converse"])
+async def test_other_acts_than_words_agree_too(world: World, act: str) -> None:
+    ada, bob = await world.people("ada", "bob")
+    made = await ada.post("/v1/conversations", {"user_ids": [bob.id]})
+    path = f"/v1/channels/{made['id']}"
+    said = await ada.say(path)
+    assert not await acquainted(world, ada, bob)
+    match act:
+        case "react":
+            await bob.put(f"/v1/messages/{said['id']}/reactions/:thumbsup:", status=204)
+        case "pin":
+            await bob.put(f"{path}/pins/{said['id']}", status=204)
+        case "join":
+            await bob.post(f"{path}/join", status=200)
+        case "converse":
+            await bob.post("/v1/conversations", {"user_ids": [ada.id]}, status=200)
+    assert await acquainted(world, ada, bob)
 
 
 async def test_a_conversation_counts_and_a_channel_that_ended_does_not(world: World) -> None:
@@ -34,12 +82,34 @@ async def test_a_conversation_counts_and_a_channel_that_ended_does_not(world: Wo
     assert not await acquainted(world, eve, ada)
 
 
-async def test_a_public_channel_counts_for_its_members_only(world: World) -> None:
+async def test_in_a_public_channel_who_comes_sees_those_who_do_something_from_then_on(
+    world: World,
+) -> None:
+    """Anybody may come in: having come long ago is nothing one agreed to with them."""
     ada, bob = await world.people("ada", "bob")
     path = await ada.channel("public")
+    await ada.say(path)
     assert not await acquainted(world, bob, ada)  # who merely sees it
     await bob.post(f"{path}/join", status=201)
+    assert await acquainted(world, ada, bob), "bob came to where ada was"
+    assert not await acquainted(world, bob, ada)
+    await ada.say(path)
     assert await acquainted(world, bob, ada)
+
+
+async def test_a_block_ends_it_both_ways_whoever_made_it(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
+    await bob.say(path)
+    block = UserBlocked(user_id=UUID(ada.id), blocked_id=UUID(bob.id), version=1)
+    await world.publish(block)
+    assert not await acquainted(world, ada, bob)
+    assert not await acquainted(world, bob, ada)
+    assert await among(world, bob, ada.id) == await among(world, ada, bob.id) == set()
+    freed = UserUnblocked(user_id=UUID(ada.id), blocked_id=UUID(bob.id), version=2)
+    await world.publish(freed)
+    await world.publish(block)  # late
+    assert await acquainted(world, ada, bob)
 
 
 async def test_who_is_not_known_here_is_nobodys_acquaintance(world: World) -> None:
@@ -53,9 +123,9 @@ async def test_who_is_not_known_here_is_nobodys_acquaintance(world: World) -> No
         assert (await auth.get("/internal/acquaintances", params=wrong)).status_code == 422
 
 
-async def among(world: World, one: Person, *others: str) -> set[str]:
+async def among(world: World, one: Person, *others: str, looking: str = "user") -> set[str]:
     gateway = await world.service("gateway")
-    body = {"user_id": one.id, "other_ids": list(others)}
+    body = {"user_id": one.id, "other_ids": list(others), "looking": looking}
     answer = await gateway.post("/internal/acquaintances", json=body)
     assert answer.status_code == 200, answer.text
     ids: list[str] = answer.json()["ids"]
@@ -63,14 +133,17 @@ async def among(world: World, one: Person, *others: str) -> set[str]:
     return set(ids)
 
 
-async def test_of_many_those_are_told_with_whom_one_shares_a_channel(world: World) -> None:
+async def test_of_many_those_are_told_whom_one_may_see_or_who_may_see_one(world: World) -> None:
     ada, bob, eve, dan = await world.people("ada", "bob", "eve", "dan")
     path = await ada.channel("private", bob)
-    await ada.channel("private", bob)
+    await bob.say(path)
+    await bob.say(await ada.channel("private", bob))
     await ada.post("/v1/conversations", {"user_ids": [dan.id]})
-    await eve.channel("private", dan)
+    await dan.say(await eve.channel("private", dan))
     asked = (bob.id, eve.id, dan.id, str(uuid7()), bob.id)
-    assert await among(world, ada, *asked) == {bob.id, dan.id}
+    assert await among(world, ada, *asked) == {bob.id}
+    assert await among(world, ada, *asked, looking="others") == {bob.id, dan.id}
+    assert await among(world, dan, ada.id, eve.id) == {ada.id, eve.id}
     assert await among(world, eve, ada.id, bob.id, dan.id) == {dan.id}
     await ada.delete(path)
     assert bob.id in await among(world, ada, *asked)  # the other channel is left
@@ -79,7 +152,7 @@ async def test_of_many_those_are_told_with_whom_one_shares_a_channel(world: Worl
 
 async def test_at_most_200_are_asked_about_at_once(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
-    await ada.channel("private", bob)
+    await bob.say(await ada.channel("private", bob))
     strangers = [str(uuid7()) for _ in range(199)]
     assert await among(world, ada, bob.id, *strangers) == {bob.id}
     gateway = await world.service("gateway")

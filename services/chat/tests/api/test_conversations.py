@@ -66,12 +66,11 @@ async def test_conversations_have_no_owners_joiners_or_archive(world: World) -> 
             await ada.patch(f"{path}/members/{bob.id}", {"role": "owner"}, 409),
             await ada.patch(path, {"archived": True}, 409),
             await ada.delete(path, 409),
-            await bob.post(f"{path}/join", status=409),
         ]
         assert {refusal["code"] for refusal in refusals} == {"conversation-fixed"}
         await dan.post(f"{path}/join", status=404)
+        await bob.post(f"{path}/join", status=200)  # who is in it accepts it
     path = f"/v1/channels/{direct['id']}"
-    assert (await ada.post(f"{path}/leave", status=409))["code"] == "conversation-fixed"
     assert (await ada.patch(path, {"name": "us"}, 409))["code"] == "conversation-fixed"
     message = await bob.say(path)
     await ada.delete(f"/v1/messages/{message['id']}", 403)

@@ -120,6 +120,16 @@ async def invite(s: Scene) -> None:
     await s.ada.say(s.channel, f"welcome @{s.dan.username}")
 
 
+async def hide(s: Scene) -> None:
+    made = await s.cleo.post("/v1/conversations", {"user_ids": [s.dan.id]})
+    path = f"/v1/channels/{made['id']}"
+    await s.cleo.post(f"{path}/leave", status=204)
+    await s.dan.say(path)
+    await s.dan.post(f"{path}/leave", status=204)
+    await s.dan.post("/v1/conversations", {"user_ids": [s.cleo.id]}, status=200)
+    await s.cleo.post(f"{path}/leave", status=204)
+
+
 ACTS: dict[str, Act] = {
     "call and read": call_and_read,
     "react": react,
@@ -149,6 +159,8 @@ ACTS: dict[str, Act] = {
     "promote": lambda s: s.ada.patch(f"{s.channel}/members/{s.cleo.id}", {"role": "admin"}),
     "hand over": hand_over,
     "mute": lambda s: s.cleo.patch(f"{s.channel}/members/{s.cleo.id}", {"muted": True}),
+    "hide a conversation": hide,
+    "ban": lambda s: s.bob.put(f"{s.channel}/bans/{s.cleo.id}"),
     "read": lambda s: s.cleo.put(f"{s.channel}/read", {"seq": s.said[2]["seq"]}),
     "read while others talk": read_while_others_talk,
     "converse": converse,

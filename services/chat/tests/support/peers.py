@@ -23,6 +23,8 @@ class StandIns:
     away: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     urls: list[dict[str, Any]] = field(default_factory=list)
+    contact_rules: list[dict[str, Any]] = field(default_factory=list)
+    """What auth tells those who begin to listen, two to a page."""
 
     def add_file(self, owner_id: str, name: str = "engine.png") -> str:
         """Store a file of this owner; returns its id."""
@@ -40,7 +42,12 @@ class StandIns:
     @property
     def applications(self) -> Mapping[str, ASGIApp]:
         return {
-            "auth": Starlette(routes=[Route("/internal/users", self._users)]),
+            "auth": Starlette(
+                routes=[
+                    Route("/internal/users", self._users),
+                    Route("/internal/contact-rules", self._contact_rules),
+                ]
+            ),
             "storage": Starlette(
                 routes=[
                     Route("/internal/files", self._files),
@@ -51,6 +58,14 @@ class StandIns:
 
     async def _users(self, request: Request) -> Response:
         return self._answer("auth", request, "users", self.users)
+
+    async def _contact_rules(self, request: Request) -> Response:
+        if "auth" in self.away:
+            return Response(status_code=503)
+        after = request.query_params.get("after", "")
+        left = [each for each in self.contact_rules if each["user_id"] > after]
+        more = left[1]["user_id"] if len(left) > 2 else None
+        return JSONResponse({"items": left[:2], "next": more})
 
     async def _files(self, request: Request) -> Response:
         return self._answer("storage", request, "files", self.files)

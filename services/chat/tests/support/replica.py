@@ -118,7 +118,8 @@ class Replica:
                 self.channels.pop(channel_id, None)
             case "member.updated":
                 if channel_id in self.channels:
-                    self.channels[channel_id].membership["muted"] = data["muted"]
+                    for field in ("muted", "hidden_up_to"):
+                        self.channels[channel_id].membership[field] = data[field]
             case "read.updated":
                 if channel_id in self.channels:
                     self._read(self.channels[channel_id], data)

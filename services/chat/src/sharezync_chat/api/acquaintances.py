@@ -1,6 +1,6 @@
 """What auth asks before it shows somebody's devices, and gateways before they show presence."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -23,21 +23,24 @@ class AcquaintanceRead(BaseModel):
 
 
 class AcquaintancesAsked(BaseModel):
-    """Who would look, and whom they would look at."""
+    """Who would look at whom."""
 
     user_id: UserId
     other_ids: list[UserId] = Field(max_length=MAX_OTHERS)
+    looking: Literal["user", "others"] = Field(
+        "user", description="`user`: the user at the others. `others`: each of them at the user"
+    )
 
 
 class AcquaintancesRead(BaseModel):
-    """Those of the ones asked about whom they may look at."""
+    """Those of the others between whom and the user it may be so."""
 
     ids: list[UserId]
 
 
 @router.get(
     "/acquaintances",
-    summary="Whether two people share a channel",
+    summary="Whether somebody is known to somebody from a channel",
     responses=problems(Unauthenticated, Invalid),
 )
 async def get_acquaintance(
@@ -46,18 +49,21 @@ async def get_acquaintance(
     user_id: Annotated[UserId, Query(description="Who would look")],
     other_id: Annotated[UserId, Query(description="Whom they would look at")],
 ) -> AcquaintanceRead:
-    """Conversations count. Nobody is told who is in what."""
-    found = await acquaintances.exists(work, user_id, other_id)
-    return AcquaintanceRead(acquainted=found)
+    """Both are in it, and who is looked at agreed to that: made it, joined, accepted, wrote there.
+    Conversations count. Never across a block. Nobody is told who is in what.
+    """
+    found = await acquaintances.visible(work, user_id, [other_id])
+    return AcquaintanceRead(acquainted=bool(found))
 
 
 @router.post(
     "/acquaintances",
-    summary="With which of these people somebody shares a channel",
+    summary="Which of these people somebody may look at, or who of them at somebody",
     responses=problems(Unauthenticated, Invalid),
 )
 async def list_acquaintances(
     _: InternalCaller, body: AcquaintancesAsked, work: WorkPart
 ) -> AcquaintancesRead:
     """As the question about two, for up to 200 at once. Who doesn't exist is left out."""
-    return AcquaintancesRead(ids=await acquaintances.among(work, body.user_id, body.other_ids))
+    ask = acquaintances.visible if body.looking == "user" else acquaintances.viewers
+    return AcquaintancesRead(ids=await ask(work, body.user_id, body.other_ids))

@@ -19,6 +19,7 @@ from sharezync_chat.api.common import (
     page_of,
 )
 from sharezync_chat.models import ChannelId, Kind
+from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import channels, conversations
 from sharezync_chat.usecases.limits import (
     TooManyChannels,
@@ -185,6 +186,8 @@ async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) 
         **problems(
             Unauthenticated,
             UserNotFound,
+            UserBlocked,
+            UserUnreachable,
             TooManyConversations,
             TooManyMemberships,
             Invalid,
@@ -203,7 +206,9 @@ async def start_conversation(
     """Find the conversation of the caller with exactly these people, or make it.
 
     One other makes it `direct`, more a `group`. However often and by whom it is asked for, the
-    same people get the same conversation; a group that somebody left is no longer found.
+    same people get the same conversation; a group that somebody left is no longer found. Asking
+    for one that is there accepts it. A new one is refused where one of the others lets nobody, or
+    not the caller, draw them into any (`who_may_add` of their profile): `user-unreachable`.
     """
     told = await conversations.find_or_create(
         work, peers, limits, user_id=caller.user_id, others=body.user_ids, name=body.name

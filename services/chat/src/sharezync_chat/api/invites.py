@@ -19,6 +19,7 @@ from sharezync_chat.api.common import (
 )
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import invites
+from sharezync_chat.usecases.bans import Banned
 from sharezync_chat.usecases.invites import InviteGone
 from sharezync_chat.usecases.limits import TooManyInvites, TooManyMembers, TooManyMemberships
 from sharezync_chat.usecases.people import UserNotFound
@@ -118,8 +119,8 @@ async def delete_invite(
     responses={
         200: {"model": MembershipRead, "description": "The caller was in the channel already"},
         **problems(
-            Unauthenticated, NotFound, UserNotFound, InviteGone, ChannelArchived, TooManyMembers,
-            TooManyMemberships, Invalid, Unavailable,
+            Unauthenticated, NotFound, UserNotFound, InviteGone, Banned, ChannelArchived,
+            TooManyMembers, TooManyMemberships, Invalid, Unavailable,
         ),
     },
 )  # fmt: skip

@@ -17,7 +17,9 @@ from sharezync_chat.api.common import (
     page_of,
 )
 from sharezync_chat.models import ChannelId, Role
+from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import members, people
+from sharezync_chat.usecases.bans import Banned
 from sharezync_chat.usecases.limits import TooManyMembers, TooManyMemberships
 from sharezync_chat.usecases.members import LastOwner
 from sharezync_chat.usecases.people import UserNotFound
@@ -72,8 +74,8 @@ class MemberChange(BaseModel):
         **problems(
             Unauthenticated,
             NotFound,
+            Banned,
             ChannelArchived,
-            ConversationFixed,
             TooManyMembers,
             TooManyMemberships,
             Invalid,
@@ -88,7 +90,10 @@ async def join_channel(
     limits: LimitsPart,
     response: Response,
 ) -> MembershipRead:
-    """Join, with everything said so far counted as read."""
+    """Join, with everything said so far counted as read.
+
+    Who is in it already, put there by somebody else, accepts that; so in channels of every kind.
+    """
     told = await members.join(work, limits, user_id=caller.user_id, channel_id=channel_id)
     location = f"/v1/channels/{channel_id}/members/{caller.user_id}"
     return answer(response, told, location=location)
@@ -97,11 +102,15 @@ async def join_channel(
 @router.post(
     "/leave",
     status_code=204,
-    summary="Leave a channel or a group",
-    responses=problems(Unauthenticated, NotMember, NotFound, LastOwner, ConversationFixed, Invalid),
+    summary="Leave a channel or a group, or hide a conversation",
+    responses=problems(Unauthenticated, NotMember, NotFound, LastOwner, Invalid),
 )
 async def leave_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Response:
-    """Leave; nothing that is said from then on reaches the caller. The last owner can't."""
+    """Leave; nothing that is said from then on reaches the caller. The last owner can't, unless
+    they were made that by others and never did anything there.
+
+    A direct conversation is hidden, and the other isn't told: the next message brings it back.
+    """
     return no_content(await members.leave(work, user_id=caller.user_id, channel_id=channel_id))
 
 
@@ -155,6 +164,9 @@ async def list_members(
             ConversationFixed,
             TooManyMembers,
             TooManyMemberships,
+            Banned,
+            UserBlocked,
+            UserUnreachable,
             Invalid,
             Unavailable,
         ),
@@ -169,7 +181,11 @@ async def add_member(
     limits: LimitsPart,
     response: Response,
 ) -> MemberRead:
-    """Add a user as an owner or admin of the channel; only owners make owners and admins."""
+    """Add a user as an owner or admin of the channel; only owners make owners and admins.
+
+    Refused with `user-unreachable` where the user lets nobody, or not the caller, add them
+    (`who_may_add` of their profile).
+    """
     await people.require(work, peers, [body.user_id])
     told = await members.add(
         work,

@@ -24,6 +24,7 @@ from sharezync_chat.api.common import (
     position_text,
 )
 from sharezync_chat.models import ChannelId, FileId, MessageId
+from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import history, messages
 from sharezync_chat.usecases.batch import ClientMessageIdReused
 from sharezync_chat.usecases.messages import AttachmentUnusable
@@ -110,6 +111,8 @@ class HistoryPage(Page[MessageRead]):
             ChannelArchived,
             ClientMessageIdReused,
             AttachmentUnusable,
+            UserBlocked,
+            UserUnreachable,
             Invalid,
             Unavailable,
         ),
@@ -237,7 +240,16 @@ async def get_message(message_id: MessageId, caller: Caller, work: WorkPart) -> 
 @router.patch(
     "/messages/{message_id}",
     summary="Edit a message",
-    responses=problems(Unauthenticated, Forbidden, NotFound, ChannelArchived, MessageGone, Invalid),
+    responses=problems(
+        Unauthenticated,
+        Forbidden,
+        NotFound,
+        ChannelArchived,
+        MessageGone,
+        UserBlocked,
+        UserUnreachable,
+        Invalid,
+    ),
 )
 async def edit_message(
     message_id: MessageId,

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Response
 from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
 from sharezync_chat.api.common import LimitsPart, Page, WorkPart, no_content
 from sharezync_chat.models import ChannelId, MessageId
+from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import pins
 from sharezync_chat.usecases.limits import TooManyPins
 from sharezync_chat.usecases.wire import PinRead
@@ -14,7 +15,8 @@ from sharezync_shared.tokens import Caller
 router = APIRouter(prefix="/v1/channels/{channel_id}/pins", tags=["channels"])
 
 _REFUSALS = (
-    Unauthenticated, Forbidden, NotMember, NotFound, MessageGone, ChannelArchived, Invalid
+    Unauthenticated, Forbidden, NotMember, NotFound, MessageGone, ChannelArchived, UserBlocked,
+    UserUnreachable, Invalid,
 )  # fmt: skip
 
 

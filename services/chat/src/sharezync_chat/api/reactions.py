@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from sharezync_chat.access import ChannelArchived, MessageGone
 from sharezync_chat.api.common import LimitsPart, WorkPart, no_content
 from sharezync_chat.models import MessageId
+from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import reactions
 from sharezync_chat.usecases.limits import TooManyReactions
 from sharezync_shared.names.policies import Parsed
@@ -52,7 +53,14 @@ Emoji = Annotated[Parsed, AfterValidator(_emoji)]
     status_code=204,
     summary="React to a message",
     responses=problems(
-        Unauthenticated, NotFound, MessageGone, ChannelArchived, TooManyReactions, Invalid
+        Unauthenticated,
+        NotFound,
+        MessageGone,
+        ChannelArchived,
+        TooManyReactions,
+        UserBlocked,
+        UserUnreachable,
+        Invalid,
     ),
 )
 async def put_reaction(
@@ -73,7 +81,15 @@ async def put_reaction(
     "/{emoji}",
     status_code=204,
     summary="Take a reaction back",
-    responses=problems(Unauthenticated, NotFound, MessageGone, ChannelArchived, Invalid),
+    responses=problems(
+        Unauthenticated,
+        NotFound,
+        MessageGone,
+        ChannelArchived,
+        UserBlocked,
+        UserUnreachable,
+        Invalid,
+    ),
 )
 async def delete_reaction(
     message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart

@@ -14,7 +14,9 @@
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
 | `people` | `require`, `learn`, `erase` |
-| `acquaintances` | `exists`, `among` |
+| `acquaintances` | `visible`, `viewers` |
+| `contacts` | `learn_block`, `forget`, `filling` |
+| `bans` | `ban`, `lift`, `page`, … |
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge_some`, `purging` |
 

@@ -1,40 +1,42 @@
-"""Who shares a channel with whom."""
+"""Who knows whom from a channel, and so is shown their devices and presence.
+
+Somebody knows those in whose company they agreed to be (`reach.py`): it need not be mutual. Nobody
+knows anybody across a block.
+"""
 
 from collections.abc import Collection
 from typing import Final
 
+from sharezync_chat.reach import HAS_BLOCKED, KNOWS
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
 
-# Along the index of one's own memberships, and for each the row of the other by its key.
-_SHARED: Final = """
-SELECT EXISTS (
-    SELECT FROM chat.members AS mine
-    JOIN chat.members AS theirs ON theirs.channel_id = mine.channel_id
-    WHERE mine.user_id = $1 AND theirs.user_id = $2
+_APART: Final = (
+    HAS_BLOCKED.format(one="$1", other="o.id") + " OR " + HAS_BLOCKED.format(one="o.id", other="$1")
 )
-"""
+_VISIBLE: Final = f"""
+    SELECT o.id FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) AS o
+     WHERE {KNOWS.format(other="o.id", me="$1")} AND NOT ({_APART})
+"""  # noqa: S608 - text of ours
+_VIEWERS: Final = f"""
+    SELECT o.id FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) AS o
+     WHERE {KNOWS.format(other="$1", me="o.id")} AND NOT ({_APART})
+"""  # noqa: S608 - text of ours
 
-# The rows of the others by the index of theirs; one's own channels are looked up once.
-_AMONG: Final = """
-SELECT DISTINCT user_id
-FROM chat.members
-WHERE user_id = ANY($2)
-    AND channel_id IN (SELECT channel_id FROM chat.members WHERE user_id = $1)
-"""
+
+async def visible(work: Work, user_id: UserId, other_ids: Collection[UserId]) -> list[UserId]:
+    """Return those of `other_ids` who know `user_id`: whom `user_id` may see. In no order."""
+    return await _fetch(work, _VISIBLE, user_id, other_ids)
 
 
-async def exists(work: Work, user_id: UserId, other_id: UserId) -> bool:
-    """Return whether both are members of one channel or conversation at this moment."""
+async def viewers(work: Work, user_id: UserId, other_ids: Collection[UserId]) -> list[UserId]:
+    """Return those of `other_ids` whom `user_id` knows: who may see `user_id`. In no order."""
+    return await _fetch(work, _VIEWERS, user_id, other_ids)
+
+
+async def _fetch(
+    work: Work, statement: str, user_id: UserId, other_ids: Collection[UserId]
+) -> list[UserId]:
     async with (await work.database.pool()).acquire() as connection:
-        return bool(await connection.fetchval(_SHARED, user_id, other_id))
-
-
-async def among(work: Work, user_id: UserId, other_ids: Collection[UserId]) -> list[UserId]:
-    """Return those of `other_ids` with whom `user_id` is in a channel or conversation now.
-
-    In no order. Oneself is among them where one is in any.
-    """
-    async with (await work.database.pool()).acquire() as connection:
-        rows = await connection.fetch(_AMONG, user_id, list(other_ids))
-        return [UserId(row["user_id"]) for row in rows]
+        rows = await connection.fetch(statement, user_id, list(other_ids))
+        return [UserId(row["id"]) for row in rows]

@@ -13,6 +13,7 @@ import asyncpg
 
 from sharezync_chat.access import ChannelArchived, NotMember
 from sharezync_chat.models import ChannelId, MessageId, channel_stream
+from sharezync_chat.reach import refusal_of
 from sharezync_chat.usecases.mentions import NOBODY, Calls
 from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, UserRead
 from sharezync_shared.events.contracts.chat import MessageSent
@@ -69,7 +70,7 @@ class _Columns:
 
     messages: list[tuple[Any, ...]] = field(default_factory=list)
     attachments: list[tuple[Any, ...]] = field(default_factory=list)
-    mentions: list[tuple[UUID, UUID, int]] = field(default_factory=list)
+    mentions: list[tuple[UUID, UUID, int, UUID]] = field(default_factory=list)
     message_counts: dict[UUID, int] = field(default_factory=dict)
     has_read: dict[tuple[UUID, UUID], tuple[int, int]] = field(default_factory=dict)
 
@@ -132,6 +133,9 @@ class Batch:
             return self._repeat_posted(draft, self._by_key[key])
         if row["archived"]:
             raise ChannelArchived
+        unsaid = refusal_of(row["peer_blocked"], row["peer_reachable"])
+        if unsaid is not None:
+            raise unsaid
         if draft.refusal is not None:
             raise draft.refusal
         if draft.reply_to is not None and row["reply_id"] is None:
@@ -177,7 +181,9 @@ class Batch:
             )
         )
         targets = [*called, draft.channel_id] if draft.calls.channel else called
-        self.columns.mentions += [(draft.channel_id, target, number) for target in targets]
+        self.columns.mentions += [
+            (draft.channel_id, target, number, draft.author_id) for target in targets
+        ]
         self.columns.attachments += [
             (draft.id, position, each.file_id, each.name, each.size_bytes, each.mime)
             for position, each in enumerate(draft.attachments)

@@ -64,7 +64,7 @@ async def found(
     for user_id in sorted(people_in):
         user = await people.to_admit(unit, user_id)
         members.append(seats.seat_of(unit, channel, user, people_in[user_id]))
-        seats.take_seat(unit, channel, members[-1], since_seq=_FIRST_SEQ)
+        seats.take_seat(unit, channel, members[-1], since_seq=_FIRST_SEQ, agreed=user_id == maker)
     read = await reads.channel(await unit.raw(), channel.id)
     at = await unit.tell(
         channel.stream,

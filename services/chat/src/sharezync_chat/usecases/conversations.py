@@ -6,8 +6,9 @@ from collections.abc import Collection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
-from sharezync_chat.models import Channel
-from sharezync_chat.usecases import channels, people, reads
+from sharezync_chat import access, reach
+from sharezync_chat.models import Channel, ChannelId, Member
+from sharezync_chat.usecases import channels, members, people, reads
 from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.wire import ChannelRead
@@ -32,8 +33,10 @@ async def find_or_create(
     """Return the conversation of exactly these people and the caller; make it where there is none.
 
     With one other it is `direct`, with more a `group`. `name` is for a group that is made now.
-    However many ask at once, they get the same one. Raises UserNotFound, and where one must be
-    made TooManyConversations and TooManyMemberships.
+    However many ask at once, they get the same one. Who asks for one that is there accepts it, and
+    one that they had hidden is shown again. Raises UserNotFound; UserBlocked and UserUnreachable
+    where it would have to be made and one of the others can't be drawn into it.
+    Where one must be made, TooManyConversations and TooManyMemberships, too.
     """
     everyone = sorted({user_id, *others})
     if not 2 <= len(everyone) <= MOST_PEOPLE:
@@ -41,15 +44,23 @@ async def find_or_create(
     await people.require(work, peers, everyone)
     key = _key(everyone)
     existing = await _find(work, key)
-    if existing is not None:
-        return Told(existing)
-    try:
-        return await _create(work, limits, key, user_id, everyone, name)
-    except IntegrityError:  # somebody made it just now
-        existing = await _find(work, key)
-        if existing is None:
-            raise
-        return Told(existing)
+    if existing is None:
+        try:
+            return await _create(work, limits, key, user_id, everyone, name)
+        except IntegrityError:  # somebody made it just now
+            existing = await _find(work, key)
+            if existing is None:
+                raise
+    await _accept(work, ChannelId(existing.id), user_id)
+    return Told(existing)
+
+
+async def _accept(work: Work, channel_id: ChannelId, user_id: UserId) -> None:
+    async with work.begin() as unit:
+        await access.hold(unit, channel_id, user_id)
+        member = await unit.get(Member, (channel_id, user_id))
+        if member is not None:  # else they left it just now
+            await members.accept(unit, member)
 
 
 async def _create(
@@ -62,6 +73,7 @@ async def _create(
 ) -> Told[ChannelRead]:
     direct = len(everyone) == 2
     async with work.begin() as unit:
+        await reach.insist_on_adding(unit, user_id, everyone)
         channel = Channel(
             id=uuid7(),
             kind="direct" if direct else "group",

@@ -13,7 +13,7 @@ from sqlmodel import col, func, select
 from sharezync_chat import access
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
-from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases import bans, members, people, reads, seats
 from sharezync_chat.usecases.limits import Limits, TooManyInvites, check_entry
 from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead, UserRead
 from sharezync_shared.db.work import Unit, Work
@@ -50,6 +50,8 @@ async def create(
     max_uses: int | None,
 ) -> Told[InviteCreated]:
     """Make an invite, as an owner or admin of the channel. Its code is shown this once.
+
+    It ends, before its time, when they lose the right to make one.
 
     Raises NotFound, NotMember, Forbidden, ConversationFixed, ChannelArchived and TooManyInvites.
     """
@@ -105,9 +107,10 @@ async def revoke(work: Work, *, user_id: UserId, channel_id: ChannelId, invite_i
 async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> Told[MembershipRead]:
     """Come into a channel by a code. See `people.require`.
 
-    Who is in it already is told how they stand, and nothing is used up. Of two who race for the
-    last use one comes in. Raises NotFound for a code that never was, InviteGone, and as
-    `limits.check_entry`.
+    Who is in it already accepts that, is told how they stand, and nothing is used up. Of two who
+    race for the last use one comes in. Raises NotFound for a code that never was; Banned; and
+    InviteGone, also for who was removed from the channel since it was made.
+    Raises as `limits.check_entry`, too.
     """
     async with work.begin() as unit:
         digest = Invite.code_digest == _digest(code)
@@ -118,7 +121,8 @@ async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> T
         channel = await unit.get(Channel, channel_id)
         if channel is None or channel.deleted_at is not None:
             raise InviteGone
-        if await unit.get(Member, (channel_id, user_id)) is not None:
+        if (member := await unit.get(Member, (channel_id, user_id))) is not None:
+            await members.accept(unit, member)
             return Told(await reads.membership(await unit.raw(), channel_id, user_id))
         found = await unit.session.exec(
             select(Invite).where(digest, *_holding(unit)).with_for_update()
@@ -126,11 +130,14 @@ async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> T
         invite = found.one_or_none()
         if invite is None:
             raise InviteGone
+        await bans.insist_on_none(unit, channel_id, user_id)
+        if await bans.removed_since(unit, channel_id, user_id, invite.created_at):
+            raise InviteGone
         if channel.archived:
             raise ChannelArchived
         await check_entry(unit, limits, channel, user_id, by=user_id)
         invite.uses += 1
-        at = await seats.enter(unit, channel, user_id, "member")
+        at = await seats.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel_id, user_id)
         return Told(read, at, created=True)
 

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sharezync_chat import access
+from sqlmodel import select
+
+from sharezync_chat import access, reach
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Member, Role, inbox_stream
-from sharezync_chat.usecases import reads, seats
+from sharezync_chat.usecases import bans, reads, seats
 from sharezync_chat.usecases.limits import Limits, check_entry
 from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead, OwnMemberUpdated
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
+from sharezync_shared.streams.frames import Control
+from sharezync_shared.streams.log import Position
 from sharezync_shared.streams.told import Told
 
 
@@ -25,39 +29,70 @@ class LastOwner(Problem):
 async def join(
     work: Work, limits: Limits, *, user_id: UserId, channel_id: ChannelId
 ) -> Told[MembershipRead]:
-    """Join a public channel; who is in it already is told how they stand. See `people.require`.
+    """Join a public channel. See `people.require`.
 
-    Raises as `limits.check_entry`.
+    Who is in a channel or conversation already, put there by others, accepts it, and is told how
+    they stand. Raises Banned, and as `limits.check_entry`.
     """
     async with work.begin() as unit:
         channel = await access.channel_to_join(unit, user_id, channel_id)
-        if await _find(unit, channel, user_id) is not None:
+        if (member := await _find(unit, channel, user_id)) is not None:
+            await accept(unit, member)
             return Told(await reads.membership(await unit.raw(), channel.id, user_id))
         if channel.archived:
             raise ChannelArchived
+        await bans.insist_on_none(unit, channel.id, user_id)
         await check_entry(unit, limits, channel, user_id, by=user_id)
-        at = await seats.enter(unit, channel, user_id, "member")
+        at = await seats.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel.id, user_id)
         return Told(read, at, created=True)
+
+
+async def accept(unit: Unit, member: Member) -> None:
+    """Note that somebody agrees to where they are, and show them what they had hidden.
+
+    The channel is held, and their inbox.
+    """
+    member.acted_at = unit.now
+    if member.hidden_up_to is not None:
+        member.hidden_up_to = None
+        await _tell_own(unit, member)
 
 
 async def leave(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[None]:
     """Leave a channel or a group; nothing after this event reaches who left.
 
-    Raises LastOwner for the only owner: make somebody else owner, or delete the channel. A group
+    Raises LastOwner for the only owner: make somebody else owner, or delete the channel; who was
+    made its owner by others and never did anything there passes it on by leaving. A group
     without the one who left is no longer *the* conversation of its people, and without anyone it
-    ends.
+    ends. A direct conversation is hidden, which its other one can't tell; the next message brings
+    it back.
     """
     async with work.begin() as unit:
         channel, member = await access.channel_to_leave(unit, user_id, channel_id)
-        if member.role == "owner" and not await seats.other_owners(unit, member):
+        if channel.kind == "direct":
+            return Told(None, await _hide(unit, channel, member))
+        orphaned = member.role == "owner" and not await seats.other_owners(unit, member)
+        if orphaned and member.acted_at is not None:
             raise LastOwner
         channel.conversation_key = None
         user = (await reads.member(await unit.raw(), channel.id, user_id)).user
         at = await seats.depart(unit, channel, member, user, "left")
-        if channel.is_conversation and channel.member_count == 0:
+        if channel.member_count == 0:
             at = await seats.end(unit, channel)
+        elif orphaned:
+            await seats.crown_successor(unit, channel)
         return Told(None, at)
+
+
+async def _hide(unit: Unit, channel: Channel, member: Member) -> Position | None:
+    """Hide a direct conversation; what one agreed to by being in it is over."""
+    if member.hidden_up_to == channel.message_count and member.acted_at is None:
+        return None
+    member.hidden_up_to, member.acted_at = channel.message_count, None
+    here = await unit.session.exec(select(Member.user_id).where(Member.channel_id == channel.id))
+    control = Control(recheck=sorted(str(user_id) for user_id in here))
+    return await _tell_own(unit, member, control)
 
 
 async def mute(
@@ -71,10 +106,14 @@ async def mute(
         channel, member = await access.channel_to_read(unit, user_id, channel_id)
         changed, member.muted = member.muted != muted, muted
         read = await reads.member(await unit.raw(), channel.id, user_id)
-        if not changed:
-            return Told(read)
-        own = OwnMemberUpdated(**dict(read), muted=muted)
-        return Told(read, await unit.tell(inbox_stream(user_id), "member.updated", own))
+        return Told(read, await _tell_own(unit, member) if changed else None)
+
+
+async def _tell_own(unit: Unit, member: Member, control: Control | None = None) -> Position:
+    """Tell one's own devices what of a membership others need not know."""
+    read = await reads.member(await unit.raw(), member.channel_id, member.user_id)
+    own = OwnMemberUpdated(**dict(read), muted=member.muted, hidden_up_to=member.hidden_up_to)
+    return await unit.tell(inbox_stream(member.user_id), "member.updated", own, control=control)
 
 
 # -------------------------------------------------------------------------------- on others' behalf
@@ -85,7 +124,8 @@ async def add(
 ) -> Told[MemberRead]:
     """Put somebody into a channel; only owners make owners and admins. See `people.require`.
 
-    Who is in it already stays what they are. Raises as `limits.check_entry`.
+    Who is in it already stays what they are. Raises Banned, UserBlocked and UserUnreachable, and as
+    `limits.check_entry`.
     """
     async with work.begin() as unit:
         channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
@@ -95,8 +135,13 @@ async def add(
             return Told(await reads.member(await unit.raw(), channel.id, user_id))
         if channel.archived:
             raise ChannelArchived
+        await bans.insist_on_none(unit, channel.id, user_id)
+        await reach.insist_on_adding(unit, by, [user_id])
         await check_entry(unit, limits, channel, user_id, by=by)
-        at = await seats.enter(unit, channel, user_id, role)
+        await bans.readmit(unit, channel.id, user_id)
+        at = await seats.enter(unit, channel, user_id, role, agreed=False)
+        # Whoever adds somebody agrees to their company.
+        caller.acted_at = unit.now
         read = await reads.member(await unit.raw(), channel.id, user_id)
         return Told(read, at, created=True)
 
@@ -113,6 +158,8 @@ async def change_role(
         if member.role == "owner" and not await seats.other_owners(unit, member):
             raise LastOwner
         member.role = role
+        if role == "member":
+            await seats.end_invites_of(unit, channel.id, user_id)
         read = await reads.member(await unit.raw(), channel.id, user_id)
         at = await unit.tell(channel.stream, "member.updated", read)
         await seats.settle_owner(unit, channel)

@@ -26,6 +26,7 @@ class PeerUser(msgspec.Struct, frozen=True):
     id: UUID
     username: str
     display_name: str
+    who_may_add: str = "everybody"
 
 
 class PeerFile(msgspec.Struct, frozen=True):

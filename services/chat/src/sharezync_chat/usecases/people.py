@@ -40,6 +40,7 @@ async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> Non
                 UserId(user.id),
                 username=user.username,
                 display_name=user.display_name,
+                who_may_add=user.who_may_add,
                 at=asked_at,
             )
     if await _unknown(work, missing):
@@ -56,11 +57,18 @@ async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
 
 
 async def learn(
-    unit: Unit, user_id: UserId, *, username: str, display_name: str, at: datetime
+    unit: Unit,
+    user_id: UserId,
+    *,
+    username: str,
+    display_name: str,
+    at: datetime,
+    who_may_add: str | None = None,
 ) -> None:
     """Take over the names that auth gave at `at`; everyone who shares a channel hears of it.
 
-    Older news than what is known, and news of a deleted user, change nothing. Safe to repeat.
+    `who_may_add` None: nothing was said of it, and it stays. Older news than what is known, and
+    news of a deleted user, change nothing. Safe to repeat.
     """
     user = await _hold_user(unit, user_id)
     if user is None:
@@ -68,13 +76,15 @@ async def learn(
         await connection.execute(
             # Another process may learn of them at this very moment: whoever is later, in time of
             # auth, comes through the branch below at the latest with the next event.
-            "INSERT INTO chat.users (id, username, username_key, display_name, names_at, deleted) "
-            "VALUES ($1, $2, $3, $4, $5, false) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO chat.users "
+            "(id, username, username_key, display_name, names_at, deleted, who_may_add) "
+            "VALUES ($1, $2, $3, $4, $5, false, $6) ON CONFLICT (id) DO NOTHING",
             user_id,
             username,
             key_of(username),
             display_name,
             at,
+            who_may_add or "everybody",
         )
         return
     if user.deleted or user.names_at >= at:
@@ -82,6 +92,7 @@ async def learn(
     changed = (user.username, user.display_name) != (username, display_name)
     user.username, user.display_name, user.names_at = username, display_name, at
     user.username_key = key_of(username)
+    user.who_may_add = who_may_add or user.who_may_add
     if changed:
         await _tell_names(unit, user_id)
 
@@ -148,5 +159,6 @@ async def erase(unit: Unit, user_id: UserId, at: datetime) -> UserRead:
     user.username, user.display_name = DELETED_USERNAME, DELETED_DISPLAY_NAME
     user.username_key = DELETED_USERNAME
     user.names_at, user.deleted = at, True
+    user.who_may_add = "everybody"
     await unit.session.flush()
     return shown(user)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
-from sharezync_chat.usecases import people, reads
+from sharezync_chat.usecases import people, reads, seats
 from sharezync_chat.usecases.limits import Limits, TooManyPins
 from sharezync_chat.usecases.wire import PinChanged, PinRead
 from sharezync_shared.db.work import Unit, Work
@@ -18,7 +18,8 @@ async def pin(
 ) -> Told[None]:
     """Pin a message; everyone in the channel hears of it. One that is pinned stays as it is.
 
-    Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived and TooManyPins.
+    Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived, UserBlocked,
+    UserUnreachable and TooManyPins.
     """
     async with work.begin() as unit:
         message = await access.message_to_pin(unit, user_id, channel_id, message_id)
@@ -34,6 +35,7 @@ async def pin(
             message_id=message_id, channel_id=channel_id, pinned_by=user_id, pinned_at=unit.now
         )
         unit.add(pinned)
+        await seats.agree(unit, channel_id, user_id)
         return Told(None, await _tell(unit, message, user_id, pinned))
 
 

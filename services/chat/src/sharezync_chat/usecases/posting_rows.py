@@ -6,16 +6,17 @@ from typing import Final
 import asyncpg
 
 from sharezync_chat.models import SCHEMA, channel_stream
+from sharezync_chat.reach import PEER
 from sharezync_chat.usecases.batch import Batch, Draft, columns_of
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.events.outbox import OutboxRow, add_insert
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import IF_APPENDED, Connection, StreamLog
 
-_LOOK: Final = """
+_LOOK: Final = f"""
     SELECT c.id AS channel_id, c.kind, c.archived, c.message_count, h.last_seq, m.role, u.username,
            u.display_name, f.id AS first_id, f.channel_id AS first_channel_id,
-           r.id AS reply_id
+           r.id AS reply_id, p.peer_blocked, p.peer_reachable
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[])
            WITH ORDINALITY AS d(channel_id, author_id, client_message_id, reply_to, stream, n)
       LEFT JOIN chat.stream_heads AS h ON h.stream = d.stream
@@ -25,8 +26,10 @@ _LOOK: Final = """
       LEFT JOIN chat.messages AS f
         ON f.author_id = d.author_id AND f.client_message_id = d.client_message_id
       LEFT JOIN chat.messages AS r ON r.id = d.reply_to AND r.channel_id = c.id
+      LEFT JOIN LATERAL ({PEER.format(me="d.author_id", channel="c.id")}) AS p
+        ON c.kind = 'direct'
      ORDER BY d.n
-"""
+"""  # noqa: S608 - text of ours
 
 _MESSAGES: Final = """
     messages AS (
@@ -52,7 +55,8 @@ _COUNTS: Final = """
 
 _READ: Final = """
     has_read AS (
-        UPDATE chat.members AS m SET last_read_seq = n.seq, last_read_number = n.number
+        UPDATE chat.members AS m
+           SET last_read_seq = n.seq, last_read_number = n.number, acted_at = $5
           FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
                AS n(channel_id, user_id, seq, number), appending
          WHERE m.channel_id = n.channel_id AND m.user_id = n.user_id
@@ -61,10 +65,10 @@ _READ: Final = """
 
 _CALL: Final = """
     called AS (
-        INSERT INTO chat.mentions (channel_id, target_id, number)
-        SELECT n.channel_id, n.target_id, n.number
-          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n(channel_id, target_id, number),
-               appending
+        INSERT INTO chat.mentions (channel_id, target_id, number, author_id)
+        SELECT n.channel_id, n.target_id, n.number, n.author_id
+          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[])
+               AS n(channel_id, target_id, number, author_id), appending
     )
 """
 
@@ -115,9 +119,10 @@ async def write(
         [user_id for _, user_id in columns.has_read],
         [seq for seq, _ in columns.has_read.values()],
         [number for _, number in columns.has_read.values()],
+        batch.now,
     )
     if columns.mentions:
-        statement.add(_CALL, *columns_of(columns.mentions, 3))
+        statement.add(_CALL, *columns_of(columns.mentions, 4))
     if columns.attachments:
         statement.add(_ATTACH, *columns_of(columns.attachments, 6))
     add_insert(statement, SCHEMA, rows, only_if="appending")

@@ -2,7 +2,7 @@
 
 from sharezync_chat import access
 from sharezync_chat.models import Message, MessageId, channel_stream
-from sharezync_chat.usecases import people
+from sharezync_chat.usecases import people, seats
 from sharezync_chat.usecases.limits import Limits, TooManyReactions
 from sharezync_chat.usecases.wire import ReactionChanged
 from sharezync_shared.db.work import Unit, Work
@@ -15,7 +15,8 @@ async def add(
 ) -> Told[None]:
     """Put an emoji at a message; everyone in the channel hears of it. Again: nothing changes.
 
-    Raises NotFound, MessageGone, ChannelArchived and TooManyReactions.
+    Raises NotFound, MessageGone, ChannelArchived, UserBlocked, UserUnreachable and
+    TooManyReactions.
     """
     async with work.begin() as unit:
         message = await access.message_to_react_to(unit, user_id, message_id)
@@ -38,6 +39,7 @@ async def add(
         )
         if not added:
             return Told(None)
+        await seats.agree(unit, message.channel_id, user_id)
         return await _tell(unit, message, user_id, emoji, "message.reaction_added")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import msgspec
 
+from sharezync_chat.reach import HAS_BLOCKED
 from sharezync_chat.usecases.wire import (
     ChannelRead,
     MemberRead,
@@ -56,20 +57,22 @@ _CHANNEL_COLUMNS: Final = """
 
 AUTHOR: Final = object()
 
-MENTION_COUNT: Final = """
+_CALLS: Final = f"""
+    SELECT number FROM (
+        SELECT n.number, n.author_id FROM chat.mentions AS n
+         WHERE n.channel_id = m.channel_id AND n.target_id = {{target}}
+           AND n.number > m.last_read_number ORDER BY n.number LIMIT 5000) AS calls
+     WHERE NOT {HAS_BLOCKED.format(one="m.user_id", other="calls.author_id")} LIMIT 1000
+"""  # noqa: S608 - text of ours
+MENTION_COUNT: Final = f"""
     (SELECT count(*) FROM (
-        (SELECT n.number FROM chat.mentions AS n
-          WHERE n.channel_id = m.channel_id AND n.target_id = m.user_id
-            AND n.number > m.last_read_number ORDER BY n.number LIMIT 1000)
-        UNION
-        (SELECT n.number FROM chat.mentions AS n
-          WHERE n.channel_id = m.channel_id AND n.target_id = m.channel_id
-            AND n.number > m.last_read_number ORDER BY n.number LIMIT 1000)
+        ({_CALLS.format(target="m.user_id")}) UNION ({_CALLS.format(target="m.channel_id")})
         LIMIT 1000) AS unread)
-"""
+"""  # noqa: S608 - as above
 """How many unread messages call the member `m`, by name or all; 1000 stands for more, too.
 
-Each half ends after a thousand steps along the primary key, however much there is to read.
+Not those by people whom the member has blocked. Each half ends after five thousand steps along the
+primary key, however much there is to read.
 """
 
 _MEMBERS: Final = """
@@ -122,8 +125,8 @@ async def memberships(connection: Connection, tail: str, *args: Any) -> list[Mem
     """Return memberships; in `tail` their table is `m`, and `c` that of their channels."""
     rows = await connection.fetch(
         f"SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, m.last_read_number, m.muted, "  # noqa: S608 - text of ours
-        f"{MENTION_COUNT} AS mention_count, {_CHANNEL_COLUMNS} FROM chat.members AS m "
-        f"JOIN chat.channels AS c ON c.id = m.channel_id {tail}",
+        f"m.hidden_up_to, {MENTION_COUNT} AS mention_count, {_CHANNEL_COLUMNS} "
+        f"FROM chat.members AS m JOIN chat.channels AS c ON c.id = m.channel_id {tail}",
         *args,
     )
     last = await _last_messages(
@@ -139,6 +142,7 @@ async def memberships(connection: Connection, tail: str, *args: Any) -> list[Mem
             last_read_number=row["last_read_number"],
             last_message=last.get(row["id"]),
             muted=row["muted"],
+            hidden_up_to=row["hidden_up_to"],
             joined_at=row["joined_at"],
         )
         for row in rows

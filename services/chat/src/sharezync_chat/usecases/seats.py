@@ -3,7 +3,7 @@
 All of them run while the heads of the channel, and of the inboxes they speak to, are held.
 """
 
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy import func
@@ -26,9 +26,19 @@ from sharezync_shared.streams.log import Position
 
 Reason = Literal["left", "removed", "account_deleted"]
 
+_NOTE_REMOVAL: Final = """
+    INSERT INTO chat.removals (channel_id, user_id, removed_at) VALUES ($1, $2, $3)
+    ON CONFLICT (channel_id, user_id) DO UPDATE SET removed_at = $3
+"""
 
-async def enter(unit: Unit, channel: Channel, user_id: UserId, role: Role) -> Position:
-    """Let a user into a channel that is under way. Raises UserNotFound."""
+
+async def enter(
+    unit: Unit, channel: Channel, user_id: UserId, role: Role, *, agreed: bool
+) -> Position:
+    """Let a user into a channel that is under way. Raises UserNotFound.
+
+    `agreed`: they come by themselves, and are not put there by somebody else.
+    """
     user = await people.to_admit(unit, user_id)
     member = seat_of(unit, channel, user, role)
     channel.member_count += 1
@@ -38,7 +48,7 @@ async def enter(unit: Unit, channel: Channel, user_id: UserId, role: Role) -> Po
         MemberJoined(**dict(member), member_count=channel.member_count),
         control=Control(join=[str(user_id)]),
     )
-    take_seat(unit, channel, member, since_seq=at.seq)
+    take_seat(unit, channel, member, since_seq=at.seq, agreed=agreed)
     await tell_inbox_joined(unit, channel, member, at)
     return at
 
@@ -48,7 +58,9 @@ def seat_of(unit: Unit, channel: Channel, user: UserRead, role: Role) -> MemberR
     return MemberRead(channel_id=channel.id, user=user, role=role, joined_at=unit.now)
 
 
-def take_seat(unit: Unit, channel: Channel, member: MemberRead, *, since_seq: int) -> None:
+def take_seat(
+    unit: Unit, channel: Channel, member: MemberRead, *, since_seq: int, agreed: bool
+) -> None:
     """Make somebody a member, to whom everything up to now counts as read."""
     unit.add(
         Member(
@@ -58,6 +70,7 @@ def take_seat(unit: Unit, channel: Channel, member: MemberRead, *, since_seq: in
             joined_at=member.joined_at,
             last_read_seq=since_seq,
             last_read_number=channel.message_count,
+            acted_at=unit.now if agreed else None,
         )
     )
     unit.emit(facts.MemberJoined(channel_id=channel.id, user_id=member.user.id))
@@ -80,10 +93,14 @@ async def depart(
 ) -> Position:
     """End a membership, in stream order: its event is the last that reaches who leaves.
 
-    A deleted user has no inbox to tell.
+    A deleted user has no inbox to tell. With the membership ends the right to invite, and what they
+    invited by it; who is removed can't come back by what was made up to now.
     """
     channel.member_count -= 1
     await unit.session.delete(member)
+    await end_invites_of(unit, channel.id, member.user_id)
+    if reason == "removed":
+        await (await unit.raw()).execute(_NOTE_REMOVAL, channel.id, member.user_id, unit.now)
     left = MemberLeft(
         channel_id=channel.id, user=user, reason=reason, member_count=channel.member_count
     )
@@ -93,6 +110,27 @@ async def depart(
     unit.emit(facts.MemberLeft(channel_id=channel.id, user_id=user.id))
     await settle_owner(unit, channel)
     return at
+
+
+async def end_invites_of(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+    """End the invites that somebody made, who loses the right to. Who came in by one stays."""
+    await (await unit.raw()).execute(
+        "UPDATE chat.invites SET revoked_at = $3 "
+        "WHERE channel_id = $1 AND created_by = $2 AND revoked_at IS NULL",
+        channel_id,
+        user_id,
+        unit.now,
+    )
+
+
+async def agree(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+    """Note that a member did something by which they agree to be in a channel. It is held."""
+    await (await unit.raw()).execute(
+        "UPDATE chat.members SET acted_at = $3 WHERE channel_id = $1 AND user_id = $2",
+        channel_id,
+        user_id,
+        unit.now,
+    )
 
 
 async def end(unit: Unit, channel: Channel) -> Position:
@@ -127,10 +165,11 @@ async def leave_everything(unit: Unit, user_id: UserId, user: UserRead) -> None:
         if channel.member_count == 0:
             await end(unit, channel)
         elif orphaned:
-            await _crown_successor(unit, channel)
+            await crown_successor(unit, channel)
 
 
-async def _crown_successor(unit: Unit, channel: Channel) -> None:
+async def crown_successor(unit: Unit, channel: Channel) -> None:
+    """Make the longest-standing admin, or else member, of a channel without an owner its owner."""
     found = await unit.session.exec(
         select(Member)
         .where(Member.channel_id == channel.id)

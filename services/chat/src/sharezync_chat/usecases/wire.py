@@ -154,6 +154,11 @@ class MembershipRead(Wire):
     last_read_number: int = Field(examples=[3799], description="The number of that message")
     last_message: MessageRead | None
     muted: bool
+    hidden_up_to: int | None = Field(
+        default=None,
+        description="Of a direct conversation: it is hidden while `channel.message_count` is not "
+        "greater. null: it isn't hidden",
+    )
     joined_at: datetime
 
 
@@ -247,6 +252,14 @@ class PinChanged(Wire):
     pinned_at: datetime | None = Field(description="None: it is not pinned any more")
 
 
+class BanRead(Wire):
+    """Somebody who is kept out of a channel, as its owners and admins see it."""
+
+    user: UserRead
+    banned_by: UserRead
+    banned_at: datetime = Field(examples=[_TIME])
+
+
 class InviteRead(Wire):
     """A way into a channel, as its owners and admins see it."""
 
@@ -281,3 +294,6 @@ class OwnMemberUpdated(MemberRead):
     """`member.updated` in one's own inbox: what others need not know."""
 
     muted: bool
+    hidden_up_to: int | None = Field(
+        default=None, description="As in the membership; it changes when one hides a conversation"
+    )

@@ -1,0 +1,133 @@
+"""Who is kept out of a channel: for good by a ban, or, after a removal, from old invites only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlmodel import func, select
+
+from sharezync_chat import access
+from sharezync_chat.models import Ban, ChannelId, Member
+from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases.wire import BanRead, UserRead
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Forbidden, Invalid, Kind, Problem
+from sharezync_shared.streams.told import Told
+
+MAX_BANS: Final = 10_000
+"""Of one channel: years of a large one's trolls, and no table that a script fills."""
+
+_PAGE: Final = """
+    SELECT b.user_id, u.username, u.display_name, b.banned_at, b.banned_by,
+           by.username AS by_username, by.display_name AS by_display_name
+      FROM chat.bans AS b JOIN chat.users AS u ON u.id = b.user_id
+      JOIN chat.users AS by ON by.id = b.banned_by
+     WHERE b.channel_id = $1 AND ($2::uuid IS NULL OR b.user_id > $2)
+     ORDER BY b.user_id LIMIT $3
+"""
+
+
+class Banned(Problem):
+    kind, slug, title = Kind.FORBIDDEN, "banned", "This user is banned from the channel"
+
+
+class TooManyBans(Problem):
+    kind, slug, title = Kind.CONFLICT, "too-many-bans", "Lift a ban before you make more"
+
+
+async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> Told[BanRead]:
+    """Remove somebody from a channel and keep them out, whether they were in it or not.
+
+    See `people.require`. Owners may ban anyone but themselves, admins only those who are neither.
+    Safe to repeat. Raises NotFound, NotMember, Forbidden, ConversationFixed, UserNotFound,
+    TooManyBans and Invalid.
+    """
+    if by == user_id:
+        raise Invalid("Nobody can ban themselves")
+    async with work.begin() as unit:
+        channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
+        member = await unit.get(Member, (channel_id, user_id))
+        if caller.role != "owner" and member is not None and member.role != "member":
+            raise Forbidden("Admins may ban plain members only")
+        user = await people.to_admit(unit, user_id)
+        found = await unit.get(Ban, (channel_id, user_id))
+        if found is not None:
+            banner = await people.named(unit, UserId(found.banned_by))
+            return Told(BanRead(user=user, banned_by=banner, banned_at=found.banned_at))
+        count = await unit.session.exec(select(func.count()).where(Ban.channel_id == channel_id))
+        if count.one() >= MAX_BANS:
+            raise TooManyBans(f"At most {MAX_BANS} people can be banned from a channel")
+        at = None
+        if member is not None:
+            at = await seats.depart(unit, channel, member, user, "removed")
+        unit.add(Ban(channel_id=channel_id, user_id=user_id, banned_by=by, banned_at=unit.now))
+        banner = await people.named(unit, by)
+        return Told(BanRead(user=user, banned_by=banner, banned_at=unit.now), at)
+
+
+async def lift(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> None:
+    """Let somebody come again: by joining, a new invite, or being added.
+
+    Safe to repeat, and for who isn't banned. Raises NotFound, NotMember, Forbidden and
+    ConversationFixed.
+    """
+    async with work.begin() as unit:
+        await access.channel_to_manage(unit, by, channel_id)
+        found = await unit.get(Ban, (channel_id, user_id))
+        if found is not None:
+            await unit.session.delete(found)
+
+
+async def page(
+    work: Work, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
+) -> Sequence[BanRead]:
+    """List who is banned, by id, those after `after`, to an owner or admin."""
+    async with work.begin() as unit:  # the door holds the channel, so this can't be a `read`
+        await access.channel_to_manage(unit, user_id, channel_id)
+        rows = await (await unit.raw()).fetch(_PAGE, channel_id, after, limit)
+    return [
+        BanRead(
+            user=reads.user(row, "user_id"),
+            banned_by=UserRead(
+                id=row["banned_by"],
+                username=row["by_username"],
+                display_name=row["by_display_name"],
+            ),
+            banned_at=row["banned_at"],
+        )
+        for row in rows
+    ]
+
+
+async def insist_on_none(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+    """Raise Banned for who is kept out of a channel, which is held."""
+    if await unit.get(Ban, (channel_id, user_id)) is not None:
+        raise Banned
+
+
+async def removed_since(unit: Unit, channel_id: UUID, user_id: UUID, since: datetime) -> bool:
+    """Return whether somebody was last removed from a channel, which is held, after `since`."""
+    return bool(
+        await (await unit.raw()).fetchval(
+            "SELECT removed_at >= $3 FROM chat.removals WHERE channel_id = $1 AND user_id = $2",
+            channel_id,
+            user_id,
+            since,
+        )
+    )
+
+
+async def readmit(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+    """Forget that somebody was removed: who has the right to has them back."""
+    await (await unit.raw()).execute(
+        "DELETE FROM chat.removals WHERE channel_id = $1 AND user_id = $2", channel_id, user_id
+    )
+
+
+async def forget(unit: Unit, user_id: UserId) -> None:
+    """Drop what is noted of a user who is gone. Safe to repeat."""
+    connection = await unit.raw()
+    for table in ("bans", "removals"):
+        await connection.execute(f"DELETE FROM chat.{table} WHERE user_id = $1", user_id)  # noqa: S608 - one of these two
