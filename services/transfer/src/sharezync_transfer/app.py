@@ -4,7 +4,13 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 
-from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.events.contracts.auth import (
+    UserBlocked,
+    UserDeleted,
+    UserRegistered,
+    UserUnblocked,
+    UserUpdated,
+)
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
@@ -25,6 +31,7 @@ from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
 from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.capabilities import Grants
+from sharezync_transfer.usecases.contacts import filling
 from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
@@ -73,8 +80,10 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             UserRegistered: consumers.on_user_registered,
             UserUpdated: consumers.on_user_updated,
             UserDeleted: consumers.on_user_deleted,
+            UserBlocked: consumers.on_user_blocked,
+            UserUnblocked: consumers.on_user_unblocked,
         },
-        resources=[pulse.running, swept],
+        resources=[pulse.running, swept, lambda: filling(core.work, platform.client("auth"))],
         max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),
     )

@@ -5,9 +5,15 @@ here. What each says about repeating is for dead letters that are replayed after
 """
 
 from sharezync_shared.db.work import Unit
-from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.events.contracts.auth import (
+    UserBlocked,
+    UserDeleted,
+    UserRegistered,
+    UserUnblocked,
+    UserUpdated,
+)
 from sharezync_shared.ids import UserId
-from sharezync_transfer.usecases import erasing, people
+from sharezync_transfer.usecases import contacts, erasing, people
 
 
 async def on_user_registered(unit: Unit, event: UserRegistered) -> None:
@@ -29,6 +35,20 @@ async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
         username=event.username,
         display_name=event.display_name,
         at=unit.caused_at,
+    )
+
+
+async def on_user_blocked(unit: Unit, event: UserBlocked) -> None:
+    """Note a block. Repeatable: older news than what is known changes nothing."""
+    await contacts.learn_block(
+        unit, event.user_id, event.blocked_id, version=event.version, active=True
+    )
+
+
+async def on_user_unblocked(unit: Unit, event: UserUnblocked) -> None:
+    """Note that a block was taken back. Repeatable, as above."""
+    await contacts.learn_block(
+        unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
+from sharezync_shared.blocks import blocks_tables
 from sharezync_shared.db.database import metadata_for
 from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
@@ -216,25 +217,19 @@ class DevicePolicy(TransferTable, table=True):
     updated_at: datetime
 
 
-class Block(TransferTable, table=True):
-    """Somebody wants nothing from somebody else, and the other must not notice."""
-
-    __tablename__: ClassVar[str] = "blocks"
-    __table_args__ = (Index("ix_blocks_blocked_id", "blocked_id"),)  # who is gone is forgotten
-
-    user_id: UUID = Field(primary_key=True)
-    blocked_id: UUID = Field(primary_key=True)
-    blocked_at: datetime
-
-
 class Acquaintance(TransferTable, table=True):
-    """Two people of whom one once accepted what the other had sent; `one_id` is the lower id."""
+    """Two people of whom one once accepted what the other had sent; `one_id` is the lower id.
+
+    `one_accepted`: `one_id` did, of what `other_id` had sent; and the other way round.
+    """
 
     __tablename__: ClassVar[str] = "acquaintances"
     __table_args__ = (Index("ix_acquaintances_other_id", "other_id"),)
 
     one_id: UUID = Field(primary_key=True)
     other_id: UUID = Field(primary_key=True)
+    one_accepted: bool = Field(default=False, sa_column_kwargs=_NO)
+    other_accepted: bool = Field(default=False, sa_column_kwargs=_NO)
 
 
 class DaySums(TransferTable, table=True):
@@ -278,3 +273,4 @@ class PeerSums(TransferTable, table=True):
 stream_tables(metadata)
 outbox_table(metadata)
 inbox_table(metadata)
+blocks_tables(metadata)

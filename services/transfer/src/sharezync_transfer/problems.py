@@ -76,6 +76,13 @@ class TooManyTransfers(Problem):
     title = "Too many transfers of yours have not ended"
 
 
+class UserBlocked(Problem):
+    """With `user_ids`: whom of the recipients the sender has blocked."""
+
+    kind, slug = Kind.CONFLICT, "user-blocked"
+    title = "You have blocked this user; unblock them first"
+
+
 class TooManyOffers(Problem):
     """With `limit`, `pending` and `of`: `sender` or `recipient`, and then their `user_id`."""
 

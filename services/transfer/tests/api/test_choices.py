@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.transfer.tests.support.world import MIB, Json, Person, World, own_part
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts.auth import UserBlocked, UserDeleted, UserUnblocked
 from sharezync_shared.ids import uuid7
 from sharezync_transfer.settings import TransferSettings
 
@@ -18,8 +18,13 @@ async def decide(device: Person, policy: str) -> Json:
     return await device.call("PUT", path, 200, json={"policy": policy})
 
 
-async def block(person: Person, whom: Person) -> Json:
-    return await person.call("PUT", f"/v1/transfers/blocked/{whom.id}", 200)
+async def block(world: World, person: Person, whom: Person, version: int = 1) -> None:
+    """Have auth say that somebody has blocked somebody."""
+    await world.publish(UserBlocked(user_id=person.uuid, blocked_id=whom.uuid, version=version))
+
+
+async def unblock(world: World, person: Person, whom: Person, version: int = 2) -> None:
+    await world.publish(UserUnblocked(user_id=person.uuid, blocked_id=whom.uuid, version=version))
 
 
 # ---------------------------------------------------------------------------------------- policies
@@ -151,36 +156,12 @@ async def test_a_chosen_device_must_be_the_recipients(world: World) -> None:
 # ----------------------------------------------------------------------------------------- blocked
 
 
-async def test_who_is_blocked_can_be_looked_at_and_taken_back(world: World) -> None:
-    ada, bob, eve = await world.people(3)
-    path = f"/v1/transfers/blocked/{ada.id}"
-    await bob.get(path, 404)
-    first = await block(bob, ada)
-    assert await block(bob, ada) == first  # again
-    await block(bob, eve)
-    assert await bob.get(path) == first
-    page = await bob.get("/v1/transfers/blocked", limit=1)
-    rest = await bob.get("/v1/transfers/blocked", limit=1, cursor=page["next"])
-    assert {each["user_id"] for each in page["items"] + rest["items"]} == {ada.id, eve.id}
-    assert rest["next"] is None
-    for _ in range(2):
-        await bob.call("DELETE", path, 204)
-    await bob.get(path, 404)
-
-
-async def test_nobody_blocks_themselves_nor_who_does_not_exist(world: World) -> None:
-    bob = await world.person()
-    await bob.call("PUT", f"/v1/transfers/blocked/{bob.id}", 422)
-    refused = await bob.call("PUT", f"/v1/transfers/blocked/{uuid7()}", 404)
-    assert refused["code"] == "user-not-found"
-
-
 async def test_what_a_blocked_person_offers_is_never_heard_of(world: World) -> None:
     ada, bob, eve = await world.people(3)
     world.befriend(ada, bob)
     phone = await world.on_device(bob)
     await decide(phone, "accept_known")
-    await block(bob, ada)
+    await block(world, bob, ada)
     offers = [await ada.offer(bob, eve), await ada.offer(phone)]
     for offered in offers:
         path = f"/v1/transfers/{offered['id']}"
@@ -192,7 +173,7 @@ async def test_what_a_blocked_person_offers_is_never_heard_of(world: World) -> N
         await world.attach(bob, offered, 404)
         await world.report(bob, offered, 404, received={"0": [[0, 0]]})
     await ada.act(offers[0], "cancel")
-    assert await world.told(bob) == ["policy_updated", "user_blocked"]
+    assert await world.told(bob) == ["policy_updated"]
     assert (await bob.get("/v1/transfers"))["items"] == []
     nothing = (await bob.get("/v1/transfers/stats"))["received"]
     assert (nothing["transfers"], nothing["ended"]) == (0, 0)
@@ -201,7 +182,7 @@ async def test_what_a_blocked_person_offers_is_never_heard_of(world: World) -> N
 async def test_a_blocked_person_sees_what_one_sees_who_gets_no_answer(world: World) -> None:
     """To be compared with `eve`, who just does not answer."""
     ada, bob, eve = await world.people(3)
-    await block(bob, ada)
+    await block(world, bob, ada)
     seen, told = [], []
     for whom in (bob, eve):
         before = len(await world.told(ada))
@@ -219,7 +200,7 @@ async def test_a_blocked_person_sees_what_one_sees_who_gets_no_answer(world: Wor
 
 async def test_a_blocked_person_meets_the_same_limit(world: World) -> None:
     ada, bob, eve = await world.people(3)
-    await block(bob, ada)
+    await block(world, bob, ada)
     for _ in range(FROM_STRANGERS):
         await ada.offer(bob)
     assert (await ada.offer(bob, status=429))["code"] == "too-many-offers"
@@ -229,23 +210,57 @@ async def test_a_blocked_person_meets_the_same_limit(world: World) -> None:
 async def test_unblocking_brings_back_what_comes_from_then_on(world: World) -> None:
     ada, bob = await world.people(2)
     before = await ada.offer(bob)
-    await block(bob, ada)
+    await block(world, bob, ada)
     await ada.offer(bob)
-    await bob.call("DELETE", f"/v1/transfers/blocked/{ada.id}", 204)
+    await unblock(world, bob, ada)
     after = await ada.offer(bob)
     listed = (await bob.get("/v1/transfers"))["items"]
     assert [each["id"] for each in listed] == [after["id"], before["id"]]
 
 
+async def test_nobody_offers_to_whom_they_have_blocked(world: World) -> None:
+    ada, bob, eve = await world.people(3)
+    await block(world, ada, bob)
+    refused = await ada.offer(eve, bob, status=409)
+    assert (refused["code"], refused["user_ids"]) == ("user-blocked", [bob.id])
+    assert world.peers.uploads == {}
+    await unblock(world, ada, bob)
+    await ada.offer(bob)
+
+
+async def test_facts_come_in_any_order_and_twice(world: World) -> None:
+    ada, bob = await world.people(2)
+    await unblock(world, bob, ada, version=2)
+    await block(world, bob, ada, version=1)
+    await ada.offer(bob)
+    assert len((await bob.get("/v1/transfers"))["items"]) == 1
+    await block(world, bob, ada, version=3)
+    await unblock(world, bob, ada, version=2)
+    await ada.offer(bob)
+    assert len((await bob.get("/v1/transfers"))["items"]) == 1
+
+
+async def test_only_who_accepted_takes_what_the_other_sends(world: World) -> None:
+    """Who sent something has agreed to nothing: their devices ask."""
+    ada, bob = await world.people(2)
+    for person in (ada, bob):
+        await decide(await world.on_device(person), "accept_known")
+    await bob.act(await ada.offer(bob), "accept")
+    assert (await ada.offer(bob))["state"] == "accepted"
+    assert (await bob.offer(ada))["state"] == "offered"
+
+
 async def test_the_choices_of_who_is_gone_are_forgotten(world: World) -> None:
     ada, bob = await world.people(2)
     await decide(await world.on_device(bob), "block")
-    await block(bob, ada)
-    await block(ada, bob)
+    await block(world, bob, ada)
+    await block(world, ada, bob)
     await world.publish(UserDeleted(user_id=bob.uuid))
     for table, column in (("policies", "user_id"), ("blocks", "user_id"), ("blocks", "blocked_id")):
         where = f"SELECT FROM transfer.{table} WHERE {column} = $1"
         assert not await world.rows(where, bob.uuid)
+    await block(world, ada, bob, version=9)  # late
+    assert not await world.rows("SELECT FROM transfer.blocks WHERE blocked_id = $1", bob.uuid)
 
 
 # ------------------------------------------------------------------------------------------ limits

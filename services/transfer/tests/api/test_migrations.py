@@ -1,12 +1,17 @@
 """The migrations make the tables that the models describe, and take them away again."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import asyncpg
+import msgspec
 
+from sharezync_shared.blocks import Blocks
 from sharezync_shared.db.database import plain_dsn
+from sharezync_shared.events.contracts.transfer import BlockKept
+from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import uuid7
 from sharezync_transfer.migrations import MIGRATIONS
+from sharezync_transfer.models import SCHEMA
 
 
 async def test_up_down_and_up_again_leaves_what_the_models_say(fresh_database_url: str) -> None:
@@ -70,7 +75,34 @@ async def test_what_ended_before_there_were_sums_is_in_them(fresh_database_url: 
             (ada, gone, "sender", 1, 0, 0, 7, 0),
             (ada, bob, "sender", 2, 1, 2, 14, 0),
         ]
+        accepted = await connection.fetch(
+            "SELECT CASE WHEN one_accepted THEN one_id END, "
+            "CASE WHEN other_accepted THEN other_id END FROM transfer.acquaintances"
+        )
+        assert {who for row in accepted for who in row if who is not None} == {bob, gone}
         met = await connection.fetch("SELECT one_id, other_id FROM transfer.acquaintances")
         assert {tuple(row) for row in met} == {tuple(sorted((ada, who))) for who in (bob, gone)}
+    finally:
+        await connection.close()
+
+
+async def test_blocks_of_before_hold_on_and_auth_hears_of_each(fresh_database_url: str) -> None:
+    await MIGRATIONS.upgrade(fresh_database_url, revision="0002")
+    connection = await asyncpg.connect(plain_dsn(fresh_database_url))
+    try:
+        ada, bob = uuid7(), uuid7()
+        at = datetime(2026, 2, 3, 23, 30, tzinfo=UTC)
+        await connection.execute(
+            "INSERT INTO transfer.blocks (user_id, blocked_id, blocked_at) VALUES ($1, $2, $3)",
+            ada,
+            bob,
+            at,
+        )
+        await MIGRATIONS.upgrade(fresh_database_url)
+        assert await Blocks(SCHEMA).blockers(connection, bob, [ada]) == {ada}
+        (row,) = await connection.fetch("SELECT * FROM transfer.outbox")
+        envelope = OutboxRow(**{**row, "headers": msgspec.json.decode(row["headers"])}).envelope()
+        assert BlockKept.decode(envelope) == BlockKept(user_id=ada, blocked_id=bob)
+        assert (envelope.time, envelope.source) == (at, BlockKept.source)
     finally:
         await connection.close()

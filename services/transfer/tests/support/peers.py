@@ -61,6 +61,7 @@ class StandIns:
             "auth": Starlette(
                 routes=[
                     Route("/internal/users", self._users),
+                    Route("/internal/contact-rules", self._contact_rules),
                     Route("/internal/devices/owned", self._owned, methods=["POST"]),
                 ]
             ),
@@ -90,6 +91,9 @@ class StandIns:
         ids = request.query_params["ids"].split(",")
         assert len(ids) <= 100
         return JSONResponse({"users": [self.users[each] for each in ids if each in self.users]})
+
+    async def _contact_rules(self, _: Request) -> Response:
+        return JSONResponse({"items": [], "next": None})
 
     async def _owned(self, request: Request) -> Response:
         if refusal := self._refusal("auth", request):

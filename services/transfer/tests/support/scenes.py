@@ -30,14 +30,12 @@ async def _arrange(world: World, operation: str) -> Scene:
     for earlier in _BEFORE.get(act, []):
         await recipient.act(transfer, earlier)
     phone = await world.on_device(recipient)
-    if "blocked" in operation:  # what can be looked at and taken back
-        await recipient.call("PUT", f"/v1/transfers/blocked/{other.id}", 200)
     known = {
         "transfer_id": transfer["id"],
         "recipients": [{"user_id": other.id}],
         "files": [{"name": "film.mkv", "size": 1}] if act == "transfers" else [0],
         "file": 0,
-        "user_id": other.id if "blocked" in operation else recipient.id,
+        "user_id": recipient.id,
         "device_id": phone.device_id if "policies" in operation else None,
         "token": ABSENT,
         "other_id": sender.id,

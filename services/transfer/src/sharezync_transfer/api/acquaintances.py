@@ -22,7 +22,7 @@ class AcquaintanceRead(BaseModel):
 
 @router.get(
     "/acquaintances",
-    summary="Whether two people share a transfer",
+    summary="Whether somebody is known to somebody from a transfer",
     responses=problems(Unauthenticated, Invalid),
 )
 async def get_acquaintance(
@@ -31,7 +31,7 @@ async def get_acquaintance(
     user_id: Annotated[UserId, Query(description="Who would look")],
     other_id: Annotated[UserId, Query(description="Whom they would look at")],
 ) -> AcquaintanceRead:
-    """One of them sent it and the other accepted it, whatever became of it since.
+    """Who would look sent it, and who is looked at accepted it, whatever became of it since.
 
     A mere offer counts for neither: nobody gets to see a stranger's devices by offering a file.
     """

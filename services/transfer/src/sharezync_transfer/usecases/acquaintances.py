@@ -1,4 +1,7 @@
-"""Who knows whom: who once accepted what the other had sent, or shares a channel."""
+"""Who knows whom: who once accepted what the other sent, or agreed to be in a channel with them.
+
+It need not be mutual: what counts is what the one who is looked at did.
+"""
 
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -16,24 +19,31 @@ log = structlog.get_logger()
 AMONG: Final = """
 SELECT o.id FROM unnest($2::uuid[]) AS o(id), transfer.acquaintances AS a
 WHERE a.one_id = least($1::uuid, o.id) AND a.other_id = greatest($1::uuid, o.id)
+    AND CASE WHEN o.id = a.one_id THEN a.one_accepted ELSE a.other_accepted END
 """
+"""Those of the others who accepted what $1 had sent."""
 _ADD: Final = """
-INSERT INTO transfer.acquaintances (one_id, other_id)
-SELECT least($1::uuid, o.id), greatest($1::uuid, o.id) FROM unnest($2::uuid[]) AS o(id)
-WHERE o.id <> $1 ORDER BY 1, 2 ON CONFLICT DO NOTHING
+INSERT INTO transfer.acquaintances AS a (one_id, other_id, one_accepted, other_accepted)
+SELECT least($1::uuid, o.id), greatest($1::uuid, o.id), o.id < $1, o.id > $1
+FROM unnest($2::uuid[]) AS o(id) WHERE o.id <> $1 ORDER BY 1, 2
+ON CONFLICT (one_id, other_id) DO UPDATE
+SET one_accepted = a.one_accepted OR excluded.one_accepted,
+    other_accepted = a.other_accepted OR excluded.other_accepted
+WHERE NOT (a.one_accepted AND a.other_accepted)
 """
 
 
 async def exists(work: Work, user_id: UserId, other_id: UserId) -> bool:
-    """Return whether one of them once accepted what the other had sent.
+    """Return whether `other_id` once accepted what `user_id` had sent, and so knows them.
 
-    The same both ways: who accepts shows it. Recipients of one transfer don't meet in it.
+    Not the other way round: who sends has accepted nothing. Recipients of one transfer don't meet
+    in it.
     """
     return bool(await _met_here(work, user_id, [other_id]))
 
 
 async def among(work: Work, peers: Peers, user_id: UserId, others: Iterable[UserId]) -> set[UUID]:
-    """Return those of the others whom somebody knows, from here or from a channel; oneself too.
+    """Return those of the others who know somebody, from here or from a channel; oneself too.
 
     Call it before a transaction. Where chat can't be asked people count as strangers: an offer to
     them is still an offer.
@@ -42,15 +52,15 @@ async def among(work: Work, peers: Peers, user_id: UserId, others: Iterable[User
     known = {user_id} & asked | await _met_here(work, user_id, asked - {user_id})
     if unknown := asked - known:
         try:
-            known |= await peers.share_a_channel(user_id, [UserId(each) for each in unknown])
+            known |= await peers.who_know(user_id, [UserId(each) for each in unknown])
         except Unavailable:
             log.warning("acquaintances_unknown", people=len(unknown))
     return known
 
 
-async def note(unit: Unit, user_id: UUID, others: Collection[UUID]) -> None:
-    """Note that between somebody and the others something was accepted. Repeatable."""
-    await (await unit.raw()).execute(_ADD, user_id, list(others))
+async def note(unit: Unit, sender_id: UUID, accepting: Collection[UUID]) -> None:
+    """Note that these people accepted something that somebody sent. Repeatable."""
+    await (await unit.raw()).execute(_ADD, sender_id, list(accepting))
 
 
 async def _met_here(work: Work, user_id: UUID, others: Collection[UUID]) -> set[UUID]:

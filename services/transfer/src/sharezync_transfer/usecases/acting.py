@@ -51,7 +51,7 @@ async def accept(
             return _attached(whole, actor, held)
         take(unit, whole, recipient, wanted, actor.device_id)
         positions = await settle(unit, whole, [recipient])
-        await acquaintances.note(unit, recipient.user_id, [whole.transfer.sender_id])
+        await acquaintances.note(unit, whole.transfer.sender_id, [recipient.user_id])
         return _attached(whole, actor, {index: [] for index in sorted(wanted)}, positions)
 
 

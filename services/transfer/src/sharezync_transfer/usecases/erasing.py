@@ -15,7 +15,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
 from sharezync_transfer import access, life
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
-from sharezync_transfer.usecases import choices, people
+from sharezync_transfer.usecases import choices, contacts, people
 from sharezync_transfer.usecases.settling import move, settle
 
 _THEIRS: Final = (
@@ -47,7 +47,6 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
     people_told = {whole.transfer.sender_id for whole in wholes} | {
         recipient.user_id for whole in wholes for recipient in whole.recipients
     }
-    people_told |= set(await choices.blockers_of(unit, user_id))
     await unit.lock_streams(*map(transfers_stream, people_told))
     await _erase_what_recipients_were_told(unit, user_id)
     for whole in wholes:
@@ -59,6 +58,7 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
         ]
         await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
     await choices.forget(unit, user_id)
+    await contacts.BLOCKS.forget(unit, user_id)
     connection = await unit.raw()
     for statement in _THEIRS:
         await connection.execute(statement, user_id)

@@ -4,12 +4,10 @@ from typing import Final
 
 from sharezync_shared.streams.declared import StreamEvent
 from sharezync_transfer.usecases.wire import (
-    BlockRead,
     PolicyRead,
     ProgressOfSent,
     ProgressRead,
     TransferRead,
-    Unblocked,
 )
 
 EVENTS: Final = (
@@ -20,13 +18,6 @@ EVENTS: Final = (
     ),
     StreamEvent(
         "policy_updated", "transfers", PolicyRead, "You said what becomes of offers to a device"
-    ),
-    StreamEvent("user_blocked", "transfers", BlockRead, "You want nothing from somebody"),
-    StreamEvent(
-        "user_unblocked",
-        "transfers",
-        Unblocked,
-        "You take offers from somebody again, or they deleted their account",
     ),
     StreamEvent(
         "progress_update",

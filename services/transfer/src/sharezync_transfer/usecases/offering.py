@@ -57,7 +57,7 @@ async def offer(
     """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
 
     With a `client_transfer_id` that the sender has used before it returns the offer made then, as
-    it is by now. Raises Invalid, UserNotFound, TransferTooLarge, TooManyOffers,
+    it is by now. Raises Invalid, UserNotFound, UserBlocked, TransferTooLarge, TooManyOffers,
     TooManyTransfers, TooManyFiles, QuotaExceeded and Unavailable: then nothing was offered and
     nothing is kept.
     """

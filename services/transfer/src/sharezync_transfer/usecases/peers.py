@@ -146,8 +146,8 @@ class Peers:
             found |= {(e.user_id, e.device_id) for e in _decoded(answer, _Devices).devices}
         return found
 
-    async def share_a_channel(self, user_id: UserId, others: Collection[UserId]) -> set[UUID]:
-        """Return those of the others with whom somebody shares a channel; 200 at most."""
+    async def who_know(self, user_id: UserId, others: Collection[UserId]) -> set[UUID]:
+        """Return those of the others who know somebody from a channel; 200 at most."""
         body = {"user_id": str(user_id), "other_ids": sorted(map(str, others))}
         answer = await _call(self._chat, "POST", "/internal/acquaintances", json=body)
         if not answer.is_success:

@@ -16,6 +16,7 @@ from sharezync_shared.streams.log import Connection
 from sharezync_transfer import life
 from sharezync_transfer.access import Whole
 from sharezync_transfer.models import Recipient, Transfer
+from sharezync_transfer.problems import UserBlocked
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acquaintances, choices, limits, sums
 from sharezync_transfer.usecases.acting import take
@@ -43,7 +44,7 @@ class Reception:
     """Who knows the sender."""
     owned: set[tuple[UUID, UUID]]
     """Devices, each after its user, that are theirs at auth."""
-    _choices: Choices = field(default_factory=lambda: Choices({}, set()))
+    _choices: Choices = field(default_factory=lambda: Choices({}, set(), set()))
 
     async def check(self, connection: Connection) -> None:
         """Read what the recipients have chosen, and raise as `limits.check` where too many wait.
@@ -55,7 +56,12 @@ class Reception:
         await self.check_limits(connection)
 
     async def check_limits(self, connection: Connection) -> None:
-        """Raise as `limits.check`, as far as it can be told by what was read."""
+        """Raise as `limits.check`, as far as it can be told by what was read.
+
+        Raises UserBlocked for whom the sender has blocked themselves.
+        """
+        if self._choices.blocked:
+            raise UserBlocked(user_ids=sorted(map(str, self._choices.blocked)))
         waiting = {
             each.user_id for each in self.to if not self._refuses(each.user_id, each.device_id)
         }
@@ -118,8 +124,9 @@ async def prepare(
 ) -> Reception:
     """Ask others what must be known before a transaction begins.
 
-    Raises Invalid for a chosen device that is not its recipient's, as `limits.check` as far as that
-    can be told by now, and Unavailable where a device must be asked about and auth is away.
+    Raises Invalid for a chosen device that is not its recipient's, UserBlocked, as `limits.check`
+    as far as that can be told by now, and Unavailable where a device must be asked about and auth
+    is away.
     """
     users = [each.user_id for each in to]
     known = await acquaintances.among(work, peers, sender_id, users)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_transfer.access import Role, Whole
 from sharezync_transfer.life import FINAL, State
-from sharezync_transfer.models import Block, DevicePolicy, File, Policy, Recipient
+from sharezync_transfer.models import DevicePolicy, File, Policy, Recipient
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 _TIME = "2026-11-21T17:00:00Z"
@@ -288,20 +288,3 @@ class PolicyRead(Wire):
     @classmethod
     def of(cls, choice: DevicePolicy) -> Self:
         return cls(device_id=choice.device_id, policy=choice.policy, updated_at=choice.updated_at)
-
-
-class BlockRead(Wire):
-    """Somebody from whom the caller wants nothing."""
-
-    user_id: UUID
-    blocked_at: datetime = Field(examples=[_TIME])
-
-    @classmethod
-    def of(cls, block: Block) -> Self:
-        return cls(user_id=block.blocked_id, blocked_at=block.blocked_at)
-
-
-class Unblocked(Wire):
-    """Somebody from whom the caller takes offers again, or who is gone for good."""
-
-    user_id: UUID
