@@ -50,7 +50,7 @@ class _DeviceRead(msgspec.Struct):
     id: str
 
 
-class _AcquaintancesRead(msgspec.Struct):
+class _IdsRead(msgspec.Struct):
     ids: set[str]
 
 
@@ -134,8 +134,23 @@ class HttpPeers:
         return await self._post("auth", "/internal/presence", {"user_ids": user_ids}, Present)
 
     async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        return await self._known(user_id, other_ids, looking="user")
+
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        return await self._known(user_id, other_ids, looking="others")
+
+    async def apart(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
         asked = {"user_id": user_id, "other_ids": other_ids}
-        return (await self._post("chat", "/internal/acquaintances", asked, _AcquaintancesRead)).ids
+        return (await self._post("auth", "/internal/blocks", asked, _IdsRead)).ids
+
+    async def _known(self, user_id: str, other_ids: Sequence[str], *, looking: str) -> set[str]:
+        asked = {"user_id": user_id, "other_ids": other_ids, "looking": looking}
+        known, apart = await asyncio.gather(
+            self._post("chat", "/internal/acquaintances", asked, _IdsRead),
+            # Of auth, whose list it is: chat hears of a block a moment later.
+            self.apart(user_id, other_ids),
+        )
+        return known.ids - apart
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 

@@ -172,7 +172,18 @@ class Peers(Protocol):
         ...
 
     async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        """Return those of at most `MOST_ASKED` with whom a user shares a channel now."""
+        """Return those of at most `MOST_ASKED` whom a user may see.
+
+        They agreed to be in a channel with the user, and neither has blocked the other.
+        """
+        ...
+
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        """Return those of at most `MOST_ASKED` who may see a user: the same the other way round."""
+        ...
+
+    async def apart(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        """Return those of at most `MOST_ASKED` with whom there is a block, whoever made it."""
         ...
 
     async def commands(self, batch: Sequence[Command]) -> list[Outcome]:

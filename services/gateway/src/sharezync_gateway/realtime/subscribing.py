@@ -78,6 +78,7 @@ class Subscriptions:
             pause_seconds=terms.gather_seconds,
         )
         self._typists = Typists(
+            peers=peers,
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
@@ -98,6 +99,7 @@ class Subscriptions:
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
         await self._presence.aclose()
+        await self._typists.aclose()
         await self._visibility.aclose()
         await self._signals.aclose()
 
@@ -126,7 +128,7 @@ class Subscriptions:
         self._visibility.has_left(user_ids)
 
     def heed_leaving(self, control: Control) -> None:
-        """See who may still see whom after a frame that takes users off a stream.
+        """See who may still see whom after a frame that takes users off a stream, or says to.
 
         At once, as soon as it has come and also where nobody here is on the stream: those who are
         leave it in its order (`has_left`).
@@ -135,6 +137,9 @@ class Subscriptions:
             self._visibility.has_left(control.leave)
         if control.end:
             self._visibility.has_ended()
+        if control.recheck:
+            self._typists.forget_blocks(control.recheck)
+            self._visibility.has_changed(control.recheck)
 
     def check_soon(self, user_id: str) -> None:
         """See whom a user may still see, and who may see them."""

@@ -1,22 +1,45 @@
 """Who is typing where, from one who types to those who asked to be told.
 
 A removal comes in the order of its channel's stream, a signal in no order at all. So whether
-somebody may still be told is looked up each time, at the moment of telling.
+somebody may still be told is looked up each time, at the moment of telling. Across a block nobody
+is told: auth is asked for each who types, and its answer is kept for a minute unless a block
+changes.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, NamedTuple
+
+import structlog
 
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, in_batches
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_shared.server import encode_text_frame
 
+log = structlog.get_logger()
+
 STREAM: Final = "typing"
 """Kind of the streams on which nodes tell each other; then come the channel's and the user's id."""
+_KEEP_SECONDS: Final = 60.0
+_MOST_KEPT: Final = 10_000
+_GATHER_SECONDS: Final = 0.01
+_PATIENCE_SECONDS: Final = 5.0
+
+
+class _Blocks(NamedTuple):
+    """Between whom and one who types there is a block, of those who were asked about."""
+
+    asked: set[str]
+    apart: set[str]
+    until: float
+    """By the clock: when it is to be asked again, in case that a change was not heard of."""
+
 
 MOST_CHANNELS: Final = 5
 """In which one user is heard typing at about the same time. Each signal goes to everybody who
@@ -29,6 +52,7 @@ class Typists:
     def __init__(
         self,
         *,
+        peers: Peers,
         interests: Interests,
         signals: Signals,
         metrics: SocketMetrics,
@@ -36,6 +60,7 @@ class Typists:
         clock: Callable[[], float],
     ) -> None:
         """`between_seconds`: of one user in one channel, what comes sooner is swallowed."""
+        self._peers = peers
         self._interests = interests
         self._signals = signals
         self._metrics = metrics
@@ -45,6 +70,20 @@ class Typists:
         """When each user, in each channel, may be heard again; the soonest first."""
         self._channels: Counter[str] = Counter()
         """In how many channels each user was heard lately."""
+        self._blocks: dict[str, _Blocks] = {}
+        """By who types, those asked about the longest ago first."""
+        self._changes = 0
+        self._unsure = Gathering(self._learn, _GATHER_SECONDS, name="typists")
+
+    async def aclose(self) -> None:
+        """Stop. Safe to repeat."""
+        await self._unsure.aclose()
+
+    def forget_blocks(self, user_ids: Collection[str]) -> None:
+        """Ask again between whom of these and others there is a block: one came or went."""
+        self._changes += 1
+        for user_id in user_ids:
+            self._blocks.pop(user_id, None)
 
     def say(self, connection: Connection, channel_id: str) -> None:
         """Tell all nodes that somebody is typing, unless they were told a moment ago."""
@@ -62,23 +101,81 @@ class Typists:
 
     def hear(self, channel_id: str, user_id: str, text: bytes) -> None:
         """Tell those who want to know and may; not those who type."""
-        listeners = self._interests.listeners.get(channel_id)
-        if listeners is None:
+        here = self._listening(channel_id)
+        if not here:
             return
-        encoded = encode_text_frame(text)
-        stream = f"channel:{channel_id}"
-        sent = lost = 0
-        for connection in list(listeners):
-            if stream not in connection.streams:
+        known = self._blocks.get(user_id)
+        if known is None or known.until < self._clock() or not _users(here) <= known.asked:
+            self._unsure.add((channel_id, user_id, text))
+        else:
+            self._tell(user_id, text, here, known.apart)
+
+    def _listening(self, channel_id: str) -> list[Connection]:
+        """Return who wants to know and is on the channel; the others want to no more."""
+        here = []
+        for connection in list(self._interests.listeners.get(channel_id, ())):
+            if f"channel:{channel_id}" in connection.streams:
+                here.append(connection)
+            else:
                 self._interests.drop(connection, channels=[channel_id])
-            elif connection.user_id != user_id:
-                if connection.outbound.write_signal(encoded):
-                    sent += 1
-                else:
-                    lost += 1
+        return here
+
+    def _tell(
+        self,
+        user_id: str,
+        text: bytes,
+        connections: Iterable[Connection],
+        apart: Collection[str],
+    ) -> None:
+        encoded = encode_text_frame(text)
+        sent = lost = 0
+        for connection in connections:
+            if connection.user_id == user_id or connection.user_id in apart:
+                continue
+            if connection.outbound.write_signal(encoded):
+                sent += 1
+            else:
+                lost += 1
         self._metrics.delivered.inc(sent)
         if lost:
             self._metrics.dropped("signal").inc(lost)
+
+    async def _learn(self, signals: list[tuple[str, str, bytes]]) -> None:
+        """Ask auth about those who type, and pass their signals on; they are lost without it."""
+        asked: dict[str, set[str]] = {}
+        for channel_id, user_id, _ in signals:
+            asked.setdefault(user_id, set()).update(_users(self._listening(channel_id)))
+        await asyncio.gather(*(self._learn_of(*each) for each in asked.items()))
+        for channel_id, user_id, text in signals:
+            known = self._blocks.get(user_id)
+            if known is not None:
+                here = [c for c in self._listening(channel_id) if c.user_id in known.asked]
+                self._tell(user_id, text, here, known.apart)
+
+    async def _learn_of(self, user_id: str, others: set[str]) -> None:
+        changes = self._changes
+        try:
+            apart = await self._ask(user_id, others - {user_id})
+        except (PeerUnavailable, TimeoutError) as error:
+            log.warning("typing_not_told", error=repr(error))
+            return
+        if changes == self._changes:  # else it may be out of date
+            self._keep(user_id, _Blocks(others, apart, self._clock() + _KEEP_SECONDS))
+
+    async def _ask(self, user_id: str, others: Collection[str]) -> set[str]:
+        apart: set[str] = set()
+        for batch in in_batches(others):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                apart |= await self._peers.apart(user_id, batch)
+        return apart
+
+    def _keep(self, user_id: str, blocks: "_Blocks") -> None:
+        before = self._blocks.pop(user_id, None)
+        if before is not None and before.until >= self._clock():
+            blocks = _Blocks(before.asked | blocks.asked, before.apart | blocks.apart, before.until)
+        self._blocks[user_id] = blocks
+        while len(self._blocks) > _MOST_KEPT:
+            del self._blocks[next(iter(self._blocks))]
 
     def _forget(self, now: float) -> None:
         """All wait equally long: who came first is free first."""
@@ -93,3 +190,7 @@ class Typists:
             self._channels[user_id] -= 1
             if not self._channels[user_id]:
                 del self._channels[user_id]
+
+
+def _users(connections: Iterable[Connection]) -> set[str]:
+    return {connection.user_id for connection in connections}

@@ -1,11 +1,11 @@
-"""Who may see whose presence: who shares a channel with them, as chat says.
+"""Who may see whose presence: whom they agreed to be in a channel with, and no block between them.
 
-It is asked when interest begins, again soon after somebody left a channel, and in the rounds in
-which everything about a user is compared.
+It is asked when interest begins, again soon after somebody left a channel or blocked somebody, and
+in the rounds in which everything about a user is compared.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import count
 from typing import Final
 
@@ -22,9 +22,11 @@ log = structlog.get_logger()
 _AT_ONCE: Final = 8
 _PATIENCE_SECONDS: Final = 5.0
 
+_Question = Callable[[str, Sequence[str]], Awaitable[set[str]]]
+
 
 class Visibility:
-    """Asks chat, and ends the interest in users that one shares nothing with any more."""
+    """Asks chat and auth, and ends the interest in users whom one may not see any more."""
 
     def __init__(
         self,
@@ -56,13 +58,16 @@ class Visibility:
 
     async def visible(self, user_id: str, others: Collection[str]) -> set[str]:
         """Return those of `others` whose presence a user may see. Raises PeerUnavailable."""
+        return await self._ask(self._peers.acquaintances, user_id, others)
+
+    async def _ask(self, question: _Question, user_id: str, others: Collection[str]) -> set[str]:
         found = {user_id} & set(others)
         for batch in in_batches(set(others) - found):
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
-                    found |= await self._peers.acquaintances(user_id, batch)
+                    found |= await question(user_id, batch)
             except TimeoutError as error:
-                raise PeerUnavailable("chat", "does not say who shares a channel") from error
+                raise PeerUnavailable("chat", "does not say who knows whom") from error
         return found & set(others)
 
     def has_left(self, user_ids: Collection[str]) -> None:
@@ -70,6 +75,10 @@ class Visibility:
         self.leavings += 1
         for user_id in user_ids:
             self.check_soon(user_id)
+
+    def has_changed(self, user_ids: Collection[str]) -> None:
+        """Check users of whom some may not see each other any more."""
+        self.has_left(user_ids)
 
     def has_ended(self) -> None:
         """Check those who may have shared a channel that is over, unseen by this node.
@@ -111,18 +120,20 @@ class Visibility:
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
     async def _check(self, user_id: str) -> None:
-        """Ask once for both directions: sharing is mutual."""
+        """Ask for both directions: who may see whom need not be mutual."""
         own = {c: i.users for c in self._hub.of_user(user_id) if (i := self._interests.find(c))}
         watched = self._interests.watched.get(user_id)
         watchers = set() if watched is None else set(watched.watchers)
         others = {other for users in own.values() for other in users}
-        others |= {connection.user_id for connection in watchers}
+        looking = {connection.user_id for connection in watchers}
         asked = next(self._turns)
-        strangers = others - await self.visible(user_id, others)
+        seen, seeing = await asyncio.gather(
+            self.visible(user_id, others), self._ask(self._peers.viewers, user_id, looking)
+        )
         for connection in own:
-            self._end(connection, strangers, asked)
+            self._end(connection, others - seen, asked)
         for connection in watchers:
-            if connection.user_id in strangers:
+            if connection.user_id not in seeing:
                 self._end(connection, {user_id}, asked)
 
     def _end(self, connection: Connection, strangers: Collection[str], asked: int) -> None:

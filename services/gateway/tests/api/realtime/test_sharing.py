@@ -35,9 +35,9 @@ async def test_it_ends_soon_after_sharing_ends_for_both(
         await world.say(stream, control=how or Control(leave=[bob.id]))
         await wait_until(lambda: watched(node) == {ada.id})
         assert len(subscriptions(node).interests.watched[ada.id].watchers) == 1  # oneself
-        # As sharing is mutual, one question about the one who left is enough.
+        # About the one who left: whom they may see, and who may see them.
         if how is None:
-            assert len(world.services.calls("acquaintances")) == 1
+            assert len(world.services.calls("acquaintances")) == 2
         for device in (adas, bobs):
             await device.frame("said")
         await world.send(said(bob, online=False), said(ada, online=False))

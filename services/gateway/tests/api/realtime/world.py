@@ -60,6 +60,9 @@ class Services(Registry):
         self.epoch = "e1"
         self.logs: dict[str, list[Frame]] = defaultdict(list)
         self.members: dict[str, set[str]] = defaultdict(set)
+        self.shy: set[tuple[str, str]] = set()
+        """Who, of those who share a channel, does not know whom."""
+        self.blocks: set[frozenset[str]] = set()
         self.batches: list[list[Command]] = []
         self.outcomes: dict[str, Outcome] = {}
 
@@ -122,9 +125,30 @@ class Services(Registry):
         self.asked.append(("acquaintances", user_id, sorted(other_ids)))
         self._answer_from("chat")
         shared = (members for members in self.members.values() if user_id in members)
-        found = set(other_ids) & set().union(*shared)
+        found = set(other_ids) & set().union(*shared) - self._apart(user_id)
+        found -= {each for each in found if (each, user_id) in self.shy}
         await self._pass("acquaintances")
         return found
+
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        assert len(other_ids) <= MOST_ASKED
+        self.asked.append(("acquaintances", user_id, sorted(other_ids)))
+        self._answer_from("chat")
+        shared = (members for members in self.members.values() if user_id in members)
+        found = set(other_ids) & set().union(*shared) - self._apart(user_id)
+        found -= {each for each in found if (user_id, each) in self.shy}
+        await self._pass("acquaintances")
+        return found
+
+    async def apart(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+        assert len(other_ids) <= MOST_ASKED
+        self.asked.append(("apart", user_id, sorted(other_ids)))
+        self._answer_from("auth")
+        return self._apart(user_id) & set(other_ids)
+
+    def _apart(self, user_id: str) -> set[str]:
+        pairs = (pair for pair in self.blocks if user_id in pair)
+        return set().union(*pairs) - {user_id}
 
     def _carry_out(self, command: Command) -> Outcome:
         data = msgspec.to_builtins(command.data)

@@ -264,11 +264,21 @@ async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
     assert wire.asked == [("auth", "POST", "/internal/presence", {}, body)]
 
 
-async def test_acquaintances_are_asked_of_chat(wire: Wire, peers: HttpPeers) -> None:
-    wire.answers["chat/internal/acquaintances"] = {"ids": ["b"]}
-    assert await peers.acquaintances("a", ["b", "c"]) == {"b"}
-    body = {"user_id": "a", "other_ids": ["b", "c"]}
-    assert wire.asked == [("chat", "POST", "/internal/acquaintances", {}, body)]
-    wire.answers["chat/internal/acquaintances"] = httpx.Response(503)
-    with pytest.raises(PeerUnavailable):
-        await peers.acquaintances("a", ["b"])
+@pytest.mark.parametrize("looking", ["user", "others"])
+async def test_who_may_see_whom_is_what_chat_says_without_those_auth_keeps_apart(
+    wire: Wire, peers: HttpPeers, looking: str
+) -> None:
+    wire.answers["chat/internal/acquaintances"] = {"ids": ["b", "c"]}
+    wire.answers["auth/internal/blocks"] = {"ids": ["c"]}
+    ask = peers.acquaintances if looking == "user" else peers.viewers
+    assert await ask("a", ["b", "c", "d"]) == {"b"}
+    body = {"user_id": "a", "other_ids": ["b", "c", "d"]}
+    assert sorted(wire.asked) == [
+        ("auth", "POST", "/internal/blocks", {}, body),
+        ("chat", "POST", "/internal/acquaintances", {}, {**body, "looking": looking}),
+    ]
+    for path in ("chat/internal/acquaintances", "auth/internal/blocks"):
+        answer, wire.answers[path] = wire.answers[path], httpx.Response(503)
+        with pytest.raises(PeerUnavailable):
+            await ask("a", ["b"])
+        wire.answers[path] = answer

@@ -1,0 +1,138 @@
+"""What a block, or consent that was taken back, does to subscriptions that stand."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from services.gateway.tests.api.realtime.test_presence import BY_SIGNAL, presence, said
+from services.gateway.tests.api.realtime.test_sharing import watched
+from services.gateway.tests.api.realtime.test_subscribing import subscribe
+from services.gateway.tests.api.realtime.world import User, World
+from sharezync_shared.streams.frames import Control
+from sharezync_shared.testing.waiting import wait_until
+
+
+async def block(world: World, one: User, other: User) -> None:
+    """Have auth tell of a block on the stream of who made it."""
+    world.services.blocks.add(frozenset({one.id, other.id}))
+    control = Control(recheck=[one.id, other.id])
+    await world.say(f"account:{one.id}", control=control)
+
+
+async def test_who_agreed_to_nothing_is_not_seen_by_who_is(
+    world: World, ada: User, bob: User
+) -> None:
+    world.channel(ada, bob)
+    world.services.shy.add((bob.id, ada.id))  # ada added bob, who said nothing yet
+    async with (
+        world.node(terms=BY_SIGNAL) as node,
+        node.device(ada) as adas,
+        node.device(bob) as bobs,
+    ):
+        refused = await subscribe(adas, users=[bob.id])
+        seen = await subscribe(bobs, users=[ada.id])
+        assert (refused["refused"]["users"], seen["refused"]["users"]) == ([bob.id], [])
+        assert watched(node) == {ada.id}
+
+
+@pytest.mark.parametrize("blocker", ["ada", "bob"])
+async def test_a_block_ends_what_stands_both_ways(
+    world: World, ada: User, bob: User, blocker: str
+) -> None:
+    world.channel(ada, bob)
+    async with (
+        world.node(terms=BY_SIGNAL) as node,
+        node.device(ada) as adas,
+        node.device(bob) as bobs,
+    ):
+        await subscribe(adas, users=[bob.id])
+        await subscribe(bobs, users=[ada.id])
+        pair = (ada, bob) if blocker == "ada" else (bob, ada)
+        await block(world, *pair)
+        await wait_until(lambda: not watched(node))
+        await (adas if blocker == "ada" else bobs).frame("said")  # the event of one's own block
+        await world.send(said(ada, online=False), said(bob, online=False))
+        await asyncio.sleep(0.1)
+        await adas.hears_nothing()
+        await bobs.hears_nothing()
+
+
+async def test_consent_that_was_taken_back_ends_one_direction_only(
+    world: World, ada: User, bob: User
+) -> None:
+    world.channel(ada, bob)
+    async with (
+        world.node(terms=BY_SIGNAL) as node,
+        node.device(ada) as adas,
+        node.device(bob) as bobs,
+    ):
+        await subscribe(adas, users=[bob.id])
+        await subscribe(bobs, users=[ada.id])
+        world.services.shy.add((bob.id, ada.id))
+        await world.say(f"inbox:{bob.id}", control=Control(recheck=[ada.id, bob.id]))
+        await wait_until(lambda: watched(node) == {ada.id})
+
+
+async def test_a_block_that_comes_while_it_is_asked_is_noticed(
+    world: World, ada: User, bob: User
+) -> None:
+    world.channel(ada, bob)
+    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+        answers = world.services.gate["acquaintances"] = asyncio.Event()
+        await device.say("subscribe", users=[bob.id])
+        await wait_until(lambda: world.services.calls("acquaintances"))
+        await block(world, bob, ada)
+        answers.set()
+        await device.frame("reply")
+        await wait_until(lambda: not watched(node))
+
+
+async def test_nobody_is_told_who_types_across_a_block(world: World, ada: User, bob: User) -> None:
+    stream = world.channel(ada, bob)
+    channel_id = stream.removeprefix("channel:")
+    async with (
+        world.node(terms=replace(BY_SIGNAL, typing_seconds=0)) as node,
+        node.device(ada) as adas,
+        node.device(bob) as bobs,
+    ):
+        await subscribe(adas, channels=[channel_id])
+        await subscribe(bobs, channels=[channel_id])
+        await bobs.say("typing", channel_id=channel_id)
+        await bobs.frame("reply")
+        assert (await adas.frame("typing"))["data"]["user_id"] == bob.id
+        await block(world, ada, bob)
+        await adas.frame("said")
+        for device in (adas, bobs):
+            await device.say("typing", channel_id=channel_id)
+            await device.frame("reply")
+        await wait_until(lambda: len(world.services.calls("apart")) >= 3)
+        await asyncio.sleep(0.1)
+        await adas.hears_nothing()
+        await bobs.hears_nothing()
+
+
+async def test_without_auth_nobody_is_told_who_types(world: World, ada: User, bob: User) -> None:
+    channel_id = world.channel(ada, bob).removeprefix("channel:")
+    async with (
+        world.node(terms=BY_SIGNAL) as node,
+        node.device(ada) as adas,
+        node.device(bob) as bobs,
+    ):
+        await subscribe(adas, channels=[channel_id])
+        world.services.away.add("auth")
+        await bobs.say("typing", channel_id=channel_id)
+        await wait_until(lambda: world.services.calls("apart"))
+        await asyncio.sleep(0.1)
+        await adas.hears_nothing()
+        world.services.away.clear()
+
+
+async def test_presence_still_comes_to_who_may_see_it(world: World, ada: User, bob: User) -> None:
+    world.channel(ada, bob)
+    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+        await subscribe(device, users=[bob.id])
+        await world.say(f"account:{bob.id}", control=Control(recheck=[ada.id, bob.id]))
+        await wait_until(lambda: len(world.services.calls("acquaintances")) > 1)
+        await world.send(said(bob, online=True))
+        assert await presence(device) == {bob.id: (True, None)}
