@@ -87,7 +87,7 @@ async def test_logging_out_ends_the_session_at_every_door(alice: Person) -> None
     assert again.json()["error"] == "invalid_grant"
 
 
-async def test_devices_are_seen_by_who_shares_a_channel_or_a_transfer(
+async def test_devices_are_seen_by_whom_one_added_or_took_a_transfer_of(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     body = {"client_id": "desk", "name": "Desk", "platform": "linux"}

@@ -1,4 +1,4 @@
-"""Who is online and who is typing, told to those who share a channel, and to nobody else."""
+"""Who is online and who is typing, told to whom they agreed to be with, and to nobody else."""
 
 from tests.blackbox.people import Json, Person, Socket
 
@@ -20,6 +20,7 @@ async def test_acquaintances_see_each_other_come_and_go(
 ) -> None:
     channel_id = await alice.channel()
     await alice.add(channel_id, bob)
+    await bob.say(channel_id, "here I am")
     async with alice.connected() as alices:
         reply = await alices.command("subscribe", users=[bob.id, carol.id, alice.id])
         data = reply["data"]

@@ -177,18 +177,19 @@ async def test_a_stranger_can_neither_see_nor_feed_a_transfer(
 
 
 async def test_what_one_chooses_on_one_device_the_others_hear(alice: Person, bob: Person) -> None:
-    stream = f"transfers:{bob.id}"
+    stream, account = f"transfers:{bob.id}", f"account:{bob.id}"
     async with bob.connected("phone") as phone, bob.connected("laptop") as laptop:
         policy = f"/v1/transfers/policies/{(await phone.of_type('ready'))['device']}"
-        blocked = f"/v1/transfers/blocked/{alice.id}"
         chosen = await bob.http.put(policy, json={"policy": "accept_known"})
-        await bob.http.put(blocked)
-        last = await bob.http.delete(blocked)
+        await bob.http.put(f"/v1/blocks/{alice.id}")
+        last = await bob.http.delete(f"/v1/blocks/{alice.id}")
         for socket in (phone, laptop):
             await socket.of_type("user_unblocked")
-            told = [event["type"] for event in socket.events(stream)]
-            assert told == ["policy_updated", "user_blocked", "user_unblocked"]
-            first, *_, third = socket.events(stream)
-            assert first["data"] == chosen.json()
-            place = f"{stream} {third['epoch']} {third['seq']}"
+            await socket.of_type("policy_updated")
+            told = {s: [e["type"] for e in socket.events(s)] for s in (account, stream)}
+            assert told[account] == ["user_blocked", "user_unblocked"]
+            assert told[stream] == ["policy_updated"]
+            assert socket.events(stream)[0]["data"] == chosen.json()
+            end = socket.events(account)[-1]
+            place = f"{account} {end['epoch']} {end['seq']}"
             assert last.headers["stream-position"] == place

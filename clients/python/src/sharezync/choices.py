@@ -1,4 +1,4 @@
-"""What one wants to be sent: policies of one's devices, and people one wants nothing from."""
+"""What one wants to be sent: policies of one's devices; and whom one has blocked."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 Policy = Literal["ask", "accept_known", "block"]
 """What becomes of offers to a device. `ask`: they wait for an answer. `accept_known`: those of
-people with whom one shares a channel, or an accepted transfer, are accepted at once, on this device
-where they are for no other. `block`: those for this very device are rejected at once."""
+people in whose company one joined a channel or wrote there, or whose transfer one accepted before,
+are accepted at once, on this device where they are for no other. `block`: those for this very
+device are rejected at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,14 @@ class DevicePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Somebody from whom one wants nothing."""
+    """Somebody whom one has blocked."""
 
     user_id: str
     blocked_at: str
 
 
 class Choices:
-    """Says and tells what one wants to be sent."""
+    """Says and tells what one wants to be sent, and by whom one can be reached."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session
@@ -53,21 +54,23 @@ class Choices:
         return _policy_of(answer.json())
 
     async def blocked(self) -> list[Blocked]:
-        """Return from whom one wants nothing, by id."""
-        found = self._session.items("/v1/transfers/blocked")
+        """Return whom one has blocked, by id."""
+        found = self._session.items("/v1/blocks")
         return [Blocked(each["user_id"], each["blocked_at"]) async for each in found]
 
     async def block(self, user_id: str) -> Blocked:
-        """Hear nothing of what somebody offers from now on; they don't notice. May be repeated.
+        """Block somebody, who isn't told. May be repeated.
 
-        What they had offered before stays. Raises Problem (`user-not-found`, `invalid`).
+        Neither can write directly to the other, add the other to anything, see their devices or
+        presence, or offer them files. What was there before stays. Raises Problem
+        (`user-not-found`, `invalid`, `too-many-blocks`).
         """
-        answer = (await self._session.request("PUT", f"/v1/transfers/blocked/{user_id}")).json()
+        answer = (await self._session.request("PUT", f"/v1/blocks/{user_id}")).json()
         return Blocked(answer["user_id"], answer["blocked_at"])
 
     async def unblock(self, user_id: str) -> None:
-        """Hear of what they offer from now on. What they offered meanwhile stays unseen."""
-        await self._session.request("DELETE", f"/v1/transfers/blocked/{user_id}")
+        """Take a block back. What they offered meanwhile stays unseen."""
+        await self._session.request("DELETE", f"/v1/blocks/{user_id}")
 
 
 def _policy_of(document: Json) -> DevicePolicy:

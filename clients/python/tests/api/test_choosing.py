@@ -33,6 +33,7 @@ async def test_a_device_takes_what_it_was_told_to(
     note.write_text("They know each other by now.")
     channel = await ada.session.chat.create("engines")
     await ada.session.chat.add(channel.id, bob.id)
+    await bob.session.chat.send(channel.id, "I know you")
     sent = await ada.session.transfers.send(
         [note], to=[bob.username], device="laptop", wait="nobody"
     )

@@ -31,9 +31,9 @@ _MEANS: Final = {
 async def policy(context: Context, *, device: str | None, choice: str | None) -> None:
     """Tell what becomes of offers to your devices, or say so for DEVICE (`here` is this one).
 
-    ask: they wait for an answer. known: what people send with whom you share a channel or an
-    accepted transfer is accepted at once, and waits for `sharezync receive`. block: what is sent to
-    this very device is rejected.
+    ask: they wait for an answer. known: what people send in whose company you joined a channel or
+    wrote there, or whose transfer you accepted before, is accepted at once, and waits for
+    `sharezync receive`. block: what is sent to this very device is rejected.
     """
     async with context.session() as session:
         if device is None:
@@ -53,26 +53,29 @@ async def policy(context: Context, *, device: str | None, choice: str | None) ->
 @click.argument("user")
 @command
 async def block(context: Context, *, user: str) -> None:
-    """Hear nothing of what USER offers from now on. They don't notice."""
+    """Block USER: you can't write to each other, add or see each other, or send each other files.
+
+    They aren't told.
+    """
     async with context.session() as session:
         found = await session.people.find(user)
         blocked = await session.choices.block(found.id)
     context.out.record(
         "blocked", user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
     )
-    context.out.say(f"You hear nothing of what {one_line(found.username)} offers.")
+    context.out.say(f"You and {one_line(found.username)} can't reach each other. They aren't told.")
 
 
 @click.command()
 @click.argument("user")
 @command
 async def unblock(context: Context, *, user: str) -> None:
-    """Hear of what USER offers again. What they offered meanwhile stays unseen."""
+    """Unblock USER. What they offered meanwhile stays unseen."""
     async with context.session() as session:
         found = await session.people.find(user)
         await session.choices.unblock(found.id)
     context.out.record("unblocked", user=found.username, user_id=found.id)
-    context.out.say(f"You hear of what {one_line(found.username)} offers from now on.")
+    context.out.say(f"You and {one_line(found.username)} can reach each other again.")
 
 
 @click.command()

@@ -1,9 +1,9 @@
 """Whom one has blocked."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from sharezync_auth.api.dependencies import SettingsDep, WorkDep
@@ -11,7 +11,10 @@ from sharezync_auth.usecases import blocks
 from sharezync_auth.wire import BlockRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Unauthenticated, problems
+from sharezync_shared.streams.told import Told
 from sharezync_shared.tokens.dependencies import Caller
+
+Outcome = TypeVar("Outcome")
 
 router = APIRouter(prefix="/v1/blocks", tags=["blocks"])
 
@@ -40,15 +43,16 @@ async def list_blocks(
     responses=problems(Unauthenticated, blocks.UserNotFound, blocks.TooManyBlocks, Invalid),
 )
 async def put_block(
-    user_id: UserId, caller: Caller, work: WorkDep, settings: SettingsDep
+    user_id: UserId, caller: Caller, work: WorkDep, settings: SettingsDep, response: Response
 ) -> BlockRead:
     """Neither of the two can write directly to the other, add the other to anything, see their
     devices or presence, or offer them files, and their mentions don't count. The other isn't told.
     What was said before stays readable. May be repeated. One's sockets hear `user_blocked`.
     """
-    return await blocks.block(
+    told = await blocks.block(
         work, user_id=caller.user_id, blocked_id=user_id, most=settings.max_blocks
     )
+    return _answer(response, told)
 
 
 @router.delete(
@@ -57,8 +61,15 @@ async def put_block(
     summary="Unblock somebody",
     responses=problems(Unauthenticated, Invalid),
 )
-async def delete_block(user_id: UserId, caller: Caller, work: WorkDep) -> None:
+async def delete_block(user_id: UserId, caller: Caller, work: WorkDep, response: Response) -> None:
     """May be repeated, also for who isn't blocked. What they offered meanwhile stays unseen. One's
     sockets hear `user_unblocked`.
     """
-    await blocks.unblock(work, user_id=caller.user_id, blocked_id=user_id)
+    _answer(response, await blocks.unblock(work, user_id=caller.user_id, blocked_id=user_id))
+
+
+def _answer(response: Response, told: Told[Outcome]) -> Outcome:
+    """Return the outcome, having said where its event stands."""
+    if told.at is not None:
+        response.headers["Stream-Position"] = f"{told.at.stream} {told.at.epoch} {told.at.seq}"
+    return told.outcome

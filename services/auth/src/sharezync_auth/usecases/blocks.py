@@ -18,6 +18,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict, Invalid, NotFound, Unauthenticated
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Connection, Entry
+from sharezync_shared.streams.told import Told
 
 # Not FOR UPDATE: two people who block each other at the same moment hold their own account, and
 # each needs the other's to stay.
@@ -60,7 +61,7 @@ async def page(
         return [BlockRead.of(each) for each in found]
 
 
-async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -> BlockRead:
+async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -> Told[BlockRead]:
     """Block somebody; returns since when they are. Safe to repeat.
 
     Raises Invalid for oneself, UserNotFound, and TooManyBlocks where `most` are blocked already.
@@ -74,7 +75,7 @@ async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -
         await unit.lock_streams(account_stream(user_id))
         found = await unit.get(Block, (user_id, blocked_id))
         if found is not None:
-            return BlockRead.of(found)
+            return Told(BlockRead.of(found))
         count = await connection.fetchval(
             "SELECT count(*) FROM auth.blocks WHERE user_id = $1", user_id
         )
@@ -99,7 +100,7 @@ async def take_over(
         await _add(unit, user_id, blocked_id, blocked_at)
 
 
-async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> None:
+async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> Told[None]:
     """Take a block back. Safe to repeat, and for who isn't blocked."""
     async with work.begin() as unit:
         connection = await _hold_list(unit, user_id)
@@ -111,15 +112,16 @@ async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> None:
             blocked_id,
         )
         if not dropped:
-            return
+            return Told(None)
         version = await connection.fetchval(_NEXT_VERSION, user_id)
-        await unit.tell(
+        at = await unit.tell(
             account_stream(user_id),
             "user_unblocked",
             Unblocked(user_id=blocked_id),
             control=_recheck(user_id, blocked_id),
         )
         unit.emit(facts.UserUnblocked(user_id=user_id, blocked_id=blocked_id, version=version))
+        return Told(None, at)
 
 
 async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> set[UUID]:
@@ -175,17 +177,19 @@ async def _hold_list(unit: Unit, user_id: UserId) -> Connection:
     return connection
 
 
-async def _add(unit: Unit, user_id: UserId, blocked_id: UserId, at: datetime) -> BlockRead:
+async def _add(
+    unit: Unit, user_id: UserId, blocked_id: UserId, blocked_at: datetime
+) -> Told[BlockRead]:
     connection = await unit.raw()
     version = await connection.fetchval(_NEXT_VERSION, user_id)
-    made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=at)
+    made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=blocked_at)
     unit.add(made)
     read = BlockRead.of(made)
-    await unit.tell(
+    at = await unit.tell(
         account_stream(user_id), "user_blocked", read, control=_recheck(user_id, blocked_id)
     )
     unit.emit(facts.UserBlocked(user_id=user_id, blocked_id=blocked_id, version=version))
-    return read
+    return Told(read, at)
 
 
 def _recheck(user_id: UserId, blocked_id: UserId) -> Control:
