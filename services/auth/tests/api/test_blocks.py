@@ -135,7 +135,8 @@ async def test_services_ask_between_whom_there_is_a_block(
         body = {"user_id": one.id, "other_ids": [other.id, str(uuid7())]}
         answer = await gateway.post("/internal/blocks", json=body)
         assert answer.json() == {"ids": [other.id]}
-    assert (await ada.http.post("/internal/blocks", json=body)).status_code in {401, 403}
+    refused = await ada.http.post("/internal/blocks", json={"user_id": ada.id, "other_ids": []})
+    assert refused.status_code in {401, 403}
 
 
 async def test_services_that_begin_are_told_all_that_was_said(
@@ -147,13 +148,13 @@ async def test_services_that_begin_are_told_all_that_was_said(
     await eve.http.put(f"/v1/blocks/{bob.id}")
     await eve.http.delete(f"/v1/blocks/{bob.id}")
     told: dict[str, Any] = {}
-    after = None
+    query: dict[str, str] = {}
     while True:
-        query = {} if after is None else {"after": after}
         page = (await gateway.get("/internal/contact-rules", params=query)).json()
         told |= {each["user_id"]: each for each in page["items"]}
-        if (after := page["next"]) is None:
+        if page["next"] is None:
             break
+        query = {"after": page["next"]}
     assert (told[ada.id]["version"], told[ada.id]["blocked_ids"]) == (1, [bob.id])
     assert (told[bob.id]["who_may_add"], told[bob.id]["blocked_ids"]) == ("known", [])
     assert (told[eve.id]["version"], told[eve.id]["blocked_ids"]) == (2, [])

@@ -75,11 +75,11 @@ async def test_what_ended_before_there_were_sums_is_in_them(fresh_database_url: 
             (ada, gone, "sender", 1, 0, 0, 7, 0),
             (ada, bob, "sender", 2, 1, 2, 14, 0),
         ]
-        accepted = await connection.fetch(
+        took = await connection.fetch(
             "SELECT CASE WHEN one_accepted THEN one_id END, "
             "CASE WHEN other_accepted THEN other_id END FROM transfer.acquaintances"
         )
-        assert {who for row in accepted for who in row if who is not None} == {bob, gone}
+        assert {who for row in took for who in row if who is not None} == {bob, gone}
         met = await connection.fetch("SELECT one_id, other_id FROM transfer.acquaintances")
         assert {tuple(row) for row in met} == {tuple(sorted((ada, who))) for who in (bob, gone)}
     finally:

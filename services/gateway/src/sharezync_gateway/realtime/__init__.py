@@ -9,7 +9,7 @@
 | `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
 | `tracker`, `sightings` | order, doubles, holes |
 | `seating`, `resuming`, `rechecking` | who gets which stream, from where on |
-| `subscribing`, `interest`, `visibility` | what clients want to know of others, and may |
+| `subscribing`, `interest`, `visibility`, `blocks` | what clients want to know of others, and may |
 | `presence`, `typists`, `signals`, `gathering` | who is online, who is typing |
 | `revoking`, `pulling` | who gets nothing any more |
 | `peers`, `http_peers` | the calls to the services |

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from sharezync_gateway.realtime.blocks import Blocks
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.hub import Hub
@@ -77,8 +78,9 @@ class Subscriptions:
             poll_seconds=terms.presence_poll_seconds,
             pause_seconds=terms.gather_seconds,
         )
+        self._blocks = Blocks(peers, time.monotonic)
         self._typists = Typists(
-            peers=peers,
+            blocks=self._blocks,
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
@@ -138,7 +140,7 @@ class Subscriptions:
         if control.end:
             self._visibility.has_ended()
         if control.recheck:
-            self._typists.forget_blocks(control.recheck)
+            self._blocks.forget(control.recheck)
             self._visibility.has_changed(control.recheck)
 
     def check_soon(self, user_id: str) -> None:

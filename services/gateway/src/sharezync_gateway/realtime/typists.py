@@ -9,36 +9,20 @@ changes.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-import structlog
-
+from sharezync_gateway.realtime.blocks import Blocks
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, in_batches
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_shared.server import encode_text_frame
 
-log = structlog.get_logger()
-
 STREAM: Final = "typing"
 """Kind of the streams on which nodes tell each other; then come the channel's and the user's id."""
-_KEEP_SECONDS: Final = 60.0
-_MOST_KEPT: Final = 10_000
 _GATHER_SECONDS: Final = 0.01
-_PATIENCE_SECONDS: Final = 5.0
-
-
-class _Blocks(NamedTuple):
-    """Between whom and one who types there is a block, of those who were asked about."""
-
-    asked: set[str]
-    apart: set[str]
-    until: float
-    """By the clock: when it is to be asked again, in case that a change was not heard of."""
 
 
 MOST_CHANNELS: Final = 5
@@ -52,7 +36,7 @@ class Typists:
     def __init__(
         self,
         *,
-        peers: Peers,
+        blocks: Blocks,
         interests: Interests,
         signals: Signals,
         metrics: SocketMetrics,
@@ -60,7 +44,7 @@ class Typists:
         clock: Callable[[], float],
     ) -> None:
         """`between_seconds`: of one user in one channel, what comes sooner is swallowed."""
-        self._peers = peers
+        self._blocks = blocks
         self._interests = interests
         self._signals = signals
         self._metrics = metrics
@@ -70,20 +54,11 @@ class Typists:
         """When each user, in each channel, may be heard again; the soonest first."""
         self._channels: Counter[str] = Counter()
         """In how many channels each user was heard lately."""
-        self._blocks: dict[str, _Blocks] = {}
-        """By who types, those asked about the longest ago first."""
-        self._changes = 0
         self._unsure = Gathering(self._learn, _GATHER_SECONDS, name="typists")
 
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
         await self._unsure.aclose()
-
-    def forget_blocks(self, user_ids: Collection[str]) -> None:
-        """Ask again between whom of these and others there is a block: one came or went."""
-        self._changes += 1
-        for user_id in user_ids:
-            self._blocks.pop(user_id, None)
 
     def say(self, connection: Connection, channel_id: str) -> None:
         """Tell all nodes that somebody is typing, unless they were told a moment ago."""
@@ -104,11 +79,11 @@ class Typists:
         here = self._listening(channel_id)
         if not here:
             return
-        known = self._blocks.get(user_id)
-        if known is None or known.until < self._clock() or not _users(here) <= known.asked:
+        apart = self._blocks.apart(user_id, _users(here))
+        if apart is None:
             self._unsure.add((channel_id, user_id, text))
         else:
-            self._tell(user_id, text, here, known.apart)
+            self._tell(user_id, text, here, apart)
 
     def _listening(self, channel_id: str) -> list[Connection]:
         """Return who wants to know and is on the channel; the others want to no more."""
@@ -141,41 +116,16 @@ class Typists:
             self._metrics.dropped("signal").inc(lost)
 
     async def _learn(self, signals: list[tuple[str, str, bytes]]) -> None:
-        """Ask auth about those who type, and pass their signals on; they are lost without it."""
+        """Learn of blocks, and pass signals on; they are lost where that fails."""
         asked: dict[str, set[str]] = {}
         for channel_id, user_id, _ in signals:
             asked.setdefault(user_id, set()).update(_users(self._listening(channel_id)))
-        await asyncio.gather(*(self._learn_of(*each) for each in asked.items()))
+        await asyncio.gather(*(self._blocks.learn(*each) for each in asked.items()))
         for channel_id, user_id, text in signals:
-            known = self._blocks.get(user_id)
-            if known is not None:
-                here = [c for c in self._listening(channel_id) if c.user_id in known.asked]
-                self._tell(user_id, text, here, known.apart)
-
-    async def _learn_of(self, user_id: str, others: set[str]) -> None:
-        changes = self._changes
-        try:
-            apart = await self._ask(user_id, others - {user_id})
-        except (PeerUnavailable, TimeoutError) as error:
-            log.warning("typing_not_told", error=repr(error))
-            return
-        if changes == self._changes:  # else it may be out of date
-            self._keep(user_id, _Blocks(others, apart, self._clock() + _KEEP_SECONDS))
-
-    async def _ask(self, user_id: str, others: Collection[str]) -> set[str]:
-        apart: set[str] = set()
-        for batch in in_batches(others):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                apart |= await self._peers.apart(user_id, batch)
-        return apart
-
-    def _keep(self, user_id: str, blocks: "_Blocks") -> None:
-        before = self._blocks.pop(user_id, None)
-        if before is not None and before.until >= self._clock():
-            blocks = _Blocks(before.asked | blocks.asked, before.apart | blocks.apart, before.until)
-        self._blocks[user_id] = blocks
-        while len(self._blocks) > _MOST_KEPT:
-            del self._blocks[next(iter(self._blocks))]
+            here = [c for c in self._listening(channel_id) if c.user_id in asked[user_id]]
+            apart = self._blocks.apart(user_id, _users(here))
+            if apart is not None:
+                self._tell(user_id, text, here, apart)
 
     def _forget(self, now: float) -> None:
         """All wait equally long: who came first is free first."""
