@@ -55,11 +55,12 @@ PEER: Final = f"""
                                    WHEN 'known' THEN {KNOWS.format(other="other.id", me="{me}")}
                                    ELSE false END) AS peer_reachable
       FROM chat.members AS peer JOIN chat.users AS other ON other.id = peer.user_id
-     WHERE peer.channel_id = {{channel}} AND peer.user_id <> {{me}}
+     WHERE {{direct}} AND peer.channel_id = {{channel}} AND peer.user_id <> {{me}}
      LIMIT 1
 """  # noqa: S608 - text of ours
 """The other one of a direct conversation, and whether `me` can write to them there. Who has done
-something in it goes on with it, whatever they say of others since."""
+something in it goes on with it, whatever they say of others since. `direct` is the condition that
+it is one; of other channels no row is looked at."""
 
 
 class UserUnreachable(Problem):
@@ -95,7 +96,7 @@ async def insist_on_saying(unit: Unit, user_id: UserId, channel: Channel) -> Non
     """
     if channel.kind != "direct":
         return
-    statement = PEER.format(me="$1::uuid", channel="$2")
+    statement = PEER.format(me="$1::uuid", channel="$2", direct="true")
     row = await (await unit.raw()).fetchrow(statement, user_id, channel.id)
     refusal = None if row is None else refusal_of(row["peer_blocked"], row["peer_reachable"])
     if refusal is not None:

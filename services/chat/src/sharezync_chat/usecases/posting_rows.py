@@ -13,6 +13,7 @@ from sharezync_shared.events.outbox import OutboxRow, add_insert
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import IF_APPENDED, Connection, StreamLog
 
+_PEER: Final = PEER.format(me="d.author_id", channel="c.id", direct="c.kind = 'direct'")
 _LOOK: Final = f"""
     SELECT c.id AS channel_id, c.kind, c.archived, c.message_count, h.last_seq, m.role, u.username,
            u.display_name, f.id AS first_id, f.channel_id AS first_channel_id,
@@ -26,8 +27,7 @@ _LOOK: Final = f"""
       LEFT JOIN chat.messages AS f
         ON f.author_id = d.author_id AND f.client_message_id = d.client_message_id
       LEFT JOIN chat.messages AS r ON r.id = d.reply_to AND r.channel_id = c.id
-      LEFT JOIN LATERAL ({PEER.format(me="d.author_id", channel="c.id")}) AS p
-        ON c.kind = 'direct'
+      LEFT JOIN LATERAL ({_PEER}) AS p ON true
      ORDER BY d.n
 """  # noqa: S608 - text of ours
 
