@@ -1,5 +1,6 @@
 """ShareZync auth.
 
-Owns users and their passwords, login sessions, the keys that sign tokens, and devices with their
-online state: the stream `account:<user>`. It knows nothing of channels and files.
+Owns users and their passwords, login sessions, the keys that sign tokens, devices with their
+online state, and whom each account has blocked: the stream `account:<user>`. It knows nothing of
+channels and files.
 """

@@ -79,6 +79,7 @@ async def test_two_owners_who_leave_at_once_do_not_leave_a_channel_without_one(
 ) -> None:
     ada, bob = await world.people("ada", "bob")
     path = await ada.channel("public", bob)
+    await bob.say(path)  # or he could leave what he was merely made the owner of
     await ada.patch(f"{path}/members/{bob.id}", {"role": "owner"})
     answers = await asyncio.gather(ada.http.post(f"{path}/leave"), bob.http.post(f"{path}/leave"))
     assert sorted(answer.status_code for answer in answers) == [204, 409]
