@@ -27,6 +27,8 @@ async def _arrange(auth: Auth, gateway: httpx.AsyncClient, operation: str) -> Sc
         "password": PASSWORD,
         "current_password": PASSWORD,
     }
+    if operation == "PUT /v1/blocks/{user_id}":  # nobody blocks themselves
+        known["user_id"] = (await register(auth, "sam")).id
     if operation == "POST /token":
         known["username"] = person.username
     return Scene(person.http, gateway, known)

@@ -127,6 +127,11 @@ async def test_typing_after_a_removal_is_never_delivered(
         here.device(bob, "a") as one,
         there.device(bob, "b") as two,
     ):
+        for device in (one, two):  # that there is no block, is asked for at first
+            await subscribe(device, channels=[channel_id(stream)])
+        await world.send(typing(stream, ada))
+        for device in (one, two):
+            await device.frame("typing")
         for _ in range(40):
             frames = [typing(stream, ada) for _ in range(rng.randint(1, 5))]
             removal = world.services.say(stream, "out", control=Control(leave=[bob.id]))

@@ -65,6 +65,7 @@ def test_nobody_types_in_a_thousand_channels() -> None:
     now = 100.0
     said = Said()
     typists = Typists(
+        blocks=Blocks(cast("Peers", None), lambda: 0.0),
         interests=Interests(),
         signals=cast("Signals", said),
         metrics=SocketMetrics(CollectorRegistry()),
