@@ -1,15 +1,90 @@
 """Logs and the request id. Log events, not prose; never bodies, tokens or whole objects."""
 
 import logging
+import re
 import sys
+import traceback
 from contextvars import ContextVar
-from typing import Literal
+from typing import Any, Final, Literal
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.types import EventDict, WrappedLogger
+from structlog.types import EventDict, ExcInfo, WrappedLogger
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+_NEWLINE: Final = r"(?:\n|\\+n)"  # in a text, or in the repr of one
+_VALUES: Final = (
+    # PostgreSQL shows the row, or the key, that it refuses; what follows may be of several lines.
+    (
+        re.compile(
+            _NEWLINE + r"DETAIL:.*?(?=" + _NEWLINE + r"(?:HINT:|\[SQL|\(Background)|\Z)", re.DOTALL
+        ),
+        "",
+    ),
+    (
+        re.compile(r"\[parameters: .*?\](?=" + _NEWLINE + r"\(Background|\Z)", re.DOTALL),
+        "[parameters hidden]",
+    ),
+    # asyncpg shows the argument that it can't encode, PostgreSQL the text that it can't read.
+    (re.compile(r"(invalid input for query argument \$\d+)\b.*", re.DOTALL), r"\1"),
+    (
+        re.compile(
+            r"((?:invalid input syntax|out of range|invalid input value) for [^\n:]*):.*", re.DOTALL
+        ),
+        r"\1",
+    ),
+    (re.compile(r"(date/time field value out of range):.*", re.DOTALL), r"\1"),
+)
+_HINTS_AT_VALUES: Final = (
+    "DETAIL:",
+    "[parameters:",
+    "query argument $",
+    "nvalid input",
+    "out of range",
+)
+
+
+def scrub(text: str) -> str:
+    """Return the text of an error without the values that a statement was given, if it holds any.
+
+    What people write, and who they are, is not for logs; which constraint was violated is.
+    """
+    if any(hint in text for hint in _HINTS_AT_VALUES):
+        for pattern, instead in _VALUES:
+            text = pattern.sub(instead, text)
+    return text
+
+
+def _scrub_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str | list | dict):
+            event[key] = _scrub_deep(value)
+    return event
+
+
+def _scrub_deep(value: Any) -> Any:  # noqa: ANN401 - what a record holds is any JSON
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, list):
+        return [_scrub_deep(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _scrub_deep(each) for key, each in value.items()}
+    return value
+
+
+def _plain_traceback(stream: Any, exc_info: ExcInfo) -> None:  # noqa: ANN401 - as structlog has it
+    """Write a traceback without the values of statements in its errors' texts."""
+    told = traceback.TracebackException(*exc_info)
+    waiting = [told]
+    while waiting:
+        each = waiting.pop()
+        # The text alone, or all that follows it in the traceback would be taken for a value.
+        each._str = scrub(str(each))  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way to it
+        waiting += [other for other in (each.__cause__, each.__context__) if other is not None]
+        waiting += each.exceptions or ()
+    stream.writelines(told.format())
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -31,7 +106,7 @@ def configure_logging(
         structlog.processors.JSONRenderer()
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), exception_formatter=_plain_traceback
         )
     )
 
@@ -61,6 +136,7 @@ def configure_logging(
         # The default would write out local variables: tokens and passwords among them.
         without_locals = ExceptionDictTransformer(show_locals=False)
         final.append(structlog.processors.ExceptionRenderer(without_locals))
+    final.append(_scrub_event)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer])
     )
@@ -70,5 +146,7 @@ def configure_logging(
     # Libraries that tell every connection and statement at INFO.
     for noisy in ("aio_pika", "httpx", "httpcore", "botocore", "aiobotocore", "alembic"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
+    # A warning for each malformed form, with a piece of it: anybody could fill the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # An error for each attempt to reconnect; our own connection tells of outages once.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)

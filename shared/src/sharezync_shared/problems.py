@@ -202,6 +202,12 @@ def document(problem: Problem, request_id: str | None = None) -> dict[str, Any]:
     }
 
 
+def refusal_document(problem: Problem) -> dict[str, Any]:
+    """Return the document of a refused command; the gateway tells sockets when to retry."""
+    after = getattr(problem, "retry_after_seconds", None)
+    return document(problem) | ({} if after is None else {"retry_after_seconds": after})
+
+
 def problem_body(problem: Problem, request_id: str | None = None) -> bytes:
     """Return the problem document as JSON bytes."""
     return msgspec.json.encode(document(problem, request_id))

@@ -18,9 +18,9 @@ from sqlalchemy import MetaData
 from sharezync_shared.asgi.app import ReadyCheck, create_service_app
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.outages import install_outage_handlers
+from sharezync_shared.db.outages import install_outage_handlers, is_away
 from sharezync_shared.db.work import Unit, Work
-from sharezync_shared.events.bus import Envelope, PermanentError
+from sharezync_shared.events.bus import Envelope, NotNow, PermanentError
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.inbox import prune as prune_inbox
 from sharezync_shared.events.relay import Relay
@@ -158,7 +158,7 @@ class ServiceCore:
             max_body_bytes=max_body_bytes,
             realtime=realtime,
         )
-        install_outage_handlers(app)
+        install_outage_handlers(app, self.database.outages)
         app.state.core = self
         app.state.work = self.work
         app.state.costly = self.costly
@@ -176,10 +176,15 @@ class ServiceCore:
             if event_class is None:
                 raise PermanentError(f"{self.name} has no consumer for {envelope.type}")
             event = event_class.decode(envelope)
-            async with self.work.begin() as unit:
-                unit.caused_at = envelope.time
-                if await unit.claim(self.name, envelope.id):
-                    await self._consumers[event_class](unit, event)
+            try:
+                async with self.work.begin() as unit:
+                    unit.caused_at = envelope.time
+                    if await unit.claim(self.name, envelope.id):
+                        await self._consumers[event_class](unit, event)
+            except Exception as error:
+                if is_away(error):
+                    raise NotNow(repr(error)) from error
+                raise
 
         await self.platform.bus.consume(f"{self.name}.events", sorted(by_type), handle)
 

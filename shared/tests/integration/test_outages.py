@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from shared.tests.integration.notes import ROLE, Note, migrations
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.outages import install_outage_handlers
+from sharezync_shared.db.outages import Outages, install_outage_handlers
 from sharezync_shared.problems import install_problem_handlers
 from sharezync_shared.testing.chaos import ChaosProxy
 
@@ -31,7 +31,7 @@ async def proxy(postgres: object, fresh_database_url: str) -> AsyncGenerator[Cha
 def application(database: Database) -> FastAPI:
     app = FastAPI()
     install_problem_handlers(app)
-    install_outage_handlers(app)
+    install_outage_handlers(app, database.outages)
 
     @app.get("/orm")
     async def orm() -> int:
@@ -158,7 +158,7 @@ async def test_a_socket_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
 async def test_what_is_no_fault_of_the_database_is_not_told_as_one(error: Exception) -> None:
     app = FastAPI()
     install_problem_handlers(app)
-    install_outage_handlers(app)
+    install_outage_handlers(app, Outages("notes"))
 
     @app.get("/")
     async def fail() -> None:

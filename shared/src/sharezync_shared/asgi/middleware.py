@@ -12,11 +12,13 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sharezync_shared.ids import uuid7
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Broken, Problem, TooLarge, send_problem
+from sharezync_shared.server import ABORT_EXTENSION
 
 log = structlog.get_logger()
 
@@ -126,16 +128,41 @@ class RequestLayer:
             else:
                 limited = _limit_body(scope, receive, self.max_body_bytes)
                 await self.app(scope, limited, send)
+        except ClientDisconnect:
+            # Nobody is left to be answered, and nothing went wrong here.
+            log.debug("client_left", route=route_of(scope))
         except Problem as problem:
             if status():
-                raise
-            await send_problem(send, problem)
-        except Exception:  # the rim: whatever escaped is logged once, and told as a 500
+                await _break_off(scope, problem)
+            else:
+                await send_problem(send, problem)
+        except Exception as error:  # the rim: whatever escaped is logged once, and told as a 500
+            if status() and isinstance(error.__cause__, Problem):
+                # Starlette wraps what its handlers come too late for.
+                await _break_off(scope, error.__cause__)
+                return
             self.metrics.unhandled.labels(self.service).inc()
             log.exception("unhandled_exception", route=route_of(scope))
             if status():
-                raise  # half an answer is out; only closing the connection tells the client
-            await send_problem(send, Broken())
+                await _hang_up(scope)
+            else:
+                await send_problem(send, Broken())
+
+
+async def _break_off(scope: Scope, problem: Problem) -> None:
+    log.warning("answer_broken_off", route=route_of(scope), code=problem.slug)
+    await _hang_up(scope)
+
+
+async def _hang_up(scope: Scope) -> None:
+    """Break off half an answer: only a connection that closes tells the client that it is one.
+
+    Under a server that has no way to, raise: it closes the connection as well, and logs why twice.
+    """
+    abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
+    if abort is None:
+        raise RuntimeError("the answer broke off")
+    abort["abort"]()
 
 
 def _limit_body(scope: Scope, receive: Receive, max_body_bytes: int) -> Receive:

@@ -19,6 +19,8 @@ from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from sharezync_shared.db.outages import Outages
+
 _NAMING: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -28,12 +30,18 @@ _NAMING: Final = {
 }
 
 _STATEMENT_SECONDS: Final = 10.0
+"""No statement of a request takes so long by itself: one that does holds a connection, and perhaps
+rows, that all others need."""
+_LOCK_TIMEOUT: Final = "5s"
+"""Who waits for a row so long waits behind something that hangs; half of what a statement may
+take, so that it is told apart in the log, and gives its connection back."""
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "15s"
 _CONNECT_SECONDS: Final = 5.0
 _POOL_SECONDS: Final = 5.0
 """How long a unit of work waits for a connection that others have."""
-_ANSWER_SECONDS: Final = 30.0
-"""Longer than the server gives a statement: who hears nothing for so long has lost the server."""
+_ANSWER_SECONDS: Final = 15.0
+"""Longer than the server gives a statement: who hears nothing for so long has lost the server. Half
+of what a gateway waits for us: the client is told by us, and hears what it may do."""
 _RESTED_SECONDS: Final = 30.0
 """A connection that nobody has used for so long is tried before somebody does."""
 
@@ -61,7 +69,8 @@ class Database:
     """An engine and a pool on one schema, opened on first use and closed together.
 
     `role`, where given, is taken after login, so that services which share a login still can't
-    read each other's tables. A statement may take `statement_seconds`.
+    read each other's tables. A statement may take `statement_seconds`. `hurried` is for requests:
+    statements, locks and answers have bounds; a migration has its own.
     """
 
     def __init__(
@@ -72,8 +81,11 @@ class Database:
         role: str | None = None,
         pool_size: int = 10,
         statement_seconds: float = _STATEMENT_SECONDS,
+        hurried: bool = True,
     ) -> None:
         self.schema = schema
+        self.outages = Outages(schema)
+        self._hurried = hurried
         self._dsn = plain_dsn(url)
         self._role = role
         self._pool_size = pool_size
@@ -87,6 +99,8 @@ class Database:
             max_overflow=pool_size // 2,
             pool_timeout=_POOL_SECONDS,
             pool_recycle=1800,
+            # What people write and who they are must not stand in logs and tracebacks.
+            hide_parameters=True,
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )
@@ -100,16 +114,18 @@ class Database:
         settings = {
             "application_name": f"sharezync-{self.schema}",
             "search_path": self.schema,
-            "statement_timeout": f"{math.ceil(self._statement_seconds * 1000)}ms",
-            "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_TIMEOUT,
             "jit": "off",  # our statements are short: compiling them costs more than it gives
         }
+        if self._hurried:
+            settings["statement_timeout"] = f"{math.ceil(self._statement_seconds * 1000)}ms"
+            settings["lock_timeout"] = _LOCK_TIMEOUT
+            settings["idle_in_transaction_session_timeout"] = _IDLE_IN_TRANSACTION_TIMEOUT
         if self._role:
             settings["role"] = self._role
         return {
             "server_settings": settings,
             "timeout": _CONNECT_SECONDS,
-            "command_timeout": _ANSWER_SECONDS,
+            "command_timeout": _ANSWER_SECONDS if self._hurried else None,
         }
 
     async def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
@@ -117,11 +133,19 @@ class Database:
         if self._pool is None:
             async with self._opening:
                 if self._pool is None:
-                    self._pool = await asyncpg.create_pool(
+                    self._pool = await _BoundedPool(
                         self._dsn,
+                        init_size=1,
                         min_size=1,
                         max_size=self._pool_size,
+                        max_queries=50_000,
+                        max_inactive_connection_lifetime=300.0,
+                        setup=None,
+                        init=None,
                         reset=_nothing_to_reset,
+                        loop=None,
+                        connection_class=asyncpg.Connection,
+                        record_class=asyncpg.Record,
                         **self._options(),
                     )
         return self._pool
@@ -138,6 +162,14 @@ class Database:
             pool, self._pool = self._pool, None
             await pool.close()
         await self.engine.dispose()
+
+
+class _BoundedPool(asyncpg.Pool):
+    """A pool in which nobody waits for ever for a connection that others have."""
+
+    def acquire(self, *, timeout: float | None = None) -> Any:  # noqa: ANN401 - as in asyncpg
+        """As in asyncpg; None is `_POOL_SECONDS`. Raises TimeoutError then."""
+        return super().acquire(timeout=_POOL_SECONDS if timeout is None else timeout)
 
 
 def _look_before_use(engine: AsyncEngine) -> None:

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
+from sharezync_shared.db.outages import was_rolled_back
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -31,8 +33,9 @@ class GroupCommit(Generic[Item, Result]):
 
     `flush` writes all items in one transaction and returns one result for each, in order; an
     exception in a result's place refuses that item alone. When `flush` itself raises, nothing was
-    written: if `is_about_an_item` holds of the error, each item is flushed alone, so that one bad
-    row costs only itself; else all callers get the error.
+    written: one that lost against another transaction (a deadlock) is done once more; if
+    `is_about_an_item` holds of the error, each item is flushed alone, so that one bad row costs
+    only itself; else all callers get the error.
 
     A batch has at most `max_batch` items, which weigh at most `max_weight` together by `weigh`; an
     item that weighs more goes alone.
@@ -92,7 +95,7 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
-            results = await self._flush([item for item, _ in batch])
+            results = await self._flush_or_repeat([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - the refusal belongs to whoever submitted
             if len(batch) > 1 and self._is_about_an_item(error):
                 for pair in batch:
@@ -103,6 +106,14 @@ class GroupCommit(Generic[Item, Result]):
             return
         for (_, future), result in zip(batch, results, strict=True):
             _settle(future, result)
+
+    async def _flush_or_repeat(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
+        try:
+            return await self._flush(items)
+        except Exception as error:
+            if not was_rolled_back(error):
+                raise
+        return await self._flush(items)
 
 
 def _settle(future: "asyncio.Future[Result]", result: Result | BaseException) -> None:

@@ -106,12 +106,12 @@ async def run(
 def _for_migrating(url: str, role: str | None) -> Database:
     # Not with our schema on the search path: Alembic takes the first schema there for one without
     # a name, and would compare nothing with everything.
-    return Database(url, "public", role=role, pool_size=1)
+    return Database(url, "public", role=role, pool_size=1, hurried=False)
 
 
 async def _create_schema(url: str, schema: str, roles: Roles) -> None:
     """Create what the migrations can't: the roles and the schema that they run in."""
-    database = Database(url, "public", pool_size=1)
+    database = Database(url, "public", pool_size=1, hurried=False)
     owner, service = roles.owner, roles.service
     try:
         async with database.engine.begin() as connection:

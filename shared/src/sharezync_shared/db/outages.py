@@ -1,35 +1,86 @@
-"""A database that can't be reached is told as such: 503 and when to come back, not 500."""
+"""A database that is away, slow, locked or full is told as that: 503, and when to come again.
 
+What counts is whether the same request may succeed a little later. Then REST answers `unavailable`
+with `Retry-After`, sockets a retryable `error`, and an event goes back on its queue.
+"""
+
+from collections.abc import Iterator
 from traceback import walk_tb
+from typing import Final
 
 import asyncpg
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Unavailable, problem_response
 
-log = structlog.get_logger()
+_CLASSES: Final = frozenset({
+    "08",  # connection exception
+    "28",  # login refused: a password that is being changed
+    "53",  # insufficient resources: connections, memory, disk
+    "57",  # operator intervention: shutdown, recovery, a statement that took too long
+    "58",  # system error: the disk under the server
+})  # fmt: skip
+"""Classes of SQLSTATE (PostgreSQL, appendix A) that pass."""
+_STATES: Final = frozenset({
+    "25006",  # read-only: a standby that hasn't been promoted yet
+    "25P03",  # idle in transaction: we were too slow, and are out
+    "3D000",  # no such database: one that is being restored
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "55P03",  # a lock wasn't to be had in time
+})  # fmt: skip
+_ROLLED_BACK: Final = frozenset({"40001", "40P01"})
+_OF_ONE: Final = _ROLLED_BACK | {"25P03", "55P03", "57014"}
+"""States in which the server is well, and one transaction wasn't: too slow, or in others' way."""
 
-_OUTAGES = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    ConnectionError,
+_KINDS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    DBAPIError,
     PoolTimeoutError,
+    OSError,
 )
+"""What an outage may come as; most of these are none."""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether this says that the database is away or out of connections, for now."""
+    """Whether the database is away, or can't do this at the moment, and it may work later."""
+    return any(_is_outage(each) for each in _with_causes(error))
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether nobody's work could be done at that moment, whatever it is."""
+    states = {getattr(each, "sqlstate", None) for each in _with_causes(error)}
+    return is_outage(error) and not states & _OF_ONE
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Whether a transaction lost against another one: nothing was done, and may be tried again."""
+    return any(getattr(each, "sqlstate", None) in _ROLLED_BACK for each in _with_causes(error))
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, and what the driver said where SQLAlchemy wrapped it."""
+    yield error
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        yield error.orig
+        if error.orig.__cause__ is not None:
+            yield error.orig.__cause__
+
+
+def _is_outage(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
-        cause = error.orig.__cause__ if error.orig is not None else None
-        return error.connection_invalidated or (cause is not None and is_outage(cause))
-    return isinstance(error, _OUTAGES) or _the_driver_got_nowhere(error)
+        return error.connection_invalidated
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate or "")
+        return state[:2] in _CLASSES or state in _STATES
+    if isinstance(error, asyncpg.InterfaceError):
+        return "clos" in str(error)  # "connection is closed", "pool is closing"
+    return isinstance(error, ConnectionError | PoolTimeoutError) or _the_driver_got_nowhere(error)
 
 
 def _the_driver_got_nowhere(error: BaseException) -> bool:
@@ -44,14 +95,28 @@ def _the_driver_got_nowhere(error: BaseException) -> bool:
     )
 
 
-def install_outage_handlers(app: FastAPI) -> None:
+class Outages:
+    """What one service says of the outages of its database, at each of its doors."""
+
+    def __init__(self, schema: str) -> None:
+        self._log = OutageLog("database_unavailable", schema=schema)
+
+    def problem_of(self, error: BaseException) -> Unavailable | None:
+        """Return what a client is told if this is an outage, and note it; None if it is none."""
+        if not is_outage(error):
+            return None
+        self._log.failed(error)
+        return Unavailable("The database can't do this at the moment")
+
+
+def install_outage_handlers(app: FastAPI, outages: Outages) -> None:
     """Make `app` answer outages of its database with `unavailable`, and nothing else so."""
 
     async def on_error(_: Request, error: Exception) -> Response:
-        if not is_outage(error):
+        problem = outages.problem_of(error)
+        if problem is None:
             raise error
-        log.warning("database_unavailable", error=repr(error))
-        return problem_response(Unavailable("The database is away for a moment"))
+        return problem_response(problem)
 
-    for kind in (*_OUTAGES, OSError, DBAPIError):
+    for kind in _KINDS:
         app.add_exception_handler(kind, on_error)

@@ -7,9 +7,10 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from sharezync_shared.events.bus import Envelope, Handler, PermanentError, Reason
+from sharezync_shared.events.bus import Envelope, Handler, NotNow, PermanentError, Reason
 from sharezync_shared.events.metrics import shared_metric
 from sharezync_shared.events.uncancelled import uncancelled
+from sharezync_shared.outage_log import OutageLog
 
 log = structlog.get_logger()
 
@@ -23,7 +24,8 @@ class RetryPolicy:
     delays_seconds: tuple[float, ...] = (1.0, 10.0, 60.0, 600.0)
     """The rungs of the ladder; the last one repeats."""
     max_attempts: int = 8
-    """Attempts before an event becomes a dead letter: some 41 minutes with the delays above."""
+    """Attempts before an event becomes a dead letter: some 41 minutes with the delays above. An
+    outage that all events meet (`NotNow`) uses none up."""
     deadline_seconds: float = 60.0
     """How long one attempt may take; far below the broker's own limit (30 min by default), after
     which it would close the channel under everyone else on it."""
@@ -65,6 +67,7 @@ class Attempts:
 
     def __init__(self, policy: RetryPolicy, registry: CollectorRegistry) -> None:
         self.policy = policy
+        self._outages = OutageLog("events_wait")
         self._consumed = shared_metric(
             registry,
             Counter,
@@ -86,6 +89,8 @@ class Attempts:
                 await uncancelled(handler(envelope))
         except PermanentError as error:
             return self.bury(queue, envelope, "permanent", error)
+        except NotNow as error:
+            return self._come_again(queue, attempt, error)
         except Exception as error:  # noqa: BLE001 - the rim: unknown means it may work later
             delay = self.policy.delay_after(attempt)
             if delay is None:
@@ -103,6 +108,14 @@ class Attempts:
             return Retry(delay, attempt + 1, _describe(error))
         self._consumed.labels(queue, "done").inc()
         return Done()
+
+    def _come_again(self, queue: str, attempt: int, error: NotNow) -> Retry:
+        """Rest as after any failure, and never give up."""
+        # The attempt that would be the last is made again and again.
+        attempt = min(attempt, self.policy.max_attempts - 1)
+        self._consumed.labels(queue, "retry").inc()
+        self._outages.failed(error, queue=queue)
+        return Retry(self.policy.delay_after(attempt) or 0.0, attempt + 1, _describe(error))
 
     def bury(
         self, queue: str, envelope: Envelope | None, reason: Reason, error: BaseException

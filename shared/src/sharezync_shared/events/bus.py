@@ -50,6 +50,13 @@ class TransientError(Exception):
     """Raised by a handler: it may work later. The event climbs the retry ladder."""
 
 
+class NotNow(TransientError):
+    """Raised by a handler: no event could be handled now, as what all of them need is away.
+
+    The event rests as after any other failure, and never becomes a dead letter for it.
+    """
+
+
 class PermanentError(Exception):
     """Raised by a handler: repeating is pointless. The event goes to the dead letters at once."""
 
@@ -127,7 +134,7 @@ class Bus(Protocol):
         deliveries repeat. Returning takes the event off the queue. Raising PermanentError sends it
         to the dead letters at once; raising anything else, or taking longer than the bus's
         deadline, puts it on the retry ladder (1 s, 10 s, 60 s, then every 10 min), and to the dead
-        letters after the last attempt. An event that is no valid envelope becomes a dead letter
+        letters after the last attempt; NotNow uses none up. An event that is no valid envelope becomes a dead letter
         without the handler being called.
         """
         ...

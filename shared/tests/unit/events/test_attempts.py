@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sharezync_shared.events.attempts import Attempts, Dead, Done, Outcome, Retry, RetryPolicy
-from sharezync_shared.events.bus import Envelope, Handler, PermanentError, TransientError
+from sharezync_shared.events.bus import Envelope, Handler, NotNow, PermanentError, TransientError
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.ids import uuid7
 
@@ -54,6 +54,15 @@ async def test_what_may_work_later_is_retried(attempts: Attempts, error: Excepti
 async def test_the_last_attempt_ends_among_the_dead_letters(attempts: Attempts) -> None:
     outcome = await make(attempts, raising(TransientError("busy")), attempt=8)
     assert outcome == Dead("exhausted", "TransientError: busy")
+
+
+async def test_an_outage_that_all_events_meet_uses_no_attempts_up(attempts: Attempts) -> None:
+    away = raising(NotNow("the database is away"))
+    assert await make(attempts, away, attempt=1) == Retry(1, 2, "NotNow: the database is away")
+    for _ in range(3):
+        outcome = await make(attempts, away, attempt=8)
+        assert isinstance(outcome, Retry)
+        assert (outcome.delay_seconds, outcome.attempt) == (600, 8)
 
 
 async def test_a_permanent_error_ends_there_at_once(attempts: Attempts) -> None:

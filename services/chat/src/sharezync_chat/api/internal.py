@@ -23,6 +23,7 @@ from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.reading import Mark, Marks
 from sharezync_chat.usecases.wire import MessageRead, ReadRead
+from sharezync_shared.db.outages import Outages
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import Parsed
@@ -31,9 +32,9 @@ from sharezync_shared.problems import (
     Invalid,
     Problem,
     Unauthenticated,
-    document,
     field_errors,
     problems,
+    refusal_document,
 )
 from sharezync_shared.sizes import MAX_COMMANDS
 from sharezync_shared.streams.declared import SocketCommand
@@ -128,13 +129,13 @@ async def run_commands(
         # What may take long (asking storage for files) comes before a command takes its place in
         # the order, and the next one begins while this one is being written.
         begun = [
-            (place, asyncio.create_task(_finish(await _begin(body.commands[place], parts))))
+            (place, asyncio.create_task(_finish(await _begin(body.commands[place], parts), parts)))
             for place in places
         ]
         for place, task in begun:
             results[place] = await task
 
-    parts = _Parts(posting, peers, _marks_in(body.commands, work))
+    parts = _Parts(posting, peers, _marks_in(body.commands, work), work.database.outages)
     await asyncio.gather(*(run_of_one_user(places) for places in by_user.values()))
     return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
 
@@ -152,6 +153,7 @@ class _Parts(NamedTuple):
     posting: Posting
     peers: Peers
     marks: Marks
+    outages: Outages
 
 
 _Rest = Coroutine[Any, Any, bytes]
@@ -230,13 +232,15 @@ async def _refuse(error: Exception) -> bytes:
     raise error
 
 
-async def _finish(rest: _Rest) -> bytes:
+async def _finish(rest: _Rest, parts: _Parts) -> bytes:
     """Carry a command out and return its result as JSON; never raises."""
     try:
         return b'{"data":' + await rest + b"}"
     except Problem as problem:
         refusal = problem
     except Exception as error:
-        log.exception("command_failed", exc_info=error)
-        refusal = Broken()
-    return msgspec.json.encode({"problem": document(refusal)})
+        outage = parts.outages.problem_of(error)
+        if outage is None:
+            log.exception("command_failed", exc_info=error)
+        refusal = outage or Broken()
+    return msgspec.json.encode({"problem": refusal_document(refusal)})

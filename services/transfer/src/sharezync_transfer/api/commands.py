@@ -9,7 +9,6 @@ import structlog
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from sharezync_shared.db.outages import is_outage
 from sharezync_shared.db.work import Work, to_json
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import Parsed
@@ -18,10 +17,9 @@ from sharezync_shared.problems import (
     Invalid,
     Problem,
     Unauthenticated,
-    Unavailable,
-    document,
     field_errors,
     problems,
+    refusal_document,
 )
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens import InternalCaller
@@ -224,12 +222,8 @@ async def _run(command: Command, parts: _Parts) -> bytes:
     except Problem as problem:
         refusal = problem
     except Exception as error:
-        if is_outage(error):
-            log.warning("database_unavailable", error=repr(error))
-            refusal = Unavailable("The database is away for a moment")
-        else:
+        outage = parts.work.database.outages.problem_of(error)
+        if outage is None:
             log.exception("command_failed", exc_info=error)
-            refusal = Broken()
-    after = getattr(refusal, "retry_after_seconds", None)
-    told = document(refusal) | ({} if after is None else {"retry_after_seconds": after})
-    return msgspec.json.encode({"problem": told})
+        refusal = outage or Broken()
+    return msgspec.json.encode({"problem": refusal_document(refusal)})

@@ -1,0 +1,123 @@
+"""What is logged of clients that leave, and of answers that break off: over a real server."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI, Request
+from prometheus_client import CollectorRegistry
+from starlette.responses import StreamingResponse
+
+from sharezync_shared.asgi import middleware
+from sharezync_shared.asgi.app import create_service_app
+from sharezync_shared.problems import Unavailable
+from sharezync_shared.testing.lines import Lines
+from sharezync_shared.testing.serving import serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+
+UPLOAD = (
+    "POST {path} HTTP/1.1\r\nHost: things\r\nContent-Length: 1000\r\n"
+    "Content-Type: {kind}\r\n\r\nusername=ada"
+)
+KINDS = [
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=b",
+    "application/json",
+    "application/octet-stream",
+]
+
+
+class Things:
+    """An application that reads bodies in every way, and fails in the middle of its answers."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.began = 0
+        self.ended = 0
+        app = FastAPI()
+
+        @app.post("/form")
+        async def form(request: Request) -> None:
+            await self.reading(request.form())
+
+        @app.post("/body")
+        async def body(request: Request) -> None:
+            await self.reading(request.body())
+
+        @app.get("/half/{kind}")
+        async def half(kind: str) -> StreamingResponse:
+            async def pieces() -> AsyncGenerator[bytes]:
+                yield b"part"
+                raise Unavailable if kind == "problem" else RuntimeError("a bug")
+
+            return StreamingResponse(pieces())
+
+        self.app = create_service_app(
+            name="things",
+            summary="",
+            description="",
+            version="1",
+            lifespan=_nothing,
+            registry=self.registry,
+            routers=[app.router],
+            ready_checks={},
+        )
+
+    async def reading(self, read: Awaitable[object]) -> None:
+        self.began += 1
+        try:
+            await read
+        finally:
+            self.ended += 1
+
+    @property
+    def unhandled(self) -> float:
+        name = "sharezync_unhandled_exceptions_total"
+        return self.registry.get_sample_value(name, {"service": "things"}) or 0.0
+
+
+@asynccontextmanager
+async def _nothing(_: FastAPI) -> AsyncGenerator[None]:
+    yield
+
+
+@pytest.mark.parametrize("path", ["/form", "/body"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(
+    path: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    things = Things()
+    async with serving(things.app) as served:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(UPLOAD.format(path=path, kind=kind).encode())
+        await wait_until(lambda: things.began)
+        writer.transport.abort()
+        await wait_until(lambda: things.ended)
+    assert things.unhandled == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(("kind", "tracebacks"), [("problem", 0), ("bug", 1)])
+async def test_half_an_answer_is_broken_off_and_told_once(
+    kind: str,
+    tracebacks: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = Lines.of(middleware, monkeypatch)
+    things = Things()
+    async with serving(things.app) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(f"GET /half/{kind} HTTP/1.1\r\nHost: things\r\n\r\n".encode())
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            try:
+                came = await reader.read()
+            except ConnectionError:
+                came = b""
+        writer.close()
+        assert b"\r\n0\r\n" not in came, "no end may be said: it is not whole"
+    assert things.unhandled == tracebacks
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert lines.count("unhandled_exception") == tracebacks
