@@ -5,12 +5,18 @@ The same service runs in a process of its own (`fleet_platform`) or beside the f
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import Final
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from sharezync_shared.asgi.middleware import HttpMetrics
+from sharezync_shared.calls.breaker import Breaker, BreakerMetrics
+from sharezync_shared.calls.connector import AgingConnector
+from sharezync_shared.calls.guarded import GuardedTransport
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
@@ -27,9 +33,8 @@ from sharezync_shared.tokens.keys import KeySource, SecretKeys
 EndpointFor = Callable[[str], tuple[str, httpx.AsyncBaseTransport]]
 """The base URL of a service by name, and the transport that reaches it."""
 
-# Shorter than the 75 s for which servers keep an idle connection: the client must be the first
-# to let go, or a request now and then meets a closing one.
-_LIMITS = httpx.Limits(max_connections=200, keepalive_expiry=30)
+_CONNECTIONS: Final = 200
+"""To each service; who finds none free waits `pool` seconds."""
 _TIMEOUT = httpx.Timeout(10, connect=1, pool=2)
 
 
@@ -114,14 +119,27 @@ def make_bus(settings: Settings, name: str, registry: CollectorRegistry) -> Bus:
     return LocalBus(registry=registry)
 
 
+def _open_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=AgingConnector(limit=_CONNECTIONS), cookie_jar=aiohttp.DummyCookieJar()
+    )
+
+
 def fleet_platform(settings: Settings, name: str) -> Platform:
     """Return the surroundings of a service that runs in a process of its own."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
 
+    metrics = BreakerMetrics(registry)
+
+    @cache  # all clients of one service share its connections, and what is known of it
+    def transport_to(service: str) -> httpx.AsyncBaseTransport:
+        breaker = Breaker(service, "calls", metrics)
+        return GuardedTransport(AiohttpTransport(client=_open_session), breaker)
+
     def endpoint_for(service: str) -> tuple[str, httpx.AsyncBaseTransport]:
-        return settings.service_urls[service], AiohttpTransport(limits=_LIMITS)
+        return settings.service_urls[service], transport_to(service)
 
     return Platform(
         name,

@@ -134,8 +134,8 @@ class Bus(Protocol):
         deliveries repeat. Returning takes the event off the queue. Raising PermanentError sends it
         to the dead letters at once; raising anything else, or taking longer than the bus's
         deadline, puts it on the retry ladder (1 s, 10 s, 60 s, then every 10 min), and to the dead
-        letters after the last attempt; NotNow uses none up. An event that is no valid envelope becomes a dead letter
-        without the handler being called.
+        letters after the last attempt; NotNow uses none up. An event that is no valid envelope
+        becomes a dead letter without the handler being called.
         """
         ...
 

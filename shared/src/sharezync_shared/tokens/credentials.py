@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 
 import httpx
 import msgspec
-import structlog
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.claims import service_name
 from sharezync_shared.tokens.single_flight import SingleFlight
-
-log = structlog.get_logger()
 
 # Before the second and the third attempt: a restart of auth is survived, an outage reported soon.
 _PAUSES_SECONDS = (0.1, 0.5)
@@ -75,6 +73,7 @@ class ServiceCredentials:
         self._monotonic = monotonic
         self._pause = pause
         self._held: _Held | None = None
+        self._log = OutageLog("service_token_failed", service=self._service)
         self._flight: SingleFlight[_Held] = SingleFlight()
 
     async def token(self) -> str:
@@ -116,7 +115,7 @@ class ServiceCredentials:
                 self._held = await self._ask()
                 return self._held
             except (httpx.HTTPError, TimeoutError) as error:
-                log.warning("service_token_failed", service=self._service, error=repr(error))
+                self._log.failed(error)
                 if isinstance(error, CredentialsUnavailable) or pause_seconds is None:
                     raise CredentialsUnavailable(f"no service token: {error!r}") from error
                 await self._pause(pause_seconds)

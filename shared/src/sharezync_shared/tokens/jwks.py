@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
+from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.keys import Algorithm, KeysUnavailable, UnknownKey, VerificationKey
 from sharezync_shared.tokens.single_flight import SingleFlight
 
@@ -69,6 +70,7 @@ class JwksKeys:
         self._stale_at = monotonic()
         self._next_attempt_at = monotonic()
         self._failing = False
+        self._log = OutageLog("jwks_fetch_failed")
         self._flight: SingleFlight[None] = SingleFlight()
 
     async def key_for(self, kid: str | None) -> VerificationKey:
@@ -122,7 +124,7 @@ class JwksKeys:
         except (httpx.HTTPError, TimeoutError, BadJwks) as error:
             self._failing = True
             self._next_attempt_at = self._monotonic() + self._retry_seconds
-            log.warning("jwks_fetch_failed", error=repr(error), keys_kept=len(self._keys))
+            self._log.failed(error, keys_kept=len(self._keys))
             raise KeysUnavailable("the key set could not be fetched") from error
         now = self._monotonic()
         self._keys = keys
