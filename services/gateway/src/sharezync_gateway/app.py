@@ -22,11 +22,12 @@ from sharezync_gateway.realtime.transfer import ChunkStore, HttpChunkStore, Sock
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_gateway.terms import Terms, rates
+from sharezync_gateway.terms import Terms, lanes, rates
 from sharezync_gateway.transfers import TransferRooms
 from sharezync_gateway.transfers.visit import Room
 from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
+from sharezync_shared.calls.breaker import BreakerMetrics
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
@@ -49,7 +50,12 @@ def create_app(
     """
     platform = platform or fleet_platform(settings, GATEWAY)
     # To services in this process there is no shorter way than the one of all calls.
-    command_calls = None if upstreams else CommandCalls(settings.chat_url, platform.credentials)
+    metrics = BreakerMetrics(platform.registry)
+    command_calls = (
+        None
+        if upstreams
+        else CommandCalls(settings.chat_url, platform.credentials, metrics=metrics)
+    )
     upstreams = upstreams or http_upstreams(settings)
     routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
     revocations = Revocations(access_lifetime_seconds=settings.access_token_expire_minutes * 60)
@@ -68,7 +74,8 @@ def create_app(
             platform=platform,
             verifier=verifier,
             revocations=revocations,
-            store=chunks or HttpChunkStore(settings.storage_url, platform.credentials),
+            store=chunks
+            or HttpChunkStore(settings.storage_url, platform.credentials, metrics=metrics),
             command_calls=command_calls,
         )
         rooms = TransferRooms(sockets.transfers, doorkeeper).by_route()
@@ -80,6 +87,7 @@ def create_app(
         version=version("sharezync-gateway"),
         keep_seconds=settings.openapi_cache_seconds,
     )
+    proxy = Proxy(upstreams, lanes(settings), metrics)
     pages = Pages(
         checks={
             "keys": keys_check(platform.keys),
@@ -88,13 +96,14 @@ def create_app(
         },
         catalogue=catalogue,
         asyncapi=AsyncApi(catalogue, version=version("sharezync-gateway")),
+        services=proxy.states,
     )
     door = Door(
         routes=routes,
         socket_routes=RouteTable(SOCKET_ROUTES, services={GATEWAY}),
         doorkeeper=doorkeeper,
         addresses=Addresses(settings.trusted_proxies),
-        proxy=Proxy(upstreams),
+        proxy=proxy,
         terms=Terms(ROUTES, settings),
         pages=pages.by_route(),
         rooms=rooms,
@@ -118,6 +127,7 @@ def http_upstreams(settings: GatewaySettings) -> dict[str, Upstream]:
             url,
             connections=settings.upstream_connections,
             connect_timeout_seconds=settings.upstream_connect_timeout_seconds,
+            max_age_seconds=settings.upstream_connection_max_age_seconds,
         )
         for name, url in settings.service_urls.items()
     }

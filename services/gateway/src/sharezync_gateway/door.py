@@ -133,6 +133,7 @@ class Door:
                 head=head,
                 origin=origin,
                 bounds=self._terms.of(route),
+                caller=bucket_of(origin.address) if identity is None else identity.user_id.hex,
             )
         except BadHeaders as problem:
             # Where this request ends, and a next one begins, is anybody's guess.

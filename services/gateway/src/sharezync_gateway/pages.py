@@ -1,7 +1,7 @@
 """What the gateway answers itself: probes, documents, and the pages that show them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -40,12 +40,15 @@ class Pages:
         checks: Mapping[str, ReadyCheck],
         catalogue: Catalogue,
         asyncapi: AsyncApi,
+        services: Callable[[], dict[str, str]],
     ) -> None:
+        """`services` says how the breaker of each service stands: to be read, not to be ready."""
         self._checks = checks
         self._catalogue = catalogue
         self._asyncapi = asyncapi
         self._assets: dict[str, bytes] = {}
         self._loading = asyncio.Lock()
+        self._services = services
 
     def by_route(self) -> dict[str, Page]:
         """Return the page for each of the gateway's rows in the route table."""
@@ -66,10 +69,15 @@ class Pages:
         await _send(send, b'{"status":"alive"}', b"application/json")
 
     async def ready(self, _: str, send: Send) -> None:
-        """Answer 200 when every check holds, else 503, with each verdict."""
+        """Answer 200 when every check holds, else 503, with each verdict.
+
+        What is told of the services decides nothing: without one of them the others are as useful
+        as before, and all replicas would leave at once.
+        """
         verdicts = await run_checks(self._checks)
         ready = all(verdicts.values())
-        body = msgspec.json.encode({"ready": ready, "checks": verdicts})
+        told = {"ready": ready, "checks": verdicts, "services": self._services()}
+        body = msgspec.json.encode(told)
         await _send(send, body, b"application/json", status=200 if ready else 503)
 
     async def openapi(self, _: str, send: Send) -> None:

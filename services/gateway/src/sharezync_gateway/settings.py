@@ -42,8 +42,16 @@ class GatewaySettings(Settings):
     upstream_timeout_seconds: float = Field(30, gt=0)  # a service says nothing for so long
     upstream_bytes_timeout_seconds: float = Field(120, gt=0)  # the same, where files are moved
     upstream_follow_timeout_seconds: float = Field(3600, gt=0)  # a file that is still arriving
-    upstream_connections: int = Field(512, ge=1)  # to each service; bounds what one slow one holds
+    # To each service; bounds what one slow one holds. Half is for requests that are over soon, half
+    # for those that move bytes.
+    upstream_connections: int = Field(512, ge=2)
+    # Of each half, to each service: a quarter, so that nobody can take what all need.
+    upstream_requests_per_caller: int = Field(64, ge=1)
+    upstream_queue_seconds: float = Field(2, gt=0)  # for a place among them; then 503
+    # A new replica of a service has its share of requests after this time, give or take 40 %.
+    upstream_connection_max_age_seconds: float = Field(10, gt=0)
     client_idle_seconds: float = Field(30, gt=0)  # a body or a reader that makes no progress
+    client_body_seconds: float = Field(30, gt=0)  # a JSON body from its first byte to its last
 
     # --- sockets ----------------------------------------------------------------------------
     ws_allow_query_token: bool = False  # query strings end up in logs and Referer headers

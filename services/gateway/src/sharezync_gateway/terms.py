@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from sharezync_gateway.proxy.bulkhead import Places
 from sharezync_gateway.proxy.forward import Bounds
+from sharezync_gateway.proxy.ways import Lanes
 from sharezync_gateway.routes import Body, Rate, Route, Wait
 from sharezync_gateway.settings import GatewaySettings
 
@@ -25,6 +27,10 @@ class Terms:
                 body_bytes=body_bytes[route.body],
                 patience_seconds=patience_seconds[route.wait],
                 client_idle_seconds=settings.client_idle_seconds,
+                whole_within_seconds=(
+                    settings.client_body_seconds if route.body is Body.JSON else None
+                ),
+                is_long=route.body is Body.FILE or route.wait is not Wait.USUAL,
             )
             for route in routes
         }
@@ -32,6 +38,16 @@ class Terms:
     def of(self, route: Route) -> Bounds:
         """Return how much a request on this route may carry, and how long it may take."""
         return self._bounds[route]
+
+
+def lanes(settings: GatewaySettings) -> Lanes:
+    """Return how many requests to one service may be under way."""
+    places = Places(
+        total=max(1, settings.upstream_connections // 2),
+        per_caller=settings.upstream_requests_per_caller,
+        wait_seconds=settings.upstream_queue_seconds,
+    )
+    return Lanes(short=places, long=places)
 
 
 def rates(settings: GatewaySettings) -> dict[Rate, str]:

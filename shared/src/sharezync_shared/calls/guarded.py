@@ -1,4 +1,4 @@
-"""An httpx transport that knows when to leave a service alone, and when a repetition is harmless."""
+"""An httpx transport that leaves a failing service alone, and repeats what is harmless."""
 
 import asyncio
 from typing import Final

@@ -8,6 +8,7 @@ from starlette.types import Message, Send
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.headers import clean_response
+from sharezync_gateway.proxy.ways import Passage
 from sharezync_shared.server import ZERO_COPY
 
 _START: Final = "http.response.start"
@@ -17,11 +18,16 @@ _BODY: Final = frozenset({"http.response.body", ZERO_COPY})
 class Answer:
     """An ASGI `send` that cleans header fields and gives up on a reader who doesn't read."""
 
-    __slots__ = ("_body", "_send", "_stall_seconds", "_streaming", "complete", "started")
+    __slots__ = (
+        "_body", "_passage", "_send", "_stall_seconds", "_streaming", "complete", "started",
+    )  # fmt: skip
 
-    def __init__(self, send: Send, body: RequestBody, *, stall_seconds: float) -> None:
+    def __init__(
+        self, send: Send, body: RequestBody, passage: Passage, *, stall_seconds: float
+    ) -> None:
         self._send = send
         self._body = body
+        self._passage = passage
         self._stall_seconds = stall_seconds
         self._streaming = False
         self.started = False
@@ -31,6 +37,7 @@ class Answer:
         """Pass one message on. Raises ClientGone if the client takes nothing for too long."""
         if message["type"] == _START:
             self.started = True
+            self._passage.answered()
             await self._send(self._cleaned(message))
         elif message["type"] in _BODY:
             more = message.get("more_body", False)

@@ -1,18 +1,19 @@
 """The client's body on its way up: counted, timed, and honest about how it ended."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Message, Receive
 
 from sharezync_gateway.proxy.failures import ClientTooSlow
-from sharezync_shared.problems import Problem, TooLarge
+from sharezync_shared.problems import Problem, TooLarge, Unavailable
 
 _GONE: Final = "http.disconnect"
 
 
 class RequestBody:
-    """One request's body, read message by message and never held.
+    """One request's body, read message by message; or gathered first, where it is a small one.
 
     When the client leaves, sends more than `limit_bytes` or nothing for `idle_seconds`, `receive`
     says `http.disconnect`: the service must not take what came so far for the whole. `gone` and
@@ -20,7 +21,7 @@ class RequestBody:
     """
 
     __slots__ = (
-        "_idle_seconds", "_limit_bytes", "_receive", "asked", "bytes_read", "complete",
+        "_held", "_idle_seconds", "_limit_bytes", "_receive", "asked", "bytes_read", "complete",
         "expects_continue", "failure", "gone", "length",
     )  # fmt: skip
 
@@ -42,6 +43,7 @@ class RequestBody:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._idle_seconds = idle_seconds
+        self._held: bytes | None = None
         self.length = length
         self.expects_continue = expects_continue
         self.bytes_read = 0
@@ -73,18 +75,46 @@ class RequestBody:
         except TimeoutError:
             self.failure = ClientTooSlow(f"Nothing came for {self._idle_seconds:g} s")
             return message
-        if message["type"] == _GONE:
-            self.gone = True
-            return message
-        self.bytes_read += len(message.get("body", b""))
-        if self._limit_bytes is not None and self.bytes_read > self._limit_bytes:
-            self.failure = _too_large(self._limit_bytes)
-            return {"type": _GONE}
-        self.complete = not message.get("more_body", False)
-        return message
+        return message if self._took(message) else {"type": _GONE}
+
+    async def gather(self, seconds: float, keep: Callable[[int], bool]) -> bool:
+        """Read all of it into memory, within `seconds`; False if it broke off (`gone`, `failure`).
+
+        Then it is `complete`, of a known length, and not given out yet. `keep` is asked whether so
+        many more bytes may be held; where they may not, Unavailable is the failure.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        parts: list[bytes] = []
+        self.asked = True
+        try:
+            async with asyncio.timeout_at(deadline) as timeout:
+                while not self.complete:
+                    timeout.reschedule(min(deadline, loop.time() + self._idle_seconds))
+                    if self._took(message := await self._receive()):
+                        if not keep(len(body := message.get("body", b""))):
+                            self.failure = Unavailable("Too many bodies are on their way at once")
+                            return False
+                        parts.append(body)
+                    else:
+                        return False
+        except TimeoutError:
+            self.failure = ClientTooSlow(f"It did not come whole within {seconds:g} s")
+            return False
+        self._held = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.length = len(self._held)
+        return True
+
+    @property
+    def held(self) -> bool:
+        """Whether it was gathered, and not given out yet."""
+        return self._held is not None
 
     async def read(self) -> tuple[bytes, bool]:
         """Return the body, for small ones, and whether it is whole: False if it broke off."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held, True
         parts: list[bytes] = []
         whole = True
         while whole and not self.complete:
@@ -93,7 +123,22 @@ class RequestBody:
             parts.append(message.get("body", b""))
         return parts[0] if len(parts) == 1 else b"".join(parts), whole
 
+    def _took(self, message: Message) -> bool:
+        """Count a message; False where it is none of the body, or one too many."""
+        if message["type"] == _GONE:
+            self.gone = True
+            return False
+        self.bytes_read += len(message.get("body", b""))
+        if self._limit_bytes is not None and self.bytes_read > self._limit_bytes:
+            self.failure = _too_large(self._limit_bytes)
+            return False
+        self.complete = not message.get("more_body", False)
+        return True
+
     async def _after_the_end(self) -> Message:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return {"type": "http.request", "body": held, "more_body": False}
         if not self.asked and self.length == 0:
             self.asked = True
             return {"type": "http.request", "body": b"", "more_body": False}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.proxy.answer import Answer
@@ -18,11 +17,12 @@ from sharezync_gateway.proxy.failures import (
 from sharezync_gateway.proxy.headers import Head, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.upstream import Request, Upstream
+from sharezync_gateway.proxy.ways import Lanes, Memory, Passage, Way
+from sharezync_shared.calls.breaker import BreakerMetrics
 from sharezync_shared.observability import request_id_var
-from sharezync_shared.problems import Problem, send_problem
+from sharezync_shared.outage_log import OutageLog
+from sharezync_shared.problems import Problem, Unavailable, send_problem
 from sharezync_shared.server import ABORT_EXTENSION, ZERO_COPY
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class Bounds:
     patience_seconds: float
     """For the service."""
     client_idle_seconds: float
+    whole_within_seconds: float | None
+    """Within this time the body must be here, before the service hears of it. None: it streams."""
+    is_long: bool
+    """Whether it moves bytes, and may last: it takes its place among those that do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +52,18 @@ class Origin:
 class Proxy:
     """Forwards requests that were let in."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
-        self._upstreams = upstreams
+    def __init__(
+        self, upstreams: Mapping[str, Upstream], lanes: Lanes, metrics: BreakerMetrics
+    ) -> None:
+        self._ways = {
+            name: Way(name, upstream, lanes, metrics) for name, upstream in upstreams.items()
+        }
+        self._memory = Memory()
+        self._logs = {name: OutageLog("upstream_failed", upstream=name) for name in upstreams}
+
+    def states(self) -> dict[str, str]:
+        """Return how the breaker of each service stands: `closed`, `half_open` or `open`."""
+        return {name: way.breaker.state.name.lower() for name, way in self._ways.items()}
 
     async def forward(
         self,
@@ -62,12 +76,15 @@ class Proxy:
         head: Head,
         origin: Origin,
         bounds: Bounds,
+        caller: str,
     ) -> None:
         """Forward one request to `service` and answer it, with a problem if the service can't.
 
-        `path` is the normalised one that the route was found by. Where an answer breaks off in the
+        `path` is the normalised one that the route was found by; `caller` is whose places and
+        memory it takes. Where an answer breaks off in the
         middle this returns without finishing it, so that the server closes the connection: nothing
-        else tells the client. Raises TooLarge, or BadPath for its query, before anything is sent.
+        else tells the client. Raises TooLarge, BadPath for its query, or Unavailable, before
+        anything is sent.
         """
         body = RequestBody(
             receive,
@@ -76,7 +93,8 @@ class Proxy:
             idle_seconds=bounds.client_idle_seconds,
             expects_continue=head.expects_continue,
         )
-        answer = Answer(send, body, stall_seconds=bounds.client_idle_seconds)
+        passage = Passage(self._ways[service], self._memory, caller, is_long=bounds.is_long)
+        answer = Answer(send, body, passage, stall_seconds=bounds.client_idle_seconds)
         request = Request(
             method=scope["method"],
             path=path,
@@ -88,19 +106,28 @@ class Proxy:
             scheme=origin.scheme,
             host=origin.host,
             takes_files=ZERO_COPY in scope.get("extensions", {}),
+            may_hold=passage.hold_answer,
+            on_served=passage.leave,
         )
         failure: Problem | None = None
         try:
-            await self._upstreams[service].forward(request, answer)
-        except (Unreachable, TookTooLong, BrokenAnswer) as problem:
+            # A place is taken when the body is here: who sends it slowly has none to keep.
+            if (
+                bounds.whole_within_seconds is None
+                or body.complete
+                or await body.gather(bounds.whole_within_seconds, passage.hold_body)
+            ):
+                await passage.enter()
+                await self._ways[service].upstream.forward(request, answer)
+        except Unavailable as problem:
             failure = problem
-            log.warning(
-                "upstream_failed",
-                upstream=service,
-                failure=problem.slug,
-                cause=repr(problem.__cause__),
-                answer_begun=answer.started,
-            )
+            if isinstance(problem, Unreachable):
+                self._note(service, problem, passage)
+        except (TookTooLong, BrokenAnswer) as problem:
+            failure = problem
+            self._note(service, problem, passage)
+        finally:
+            passage.close()
         failure = body.failure or failure
         if isinstance(failure, ClientTooSlow) and counts_in_part(head.kept):
             failure = UploadInterrupted(failure.detail)
@@ -108,6 +135,11 @@ class Proxy:
             await send_problem(answer, failure)
         elif not answer.complete:
             _hang_up(scope)
+
+    def _note(self, service: str, problem: Problem, passage: Passage) -> None:
+        passage.failed(problem)
+        cause = problem.__cause__ or problem
+        self._logs[service].failed(cause, failure=problem.slug)
 
 
 def _with_forwarded(head: Head, origin: Origin) -> list[tuple[bytes, bytes]]:

@@ -14,14 +14,12 @@ from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLo
 from sharezync_gateway.proxy.headers import Headers, counts_in_part
 from sharezync_gateway.proxy.patience import Patience
 from sharezync_gateway.proxy.upstream import Request
-
-KEEP_ALIVE_SECONDS: Final = 30
-"""Less than the 75 s of our servers: who lets go first must be the one who would write next."""
+from sharezync_shared.calls.connector import MAX_AGE_SECONDS, AgingConnector
+from sharezync_shared.calls.retry_budget import RetryBudget
 
 _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a stream
 _READ_BYTES: Final = 256 * 1024
 _RETRY_AFTER_SECONDS: Final = 0.1
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _SKIP_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _CONNECT_FAILED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -30,17 +28,24 @@ class HttpUpstream:
     """Carries requests to `base_url`, such as `http://chat:8002`.
 
     At most `connections` are open at a time; a request that finds none free waits as long as for a
-    connection, and is then Unreachable. So one slow service can't take all of the gateway.
+    connection, and is then Unreachable. A connection is replaced at about `max_age_seconds`.
     """
 
     def __init__(
-        self, base_url: str, *, connections: int = 512, connect_timeout_seconds: float = 1
+        self,
+        base_url: str,
+        *,
+        connections: int = 512,
+        connect_timeout_seconds: float = 1,
+        max_age_seconds: float = MAX_AGE_SECONDS,
     ) -> None:
         self._base = base_url.rstrip("/")
         if URL(self._base).scheme not in {"http", "https"} or not URL(self._base).host:
             raise ValueError(f"{base_url!r} is not the address of a service")
         self._own_prefix = self._base.encode() + b"/"
         self._connections = connections
+        self._max_age_seconds = max_age_seconds
+        self._budget = RetryBudget()
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout_seconds, sock_connect=connect_timeout_seconds
         )
@@ -49,8 +54,8 @@ class HttpUpstream:
     async def start(self) -> None:
         """Open the pool; connections come with requests."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=KEEP_ALIVE_SECONDS
+            connector=AgingConnector(
+                limit=self._connections, max_age_seconds=self._max_age_seconds
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
@@ -87,7 +92,9 @@ class HttpUpstream:
     async def _exchange(self, request: Request, send: Send, patience: Patience) -> None:
         body = request.body
         data: bytes | AsyncIterator[bytes] | None = None
-        if body.length is None or body.length > _SMALL_BYTES or body.expects_continue:
+        if body.held:
+            data, _ = await body.read()
+        elif body.length is None or body.length > _SMALL_BYTES or body.expects_continue:
             data = _pieces(body, patience)
         elif body.length > 0:
             patience.pause()
@@ -115,9 +122,12 @@ class HttpUpstream:
         streaming = data is not None and not isinstance(data, bytes)
         if streaming and body.length is not None:
             headers["Content-Length"] = str(body.length)
-        attempts = 2 if request.method in _IDEMPOTENT and not streaming else 1
+        self._budget.call()
+        # No connection came about, so the service has seen nothing: a repetition is harmless,
+        # whatever the method. aiohttp itself repeats what a kept connection didn't carry any more,
+        # where the method is idempotent: once, and for each connection at most once.
+        repeatable = not streaming
         while True:
-            attempts -= 1
             try:
                 return await self._session.request(
                     request.method,
@@ -128,8 +138,9 @@ class HttpUpstream:
                     expect100=body.expects_continue and streaming,
                 )
             except _CONNECT_FAILED:
-                if not attempts:
+                if not repeatable or not self._budget.spend():
                     raise
+                repeatable = False
                 await asyncio.sleep(_RETRY_AFTER_SECONDS)  # a service that restarts is soon back
 
     async def _relay(
@@ -141,8 +152,11 @@ class HttpUpstream:
             "headers": self._response_headers(response),
         }
         length = response.content_length
-        if request.method == "HEAD" or (length is not None and length <= _SMALL_BYTES):
+        if request.method == "HEAD" or (
+            length is not None and (length <= _SMALL_BYTES or request.may_hold(length))
+        ):
             content = await response.read()
+            request.on_served()  # the connection is free: a slow reader holds none
             await send(start)
             patience.pause()
             await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -1,5 +1,6 @@
 """The port to a service. Two adapters, one contract: `HttpUpstream` and `AsgiUpstream`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,6 +8,14 @@ from starlette.types import Send
 
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.headers import Headers
+
+
+def _never(_: int) -> bool:
+    return False
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +40,11 @@ class Request:
     """The Host that the client named."""
     takes_files: bool = False
     """Whether `send` takes messages of the extension `http.response.zerocopysend`."""
+    may_hold: Callable[[int], bool] = _never
+    """Asked whether an answer that isn't small may be read whole, before the client reads it."""
+    on_served: Callable[[], None] = _nothing
+    """Called when the service has said all, perhaps before the client has read it. May be called
+    several times, or never."""
 
 
 class Upstream(Protocol):
@@ -53,7 +67,7 @@ class Upstream(Protocol):
         Bodies stream both ways in bounded memory, unread and unchanged: nothing is decoded, no
         redirect is followed, no cookie kept. An answer that begins while the client still sends is
         passed on at once. The service sees the client's `Expect: 100-continue` fulfilled only when
-        it asks for the body.
+        it asks for the body. A body that was gathered is given to it whole.
 
         When the body breaks off (`request.body.gone`, `.failure`), the service learns that the
         client left and this returns; so it does when `send` raises ClientGone. Of a body of tus it

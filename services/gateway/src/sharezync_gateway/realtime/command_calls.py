@@ -4,12 +4,12 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen
+from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
-KEEP_ALIVE_SECONDS: Final = 30
-"""Less than the 75 s of our servers: who lets go first must be the one who would write next."""
-
 _PATH: Final = "/internal/commands"
+_NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class CallFailed(Exception):
@@ -40,6 +40,7 @@ class CommandCalls:
         base_url: str,
         credentials: Credentials,
         *,
+        metrics: BreakerMetrics | None = None,
         connect_timeout_seconds: float = 1,
         timeout_seconds: float = 10,
     ) -> None:
@@ -48,12 +49,13 @@ class CommandCalls:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, sock_connect=connect_timeout_seconds
         )
+        self._breaker = Breaker("chat", "commands", metrics)
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Make ready; connections come with calls."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_SECONDS),
+            connector=AgingConnector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             auto_decompress=False,
@@ -80,7 +82,7 @@ class CommandCalls:
             if status == 401:  # it ended early: a restart of auth, another key
                 token = await self._credentials.token_instead_of(token)
                 status, answer = await self._once(self._session, body, token)
-        except (aiohttp.ClientError, OSError, TimeoutError, CredentialsUnavailable) as error:
+        except (*_NO_ANSWER, CredentialsUnavailable, CircuitOpen) as error:
             raise CallFailed(repr(error)) from error
         if status != 200:
             raise CallFailed(f"{_PATH} was answered {status}")
@@ -90,7 +92,8 @@ class CommandCalls:
         self, session: aiohttp.ClientSession, body: bytes, token: str
     ) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with session.post(
-            self._url, data=body, headers=headers, allow_redirects=False
-        ) as response:
-            return response.status, await response.read()
+        with self._breaker.attempt(*_NO_ANSWER):
+            async with session.post(
+                self._url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                return response.status, await response.read()

@@ -212,6 +212,8 @@ class Rig:
     registry: CollectorRegistry
     platform: Platform
     client: httpx.AsyncClient
+    upstream_served: Served | None = None
+    """The services' server, where they are reached over HTTP."""
     wires: list[Wire] = field(default_factory=list)
 
     def reset(self) -> None:
@@ -302,8 +304,11 @@ async def gateway(
     own = GatewaySettings(_env_file=None, **{"access_log": False, **settings})
     sockets = StubSockets()
     async with AsyncExitStack() as stack:
-        make = await upstreams_to(puppet, adapter, stack)
-        upstreams = {name: make() for name in SERVICES}
+        behind = await stack.enter_async_context(serving(puppet)) if adapter == "http" else None
+        upstreams: dict[str, Upstream] = {
+            name: AsgiUpstream(puppet) if behind is None else HttpUpstream(behind.http)
+            for name in SERVICES
+        }
         engine = None if real_sockets else sockets
         app = create_app(own, platform, upstreams=upstreams, sockets=engine)
         served = await stack.enter_async_context(
@@ -312,7 +317,7 @@ async def gateway(
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=served.http, timeout=10)
         )
-        rig = Rig(served, app, puppet, sockets, issuer, registry, platform, client)
+        rig = Rig(served, app, puppet, sockets, issuer, registry, platform, client, behind)
         yield rig
         rig.reset()
 

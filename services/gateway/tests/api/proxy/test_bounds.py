@@ -56,23 +56,13 @@ async def test_a_body_of_the_greatest_size_is_let_through(rig: Rig) -> None:
 
 
 async def test_a_chunked_body_is_refused_where_it_grows_too_large(rig: Rig) -> None:
-    ended: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-
-    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
-        ended.set_result(body := await read_body(receive))
-        if body is not None:
-            await answer(send, b"taken")
-
-    rig.puppet.handler = handler
     wire = await rig.wire()
     head = rig.request("POST", JSON_PATH, "Transfer-Encoding: chunked")
     await wire.send(head + f"{JSON_LIMIT:x}\r\n{'x' * JSON_LIMIT}\r\n")
-    await wait_until(lambda: rig.puppet.seen)
     await wire.send("1\r\nx\r\n")
     refused = await wire.answer()
     assert (refused.status, refused.json()["code"]) == (413, "too-large")
-    async with asyncio.timeout(GIVE_UP_SECONDS):
-        assert await ended is None, "the service must not take the part for the whole"
+    assert not rig.puppet.seen, "the service must not take the part for the whole"
 
 
 async def test_files_have_no_limit_here(rig: Rig) -> None:

@@ -1,20 +1,26 @@
 """What only a service in another process can do: the way to it over HTTP."""
 
 import asyncio
+import contextlib
+import itertools
 from contextlib import AsyncExitStack
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import (
+    JSON_PATH,
     Puppet,
+    Rig,
     answer,
+    gateway,
     upstreams_to,
 )
 from services.gateway.tests.api.proxy.upstream_ends import Collected, request
 from sharezync_gateway.proxy.failures import BrokenAnswer, Unreachable
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_shared.testing.serving import serving
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,10 +41,13 @@ async def test_a_service_that_is_away_is_unreachable() -> None:
     assert "Retry-After" in refused.value.headers
 
 
-@pytest.mark.parametrize(("method", "reached"), [("GET", True), ("POST", False)])
-async def test_only_what_may_be_repeated_is_tried_again_when_nobody_listens(
-    method: str, reached: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("left", [1, 0], ids=["in the budget", "over it"])
+async def test_what_nobody_has_seen_is_sent_again_within_the_budget(
+    method: str, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sharezync_shared.calls.retry_budget._FLOOR_PER_SECOND", float(left))
+    reached = left == 1
     monkeypatch.setattr("sharezync_gateway.proxy.http._RETRY_AFTER_SECONDS", 0.5)
     requests = 0
 
@@ -120,3 +129,75 @@ async def test_a_location_with_the_services_own_address_becomes_a_path() -> None
         await upstream.forward(request(), collected)
         fields = {name.lower(): value for name, value in collected.messages[0]["headers"]}
         assert fields[b"location"] == b"/v1/uploads/7"
+
+
+async def test_a_replica_that_is_new_gets_its_share() -> None:
+    """As behind a balancer: it chooses for each connection, in turn."""
+    async with AsyncExitStack() as stack:
+        replicas = [Puppet(), Puppet()]
+        ports = [(await stack.enter_async_context(serving(each))).port for each in replicas]
+        there = ports[:1]
+        turns = itertools.count()
+
+        async def balance(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            port = there[next(turns) % len(there)]
+            back, forth = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(pump(reader, forth), pump(back, writer))
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while piece := await source.read(65536):
+                sink.write(piece)
+            sink.close()
+
+        balancer = await asyncio.start_server(balance, "127.0.0.1", 0)
+        address = f"http://127.0.0.1:{balancer.sockets[0].getsockname()[1]}"
+        upstream = HttpUpstream(address, max_age_seconds=0.3)
+        await upstream.start()
+        stack.push_async_callback(upstream.aclose)
+        for _ in range(20):
+            await upstream.forward(request(), Collected())
+        assert not replicas[1].seen
+        there.append(ports[1])
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            while not replicas[1].seen:
+                await upstream.forward(request(), Collected())
+                await asyncio.sleep(0.01)
+        balancer.close()
+
+
+async def test_a_service_that_does_not_answer_is_left_alone_and_found_again() -> None:
+    async with gateway("http", upstream_connect_timeout_seconds=0.2) as rig:
+        served = rig.upstream_served
+        assert served is not None
+        port = served.port
+        await served.stop()
+        for _ in range(5):
+            refused = await rig.ask("GET", JSON_PATH)
+            assert (refused.status, refused.json()["code"]) == (503, "unavailable")
+        ready = (await rig.client.get("/ready")).json()
+        assert ready["ready"] is True, "the other services are as useful as before"
+        assert ready["services"]["chat"] == "open"
+        assert ready["services"]["auth"] == "closed"
+        refused = await rig.ask("GET", JSON_PATH)
+        assert refused.json()["detail"] == "The service does not answer at this moment"
+        assert int(refused.headers["retry-after"]) >= 1
+        labels = {"service": "chat", "way": "rest"}
+        assert rig.registry.get_sample_value("sharezync_breaker_state", labels) == 2
+        server = await asyncio.start_server(say_hello, "127.0.0.1", port)
+        await wait_for_answer(rig)
+        assert (await rig.client.get("/ready")).json()["services"]["chat"] == "closed"
+        server.close()
+
+
+async def say_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    writer.close()
+
+
+async def wait_for_answer(rig: Rig) -> None:
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        while (await rig.ask("GET", JSON_PATH)).status != 200:  # noqa: ASYNC110 - it asks
+            await asyncio.sleep(0.05)

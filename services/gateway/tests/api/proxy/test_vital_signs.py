@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.gateway.tests.api.proxy.rig import Rig, gateway
+from services.gateway.tests.api.proxy.rig import SERVICES, Rig, gateway
 from sharezync_gateway.routes import GATEWAY
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
@@ -25,6 +25,7 @@ async def test_it_lives_and_says_what_it_waits_for(rig: Rig) -> None:
     assert unready.json() == {
         "ready": False,
         "checks": {"keys": True, "sockets": False, "staying": True},
+        "services": dict.fromkeys(SERVICES, "closed"),
     }
 
 

@@ -18,11 +18,11 @@ from sharezync_gateway.realtime.transfer.store_answers import (
     chunk_path,
     stored_of,
 )
+from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen
+from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
-KEEP_ALIVE_SECONDS: Final = 30
-"""Less than the 75 s of our servers: who lets go first must be the one who would write next."""
-
+_NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 _READ_BYTES: Final = 1024 * 1024
 """A whole chunk fits: the fewer pieces it comes in, the fewer are put together."""
 
@@ -35,6 +35,7 @@ class HttpChunkStore:
         base_url: str,
         credentials: Credentials,
         *,
+        metrics: BreakerMetrics | None = None,
         connections: int = 128,
         connect_timeout_seconds: float = 1,
         timeout_seconds: float = 30,
@@ -45,14 +46,13 @@ class HttpChunkStore:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, sock_connect=connect_timeout_seconds
         )
+        self._breaker = Breaker("storage", "chunks", metrics)
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the pool; connections come with chunks."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=KEEP_ALIVE_SECONDS
-            ),
+            connector=AgingConnector(limit=self._connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             auto_decompress=False,
@@ -92,7 +92,7 @@ class HttpChunkStore:
             if answer[0] == 401:  # it ended early: a restart of auth, another key
                 token = await self._credentials.token_instead_of(token)
                 answer = await self._once(self._session, method, path, headers, data, token)
-        except (aiohttp.ClientError, OSError, TimeoutError, CredentialsUnavailable) as error:
+        except (*_NO_ANSWER, CredentialsUnavailable, CircuitOpen) as error:
             raise StoreAway(repr(error)) from error
         return answer
 
@@ -106,9 +106,10 @@ class HttpChunkStore:
         token: str,
     ) -> tuple[int, dict[str, str], bytes]:
         signed = {**headers, "Authorization": f"Bearer {token}"}
-        async with session.request(
-            method, self._base + path, data=data, headers=signed, allow_redirects=False
-        ) as response:
-            body = await response.read()
-            lower = {name.lower(): value for name, value in response.headers.items()}
-            return response.status, lower, body
+        with self._breaker.attempt(*_NO_ANSWER):
+            async with session.request(
+                method, self._base + path, data=data, headers=signed, allow_redirects=False
+            ) as response:
+                body = await response.read()
+                lower = {name.lower(): value for name, value in response.headers.items()}
+                return response.status, lower, body

@@ -1,0 +1,111 @@
+"""Places at a service: bounded, shared, and nobody's alone."""
+
+import asyncio
+
+import pytest
+
+from sharezync_gateway.proxy.bulkhead import Bulkhead, Places
+from sharezync_gateway.proxy.quota import Quota
+from sharezync_shared.problems import Unavailable
+
+
+def bulkhead(wait_seconds: float = 30) -> Bulkhead:
+    return Bulkhead(Places(total=4, per_caller=2, wait_seconds=wait_seconds))
+
+
+async def enter(bulkhead: Bulkhead, *callers: str) -> list["asyncio.Task[None]"]:
+    """Have callers come one after the other; those who find a place are done."""
+    tasks = []
+    for caller in callers:
+        tasks.append(asyncio.create_task(bulkhead.enter(caller)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    return tasks
+
+
+def inside(tasks: list["asyncio.Task[None]"]) -> list[bool]:
+    return [task.done() and task.exception() is None for task in tasks]
+
+
+async def test_nobody_has_more_than_a_part() -> None:
+    places = bulkhead()
+    tasks = await enter(places, "a", "a", "a", "b")
+    assert inside(tasks) == [True, True, False, True], "b does not wait behind a's own third"
+    places.leave("a")
+    await asyncio.gather(tasks[2])
+    assert places.under_way == 3
+
+
+async def test_who_waits_is_called_in_turn() -> None:
+    places = bulkhead()
+    tasks = await enter(places, "a", "a", "b", "b", "c", "d", "c")
+    assert inside(tasks) == [True] * 4 + [False] * 3
+    for leaving, called in (("a", 4), ("b", 5), ("a", 6)):
+        places.leave(leaving)
+        await asyncio.sleep(0.01)
+        assert tasks[called].done()
+
+
+async def test_those_behind_do_not_wait_for_one_who_has_enough() -> None:
+    places = bulkhead()
+    tasks = await enter(places, "a", "a", "b", "b", "a", "c")
+    places.leave("b")
+    await asyncio.sleep(0.01)
+    assert inside(tasks) == [True, True, True, True, False, True]
+
+
+async def test_who_waits_too_long_is_told_to_come_again() -> None:
+    places = bulkhead(wait_seconds=0.05)
+    await enter(places, "a", "a", "b", "b")
+    with pytest.raises(Unavailable, match="At most 2 of your"):
+        await places.enter("a")
+    with pytest.raises(Unavailable, match="more to do"):
+        await places.enter("c")
+    places.leave("a")
+    await places.enter("c")
+    assert places.under_way == 4
+
+
+async def test_who_comes_when_too_many_wait_is_told_at_once() -> None:
+    places = bulkhead()
+    tasks = await enter(places, *["a"] * 10)
+    with pytest.raises(Unavailable):
+        await places.enter("a")
+    assert inside(tasks) == [True, True] + [False] * 8
+    await places.enter("b")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
+    places = bulkhead()
+    tasks = await enter(places, "a", "a", "b", "b", "c")
+    tasks[4].cancel()
+    await asyncio.gather(tasks[4], return_exceptions=True)
+    for caller in "aabb":
+        places.leave(caller)
+    assert places.under_way == 0
+    assert inside(await enter(places, "c", "c", "d", "d")) == [True] * 4
+
+
+async def test_a_place_that_was_given_to_one_who_gave_up_is_given_on() -> None:
+    places = bulkhead()
+    tasks = await enter(places, "a", "a", "b", "b", "c", "d")
+    places.leave("a")  # c is called
+    tasks[4].cancel()  # and leaves before it hears of that
+    await asyncio.gather(tasks[4], return_exceptions=True)
+    await asyncio.gather(tasks[5])
+    assert places.under_way == 4
+
+
+def test_a_quota_is_exact() -> None:
+    quota = Quota(10, 6)
+    assert quota.take("a", 6)
+    assert not quota.take("a", 1)
+    assert not quota.take("b", 5)
+    assert quota.take("b", 4)
+    quota.give("a", 6)
+    assert quota.taken == 4
+    assert quota.of("a") == 0
+    assert quota.take("c", 6)
