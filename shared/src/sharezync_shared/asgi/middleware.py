@@ -168,7 +168,7 @@ async def _hang_up(scope: Scope) -> None:
 def _limit_body(scope: Scope, receive: Receive, max_body_bytes: int) -> Receive:
     detail = f"At most {max_body_bytes} bytes are accepted here"
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > max_body_bytes:
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > max_body_bytes:
             raise TooLarge(detail, limit_bytes=max_body_bytes)
     seen = 0
 

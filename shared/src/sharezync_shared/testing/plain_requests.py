@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 _ID: Final = "01936f0c-2b7e-7d33-8000-000000000001"
 _TEXTS: Final = {"uuid": _ID, "date-time": "2030-01-01T00:00:00Z", "email": "ada@example.org"}
+_TEXT: Final = "x-text"
 _METHODS: Final = frozenset({"get", "put", "post", "patch", "delete", "head", "options"})
 
 
@@ -25,12 +26,13 @@ class PlainRequest:
     content: bytes
 
 
-def plain_requests(app: FastAPI) -> Iterator[PlainRequest]:
+def plain_requests(app: FastAPI, text: str | None = None) -> Iterator[PlainRequest]:
     """Yield a request for each operation, with the first of all that its schemas allow.
 
-    What it names does not exist. A body that isn't JSON or a form is three bytes.
+    What it names does not exist. A body that isn't JSON or a form is three bytes. `text`, where
+    given, stands in every field of a JSON body that is any text.
     """
-    document = app.openapi()
+    document = {**app.openapi(), _TEXT: text}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method in _METHODS:
@@ -43,7 +45,7 @@ def _request(
     given: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
     for parameter in operation.get("parameters", ()):
         if parameter.get("required") and parameter["in"] in given:
-            value = _first(document, parameter["schema"])
+            value = _first({**document, _TEXT: None}, parameter["schema"])
             given[parameter["in"]][parameter["name"]] = str(value)
     filled = re.sub(r"\{([^}]+)\}", lambda match: given["path"].get(match[1], _ID), path)
     headers, content = given["header"], b""
@@ -81,6 +83,8 @@ def _first(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:  # no
         case "boolean":
             return True
         case "string":
+            if document[_TEXT] is not None and "format" not in schema:
+                return document[_TEXT]
             text = schema.get("examples", [_TEXTS.get(schema.get("format", ""), "abc")])[0]
             return str(text).ljust(schema.get("minLength", 0), "a")
     return {}

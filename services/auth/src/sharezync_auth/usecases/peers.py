@@ -72,11 +72,14 @@ class Peers:
                 auth=None,  # instead of what the client would fetch
             )
         except httpx.HTTPError as error:
-            log.warning("peer_unreachable", url=str(client.base_url), error=repr(error))
+            log.debug("peer_unreachable", url=str(client.base_url), error=repr(error))
             raise Unavailable(_AWAY) from error
         url = str(answer.url.copy_with(query=None))  # ids of people are not for logs
         if not answer.is_success:
-            log.warning("peer_refused", url=url, status=answer.status_code)
+            # Of an outage the peer tells itself, once.
+            away = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+            tell = log.debug if away else log.warning
+            tell("peer_refused", url=url, status=answer.status_code)
             raise Unavailable(_AWAY)
         try:
             return msgspec.json.decode(answer.content, type=_Acquaintance).acquainted

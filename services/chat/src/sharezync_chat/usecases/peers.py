@@ -107,14 +107,14 @@ async def _call(
     try:
         answer = await client.request(method, path, **options)
     except httpx.HTTPError as error:
-        log.warning("peer_unreachable", url=str(client.base_url), error=repr(error))
+        log.debug("peer_unreachable", url=str(client.base_url), error=repr(error))
         raise Unavailable("Another service does not answer at this moment") from error
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise NotFound
     if not answer.is_success:
-        log.warning(
-            "peer_refused", url=str(answer.url.copy_with(query=None)), status=answer.status_code
-        )
+        # Of an outage the peer tells itself, once.
+        tell = log.debug if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else log.warning
+        tell("peer_refused", url=_address(answer), status=answer.status_code)
         raise Unavailable("Another service does not answer at this moment")
     return answer
 

@@ -20,7 +20,7 @@ from sharezync_gateway.proxy.upstream import Request, Upstream
 from sharezync_gateway.proxy.ways import Lanes, Memory, Passage, Way
 from sharezync_shared.calls.breaker import BreakerMetrics
 from sharezync_shared.observability import request_id_var
-from sharezync_shared.outage_log import OutageLog
+from sharezync_shared.outage_log import OutageLogs
 from sharezync_shared.problems import Problem, Unavailable, send_problem
 from sharezync_shared.server import ABORT_EXTENSION, ZERO_COPY
 
@@ -59,7 +59,7 @@ class Proxy:
             name: Way(name, upstream, lanes, metrics) for name, upstream in upstreams.items()
         }
         self._memory = Memory()
-        self._logs = {name: OutageLog("upstream_failed", upstream=name) for name in upstreams}
+        self._logs = OutageLogs("upstream_failed")
 
     def states(self) -> dict[str, str]:
         """Return how the breaker of each service stands: `closed`, `half_open` or `open`."""
@@ -139,7 +139,7 @@ class Proxy:
     def _note(self, service: str, problem: Problem, passage: Passage) -> None:
         passage.failed(problem)
         cause = problem.__cause__ or problem
-        self._logs[service].failed(cause, failure=problem.slug)
+        self._logs.of(service).failed(cause, failure=problem.slug)
 
 
 def _with_forwarded(head: Head, origin: Origin) -> list[tuple[bytes, bytes]]:

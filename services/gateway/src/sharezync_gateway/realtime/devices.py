@@ -214,7 +214,7 @@ class Devices:
                 self._node_id, user_id, session_id, client_id
             )
         except PeerUnavailable as error:
-            log.warning("device_not_connected", conn_id=connection.id, error=str(error))
+            log.debug("device_not_connected", conn_id=connection.id, error=str(error))
             device.online = device.online or None
             return False
         device.online = None if device.doubted else True
@@ -234,7 +234,7 @@ class Devices:
         try:
             await self._peers.disconnect_device(self._node_id, device.key[0], device.id)
         except PeerUnavailable as error:
-            log.warning("device_not_disconnected", device_id=device.id, error=str(error))
+            log.debug("device_not_disconnected", device_id=device.id, error=str(error))
             device.online = False
         else:
             device.online = None if device.doubted else False

@@ -25,6 +25,7 @@ from sharezync_gateway.realtime.peers import (
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_shared.outage_log import OutageLogs
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
@@ -82,6 +83,7 @@ class HttpPeers:
         self._client = client
         self._command_calls = command_calls
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._logs = OutageLogs("calls_failed")
 
     async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
         async def ask(owner: str) -> _HeadsRead | PeerUnavailable:
@@ -184,6 +186,7 @@ class HttpPeers:
         try:
             return _read_commands(await self._command_calls.call(commands))
         except (CallFailed, msgspec.DecodeError) as error:
+            self._logs.of("chat").failed(error)
             raise PeerUnavailable("chat", str(error)) from error
 
     async def _get(self, service: str, path: str, shape: type[T], **query: str | int) -> T:
@@ -196,6 +199,23 @@ class HttpPeers:
             return await self._call(service, "POST", path, shape, content=content)
 
     async def _call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        shape: type[T],
+        *,
+        query: dict[str, str | int] | None = None,
+        content: bytes | None = None,
+    ) -> T:
+        try:
+            return await self._ask(service, method, path, shape, query=query, content=content)
+        except PeerUnavailable as error:
+            # Here, once: every socket and every stream meets it.
+            self._logs.of(service).failed(error)
+            raise
+
+    async def _ask(
         self,
         service: str,
         method: str,

@@ -123,7 +123,7 @@ class Presence:
         try:
             await self.ask(watched)
         except PeerUnavailable as error:
-            log.warning("presence_not_asked", users=len(watched), error=str(error))
+            log.debug("presence_not_asked", users=len(watched), error=str(error))
             for user_id in watched:
                 self._doubted.add(user_id)
 
@@ -135,7 +135,7 @@ class Presence:
             try:
                 await self._ask_next()
             except PeerUnavailable as error:
-                log.warning("presence_not_asked", error=str(error))
+                log.debug("presence_not_asked", error=str(error))
             except Exception:  # the rim: without rounds nothing that was lost is made good
                 log.exception("presence_round_failed")
 

@@ -76,7 +76,7 @@ class Rechecker:
         try:
             missing = await self._seating.recheck(user_id)
         except (PeerUnavailable, TimeoutError) as error:
-            log.warning("recheck_failed", error=repr(error))
+            log.debug("recheck_failed", error=repr(error))
             missing = frozenset({"unknown"})
         if missing:
             self.recheck_soon(user_id)
@@ -93,7 +93,7 @@ class Rechecker:
                     if not missing and user_id not in self._again:
                         return
                 except (PeerUnavailable, TimeoutError) as error:
-                    log.warning("recheck_failed", attempt=attempt, error=repr(error))
+                    log.debug("recheck_failed", attempt=attempt, error=repr(error))
         finally:  # at once: who asks from here on is not heard by this task any more
             self._again.discard(user_id)
             self._soon.pop(user_id, None)

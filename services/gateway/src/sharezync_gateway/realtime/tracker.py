@@ -238,7 +238,7 @@ class Tracker:
                 try:
                     await self._fetch_once(track)
                 except PeerUnavailable as error:
-                    log.warning("gap_not_fetched", owner=error.service, failures=failures + 1)
+                    log.debug("gap_not_fetched", owner=error.service, failures=failures + 1)
                     await self._sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                     failures += 1
                     continue

@@ -114,7 +114,7 @@ class Visibility:
                 try:
                     await self._check(user_id)
                 except PeerUnavailable as error:
-                    log.warning("visibility_not_checked", error=str(error))
+                    log.debug("visibility_not_checked", error=str(error))
                     self._checks.add(user_id)
 
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))

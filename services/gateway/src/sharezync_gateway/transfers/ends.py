@@ -72,7 +72,7 @@ class TransferEnds:
         try:
             return await asking.join(lambda: self._ask(transfer_id, caller))
         except PeerUnavailable as error:
-            log.warning("transfer_not_attached", error=str(error))
+            log.debug("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers can't be reached at this moment") from error
         finally:
             if not asking.running and self._asking.get(key) is asking:

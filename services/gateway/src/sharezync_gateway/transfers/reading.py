@@ -93,7 +93,7 @@ class Reading:
             self._stored.remove(index)
             self._looks = max(self._looks, 1)
         except StoreAway as error:
-            log.warning("chunk_not_fetched", error=str(error))
+            log.debug("chunk_not_fetched", error=str(error))
             await asyncio.sleep(_AWAY_SECONDS)
         return None
 

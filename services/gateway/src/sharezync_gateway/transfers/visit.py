@@ -65,7 +65,11 @@ class Visit:
             raise _invalid("path.id", "Ids are UUIDs") from None
         numbers = []
         for value in values[1:]:
-            if not value.isdigit() or len(value) > 10 or int(value) > _MOST_INDEX:
+            if (
+                not (value.isascii() and value.isdigit())
+                or len(value) > 10
+                or int(value) > _MOST_INDEX
+            ):
                 raise _invalid("path", "Files and chunks have whole numbers, from 0")
             numbers.append(int(value))
         return transfer_id, numbers

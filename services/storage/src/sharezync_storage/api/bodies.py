@@ -71,7 +71,7 @@ class _Pace:
 async def chunk_of(request: Request, length: int) -> list[bytes]:
     """Return a body of `length` bytes, in the pieces it came in. Raises ChunkLength, BodyBroken."""
     said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said[:20]) != length:
+    if said.isascii() and said.isdigit() and int(said[:20]) != length:
         raise _wrong_length(length)
     pieces, size = [], 0
     async for piece in body_of(request):

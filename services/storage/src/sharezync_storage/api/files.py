@@ -93,7 +93,9 @@ async def upload_file(
     length = request.headers.get("content-length", "")
     async with aclosing(body_of(request)) as body:
         form = FileForm(
-            request.headers.get("content-type", ""), body, int(length) if length.isdigit() else None
+            request.headers.get("content-type", ""),
+            body,
+            int(length) if length.isascii() and length.isdigit() else None,
         )
         await form.open()
         try:

@@ -255,14 +255,16 @@ async def _call(
     try:
         return await client.request(method, path, **options)
     except httpx.HTTPError as error:
-        log.warning("peer_unreachable", url=str(client.base_url), error=repr(error))
+        log.debug("peer_unreachable", url=str(client.base_url), error=repr(error))
         raise Unavailable(_AWAY) from error
 
 
 def _misspoke(answer: httpx.Response) -> Problem:
     """Return what to raise for an answer that is of no use."""
     url = str(answer.url.copy_with(query=None))
-    log.warning("peer_refused", url=url, status=answer.status_code, code=_refusal(answer).code)
+    # Of an outage the peer tells itself, once.
+    tell = log.debug if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else log.warning
+    tell("peer_refused", url=url, status=answer.status_code, code=_refusal(answer).code)
     return Unavailable(_AWAY)
 
 

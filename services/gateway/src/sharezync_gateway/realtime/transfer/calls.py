@@ -13,6 +13,7 @@ import msgspec
 
 from sharezync_gateway.realtime.peers import Outcome, PeerUnavailable
 from sharezync_gateway.realtime.transfer.agenda import FileShape
+from sharezync_shared.outage_log import OutageLogs
 from sharezync_shared.problems import Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
@@ -181,6 +182,7 @@ class HttpTransferCalls:
 
     def __init__(self, client: Callable[[str], httpx.AsyncClient]) -> None:
         self._client = client
+        self._logs = OutageLogs("calls_failed")
 
     async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
         return await self._call(
@@ -252,7 +254,8 @@ class HttpTransferCalls:
         refused: type[Problem] | None = None,
         invalid: type[Problem] | None = None,
     ) -> T:
-        """Call a service. `refused` and `invalid`: what a 403 and a 422 are to whoever asked us."""
+from sharezync_shared.outage_log import OutageLogs
+from sharezync_shared.problems import Invalid, NotFound, Problem, Unauthenticated, Unavailable
         options: dict[str, Any] = {}
         if body is not None:
             options["content"] = msgspec.json.encode(body)

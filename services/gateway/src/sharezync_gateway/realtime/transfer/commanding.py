@@ -115,7 +115,7 @@ class Commanding:
         except Invalid as refused:
             return TransferOutcome(problem=Refusal(refused.slug, _UNREADABLE, refused.status))
         except (PeerUnavailable, NotFound) as error:
-            log.warning("transfer_command_failed", kind=kind, error=repr(error))
+            log.debug("transfer_command_failed", kind=kind, error=repr(error))
             problem = Unavailable("Transfers can't be reached at this moment")
             return TransferOutcome(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
 

@@ -174,7 +174,7 @@ class Delivery:
             self._look_at = self._loop.time() + _LOOK_SECONDS[1]
             return True
         except StoreAway as error:
-            log.warning("chunk_not_fetched", transfer_id=str(self.transfer_id), error=str(error))
+            log.debug("chunk_not_fetched", transfer_id=str(self.transfer_id), error=str(error))
             self._give_back()
             self.agenda.learn(file, Ranges([(index, index)]))
             await asyncio.sleep(_AWAY_SECONDS)

@@ -89,7 +89,7 @@ class Ends:
                 transfer_id, connection.user_id, connection.device
             )
         except PeerUnavailable as error:
-            log.warning("transfer_not_attached", error=str(error))
+            log.debug("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers can't be reached at this moment") from error
         self._remember(transfer_id, attachment)
         return attachment

@@ -1,5 +1,7 @@
 """Storage in another process, over HTTP/1.1 and pooled connections."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from sharezync_gateway.realtime.transfer.store_answers import (
 )
 from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen
 from sharezync_shared.calls.connector import AgingConnector
+from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
 _NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
@@ -46,6 +49,7 @@ class HttpChunkStore:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, sock_connect=connect_timeout_seconds
         )
+        self._log = OutageLog("chunks_not_moved", upstream="storage")
         self._breaker = Breaker("storage", "chunks", metrics)
         self._session: aiohttp.ClientSession | None = None
 
@@ -73,13 +77,24 @@ class HttpChunkStore:
             "Content-Type": "application/octet-stream",
             "Content-Length": str(len(payload)),
         }
-        status, _, body = await self._call("PUT", chunk_path(upload_id, index), headers, payload)
-        return stored_of(status, body)
+        with self._noting():
+            path = chunk_path(upload_id, index)
+            status, _, body = await self._call("PUT", path, headers, payload)
+            return stored_of(status, body)
 
     async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
         """Return one chunk; see `ChunkStore.get_chunk`."""
-        status, headers, body = await self._call("GET", chunk_path(upload_id, index), {}, None)
-        return chunk_of(status, headers, body)
+        with self._noting():
+            status, headers, body = await self._call("GET", chunk_path(upload_id, index), {}, None)
+            return chunk_of(status, headers, body)
+
+    @contextmanager
+    def _noting(self) -> Generator[None]:
+        try:
+            yield
+        except StoreAway as error:
+            self._log.failed(error)
+            raise
 
     async def _call(
         self, method: str, path: str, headers: dict[str, str], data: Bytes | None

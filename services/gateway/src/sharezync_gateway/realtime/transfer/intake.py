@@ -143,7 +143,7 @@ class Intake:
         except ChunkRefused as refusal:
             self._refuse(chunk, refusal.code, refusal.detail or "The chunk was refused")
         except StoreAway as error:
-            log.warning("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
+            log.debug("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
             self._refuse(
                 chunk, "unavailable", "Storage does not answer: send it again", retryable=True
             )

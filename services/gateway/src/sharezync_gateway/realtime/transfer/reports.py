@@ -108,7 +108,7 @@ class Reporter:
                 )
             except PeerUnavailable as error:
                 if pause_seconds is None:
-                    log.warning("progress_not_reported", error=str(error))
+                    log.debug("progress_not_reported", error=str(error))
                     return
                 await asyncio.sleep(pause_seconds)
             except Problem:
