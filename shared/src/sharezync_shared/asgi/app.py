@@ -18,6 +18,7 @@ from sharezync_shared.problems import (
     Problem,
     ProblemDocument,
     TooLarge,
+    Unavailable,
     install_problem_handlers,
     problems,
 )
@@ -136,6 +137,7 @@ def _openapi(app: FastAPI, realtime: Realtime | None) -> dict[str, Any]:
                 responses["422"] = invalid
             if "application/json" in operation.get("requestBody", {}).get("content", {}):
                 _declare(responses, Malformed, TooLarge)
+            _declare(responses, Unavailable)  # whatever stands behind may be away
             for status, answer in responses.items():
                 if status[0] in "45":
                     answer["content"] = answer.get("content") or {CONTENT_TYPE: {}}
