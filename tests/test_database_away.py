@@ -81,7 +81,7 @@ KINDS: Final = {
     ),
 }
 SECRET: Final = "a secret of these tests, and of nobody else"
-COMMANDS: Final = {
+COMMANDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "chat": {
         "send_message": {"channel_id": str(uuid7()), "text": "hello"},
         "mark_read": {"channel_id": str(uuid7()), "seq": 1},
@@ -128,9 +128,9 @@ async def scene(name: str, databases: Databases, folder: Path) -> AsyncGenerator
         socket = f"{parsed.params['host']}/.s.PGSQL.5432"
         proxy = await stack.enter_async_context(ChaosProxy(socket))
         settings = kind.settings(
-            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
+            _env_file=None,
             database_url=f"postgresql://{parsed.username}@127.0.0.1:{proxy.port}{parsed.path}",
-            secret_key=SECRET,  # type: ignore[arg-type]  # read by pydantic
+            secret_key=SECRET,
             data_dir=folder,
         )
         app = kind.create_app(settings, platform_for_tests(name, issuer))

@@ -152,6 +152,7 @@ async def test_what_the_server_says_tells_what_passes(database: Database, run: R
 
 async def test_two_transactions_that_block_each_other(database: Database) -> None:
     async with database.engine.begin() as connection:
+        await connection.execute(text("SET LOCAL ROLE NONE"))  # the role owns nothing here
         await connection.execute(text("CREATE TABLE pairs AS SELECT generate_series(1, 2) AS id"))
         await connection.execute(text("GRANT ALL ON pairs TO PUBLIC"))
     meeting = asyncio.Barrier(2)
