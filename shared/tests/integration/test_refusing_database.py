@@ -89,7 +89,7 @@ async def check_unavailable(database: Database, act: Callable[[], Awaitable[obje
 async def test_a_statement_that_takes_too_long(
     database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_shared.db.database._STATEMENT_TIMEOUT", "50ms")
+    monkeypatch.setattr(database, "_statement_seconds", 0.05)
     await check_unavailable(database, lambda: run(database, "SELECT pg_sleep(20)"))
 
 

@@ -254,8 +254,23 @@ class HttpTransferCalls:
         refused: type[Problem] | None = None,
         invalid: type[Problem] | None = None,
     ) -> T:
-from sharezync_shared.outage_log import OutageLogs
-from sharezync_shared.problems import Invalid, NotFound, Problem, Unauthenticated, Unavailable
+        """Call a service. `refused` and `invalid`: what a 403 and a 422 are to whoever asked us."""
+        try:
+            answer = await self._ask(service, method, path, body, timeout_seconds)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise NotFound
+            if refused is not None and answer.status_code == httpx.codes.FORBIDDEN:
+                raise refused
+            if invalid is not None and answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+                raise invalid
+            return _decoded(service, f"{method} {path}", answer, shape)
+        except PeerUnavailable as error:
+            self._logs.of(service).failed(error)
+            raise
+
+    async def _ask(
+        self, service: str, method: str, path: str, body: object, timeout_seconds: float | None
+    ) -> httpx.Response:
         options: dict[str, Any] = {}
         if body is not None:
             options["content"] = msgspec.json.encode(body)
@@ -263,18 +278,15 @@ from sharezync_shared.problems import Invalid, NotFound, Problem, Unauthenticate
         if timeout_seconds is not None:
             options["timeout"] = httpx.Timeout(timeout_seconds, connect=1)
         try:
-            answer = await self._client(service).request(method, path, **options)
+            return await self._client(service).request(method, path, **options)
         except (httpx.HTTPError, CredentialsUnavailable, Unavailable) as error:
             raise PeerUnavailable(service, repr(error)) from error
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFound
-        if refused is not None and answer.status_code == httpx.codes.FORBIDDEN:
-            raise refused
-        if invalid is not None and answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            raise invalid
-        if not answer.is_success:
-            raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")
-        try:
-            return msgspec.json.decode(answer.content, type=shape)
-        except msgspec.DecodeError as error:
-            raise PeerUnavailable(service, f"{method} {path}: {error}") from error
+
+
+def _decoded(service: str, asked: str, answer: httpx.Response, shape: type[T]) -> T:
+    if not answer.is_success:
+        raise PeerUnavailable(service, f"{asked} was answered {answer.status_code}")
+    try:
+        return msgspec.json.decode(answer.content, type=shape)
+    except msgspec.DecodeError as error:
+        raise PeerUnavailable(service, f"{asked}: {error}") from error
