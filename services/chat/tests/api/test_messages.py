@@ -243,6 +243,7 @@ async def test_only_ones_own_stored_files_are_attached(world: World) -> None:
     for bad in (other, unknown):
         problem = await bob.post(messages, {"attachments": [own, bad]}, 422)
         assert (problem["code"], problem["file_ids"]) == ("attachment-unusable", [bad])
+    assert world.peers.owners == [bob.id, bob.id]  # so that nobody else's is held
     world.peers.away.add("storage")
     assert (await bob.post(messages, {"attachments": [own]}, 503))["code"] == "unavailable"
     await bob.say(path, "text goes on")

@@ -22,6 +22,8 @@ class StandIns:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
+    """Whose files storage was asked for, each time."""
     urls: list[dict[str, Any]] = field(default_factory=list)
     contact_rules: list[dict[str, Any]] = field(default_factory=list)
     """What auth tells those who begin to listen, two to a page."""
@@ -68,6 +70,7 @@ class StandIns:
         return JSONResponse({"items": left[:2], "next": more})
 
     async def _files(self, request: Request) -> Response:
+        self.owners.append(request.query_params["owner_id"])
         return self._answer("storage", request, "files", self.files)
 
     def _answer(

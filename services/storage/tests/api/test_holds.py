@@ -69,6 +69,19 @@ async def test_what_its_owner_deletes_stays_for_a_message(world: World, alice: P
     await wait_until(lambda: len(world.told(file)) == 2)
 
 
+async def test_who_asks_for_files_of_somebody_holds_nobody_elses(
+    world: World, alice: Person
+) -> None:
+    """Else a stranger who names a file in a request of their own would keep it from going."""
+    bob = await world.person()
+    file, own = await alice.upload(b"picture"), await bob.upload(b"own")
+    params = {"ids": f"{file['id']},{own['id']}", "owner_id": str(bob.id)}
+    described = await world.inside.get("/internal/files", params=params)
+    assert described.json()["files"] == [own]
+    assert await holders_of(world, file) == set()
+    assert await holders_of(world, own) == {UUID(own["id"])}
+
+
 async def test_what_nobody_else_has_goes_at_once(world: World, alice: Person) -> None:
     file = await alice.upload(b"picture")
     message = sent(file)

@@ -106,7 +106,7 @@ async def prepare(
 async def _describe(
     peers: Peers, author_id: UserId, file_ids: Sequence[FileId]
 ) -> tuple[AttachmentRead, ...]:
-    files = {file.id: file for file in await peers.files(file_ids)}
+    files = {file.id: file for file in await peers.files(file_ids, author_id)}
     unusable = [
         str(file_id)
         for file_id in file_ids

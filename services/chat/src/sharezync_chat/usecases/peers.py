@@ -71,11 +71,12 @@ class Peers:
             found += _decoded(answer, _Users).users
         return found
 
-    async def files(self, file_ids: Collection[FileId]) -> list[PeerFile]:
-        """Return those of these files that exist."""
+    async def files(self, file_ids: Collection[FileId], owner_id: UserId) -> list[PeerFile]:
+        """Return those of these files that exist and are this user's; nobody else's are held."""
         found: list[PeerFile] = []
         for ids in _portions(file_ids):
-            answer = await _call(self._storage, "GET", "/internal/files", params={"ids": ids})
+            asked = {"ids": ids, "owner_id": str(owner_id)}
+            answer = await _call(self._storage, "GET", "/internal/files", params=asked)
             found += _decoded(answer, _Files).files
         return found
 

@@ -93,14 +93,20 @@ async def get_vouched_for(work: Work, *, file_id: FileId) -> File:
         return await access.file_vouched_for(unit, file_id)
 
 
-async def describe(work: Work, *, file_ids: Sequence[UUID]) -> list[File]:
+async def describe(
+    work: Work, *, file_ids: Sequence[UUID], owner_id: UserId | None = None
+) -> list[File]:
     """Return those of these files that are there, in no order; not those that were let go.
+
+    With `owner_id` only this user's.
 
     Who asks may make something of them, such as a message: for an hour they are held, until what
     has become of it is heard.
     """
     async with work.begin() as unit:
         statement = select(File).where(col(File.id).in_(file_ids), *_THERE).order_by(col(File.id))
+        if owner_id is not None:
+            statement = statement.where(File.owner_id == owner_id)
         files = list(await unit.session.exec(statement.with_for_update(read=True)))
         await holding.ask(unit, [file.id for file in files])
         return files
