@@ -39,6 +39,31 @@ async def test_tokens_are_given_for_the_right_password_only(alice: Person) -> No
     assert refused.json()["error"] == "invalid_grant"
 
 
+async def test_a_token_alone_neither_deletes_an_account_nor_takes_it_over(
+    alice: Person, bob: Person
+) -> None:
+    for method, path, body in (
+        ("DELETE", "/v1/users/me", {"password": "a guess"}),
+        ("PATCH", "/v1/users/me", {"email": "thief@example.com", "current_password": "a guess"}),
+        ("POST", "/v1/auth/password", {"new_password": "a good one", "current_password": "guess"}),
+    ):
+        without = {name: body[name] for name in body.keys() - {"password", "current_password"}}
+        refused = await alice.http.request(method, path, json=body)
+        missing = await alice.http.request(method, path, json=without)
+        assert (refused.status_code, refused.json()["code"]) == (403, "wrong-password")
+        assert (missing.status_code, missing.json()["code"]) == (422, "invalid")
+    assert (await alice.http.delete("/v1/users/me")).status_code == 422
+    await alice.log_in()
+    assert (await alice.get("/v1/users/me"))["email"] == f"{alice.username}@example.com"
+
+    body = {"email": f"new-{alice.username}@example.com", "current_password": PASSWORD}
+    moved = await alice.http.patch("/v1/users/me", json=body)
+    assert moved.json()["email"] == body["email"]
+    gone = await alice.http.request("DELETE", "/v1/users/me", json={"password": PASSWORD})
+    assert gone.status_code == 204, gone.text
+    await bob.get(f"/v1/users/{alice.id}", expect=404)
+
+
 async def test_a_refresh_token_gives_the_next_access_token(alice: Person) -> None:
     refreshed = await alice.http.post(
         "/token",

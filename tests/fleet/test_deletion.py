@@ -67,7 +67,8 @@ async def test_a_deleted_person_is_forgotten_by_all_services(
         assert kept.files_with(past.contents)
 
         async with bob.connected("bobs") as bobs, second.connected("second") as seconds:
-            gone = await ada.http.delete("/v1/users/me")
+            body = {"password": PASSWORD}
+            gone = await ada.http.request("DELETE", "/v1/users/me", json=body)
             assert gone.status_code == 204, gone.text
             await closed(seconds)
             leaving = await bobs.event("member.left", channel_id=past.channel_id)

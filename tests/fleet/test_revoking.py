@@ -71,7 +71,7 @@ async def remove_device(here: Person) -> httpx.Response:
 
 
 async def delete_account(here: Person) -> httpx.Response:
-    return await here.http.delete("/v1/users/me")
+    return await here.http.request("DELETE", "/v1/users/me", json={"password": PASSWORD})
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sharezync_auth.migrations import MIGRATIONS
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.events import EVENTS
 from sharezync_shared.events.bus import Envelope
+from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.streams.declared import Realtime
@@ -50,12 +51,17 @@ class Auth:
     http: httpx.AsyncClient
     settings: AuthSettings
     peers: StandIns = field(default_factory=StandIns)
+    bus: LocalBus = field(default_factory=LocalBus)
     frames: list[Frame] = field(default_factory=list)
     facts: list[Envelope] = field(default_factory=list)
 
     async def told(self) -> None:
         """Wait until everything committed so far went out."""
         assert await self.app.state.core.relay.flush(5)
+
+    async def publish(self, event: Event) -> None:
+        """Say a fact as another service would; returns when auth has reacted."""
+        await self.bus.publish([event.envelope()])
 
     def let_pass(self, span: timedelta) -> None:
         """Move the service's clock. Tokens live by another one, and go on holding."""
@@ -88,6 +94,15 @@ class Account:
     async def refresh(self, token: str) -> httpx.Response:
         form = {"grant_type": "refresh_token", "refresh_token": token}
         return await self.http.post("/token", data=form)
+
+    async def delete(self, password: str = PASSWORD) -> httpx.Response:
+        """Delete the account."""
+        return await self.http.request("DELETE", "/v1/users/me", json={"password": password})
+
+    async def move(self, email: str, **more: str) -> httpx.Response:
+        """Change the e-mail address."""
+        body = {"email": email, "current_password": PASSWORD, **more}
+        return await self.http.patch("/v1/users/me", json=body)
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +144,7 @@ async def auth(settings: AuthSettings) -> AsyncGenerator[Auth]:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://auth"
     ) as http:
-        auth = Auth(app, http, settings, peers)
+        auth = Auth(app, http, settings, peers, bus)
 
         async def on_gap() -> None:
             pass

@@ -232,7 +232,8 @@ class Refreshing(RuleBasedStateMachine):
     def delete_the_account(self, pick: int) -> None:
         login = self.living(pick)
         person = self.owner(login)
-        assert self.ask("DELETE", "/v1/users/me", login).status_code == 204
+        body = {"password": person.password}
+        assert self.ask("DELETE", "/v1/users/me", login, json=body).status_code == 204
         person.gone = True
         for each in person.logins:
             each.ended = True

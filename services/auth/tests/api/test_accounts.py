@@ -62,7 +62,7 @@ async def test_bad_registrations_are_refused(auth: Auth, change: dict[str, objec
 
 async def test_a_profile_is_changed_in_part_and_told(auth: Auth, ada: Account) -> None:
     answer = await ada.http.patch("/v1/users/me", json={"bio": "Analyst"})
-    avatar = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
+    avatar = auth.peers.add_file(ada.id)
     await ada.http.patch("/v1/users/me", json={"avatar_file_id": avatar})
     renamed = await ada.http.patch("/v1/users/me", json={"username": ada.username + "2"})
     nothing = await ada.http.patch("/v1/users/me", json={"bio": None, "avatar_file_id": None})

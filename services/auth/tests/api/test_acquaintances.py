@@ -50,7 +50,7 @@ async def test_ones_own_devices_need_no_asking(auth: Auth, ada: Account, laptop:
 async def test_who_does_not_exist_has_no_devices(auth: Auth, ada: Account, bob: Account) -> None:
     auth.peers.shared |= {("chat", bob.id, ada.id)}
     nobody = await bob.http.get(f"/v1/users/{uuid7()}/devices")
-    await ada.http.delete("/v1/users/me")
+    await ada.delete()
     gone = await bob.http.get(f"/v1/users/{ada.id}/devices")
     assert (nobody.status_code, gone.status_code) == (404, 404)
     assert auth.peers.asked == []

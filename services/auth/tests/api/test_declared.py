@@ -13,7 +13,7 @@ async def test_everything_declared_is_told_and_nothing_else(
     await ada.http.put(f"/v1/blocks/{bob.id}")
     await ada.http.delete(f"/v1/blocks/{bob.id}")
     await ada.http.patch("/v1/users/me", json={"bio": "Analyst"})
-    await ada.http.delete("/v1/users/me")
+    await ada.delete()
     await auth.told()
     told = {DECLARED.check(msgspec.json.decode(frame.text)) for frame in auth.frames}
     assert told == DECLARED.declared

@@ -38,7 +38,7 @@ async def test_the_address_and_the_name_of_who_is_gone_stand_nowhere(
 ) -> None:
     email, renamed = f"{ada.username}@example.com", f"{ada.username}.now"
     await ada.http.patch("/v1/users/me", json={"username": renamed, "bio": f"I am {email}"})
-    await ada.http.patch("/v1/users/me", json={"email": f"new-{email}"})
+    await ada.move(f"new-{email}")
     body = {"client_id": ada.username, "name": ada.username, "platform": ada.username}
     device = (await ada.http.post("/v1/devices", json=body)).json()["id"]
     for name in (renamed, email, f"new-{email}"):
@@ -52,7 +52,7 @@ async def test_the_address_and_the_name_of_who_is_gone_stand_nowhere(
     await gateway.post("/internal/devices/connect", json=connect)
     before = await stored_texts(auth)
 
-    assert (await ada.http.delete("/v1/users/me")).status_code == 204
+    assert (await ada.delete()).status_code == 204
     await auth.told()
     after = await stored_texts(auth)
 
@@ -75,7 +75,7 @@ async def test_what_stays_in_the_log_tells_gateways_to_let_go(auth: Auth, ada: A
     """One that missed it replays the log: the account's last events are there for that."""
     other = await ada.log_in()
     await ada.http.patch("/v1/users/me", json={"bio": "Analyst"})
-    await ada.http.delete("/v1/users/me")
+    await ada.delete()
     log = await auth.rows(
         "SELECT seq, text, control FROM auth.stream_log WHERE stream = $1 ORDER BY seq",
         f"account:{ada.id}",
@@ -104,8 +104,8 @@ async def test_everybody_is_told_and_every_door_is_shut(
     auth: Auth, ada: Account, bob: Account, gateway: httpx.AsyncClient
 ) -> None:
     other = await ada.log_in()
-    deleted = await ada.http.delete("/v1/users/me")
-    again = await ada.http.delete("/v1/users/me")
+    deleted = await ada.delete()
+    again = await ada.delete()
     await auth.told()
     assert (deleted.status_code, again.status_code) == (204, 401)
     assert (await ada.http.get("/v1/users/me")).status_code == 401
@@ -133,7 +133,7 @@ async def test_everybody_is_told_and_every_door_is_shut(
 async def test_the_name_and_the_address_are_free_for_somebody_else(
     auth: Auth, ada: Account
 ) -> None:
-    await ada.http.delete("/v1/users/me")
+    await ada.delete()
     body = {
         "username": ada.username.upper(),
         "email": f"{ada.username}@example.com",
@@ -151,14 +151,14 @@ async def test_what_comes_while_an_account_goes_leaves_nothing_behind(
     form = {"grant_type": "password", "username": ada.username, "password": PASSWORD}
     answers = await asyncio.gather(
         *(ada.http.post("/token", data=form) for _ in range(3)),
-        ada.http.delete("/v1/users/me"),
+        ada.delete(),
         *(
             gateway.post("/internal/devices/connect", json={**connect, "client_id": f"c{n}"})
             for n in range(5)
         ),
         ada.refresh(ada.tokens["refresh_token"]),
         ada.http.patch("/v1/users/me", json={"bio": "Analyst"}),
-        ada.http.delete("/v1/users/me"),
+        ada.delete(),
     )
     assert all(answer.status_code in (200, 204, 400, 401) for answer in answers)
     for table in ("users", "sessions", "devices"):

@@ -145,7 +145,7 @@ async def test_a_later_connection_changes_no_name(ada: Account, gateway: httpx.A
 
 async def test_a_deleted_account_connects_nothing(ada: Account, gateway: httpx.AsyncClient) -> None:
     assert (await connect(gateway, ada)).status_code == 200
-    await ada.http.delete("/v1/users/me")
+    await ada.delete()
     refused = await connect(gateway, ada)
     assert refused.status_code == 401
 

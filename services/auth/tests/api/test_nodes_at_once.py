@@ -88,7 +88,7 @@ class Crowd:
         return (await account.http.post("/v1/auth/logout", json=body)).status_code
 
     async def erase(self) -> int:
-        return (await self.accounts[0].http.delete("/v1/users/me")).status_code
+        return (await self.accounts[0].delete()).status_code
 
 
 async def test_whatever_happens_at_once_nobody_waits_in_a_circle(

@@ -90,7 +90,7 @@ async def test_a_renamed_account_keeps_its_logins_and_frees_its_name(
 
 async def test_a_changed_address_is_free_again(auth: Auth, ada: Account) -> None:
     old = f"{ada.username}@example.com"
-    await ada.http.patch("/v1/users/me", json={"email": f"new-{old}"})
+    await ada.move(f"new-{old}")
     assert (await attempt(auth, f"{ada.username}.2", old)).status_code == 201
 
 

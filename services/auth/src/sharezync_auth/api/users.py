@@ -13,6 +13,7 @@ from sharezync_auth.models import WhoMayAdd
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.usecases import users
+from sharezync_auth.usecases.confirming import WrongPassword
 from sharezync_auth.usecases.throttling import TooManyTries
 from sharezync_auth.wire import OwnUser, PublicUser
 from sharezync_shared.db.costly import Costly
@@ -66,7 +67,10 @@ class Registration(BaseModel):
 
 
 class ProfileUpdate(BaseModel):
-    """What is left out, or null, stays as it is; only `avatar_file_id` null takes it away."""
+    """What is left out, or null, stays as it is; only `avatar_file_id` null takes it away.
+
+    Another e-mail address takes `current_password`; else that isn't looked at.
+    """
 
     # Looked at where the present one is known: who keeps a name of older rules may say it again.
     username: Annotated[str, verbatim("username", 200)] | None = None
@@ -77,10 +81,13 @@ class ProfileUpdate(BaseModel):
     who_may_add: WhoMayAdd | None = Field(
         None, description="Who may add one to channels and open conversations with one"
     )
+    current_password: Password | None = Field(
+        None, description="With another `email`; a different spelling of one's own is none"
+    )
 
     def changes(self) -> dict[str, Any]:
         """Return what is to be changed, by the names of the model."""
-        given = self.model_dump(exclude_unset=True)
+        given = self.model_dump(exclude_unset=True, exclude={"current_password"})
         return {
             name: value
             for name, value in given.items()
@@ -91,6 +98,10 @@ class ProfileUpdate(BaseModel):
 class PasswordChange(BaseModel):
     current_password: Password
     new_password: NewPassword
+
+
+class AccountDeletion(BaseModel):
+    password: Password = Field(description="The present one")
 
 
 class UserPage(BaseModel):
@@ -126,7 +137,7 @@ async def register(
     "/v1/auth/password",
     status_code=204,
     summary="Change one's own password",
-    responses=problems(Unauthenticated, users.WrongPassword, TooManyTries, Unavailable),
+    responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
 )
 async def change_password(
     body: PasswordChange, caller: Caller, work: WorkDep, guard: GuardDep
@@ -151,22 +162,48 @@ async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
 @router.patch(
     "/v1/users/me",
     summary="Change one's own profile",
-    responses=problems(Unauthenticated, users.NameTaken, users.EmailTaken, Invalid),
+    responses=problems(
+        Unauthenticated,
+        WrongPassword,
+        users.NameTaken,
+        users.EmailTaken,
+        Invalid,
+        TooManyTries,
+        Unavailable,
+    ),
 )
-async def patch_me(body: ProfileUpdate, caller: Caller, work: WorkDep) -> OwnUser:
-    """What is left out stays as it is. Names may change: ids never do."""
-    return await users.update(work, user_id=caller.user_id, changes=body.changes())
+async def patch_me(body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep) -> OwnUser:
+    """What is left out stays as it is. Names may change: ids never do.
+
+    Another e-mail address takes `current_password`. Where any of it is refused, nothing is changed.
+    """
+    return await users.update(
+        work,
+        guard,
+        user_id=caller.user_id,
+        current_session=caller.session_id,
+        current_password=body.current_password,
+        changes=body.changes(),
+    )
 
 
 @router.delete(
     "/v1/users/me",
     status_code=204,
     summary="Delete one's own account",
-    responses=problems(Unauthenticated),
+    responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
 )
-async def delete_me(caller: Caller, work: WorkDep) -> None:
-    """Every login ends at once; every service erases or anonymises what it holds of you."""
-    await users.erase(work, user_id=caller.user_id)
+async def delete_me(body: AccountDeletion, caller: Caller, work: WorkDep, guard: GuardDep) -> None:
+    """It takes the password: a token alone erases nobody. Every login ends at once; every service
+    erases or anonymises what it holds of you.
+    """
+    await users.erase(
+        work,
+        guard,
+        user_id=caller.user_id,
+        current_session=caller.session_id,
+        password=body.password,
+    )
 
 
 @router.get(

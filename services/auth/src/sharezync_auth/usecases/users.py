@@ -14,14 +14,15 @@ from sharezync_auth.models import DeletedUser, Device, Session, User, account_st
 from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import blocks, sessions, skeletons, throttling
-from sharezync_auth.usecases.throttling import Guard, Try
+from sharezync_auth.usecases.confirming import check_password, confirmed_account
+from sharezync_auth.usecases.throttling import Guard
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
-from sharezync_shared.problems import Conflict, Forbidden, Invalid
+from sharezync_shared.problems import Conflict, Invalid
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.text import key_of
 
@@ -36,10 +37,6 @@ class NameTaken(Conflict):
 
 class EmailTaken(Conflict):
     slug, title = "email-taken", "Somebody has this e-mail address"
-
-
-class WrongPassword(Forbidden):
-    slug, title = "wrong-password", "That is not the present password"
 
 
 async def register(
@@ -77,17 +74,40 @@ async def register(
     return OwnUser.of(user)
 
 
-async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> OwnUser:
+async def update(
+    work: Work,
+    guard: Guard,
+    *,
+    user_id: UserId,
+    current_session: SessionId,
+    current_password: str | None,
+    changes: dict[str, Any],
+) -> OwnUser:
     """Change one's own profile: `username`, `email`, `display_name`, `bio`, `avatar_file_id`; or
     `who_may_add`.
 
     Nothing in a token depends on a name, so tokens live on. A name that was made under older rules
-    stays as long as it isn't changed. Raises NameTaken, EmailTaken, or Invalid for a new name that
-    isn't accepted.
+    stays as long as it isn't changed. Another e-mail address takes the password. Nothing is changed
+    where this raises: WrongPassword, TooManyTries, NameTaken, EmailTaken, Invalid for a new name
+    that isn't accepted or a password that is missing, Unavailable.
     """
+    checked = None
+    if await _moves(work, user_id, changes):
+        if current_password is None:
+            raise _password_missing()
+        checked = await check_password(
+            work,
+            guard,
+            user_id=user_id,
+            current_session=current_session,
+            password=current_password,
+        )
     try:
         async with work.begin() as unit:
-            user = await access.own_account(unit, user_id, lock=True)
+            if checked is None:
+                user = await access.own_account(unit, user_id, lock=True)
+            else:
+                user = await confirmed_account(unit, user_id, checked)
             before = user.username
             for name, value in changes.items():
                 setattr(user, name, value)
@@ -95,7 +115,10 @@ async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> Own
                 user.username = _accepted(user.username)
                 user.username_key = key_of(user.username)
                 await _look_like_nobody(unit, user)
-            user.email_key = email_key(user.email)
+            if (address := email_key(user.email)) != user.email_key:
+                if checked is None:  # theirs when we looked, and another by now
+                    raise _password_missing()
+                user.email_key = address
             user.updated_at = unit.now
             unit.add(user)
             await unit.tell(account_stream(user_id), "user.updated", OwnUser.of(user))
@@ -110,6 +133,20 @@ async def update(work: Work, *, user_id: UserId, changes: dict[str, Any]) -> Own
     except IntegrityError as error:
         raise _taken(error) from error
     return OwnUser.of(user)
+
+
+async def _moves(work: Work, user_id: UserId, changes: dict[str, Any]) -> bool:
+    """Whether an account is to have another e-mail address, not another spelling of its own."""
+    if "email" not in changes:
+        return False
+    async with work.read() as unit:
+        user = await access.own_account(unit, user_id)
+    return email_key(changes["email"]) != user.email_key
+
+
+def _password_missing() -> Invalid:
+    message = "Another e-mail address takes the present password"
+    return Invalid(errors=[{"field": "body.current_password", "message": message}])
 
 
 def _accepted(username: str) -> str:
@@ -143,31 +180,37 @@ async def change_password(
 
     Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
     """
-    async with work.read() as unit:
-        stored = (await access.own_account(unit, user_id)).password_hash
-    trial = Try.of_session(user_id=user_id, session_id=current_session)
-    right, _ = await guard.check(work, trial, password=current_password, stored=stored)
-    if not right:
-        raise WrongPassword
+    checked = await check_password(
+        work,
+        guard,
+        user_id=user_id,
+        current_session=current_session,
+        password=current_password,
+    )
     new_hash = await guard.passwords.hash(new_password)
     async with work.begin() as unit:
-        user = await access.own_account(unit, user_id, lock=True)
-        if user.password_hash != stored:
-            raise WrongPassword  # changed while we looked
+        user = await confirmed_account(unit, user_id, checked)
         user.password_hash, user.updated_at = new_hash, unit.now
         unit.add(user)
         others = [s for s in await sessions.living_of(unit, user_id) if s.id != current_session]
         await sessions.end(unit, others, "password_changed")
 
 
-async def erase(work: Work, *, user_id: UserId) -> None:
+async def erase(
+    work: Work, guard: Guard, *, user_id: UserId, current_session: SessionId, password: str
+) -> None:
     """Delete one's own account, with its logins and devices; every service erases its share.
+
+    Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
 
     What stays is the bare id, for gateways that ask what they missed, and for the same reason the
     last events of the stream: they say who and which logins ended, and are pruned like all others.
     """
+    checked = await check_password(
+        work, guard, user_id=user_id, current_session=current_session, password=password
+    )
     async with work.begin() as unit:
-        user = await access.own_account(unit, user_id, lock=True)
+        user = await confirmed_account(unit, user_id, checked)
         living = await sessions.living_of(unit, user_id)
         connection = await unit.raw()
         stream = account_stream(user_id)

@@ -83,13 +83,16 @@ async def test_an_answer_comes_back_byte_by_byte(both: Both) -> None:
     assert [value for name, value in fields if name == b"x-a"] == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE"])  # one deletes an account by a password
 @pytest.mark.parametrize("length", [6, None], ids=["known", "chunked"])
-async def test_a_body_arrives_whole_however_it_is_framed(both: Both, length: int | None) -> None:
+async def test_a_body_arrives_whole_however_it_is_framed(
+    both: Both, method: str, length: int | None
+) -> None:
     async def handler(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, await read_body(receive) or b"")
 
     both.does(handler)
-    collected = await both.forward(request(Client(b"abc", b"", b"def"), length))
+    collected = await both.forward(request(Client(b"abc", b"", b"def"), length, method=method))
     assert collected.body == b"abcdef"
 
 
