@@ -1,6 +1,11 @@
 """Accounts, sessions and devices, from outside."""
 
+from uuid import uuid4
+
+import httpx
+
 from tests.blackbox.people import PASSWORD, Person
+from tests.blackbox.test_files import upload
 
 
 async def test_a_registered_person_sees_their_own_profile_and_others_see_no_email(
@@ -62,6 +67,29 @@ async def test_a_token_alone_neither_deletes_an_account_nor_takes_it_over(
     gone = await alice.http.request("DELETE", "/v1/users/me", json={"password": PASSWORD})
     assert gone.status_code == 204, gone.text
     await bob.get(f"/v1/users/{alice.id}", expect=404)
+
+
+async def test_an_avatar_is_a_file_of_ones_own_until_that_is_gone(
+    alice: Person, bob: Person
+) -> None:
+    mine = await upload(alice, "me.png", b"a picture")
+    bobs = await upload(bob, "bob.png", b"another")
+
+    async def put_on(file_id: str) -> httpx.Response:
+        return await alice.http.patch("/v1/users/me", json={"avatar_file_id": file_id})
+
+    for file_id in (bobs["id"], str(uuid4())):
+        refused = await put_on(file_id)
+        assert (refused.status_code, refused.json()["code"]) == (422, "avatar-not-yours")
+    async with alice.connected() as laptop:
+        assert (await put_on(mine["id"])).json()["avatar_file_id"] == mine["id"]
+        await laptop.event("user.updated", avatar_file_id=mine["id"])
+        assert (await bob.get(f"/v1/users/{alice.id}"))["avatar_file_id"] == mine["id"]
+        await bob.get(f"/v1/files/{mine['id']}", expect=404)  # the id alone opens nothing
+
+        await alice.http.delete(f"/v1/files/{mine['id']}?everywhere=true")
+        await laptop.event("user.updated", id=alice.id, avatar_file_id=None)
+    assert (await alice.get("/v1/users/me"))["avatar_file_id"] is None
 
 
 async def test_a_refresh_token_gives_the_next_access_token(alice: Person) -> None:

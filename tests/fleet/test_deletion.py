@@ -23,7 +23,7 @@ from tests.fleet.footprints import Footprints
 pytestmark = pytest.mark.timeout(180)
 
 ADDRESS = "203.0.113.177"  # of RFC 5737: nobody's
-CONSUMERS = ("chat.events", "transfer.events", "storage.events")
+CONSUMERS = ("auth.events", "chat.events", "transfer.events", "storage.events")
 
 
 @pytest.fixture

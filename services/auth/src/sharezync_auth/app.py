@@ -18,6 +18,7 @@ from sharezync_auth.usecases.events import EVENTS
 from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.sweeping import sweeping
 from sharezync_auth.usecases.throttling import Guard
+from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
@@ -63,7 +64,10 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             devices.router,
             blocks.router,
         ],
-        consumers={BlockKept: consumers.on_block_kept},
+        consumers={
+            BlockKept: consumers.on_block_kept,
+            FileDeleted: consumers.on_file_deleted,
+        },
         resources=[
             keys_and_threads,
             lambda: bcrypt_costs.watching(core.work, passwords),
@@ -77,6 +81,7 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
     app.state.peers = Peers(
         chat=platform.client("chat"),
         transfer=platform.client("transfer"),
+        storage=platform.client("storage"),
         credential=lambda: keyring.issuer().service_token("auth").token,
     )
     return app

@@ -1,7 +1,12 @@
-"""What auth does when other services say that something happened."""
+"""What auth does when other services say that something happened.
 
-from sharezync_auth.usecases import blocks
+Each function runs in a unit in which the event was claimed: a repeated delivery is not even seen
+here. What each says about repeating is for dead letters that are replayed after the claim expired.
+"""
+
+from sharezync_auth.usecases import avatars, blocks
 from sharezync_shared.db.work import Unit
+from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
 
@@ -14,3 +19,11 @@ async def on_block_kept(unit: Unit, event: BlockKept) -> None:
         blocked_id=UserId(event.blocked_id),
         blocked_at=unit.caused_at,
     )
+
+
+async def on_file_deleted(unit: Unit, event: FileDeleted) -> None:
+    """Take a file off the profile of its owner, the only one who can have it as avatar.
+
+    Repeatable: it is none any more, and an id never comes back, so that a later avatar stays.
+    """
+    await avatars.forget_avatar(unit, user_id=UserId(event.owner_id), file_id=event.file_id)

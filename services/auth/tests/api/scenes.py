@@ -26,6 +26,7 @@ async def _arrange(auth: Auth, gateway: httpx.AsyncClient, operation: str) -> Sc
         "ids": person.id,
         "password": PASSWORD,
         "current_password": PASSWORD,
+        "avatar_file_id": auth.peers.add_file(person.id),
     }
     if operation == "PUT /v1/blocks/{user_id}":  # nobody blocks themselves
         known["user_id"] = (await register(auth, "sam")).id

@@ -100,7 +100,7 @@ async def test_with_an_account_go_the_blocks_by_it_and_of_it(
 ) -> None:
     await ada.http.put(f"/v1/blocks/{bob.id}")
     await bob.http.put(f"/v1/blocks/{ada.id}")
-    await bob.http.delete("/v1/users/me")
+    await bob.delete()
     assert await listed(ada) == []
     await auth.told()
     assert told_of_blocks(auth, ada.id)[-1] == ("user_unblocked", bob.id)

@@ -8,11 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
-from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, WorkDep
+from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, PeersDep, WorkDep
 from sharezync_auth.models import WhoMayAdd
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.usecases import users
+from sharezync_auth.usecases.avatars import AvatarNotYours
 from sharezync_auth.usecases.confirming import WrongPassword
 from sharezync_auth.usecases.throttling import TooManyTries
 from sharezync_auth.wire import OwnUser, PublicUser
@@ -77,7 +78,7 @@ class ProfileUpdate(BaseModel):
     email: Email | None = None
     display_name: DisplayName | None = None
     bio: Annotated[str, BIO] | None = None
-    avatar_file_id: UUID | None = None
+    avatar_file_id: UUID | None = Field(None, description="A finished file of one's own")
     who_may_add: WhoMayAdd | None = Field(
         None, description="Who may add one to channels and open conversations with one"
     )
@@ -168,18 +169,24 @@ async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
         users.NameTaken,
         users.EmailTaken,
         Invalid,
+        AvatarNotYours,
         TooManyTries,
         Unavailable,
     ),
 )
-async def patch_me(body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep) -> OwnUser:
+async def patch_me(
+    body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep, peers: PeersDep
+) -> OwnUser:
     """What is left out stays as it is. Names may change: ids never do.
 
-    Another e-mail address takes `current_password`. Where any of it is refused, nothing is changed.
+    Another e-mail address takes `current_password`. An avatar is a finished file of one's own:
+    somebody else's is `avatar-not-yours`, as is one that nobody has. Where any of it is refused,
+    nothing is changed.
     """
     return await users.update(
         work,
         guard,
+        peers,
         user_id=caller.user_id,
         current_session=caller.session_id,
         current_password=body.current_password,

@@ -1,8 +1,9 @@
 """What auth asks other services for. Never inside a transaction."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -13,6 +14,8 @@ from sharezync_shared.problems import Unavailable
 
 log = structlog.get_logger()
 
+Shape = TypeVar("Shape")
+
 _AWAY: Final = "Another service does not answer at this moment"
 
 
@@ -20,8 +23,17 @@ class _Acquaintance(msgspec.Struct):
     acquainted: bool
 
 
+class _File(msgspec.Struct):
+    id: UUID
+    owner_id: UUID
+
+
+class _Files(msgspec.Struct):
+    files: list[_File]
+
+
 class Peers:
-    """chat and transfer, through clients that are not closed here.
+    """chat, transfer and storage, through clients that are not closed here.
 
     `credential` returns a token of auth's own for them: auth makes it itself, where the others ask
     for one, and so needs no way to its own front door. Calls raise Unavailable where a peer does
@@ -33,9 +45,11 @@ class Peers:
         *,
         chat: httpx.AsyncClient,
         transfer: httpx.AsyncClient,
+        storage: httpx.AsyncClient,
         credential: Callable[[], str],
     ) -> None:
         self._clients = (chat, transfer)
+        self._storage = storage
         self._credential = credential
 
     async def acquainted(self, user_id: UserId, other_id: UserId) -> bool:
@@ -63,11 +77,28 @@ class Peers:
             raise away
         return False
 
+    async def owns_file(self, user_id: UserId, file_id: UUID) -> bool:
+        """Return whether this is a finished file of this user's own.
+
+        Storage then holds it for an hour, and nobody else's. Raises Unavailable where storage could
+        not be asked.
+        """
+        asked = {"ids": str(file_id), "owner_id": str(user_id)}
+        found = await self._get(self._storage, "/internal/files", asked, _Files)
+        return any((file.id, file.owner_id) == (file_id, user_id) for file in found.files)
+
     async def _ask(self, client: httpx.AsyncClient, user_id: UserId, other_id: UserId) -> bool:
+        asked = {"user_id": str(user_id), "other_id": str(other_id)}
+        answer = await self._get(client, "/internal/acquaintances", asked, _Acquaintance)
+        return answer.acquainted
+
+    async def _get(
+        self, client: httpx.AsyncClient, path: str, params: Mapping[str, str], shape: type[Shape]
+    ) -> Shape:
         try:
             answer = await client.get(
-                "/internal/acquaintances",
-                params={"user_id": str(user_id), "other_id": str(other_id)},
+                path,
+                params=params,
                 headers={"Authorization": f"Bearer {self._credential()}"},
                 auth=None,  # instead of what the client would fetch
             )
@@ -82,7 +113,7 @@ class Peers:
             tell("peer_refused", url=url, status=answer.status_code)
             raise Unavailable(_AWAY)
         try:
-            return msgspec.json.decode(answer.content, type=_Acquaintance).acquainted
+            return msgspec.json.decode(answer.content, type=shape)
         except msgspec.DecodeError as error:
             log.warning("peer_misspoke", url=url, error=str(error))
             raise Unavailable(_AWAY) from error

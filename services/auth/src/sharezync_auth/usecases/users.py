@@ -13,8 +13,9 @@ from sharezync_auth import access
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
-from sharezync_auth.usecases import blocks, sessions, skeletons, throttling
+from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.confirming import check_password, confirmed_account
+from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.throttling import Guard
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
 from sharezync_shared.db.costly import CostlyReads
@@ -77,6 +78,7 @@ async def register(
 async def update(
     work: Work,
     guard: Guard,
+    peers: Peers,
     *,
     user_id: UserId,
     current_session: SessionId,
@@ -87,9 +89,10 @@ async def update(
     `who_may_add`.
 
     Nothing in a token depends on a name, so tokens live on. A name that was made under older rules
-    stays as long as it isn't changed. Another e-mail address takes the password. Nothing is changed
-    where this raises: WrongPassword, TooManyTries, NameTaken, EmailTaken, Invalid for a new name
-    that isn't accepted or a password that is missing, Unavailable.
+    stays as long as it isn't changed. Another e-mail address takes the password, and an avatar is
+    a file of one's own. Nothing is changed where this raises: WrongPassword, TooManyTries,
+    AvatarNotYours, NameTaken, EmailTaken, Invalid for a new name that isn't accepted or a password
+    that is missing, Unavailable.
     """
     checked = None
     if await _moves(work, user_id, changes):
@@ -102,6 +105,8 @@ async def update(
             current_session=current_session,
             password=current_password,
         )
+    if (avatar := changes.get("avatar_file_id")) is not None:
+        await avatars.check_avatar(peers, user_id=user_id, file_id=avatar)
     try:
         async with work.begin() as unit:
             if checked is None:

@@ -1,0 +1,39 @@
+"""Avatars: files of one's own. Who else may read one is for storage to say."""
+
+from uuid import UUID
+
+from sqlmodel import select
+
+from sharezync_auth.models import User, account_stream
+from sharezync_auth.usecases.peers import Peers
+from sharezync_auth.wire import OwnUser
+from sharezync_shared.db.work import Unit
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid
+
+
+class AvatarNotYours(Invalid):
+    slug, title = "avatar-not-yours", "There is no such file of yours"
+
+
+async def check_avatar(peers: Peers, *, user_id: UserId, file_id: UUID) -> None:
+    """See that a file is one of the user's own, and whole. Call it outside of any transaction.
+
+    Raises AvatarNotYours for somebody else's and for one that nobody has alike; Unavailable where
+    storage can't be asked. A file that was asked for stays for an hour, whatever its owner lets go
+    of meanwhile: so the profile names it before the news that it is gone can come. Only who deletes
+    it everywhere in this very moment is left with the id of a file that is no more.
+    """
+    if not await peers.owns_file(user_id, file_id):
+        raise AvatarNotYours
+
+
+async def forget_avatar(unit: Unit, *, user_id: UserId, file_id: UUID) -> None:
+    """Take a file that is gone off its owner's profile, if it is their avatar. Idempotent."""
+    statement = select(User).where(User.id == user_id, User.avatar_file_id == file_id)
+    user = (await unit.session.exec(statement.with_for_update())).one_or_none()
+    if user is None:
+        return
+    user.avatar_file_id, user.updated_at = None, unit.now
+    unit.add(user)
+    await unit.tell(account_stream(user_id), "user.updated", OwnUser.of(user))
