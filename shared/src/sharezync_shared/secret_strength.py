@@ -6,6 +6,7 @@ secrets are derived from it.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,13 +19,27 @@ MIN_BYTES: Final = 32
 MIN_DISTINCT: Final = 10
 """Different bytes; 32 random ones have fewer once in 10^21 times."""
 
-# Words of examples, and of those who mean to come back. Each is long enough to occur in no random
-# secret.
+# Words of examples, of those who mean to come back, and of commands that were to make one, written
+# apart or together. Each is long enough to occur in no random secret.
 _PLACEHOLDER: Final = re.compile(
-    r"change[-_ ]?(me|this|it\b)|changeme|placeholder|example|development[-_ ]only|insecure"
-    r"|your[-_ ]?(own[-_ ]?)?(secret|key|password)|(super|my|the)[-_ ]?secret|secret[-_ ]?key"
-    r"|not[-_ ]?for[-_ ]?production|password|qwerty|0123456789|1234567890|abcdefgh",
+    r"change(me|this|it\b)|placeholder|example|developmentonly|insecure|notforproduction"
+    r"|your(own)?(secret|key|password)|(super|my|the|string|strong|long|random)secret|secretkey"
+    r"|replace(me|with|this)|generate(me|d?with|aone|one)|random(string|value|bytes|key)|goeshere"
+    r"|atleast\d+(random)?(bits|bytes|char)|(put|paste|insert)(some|your|the)"
+    r"|importsecrets|openssl|urandom|password|qwerty|0123456789|1234567890|abcdefgh",
     re.IGNORECASE,
+)
+_BETWEEN_WORDS: Final = re.compile(r"[-_.\s]+")
+# What a shell, a template or a person was to put a secret in place of.
+_UNEXPANDED: Final = re.compile(r"\$\(.*\)|\$\{.*\}|\{\{.*\}\}|`.*`|<.*>", re.DOTALL)
+# Keys that documentation prints whole, and that therefore sign much of what was learnt from it.
+_PRINTED: Final = frozenset(
+    {
+        # FastAPI's tutorial on OAuth2 with bearer tokens
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+        # Flask's page on configuration
+        "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+    }
 )
 # What the passwords in our own examples of URLs say; whether "postgres" will do on a laptop is not
 # ours to judge.
@@ -36,12 +51,16 @@ _URLS: Final = ("database_url", "migrate_database_url", "amqp_url", "redis_url")
 
 def weakness_of(secret: str) -> str | None:
     """Return what is wrong with a secret, as the end of a sentence; None if it will do."""
-    size = len(secret.encode())
-    if _PLACEHOLDER.search(secret):
+    said = unicodedata.normalize("NFKC", secret.strip())  # blanks around it guard nothing
+    if _UNEXPANDED.fullmatch(said):
+        return "is a command or a variable that nothing was put in place of"
+    if said.casefold() in _PRINTED or _PLACEHOLDER.search(_BETWEEN_WORDS.sub("", said)):
         return "is a placeholder that anybody can read"
+    size = len(secret.strip().encode())
     if size < MIN_BYTES:
         return f"has {size} bytes of the {MIN_BYTES} that it must have"
-    if len(set(secret.encode())) < MIN_DISTINCT:
+    repeats = any(said[period:] == said[:-period] for period in range(1, min(len(said), MIN_BYTES)))
+    if repeats or len(set(said.encode())) < MIN_DISTINCT:
         return "repeats a few characters"
     return None
 
@@ -60,13 +79,26 @@ def refuse_weak_secrets(settings: BaseSettings) -> None:
                     "`python3 -c 'import secrets; print(secrets.token_urlsafe(36))'` prints"
                 )
     for field in _URLS:
-        url = getattr(settings, field, None)
-        password = urlsplit(url).password if url else None
+        password = _password_of(field, getattr(settings, field, None))
         if password and _URL_PLACEHOLDER.search(password):
             raise SystemExit(
                 f"The password in {field.upper()} is a placeholder that anybody can read: "
                 "set a random one, there and at the server"
             )
+
+
+def _password_of(field: str, url: str | None) -> str | None:
+    """Return the password in a URL. Raises SystemExit for what is none: errors would quote it."""
+    try:
+        parts = urlsplit(url or "")
+        for host in parts.netloc.rpartition("@")[2].split(","):  # PostgreSQL's may name several
+            _ = urlsplit(f"//{host}").port
+    except ValueError:
+        raise SystemExit(
+            f"{field.upper()} is no URL: characters other than letters, digits, `-`, `_`, `.` and "
+            "`~` in a name or password must be percent-encoded, and a port is a number"
+        ) from None
+    return parts.password
 
 
 def _secrets_of(field: str, value: object) -> list[tuple[str, str]]:

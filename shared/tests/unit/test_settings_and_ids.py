@@ -1,9 +1,13 @@
+import secrets
+from base64 import b64encode
 from pathlib import Path
+from string import ascii_letters, punctuation
 from uuid import UUID
 
 import pytest
 
 from sharezync_shared.ids import uuid7
+from sharezync_shared.secret_strength import weakness_of
 from sharezync_shared.settings import Settings, read_settings
 
 
@@ -78,6 +82,21 @@ GOOD = "wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi"
         ("SECRET_KEY", f"your-secret-key-{GOOD}"),
         ("SECRET_KEY", "k" * 64),
         ("SECRET_KEY", "abc" * 30),
+        ("SECRET_KEY", "Xk3!b9Zq2pLw" * 4),
+        ("SECRET_KEY", f"{GOOD[:12]}{' ' * 40}"),
+        ("SECRET_KEY", f"CHANGE  ME {GOOD}"),
+        ("SECRET_KEY", f"Ｃｈａｎｇｅｍｅ{GOOD}"),
+        ("SECRET_KEY", f"replace-me-{GOOD}"),
+        ("SECRET_KEY", "use at least 32 random bytes, e.g. base64"),
+        # As jwt.io, FastAPI's and Flask's documentation have them.
+        ("SECRET_KEY", "a-string-secret-at-least-256-bits-long"),
+        ("SECRET_KEY", "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"),
+        ("SECRET_KEY", "192B9BDD22AB9ED4D12E236C78AFCB9A393EC15F71BBF5DC987D54727823BCBF"),
+        # What was to make one, in a file that no shell reads.
+        ("SECRET_KEY", "$(openssl rand -base64 48 | tr -d =+/)"),
+        ("SECRET_KEY", "`openssl rand -base64 48 | tr -d =+/`"),
+        ("SECRET_KEY", "{{ vault.sharezync.auth.signing.key }}"),
+        ("SECRET_KEY", "python3 -c 'import secrets; print(secrets.token_urlsafe())'"),
         ("SERVICE_SECRET", "the secret of chat"),
     ],
 )
@@ -103,6 +122,37 @@ def test_a_password_out_of_an_example_stops_the_start(
         read_settings(Settings)
     environment.setenv(variable, "scheme://chat:postgres@127.0.0.1/sharezync")
     read_settings(Settings)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "MIGRATE_DATABASE_URL", "AMQP_URL"])
+@pytest.mark.parametrize("password", ["hidden[x", "hidden／x", "hidden#x", "hidden/x", "hidden?x"])
+def test_of_a_url_that_is_none_no_part_is_told(
+    environment: pytest.MonkeyPatch, variable: str, password: str
+) -> None:
+    environment.setenv(variable, f"scheme://chat:{password}@127.0.0.1:1/sharezync")
+    with pytest.raises(SystemExit, match=f"^{variable} is no URL") as stopped:
+        read_settings(Settings)
+    assert "hidden" not in str(stopped.value)
+    assert stopped.value.__suppress_context__, "the context quotes it"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:a%23b@h1:5432,h2:5433/x?ssl=require", "postgresql://u:p@/x?host=/run/pg"],
+)
+def test_urls_of_several_hosts_or_of_none_will_do(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    environment.setenv("DATABASE_URL", url)
+    assert read_settings(Settings).database_url == url
+
+
+def test_random_secrets_of_all_usual_kinds_will_do() -> None:
+    for _ in range(300):
+        encoded = b64encode(secrets.token_bytes(32)).decode()
+        printable = "".join(secrets.choice(punctuation + ascii_letters) for _ in range(40))
+        for secret in (secrets.token_urlsafe(36), secrets.token_hex(32), encoded, printable):
+            assert weakness_of(secret) is None, secret
 
 
 def test_what_is_not_valid_is_told_by_name_without_its_value(

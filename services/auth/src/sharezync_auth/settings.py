@@ -50,7 +50,10 @@ class AuthSettings(Settings):
     @classmethod
     def _split_pairs(cls, value: object) -> object:
         if isinstance(value, str):
-            pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+            pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+            if any(name.strip() not in SERVICES or not equals for name, equals, _ in pairs):
+                # Not told which: what stands in a name's place may be a secret.
+                raise ValueError(f"Write chat=…,storage=…; there are {', '.join(SERVICES)}")
             return {name.strip(): secret.strip() for name, _, secret in pairs}
         return value
 
