@@ -1,7 +1,8 @@
 """`make secrets`: random values in `.env` for every secret that docker-compose.yml asks for.
 
 What stands there already stays as it is, so that it may be run again after an upgrade that asks for
-more. The values are letters, digits, `-` and `_`: they fit into URLs, JSON and shells as they are.
+more; a name without a value is given one. The values are letters, digits, `-` and `_`: they fit
+into URLs, JSON and shells as they are.
 """
 
 import os
@@ -12,7 +13,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 _ASKED_FOR: Final = re.compile(r"\$\{(\w+):\?")
-_SET: Final = re.compile(r"^(?:export\s+)?(\w+)\s*=", re.MULTILINE)
+# As compose reads it: with blanks before the name, with `:` for `=`. The last of several holds.
+_SET: Final = re.compile(
+    r"^[^\S\n]*(?:export[^\S\n]+)?(\w+)[^\S\n]*[=:][^\S\n]*(.*)$", re.MULTILINE
+)
+_NOTHING: Final = re.compile(r"(\"\"|'')?\s*(#.*)?")
 _RANDOM_BYTES: Final = 36
 
 
@@ -27,10 +32,12 @@ def add_missing(env: Path, names: list[str]) -> list[str]:
     The file is for its owner alone from its first byte on.
     """
     descriptor = os.open(env, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "r+") as file:
+    # Bytes that aren't UTF-8 are somebody's comment; a byte order mark is none of the first name.
+    with os.fdopen(descriptor, "r+", encoding="utf-8", errors="surrogateescape") as file:
         os.fchmod(file.fileno(), 0o600)
-        text = file.read()
-        known = set(_SET.findall(text))
+        text = file.read().removeprefix("\ufeff")
+        values = dict(_SET.findall(text))
+        known = {name for name, value in values.items() if not _NOTHING.fullmatch(value)}
         missing = [name for name in names if name not in known]
         if missing and text and not text.endswith("\n"):
             file.write("\n")

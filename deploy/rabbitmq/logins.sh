@@ -6,12 +6,21 @@ set -eu
 folder=${RABBITMQ_CONFIG_FOLDER:-/etc/rabbitmq}
 umask 077
 
+json() { # TEXT
+    case $1 in *[[:cntrl:]]*)
+        echo 'A password of the broker has a control character in it' >&2
+        exit 1
+        ;;
+    esac
+    printf '%s\n' "$1" | sed 's/[\\"]/\\&/g'
+}
+
 users() {
-    printf '{"name": "admin", "password": "%s", "tags": "administrator"}' "$RABBITMQ_PASSWORD"
+    password=$(json "$RABBITMQ_PASSWORD")
+    printf '{"name": "admin", "password": "%s", "tags": "administrator"}' "$password"
     for service in auth chat transfer storage gateway; do
         name=$(printf '%s' "$service" | tr '[:lower:]' '[:upper:]')
-        eval "password=\$${name}_BROKER_PASSWORD"
-        # shellcheck disable=SC2154 - set by the line above
+        eval "password=\$(json \"\$${name}_BROKER_PASSWORD\")"
         printf ',\n  {"name": "%s", "password": "%s", "tags": ""}' "$service" "$password"
     done
 }
@@ -49,8 +58,9 @@ topics() {
 }
 
 mkdir -p "$folder/conf.d"
+users=$(users) # by itself, so that what fails in it ends the script
 printf '{"vhosts": [{"name": "/"}],\n"users": [%s],\n"permissions": [%s],\n"topic_permissions": [%s]}\n' \
-    "$(users)" "$(permissions)" "$(topics)" >"$folder/logins.json"
+    "$users" "$(permissions)" "$(topics)" >"$folder/logins.json"
 printf 'load_definitions = %s/logins.json\n' "$folder" >"$folder/conf.d/20-logins.conf"
 if [ "$(id -u)" = 0 ] && id rabbitmq >/dev/null 2>&1; then
     chown rabbitmq "$folder/logins.json" "$folder/conf.d/20-logins.conf"

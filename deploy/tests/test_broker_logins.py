@@ -22,18 +22,26 @@ from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 PASSWORDS = {service: f"{service}-{os.getpid()}" for service in (*PORTS, "admin")}
 
 
-def definitions(folder: Path) -> str:
-    """Return what the script of the compose file gives the broker."""
-    subprocess.run(
+def run_script(folder: Path, passwords: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the script of the compose file."""
+    return subprocess.run(
         ["sh", str(ROOT / "deploy" / "rabbitmq" / "logins.sh"), "true"],
         env={
             "PATH": os.environ["PATH"],
             "RABBITMQ_CONFIG_FOLDER": str(folder),
-            "RABBITMQ_PASSWORD": PASSWORDS["admin"],
-            **{f"{name.upper()}_BROKER_PASSWORD": PASSWORDS[name] for name in PORTS},
+            "RABBITMQ_PASSWORD": passwords["admin"],
+            **{f"{name.upper()}_BROKER_PASSWORD": passwords[name] for name in PORTS},
         },
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def definitions(folder: Path, passwords: dict[str, str] = PASSWORDS) -> str:
+    """Return what the script gives the broker."""
+    ran = run_script(folder, passwords)
+    assert ran.returncode == 0, ran.stderr
     assert (folder / "logins.json").stat().st_mode & 0o077 == 0
     return (folder / "logins.json").read_text()
 
@@ -55,6 +63,22 @@ def as_service(url: str, service: str) -> str:
     parts = urlsplit(url)
     host = f"{service}:{PASSWORDS[service]}@{parts.hostname}:{parts.port}"
     return urlunsplit(parts._replace(netloc=host))
+
+
+def test_passwords_of_any_characters_stay_passwords(tmp_path: Path) -> None:
+    passwords = {**PASSWORDS, "admin": r"a\"b\\c\\", "auth": 'x","tags":"administrator","y":"'}
+    passwords["chat"] = "%s $(id) `id` 'é & \\n"
+    users = json.loads(definitions(tmp_path, passwords))["users"]
+    assert {user["name"]: user["password"] for user in users} == passwords
+    assert [user["name"] for user in users if user["tags"]] == ["admin"]
+
+
+def test_a_password_with_a_line_break_starts_no_broker(tmp_path: Path) -> None:
+    ran = run_script(tmp_path, {**PASSWORDS, "chat": "one\ntwo"})
+    assert ran.returncode != 0
+    assert "control character" in ran.stderr
+    assert "one" not in ran.stderr
+    assert not (tmp_path / "logins.json").exists()
 
 
 def fact(event_type: str) -> Envelope:

@@ -175,6 +175,38 @@ def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None
     assert read_env(env) == values
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (b"X_KEY=kept\r\nPORT=1\r\n", True),
+        (b"X_KEY='kept'", True),
+        (b"  X_KEY = kept\n", True),
+        (b"export X_KEY=kept\n", True),
+        (b"X_KEY: kept\n", True),
+        (b"\xef\xbb\xbfX_KEY=kept\n", True),
+        (b"# gr\xfc\xdfe\nX_KEY=kept\n", True),
+        (b"X_KEY=\nPORT=1\n", False),
+        (b"X_KEY=\r\n", False),
+        (b"X_KEY=''\n", False),
+        (b'X_KEY=""  # make one\n', False),
+        (b"X_KEY=kept\nX_KEY=\n", False),
+        (b"#X_KEY=kept\n", False),
+    ],
+)
+def test_secrets_are_made_for_what_has_no_value_whoever_wrote_the_file(
+    tmp_path: Path, given: bytes, kept: bool
+) -> None:
+    env = tmp_path / ".env"
+    env.write_bytes(given)
+    assert add_missing(env, ["X_KEY"]) == ([] if kept else ["X_KEY"])
+    assert env.read_bytes().startswith(given.rstrip(b"\r\n")[:2])
+    assert add_missing(env, ["X_KEY"]) == []
+    if not kept:
+        last = env.read_text().splitlines()[-1]
+        assert last.startswith("X_KEY=")
+        assert weakness_of(last.removeprefix("X_KEY=")) is None
+
+
 def test_what_make_secrets_writes_is_read_by_compose_alone(services: dict[str, Service]) -> None:
     # `.env` is read by `make run` too, which has secrets of its own.
     del services
