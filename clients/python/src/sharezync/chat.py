@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sharezync.documents import Channel, Message
+from sharezync.http import document_of
 from sharezync.people import is_id
 from sharezync.problems import SharezyncError
 
@@ -51,7 +52,7 @@ class Chat:
         body = {"name": name, "kind": "private" if private else "public"}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         answer = await self._session.request("POST", "/v1/channels", json=body, headers=headers)
-        return Channel.of(answer.json())
+        return Channel.of(document_of(answer))
 
     async def add(self, channel_id: str, user_id: str) -> None:
         """Put somebody on a channel. Safe to repeat."""
@@ -63,7 +64,7 @@ class Chat:
         answer = await self._session.request(
             "POST", "/v1/conversations", json={"user_ids": list(user_ids)}, repeatable=True
         )
-        return Channel.of(answer.json())
+        return Channel.of(document_of(answer))
 
     async def send(
         self,
@@ -89,7 +90,7 @@ class Chat:
         answer = await self._session.request(
             "POST", f"/v1/channels/{channel_id}/messages", json=body, repeatable=True
         )
-        return Message.of(answer.json())
+        return Message.of(document_of(answer))
 
     async def history(
         self,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sharezync.documents import Json
+from sharezync.http import document_of
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -51,7 +52,7 @@ class Choices:
         """Say what becomes of offers to a device of one's own. Raises Problem (`not-found`)."""
         path = f"/v1/transfers/policies/{device_id}"
         answer = await self._session.request("PUT", path, json={"policy": policy})
-        return _policy_of(answer.json())
+        return _policy_of(document_of(answer))
 
     async def blocked(self) -> list[Blocked]:
         """Return whom one has blocked, by id."""
@@ -65,7 +66,8 @@ class Choices:
         presence, or offer them files. What was there before stays. Raises Problem
         (`user-not-found`, `invalid`, `too-many-blocks`).
         """
-        answer = (await self._session.request("PUT", f"/v1/blocks/{user_id}")).json()
+        path = f"/v1/blocks/{user_id}"
+        answer = document_of(await self._session.request("PUT", path))
         return Blocked(answer["user_id"], answer["blocked_at"])
 
     async def unblock(self, user_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from sharezync.documents import Device, User
-from sharezync.http import Http
+from sharezync.http import Http, document_of
 from sharezync.problems import Problem
 from sharezync.renewing import Renewal
 from sharezync.session import Session
@@ -67,7 +67,9 @@ class Client:
         body = {"username": username, "email": email, "password": password}
         if display_name is not None:
             body["display_name"] = display_name
-        return User.of((await self._http.request("POST", "/v1/auth/register", json=body)).json())
+        return User.of(
+            document_of(await self._http.request("POST", "/v1/auth/register", json=body))
+        )
 
     async def login(
         self,
@@ -118,7 +120,7 @@ class Client:
 
     async def _grant(self, grant: Mapping[str, str]) -> dict[str, Any]:
         answer = await self._http.request("POST", "/token", data=dict(grant))
-        return dict(answer.json())
+        return document_of(answer)
 
     async def _of_device(self, grant: Mapping[str, str], device_id: str) -> dict[str, Any]:
         try:
@@ -141,7 +143,7 @@ async def _registered(session: Session, client_id: str, name: str) -> Device:
     """Return the device of this user's, made if there is none."""
     body = {"client_id": client_id, "name": name[:100], "platform": platform.system().lower()}
     try:
-        return Device.of((await session.request("POST", "/v1/devices", json=body)).json())
+        return Device.of(document_of(await session.request("POST", "/v1/devices", json=body)))
     except Problem as problem:
         if problem.status != httpx.codes.CONFLICT:
             raise

@@ -2,9 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
+
+from sharezync.problems import NotUnderstood
 
 Json = dict[str, Any]
+_MOST_BYTES: Final = 2**53 - 1
+"""The largest number that every reader of JSON has exactly (RFC 8259 §6)."""
+_MOST_CHUNKS: Final = 2**24
+"""Of one file: their digests are in memory, 32 bytes each."""
+
+
+def _size_of(document: Mapping[str, Any]) -> int:
+    size = document["size_bytes"]
+    if not isinstance(size, int) or not 0 <= size <= _MOST_BYTES:
+        raise NotUnderstood(f"No file has a size of {size!r:.40}")
+    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,7 @@ class TransferFile:
         return cls(
             document["index"],
             document.get("path") or document["name"],
-            document["size_bytes"],
+            _size_of(document),
             document.get("stored_bytes", 0),
             document.get("root"),
             document.get("sha256"),
@@ -163,6 +176,14 @@ OVER = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
 """States in which nothing more will happen to a transfer."""
 
 
+def _chunk_size_of(document: Mapping[str, Any], files: "tuple[TransferFile, ...]") -> int:
+    size = document["chunk_size_bytes"]
+    largest = max((file.size_bytes for file in files), default=0)
+    if not isinstance(size, int) or size < 1 or largest > size * _MOST_CHUNKS:
+        raise NotUnderstood(f"A file of {largest} bytes can't have chunks of {size!r:.40}")
+    return size
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """A transfer as its sender, or one of its recipients, sees it."""
@@ -186,14 +207,15 @@ class Transfer:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         files = tuple(map(TransferFile.of, document["files"]))
+        chunk_size_bytes = _chunk_size_of(document, files)
         return cls(
             document["id"],
             document["sender_id"],
             document["state"],
             files,
             tuple(map(Recipient.of, document["recipients"])),
-            document["chunk_size_bytes"],
-            document.get("size_bytes", sum(file.size_bytes for file in files)),
+            chunk_size_bytes,
+            sum(file.size_bytes for file in files),
             document.get("note") or "",
             document.get("window_bytes"),
             dict(document),
@@ -231,7 +253,7 @@ class StoredFile:
         return cls(
             document["id"],
             document["name"],
-            document["size_bytes"],
+            _size_of(document),
             document.get("mime") or "application/octet-stream",
             document.get("sha256"),
         )

@@ -3,15 +3,18 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import httpx
 
 from sharezync.pauses import jittered
-from sharezync.problems import Problem, Unreachable
+from sharezync.problems import NotUnderstood, Problem, Unreachable
 
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_ELSEWHERE: Final = (
+    "{} answers that it is elsewhere: give the address that it says in a browser, with its scheme"
+)
 _PASSES: Final = frozenset({502, 503, 504})
 """Trouble of the moment; something may have been done all the same."""
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -42,7 +45,10 @@ class Http:
         headers: Mapping[str, str] | None = None,
         **options: Any,  # noqa: ANN401 - what httpx takes
     ) -> httpx.Response:
-        """Return the answer, read, if it isn't an error. Raises Problem and Unreachable."""
+        """Return the answer, read, if it isn't an error.
+
+        Raises Problem, NotUnderstood for a redirect, and Unreachable.
+        """
         safe = method in _REPEATABLE if repeatable is None else repeatable
         until = time.monotonic() + self.patience_seconds
         renewed = False
@@ -59,8 +65,10 @@ class Http:
                 failure = unreachable(self.client.base_url, error)
                 again = safe or isinstance(error, _NOTHING_SENT)
             else:
-                if answer.is_success or answer.is_redirect:
+                if answer.is_success:
                     return answer
+                if answer.is_redirect:
+                    raise NotUnderstood(_ELSEWHERE.format(self.client.base_url))
                 failure = Problem.of_answer(answer)
                 if answer.status_code == httpx.codes.UNAUTHORIZED and authorize and not renewed:
                     renewed = True  # nothing was done: any request may come again
@@ -106,6 +114,17 @@ class Http:
                     return
             except httpx.TransportError as error:
                 raise unreachable(self.client.base_url, error) from error
+
+
+def document_of(answer: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object that an answer is. Raises NotUnderstood for anything else."""
+    with suppress(ValueError, RecursionError):
+        document = answer.json()
+        if isinstance(document, dict):
+            return document
+    raise NotUnderstood(
+        f"What answers at {answer.url.copy_with(query=None)} is no ShareZync server"
+    )
 
 
 def unreachable(base_url: object, error: Exception) -> Unreachable:

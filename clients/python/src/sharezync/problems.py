@@ -1,5 +1,6 @@
 """What can go wrong, as exceptions. Every one of them is a `SharezyncError`."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ class Problem(SharezyncError):
         """Return what an answer with an error status says; its body has been read."""
         try:
             document = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             document = {}
         if not isinstance(document, dict):
             document = {}
@@ -68,13 +69,17 @@ class Problem(SharezyncError):
             str(frame.get("code", "error")),
             str(frame.get("message", "")),
             retryable=bool(frame.get("retryable")),
-            retry_after_seconds=None if after_ms is None else after_ms / 1000,
+            retry_after_seconds=_seconds(after_ms, per_second=1000),
             extras={name: value for name, value in frame.items() if name not in known},
         )
 
 
 class NotLoggedIn(SharezyncError):
     """There are no tokens, or the login they belonged to has ended."""
+
+
+class NotUnderstood(SharezyncError):
+    """What was answered is nothing that a server of this API answers."""
 
 
 class Unreachable(SharezyncError):
@@ -118,8 +123,10 @@ class TooMuch(SharezyncError):
     """More than one transfer can hold."""
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(given: object, *, per_second: int = 1) -> float | None:
+    """Return what a server asks to wait; None for a date, or what is no time at all."""
     try:
-        return None if text is None else max(0.0, float(text))
-    except ValueError:
-        return None  # a date; what waits by itself is patient enough
+        seconds = float(given) / per_second if isinstance(given, (str, int, float)) else math.nan
+    except (ValueError, OverflowError):
+        return None  # what waits by itself is patient enough
+    return max(0.0, seconds) if math.isfinite(seconds) else None

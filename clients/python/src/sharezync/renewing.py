@@ -5,7 +5,7 @@ import time
 
 import httpx
 
-from sharezync.http import Http
+from sharezync.http import Http, document_of
 from sharezync.problems import NotLoggedIn, Problem
 from sharezync.tokens import Tokens, TokenStore
 
@@ -74,6 +74,6 @@ class Renewal:
                     raise
                 self._store.clear()
                 raise NotLoggedIn("Your login has ended: log in again") from problem
-            fresh = Tokens.of(answer.json())
+            fresh = Tokens.of(document_of(answer))
             self._store.save(fresh)
             return fresh

@@ -11,7 +11,7 @@ from sharezync.choices import Choices
 from sharezync.documents import Json
 from sharezync.files.downloads import Downloads
 from sharezync.files.uploads import Uploads
-from sharezync.http import Http
+from sharezync.http import Http, document_of
 from sharezync.people import People
 from sharezync.realtime.cursors import Cursor
 from sharezync.realtime.socket import Socket
@@ -93,7 +93,7 @@ class Session:
     async def document(self, path: str, **parameters: object) -> Json:
         """Return what `GET` answers; parameters that are None are left out."""
         given = {name: value for name, value in parameters.items() if value is not None}
-        return dict((await self.request("GET", path, params=given)).json())
+        return document_of(await self.request("GET", path, params=given))
 
     async def items(
         self, path: str, *, next_is: str = "cursor", most: int | None = None, **parameters: object
@@ -108,6 +108,6 @@ class Session:
                     return
                 found += 1
                 yield item
-            cursor = page.get("next")
-            if cursor is None:
+            cursor, before = page.get("next"), cursor
+            if cursor is None or cursor == before:
                 return

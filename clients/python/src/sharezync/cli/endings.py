@@ -80,9 +80,10 @@ def _failure(error: BaseException) -> tuple[str, str, str]:
 
 
 def _with_fields(problem: Problem) -> str:
+    errors = problem.extras.get("errors")
     wrong = [
-        f"{each['field'].removeprefix('body.')}: {each['message']}"
-        for each in problem.extras.get("errors") or ()
+        f"{str(each.get('field', '')).removeprefix('body.')}: {each.get('message', '')}"
+        for each in (errors if isinstance(errors, list) else ())
         if isinstance(each, dict)
     ]
     return "; ".join([str(problem), *wrong])

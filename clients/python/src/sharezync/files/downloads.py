@@ -64,7 +64,11 @@ class Downloads:
         landing = await asyncio.to_thread(
             _Landing.open, Path(to), file, records, about, replace=replace
         )
-        await self._fetch(file, landing, on_progress)
+        try:
+            await self._fetch(file, landing, on_progress)
+        except Corrupt:
+            await asyncio.to_thread(landing.discard)
+            raise
         return await asyncio.to_thread(landing.finish)
 
     async def _fetch(self, file: StoredFile, landing: "_Landing", on_progress: OnBytes) -> None:
@@ -73,7 +77,7 @@ class Downloads:
             failure: Exception
             try:
                 await self._fetch_from(file, landing, have, on_progress)
-                continue
+                continue  # all of it is here
             except Unreachable as error:
                 failure = error
             except Problem as problem:
@@ -96,9 +100,13 @@ class Downloads:
             if have and answer.status_code != httpx.codes.PARTIAL_CONTENT:
                 have = 0
             async for piece in answer.aiter_raw(_PIECE_BYTES):
+                if have + len(piece) > file.size_bytes:
+                    raise Corrupt(f"{file.name} is longer than the server said: it is not kept")
                 await asyncio.to_thread(landing.write_at, have, piece)
                 have += len(piece)
                 on_progress(have, file.size_bytes)
+        if have < file.size_bytes:
+            raise Unreachable(f"{self._session.base_url} ended its answer too soon")
 
 
 class _Landing:
@@ -142,6 +150,10 @@ class _Landing:
             left = memoryview(piece)
             while left:
                 left = left[file.write(left) or 0 :]
+
+    def discard(self) -> None:
+        """Remove what can never become the file."""
+        self._staging.remove()
 
     def finish(self) -> Path:
         """Give the file its name. Raises Corrupt and AlreadyThere."""

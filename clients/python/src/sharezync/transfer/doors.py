@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from sharezync.documents import Recipient, Transfer
-from sharezync.http import Http
+from sharezync.http import Http, document_of
 from sharezync.problems import Problem, TransferEnded
 from sharezync.transfer.ranges import Ranges
 
@@ -45,7 +45,7 @@ class Doors:
 
         To a sender those that are not stored; to a recipient those they have not confirmed.
         """
-        document = (await self._request("GET", "/missing")).json()
+        document = document_of(await self._request("GET", "/missing"))
         found = {file["index"]: Ranges(file["missing"]) for file in document["files"]}
         return {file: ranges for file, ranges in found.items() if ranges}
 
@@ -63,7 +63,7 @@ class Doors:
 
     async def complete(self) -> Transfer:
         """Say that everything was sent. Raises Problem (`upload-incomplete`, `digest-mismatch`)."""
-        return Transfer.of((await self._request("POST", "/complete")).json())
+        return Transfer.of(document_of(await self._request("POST", "/complete")))
 
     async def root(self, file: int) -> str | None:
         """Return the root of a file; None while the sender has not completed."""
@@ -105,7 +105,7 @@ class Doors:
     async def confirm(self, file: int, held: Ranges) -> Recipient:
         """Say which chunks of a file are verified and kept here; return how far one is then."""
         ranges = {"file": file, "ranges": held.pairs()}
-        return Recipient.of((await self._request("POST", "/receipts", json=ranges)).json())
+        return Recipient.of(document_of(await self._request("POST", "/receipts", json=ranges)))
 
     @property
     def _authorization(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sharezync.documents import Json, Transfer
+from sharezync.http import document_of
 from sharezync.realtime.socket import Socket
 from sharezync.transfer.listing import Outgoing
 from sharezync.transfer.send_record import SendRecord
@@ -43,7 +44,7 @@ class Offer:
 
         async def ask(members: Json) -> Json:
             answer = await session.request("POST", "/v1/transfers", json=members, repeatable=True)
-            return dict(answer.json())
+            return document_of(answer)
 
         return await self._make(ask)
 

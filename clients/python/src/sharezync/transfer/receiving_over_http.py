@@ -183,6 +183,8 @@ class HttpReceiver:
                     self.progress.moved_bytes += len(payload)
                 number += 1
                 self._tell_progress()
+            if number <= last:
+                raise Unreachable("the answer ended too soon")
 
     async def _damaged(self, doors: Doors, index: int, part: Part) -> list[int]:
         """Return which chunks of a file came otherwise than the server has them."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from sharezync.documents import Capability, Transfer
+from sharezync.http import document_of
 from sharezync.places import state_folder
 from sharezync.problems import Problem
 from sharezync.realtime.socket import Socket
@@ -79,7 +80,9 @@ class Transfers:
         Raises Problem: `wrong-state` before a recipient accepts, `transfer-over`.
         """
         path = f"/v1/transfers/{transfer_id}/token"
-        return Capability.of((await self._session.request("POST", path, repeatable=True)).json())
+        return Capability.of(
+            document_of(await self._session.request("POST", path, repeatable=True))
+        )
 
     async def doors(self, transfer_id: str, token: str | None = None) -> Doors:
         """Return the doors of one's own end of a transfer; raises as `capability`.
@@ -190,4 +193,4 @@ class Transfers:
     async def _act(self, transfer_id: str, act: str, members: "Json | None" = None) -> Transfer:
         path = f"/v1/transfers/{transfer_id}/{act}"
         answer = await self._session.request("POST", path, repeatable=True, json=members)
-        return Transfer.of(answer.json())
+        return Transfer.of(document_of(answer))
