@@ -25,7 +25,9 @@ from sharezync import Tokens
 from sharezync.cli import cli, run
 from sharezync.cli.bars import Bars
 from sharezync.cli.config import Config
+from sharezync.cli.offers import Offered
 from sharezync.cli.output import Output
+from sharezync.documents import Transfer
 
 # What each command is given. Each must show something of the stranger's, or fail with it.
 COMMANDS: dict[str, list[list[str]]] = {
@@ -184,6 +186,39 @@ def test_what_a_terminal_has_no_letters_for_is_no_error(words: list[str]) -> Non
         check=False,
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (2 * ("--nope" in words), False)
+
+
+def test_a_terminal_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    keyboard, end = pty.openpty()
+    with os.fdopen(end, "w") as stream:
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 33, 0, 0))
+        monkeypatch.setattr(sys, "stderr", stream)
+        Output(as_json=False).hint("x" * 100)
+        rows = until(keyboard, "x\r\n" + " " * 4 + "x" * 14).split("\r\n")
+    os.close(keyboard)
+    assert max(map(len, rows)) == 33
+
+
+def test_what_is_dangerous_is_told_on_the_screen_of_the_question(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ["x/" * 400 + f"{number}.txt" for number in range(20)]
+    names += ["y/" * 400 + f".{number}" for number in range(40)]
+    files = [
+        {"index": index, "name": name, "path": name, "size_bytes": 0}
+        for index, name in enumerate(names)
+    ]
+    transfer = Transfer.of({
+        "id": ID, "sender_id": ID, "state": "offered", "recipients": [], "note": "z" * 9999,
+        "chunk_size_bytes": 1024, "files": files,
+    })  # fmt: skip
+    Offered(transfer, "eve").tell(Output(as_json=False))
+    rows = capsys.readouterr().err.splitlines()
+    assert rows[-1].startswith("  ! 40 would do something")
+    assert max(map(len, rows[:-2])) < 400, "each is short"
+    assert "hidden" in rows[1]
+    assert rows[1].rstrip().endswith("_.0")
 
 
 def test_bars_have_labels_of_a_bounded_width() -> None:

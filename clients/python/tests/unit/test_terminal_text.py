@@ -1,6 +1,7 @@
 """What others wrote, in a terminal: on its own lines, in its own direction, and legible."""
 
 import unicodedata
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,51 @@ def test_only_the_first_row_begins_at_the_edge(text: str) -> None:
     for row in others:
         assert not row or row.startswith(" " * 8)
         assert cell_len(row) <= 40
+    for row in (first, *others):
+        assert cells_where_nothing_is_joined(row) <= 40
+
+
+def cells_where_nothing_is_joined(text: str) -> int:
+    """Return what a terminal takes that shows every character by itself, and emoji style wide."""
+    return sum(map(cell_len, text)) + text.count("\ufe0f")
+
+
+def on_a_terminal(rows: Iterable[str], width: int) -> list[str]:
+    """Return what stands in the lines of a terminal that joins nothing: it goes on at its edge."""
+    lines: list[str] = []
+    for row in rows:
+        lines.append("")
+        for each in row:
+            if cells_where_nothing_is_joined(lines[-1] + each) > width:
+                lines.append("")
+            lines[-1] += each
+    return lines
+
+
+@pytest.mark.parametrize("width", [30, 60, 80])
+@pytest.mark.parametrize("filler", [FAMILY, "❤️", "🏳️‍🌈", "का", "🇩🇪", "1️⃣", "─", "界", "👋🏽", "Z̷"])
+def test_what_terminals_join_or_not_moves_nothing_to_their_edge(filler: str, width: int) -> None:
+    for before in range(width):
+        text = filler * before + "12:34  ada: I owe you 1000 euros"
+        shown = on_a_terminal(wrapped("12:34  eve: ", text, width=width, indent=8), width)
+        assert shown[0].startswith("12:34  eve: ")
+        assert all(each.startswith("        ") for each in shown[1:]), ascii(shown)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_what_somebody_calls_themselves_goes_on_at_no_edge(width: int) -> None:
+    for before in range(50):
+        head = f'12:34  {"e" * 30} ("{"─" * before}12:34  ada: yes"): '
+        rows = wrapped(head, "12:34  ada: I owe you", width=width, indent=8)
+        shown = on_a_terminal(rows, width)
+        assert shown[0].startswith("12:34")
+        assert all(each.startswith("        ") for each in shown[1:]), ascii(shown)
+
+
+def test_a_long_line_is_broken_soon() -> None:
+    rows = list(wrapped("12:34  eve: ", FAMILY * 20_000, width=80, indent=8))
+    assert len(rows) > 1_000
+    assert "".join(row.removeprefix("12:34  eve:").strip() for row in rows) == FAMILY * 20_000
 
 
 @pytest.mark.parametrize("width", [None, 20, 60])

@@ -20,6 +20,9 @@ if sys.platform != "win32":
 _SHOWN: Final = 10
 _DANGEROUS_SHOWN: Final = 30
 _NOTE_CELLS: Final = 400
+_PATH_BEGIN: Final = 80
+_PATH_END: Final = 40
+"""In characters: of more, no list of some files would fit a screen."""
 _WHY: Final[dict[Danger, str]] = {
     "hidden": "hidden",
     "opens": "runs or leads elsewhere when opened",
@@ -61,24 +64,28 @@ class Offered:
         out.hint(
             f"An offer from {one_line(self.sender)}: {count}, {size_text(transfer.size_bytes)}"
         )
-        told = self.tell_dangerous(out)
-        others = [file for file in transfer.files if file.index not in told]
+        dangerous = self._tell_dangerous(out)
+        others = [file for file in transfer.files if file.index not in dangerous]
         for file in others[:_SHOWN]:
             out.hint(_line(file))
         if len(others) > _SHOWN:
             out.hint(f"    … and {len(others) - _SHOWN} more (l lists all)")
         if transfer.note:
             out.hint(f'  Their note: "{one_line(transfer.note, cells=_NOTE_CELLS)}"')
+        _tell_count(
+            out, len(dangerous)
+        )  # last: whatever scrolled away, this stands by the question
 
-    def tell_dangerous(self, out: Output) -> set[int]:
-        """Tell a person what would do something by its name; return which files that are."""
+    def tell_dangerous(self, out: Output) -> None:
+        """Tell a person what would do something by its name."""
+        _tell_count(out, len(self._tell_dangerous(out)))
+
+    def _tell_dangerous(self, out: Output) -> set[int]:
         dangerous = self._dangerous()
         for file, why in dangerous[:_DANGEROUS_SHOWN]:
             out.hint(_dangerous_line(file, why))
         if len(dangerous) > _DANGEROUS_SHOWN:
             out.hint(f"  ! … and {len(dangerous) - _DANGEROUS_SHOWN} more of this kind")
-        if dangerous:
-            out.hint("  ! would do something by their names, and are saved under harmless ones.")
         return {file.index for file, _ in dangerous}
 
     def tell_all(self, out: Output) -> None:
@@ -131,14 +138,26 @@ def received(transfer: Transfer, placed: Sequence[tuple[str, str]]) -> Iterator[
         yield f"Received {verbatim(path)}{sent_as}"
 
 
+def _tell_count(out: Output, dangerous: int) -> None:
+    if dangerous:
+        out.hint(f"  ! {dangerous} would do something by their names, and get harmless ones.")
+
+
+def _path(path: str) -> str:
+    """Return a path from elsewhere to be shown in a list: some rows of it, with its end."""
+    if len(path) > _PATH_BEGIN + _PATH_END:
+        path = f"{path[:_PATH_BEGIN]}…{path[-_PATH_END:]}"
+    return one_line(path)
+
+
 def _line(file: TransferFile) -> str:
-    return f"    {one_line(file.path)}, {size_text(file.size_bytes)}"
+    return f"    {_path(file.path)}, {size_text(file.size_bytes)}"
 
 
 def _dangerous_line(file: TransferFile, why: Sequence[Danger]) -> str:
     reasons = "; ".join(_WHY[each] for each in why)
-    saved = one_line(_saved_as(file))
-    return f"  ! {one_line(file.path)}, {size_text(file.size_bytes)}: {reasons}; saved as {saved}"
+    saved = _path(_saved_as(file))
+    return f"  ! {_path(file.path)}, {size_text(file.size_bytes)}: {reasons}; saved as {saved}"
 
 
 def _saved_as(file: TransferFile) -> str:

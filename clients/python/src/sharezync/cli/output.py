@@ -1,18 +1,18 @@
 """What is printed: text for people, or one JSON object a line for programs."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, TextIO
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from sharezync.cli.endings import Ending
-from sharezync.cli.text import line, unisolated, wrapped
+from sharezync.cli.text import line, unisolated, widest, wrapped
 
 _INDENT: Final = 4
 """Of what is too long for a line: only our own lines begin at the edge."""
@@ -43,7 +43,7 @@ class Output:
     def say_after(self, head: str, text: str) -> None:
         """Print to people what somebody wrote, in lines: all but the first are indented."""
         width = _width_of(sys.stdout)
-        indent = min(cell_len(head), 2 * _INDENT)
+        indent = min(widest(head), 2 * _INDENT)
         self._print(sys.stdout, wrapped(line(head), text, width=width, indent=indent))
 
     def hint(self, text: str) -> None:
@@ -80,7 +80,7 @@ def print_what_can_be_printed() -> None:
 
 def _rows(text: str, width: int | None) -> Iterator[str]:
     shown = line(text)
-    if width is None or cell_len(shown) <= width:
+    if width is None or widest(shown) <= width:
         yield shown
     else:
         yield from wrapped("", unisolated(shown), width=width, indent=_INDENT)
@@ -88,7 +88,13 @@ def _rows(text: str, width: int | None) -> Iterator[str]:
 
 def _width_of(stream: TextIO) -> int | None:
     """Return how many cells a terminal has in a line; None for what is none."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    if not stream.isatty():
+        return None
+    # Of this very stream: COLUMNS may be of another window, and the other stream no terminal.
+    with suppress(OSError):
+        if columns := os.get_terminal_size(stream.fileno()).columns:
+            return columns
+    return shutil.get_terminal_size().columns
 
 
 def size_text(size_bytes: float) -> str:

@@ -9,9 +9,10 @@ spoofing), ECMA-48 (control functions), `wcwidth` as rich has it.
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.cells import cell_len, set_cell_size
 
 _UNSEEN: Final = "\N{REPLACEMENT CHARACTER}"
 _CUT: Final = "…"
@@ -27,6 +28,9 @@ _SEEN_FORMATS: Final = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u07
 _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _MARKS_IN_A_ROW: Final = 8
 """No writing system stacks more; longer stacks reach into the lines above and below."""
+_EMOJI_STYLE: Final = "\ufe0f"
+_LEAST_ROOM: Final = 10
+"""Cells beside what begins a line; with fewer, that is broken too."""
 _TAB: Final = " " * 4
 
 
@@ -80,14 +84,26 @@ def wrapped(head: str, text: str, *, width: int | None, indent: int) -> Iterator
     go on at its edge, where only our own lines begin. None: only line breaks of `text` are.
     """
     room = None if width is None else max(width - indent, 10)
-    first = None if width is None else max(width - cell_len(head), 10)
+    first = None if width is None else width - widest(head)
     begin = head
+    if first is not None and first < _LEAST_ROOM:  # the terminal would break the head itself
+        text, begin, first = unisolated(head) + text, "", width
     for given in text.splitlines() or [""]:
         cleaned = _cleaned(given.replace("\t", _TAB)).rstrip()
         for row in _rows(cleaned, first, room):
             yield (begin + _isolated(row)).rstrip(" ")
             begin = " " * indent
         first = room
+
+
+def widest(text: str) -> int:
+    """Return how many cells a text takes where it takes most.
+
+    Terminals differ in what they join: a family of emoji is two cells in one and eight in another,
+    a spacing mark of Devanagari none or one. What is too short leaves a gap; what is too long goes
+    on at the edge.
+    """
+    return sum(map(_widest_of, text))
 
 
 def unisolated(text: str) -> str:
@@ -97,21 +113,45 @@ def unisolated(text: str) -> str:
 
 def _rows(text: str, first: int | None, room: int | None) -> Iterator[str]:
     """Yield a line in rows of at most so many cells, broken at spaces where there are any."""
-    if first is None or room is None or cell_len(text) <= first:
+    if first is None or room is None or widest(text) <= first:
         yield text
         return
     row, width = "", first
     for given in re.findall(r"\s*\S+", text):
         word = given
-        if row and cell_len(row + word) > width:
+        if row and widest(row + word) > width:
             yield row
             row, width, word = "", room, word.lstrip()
         row += word
-        while cell_len(row) > width:
-            piece, *rest = chop_cells(row, width)
-            yield piece
-            row, width = "".join(rest), room
+        while (cut := _cut_at(row, width)) < len(row):
+            yield row[:cut]
+            row, width = row[cut:], room
     yield row
+
+
+def _cut_at(text: str, cells: int) -> int:
+    """Return where to break a text, between characters as people see them; its end if it fits."""
+    taken = accumulate(map(_widest_of, text))
+    fits = next((place for place, each in enumerate(taken) if each > cells), len(text))
+    if fits == len(text):
+        return fits
+    cut = fits
+    while cut and (_is_joined(text[cut]) or text[cut - 1] in _JOINERS):
+        cut -= 1
+    return cut or max(fits, 1)
+
+
+def _is_joined(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) in {"Mn", "Me", "Mc"}
+
+
+def _widest_of(character: str) -> int:
+    if character == _EMOJI_STYLE or "\U0001f1e6" <= character <= "\U0001f1ff":
+        return 1 if character == _EMOJI_STYLE else 2  # it makes two cells of one; half a flag
+    category = unicodedata.category(character)
+    if category in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def _isolated(text: str) -> str:
