@@ -42,6 +42,10 @@ SAVED = {
     "Game.app/Contents/Info.plist": "Game.app_/Contents/Info.plist",
     "do.command": "do.command_",
     "all.{ED7BA470-8E54-465E-825C-99712043E01C}": "all.{ED7BA470-8E54-465E-825C-99712043E01C}_",
+    "all.{ED7BA470-8E54-465E-825C-99712043E01C}_": "all.{ED7BA470-8E54-465E-825C-99712043E01C}_",
+    "box.wsb": "box.wsb_",
+    "kb.msu": "kb.msu_",
+    "setup.exe\ufe0f": "setup.exe_",
     # read by a system under this very name
     "desktop.ini": "desktop.ini_",
     "photos/Thumbs.db": "photos/Thumbs.db_",

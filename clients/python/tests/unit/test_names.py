@@ -52,6 +52,14 @@ def test_cleaning_twice_changes_nothing(path: str) -> None:
         ("a" * 254 + " b", ("a" * 254,)),
         ("photo\u202egpj.exe", ("photogpj.exe",)),
         (".bashrc", (".bashrc",)),
+        # what chooses a variant of nothing, and what is no character
+        ("\ufe0f", ("file",)),
+        ("a/\u200d\ufe0f/\U000e0100/b", ("a", "b")),
+        ("\ufe0f.bashrc", (".bashrc",)),
+        ("a\ufe0f.t\U000e0100xt", ("a.txt",)),
+        ("\u2065x\ufff0\U000e0001\ufffe\ufdd0", ("x",)),
+        ("❤\ufe0f 1\ufe0f\u20e3 葛\U000e0100.txt", ("❤\ufe0f 1\ufe0f\u20e3 葛\U000e0100.txt",)),
+        ("❤" + "\ufe0f" * 99, ("❤\ufe0f",)),
     ],
 )
 def test_names_that_are_known_to_be_dangerous(path: str, parts: tuple[str, ...]) -> None:

@@ -39,21 +39,22 @@ _WINDOWS: Final = """
 action ade adp appinstaller application appref-ms appx appxbundle bas bat bgi chm cmd com cpl
 diagcab dll exe fxp gadget grp hlp hta htt inf ins iqy isp job jnlp jse ksh-ms library-ms lnk
 mad maf mag mam maq mar mas mat mau mav maw mcf mda mde mdt mdw mdz msc msh msh1 msh2 mshxml msi
-msix msixbundle msp mst ocx ops osd pcd pif prf prg printerexport ps1 ps1xml ps2 ps2xml psc1 psc2
-psd1 psdm1 psm1 rdp reg scf scr sct search-ms searchconnector-ms settingcontent-ms shb shs slk sys
-theme themepack url vb vbe vbp vbs vsmacros vsw vxd webpnp website wll ws wsc wsf wsh xbap xll xnk
+msix msixbundle msp mst msu ocx ops osd pcd pif prf prg printerexport ps1 ps1xml ps2 ps2xml psc1
+psc2 psd1 psdm1 psm1 rdp reg scf scr sct search-ms searchconnector-ms settingcontent-ms shb shs slk
+sys theme themepack url vb vbe vbp vbs vsmacros vsw vxd webpnp website wll ws wsb wsc wsf wsh xbap
+xll xnk
 """
 """Programs, installers, scripts of its own, shortcuts, and what loads one of these."""
 _MACOS: Final = """
-app command dfont dmg fileloc inetloc mpkg osx pkg prefpane safariextz scpt scptd terminal tool
-webloc workflow
+app command dfont dmg fileloc inetloc mobileconfig mpkg osx pkg prefpane safariextz scpt scptd
+terminal tool webloc workflow
 """
-_LINUX: Final = "appimage deb desktop flatpakref kdelnk rpm run snap"
+_LINUX: Final = "appimage deb desktop flatpak flatpakref kdelnk rpm run snap"
 _OPENS: Final = frozenset(f"{_WINDOWS} {_MACOS} {_LINUX}".split())
 _OPENS_ON_WINDOWS: Final = frozenset({"jar", "js", "pl", "py", "pyc", "pyw", "pyz", "rb", "sh"})
 """Source elsewhere, and nothing runs by its name there; with Windows, opening it runs it."""
 _SHORT_NAME: Final = re.compile(r"[^.]{1,8}~[0-9]+")
-_CLASS_ID: Final = re.compile(r"\.\{[0-9a-f-]{36}\}")
+_CLASS_ID: Final = re.compile(r"\.\{[0-9a-f-]{36}\}$")
 """A folder called so becomes a part of Windows: `x.{ED7BA470-…}`."""
 
 

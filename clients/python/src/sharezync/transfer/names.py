@@ -20,6 +20,11 @@ _DEVICE: Final = re.compile(
 _JOINERS: Final = "\u200c\u200d"  # words of Persian and families of emoji need them
 _NO_JOINERS: Final = dict.fromkeys(map(ord, _JOINERS))
 _DRIVE: Final = re.compile(r"^[A-Za-z]:")
+# What chooses a variant of an emoji, an ideograph or a Mongolian letter, and is not seen itself.
+_VARIANTS: Final = re.compile(
+    "(^|[^\ufe00-\ufe0f\u180b-\u180f\U000e0100-\U000e01ef])"
+    "([\ufe00-\ufe0f\u180b-\u180f\U000e0100-\U000e01ef]+)(\u20e3?)"
+)
 # Letters, marks and signs that look like nothing; server and terminals take them for spaces too.
 _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
@@ -79,7 +84,15 @@ def key_of(name: str) -> str:
 def _visible(given: str) -> str:
     """Return it in NFC, of what can be seen; twice, as neighbours may combine then."""
     shown = "".join(map(_shown, unicodedata.normalize("NFC", given)))
-    return unicodedata.normalize("NFC", shown)
+    return unicodedata.normalize("NFC", _VARIANTS.sub(_variant, shown))
+
+
+def _variant(match: re.Match[str]) -> str:
+    """Return a character's variation selector; nothing where there is no variant of it."""
+    varied, selectors, keycap = match.groups()
+    if varied and (keycap or not (varied.isascii() or varied in _JOINERS)):
+        return f"{varied}{selectors[0]}{keycap}"
+    return f"{varied}{keycap}"
 
 
 def _shown(character: str) -> str:
@@ -89,4 +102,13 @@ def _shown(character: str) -> str:
     if character in _JOINERS:
         return character
     # Controls, formats (bidirectional ones among them), halves of surrogates, private use.
-    return "" if category in {"Cc", "Cf", "Cs", "Co"} else character
+    if category in {"Cc", "Cf", "Cs", "Co"} or (category == "Cn" and _never_seen(character)):
+        return ""
+    return character
+
+
+def _never_seen(character: str) -> bool:
+    """Whether it is none (Unicode §23.7), or ignorable whatever it will be assigned to."""
+    code = ord(character)
+    noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return noncharacter or code == 0x2065 or 0xFFF0 <= code <= 0xFFF8 or 0xE0000 <= code <= 0xE0FFF
