@@ -71,6 +71,12 @@ def test_a_path_too_deep_keeps_its_name() -> None:
     assert (len(parts), parts[-1]) == (32, "name")
 
 
+def test_a_path_too_long_to_be_opened_keeps_its_name() -> None:
+    parts = clean_parts("/".join(["é" * 127] * 20 + ["name"]))
+    assert parts == (*["é" * 127] * 4, "name")
+    assert clean_parts("/".join(parts)) == parts
+
+
 def test_long_names_keep_their_extension_and_fit_with_a_number() -> None:
     name = clean_name("ü" * 300 + ".tar")
     assert len(name.encode()) <= 255

@@ -11,6 +11,8 @@ from typing import Final
 
 MAX_NAME_BYTES: Final = 255
 MAX_DEPTH: Final = 32
+MAX_PATH_BYTES: Final = 1024
+"""As the server has it. What is much longer can be made, name by name, and no program opens it."""
 NAMELESS: Final = "file"
 
 _RESERVED: Final = re.compile(r'[<>:"|?*]')
@@ -33,12 +35,14 @@ def clean_parts(path: str) -> tuple[str, ...]:
     """Return a path from elsewhere as names that stay inside whatever folder they are put in.
 
     Never empty; no name is `.`, `..`, invisible, a device, or longer than file systems take.
-    A path too deep loses its middle folders.
+    A path too deep or too long loses its middle folders.
     """
     segments = [_visible(each) for each in re.split(r"[/\\]", _DRIVE.sub("", path))]
     parts = [clean_name(each) for each in segments if each.strip(" ." + _JOINERS)]
     if len(parts) > MAX_DEPTH:
         parts = [*parts[: MAX_DEPTH - 1], parts[-1]]
+    while len(parts) > 1 and len("/".join(parts).encode()) > MAX_PATH_BYTES:
+        del parts[-2]
     return tuple(parts) or (NAMELESS,)
 
 
