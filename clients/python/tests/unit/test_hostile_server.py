@@ -221,6 +221,35 @@ def test_what_is_dangerous_is_told_on_the_screen_of_the_question(
     assert rows[1].rstrip().endswith("_.0")
 
 
+@pytest.mark.parametrize(
+    "words", [["receive"], ["download"], ["transfers", "--reject"], ["transfers", "--cancel"]]
+)
+@pytest.mark.parametrize("told", ["../users/me", f"{ID}/../../auth/logout?", f"{ID}#", "x"])
+def test_an_id_that_somebody_told_is_no_path(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_in()
+    assert run([*words, told]) == 2
+    assert "is no id" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "ftp://x", "http://[::1", "http://", "x"])
+def test_what_is_no_address_is_wrong_usage(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["whoami", "--url", address]) == 2
+    assert "is no address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["soon", "nan", "inf", "-1", ""])
+def test_what_is_no_patience_is_wrong_usage(
+    seconds: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHAREZYNC_PATIENCE_SECONDS", seconds)
+    assert run(["whoami"]) == 2
+    assert "SHAREZYNC_PATIENCE_SECONDS" in capsys.readouterr().err
+
+
 def test_bars_have_labels_of_a_bounded_width() -> None:
     bars = Bars(Output(as_json=False))
     for label in (NASTY, "界" * 100, "[bold]x", "stored"):

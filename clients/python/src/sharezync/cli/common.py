@@ -2,17 +2,20 @@
 
 import asyncio
 import functools
+import math
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, get_args
 
 import click
+import httpx
 
 from sharezync.cli.config import Config
 from sharezync.cli.output import Output
 from sharezync.client import Client
+from sharezync.people import is_id
 from sharezync.session import Session
 from sharezync.transfer.ways import Over
 
@@ -40,8 +43,7 @@ class Context:
     async def client(self) -> AsyncGenerator[Client]:
         """Open the server."""
         tokens = self.config.tokens(self.url)
-        patience = float(os.environ.get("SHAREZYNC_PATIENCE_SECONDS", _PATIENCE_SECONDS))
-        async with Client(self.url, tokens=tokens, patience_seconds=patience) as client:
+        async with Client(self.url, tokens=tokens, patience_seconds=_patience_seconds()) as client:
             yield client
 
     @asynccontextmanager
@@ -59,10 +61,36 @@ def command(run: Callable[..., Awaitable[int | None]]) -> Callable[..., int]:
     @functools.wraps(run)
     def callback(url: str | None, as_json: bool, **given: object) -> int:  # noqa: FBT001 - of click
         config = Config()
-        context = Context((url or config.url).rstrip("/"), config, Output(as_json=as_json))
+        context = Context(_address(url or config.url), config, Output(as_json=as_json))
         return asyncio.run(_awaited(run(context, **given))) or 0
 
     return callback
+
+
+def an_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Take only an id, as a callback of click: somebody told it to whoever types it.
+
+    A path would lead elsewhere at the server.
+    """
+    if value is not None and not is_id(value):
+        raise click.BadParameter(f"{value!r} is no id")
+    return value
+
+
+def _address(url: str) -> str:
+    with suppress(httpx.InvalidURL):
+        parts = httpx.URL(url)
+        if parts.scheme in {"http", "https"} and parts.host:
+            return url.rstrip("/")
+    raise click.UsageError(f"{url!r} is no address of a server: write http://… or https://…")
+
+
+def _patience_seconds() -> float:
+    given = os.environ.get("SHAREZYNC_PATIENCE_SECONDS", str(_PATIENCE_SECONDS))
+    with suppress(ValueError):
+        if 0 <= (seconds := float(given)) < math.inf:
+            return seconds
+    raise click.UsageError(f"SHAREZYNC_PATIENCE_SECONDS is {given!r}: write a number of seconds")
 
 
 async def _awaited(work: Awaitable[int | None]) -> int | None:

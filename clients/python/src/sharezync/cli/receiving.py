@@ -11,7 +11,7 @@ import click
 import httpx
 
 from sharezync.cli.bars import Bars
-from sharezync.cli.common import Context, command, over_option
+from sharezync.cli.common import Context, an_id, command, over_option
 from sharezync.cli.offers import Offered, received
 from sharezync.cli.output import size_text
 from sharezync.documents import Transfer
@@ -27,7 +27,7 @@ _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
 
 
 @click.command()
-@click.argument("transfer_id", metavar="ID", required=False)
+@click.argument("transfer_id", metavar="ID", required=False, callback=an_id)
 @click.option("--from", "sender", metavar="USER", help="Only what this person sends.")
 @click.option(
     "--into",

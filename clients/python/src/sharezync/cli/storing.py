@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sharezync.cli.bars import Bars
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, an_id, command
 from sharezync.cli.output import size_text
 from sharezync.cli.text import one_line, verbatim
 
@@ -44,7 +44,7 @@ async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
 
 
 @click.command()
-@click.argument("file_id", metavar="ID")
+@click.argument("file_id", metavar="ID", callback=an_id)
 @click.option(
     "-o",
     "--output",

@@ -2,7 +2,7 @@
 
 import click
 
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, an_id, command
 from sharezync.cli.output import size_text
 from sharezync.cli.text import column, one_line
 from sharezync.documents import Transfer
@@ -11,8 +11,8 @@ from sharezync.session import Session
 
 @click.command()
 @click.option("--limit", default=20, show_default=True, help="How many at most.")
-@click.option("--cancel", metavar="ID", help="Cancel this one instead.")
-@click.option("--reject", metavar="ID", help="Reject this one instead.")
+@click.option("--cancel", metavar="ID", callback=an_id, help="Cancel this one instead.")
+@click.option("--reject", metavar="ID", callback=an_id, help="Reject this one instead.")
 @command
 async def transfers(
     context: Context, *, limit: int, cancel: str | None, reject: str | None
