@@ -33,7 +33,8 @@ async def test_users_of_a_gateway_that_is_stopped_go_offline_at_once(
 ) -> None:
     ada = await crowd.register("ada", gateway=0)
     bob = await crowd.register("bob", gateway=1)
-    await ada.add(await ada.channel(), bob)
+    await ada.add(channel := await ada.channel(), bob)
+    await bob.say(channel, "Here I am.")  # who was only added is shown to nobody
     stopped = fleet.replicas["gateway"][1]
 
     async with ada.connected() as adas, bob.connected() as bobs:

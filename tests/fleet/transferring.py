@@ -94,7 +94,9 @@ class Scene:
             cli.home.mkdir()
         await asyncio.gather(*(cli.login() for cli in clis))
         send = ("send", str(film), "--to", bob.username, "--json")
-        receive = ("receive", "--accept-from", ada.username, "--into", "in", "--json")
+        receive = (
+            "receive", "--accept-from", ada.username, "--into", "in", "--no-new-folder", "--json"
+        )  # fmt: skip
         return cls(
             ada,
             bob,
