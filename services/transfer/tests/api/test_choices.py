@@ -90,6 +90,18 @@ async def test_what_strangers_send_waits_for_an_answer(world: World) -> None:
     assert (await ada.offer(bob))["state"] == "accepted"  # by now they have met
 
 
+async def test_who_only_had_a_device_accept_knows_the_sender_no_longer_than_before(
+    world: World,
+) -> None:
+    """Else one channel, left long ago, would have files taken for ever."""
+    ada, bob = await world.people(2)
+    await decide(await world.on_device(bob), "accept_known")
+    world.befriend(ada, bob)
+    assert (await ada.offer(bob))["state"] == "accepted"
+    world.peers.channels.clear()
+    assert (await ada.offer(bob))["state"] == "offered"
+
+
 async def test_the_latest_device_to_say_so_accepts_unless_one_is_chosen(world: World) -> None:
     ada, bob = await world.people(2)
     world.befriend(ada, bob)
@@ -196,6 +208,23 @@ async def test_a_blocked_person_sees_what_one_sees_who_gets_no_answer(world: Wor
     assert told[0] == told[1] == ["transfer_updated"] * 2
     stats = (await ada.get("/v1/transfers/stats"))["peers"]
     assert [each["sent"]["ended"] for each in stats] == [1, 1]
+
+
+async def test_a_device_that_takes_nothing_rejects_what_a_blocked_person_offers(
+    world: World,
+) -> None:
+    """As it does for anybody: with a second account they could compare. Bob hears nothing of it."""
+    ada, bob, eve = await world.people(3)
+    phone = await world.on_device(bob)
+    await decide(phone, "block")
+    await block(world, bob, ada)
+    before = len(await world.told(bob))
+    refused = await ada.offer(phone)
+    assert refused["state"] == own_part(bob, refused)["state"] == "rejected"
+    assert len(await world.told(bob)) == before
+    await bob.get(f"/v1/transfers/{refused['id']}", 404)
+    assert (await bob.get("/v1/transfers/stats"))["received"]["ended"] == 0
+    assert (await eve.offer(phone))["state"] == "rejected"
 
 
 async def test_a_blocked_person_meets_the_same_limit(world: World) -> None:

@@ -1,7 +1,7 @@
 """How an offer is met by those to whom it is made, before any of them looks at it.
 
-Whoever has blocked the sender never hears of it. A chosen device that takes nothing rejects, one
-that takes what acquaintances send accepts. Else the offer waits, if not too many do.
+Whoever has blocked the sender never hears of it. A chosen device that takes nothing rejects,
+whoever offers; one that takes what acquaintances send accepts. Else the offer waits, if not too many do.
 """
 
 from collections.abc import Collection, Sequence
@@ -93,17 +93,19 @@ class Reception:
         return [each for each in whole.recipients if self._answers(unit, whole, each)]
 
     async def note(self, unit: Unit, whole: Whole, answered: Collection[Recipient]) -> None:
-        """Note what follows from the answers. Call it when all streams are held."""
-        taken = [each.user_id for each in answered if each.accepted_at is not None]
-        if taken:
-            await acquaintances.note(unit, self.sender_id, taken)
+        """Note what follows from the answers. Call it when all streams are held.
+
+        Nobody gets to know the sender by them: it was a device that accepted, of whom its owner
+        knows by now. Else they would go on doing so after they left where they met.
+        """
         await sums.add(unit, whole, [each for each in answered if each.state in life.FINAL])
 
     def _answers(self, unit: Unit, whole: Whole, recipient: Recipient) -> bool:
-        if recipient.hidden:
-            return False
+        # Also of whom its owner has blocked: a device that takes nothing answers everybody so.
         if self._refuses(recipient.user_id, recipient.device_id):
             return move(unit, recipient, "reject")
+        if recipient.hidden:
+            return False
         device_id = None
         if recipient.user_id in self.known:
             device_id = self._choices.accepting(recipient.user_id, recipient.device_id, self.owned)
@@ -114,7 +116,7 @@ class Reception:
         return True
 
     def _refuses(self, user_id: UUID, device_id: UUID | None) -> bool:
-        if device_id is None or user_id in self._choices.blocking:
+        if device_id is None:
             return False
         return self._choices.of_device(user_id, device_id) == "block"
 
