@@ -5,6 +5,7 @@ auth is asked; its answers are kept for a minute, unless a frame says that a blo
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import structlog
@@ -25,6 +26,13 @@ class _Answer(NamedTuple):
     until: float
 
 
+@dataclass(slots=True, eq=False)
+class _Question:
+    user_id: str
+    stale: bool = False
+    """A block of theirs came or went since it was asked."""
+
+
 class Blocks:
     """What is known of some users, each with others; the oldest knowledge is forgotten first."""
 
@@ -32,7 +40,8 @@ class Blocks:
         self._peers = peers
         self._clock = clock
         self._answers: dict[str, _Answer] = {}
-        self._changes = 0
+        self._questions: list[_Question] = []
+        """On their way."""
 
     def apart(self, user_id: str, others: Collection[str]) -> set[str] | None:
         """Return with whom of the others, at least, there is a block; None: `learn` it first."""
@@ -42,8 +51,11 @@ class Blocks:
         return known.apart
 
     async def learn(self, user_id: str, others: Collection[str]) -> None:
-        """Ask auth. Where it doesn't answer, or a block changes meanwhile, nothing is known."""
-        changes = self._changes
+        """Ask auth. Where it doesn't answer, or a block of the user changes meanwhile, nothing is
+        known.
+        """
+        question = _Question(user_id)
+        self._questions.append(question)
         apart: set[str] = set()
         try:
             for batch in in_batches(set(others) - {user_id}):
@@ -52,7 +64,9 @@ class Blocks:
         except (PeerUnavailable, TimeoutError) as error:
             log.warning("blocks_unknown", error=repr(error))
             return
-        if changes != self._changes:
+        finally:
+            self._questions.remove(question)
+        if question.stale:
             return
         before = self._answers.pop(user_id, None)
         answer = _Answer(set(others), apart, self._clock() + _KEEP_SECONDS)
@@ -64,6 +78,8 @@ class Blocks:
 
     def forget(self, user_ids: Collection[str]) -> None:
         """Know nothing of these users any more: a block came or went between them."""
-        self._changes += 1
         for user_id in user_ids:
             self._answers.pop(user_id, None)
+        # Of these alone: who blocks and unblocks in a loop keeps nobody else from being heard.
+        for question in self._questions:
+            question.stale |= question.user_id in user_ids

@@ -52,6 +52,18 @@ async def test_a_change_ends_what_is_known_and_what_is_on_its_way() -> None:
     assert auth.blocks.apart("a", ["b"]) is None
 
 
+async def test_a_change_between_others_ends_nothing() -> None:
+    """Or two accounts that block each other in a loop would keep everybody from being heard."""
+    auth = Auth()
+    auth.answers.clear()
+    asking = asyncio.create_task(auth.blocks.learn("a", ["b"]))
+    await asyncio.sleep(0)
+    auth.blocks.forget(["x", "y"])
+    auth.answers.set()
+    await asking
+    assert auth.blocks.apart("a", ["b"]) == set()
+
+
 async def test_without_an_answer_nothing_is_known() -> None:
     auth = Auth()
     auth.away = True
