@@ -99,3 +99,22 @@ async def test_a_peer_that_can_not_be_asked_is_no_no(
     assert unknown.status_code == 503
     assert unknown.json()["code"] == "unavailable"
     assert known.status_code == 200
+
+
+async def test_across_a_block_it_is_answered_as_to_strangers_also_in_an_outage(
+    auth: Auth, ada: Account, bob: Account
+) -> None:
+    """What is known of before the block decides nothing: neither the answer nor its time."""
+    auth.peers.shared |= {("transfer", bob.id, ada.id)}
+    await ada.http.put(f"/v1/blocks/{bob.id}")
+    path = f"/v1/users/{ada.id}/devices"
+    assert (await bob.http.get(path)).status_code == 404
+    auth.peers.answers["chat"] = Response(status_code=503)
+    assert (await bob.http.get(path)).status_code == 503
+    del auth.peers.answers["chat"]
+    silent = auth.peers.silent["chat"] = asyncio.Event()
+    asking = asyncio.create_task(bob.http.get(path))
+    done, _ = await asyncio.wait([asking], timeout=0.3)
+    assert not done, "a stranger waits for both"
+    silent.set()
+    assert (await asking).status_code == 404

@@ -173,10 +173,8 @@ async def list_of(
     async with work.read() as unit:
         await access.profile_to_see(unit, user_id)
     if user_id != viewer_id:
-        # Both, always: who is blocked must wait for the answer as long as any stranger does.
-        acquainted = await peers.acquainted(viewer_id, user_id)
-        blocked = await blocks.between(work, viewer_id, [user_id])
-        if blocked or not acquainted:
+        blocked = bool(await blocks.between(work, viewer_id, [user_id]))
+        if not await peers.acquainted(viewer_id, user_id, blocked=blocked):
             raise NotFound
     async with work.read() as unit:
         return await _all_of(unit, user_id, lease_seconds)
