@@ -73,7 +73,9 @@ def blocks_tables(metadata: MetaData) -> None:
 
 
 class Blocks:
-    """The copy in one schema. Every statement may be repeated."""
+    """The copy in one schema, beside its `users`, whose rows say `deleted` of who is gone. Every
+    statement may be repeated.
+    """
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
@@ -82,9 +84,16 @@ class Blocks:
         self, unit: Unit, user_id: UUID, blocked_id: UUID, *, version: int, active: bool
     ) -> None:
         """Take over that a block came or was taken back; older news than what is known is passed
-        over.
+        over, and news of who is gone.
         """
         connection = await unit.raw()
+        # Held, so that they are not erased meanwhile: `forget` comes after that, or before this.
+        if await connection.fetchval(
+            f"SELECT bool_or(u.deleted) FROM (SELECT deleted FROM {self._schema}.users "  # noqa: S608 - a name of ours
+            "WHERE id = ANY($1::uuid[]) ORDER BY id FOR SHARE) AS u",
+            [user_id, blocked_id],
+        ):
+            return
         await connection.execute(
             f"INSERT INTO {self._schema}.blocks AS b "  # noqa: S608 - a name of ours
             "(user_id, blocked_id, blocked_at, active, version) VALUES ($1, $2, $3, $4, $5) "
@@ -104,12 +113,16 @@ class Blocks:
         )
 
     async def learn_list(self, unit: Unit, rules: ContactRules) -> None:
-        """Take over somebody's whole list as it was at its version, but for what is known since."""
+        """Take over somebody's whole list as it was at its version, but for what is known since,
+        and for who is gone since.
+        """
         connection = await unit.raw()
         await connection.execute(
             f"INSERT INTO {self._schema}.blocks AS b "  # noqa: S608 - as above
             "(user_id, blocked_id, blocked_at, active, version) "
-            "SELECT $1, o.id, $3, true, $4 FROM unnest($2::uuid[]) AS o(id) ORDER BY o.id "
+            "SELECT $1, o.id, $3, true, $4 FROM unnest($2::uuid[]) AS o(id) "
+            f"WHERE NOT EXISTS (SELECT FROM {self._schema}.users AS u "
+            "WHERE u.id IN ($1, o.id) AND u.deleted) ORDER BY o.id "
             "ON CONFLICT (user_id, blocked_id) DO UPDATE "
             "SET blocked_at = $3, active = true, version = $4 WHERE b.version < $4",
             rules.user_id,
@@ -127,7 +140,7 @@ class Blocks:
         )
 
     async def forget(self, unit: Unit, user_id: UUID) -> None:
-        """Drop all blocks by and of somebody who is gone."""
+        """Drop all blocks by and of somebody who is gone. Call it once their row says so."""
         await (await unit.raw()).execute(
             f"DELETE FROM {self._schema}.blocks WHERE user_id = $1 OR blocked_id = $1",  # noqa: S608 - as above
             user_id,

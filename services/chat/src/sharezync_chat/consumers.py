@@ -43,14 +43,14 @@ async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
 
 async def on_user_blocked(unit: Unit, event: UserBlocked) -> None:
     """Note a block. Repeatable: older news than what is known changes nothing."""
-    await contacts.learn_block(
+    await contacts.BLOCKS.learn(
         unit, event.user_id, event.blocked_id, version=event.version, active=True
     )
 
 
 async def on_user_unblocked(unit: Unit, event: UserUnblocked) -> None:
     """Note that a block was taken back. Repeatable, as above."""
-    await contacts.learn_block(
+    await contacts.BLOCKS.learn(
         unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 
@@ -61,9 +61,9 @@ async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
     What they wrote stays, as written by a deleted user. Repeatable: nothing is left to end.
     """
     user_id = UserId(event.user_id)
-    await contacts.forget(unit, user_id)
-    await bans.forget(unit, user_id)
     gone = await people.erase(unit, user_id, unit.caused_at)
+    await contacts.BLOCKS.forget(unit, user_id)
+    await bans.forget(unit, user_id)
     await traces.erase(unit, user_id)
     await seats.leave_everything(unit, user_id, gone)
 

@@ -1,5 +1,6 @@
 """Across a block nobody reaches anybody, and who is blocked is answered as a stranger is."""
 
+import asyncio
 from uuid import UUID
 
 import httpx
@@ -205,6 +206,53 @@ async def test_with_an_account_go_its_blocks_for_good(world: World) -> None:
     await block(world, ada, bob, version=5)  # late
     left = await world.rows("SELECT FROM chat.blocks WHERE blocked_id = $1", UUID(bob.id))
     assert left == []
+
+
+async def test_a_block_that_comes_while_an_account_goes_is_not_kept(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    await direct(ada, bob)
+    pool = await world.core.database.pool()
+    async with pool.acquire() as erasing:
+        async with erasing.transaction():
+            await erasing.execute("DELETE FROM chat.blocks WHERE blocked_id = $1", UUID(bob.id))
+            await erasing.execute(
+                "UPDATE chat.users SET deleted = true WHERE id = $1", UUID(bob.id)
+            )
+            blocking = asyncio.create_task(block(world, ada, bob))
+            done, _ = await asyncio.wait([blocking], timeout=0.3)
+            assert not done, "it waits for what becomes of the account"
+        await blocking
+    assert await world.rows("SELECT FROM chat.blocks WHERE blocked_id = $1", UUID(bob.id)) == []
+
+
+async def test_of_who_is_gone_by_now_nothing_is_fetched(world: World) -> None:
+    """auth was asked a moment before the account was deleted."""
+    ada, bob, cleo = await world.people("ada", "bob", "cleo")
+    await direct(ada, bob)
+    await direct(ada, cleo)
+    await world.publish(UserDeleted(user_id=UUID(bob.id)))
+    for who, blocked in ((ada, [bob.id, cleo.id]), (bob, [ada.id])):
+        rules = {
+            "user_id": who.id,
+            "username": who.username,
+            "display_name": who.username.title(),
+            "who_may_add": "everybody",
+            "version": 2,
+            "blocked_ids": blocked,
+        }
+        world.peers.contact_rules.append(rules)
+    await world.rows("DELETE FROM chat.backfills")
+    done: list[object] = []
+    async with filling(world.core.work, world.platform.client("auth")):
+        async with asyncio.timeout(30):
+            while not done:
+                await asyncio.sleep(0.01)
+                done = await world.rows("SELECT FROM chat.backfills")
+    kept = await world.rows(
+        "SELECT user_id, blocked_id FROM chat.blocks WHERE user_id = ANY($1)",
+        [UUID(ada.id), UUID(bob.id)],
+    )
+    assert [tuple(map(str, row.values())) for row in kept] == [(ada.id, cleo.id)]
 
 
 async def test_what_was_said_before_chat_listened_is_fetched_once(

@@ -40,14 +40,14 @@ async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
 
 async def on_user_blocked(unit: Unit, event: UserBlocked) -> None:
     """Note a block. Repeatable: older news than what is known changes nothing."""
-    await contacts.learn_block(
+    await contacts.BLOCKS.learn(
         unit, event.user_id, event.blocked_id, version=event.version, active=True
     )
 
 
 async def on_user_unblocked(unit: Unit, event: UserUnblocked) -> None:
     """Note that a block was taken back. Repeatable, as above."""
-    await contacts.learn_block(
+    await contacts.BLOCKS.learn(
         unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 

@@ -15,7 +15,7 @@
 | `memberships` | `page`, `sync`, `streams_of_user` |
 | `people` | `require`, `learn`, `erase` |
 | `acquaintances` | `visible`, `viewers` |
-| `contacts` | `learn_block`, `forget`, `filling` |
+| `contacts` | `filling`; its `BLOCKS` is the copy of the lists |
 | `bans` | `ban`, `lift`, `page`, … |
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge_some`, `purging` |

@@ -9,7 +9,7 @@
 | `statistics` | `of` |
 | `receiving` | `confirm`: from recipients without a socket |
 | `choices` | policies of devices |
-| `contacts` | `learn_block`, `filling`: whom people have blocked |
+| `contacts` | `filling`; its `BLOCKS`: whom people have blocked |
 | `capabilities` | `Grants`: tokens given, and looked at when they are shown |
 | `attaching` | `attach`: for gateways, before they move chunks |
 | `progress` | `report`: from gateways, while they do |
