@@ -226,7 +226,7 @@ async def test_a_block_that_comes_while_an_account_goes_is_not_kept(world: World
 
 
 async def test_of_who_is_gone_by_now_nothing_is_fetched(world: World) -> None:
-    """auth was asked a moment before the account was deleted."""
+    """Auth was asked a moment before the account was deleted."""
     ada, bob, cleo = await world.people("ada", "bob", "cleo")
     await direct(ada, bob)
     await direct(ada, cleo)

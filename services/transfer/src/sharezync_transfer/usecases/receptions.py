@@ -1,7 +1,8 @@
 """How an offer is met by those to whom it is made, before any of them looks at it.
 
 Whoever has blocked the sender never hears of it. A chosen device that takes nothing rejects,
-whoever offers; one that takes what acquaintances send accepts. Else the offer waits, if not too many do.
+whoever offers; one that takes what acquaintances send accepts. Else the offer waits, if not too
+many do.
 """
 
 from collections.abc import Collection, Sequence
