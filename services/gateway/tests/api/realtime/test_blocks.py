@@ -58,6 +58,31 @@ async def test_a_block_ends_what_stands_both_ways(
         await bobs.hears_nothing()
 
 
+async def test_a_block_is_heard_by_nodes_on_which_the_blocker_is_not(
+    world: World, ada: User, bob: User
+) -> None:
+    channel_id = world.channel(ada, bob).removeprefix("channel:")
+    terms = replace(BY_SIGNAL, typing_seconds=0)
+    async with (
+        world.node(terms=terms) as adas_node,
+        world.node(terms=terms) as bobs_node,
+        adas_node.device(ada) as adas,
+        bobs_node.device(bob) as bobs,
+    ):
+        await subscribe(bobs, users=[ada.id], channels=[channel_id])
+        await adas.say("typing", channel_id=channel_id)
+        await adas.frame("reply")
+        assert (await bobs.frame("typing"))["data"]["user_id"] == ada.id
+        await block(world, ada, bob)
+        await adas.frame("said")
+        await wait_until(lambda: not watched(bobs_node))
+        await adas.say("typing", channel_id=channel_id)
+        await adas.frame("reply")
+        await wait_until(lambda: len(world.services.calls("apart")) >= 2)
+        await asyncio.sleep(0.1)
+        await bobs.hears_nothing()
+
+
 async def test_consent_that_was_taken_back_ends_one_direction_only(
     world: World, ada: User, bob: User
 ) -> None:
