@@ -1,7 +1,8 @@
 """Characters that nobody sees, that reorder others, or that pile up: found and taken out. Pure.
 
 Sources: Unicode 17 (properties, by the library `regex`); UAX #9 (bidirectional controls);
-UAX #31 §2.3 and RFC 5892 A.1 (where joiners belong); UTS #51 (emoji sequences); UTR #36 §2.5.
+UAX #31 §2.3 and RFC 5892 A.1 (where joiners belong); UTS #51 (emoji sequences); UTR #36 §2.5;
+UAX #15 §13 (how many marks normalising has to sort).
 """
 
 import unicodedata
@@ -49,6 +50,8 @@ _HIDDEN: Final = (
     r"\ufff0-\ufffc]"
 )
 _RUN_OF_MARKS: Final = r"[\p{Mn}\p{Me}]{3,}"
+_MOST_SORTED: Final = 30
+_SORTED: Final = rf"([^\p{{ccc=0}}]{{{_MOST_SORTED}}})[^\p{{ccc=0}}]+"
 
 
 @cache
@@ -67,12 +70,21 @@ def one_line(text: str, *, marks: int = 2) -> str:
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip(" ")
     spaces, hidden = _compiled(_SPACES), _compiled(f"({_KEPT})|{_HIDDEN}")
-    # Twice normalised: taking characters away lets their neighbours combine.
-    text = unicodedata.normalize("NFC", spaces.sub(" ", unicodedata.normalize("NFC", text)))
+    # Again normalised: taking characters away lets their neighbours combine.
+    text = composed(spaces.sub(" ", composed(text)))
     text = spaces.sub(" ", hidden.sub(lambda found: found[1] or "", text)).strip(" ")
     # A mark without a letter would sit on whatever is shown before the text.
-    text = _compiled(r"^[\p{M}\u200c\u200d ]+").sub("", unicodedata.normalize("NFC", text))
+    text = _compiled(r"^[\p{M}\u200c\u200d ]+").sub("", composed(text))
     return unstacked(text, alike=marks)
+
+
+def composed(text: str) -> str:
+    """Return `text` in NFC, with at most 30 marks to sort in a row: those beyond are left out.
+
+    That is the Stream-Safe Text Format (UAX #15 §13). Sorting takes time by the square of their
+    number: of 64,000 in a row half a minute, in which nobody else is served.
+    """
+    return unicodedata.normalize("NFC", _compiled(_SORTED).sub(r"\1", text))
 
 
 def many_lines(text: str) -> str:

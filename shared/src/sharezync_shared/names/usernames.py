@@ -18,6 +18,13 @@ from sharezync_shared.names.characters import unstacked
 MAX_MARKS: Final = 8
 """In a row, also beside the letter: a syllable of Burmese or Tibetan has up to seven."""
 
+_MAX_GIVEN: Final = 4 * mentionable.MAX_CHARACTERS
+"""Before they are composed: a letter with its marks is decomposed into four at most."""
+
+_TOGETHER: Final = "\u0587\u0e33\u0eb3\u0edc\u0edd"
+"""Letters of everyday Armenian, Thai and Lao that PRECIS leaves out (RFC 8264 §9.17), as NFKC takes
+each for two others. There they are judged as these two, and kept as they were written."""
+
 _RULE: Final = (
     f"{mentionable.MIN_CHARACTERS} to {mentionable.MAX_CHARACTERS} letters, digits, "
     "'_', '-' or '.', "
@@ -32,12 +39,18 @@ def clean_username(text: str) -> str:
     marks, digits, `_`, `-` or `.`, the ends being no `-` or `.`; for letters of several alphabets
     together, and for marks that pile up.
     """
-    try:
-        name: str = _profile().enforce(text.strip())
-    except UnicodeEncodeError as error:
-        raise ValueError(_RULE) from error
-    if not mentionable.is_name(name) or not all(map(_is_accepted, name)):
+    text = text.strip()
+    if len(text) > _MAX_GIVEN:
         raise ValueError(_RULE)
+    try:
+        name = _enforced(text)
+    except UnicodeEncodeError as error:
+        raise ValueError(_reason(error)) from error
+    if not mentionable.is_name(name):
+        raise ValueError(_RULE)
+    for character in name:
+        if not _is_accepted(character):
+            raise ValueError(_no_part(character))
     apart = unicodedata.normalize("NFD", name)
     if unstacked(apart, alike=2) != apart or _runs_of_marks(apart):
         raise ValueError("too many marks on one letter")
@@ -46,10 +59,38 @@ def clean_username(text: str) -> str:
     return name
 
 
+def _enforced(text: str) -> str:
+    """Return `text` as PRECIS has it. Raises UnicodeEncodeError."""
+    apart = {letter: unicodedata.normalize("NFKC", letter) for letter in _TOGETHER if letter in text}
+    name: str = _profile().enforce(text.translate(str.maketrans(apart)))
+    for letter, two in apart.items():
+        name = name.replace(two, letter)
+    return name
+
+
+def _reason(error: UnicodeEncodeError) -> str:
+    if error.reason.endswith("bidi_rule"):
+        return (
+            "a name written from right to left begins with one of its letters, ends in a letter "
+            "or digit, and has no letters from left to right"
+        )
+    return _no_part(error.object[error.start]) if error.end == error.start + 1 else _RULE
+
+
+def _no_part(character: str) -> str:
+    name = unicodedata.name(character, "")
+    return f"{_RULE}; U+{ord(character):04X} {name}".rstrip() + " is none of these"
+
+
 def _is_accepted(character: str) -> bool:
-    """Whether a character of a mentionable name is accepted today; joiners PRECIS has judged."""
+    """Whether a character of a mentionable name is accepted today; joiners PRECIS has judged.
+
+    The ideograph for zero is a number in Unicode, and a letter in names (RFC 8264 §9.6).
+    """
     category = unicodedata.category(character)
-    return category[0] in "LM" or category == "Nd" or character in mentionable.BETWEEN
+    return (
+        category[0] in "LM" or category == "Nd" or character in mentionable.BETWEEN + "\u3007"
+    )
 
 
 def _runs_of_marks(apart: str) -> bool:

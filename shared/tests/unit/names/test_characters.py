@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_shared.names.characters import looks_empty, many_lines, one_line, unstacked
+from sharezync_shared.names.characters import composed, looks_empty, many_lines, one_line, unstacked
 
 FAMILY = "👨\u200d👩\u200d👧"
 SCOTLAND = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -131,3 +131,10 @@ def test_no_character_alone_is_an_invisible_line(character: str) -> None:
 def test_marks_are_counted_by_their_place() -> None:
     assert unstacked("a\u0301\u0316\u0302\u0317", alike=2) == "a\u0301\u0316\u0302\u0317"
     assert unstacked("a\u0301\u0302\u0300", alike=2) == "a\u0301\u0302"
+
+
+@pytest.mark.parametrize("between", ["", "\u200b"])
+def test_however_many_marks_there_are_a_line_is_cleaned_at_once(between: str) -> None:
+    """Normalising these would take minutes, by the square of their number."""
+    assert len(composed("a" + "\u0301\u0316" * 100)) == 30
+    assert one_line("a" + f"\u0301{between}\u0316{between}" * 100_000) == "á\u0316\u0316\u0301\u0301"

@@ -28,6 +28,18 @@ GOOD = [
     "김철수",
     "Ελένη",
     "Nguyễn",
+    "น้ำฝน",
+    "ทองคำ",
+    "ຄຳແພງ",
+    "ສົມໜຸ່ມ",
+    "Արևիկ",
+    "〇〇さん",
+    "ශ්\u200dරීමාලි",
+    "അനിൽ",
+    "佐々木",
+    "𞤀𞤣𞤤𞤢𞤥",
+    "މުހައްމަދު",
+    "ᏣᎳᎩ",
 ]
 
 
@@ -67,6 +79,31 @@ def test_names_of_the_world_are_accepted_and_can_be_called(name: str) -> None:
 def test_names_that_deceive_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"letters|marks"):
         clean_username(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("O’Brien", r"U\+2019 RIGHT SINGLE QUOTATION MARK"),
+        ("محـمد", r"U\+0640 ARABIC TATWEEL"),
+        ("ad\u200ba", r"U\+200B ZERO WIDTH SPACE"),
+        ("ad\ue000a", r"U\+E000 is"),
+        ("ada🎉", r"U\+1F389 PARTY POPPER"),
+        ("_משה", "from right to left begins with one of its letters"),
+        ("משה_", "ends in a letter or digit"),
+        ("x" * 33, "in - .$"),
+    ],
+)
+def test_a_refusal_says_what_it_is_about(name: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        clean_username(name)
+
+
+def test_however_long_a_name_is_it_is_refused_at_once() -> None:
+    """Normalising this would take minutes, by the square of its length."""
+    with pytest.raises(ValueError, match="3 to 32"):
+        clean_username("a" + "\u0301\u0316" * 100_000)
+    assert clean_username("\u03b1\u0313\u0300\u0345" * 32) == "\u1f82" * 32
 
 
 def test_full_width_and_decomposed_forms_are_one_name() -> None:

@@ -26,6 +26,8 @@ _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 
 def _emoji(text: str) -> str:
     """Return an emoji in its one normal form (NFC). Raises ValueError for other text."""
+    if len(text) > _MAX_CHARACTERS:  # before it is normalised, which may take long
+        raise ValueError("an emoji, or a name such as :thumbsup:")
     emoji = unicodedata.normalize("NFC", text)
     if _SHORTCODE.fullmatch(emoji):
         return emoji
