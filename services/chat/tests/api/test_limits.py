@@ -96,20 +96,41 @@ async def test_what_one_is_in(world: World, replicas: Replicas) -> None:
 
 async def test_others_fill_no_more_than_their_share(world: World, replicas: Replicas) -> None:
     replicas.limit(memberships_per_user=8)
-    eve, ada, *friends = await world.people("eve", "ada", *["bob"] * 4)
-    paths = [await eve.channel("private") for _ in range(5)]
+    ada, *eves = await world.people("ada", *["eve"] * 4)
+    friends = await world.people(*["bob"] * 4)
+    calls = []
+    for eve in eves:
+        ends = await replicas.ends(eve)
+        path = await eve.channel("private")
+        calls.append(next(ends).post(f"{path}/members", json={"user_id": ada.id}))
+        body = {"user_ids": [ada.id, friends.pop().id]}
+        calls.append(next(ends).post("/v1/conversations", json=body))
+    assert await outcome(calls) == ({201: 6, 409: 2}, {"too-many-memberships"})
+    for _ in range(2):
+        await ada.channel()
+    await ada.post("/v1/channels", {"name": "engines", "kind": "public"}, 409)
+
+
+async def test_nobody_alone_keeps_others_from_somebody(world: World, replicas: Replicas) -> None:
+    replicas.limit(memberships_per_user=8)
+    eve, ada, bob, *friends = await world.people("eve", "ada", "bob", *["carl"] * 3)
+    paths = [await eve.channel(kind) for kind in ("private", "public", "public", "public")]
     ends = await replicas.ends(eve)
     put = [next(ends).post(f"{path}/members", json={"user_id": ada.id}) for path in paths]
     opened = [
         next(ends).post("/v1/conversations", json={"user_ids": [ada.id, friend.id]})
         for friend in friends
     ]
-    statuses, codes = await outcome([*put, *opened])
-    # Eve is in nine things at most herself.
-    assert (statuses[201], codes) == (6, {"too-many-memberships"})
-    for _ in range(2):
-        await ada.channel()
-    await ada.post("/v1/channels", {"name": "engines", "kind": "public"}, 409)
+    assert await outcome([*put, *opened]) == ({201: 2, 409: 5}, {"too-many-memberships"})
+    refused = await eve.post("/v1/conversations", {"user_ids": [ada.id]}, 409)
+    assert (refused["of"], refused["limit"], refused["user_id"]) == ("maker", 2, ada.id)
+    # Others go on writing to her, and she comes into what she chooses herself.
+    await bob.post("/v1/conversations", {"user_ids": [ada.id]})
+    invited = [await eve.post(f"{path}/invites") for path in paths]
+    joined = await outcome(
+        ada.http.post(f"/v1/invites/{invite['code']}/accept") for invite in invited
+    )
+    assert joined[0].keys() <= {200, 201}
 
 
 async def test_members_of_one_channel(world: World, replicas: Replicas) -> None:

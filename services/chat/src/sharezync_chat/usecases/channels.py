@@ -56,7 +56,7 @@ async def found(
     await unit.lock_streams(channel.stream, *(f"inbox:{user_id}" for user_id in people_in))
     await check_made(unit, limits, channel)
     maker = next(user_id for user_id in people_in if user_id == channel.created_by)
-    await check_memberships(unit, limits, people_in, by=maker)
+    await check_memberships(unit, limits, people_in, channel, by=maker)
     channel.member_count = len(people_in)
     unit.add(channel)
     await unit.session.flush()

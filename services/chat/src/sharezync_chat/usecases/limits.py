@@ -20,12 +20,20 @@ _OTHERS_SHARE: Final = 0.75
 """How much of somebody's memberships others may fill: there is always room for those of one's own
 choice."""
 
+_MAKERS_SHARE: Final = 0.25
+"""How much of somebody's memberships one other's channels and conversations may fill by the acts of
+others: nobody alone can keep everybody else from adding or writing to them."""
+
 _MADE: Final = """
     SELECT count(*) FROM chat.channels
      WHERE created_by = $1 AND deleted_at IS NULL AND (kind = ANY($2::text[])) = $3
 """
 _OF_EACH: Final = """
-    SELECT w.user_id, (SELECT count(*) FROM chat.members AS m WHERE m.user_id = w.user_id) AS count
+    SELECT w.user_id,
+           (SELECT count(*) FROM chat.members AS m WHERE m.user_id = w.user_id) AS count,
+           (SELECT count(*)
+              FROM chat.members AS m JOIN chat.channels AS c ON c.id = m.channel_id
+             WHERE m.user_id = w.user_id AND w.user_id <> $2 AND c.created_by = $3) AS of_maker
       FROM unnest($1::uuid[]) AS w(user_id) ORDER BY w.user_id
 """
 
@@ -43,7 +51,9 @@ class TooManyConversations(Conflict):
 
 
 class TooManyMemberships(Conflict):
-    """With `limit` and `user_id`: who is in so many channels and conversations."""
+    """With `limit` and `user_id`: who is in so many channels and conversations; `of` is `maker`
+    where it is those of one maker that are too many.
+    """
 
     slug, title = "too-many-memberships", "Somebody is in as many channels as one may be"
 
@@ -107,19 +117,27 @@ async def check_made(unit: Unit, limits: Limits, channel: Channel) -> None:
 
 
 async def check_memberships(
-    unit: Unit, limits: Limits, user_ids: Collection[UserId], *, by: UserId
+    unit: Unit, limits: Limits, user_ids: Collection[UserId], channel: Channel, *, by: UserId
 ) -> None:
-    """Raise TooManyMemberships where one of these users may not be in one thing more.
+    """Raise TooManyMemberships where one of these users may not be in this channel too.
 
-    `by` is who has them in: where that is somebody else, some room is left. Hold their inboxes.
+    `by` is who has them in: where that is somebody else, some room is left, and its maker has a
+    share of it. Hold their inboxes.
     """
     connection = await unit.raw()
-    for user_id, count in await connection.fetch(_OF_EACH, list(user_ids)):
+    counted = await connection.fetch(_OF_EACH, list(user_ids), by, channel.created_by)
+    for user_id, count, of_maker in counted:
         limit = limits.memberships_per_user
         if user_id != by:
             limit = max(1, int(limit * _OTHERS_SHARE))
         if count >= limit:
             raise TooManyMemberships(limit=limit, user_id=str(user_id))
+        share = max(1, int(limits.memberships_per_user * _MAKERS_SHARE))
+        if user_id != by and of_maker >= share:
+            raise TooManyMemberships(
+                "Others may put nobody into more of what one person made",
+                of="maker", limit=share, user_id=str(user_id),
+            )  # fmt: skip
 
 
 async def check_entry(
@@ -131,4 +149,4 @@ async def check_entry(
     """
     if channel.member_count >= limits.members_per_channel:
         raise TooManyMembers(limit=limits.members_per_channel)
-    await check_memberships(unit, limits, [user_id], by=UserId(by))
+    await check_memberships(unit, limits, [user_id], channel, by=UserId(by))
