@@ -11,6 +11,7 @@ from sharezync_transfer.settings import TransferSettings
 
 OF_SENDER = TransferSettings.model_fields["offers_per_sender"].default
 FROM_STRANGERS = TransferSettings.model_fields["offers_from_strangers"].default
+OF_A_STRANGER = FROM_STRANGERS // 2
 
 
 async def decide(device: Person, policy: str) -> Json:
@@ -230,7 +231,7 @@ async def test_a_device_that_takes_nothing_rejects_what_a_blocked_person_offers(
 async def test_a_blocked_person_meets_the_same_limit(world: World) -> None:
     ada, bob, eve = await world.people(3)
     await block(world, bob, ada)
-    for _ in range(FROM_STRANGERS):
+    for _ in range(OF_A_STRANGER):
         await ada.offer(bob)
     assert (await ada.offer(bob, status=429))["code"] == "too-many-offers"
     await eve.offer(bob)  # and what nobody sees keeps nobody else out
@@ -309,6 +310,17 @@ async def test_strangers_wait_in_a_short_queue_and_acquaintances_in_none(world: 
     await friend.offer(bob)
     await bob.act(offers[0], "reject")
     await ada.offer(bob)
+
+
+async def test_one_stranger_leaves_room_for_others(world: World) -> None:
+    eve, ada, bob = await world.people(3)
+    offers = [await eve.offer(ada) for _ in range(OF_A_STRANGER)]
+    refused = await eve.offer(ada, status=429)
+    assert (refused["of"], refused["user_id"]) == ("recipient", ada.id)
+    assert (refused["limit"], refused["pending"]) == (OF_A_STRANGER, OF_A_STRANGER)
+    await bob.offer(ada)
+    await eve.act(offers[0], "cancel")
+    await eve.offer(ada)
 
 
 async def test_a_sender_has_only_so_many_offers_waiting(world: World) -> None:

@@ -9,6 +9,9 @@ from sharezync_shared.streams.log import Connection
 from sharezync_transfer.problems import TooManyFiles, TooManyOffers, TooManyTransfers
 from sharezync_transfer.settings import TransferSettings
 
+_STRANGERS_SHARE: Final = 0.5
+"""How much of the room for strangers one of them may fill: nobody alone keeps all others out."""
+
 _OF_SENDER: Final = """
 SELECT count(*) FILTER (WHERE state = 'offered') AS pending, count(*) AS open,
        coalesce(sum(file_count), 0) AS files
@@ -17,7 +20,8 @@ FROM transfer.transfers WHERE sender_id = $1 AND ended_at IS NULL
 # What is hidden from a recipient counts for nobody but its sender, and for them like all else: so
 # they meet the same limit as if they were not blocked.
 _TO_RECIPIENTS: Final = """
-SELECT r.user_id, count(*) AS pending, count(*) FILTER (WHERE r.stranger) AS strangers
+SELECT r.user_id, count(*) AS pending, count(*) FILTER (WHERE r.stranger) AS strangers,
+       count(*) FILTER (WHERE r.stranger AND t.sender_id = $1) AS own
 FROM transfer.recipients AS r JOIN transfer.transfers AS t ON t.id = r.transfer_id
 WHERE r.user_id = ANY($2::uuid[]) AND r.state = 'offered' AND (NOT r.hidden OR t.sender_id = $1)
 GROUP BY r.user_id
@@ -47,7 +51,14 @@ async def check(
         raise TooManyTransfers(limit=settings.transfers_per_sender, open=opened)
     if files >= settings.transfer_files_per_sender:
         raise TooManyFiles(limit=settings.transfer_files_per_sender)
-    for user_id, waiting, strangers in await connection.fetch(_TO_RECIPIENTS, sender_id, list(to)):
+    share = max(1, int(settings.offers_from_strangers * _STRANGERS_SHARE))
+    found = await connection.fetch(_TO_RECIPIENTS, sender_id, list(to))
+    for user_id, waiting, strangers, own in found:
+        if user_id in to_strangers and own >= share:
+            raise TooManyOffers(
+                "Who doesn't know you has not answered your offers yet", of="recipient",
+                user_id=str(user_id), limit=share, pending=own,
+            )  # fmt: skip
         if user_id in to_strangers and strangers >= settings.offers_from_strangers:
             raise TooManyOffers(
                 "A recipient has many offers from people they don't know", of="recipient",
