@@ -16,6 +16,10 @@ import regex
 # Braille, a note without a head, blanks between hieroglyphs.
 _BLANKS: Final = r"\u115f\u1160\u3164\uffa0\u2800\U00016fe4\U0001d159\U00013441\U00013442"
 
+# Seen only beside others: joiners of hieroglyphs and Tifinagh, what stands for an object, and the
+# sign above an abbreviation in Syriac.
+_UNSEEN_ALONE: Final = r"\U00013430-\U0001343f\u2d7f\ufffc\u070f"
+
 _SPACES: Final = rf"[\s\p{{Z}}{_BLANKS}]+"
 _BREAKS: Final = r"\r\n?|[\v\f\x85\u2028\u2029]"
 _BIDI_OVERRIDES: Final = r"\u202d\u202e"
@@ -75,7 +79,7 @@ def one_line(text: str, *, marks: int = 2) -> str:
     text = spaces.sub(" ", hidden.sub(lambda found: found[1] or "", text)).strip(" ")
     # A mark without a letter would sit on whatever is shown before the text.
     text = _compiled(r"^[\p{M}\u200c\u200d ]+").sub("", composed(text))
-    return unstacked(text, alike=marks)
+    return "" if looks_empty(text) else unstacked(text, alike=marks)
 
 
 def composed(text: str) -> str:
@@ -104,7 +108,8 @@ def many_lines(text: str) -> str:
 
 def looks_empty(text: str) -> bool:
     """Return whether there is nothing to see in `text`."""
-    seen = rf"[^\s\p{{Z}}\p{{Cc}}\p{{Default_Ignorable_Code_Point}}\ufff0-\ufffb{_BLANKS}]"
+    seen = rf"[^\s\p{{Z}}\p{{Cc}}\p{{Default_Ignorable_Code_Point}}\ufff0-\ufffb"
+    seen += rf"{_BLANKS}{_UNSEEN_ALONE}]"
     return _compiled(seen).search(text) is None
 
 

@@ -1,28 +1,35 @@
 """Names that look like other names: UTS #39, by ICU, its reference implementation."""
 
+import unicodedata
 from functools import cache
+from typing import Final
 
 import icu
 
+_RULES: Final = 1
+"""Of `skeleton_of`, beside its data: one more whenever it returns something else."""
+_SMALL_CAPITAL: Final = "LATIN LETTER SMALL CAPITAL "
+
 
 def data_version() -> int:
-    """Return of which Unicode's data skeletons are made: 1700 for 17.0.
+    """Return of which Unicode's data and by which rules skeletons are made: 17001 for 17.0, by 1.
 
     Whoever stores skeletons stores this beside them, and makes them anew when it grows.
     """
     major, minor = map(int, icu.UNICODE_VERSION.split(".")[:2])
-    return major * 100 + minor
+    return (major * 100 + minor) * 10 + _RULES
 
 
 def skeleton_of(name: str) -> str:
     """Return what this name has in common with all that look the same, whatever their case.
 
     The skeleton of UTS #39 §4, of the name as it is shown; then without case, and once more: `I`
-    is taken for `l`, as it is in many fonts, and an `a` of Cyrillic for that of Latin. It is for
+    is taken for `l`, as it is in many fonts, and an `a` of Cyrillic for that of Latin. Small
+    capitals (`ɢ`) are letters like others: the data tells them apart from both cases. It is for
     comparing, and shown to nobody.
     """
     checker = _checker()
-    seen = checker.getSkeleton(0, name).casefold()
+    seen = checker.getSkeleton(0, "".join(map(_full_sized, name))).casefold()
     return str(checker.getSkeleton(0, seen).casefold())
 
 
@@ -33,6 +40,12 @@ def mixes_scripts(name: str) -> bool:
     Japanese or Korean. §5.3: digits of one system.
     """
     return bool(_checker().check(name))
+
+
+def _full_sized(letter: str) -> str:
+    name = "" if letter.isascii() else unicodedata.name(letter, "")
+    plain = name.removeprefix(_SMALL_CAPITAL)
+    return plain if len(plain) == 1 and plain != name else letter
 
 
 @cache
