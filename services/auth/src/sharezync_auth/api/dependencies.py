@@ -12,6 +12,7 @@ from sharezync_auth.usecases.logins import Origin
 from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.throttling import Guard
 from sharezync_shared.db.work import Work
+from sharezync_shared.names.characters import one_line
 
 _MAX_USER_AGENT = 200
 
@@ -50,7 +51,7 @@ async def _origin(request: Request) -> Origin:
     """Where the caller is: the gateway rebuilds X-Forwarded-For, so its first entry is true."""
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
     peer = request.client.host if request.client else ""
-    agent = request.headers.get("user-agent", "")[:_MAX_USER_AGENT]
+    agent = one_line(request.headers.get("user-agent", "")[:_MAX_USER_AGENT])
     return Origin(address=forwarded or peer, user_agent=agent)
 
 
