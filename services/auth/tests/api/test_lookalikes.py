@@ -156,6 +156,37 @@ async def test_lookalikes_who_were_there_before_stay_and_no_third_comes(
     assert taken.status_code == 409
 
 
+async def test_who_looked_like_somebody_before_comes_no_closer(auth: Auth, ending: str) -> None:
+    eve = await register(auth, "eve")
+    first = await register(auth, "first")
+    await auth.rows(
+        "UPDATE auth.users SET username = $2, username_key = $3, username_skeleton = NULL, "
+        "skeleton_version = 0 WHERE id = $1",
+        UUID(first.id),
+        f"coco{ending}",
+        f"coco{ending}",
+    )
+    await auth.rows(
+        "UPDATE auth.users SET username = $2, username_key = $2, username_skeleton = $3, "
+        "skeleton_version = $4, skeleton_shared = true WHERE id = $1",
+        UUID(eve.id),
+        f"c0c0{ending}",
+        skeleton_of(f"c0c0{ending}"),
+        data_version(),
+    )
+    await fill(auth)
+    closer = await eve.http.patch("/v1/users/me", json={"username": f"сосо{ending}"})
+    assert (closer.status_code, closer.json().get("code")) == (409, "username-taken")
+    respelt = await eve.http.patch("/v1/users/me", json={"username": f"C0c0{ending}"})
+    assert respelt.status_code == 200
+    await first.http.delete("/v1/users/me")
+    alone = await eve.http.patch("/v1/users/me", json={"username": f"сосо{ending}"})
+    assert alone.status_code == 200
+    assert (await kept_of(auth, UUID(eve.id)))[2] is False
+    await eve.http.aclose()
+    await first.http.aclose()
+
+
 async def test_accounts_without_a_skeleton_get_one_and_newer_data_makes_it_anew(
     auth: Auth, ending: str
 ) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from services.auth.tests.api.conftest import Account, Auth
+from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.models import Session
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions

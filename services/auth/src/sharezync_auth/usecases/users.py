@@ -118,8 +118,9 @@ async def update(
                 setattr(user, name, value)
             if user.username != before:
                 user.username = _accepted(user.username)
-                user.username_key = key_of(user.username)
-                await _look_like_nobody(unit, user)
+                key = key_of(user.username)
+                respelt, user.username_key = key == user.username_key, key
+                await _look_like_nobody(unit, user, respelt=respelt)
             if (address := email_key(user.email)) != user.email_key:
                 if checked is None:  # theirs when we looked, and another by now
                     raise _password_missing()
@@ -161,10 +162,14 @@ def _accepted(username: str) -> str:
         raise Invalid(errors=[{"field": "body.username", "message": str(error)}]) from error
 
 
-async def _look_like_nobody(unit: Unit, user: User) -> None:
-    """Give `user` the skeleton of their new name. Raises NameTaken; the index does at the flush."""
+async def _look_like_nobody(unit: Unit, user: User, *, respelt: bool = False) -> None:
+    """Give `user` the skeleton of their new name. Raises NameTaken; the index does at the flush.
+
+    `respelt`: the new name has the key of the old one. Who shares a skeleton with somebody since
+    before that was watched may change no more than that: it could look even more alike.
+    """
     skeleton = skeleton_of(user.username)
-    if skeleton == user.username_skeleton:
+    if skeleton == user.username_skeleton and (respelt or not user.skeleton_shared):
         return  # another spelling of what one has
     if await skeletons.is_shared(unit, skeleton, but=user.id):
         raise NameTaken
