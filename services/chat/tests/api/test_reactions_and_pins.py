@@ -45,7 +45,13 @@ async def test_emoji_of_all_kinds_are_taken(world: World, emoji: str) -> None:
     assert [each["emoji"] for each in read["reactions"]] == [emoji]
 
 
-@pytest.mark.parametrize("emoji", ["a", "hello", "12", "<b>", "👍" * 33, ":no such:", "\u200d"])
+@pytest.mark.parametrize(
+    "emoji",
+    [
+        *("a", "hello", "12", "<b>", "👍" * 33, ":no such:", "\u200d"),
+        *("\u2800", "\ufffc", "\U0001d159\ufe0f"),
+    ],
+)
 async def test_other_text_is_no_emoji(world: World, emoji: str) -> None:
     ada = await world.person()
     message = await ada.say(await ada.channel())

@@ -13,6 +13,7 @@ from sharezync_chat.models import MessageId
 from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import reactions
 from sharezync_chat.usecases.limits import TooManyReactions
+from sharezync_shared.names.characters import looks_empty
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
@@ -33,7 +34,8 @@ def _emoji(text: str) -> str:
         return emoji
     if not 0 < len(emoji) <= _MAX_CHARACTERS or not all(map(_may_be_in_emoji, emoji)):
         raise ValueError("an emoji, or a name such as :thumbsup:")
-    if not any(unicodedata.category(each) == "So" or each == "\u20e3" for each in emoji):
+    pictures = (each for each in emoji if unicodedata.category(each) == "So" or each == "\u20e3")
+    if looks_empty("".join(pictures)):
         raise ValueError("an emoji, or a name such as :thumbsup:")
     return emoji
 
