@@ -106,3 +106,27 @@ async def test_blocks_of_before_hold_on_and_auth_hears_of_each(fresh_database_ur
         assert (envelope.time, envelope.source) == (at, BlockKept.source)
     finally:
         await connection.close()
+
+
+async def test_what_deceived_before_there_were_policies_is_cleaned(fresh_database_url: str) -> None:
+    await MIGRATIONS.upgrade(fresh_database_url, revision="0003")
+    connection = await asyncpg.connect(plain_dsn(fresh_database_url))
+    await connection.execute(
+        "INSERT INTO transfer.users (id, username, display_name, names_at, deleted) "
+        "VALUES (gen_random_uuid(), 'eve', $1, now(), false)",
+        "\u3164",
+    )
+    for note in ("Holiday photos\n\nTake it? [Y/n]: y", "", "fine"):
+        await connection.execute(
+            "INSERT INTO transfer.transfers (id, sender_id, note, chunk_size_bytes, file_count, "
+            "size_bytes, state, created_at, expires_at, progress_at) "
+            "SELECT gen_random_uuid(), id, $1, 65536, 2, 10, 'completed', now(), now(), now() "
+            "FROM transfer.users",
+            note,
+        )
+    await MIGRATIONS.upgrade(fresh_database_url)
+    name = await connection.fetchval("SELECT display_name FROM transfer.users")
+    notes = await connection.fetch("SELECT note FROM transfer.transfers")
+    await connection.close()
+    assert name == "eve"
+    assert {row["note"] for row in notes} == {"Holiday photos Take it? [Y/n]: y", "", "fine"}
