@@ -108,7 +108,7 @@ def many_lines(text: str) -> str:
 
 def looks_empty(text: str) -> bool:
     """Return whether there is nothing to see in `text`."""
-    seen = rf"[^\s\p{{Z}}\p{{Cc}}\p{{Default_Ignorable_Code_Point}}\ufff0-\ufffb"
+    seen = r"[^\s\p{Z}\p{Cc}\p{Default_Ignorable_Code_Point}\ufff0-\ufffb"
     seen += rf"{_BLANKS}{_UNSEEN_ALONE}]"
     return _compiled(seen).search(text) is None
 

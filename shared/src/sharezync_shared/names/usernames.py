@@ -61,7 +61,7 @@ def clean_username(text: str) -> str:
 
 def _enforced(text: str) -> str:
     """Return `text` as PRECIS has it. Raises UnicodeEncodeError."""
-    apart = {letter: unicodedata.normalize("NFKC", letter) for letter in _TOGETHER if letter in text}
+    apart = {each: unicodedata.normalize("NFKC", each) for each in _TOGETHER if each in text}
     name: str = _profile().enforce(text.translate(str.maketrans(apart)))
     for letter, two in apart.items():
         name = name.replace(two, letter)
@@ -88,9 +88,7 @@ def _is_accepted(character: str) -> bool:
     The ideograph for zero is a number in Unicode, and a letter in names (RFC 8264 §9.6).
     """
     category = unicodedata.category(character)
-    return (
-        category[0] in "LM" or category == "Nd" or character in mentionable.BETWEEN + "\u3007"
-    )
+    return category[0] in "LM" or category == "Nd" or character in mentionable.BETWEEN + "\u3007"
 
 
 def _runs_of_marks(apart: str) -> bool:

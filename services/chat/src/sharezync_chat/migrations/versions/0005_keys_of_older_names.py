@@ -34,8 +34,7 @@ def upgrade() -> None:
     if wrong:
         connection.execute(
             sa.text(
-                "UPDATE chat.users SET username_key = :key "
-                "WHERE id = :user_id AND username = :name"
+                "UPDATE chat.users SET username_key = :key WHERE id = :user_id AND username = :name"
             ),
             wrong,
         )
