@@ -37,7 +37,7 @@ async def test_logins_are_listed_and_this_one_is_marked(ada: Account) -> None:
 
 async def test_what_a_client_calls_itself_is_cleaned(auth: Auth, ada: Account) -> None:
     form = {"grant_type": "password", "username": ada.username, "password": PASSWORD}
-    agent = {"user-agent": b"Cli\xa0\xa0\xad\x85ent"}
+    agent = {b"user-agent": b"Cli\xa0\xa0\xad\x85ent"}
     assert (await auth.http.post("/token", data=form, headers=agent)).status_code == 200
     assert (await sessions_of(ada))[0]["user_agent"] == "Cli ent"
 

@@ -97,7 +97,7 @@ async def test_what_one_is_in(world: World, replicas: Replicas) -> None:
 async def test_others_fill_no_more_than_their_share(world: World, replicas: Replicas) -> None:
     replicas.limit(memberships_per_user=8)
     ada, *eves = await world.people("ada", *["eve"] * 4)
-    friends = await world.people(*["bob"] * 4)
+    friends = list(await world.people(*["bob"] * 4))
     calls = []
     for eve in eves:
         ends = await replicas.ends(eve)

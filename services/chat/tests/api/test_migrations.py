@@ -41,7 +41,9 @@ async def test_names_that_are_older_than_their_keys_can_be_called(fresh_database
     await MIGRATIONS.upgrade(fresh_database_url)
     rows = await connection.fetch("SELECT username, username_key FROM chat.users")
     await connection.close()
-    assert dict(rows) == {name: key_of(name) for name in names}
+    assert {row["username"]: row["username_key"] for row in rows} == {
+        name: key_of(name) for name in names
+    }
 
 
 async def test_what_deceived_before_there_were_policies_is_cleaned(fresh_database_url: str) -> None:
@@ -54,12 +56,17 @@ async def test_what_deceived_before_there_were_policies_is_cleaned(fresh_databas
             "VALUES (gen_random_uuid(), 'eve', 'eve', $1, now(), false)",
             name,
         )
-    for name, topic in [("\u200b", "\u202ea\nb"), ("क" * 80, ""), ("\u0958" * 80, "x"), (None, "")]:
+    for channel, topic in [
+        ("\u200b", "\u202ea\nb"),
+        ("क" * 80, ""),
+        ("\u0958" * 80, "x"),
+        (None, ""),
+    ]:
         await connection.execute(
             "INSERT INTO chat.channels (id, kind, name, description, topic, archived, created_at, "
             "updated_at, member_count, message_count) VALUES "
             "(gen_random_uuid(), 'private', $1, '', $2, false, now(), now(), 0, 0)",
-            name,
+            channel,
             topic,
         )
     await MIGRATIONS.upgrade(fresh_database_url)

@@ -62,7 +62,9 @@ def clean_username(text: str) -> str:
 def _enforced(text: str) -> str:
     """Return `text` as PRECIS has it. Raises UnicodeEncodeError."""
     apart = {each: unicodedata.normalize("NFKC", each) for each in _TOGETHER if each in text}
-    name: str = _profile().enforce(text.translate(str.maketrans(apart)))
+    for letter, two in apart.items():
+        text = text.replace(letter, two)
+    name: str = _profile().enforce(text)
     for letter, two in apart.items():
         name = name.replace(two, letter)
     return name
