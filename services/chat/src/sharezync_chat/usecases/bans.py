@@ -58,7 +58,9 @@ async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId)
             return Told(BanRead(user=user, banned_by=banner, banned_at=found.banned_at))
         count = await unit.session.exec(select(func.count()).where(Ban.channel_id == channel_id))
         if count.one() >= MAX_BANS:
-            raise TooManyBans(f"At most {MAX_BANS} people can be banned from a channel")
+            raise TooManyBans(
+                f"At most {MAX_BANS} people can be banned from a channel", limit=MAX_BANS
+            )
         at = None
         if member is not None:
             at = await seats.depart(unit, channel, member, user, "removed")
