@@ -10,7 +10,7 @@ from sharezync_gateway.life import Sockets
 from sharezync_gateway.limits import Limits
 from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.headers import BadHeaders, Head, read_head
-from sharezync_gateway.proxy.paths import normalise
+from sharezync_gateway.proxy.paths import BadPath, normalise
 from sharezync_gateway.routes import GATEWAY, Access, Rate, Route
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.terms import Terms
@@ -105,6 +105,9 @@ class Door:
             head = read_head(scope["headers"], scope["http_version"])
             path = normalise(scope["raw_path"])
             route = scope["route"] = self._routes.find(scope["method"], path)
+            if route.access is Access.EITHER and path != scope["raw_path"]:
+                # A service that checks a signature sees our spelling and not the client's.
+                raise BadPath("What may be signed is spelt in one way only")
             origin = self._addresses.origin(scope, head)
             identity = await self._doorkeeper.admit(route, head, origin.address)
             if route.path in self._rooms:

@@ -92,6 +92,14 @@ async def test_where_a_token_is_not_needed_but_shown_it_must_hold(rig: Rig) -> N
     assert (await rig.client.get(path, headers=rig.bearer())).status_code == 200
 
 
+async def test_what_may_be_signed_is_spelt_in_one_way_only(rig: Rig) -> None:
+    for path in ("/v1/files/0/%63ontent", "/v1/file%73/0/content", "/v1/files/%30/content"):
+        answer = await rig.client.get(f"{path}?expires=1&signature=x")
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad-path")
+    assert not rig.puppet.seen
+    assert (await rig.client.get("/v1/users/%6de", headers=rig.bearer())).status_code == 200
+
+
 async def test_a_session_revoked_over_the_bus_is_refused_although_its_token_is_remembered() -> None:
     async with gateway("asgi", real_sockets=True) as rig:
         await wait_until(lambda: rig.platform.bus.ready)
