@@ -179,7 +179,7 @@ async def test_who_looked_like_somebody_before_comes_no_closer(auth: Auth, endin
     assert (closer.status_code, closer.json().get("code")) == (409, "username-taken")
     respelt = await eve.http.patch("/v1/users/me", json={"username": f"C0c0{ending}"})
     assert respelt.status_code == 200
-    await first.http.delete("/v1/users/me")
+    await first.delete()
     alone = await eve.http.patch("/v1/users/me", json={"username": f"сосо{ending}"})
     assert alone.status_code == 200
     assert (await kept_of(auth, UUID(eve.id)))[2] is False

@@ -44,6 +44,8 @@ def found(**more: Any) -> dict[str, Any]:
         "first_id": None,
         "first_channel_id": None,
         "reply_id": None,
+        "peer_blocked": None,
+        "peer_reachable": None,
         **more,
     }
 
