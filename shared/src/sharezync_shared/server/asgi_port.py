@@ -51,6 +51,9 @@ class AsgiFramePort:
         await self._writable.wait()
         return self._open
 
+    def limit_messages(self, most_bytes: int | None) -> None:
+        """The server can't be told."""
+
     def close(self, code: int, reason: str = "") -> None:
         if self._open:
             self._open = False

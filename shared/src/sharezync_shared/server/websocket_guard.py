@@ -109,6 +109,8 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     async def receive(self) -> ASGIReceiveEvent:
+        if not self.queue.empty():
+            await asyncio.sleep(0)  # or an application that waits for nothing acts on 64 in a row
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
@@ -120,6 +122,11 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.set_protocol(FrameReader(self, self.stream))
         self.accepted = True
         self._end_turn()
+
+    def limit_messages(self, most_bytes: int | None) -> None:
+        """Bound what the peer may send; see `FramePort.limit_messages`."""
+        settings = self.settings.max_message_bytes
+        self.conn.max_message_size = settings if most_bytes is None else min(most_bytes, settings)
 
     def close(self, code: int, reason: str = "") -> None:
         """Close behind what was written; see `FramePort.close`."""

@@ -53,6 +53,14 @@ class FramePort(Protocol):
         """Wait until the peer isn't slow. False if the socket is closing or closed."""
         ...
 
+    def limit_messages(self, most_bytes: int | None) -> None:
+        """Refuse messages of more, from the next that begins on; None: what the server is set to.
+
+        For a peer of whom nothing is known yet, who shouldn't have room for a large one: call it
+        as soon as the socket is accepted. A server that can't tell leaves it at its own limit.
+        """
+        ...
+
     def close(self, code: int, reason: str = "") -> None:
         """Send a close frame behind what was written, and end the connection.
 

@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -163,6 +164,46 @@ async def test_frames_without_end_that_bring_nothing_are_a_flood(
     assert max(turns) <= TURN_FRAMES + 1  # and one that had begun before
     assert sum(turns) <= OVERHEAD_BURST + 1000  # a thousand of a second's worth, at the very most
     await wait_until(lambda: not served.server.server_state.connections)
+
+
+async def test_between_two_messages_of_one_peer_others_have_their_turn(
+    app: Application, served: Served
+) -> None:
+    loop = asyncio.get_running_loop()
+    turns, heard_at = 0, []
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        heard_at.append(len(app.heard))
+        loop.call_soon(turn)
+
+    app.listens.clear()
+    async with connected(served) as peer:
+        await peer.send(sent(Opcode.TEXT, b"a") * 60)
+        await wait_until(lambda: app.ports and app.ports[0].queue.qsize() > 50)
+        loop.call_soon(turn)
+        app.listens.set()
+        await wait_until(lambda: len(app.heard) == 60)
+    steps = [after - before for before, after in pairwise(heard_at)]
+    assert max(steps) <= 2
+
+
+async def test_a_peer_may_be_held_to_small_messages_for_a_while(
+    app: Application, served: Served
+) -> None:
+    async with connected(served) as peer:
+        await wait_until(lambda: app.ports)
+        port = app.ports[0]
+        port.limit_messages(1000)
+        await peer.send(sent(Opcode.TEXT, b"a" * 1000))
+        await wait_until(lambda: app.heard)
+        port.limit_messages(None)
+        await peer.send(sent(Opcode.TEXT, b"a" * 1001))
+        await wait_until(lambda: len(app.heard) == 2)
+        port.limit_messages(1000)
+        await peer.send(sent(Opcode.TEXT, b"a" * 1001)[:8])  # only says so
+        assert await peer.close_code() == 1009
 
 
 async def test_between_two_turns_of_one_peer_others_have_theirs(
