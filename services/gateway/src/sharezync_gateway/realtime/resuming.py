@@ -5,8 +5,10 @@ on: first the log's frames, then what came meanwhile, then live again. Always in
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
+from weakref import WeakValueDictionary
 
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub, Latecomer
@@ -18,7 +20,8 @@ from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Frame
 
 _AT_ONCE: Final = 8
-"""Streams of one connection that are fetched at the same time."""
+"""Streams of one user that are fetched at the same time, by all of their connections: each may be
+4 MiB, held until the peer has read."""
 _ROUNDS: Final = 5
 """How often the log is asked for one stream while too much comes live to be kept."""
 _SECONDS: Final = 15.0
@@ -37,6 +40,8 @@ class Resumer:
         self._tracker = tracker
         self._peers = peers
         self._metrics = metrics
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By user, as long as one of their connections catches up."""
 
     def begin(self, connection: Connection, cursors: Mapping[str, Cursor]) -> "Resumption":
         """Hold back, from now on, every stream on which the client is not where we are.
@@ -58,10 +63,14 @@ class Resumer:
         self, connection: Connection, resumption: "Resumption", frame_id: FrameId = None
     ) -> None:
         """Send what is behind each cursor, then `resumed`; live frames follow."""
-        gate = asyncio.Semaphore(_AT_ONCE)
+        turns = self._turns.get(connection.user_id)
+        if turns is None:
+            turns = self._turns[connection.user_id] = asyncio.Semaphore(_AT_ONCE)
 
         async def one(stream: str, cursor: Cursor, held: Latecomer) -> None:
-            async with gate:
+            # Who doesn't read what came before must not have more of it lie here.
+            await connection.wait_writable()
+            async with turns:
                 resumption.outcomes[stream] = await self._catch_up(connection, stream, cursor, held)
 
         try:
@@ -72,8 +81,9 @@ class Resumer:
             for stream, (_, held) in resumption.behind.items():
                 if stream not in resumption.outcomes:
                     resumption.outcomes[stream] = self._reset(connection, stream, held)
-        for outcome in resumption.outcomes.values():
-            self._metrics.resumes(outcome.result).inc()
+        results = Counter(outcome.result for outcome in resumption.outcomes.values())
+        for result, count in results.items():
+            self._metrics.resumes(result).inc(count)
         if not connection.closed:
             connection.send(Resumed(resumption.outcomes, frame_id))
 

@@ -305,3 +305,33 @@ async def test_pong_may_tell_where_streams_stand(world: World, node: Node, ada: 
         heads = (await device.frame("pong"))["heads"]
         assert heads[channel] == ["e1", 1]
         assert set(heads) == set(device.ready["heads"])
+
+
+async def test_the_sockets_of_one_user_catch_up_with_eight_streams_at_a_time(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    channels = [world.channel(ada, bob) for _ in range(6)]
+    for channel in channels:
+        world.services.say(channel)
+    cursors = dict.fromkeys(channels, ("e1", 0))
+    gate = world.services.gate["replay"] = asyncio.Event()
+    asked = world.services.asked
+
+    def replays() -> int:
+        return sum(call[0] == "replay" for call in asked)
+
+    async with (
+        node.device(ada, "a") as a,
+        node.device(ada, "b") as b,
+        node.device(ada, "c") as c,
+        node.device(bob) as bobs,
+    ):
+        for device in (a, b, c):
+            await device.say("resume", cursors=cursors)
+        await wait_until(lambda: replays() == 8)
+        await bobs.say("resume", cursors=cursors)
+        await wait_until(lambda: replays() == 8 + 6)
+        gate.set()
+        for device in (a, b, c, bobs):
+            frames = await device.frames(7)
+            assert frames[-1]["type"] == "resumed"
