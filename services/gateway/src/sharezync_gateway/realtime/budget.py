@@ -1,5 +1,6 @@
-"""How many commands one socket may send: a token bucket, with a bound on how many are refused."""
+"""How many commands a socket may send, and all of a user's: token buckets with bounded refusals."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -51,6 +52,11 @@ class Budget:
         self._refill(now)
         return self._left >= self._burst
 
+    def debt_seconds(self, now: float) -> float:
+        """Return how long until all is paid for that was charged, or 0."""
+        self._refill(now)
+        return max(0.0, -self._left) / self._per_second
+
     @property
     def wait_seconds(self) -> float:
         """How long until the next command goes through."""
@@ -61,3 +67,24 @@ class Budget:
         self._left = min(self._burst, self._left + restored)
         most = self._burst * _REFUSED_BURSTS
         self._refusals = min(most, self._refusals + restored * _REFUSED_SHARE)
+
+
+class UserBudgets:
+    """What all sockets of one user on this node may send together, beside what each may."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._budgets: dict[str, Budget] = {}
+
+    def of(self, user_id: str, now: float) -> Budget:
+        """Return the one budget of a user, for each of their sockets."""
+        budget = self._budgets.get(user_id)
+        if budget is None:
+            budget = self._budgets[user_id] = Budget(self._per_second, self._burst, now)
+        return budget
+
+    def sweep(self, now: float, is_here: Callable[[str], bool]) -> None:
+        """Forget users who have no socket here (`is_here`) and nothing to make up for."""
+        for user_id in [u for u, b in self._budgets.items() if b.is_full(now) and not is_here(u)]:
+            del self._budgets[user_id]

@@ -68,6 +68,7 @@ class Connection:
         "outbound",
         "session_id",
         "streams",
+        "user_budget",
         "user_id",
         "write",
     )
@@ -102,6 +103,8 @@ class Connection:
         self.ends_at = float("inf")
         """When the token's time is over for good, in seconds since the epoch."""
         self.budget = budget
+        self.user_budget = budget
+        """Of all sockets of the user on this node, once it is known who that is."""
         self.commands_in_flight = 0
         self.outbound = Outbound(port)
         self.write: Callable[[bytes], bool] = self.outbound.write
@@ -194,12 +197,24 @@ class Connection:
         False where it is one of too many: then the client was told, or the socket closed.
         """
         verdict = self.budget.spend(now)
+        if verdict is Verdict.GO and self.user_budget is not self.budget:
+            verdict = self.user_budget.spend(now)
         if verdict is Verdict.WAIT:
-            after = self.budget.wait_seconds
+            after = max(self.budget.wait_seconds, self.user_budget.wait_seconds)
             self.refuse(frame_id, RateLimited("Too many frames", retry_after_seconds=after))
         elif verdict is Verdict.FLOOD:
             self.close(CloseCode.FLOODING, "too many frames")
         return verdict is Verdict.GO
+
+    def charge(self, commands: float) -> None:
+        """Count as so many commands more a frame that went through and makes that much work."""
+        self.budget.charge(commands)
+        if self.user_budget is not self.budget:
+            self.user_budget.charge(commands)
+
+    def debt_seconds(self, now: float) -> float:
+        """Return for how long frames that aren't refused should wait until what came is paid."""
+        return max(self.budget.debt_seconds(now), self.user_budget.debt_seconds(now))
 
     # --- holding -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.realtime.admission import Admission
+from sharezync_gateway.realtime.budget import UserBudgets
 from sharezync_gateway.realtime.commands import CommandQueue
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
@@ -145,6 +146,9 @@ class RealtimeEngine:
         )
         resumer = Resumer(self.hub, self._tracker, peers, metrics)
         admission = Admission(terms)
+        budgets = UserBudgets(
+            terms.user_share * terms.commands_per_second, terms.user_share * terms.commands_burst
+        )
         entrance = Entrance(
             hub=self.hub,
             admission=admission,
@@ -152,6 +156,7 @@ class RealtimeEngine:
             rechecker=self._rechecker,
             resumer=resumer,
             devices=self._devices,
+            budgets=budgets,
             verifier=verifier,
             terms=terms,
         )
@@ -168,6 +173,7 @@ class RealtimeEngine:
             hub=self.hub,
             admission=admission,
             entrance=entrance,
+            budgets=budgets,
             handlers={**own.table, **self._subscriptions.table, **(handlers or {})},
             binary_handler=binary_handler,
             terms=terms,

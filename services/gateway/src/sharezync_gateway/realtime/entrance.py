@@ -6,12 +6,14 @@ from dataclasses import replace
 from starlette.types import Message, Receive
 
 from sharezync_gateway.realtime.admission import Admission, Slot
+from sharezync_gateway.realtime.budget import UserBudgets
 from sharezync_gateway.realtime.connection import Connection, Notes
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handshake import Handshake
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.peers import Heads
 from sharezync_gateway.realtime.protocol import (
+    MAX_TEXT_BYTES,
     Authenticate,
     BadFrame,
     CloseCode,
@@ -21,6 +23,7 @@ from sharezync_gateway.realtime.protocol import (
     check_cursors,
     read_body,
     read_head,
+    size_in_utf8,
 )
 from sharezync_gateway.realtime.rechecking import Rechecker
 from sharezync_gateway.realtime.resuming import Resumer
@@ -64,6 +67,7 @@ class Entrance:
         rechecker: Rechecker,
         resumer: Resumer,
         devices: Devices,
+        budgets: UserBudgets,
         verifier: TokenVerifier,
         terms: SocketTerms,
     ) -> None:
@@ -73,6 +77,7 @@ class Entrance:
         self._rechecker = rechecker
         self._resumer = resumer
         self._devices = devices
+        self._budgets = budgets
         self._verifier = verifier
         self._terms = terms
 
@@ -97,11 +102,14 @@ class Entrance:
             first = await self._first_frame(connection, receive)
             identity, cursors = await self.identify(first.token), first.cursors
             slot.authenticated()
+            connection.outbound.limit_messages(None)
         connection.identify(identity, self._terms.token_grace_seconds)
         if len(self._hub.of_user(connection.user_id)) >= self._terms.max_connections_per_user:
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections of this user")
         if not self._admission.may_start(connection.user_id, asyncio.get_running_loop().time()):
             raise _too_often()
+        now = asyncio.get_running_loop().time()
+        connection.user_budget = self._budgets.of(connection.user_id, now)
         self._hub.add(connection)
         return await self._start(connection, receive, cursors)
 
@@ -184,6 +192,8 @@ def _authenticate(message: Message) -> Authenticate:
     text = message.get("text")
     if text is None:
         raise BadFrame("unauthenticated", "A token comes first")
+    if size_in_utf8(text) > MAX_TEXT_BYTES:  # where the server couldn't be told
+        raise Refused(CloseCode.TOO_BIG, "too big")
     head = read_head(text)
     if head.type != "authenticate":
         raise BadFrame("unauthenticated", "A token comes first", head.id)

@@ -119,14 +119,14 @@ class OwnHandlers:
         self, connection: Connection, cursors: Mapping[str, Cursor], frame_id: FrameId
     ) -> None:
         resumption = self._resumer.begin(connection, cursors)
-        connection.budget.charge(len(resumption.behind) / _REPLAYS_FOR_A_COMMAND)
+        connection.charge(len(resumption.behind) / _REPLAYS_FOR_A_COMMAND)
         await self._resumer.finish(connection, resumption, frame_id)
 
     async def _ping(self, connection: Connection, head: Head, text: str) -> None:
         frame = read_body(text, Ping, head.id)
         heads: dict[str, Cursor] | None = None
         if frame.heads:
-            connection.budget.charge(len(connection.streams) / _HEADS_FOR_A_COMMAND)
+            connection.charge(len(connection.streams) / _HEADS_FOR_A_COMMAND)
             positions = ((s, self._tracker.position(s)) for s in connection.streams)
             heads = {stream: position for stream, position in positions if position is not None}
         connection.send(Pong(head.id, heads))

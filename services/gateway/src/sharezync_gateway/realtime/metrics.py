@@ -1,8 +1,13 @@
 """What the socket engine counts."""
 
 from functools import cache
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from sharezync_gateway.realtime.protocol import CloseCode
+
+_OUR_CODES: Final = frozenset(CloseCode)
 
 
 class SocketMetrics:
@@ -72,5 +77,5 @@ class SocketMetrics:
 
     def closed(self, code: int) -> None:
         """Count one socket's end. Codes that a client made up are counted together."""
-        known = 1000 <= code < 1016 or 4000 <= code < 5000
+        known = 1000 <= code < 1016 or code in _OUR_CODES
         self._closes.labels(str(code) if known else "other").inc()

@@ -77,6 +77,10 @@ class Outbound:
         self.write = self._port.write
         self._port.close(code, reason)
 
+    def limit_messages(self, most_bytes: int | None) -> None:
+        """Bound what the peer may send in one message; see `FramePort.limit_messages`."""
+        self._port.limit_messages(most_bytes)
+
     # --- until the socket is ready -------------------------------------------------------------
 
     def hold(self) -> None:

@@ -29,6 +29,8 @@ BULKY_TYPE: Final = "file_chunk"
 
 MAX_ID_CHARACTERS: Final = 128
 _MAX_CURSORS: Final = 2000
+_MAX_ATTACHMENTS: Final = 100
+"""Far more than chat takes: what is beyond is not worth carrying there to be refused."""
 _MAX_EPOCH_CHARACTERS: Final = 64
 
 # Integers are 64 bits wide wherever they go: in a service's query, in its database.
@@ -114,7 +116,7 @@ class SendMessage(msgspec.Struct, omit_defaults=True):
 
     channel_id: UUID
     text: str | None = None
-    attachments: list[str] = []
+    attachments: Annotated[list[str], msgspec.Meta(max_length=_MAX_ATTACHMENTS)] = []
     reply_to: str | None = None
     client_message_id: str | None = None
 

@@ -13,7 +13,7 @@ import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from sharezync_gateway.realtime.admission import Admission, Slot
-from sharezync_gateway.realtime.budget import Budget
+from sharezync_gateway.realtime.budget import Budget, UserBudgets
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.entrance import Entrance, Gone, Refused
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
@@ -42,7 +42,17 @@ from sharezync_shared.server import frame_port
 log = structlog.get_logger()
 
 _UNMETERED: Final = frozenset({BULKY_TYPE, "chunk_ack"})
-"""Types of frames that have a credit of their own: they count only when they are refused."""
+"""Types of frames that have a credit of their own: they are waited with, and refused only for what
+they say."""
+_UNMETERED_COMMANDS: Final = 0.1
+"""What each of them counts: a thousand files of a kilobyte take 500 chunks a second, and as many
+acknowledgements."""
+_WEIGHTLESS: Final = frozenset({BULKY_TYPE, "send_message"})
+"""Types of frames whose length is one string that nobody here looks into."""
+_COMMAND_BYTES: Final = 1024
+"""What a command may say; each further so many count as one more: lists are work to read."""
+_LONGEST_WAIT_SECONDS: Final = 1.0
+"""For what was charged, at a time. Pings go unanswered meanwhile."""
 _SPREAD: Final = 0.8
 """The share of the drain's time over which goodbyes are spread; the rest is for their answers."""
 
@@ -56,6 +66,7 @@ class Shell:
         hub: Hub,
         admission: Admission,
         entrance: Entrance,
+        budgets: UserBudgets,
         handlers: Mapping[str, Handler],
         binary_handler: BinaryHandler | None,
         terms: SocketTerms,
@@ -64,6 +75,7 @@ class Shell:
         self._hub = hub
         self._admission = admission
         self._entrance = entrance
+        self._budgets = budgets
         self._handlers = handlers
         self._binary_handler = binary_handler
         self._terms = terms
@@ -102,7 +114,9 @@ class Shell:
         over = [connection for connection in self.open if connection.ends_at <= now]
         for connection in over:
             connection.close(CloseCode.BAD_TOKEN, "the token has run out")
-        self._admission.sweep(asyncio.get_running_loop().time())
+        loop_now = asyncio.get_running_loop().time()
+        self._admission.sweep(loop_now)
+        self._budgets.sweep(loop_now, lambda user_id: bool(self._hub.of_user(user_id)))
         self._metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
         self._metrics.connections.set(len(self._hub.connections))
 
@@ -166,8 +180,11 @@ class Shell:
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
         terms = self._terms
         now = asyncio.get_running_loop().time()
+        port = frame_port(scope, send)
+        if handshake.identity is None:
+            port.limit_messages(MAX_TEXT_BYTES)
         return Connection(
-            frame_port(scope, send),
+            port,
             conn_id=uuid7().hex,
             client_id=handshake.client_id,
             channel=handshake.channel,
@@ -238,6 +255,11 @@ class Shell:
         metered = handler is None or head.type not in _UNMETERED
         if metered and not _may(connection, head.id):
             return
+        weight = 0 if head.type in _WEIGHTLESS else len(text) // _COMMAND_BYTES
+        if metered:
+            connection.charge(weight)
+        else:
+            await self._slow_down(connection, weight + _UNMETERED_COMMANDS)
         if handler is None:
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
         try:
@@ -246,10 +268,18 @@ class Shell:
             if metered or _may(connection, head.id):
                 connection.refuse(head.id, refusal)
 
+    async def _slow_down(self, connection: Connection, commands: float) -> None:
+        """Count a frame that isn't refused; wait before it is acted on while there is a debt."""
+        connection.charge(commands)
+        wait_seconds = connection.debt_seconds(asyncio.get_running_loop().time())
+        if wait_seconds > 0:
+            await asyncio.sleep(min(wait_seconds, _LONGEST_WAIT_SECONDS))
+
     async def _take_binary(self, connection: Connection, data: bytes) -> None:
         if len(data) > MAX_BINARY_BYTES:
             connection.close(CloseCode.TOO_BIG, "too big")
             return
+        await self._slow_down(connection, _UNMETERED_COMMANDS)
         try:
             if self._binary_handler is None:
                 raise BadFrame("unsupported", "Binary frames mean nothing here")

@@ -159,7 +159,7 @@ class Subscriptions:
         interest = self.interests.of(connection)
         if interest.would_be(users, channels) > MOST_INTERESTS:
             raise TooManySubscriptions(f"At most {MOST_INTERESTS} users and channels together")
-        connection.budget.charge(len(users) / _USERS_FOR_A_COMMAND)
+        connection.charge(len(users) / _USERS_FOR_A_COMMAND)
         try:
             seen = await self._watch(connection, users)
         except PeerUnavailable as error:

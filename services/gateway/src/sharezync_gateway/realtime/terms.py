@@ -14,6 +14,7 @@ class SocketTerms:
     max_connections_per_user: int = 20  # on this node: tabs, phones, and one in a loop
     commands_per_second: float = 100  # WS_MAX_COMMANDS_PER_SECOND: a person sends a few
     commands_burst: float = 200  # after a reconnect, what had piled up
+    user_share: float = 3  # of both, for all sockets of a user on this node: who uses three at once
     max_commands_in_flight: int = 100  # of one socket: bounds what a slow chat makes us keep
     first_frame_seconds: float = 5  # for a socket that brought no token
     token_grace_seconds: float = 30  # how long a socket outlives its token: renewal may be late

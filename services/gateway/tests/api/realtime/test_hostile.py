@@ -14,6 +14,8 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from services.gateway.tests.api.realtime.world import Device, Node, Settings, User, World
+from sharezync_gateway.realtime import Connection
+from sharezync_gateway.realtime.protocol import Head
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
@@ -164,7 +166,7 @@ async def test_catching_up_with_many_streams_counts_as_several(world: World, ada
     channels = [world.channel(ada) for _ in range(100)]
     for channel in channels:
         world.services.say(channel)
-    terms = SocketTerms(commands_per_second=0.001, commands_burst=20)
+    terms = SocketTerms(commands_per_second=0.001, commands_burst=40)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         cursors = {channel: ["e1", 0] for channel in channels}
         results = []
@@ -174,7 +176,105 @@ async def test_catching_up_with_many_streams_counts_as_several(world: World, ada
             while frames[-1]["type"] not in {"resumed", "error"}:
                 frames.append(await device.frame())
             results.append(frames[-1]["type"])
-        assert results == ["resumed"] * 4 + ["error"] * 2  # six commands each
+        assert results == ["resumed"] * 4 + ["error"] * 2  # six commands each, and six KiB to read
+
+
+async def test_frames_that_say_much_count_as_several(world: World, ada: User) -> None:
+    terms = SocketTerms(commands_per_second=0.001, commands_burst=60)
+    cursors = {f"x{number}": ["", 0] for number in range(2000)}  # 30 KiB
+    async with world.node(terms=terms) as node, node.device(ada) as device:
+        kinds = []
+        for _ in range(4):
+            await device.say("resume", cursors=cursors)
+            kinds.append((await device.frame())["type"])
+        assert kinds == ["resumed"] * 2 + ["error"] * 2
+
+
+async def test_the_sockets_of_one_user_share_what_they_may_send(
+    world: World, ada: User, bob: User
+) -> None:
+    terms = SocketTerms(commands_per_second=0.001, commands_burst=20, user_share=1.5)
+    async with (
+        world.node(terms=terms) as node,
+        node.device(ada, "a") as a,
+        node.device(ada, "b") as b,
+        node.device(ada, "c") as c,
+        node.device(bob) as innocent,
+    ):
+        kinds = []
+        for device in (a, b, c):
+            for _ in range(16):
+                await device.say("ping")
+                kinds.append((await device.frame())["type"])
+        assert kinds == ["pong"] * 30 + ["error"] * 18
+        await innocent.hears_nothing()
+
+
+async def test_a_user_who_comes_back_has_not_been_forgotten(world: World, ada: User) -> None:
+    terms = SocketTerms(commands_per_second=0.001, commands_burst=20, user_share=1)
+    async with world.node(terms=terms) as node:
+        async with node.device(ada) as device:
+            for _ in range(20):
+                await device.hears_nothing()
+        await wait_until(lambda: not node.engine.of_user(ada.id))
+        node.engine._shell.sweep()
+        async with node.device(ada) as device:
+            await device.say("ping")
+            assert (await device.frame("error"))["code"] == "rate-limited"
+
+
+async def test_frames_with_a_credit_of_their_own_are_waited_with(world: World, ada: User) -> None:
+    taken: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def take(_connection: Connection, _head: Head, _text: str) -> None:
+        taken.append(loop.time())
+
+    terms = SocketTerms(commands_per_second=10, commands_burst=10, user_share=1)
+    async with (
+        world.node(terms=terms, handlers={"chunk_ack": take}) as node,
+        node.device(ada) as device,
+    ):
+        for _ in range(110):
+            await device.say("chunk_ack")
+        await device.say("chunk_ack", indexes=[1000] * 1000)  # six KiB
+        await wait_until(lambda: len(taken) == 111)
+        assert taken[-1] - taken[0] >= 0.5
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+async def test_who_has_not_said_who_they_are_gets_no_room_for_a_large_frame(
+    node: Node, ada: User, opcode: Opcode
+) -> None:
+    head = Frame(opcode, b"x" * 1024 * 1024).serialize(mask=True)[:14]
+    async with without_token(node, ada) as device:
+        device.socket.transport.write(head)
+        assert await device.closed() == 1009
+    async with without_token(node, ada) as device:
+        await device.say("authenticate", token=device.token)
+        await device.frame("ready")
+        device.socket.transport.write(Frame(opcode, b"x" * 1024 * 1024).serialize(mask=True))
+        if opcode is Opcode.BINARY:
+            assert (await device.frame("error"))["code"] == "unsupported"
+        else:
+            assert await device.closed() == 1009
+
+
+async def test_codes_that_clients_make_up_are_counted_together(node: Node, ada: User) -> None:
+    for code in (4001, 4777, 4999, 3000):
+        async with node.device(ada) as device:
+            await device.socket.close(code)
+    await wait_until(lambda: node.count("sharezync_ws_closes_total", code="other") == 3)
+    assert node.count("sharezync_ws_closes_total", code="4001") == 1
+
+
+async def test_attachments_without_end_are_not_carried_to_chat(
+    world: World, node: Node, ada: User
+) -> None:
+    channel_id = world.channel(ada).removeprefix("channel:")
+    async with node.device(ada) as device:
+        await device.say("send_message", channel_id=channel_id, text="a", attachments=["b"] * 101)
+        assert (await device.frame("error"))["code"] == "invalid"
 
 
 # --- how many sockets ---------------------------------------------------------------------------

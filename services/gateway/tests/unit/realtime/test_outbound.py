@@ -39,6 +39,9 @@ class Pipe:
     async def wait_writable(self) -> bool:
         return not self.closed
 
+    def limit_messages(self, most_bytes: int | None) -> None:
+        raise NotImplementedError
+
     def close(self, code: int, reason: str = "") -> None:
         self.closed = (code, reason)
 

@@ -1,6 +1,6 @@
 """Text frames about transfers, beside those that are plain commands. Pure."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -84,9 +84,12 @@ encode_frame: Final = msgspec.json.encode
 """The finished payload of a `SenderAck` or a `ChunkError`."""
 
 
-def read_command(text: str, frame_id: FrameId) -> dict[str, Any]:
-    """Return what a command says beside its type and id. Raises BadFrame."""
-    data = read_body(text, dict[str, Any], frame_id)
+def read_command(text: str, frame_id: FrameId) -> dict[str, msgspec.Raw]:
+    """Return what a command says beside its type and id. Raises BadFrame.
+
+    As it came: 60 KiB can spell 20,000 empty lists, and a command may wait for those before it.
+    """
+    data = read_body(text, dict[str, msgspec.Raw], frame_id)
     for name in ("type", "id"):
         data.pop(name, None)
     return data
