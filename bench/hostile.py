@@ -33,9 +33,11 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from load.attacks import ATTACKS, Target
-from load.product import people, room
+from load.attack import Target
+from load.attacks import ATTACKS
+from load.product import Person, people, room
 from load.results import keep, show
+from load.socket_attacks import REPLAYING
 
 from sharezync_embedded.fleet import Fleet
 from sharezync_embedded.one_process import OneProcess
@@ -49,6 +51,8 @@ _EVERY_SECONDS: Final = 0.04
 _QUIET_SECONDS: Final = 6.0
 _AFTER_SECONDS: Final = 4.0
 _SAMPLE_SECONDS: Final = 0.2
+_LONG_CHANNELS: Final = 8
+_LONG_MESSAGES: Final = 240
 
 
 @contextmanager
@@ -198,6 +202,8 @@ async def measure(way: str, names: list[str], seconds: float) -> list[dict[str, 
             channel = await room(http, [innocent_one, friend])
             lair = await room(http, [attacker, friend])
             await _long_texts(http, attacker.token, lair)
+            needs_history = not REPLAYING.isdisjoint(names)
+            long_channels = await _long_channels(http, attacker) if needs_history else []
             http.headers["Authorization"] = f"Bearer {innocent_one.token}"
             innocent = Innocent(http, channel)
             stop = asyncio.Event()
@@ -210,7 +216,7 @@ async def measure(way: str, names: list[str], seconds: float) -> list[dict[str, 
                 parts = urlsplit(url)
                 target = Target(
                     parts.hostname or "", parts.port or 80, seconds, attacker.token, lair,
-                    attacker.id,
+                    attacker.id, friend.id, friend.token, long_channels,
                 )  # fmt: skip
                 errors = _errors(folder)
                 with Meter(pids) as meter:
@@ -253,6 +259,22 @@ async def _long_texts(http: httpx.AsyncClient, token: str, channel_id: str) -> N
             f"/v1/channels/{channel_id}/messages", json={"text": text}, headers=headers
         )
         answer.raise_for_status()
+
+
+async def _long_channels(http: httpx.AsyncClient, owner: Person) -> list[str]:
+    """Make channels whose last events are nearly as much as may be replayed."""
+    headers = {"Authorization": f"Bearer {owner.token}"}
+    channels = [await room(http, [owner]) for _ in range(_LONG_CHANNELS)]
+
+    async def fill(channel_id: str) -> None:
+        for _ in range(_LONG_MESSAGES):
+            answer = await http.post(
+                f"/v1/channels/{channel_id}/messages", json={"text": "a" * 15_000}, headers=headers
+            )
+            answer.raise_for_status()
+
+    await asyncio.gather(*map(fill, channels))
+    return channels
 
 
 def failures(rows: list[dict[str, Any]]) -> list[str]:

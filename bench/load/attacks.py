@@ -7,158 +7,16 @@ an innocent waits for is the server and not the generator. Sources: `docs/hostil
 """
 
 import asyncio
-import base64
 import contextlib
 import json
 import os
-import struct
 import sys
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, Final
 
-ADDRESS: Final = "127.0.0.66"
-"""Where the attacker comes from: limits by address must not hit the innocent."""
-_PIECE: Final = 64 * 1024
-
-
-@dataclass
-class Target:
-    """What is attacked, and what the attacker has."""
-
-    host: str
-    port: int
-    seconds: float
-    token: str
-    channel_id: str
-    user_id: str
-    client_id: str = "attacker"
-
-
-@dataclass
-class Seen:
-    """What came of it."""
-
-    connections: int = 0
-    sent_bytes: int = 0
-    closed: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-
-    def answer(self, data: bytes) -> None:
-        """Count the status line, or close frame, that some bytes begin with."""
-        if data.startswith(b"HTTP/1.1 "):
-            self.statuses[data[9:12].decode("latin-1")] += 1
-        elif len(data) >= 4 and data[0] == 0x88:
-            self.statuses[f"close {int.from_bytes(data[2:4])}"] += 1
-
-
-class Attack:
-    """The means of all attacks: connections that end when the time is over."""
-
-    def __init__(self, target: Target) -> None:
-        self.target, self.seen = target, Seen()
-        self._until = asyncio.get_running_loop().time() + target.seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left."""
-        return self._until - asyncio.get_running_loop().time()
-
-    @asynccontextmanager
-    async def connection(
-        self, *, reads: bool = True
-    ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """Connect; with `reads`, whatever comes is read and counted."""
-        reader, writer = await asyncio.open_connection(
-            self.target.host, self.target.port, local_addr=(ADDRESS, 0)
-        )
-        self.seen.connections += 1
-        task = asyncio.create_task(self._read(reader)) if reads else None
-        try:
-            yield reader, writer
-        finally:
-            if task is not None:
-                task.cancel()
-            writer.transport.abort()
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(_PIECE):
-                self.seen.answer(data)
-
-    async def send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        """Send, as fast as it is taken. Raises OSError once it is closed."""
-        writer.write(data)
-        await writer.drain()
-        self.seen.sent_bytes += len(data)
-
-    async def flood(
-        self, before: bytes, piece: bytes, *, connections: int = 1, reads: bool = True
-    ) -> None:
-        """Send `before`, then `piece` without end; again where that is closed."""
-
-        async def one() -> None:
-            while self.left > 0:
-                with contextlib.suppress(OSError):
-                    async with self.connection(reads=reads) as (_, writer):
-                        await self.send(writer, before)
-                        while self.left > 0:
-                            await self.send(writer, piece)
-                    continue
-                self.seen.closed += 1
-                await asyncio.sleep(0.05)
-
-        await self._for_the_time(*(one() for _ in range(connections)))
-
-    async def trickle(
-        self, before: bytes, byte: bytes, *, connections: int, every_seconds: float
-    ) -> None:
-        """Hold so many connections on which a little comes now and then."""
-
-        async def one() -> None:
-            while self.left > 0:
-                with contextlib.suppress(OSError):
-                    async with self.connection() as (_, writer):
-                        await self.send(writer, before)
-                        while self.left > 0 and not writer.is_closing():
-                            await asyncio.sleep(every_seconds)
-                            if byte:
-                                await self.send(writer, byte)
-                self.seen.closed += self.left > 0
-                await asyncio.sleep(0.1)
-
-        await self._for_the_time(*(one() for _ in range(connections)))
-
-    async def _for_the_time(self, *works: Awaitable[None]) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(self.left, 0)):
-                await asyncio.gather(*works)
-
-    def head(self, method: str, path: str, *fields: str, token: bool = False) -> bytes:
-        """Return a request's head."""
-        authorization = (f"Authorization: Bearer {self.target.token}",) if token else ()
-        lines = [f"{method} {path} HTTP/1.1", "Host: victim", *authorization, *fields]
-        return "\r\n".join([*lines, "", ""]).encode()
-
-    def handshake(self, *, token: bool) -> bytes:
-        """Return the head that opens a WebSocket."""
-        return self.head(
-            "GET", f"/ws/{self.target.client_id}", "Upgrade: websocket", "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: sharezync.v1", token=token,
-        )  # fmt: skip
-
-
-def frame(first_byte: int, payload: bytes = b"") -> bytes:
-    """Return a masked frame (RFC 6455 §5.2), with a mask of zeros."""
-    size = len(payload)
-    head = struct.pack(">BB", first_byte, 0x80 | size) if size < 126 else struct.pack(
-        ">BBH", first_byte, 0xFE, size
-    )  # fmt: skip
-    return head + bytes(4) + payload
-
+from load.attack import PIECE, Attack, Target, frame
+from load.socket_attacks import SOCKET_ATTACKS
 
 _CHUNKED: Final = ("Content-Type: application/x-www-form-urlencoded", "Transfer-Encoding: chunked")
 
@@ -166,23 +24,23 @@ _CHUNKED: Final = ("Content-Type: application/x-www-form-urlencoded", "Transfer-
 async def trailers(attack: Attack) -> None:
     """Trailer fields without end, one connection, no token."""
     before = attack.head("POST", "/token", *_CHUNKED) + b"1\r\na\r\n0\r\n"
-    await attack.flood(before, b"a:b\r\n" * (_PIECE // 5))
+    await attack.flood(before, b"a:b\r\n" * (PIECE // 5))
 
 
 async def trailer_line(attack: Attack) -> None:
     """One trailer line without end."""
-    await attack.flood(attack.head("POST", "/token", *_CHUNKED) + b"0\r\na: ", b"b" * _PIECE)
+    await attack.flood(attack.head("POST", "/token", *_CHUNKED) + b"0\r\na: ", b"b" * PIECE)
 
 
 async def chunk_extensions(attack: Attack) -> None:
     """A chunk extension without end."""
-    await attack.flood(attack.head("POST", "/token", *_CHUNKED) + b"1;a=", b"b" * _PIECE)
+    await attack.flood(attack.head("POST", "/token", *_CHUNKED) + b"1;a=", b"b" * PIECE)
 
 
 async def tiny_chunks(attack: Attack) -> None:
     """A body in chunks of a byte each, four connections."""
     before = attack.head("POST", "/v1/uploads", *_CHUNKED, token=True)
-    await attack.flood(before, b"1\r\na\r\n" * (_PIECE // 6), connections=4)
+    await attack.flood(before, b"1\r\na\r\n" * (PIECE // 6), connections=4)
 
 
 async def large_heads(attack: Attack) -> None:
@@ -318,7 +176,7 @@ async def upgrades(attack: Attack) -> None:
     await attack.flood(whole, whole * 20, connections=4)
 
 
-ATTACKS: Final[dict[str, Callable[[Attack], Awaitable[None]]]] = {
+ATTACKS: Final[dict[str, Callable[[Attack], Awaitable[None]]]] = SOCKET_ATTACKS | {
     each.__name__: each
     for each in (
         trailers, trailer_line, chunk_extensions, tiny_chunks, large_heads, pipelined_gets,
