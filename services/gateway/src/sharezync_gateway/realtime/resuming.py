@@ -19,9 +19,9 @@ from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Frame
 
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 4
 """Streams of one user that are fetched at the same time, by all of their connections: each may be
-4 MiB, held until the peer has read."""
+4 MiB, three times that on its way through the parser, and is held until the peer has read."""
 _ROUNDS: Final = 5
 """How often the log is asked for one stream while too much comes live to be kept."""
 _SECONDS: Final = 15.0
