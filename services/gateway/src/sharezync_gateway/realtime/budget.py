@@ -69,19 +69,41 @@ class Budget:
         self._refusals = min(most, self._refusals + restored * _REFUSED_SHARE)
 
 
+BULK_FRAMES: Final = 10.0
+"""Chunks and acknowledgements for each command: a thousand files of a kilobyte take 500 chunks a
+second, and as many acknowledgements."""
+
+
+class UserBudget(Budget):
+    """What all sockets of one user may send together, beside what each may.
+
+    `bulk` is for frames that are read later and never refused: they take nothing from commands.
+    """
+
+    __slots__ = ("bulk",)
+
+    def __init__(self, per_second: float, burst: float, now: float) -> None:
+        super().__init__(per_second, burst, now)
+        self.bulk = Budget(per_second * BULK_FRAMES, burst * BULK_FRAMES, now)
+
+    def is_full(self, now: float) -> bool:
+        """As `Budget.is_full`, of both."""
+        return super().is_full(now) and self.bulk.is_full(now)
+
+
 class UserBudgets:
-    """What all sockets of one user on this node may send together, beside what each may."""
+    """The budgets of the users who have sockets on this node, or had some a moment ago."""
 
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._budgets: dict[str, Budget] = {}
+        self._budgets: dict[str, UserBudget] = {}
 
-    def of(self, user_id: str, now: float) -> Budget:
+    def of(self, user_id: str, now: float) -> UserBudget:
         """Return the one budget of a user, for each of their sockets."""
         budget = self._budgets.get(user_id)
         if budget is None:
-            budget = self._budgets[user_id] = Budget(self._per_second, self._burst, now)
+            budget = self._budgets[user_id] = UserBudget(self._per_second, self._burst, now)
         return budget
 
     def sweep(self, now: float, is_here: Callable[[str], bool]) -> None:

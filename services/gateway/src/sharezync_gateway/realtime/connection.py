@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from sharezync_gateway.realtime.budget import Budget, Verdict
+from sharezync_gateway.realtime.budget import Budget, UserBudget, Verdict
 from sharezync_gateway.realtime.outbound import Outbound
 from sharezync_gateway.realtime.protocol import (
     BadFrame,
@@ -103,8 +103,8 @@ class Connection:
         self.ends_at = float("inf")
         """When the token's time is over for good, in seconds since the epoch."""
         self.budget = budget
-        self.user_budget = budget
-        """Of all sockets of the user on this node, once it is known who that is."""
+        self.user_budget: UserBudget | None = None
+        """Of all sockets of the user on this node; None until it is known who that is."""
         self.commands_in_flight = 0
         self.outbound = Outbound(port)
         self.write: Callable[[bytes], bool] = self.outbound.write
@@ -197,10 +197,11 @@ class Connection:
         False where it is one of too many: then the client was told, or the socket closed.
         """
         verdict = self.budget.spend(now)
-        if verdict is Verdict.GO and self.user_budget is not self.budget:
+        after = self.budget.wait_seconds
+        if verdict is Verdict.GO and self.user_budget is not None:
             verdict = self.user_budget.spend(now)
+            after = self.user_budget.wait_seconds
         if verdict is Verdict.WAIT:
-            after = max(self.budget.wait_seconds, self.user_budget.wait_seconds)
             self.refuse(frame_id, RateLimited("Too many frames", retry_after_seconds=after))
         elif verdict is Verdict.FLOOD:
             self.close(CloseCode.FLOODING, "too many frames")
@@ -209,12 +210,15 @@ class Connection:
     def charge(self, commands: float) -> None:
         """Count as so many commands more a frame that went through and makes that much work."""
         self.budget.charge(commands)
-        if self.user_budget is not self.budget:
+        if self.user_budget is not None:
             self.user_budget.charge(commands)
 
-    def debt_seconds(self, now: float) -> float:
-        """Return for how long frames that aren't refused should wait until what came is paid."""
-        return max(self.budget.debt_seconds(now), self.user_budget.debt_seconds(now))
+    def charge_bulk(self, frames: float, now: float) -> float:
+        """Count frames that are never refused; return for how many seconds they should wait."""
+        if self.user_budget is None:
+            return 0.0
+        self.user_budget.bulk.charge(frames)
+        return self.user_budget.bulk.debt_seconds(now)
 
     # --- holding -------------------------------------------------------------------------------
 

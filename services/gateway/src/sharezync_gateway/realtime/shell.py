@@ -13,7 +13,7 @@ import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from sharezync_gateway.realtime.admission import Admission, Slot
-from sharezync_gateway.realtime.budget import Budget, UserBudgets
+from sharezync_gateway.realtime.budget import BULK_FRAMES, Budget, UserBudgets
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.entrance import Entrance, Gone, Refused
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
@@ -44,9 +44,6 @@ log = structlog.get_logger()
 _UNMETERED: Final = frozenset({BULKY_TYPE, "chunk_ack"})
 """Types of frames that have a credit of their own: they are waited with, and refused only for what
 they say."""
-_UNMETERED_COMMANDS: Final = 0.1
-"""What each of them counts: a thousand files of a kilobyte take 500 chunks a second, and as many
-acknowledgements."""
 _WEIGHTLESS: Final = frozenset({BULKY_TYPE, "send_message"})
 """Types of frames whose length is one string that nobody here looks into."""
 _COMMAND_BYTES: Final = 1024
@@ -259,7 +256,7 @@ class Shell:
         if metered:
             connection.charge(weight)
         else:
-            await self._slow_down(connection, weight + _UNMETERED_COMMANDS)
+            await _slow_down(connection, 1 + weight * BULK_FRAMES)
         if handler is None:
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
         try:
@@ -268,18 +265,11 @@ class Shell:
             if metered or _may(connection, head.id):
                 connection.refuse(head.id, refusal)
 
-    async def _slow_down(self, connection: Connection, commands: float) -> None:
-        """Count a frame that isn't refused; wait before it is acted on while there is a debt."""
-        connection.charge(commands)
-        wait_seconds = connection.debt_seconds(asyncio.get_running_loop().time())
-        if wait_seconds > 0:
-            await asyncio.sleep(min(wait_seconds, _LONGEST_WAIT_SECONDS))
-
     async def _take_binary(self, connection: Connection, data: bytes) -> None:
         if len(data) > MAX_BINARY_BYTES:
             connection.close(CloseCode.TOO_BIG, "too big")
             return
-        await self._slow_down(connection, _UNMETERED_COMMANDS)
+        await _slow_down(connection, 1)
         try:
             if self._binary_handler is None:
                 raise BadFrame("unsupported", "Binary frames mean nothing here")
@@ -287,6 +277,13 @@ class Shell:
         except (Problem, BadFrame) as refusal:
             if _may(connection, None):
                 connection.refuse(None, refusal)
+
+
+async def _slow_down(connection: Connection, frames: float) -> None:
+    """Count a frame that isn't refused as so many; wait while the user has sent too many."""
+    wait_seconds = connection.charge_bulk(frames, asyncio.get_running_loop().time())
+    if wait_seconds > 0:
+        await asyncio.sleep(min(wait_seconds, _LONGEST_WAIT_SECONDS))
 
 
 def _may(connection: Connection, frame_id: FrameId) -> bool:
