@@ -142,8 +142,9 @@ class TransferService:
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
     ) -> TransferOutcome:
-        self.commands.append((kind, str(device_id), dict(data)))
-        done = await self._carry_out(user_id, kind, data)
+        said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(data))  # as it travels
+        self.commands.append((kind, str(device_id), said))
+        done = await self._carry_out(user_id, kind, said)
         await self.answers.wait()
         return done
 
