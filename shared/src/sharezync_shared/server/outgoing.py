@@ -23,7 +23,8 @@ PACE_SECONDS: Final = 60.0
 _USER_TIMEOUT_SHARE: Final = 2  # of the time that we wait ourselves: the kernel's comes last
 _TCP_NOTSENT_LOWAT: Final = 25  # of Linux; the module socket has no name for it before 3.12
 _TCP_INFO_BYTES: Final = 232
-_UNACKED, _BYTES_ACKED, _NOTSENT = 24, 120, 144  # offsets in struct tcp_info (linux/tcp.h)
+_STATE, _UNACKED, _BYTES_ACKED, _NOTSENT = 0, 24, 120, 144  # in struct tcp_info (linux/tcp.h)
+_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # states (linux/tcp_states.h): reset by the peer; half closed
 _IS_LINUX: Final = sys.platform == "linux"
 
 
@@ -43,6 +44,18 @@ class Connection(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What can be known of a peer."""
+
+    taken_bytes: int
+    """From some beginning."""
+    has_all: bool
+    is_half_closed: bool = False
+    """Also where nobody read so far that its end would have been noticed."""
+    is_gone: bool = False
+
+
 @dataclass(slots=True)
 class _Reader:
     taken_bytes: int
@@ -56,8 +69,11 @@ class _Reader:
 class OutgoingWatch:
     """Looks after the connections of one server to which something is written."""
 
-    def __init__(self, *, stall_seconds: float, min_bytes_per_second: float) -> None:
+    def __init__(
+        self, *, stall_seconds: float, half_closed_pause_seconds: float, min_bytes_per_second: float
+    ) -> None:
         self._stall_seconds = stall_seconds
+        self._half_closed_pause_seconds = half_closed_pause_seconds
         self._min_bytes_per_second = min_bytes_per_second
         self._readers: dict[Connection, _Reader | None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -74,7 +90,7 @@ class OutgoingWatch:
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(1.0, self._stall_seconds / 4), self._look)
+        self._timer = loop.call_later(min(1.0, self._shortest_seconds / 4), self._look)
 
     def _look(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -84,14 +100,25 @@ class OutgoingWatch:
         if self._readers:
             self._schedule()
 
+    @property
+    def _shortest_seconds(self) -> float:
+        return min(self._stall_seconds, self._half_closed_pause_seconds)
+
     def _look_at(self, connection: Connection, reader: _Reader | None, now: float) -> None:
-        taken, is_all = _taken(connection.transport)
-        if is_all and not connection.is_answering:
+        seen = _look_at(connection.transport)
+        taken = seen.taken_bytes
+        is_half_closed = connection.is_half_closed or seen.is_half_closed
+        if seen.is_gone:
+            # Nobody reads any more from who has closed its half, so nothing else would tell.
+            reset(connection.transport)
+        elif seen.has_all and not connection.is_answering:
             del self._readers[connection]
-        elif reader is None or (is_all and not connection.is_half_closed):
+        elif reader is None or (seen.has_all and not is_half_closed):
             self._readers[connection] = _Reader(taken, now, taken, now)
         elif taken == reader.taken_bytes:
-            if now - reader.at >= self._stall_seconds:
+            pauses = seen.has_all and connection.is_half_closed
+            limit = self._half_closed_pause_seconds if pauses else self._stall_seconds
+            if now - reader.at >= limit:
                 reset(connection.transport)
         else:
             reader.taken_bytes, reader.at = taken, now
@@ -125,8 +152,7 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _taken(transport: asyncio.Transport) -> tuple[int, bool]:
-    """Return how much the peer has taken in all, from some beginning, and whether it is all."""
+def _look_at(transport: asyncio.Transport) -> _Seen:
     buffered = transport.get_write_buffer_size()
     if _IS_LINUX:
         with contextlib.suppress(OSError):
@@ -136,5 +162,10 @@ def _taken(transport: asyncio.Transport) -> tuple[int, bool]:
             (acked,) = struct.unpack_from("Q", info, _BYTES_ACKED)
             (unacked,) = struct.unpack_from("I", info, _UNACKED)
             (unsent,) = struct.unpack_from("I", info, _NOTSENT)
-            return acked, not (buffered or unacked or unsent)
-    return -buffered, not buffered
+            return _Seen(
+                acked,
+                not (buffered or unacked or unsent),
+                is_half_closed=info[_STATE] == _TCP_CLOSE_WAIT,
+                is_gone=info[_STATE] == _TCP_CLOSE,
+            )
+    return _Seen(-buffered, not buffered)

@@ -155,6 +155,7 @@ def make_server(
         ),
         OutgoingWatch(
             stall_seconds=settings.stall_seconds,
+            half_closed_pause_seconds=settings.half_closed_pause_seconds,
             min_bytes_per_second=settings.min_bytes_per_second,
         ),
     )

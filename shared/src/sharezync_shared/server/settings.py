@@ -62,7 +62,10 @@ class ServerSettings:
     """The same, behind the refusal of what is no request: enough for a round trip or two."""
     half_closed_seconds: float = 10
     """Until an answer must have begun to a client that says no more: it may have gone altogether,
-    which looks the same from here."""
+    which looks the same from here until something is written to it."""
+    half_closed_pause_seconds: float = 2
+    """How long the answer may then pause that has begun, all of it taken so far: who closes a
+    connection in the middle of an answer has practically always gone."""
     websockets: WebSocketSettings = field(default_factory=WebSocketSettings)
 
 

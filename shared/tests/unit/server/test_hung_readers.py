@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -80,6 +81,50 @@ async def test_a_half_closed_client_that_reads_nothing_is_cut_off() -> None:
         await wait_until(lambda: app.calls)
         await until_all_are_gone(served)
         assert app.calls == 1
+
+
+class Pausing:
+    """Begins an answer that never goes on; tells when it has heard that the client has left."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"so far", "more_body": True})
+        self.begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.over.set()
+
+
+async def test_who_closes_in_a_pause_of_the_answer_has_gone() -> None:
+    app = Pausing()
+    async with serving(plain_asgi(http=app), half_closed_pause_seconds=0.2) as served:
+        async with hung(served) as raw:
+            await asyncio.get_running_loop().sock_sendall(raw, GET)
+            await asyncio.wait_for(app.begun.wait(), GIVE_UP_SECONDS)
+            await asyncio.sleep(0.5)
+            assert not app.over.is_set()  # it only reads, and has not closed
+        await asyncio.wait_for(app.over.wait(), GIVE_UP_SECONDS)
+        await until_all_are_gone(served)
+
+
+@linux
+@pytest.mark.parametrize("pipelined", [GET, GET * 2], ids=["half closed", "not read from"])
+async def test_a_reset_is_noticed_where_nobody_reads_or_writes(pipelined: bytes) -> None:
+    app = Pausing()
+    never: dict[str, Any] = {"stall_seconds": 3600, "half_closed_pause_seconds": 3600}
+    async with serving(plain_asgi(http=app), **never) as served:
+        async with hung(served) as raw:
+            await asyncio.get_running_loop().sock_sendall(raw, pipelined)
+            raw.shutdown(socket.SHUT_WR)
+            await asyncio.wait_for(app.begun.wait(), GIVE_UP_SECONDS)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await asyncio.wait_for(app.over.wait(), GIVE_UP_SECONDS)
+        await until_all_are_gone(served)
 
 
 async def test_the_next_request_waits_until_the_answer_is_taken() -> None:
