@@ -95,6 +95,7 @@ class HttpProtocol(HttpToolsProtocol):
         """What was read too early: the beginning of a later request, or much of a body."""
         self._websocket = False
         self.is_half_closed = False
+        self._is_lost = False
         self._is_last = False  # of the requests on this connection
         self._awaits_reader = False  # the answer is written, and the peer has not taken it
         self._ignored_bytes = 0
@@ -118,6 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._set_deadline(None)
         self._unset_keepalive_if_required()
         self._held = b""
+        self._is_lost = True
         self._outgoing.discard(self)
         if self._leave is not None:
             self._leave()
@@ -320,6 +322,8 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, partial(run_quietly, cycle, app))  # type: ignore[arg-type]  # an application
 
     def _answer_begins(self) -> None:
+        if self._is_lost:
+            return  # nobody would ever discard it
         self._outgoing.add(self)
         if self._phase is _Phase.ANSWER:
             self._set_deadline(None)

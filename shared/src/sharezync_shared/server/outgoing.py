@@ -26,6 +26,8 @@ _TCP_INFO_BYTES: Final = 232
 _STATE, _UNACKED, _BYTES_ACKED, _NOTSENT = 0, 24, 120, 144  # in struct tcp_info (linux/tcp.h)
 _TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # states (linux/tcp_states.h): reset by the peer; half closed
 _IS_LINUX: Final = sys.platform == "linux"
+_CLOSED: Final = (OSError, ValueError)
+"""What asking a socket raises that is closed: of asyncio the one, of uvloop the other."""
 
 
 class Connection(Protocol):
@@ -93,11 +95,11 @@ class OutgoingWatch:
         self._timer = loop.call_later(min(1.0, self._shortest_seconds / 4), self._look)
 
     def _look(self) -> None:
+        self._timer = None  # first: whatever happens here, the next answer begins a watch again
         now = asyncio.get_running_loop().time()
         for connection, reader in list(self._readers.items()):
             self._look_at(connection, reader, now)
-        self._timer = None
-        if self._readers:
+        if self._readers and self._timer is None:
             self._schedule()
 
     @property
@@ -145,7 +147,7 @@ def bound_kernel(listeners: Iterable[socket.socket], stall_seconds: float) -> No
 
 def reset(transport: asyncio.Transport) -> None:
     """Drop a connection at once, with what the kernel holds of it."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_CLOSED):
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
@@ -155,7 +157,7 @@ def reset(transport: asyncio.Transport) -> None:
 def _look_at(transport: asyncio.Transport) -> _Seen:
     buffered = transport.get_write_buffer_size()
     if _IS_LINUX:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_CLOSED):
             info = transport.get_extra_info("socket").getsockopt(
                 socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES
             )

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +19,11 @@ from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 MIB = 1024 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
+with contextlib.suppress(ImportError):  # there is none on Windows
+    import uvloop
+
+    LOOPS.append(uvloop.new_event_loop)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what the kernel holds is not told")
 
 
@@ -125,6 +131,41 @@ async def test_a_reset_is_noticed_where_nobody_reads_or_writes(pipelined: bytes)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await asyncio.wait_for(app.over.wait(), GIVE_UP_SECONDS)
         await until_all_are_gone(served)
+
+
+async def leave_before_the_answer() -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+    asset = Asset()
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/late":
+            asked.set()
+            await answers.wait()
+        await asset(scope, receive, send)
+
+    async with serving(plain_asgi(http=late), stall_seconds=0.5) as served:
+        async with hung(served) as raw:
+            raw.send(GET.replace(b"/", b"/late", 1))
+            await asyncio.wait_for(asked.wait(), GIVE_UP_SECONDS)
+            (connection,) = served.server.server_state.connections
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await until_all_are_gone(served)
+        answers.set()
+        await wait_until(lambda: asset.calls)
+        assert not connection._outgoing._readers  # type: ignore[union-attr]  # it is HTTP
+        async with hung(served) as raw:  # the next one is still looked after
+            raw.send(GET)
+            await wait_until(lambda: asset.calls == 2)
+            await until_all_are_gone(served)
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_an_answer_to_who_has_left_ends_no_watch(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(leave_before_the_answer())
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_the_next_request_waits_until_the_answer_is_taken() -> None:
