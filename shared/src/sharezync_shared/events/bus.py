@@ -154,7 +154,8 @@ class Bus(Protocol):
         `on_frames` is called on the event loop and must neither block nor keep or change the list.
         `on_gap` is called after each time listening began (the first and every reconnection), when
         new frames arrive already: frames may have been missed before. If it raises it is called
-        again with growing pauses. Frames arrive while it runs.
+        again with growing pauses; all but Unavailable is logged as an error. Frames arrive while it
+        runs.
 
         A receiver that falls too far behind loses the oldest frames, without notice but for the
         gap in `seq`.

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from sharezync_shared.events.bus import OnFrames, OnGap
+from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()
@@ -48,6 +49,8 @@ class Receiver:
             try:
                 await self._on_gap()
                 return
+            except Unavailable as error:  # an outage, and nothing that a traceback would explain
+                log.debug("frames_gap_waits", error=repr(error), retry_seconds=pause)
             except Exception:
                 log.exception("frames_gap_failed", retry_seconds=pause)
             await asyncio.sleep(pause)

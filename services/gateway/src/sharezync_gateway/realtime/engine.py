@@ -22,7 +22,7 @@ from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.lease import Lease
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
 from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.rechecking import Rechecker
@@ -34,6 +34,7 @@ from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
+from sharezync_shared.problems import Unavailable
 from sharezync_shared.server import WebSocketSettings
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.revocations import Revocations
@@ -239,7 +240,11 @@ class RealtimeEngine:
         """Learn what was said while nobody listened: first what is forbidden, then the rest."""
         self._knows_revocations = False
         since_seconds = math.ceil(self._revocations.lifetime_seconds)
-        self._revoker.revoke(await self._peers.revocations(since_seconds))
+        try:
+            revoked = await self._peers.revocations(since_seconds)
+        except PeerUnavailable as error:  # told already, once for each outage
+            raise Unavailable(str(error)) from error
+        self._revoker.revoke(revoked)
         self._knows_revocations = True
         await self._rechecker.recheck_all()
 

@@ -7,6 +7,7 @@ import pytest
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.problems import Unavailable
 from sharezync_shared.testing.waiting import wait_until
 
 PULLS = "sharezync_gateway_revocation_pulls_total"
@@ -57,6 +58,13 @@ async def test_pulls_go_on_when_auth_is_back(network: World, ada: User) -> None:
         network.services.away.clear()
         assert await device.closed() == 4503
         assert node.count(PULLS, result="ok") >= 1
+
+
+async def test_a_gap_while_auth_is_away_is_an_outage(world: World, node: Node) -> None:
+    await wait_until(lambda: node.engine.ready)
+    world.services.away.add("auth")
+    with pytest.raises(Unavailable):  # which a bus doesn't take for an error
+        await world.bus.come_back()
 
 
 async def test_in_one_process_nothing_is_lost_and_nothing_pulled(
