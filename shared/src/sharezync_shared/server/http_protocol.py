@@ -26,7 +26,7 @@ from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, STEPS_A_TURN
 from sharezync_shared.server.connections import ConnectionLimits
 from sharezync_shared.server.heads import HeadReader, body_of, check_head
-from sharezync_shared.server.outgoing import OutgoingWatch
+from sharezync_shared.server.outgoing import OutgoingWatch, bound_leftovers
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody, SharedBufferReader
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
 from sharezync_shared.server.settings import ServerSettings
@@ -121,9 +121,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._held = b""
         self._is_lost = True
         self._outgoing.discard(self)
+        self._let_go()
+        super().connection_lost(exc)
+
+    def _let_go(self) -> None:
+        # The socket is closed right after this.
+        bound_leftovers(self.transport, self._settings.stall_seconds)
         if self._leave is not None:
             self._leave()
-        super().connection_lost(exc)
 
     @property
     def wanted_bytes(self) -> int:
@@ -279,7 +284,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.handle_websocket_upgrade()
         protocol = self.transport.get_protocol()
         assert isinstance(protocol, CountedSocket)  # noqa: S101 - see `make_server`
-        protocol.leave = self._leave
+        protocol.leave = self._let_go
         if early and not self.transport.is_closing():
             protocol.data_received(early)
 

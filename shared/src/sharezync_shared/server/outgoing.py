@@ -130,19 +130,28 @@ class OutgoingWatch:
                 reader.pace_bytes, reader.pace_at = taken, now
 
 
-def bound_kernel(listeners: Iterable[socket.socket], stall_seconds: float) -> None:
-    """Bound what the kernel holds for a peer, and how long, for all who will connect to these.
+def bound_kernel(listeners: Iterable[socket.socket]) -> None:
+    """Bound what the kernel holds for a peer, for all who will connect to these."""
+    if not _IS_LINUX:
+        return
+    for listener in listeners:
+        with contextlib.suppress(OSError):  # not TCP
+            listener.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
-    For how long is for what we no longer know of: connections that were closed with something
-    still to be taken.
+
+def bound_leftovers(transport: asyncio.Transport, stall_seconds: float) -> None:
+    """Bound how long the kernel keeps what is still to be taken of a connection that we close now.
+
+    Never earlier: while less is taken at a time than the kernel's next segment holds, its time runs
+    on, and it would end the download of whoever reads slowly but steadily.
     """
     if not _IS_LINUX:
         return
     milliseconds = round(1000 * stall_seconds * _USER_TIMEOUT_SHARE)
-    for listener in listeners:
-        with contextlib.suppress(OSError):  # not TCP
-            listener.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    with contextlib.suppress(*_CLOSED):
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
+        )
 
 
 def reset(transport: asyncio.Transport) -> None:

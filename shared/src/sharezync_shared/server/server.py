@@ -56,7 +56,6 @@ class DrainingServer(uvicorn.Server):
         self.draining = draining
         self.drain_seconds = around.settings.drain_seconds
         self.connections = around.limits
-        self._stall_seconds = around.settings.stall_seconds
         self._on_listening = on_listening
 
     @property
@@ -68,9 +67,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            bound_kernel(
-                (s for server in self.servers for s in server.sockets), self._stall_seconds
-            )
+            bound_kernel(s for server in self.servers for s in server.sockets)
             log.info("listening", host=self.config.host, port=self.port)
             if self._on_listening is not None:
                 self._on_listening(self.port)

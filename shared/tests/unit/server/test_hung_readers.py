@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from sharezync_shared.server import outgoing
+from sharezync_shared.server import http_protocol, outgoing
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -166,6 +166,35 @@ def test_an_answer_to_who_has_left_ends_no_watch(
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(leave_before_the_answer())
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@linux
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_the_kernel_ends_what_was_closed_and_nothing_else(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time runs on for who takes little at a time, as steadily as that may be."""
+    asked = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    told: list[int] = []
+
+    def bound(transport: asyncio.Transport, stall_seconds: float) -> None:
+        sock = transport.get_extra_info("socket")
+        before = sock.getsockopt(*asked)
+        outgoing.bound_leftovers(transport, stall_seconds)
+        told.extend((before, sock.getsockopt(*asked)))
+
+    async def read_and_leave() -> None:
+        app = Asset(1000)
+        async with serving(plain_asgi(http=app), stall_seconds=3) as served:
+            async with hung(served) as raw:
+                raw.send(GET)
+                await wait_until(lambda: app.calls)
+            await until_all_are_gone(served)
+
+    monkeypatch.setattr(http_protocol, "bound_leftovers", bound)
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(read_and_leave())
+    assert told == [0, 6000]
 
 
 async def test_the_next_request_waits_until_the_answer_is_taken() -> None:
