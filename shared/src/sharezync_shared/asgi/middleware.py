@@ -4,6 +4,7 @@ Pure ASGI: Starlette's BaseHTTPMiddleware adds a task group and a stream to each
 disconnects.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -122,12 +123,13 @@ class RequestLayer:
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, status: Callable[[], int]
     ) -> None:
+        sending = _Sending(send)
         try:
             if self.max_body_bytes is None:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, sending)
             else:
                 limited = _limit_body(scope, receive, self.max_body_bytes)
-                await self.app(scope, limited, send)
+                await self.app(scope, limited, sending)
         except ClientDisconnect:
             # Nobody is left to be answered, and nothing went wrong here.
             log.debug("client_left", route=route_of(scope))
@@ -137,6 +139,9 @@ class RequestLayer:
             else:
                 await send_problem(send, problem)
         except Exception as error:  # the rim: whatever escaped is logged once, and told as a 500
+            if sending.left and status():
+                log.debug("client_left", route=route_of(scope))
+                return
             if status() and isinstance(error.__cause__, Problem):
                 # Starlette wraps what its handlers come too late for.
                 await _break_off(scope, error.__cause__)
@@ -147,6 +152,23 @@ class RequestLayer:
                 await _hang_up(scope)
             else:
                 await send_problem(send, Broken())
+
+
+class _Sending:
+    """An ASGI `send` that notes where nobody takes what is sent."""
+
+    __slots__ = ("_send", "left")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.left = False
+
+    async def __call__(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except (OSError, asyncio.CancelledError):  # nobody is there, or who waited gave up
+            self.left = True
+            raise
 
 
 async def _break_off(scope: Scope, problem: Problem) -> None:

@@ -17,6 +17,7 @@ from sharezync_shared.server.http_protocol import ABORT_EXTENSION
 from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
 from sharezync_shared.server.server import DrainingServer, make_server, run, serve
 from sharezync_shared.server.settings import (
+    SLOWEST_BYTES_PER_SECOND,
     ServerSettings,
     WebSocketSettings,
     server_settings,
@@ -27,6 +28,7 @@ __all__ = [
     "ABORT_EXTENSION",
     "BINARY",
     "HIGH_WATER_BYTES",
+    "SLOWEST_BYTES_PER_SECOND",
     "TEXT",
     "ZERO_COPY",
     "ZERO_COPY_OFFERED",

@@ -8,6 +8,8 @@ from sharezync_shared.settings import Settings
 
 INTERNAL_ERROR: Final = 1011
 POLICY_VIOLATION: Final = 1008
+SLOWEST_BYTES_PER_SECOND: Final = 512
+"""Who reads an answer at this pace is slow, and not gone: a message of it may take as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class ServerSettings:
     stall_seconds: float = 30
     """How long a peer may take nothing of what is written to it. A phone in a tunnel is back by
     then, or gone; and a resumed download goes on where it was."""
-    min_bytes_per_second: float = 512
+    min_bytes_per_second: float = SLOWEST_BYTES_PER_SECOND
     """Who has something to read all the time takes at least so much, over a minute."""
     keep_alive_seconds: float = 75
     """How long an idle connection is kept. Longer than the 30 s for which our own clients keep one:

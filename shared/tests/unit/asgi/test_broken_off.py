@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from sharezync_shared.asgi import middleware
 from sharezync_shared.asgi.app import create_service_app
@@ -27,6 +28,19 @@ KINDS = [
     "application/json",
     "application/octet-stream",
 ]
+
+
+class GoneError(OSError):
+    """What a gateway raises in one process with the service."""
+
+
+class Patient(Response):
+    """Waits for a reader, a moment."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with asyncio.timeout(0.01):
+            await send({"type": "http.response.body", "body": b"part", "more_body": True})
 
 
 class Things:
@@ -53,6 +67,10 @@ class Things:
                 raise Unavailable if kind == "problem" else RuntimeError("a bug")
 
             return StreamingResponse(pieces())
+
+        @app.get("/patient")
+        async def patient() -> Response:
+            return Patient()
 
         self.app = create_service_app(
             name="things",
@@ -121,3 +139,23 @@ async def test_half_an_answer_is_broken_off_and_told_once(
     assert things.unhandled == tracebacks
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert lines.count("unhandled_exception") == tracebacks
+
+
+@pytest.mark.parametrize("how", ["hangs", "is told", "is told as others tell"])
+async def test_who_does_not_read_is_no_error(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Lines.of(middleware, monkeypatch)
+    things = Things()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            if how == "hangs":
+                await asyncio.Event().wait()
+            raise BrokenPipeError if how == "is told" else GoneError
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": "/patient", "query_string": b""}
+    await things.app({**scope, "headers": []}, receive, send)
+    assert things.unhandled == 0
+    assert lines.count("unhandled_exception") == 0

@@ -9,7 +9,7 @@ from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.headers import clean_response
 from sharezync_gateway.proxy.ways import Passage
-from sharezync_shared.server import ZERO_COPY
+from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 
 _START: Final = "http.response.start"
 _BODY: Final = frozenset({"http.response.body", ZERO_COPY})
@@ -58,8 +58,9 @@ class Answer:
         return {"type": _START, "status": status, "headers": headers}
 
     async def _send_bounded(self, message: Message) -> None:
+        size_bytes = message.get("count") or len(message.get("body", b""))
         try:
-            async with asyncio.timeout(self._stall_seconds):
+            async with asyncio.timeout(self._stall_seconds + size_bytes / SLOWEST_BYTES_PER_SECOND):
                 await self._send(message)
         except TimeoutError:
             raise ClientGone("The client does not read") from None

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from sharezync_shared.asgi.content_headers import content_headers
 from sharezync_shared.asgi.content_wanted import Span, Version
 from sharezync_shared.media_types import INLINE
-from sharezync_shared.server import ZERO_COPY
+from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 from sharezync_storage.api.bodies import IDLE_SECONDS
 from sharezync_storage.models import File
 from sharezync_storage.problems import ContentDamaged
@@ -143,7 +143,7 @@ class ContentResponse(Response):
                 await self._start(size_bytes, send)
             self._sent_bytes += size_bytes
             body["more_body"] = self._sent_bytes < self.length
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(IDLE_SECONDS + size_bytes / SLOWEST_BYTES_PER_SECOND):
                 await send(body)
 
     async def _start(self, first_bytes: int, send: Send) -> None:
