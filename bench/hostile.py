@@ -4,11 +4,13 @@
     python bench/hostile.py --ways embedded --attacks pongs trailers --seconds 5
 
 Each attack (`load/attacks.py`) runs for a bounded time against the product with its own limits.
-Beside it one user reads their profile and posts messages. Printed is what the product has grown by
-in memory at most and some seconds after, its file descriptors and CPU, memory that the kernel holds
-for sockets, and how long the innocent waited, before and during. Goal 12 of performance.md, and the
-exit status: at most 64 MiB grown, and given back; the innocent's p99 at most five times the quiet
-one (under 20 ms nobody counts).
+Beside it one user reads their profile and posts messages (`load/innocent.py`). Printed is what the
+product has grown by in memory at most and some seconds after, its file descriptors, CPU for each
+process, what waits in the kernel, what was logged as an error, and how long the innocent waited:
+during the attack and right before it, for as long. Goal 12 of performance.md, and the exit status:
+at most 64 MiB grown, and given back; the innocent's p99 at most five times the quiet one (under
+20 ms nobody counts). An attack that misses a goal is run again, and the medians of all its rounds
+count: a machine that is busy with other things can spoil one round.
 """
 
 import argparse
@@ -19,156 +21,68 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import quantiles
-from typing import Any, Final, Self
+from statistics import median
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from load.attack import Target
 from load.attacks import ATTACKS
+from load.innocent import InnocentProcess
 from load.product import Person, people, room
 from load.results import keep, show
 from load.socket_attacks import REPLAYING
+from load.watching import Meter, check_that_errors_count, errors
 
 from sharezync_embedded.fleet import Fleet
 from sharezync_embedded.one_process import OneProcess
 
-MIB: Final = 2**20
 ALLOWED_MIB: Final = 64
+ALLOWED_KEPT_MIB: Final = 16
+"""Python's allocator and the caches of what was used for the first time keep a little."""
 ALLOWED_FACTOR: Final = 5
 NOTICED_MS: Final = 20.0
 """An innocent's p99 under this is no wait, whatever the quiet one was."""
-_EVERY_SECONDS: Final = 0.04
-_QUIET_SECONDS: Final = 6.0
-_AFTER_SECONDS: Final = 4.0
-_SAMPLE_SECONDS: Final = 0.2
+_AFTER_SECONDS: Final = 12.0
+_FIRST_SECONDS: Final = 3.0
 _LONG_CHANNELS: Final = 8
 _LONG_MESSAGES: Final = 240
+_ENVIRONMENT: Final = {
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "json",
+    "ACCESS_LOG": "false",
+    "ACCESS_TOKEN_EXPIRE_MINUTES": "120",  # nobody here logs in again
+}
+"""All other settings are those that the product has."""
 
 
 @contextmanager
-def running(way: str) -> Iterator[tuple[str, list[int], Path]]:
-    """Run the product with its own limits; yields its URL, processes and log folder."""
-    environment = {"LOG_LEVEL": "info", "LOG_FORMAT": "json", "ACCESS_LOG": "false"}
+def running(way: str) -> Iterator[tuple[str, dict[str, int], Path]]:
+    """Run the product with its own limits; yields its URL, its processes and its folder."""
     with tempfile.TemporaryDirectory(prefix="sharezync-hostile-") as folder:
         data_dir = Path(folder)
         if way == "embedded":
-            before = {child.pid for child in psutil.Process().children()}
-            one = OneProcess(data_dir, environment=environment)
+            one = OneProcess(data_dir, environment=_ENVIRONMENT)
             one.start()
             try:
-                started = {child.pid for child in psutil.Process().children()} - before
-                yield one.url, sorted(started), data_dir
+                yield one.url, {"all": one.pid}, data_dir
             finally:
                 one.stop()
         else:
-            with Fleet(data_dir, environment=environment) as fleet:
-                pids = [
-                    each.sighting.pid
+            with Fleet(data_dir, environment=_ENVIRONMENT) as fleet:
+                pids = {
+                    each.label: each.sighting.pid
                     for replicas in fleet.replicas.values()
                     for each in replicas
                     if each.sighting is not None
-                ]
+                }
                 yield fleet.url, pids, data_dir
-
-
-class Meter:
-    """Our processes' memory, descriptors and CPU; the database and the broker are not ours."""
-
-    def __init__(self, pids: list[int]) -> None:
-        self._processes = [psutil.Process(pid) for pid in pids]
-        self.most_mib = self.memory_mib()
-        self.most_fds = self.fds()
-        self.most_kernel_mib = kernel_mib()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def memory_mib(self) -> float:
-        """Return the memory of all, what several share counted once (PSS)."""
-        return sum(float(each.memory_full_info().pss) for each in self._processes) / MIB
-
-    def fds(self) -> int:
-        """Return how many descriptors are open."""
-        return sum(each.num_fds() for each in self._processes)
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU time used so far."""
-        times = [each.cpu_times() for each in self._processes]
-        return sum(t.user + t.system for t in times)
-
-    def _look(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            self.most_mib = max(self.most_mib, self.memory_mib())
-            self.most_fds = max(self.most_fds, self.fds())
-            self.most_kernel_mib = max(self.most_kernel_mib, kernel_mib())
-
-
-def kernel_mib() -> float:
-    """Return what the kernel holds for TCP sockets of the whole machine (proc(5), sockstat)."""
-    for line in Path("/proc/net/sockstat").read_text().splitlines():
-        if line.startswith("TCP:"):
-            fields = line.split()
-            return int(fields[fields.index("mem") + 1]) * os.sysconf("SC_PAGE_SIZE") / MIB
-    return 0.0
-
-
-class Innocent:
-    """Somebody who reads their profile and posts, twenty-five times a second."""
-
-    def __init__(self, http: httpx.AsyncClient, channel_id: str) -> None:
-        self._http = http
-        self._channel = f"/v1/channels/{channel_id}/messages"
-        self.waits_ms: list[float] = []
-        self.refused = 0
-
-    async def live(self, until: asyncio.Event) -> None:
-        """Go on until told to stop."""
-        asked: set[asyncio.Task[None]] = set()
-        number = 0
-        while not until.is_set():
-            number += 1
-            asked.add(task := asyncio.create_task(self._ask(number)))
-            task.add_done_callback(asked.discard)
-            await asyncio.sleep(_EVERY_SECONDS)
-        await asyncio.gather(*asked)
-
-    async def _ask(self, number: int) -> None:
-        began = time.perf_counter()
-        try:
-            if number % 2:
-                answer = await self._http.get("/v1/users/me")
-            else:
-                answer = await self._http.post(self._channel, json={"text": "a few words"})
-            self.refused += answer.is_error
-        except httpx.HTTPError:
-            self.refused += 1
-        self.waits_ms.append((time.perf_counter() - began) * 1000)
-
-    def take(self) -> tuple[float, float, int]:
-        """Return p50 and p99 in milliseconds and how many were refused, since the last time."""
-        waits, self.waits_ms = self.waits_ms, []
-        refused, self.refused = self.refused, 0
-        if len(waits) < 2:
-            return 0.0, 0.0, refused
-        cut = quantiles(waits, n=100, method="inclusive")
-        return cut[49], cut[98], refused
 
 
 async def attack(name: str, target: Target) -> dict[str, Any]:
@@ -181,72 +95,90 @@ async def attack(name: str, target: Target) -> dict[str, Any]:
     return json.loads(printed) if printed else {}
 
 
-def _errors(folder: Path) -> int:
-    """Return how many ERROR records and tracebacks the logs hold."""
-    count = 0
-    for log in folder.rglob("*.log"):
-        if "postgres" in str(log) or "rabbit" in str(log):
-            continue
-        text = log.read_text(errors="replace")
-        count += text.count('"level":"error"') + text.count('"level": "error"')
-        count += text.count("Traceback (most recent call last)")
-    return count
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A product that runs, whom it is attacked by, and the innocent."""
+
+    way: str
+    pids: dict[str, int]
+    folder: Path
+    target: Target
+    innocent: InnocentProcess
+
+    async def measure(self, name: str) -> dict[str, Any]:
+        """Run one attack after a quiet time that is as long; return what it cost."""
+        seconds = self.target.seconds
+        await self.innocent.take()
+        await asyncio.sleep(seconds)
+        quiet = await self.innocent.take()
+        load = os.getloadavg()[0]
+        logged = errors(self.folder)
+        with Meter(self.pids, self.target.port, self.folder) as meter:
+            mib, fds, kernel = meter.most_mib, meter.most_fds, meter.most_kernel_mib
+            cpu = meter.cpu_seconds()
+            seen = await attack(name, self.target)
+            used = {each: now - cpu[each] for each, now in meter.cpu_seconds().items()}
+            during = await self.innocent.take()
+            kept = await _kept(meter, mib)
+        shares = {each: round(value / seconds, 3) for each, value in used.items()}
+        return {
+            "system": f"{self.way}: {name}",
+            "grown_mib": max(meter.most_mib - mib, 0),
+            "kept_mib": kept,
+            "kernel_mib": max(meter.most_kernel_mib - kernel, 0),
+            "fds": meter.most_fds - fds,
+            "cpu_share": sum(value for each, value in shares.items() if each != "postgres"),
+            "cpu_of_each": shares,
+            "quiet_p50_ms": quiet["p50_ms"],
+            "quiet_p99_ms": quiet["p99_ms"],
+            "quiet_late_p99_ms": quiet["late_p99_ms"],
+            "p50_ms": during["p50_ms"],
+            "p99_ms": during["p99_ms"],
+            "late_p99_ms": during["late_p99_ms"],
+            "asked": during["asked"],
+            "refused": during["refused"],
+            "errors": errors(self.folder) - logged,
+            "load": load,
+            "seen": seen,
+        }
 
 
-async def measure(way: str, names: list[str], seconds: float) -> list[dict[str, Any]]:
+async def _kept(meter: Meter, before_mib: float) -> float:
+    """Return what memory is still held, as soon as that is little, and some seconds after else."""
+    until = asyncio.get_running_loop().time() + _AFTER_SECONDS
+    while True:
+        await asyncio.sleep(_FIRST_SECONDS)
+        kept = max(meter.memory_mib() - before_mib, 0)
+        if kept < ALLOWED_KEPT_MIB or asyncio.get_running_loop().time() > until:
+            return kept
+
+
+async def measure(way: str, names: list[str], seconds: float, rounds: int) -> list[dict[str, Any]]:
     """Run the attacks one after the other against one running product."""
     rows = []
     with running(way) as (url, pids, folder):
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-            innocent_one, friend, attacker = await people(http, 3)
-            channel = await room(http, [innocent_one, friend])
+            somebody, friend, attacker = await people(http, 3)
+            channel = await room(http, [somebody, friend])
             lair = await room(http, [attacker, friend])
             await _long_texts(http, attacker.token, lair)
             needs_history = not REPLAYING.isdisjoint(names)
             long_channels = await _long_channels(http, attacker) if needs_history else []
-            http.headers["Authorization"] = f"Bearer {innocent_one.token}"
-            innocent = Innocent(http, channel)
-            stop = asyncio.Event()
-            life = asyncio.create_task(innocent.live(stop))
-            await asyncio.sleep(2)
-            innocent.take()
-            await asyncio.sleep(_QUIET_SECONDS)
-            quiet_p50, quiet_p99, _ = innocent.take()
-            for name in names:
-                parts = urlsplit(url)
-                target = Target(
-                    parts.hostname or "", parts.port or 80, seconds, attacker.token, lair,
-                    attacker.id, friend.id, friend.token, long_channels,
-                )  # fmt: skip
-                errors = _errors(folder)
-                with Meter(pids) as meter:
-                    before_mib, before_cpu = meter.most_mib, meter.cpu_seconds()
-                    before_fds, before_kernel = meter.most_fds, meter.most_kernel_mib
-                    innocent.take()
-                    seen = await attack(name, target)
-                    p50, p99, refused = innocent.take()
-                    cpu = meter.cpu_seconds() - before_cpu
-                    await asyncio.sleep(_AFTER_SECONDS)
-                    kept = meter.memory_mib() - before_mib
-                row = {
-                    "system": f"{way}: {name}",
-                    "grown_mib": max(meter.most_mib - before_mib, 0),
-                    "kept_mib": max(kept, 0),
-                    "kernel_mib": max(meter.most_kernel_mib - before_kernel, 0),
-                    "fds": meter.most_fds - before_fds,
-                    "cpu_share": cpu / seconds,
-                    "quiet_p50_ms": quiet_p50,
-                    "quiet_p99_ms": quiet_p99,
-                    "p50_ms": p50,
-                    "p99_ms": p99,
-                    "refused": refused,
-                    "errors": _errors(folder) - errors,
-                    "seen": seen,
-                }
-                rows.append(row)
-                print(json.dumps(row), flush=True)
-            stop.set()
-            await life
+        parts = urlsplit(url)
+        target = Target(
+            parts.hostname or "", parts.port or 80, seconds, attacker.token, lair, attacker.id,
+            friend.id, friend.token, long_channels,
+        )  # fmt: skip
+        innocent = await InnocentProcess.start(url, somebody.token, channel)
+        await asyncio.sleep(_FIRST_SECONDS)  # the first of everything is slow
+        stage = Stage(way, pids, folder, target, innocent)
+        for name in names:
+            of_this: list[dict[str, Any]] = []
+            while not of_this or (failures(of_this) and len(of_this) < rounds):
+                of_this.append(await stage.measure(name))
+                print(json.dumps(of_this[-1]), flush=True)
+            rows += of_this
+        await innocent.stop()
     return rows
 
 
@@ -278,18 +210,27 @@ async def _long_channels(http: httpx.AsyncClient, owner: Person) -> list[str]:
 
 
 def failures(rows: list[dict[str, Any]]) -> list[str]:
-    """Return where a goal was missed, a line each."""
+    """Return where a goal was missed, a line each: by the median of an attack's rounds.
+
+    What must never be, a refusal of the innocent or an error in the logs, is missed by one round.
+    """
     missed = []
-    for row in rows:
-        limit_ms = max(ALLOWED_FACTOR * row["quiet_p99_ms"], NOTICED_MS)
-        if row["grown_mib"] > ALLOWED_MIB:
-            missed.append(f"{row['system']}: grown by {row['grown_mib']:.0f} MiB")
-        if row["p99_ms"] > limit_ms:
-            missed.append(f"{row['system']}: p99 {row['p99_ms']:.0f} ms of {limit_ms:.0f}")
-        if row["refused"]:
-            missed.append(f"{row['system']}: the innocent was refused {row['refused']} times")
-        if row["errors"]:
-            missed.append(f"{row['system']}: {row['errors']} errors or tracebacks in the logs")
+    for system in dict.fromkeys(row["system"] for row in rows):
+        rounds = [row for row in rows if row["system"] == system]
+        grown, kept = (median(row[each] for row in rounds) for each in ("grown_mib", "kept_mib"))
+        factor = median(
+            row["p99_ms"] / max(row["quiet_p99_ms"], NOTICED_MS / ALLOWED_FACTOR) for row in rounds
+        )
+        if grown > ALLOWED_MIB:
+            missed.append(f"{system}: grown by {grown:.0f} MiB")
+        if kept > ALLOWED_KEPT_MIB:
+            missed.append(f"{system}: {kept:.0f} MiB kept")
+        if factor > ALLOWED_FACTOR:
+            missed.append(f"{system}: the innocent's p99 is {factor:.1f} times the quiet one")
+        if refused := sum(row["refused"] for row in rounds):
+            missed.append(f"{system}: the innocent was refused {refused} times")
+        if logged := sum(row["errors"] for row in rounds):
+            missed.append(f"{system}: {logged} errors or tracebacks in the logs")
     return missed
 
 
@@ -299,13 +240,18 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", default=["embedded", "fleet"])
     parser.add_argument("--attacks", nargs="*", default=list(ATTACKS), choices=list(ATTACKS))
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--rounds", type=int, default=3, help="of an attack that misses a goal")
     asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        check_that_errors_count(Path(folder))
     rows = [
-        row for way in asked.ways for row in asyncio.run(measure(way, asked.attacks, asked.seconds))
+        row
+        for way in asked.ways
+        for row in asyncio.run(measure(way, asked.attacks, asked.seconds, asked.rounds))
     ]
-    columns = ["grown_mib", "kept_mib", "kernel_mib", "fds", "cpu_share", "p50_ms", "p99_ms"]
-    show("under hostility", rows, [*columns, "refused", "errors"])
-    print(f"\nquiet p50 / p99: {rows[0]['quiet_p50_ms']:.1f} / {rows[0]['quiet_p99_ms']:.1f} ms")
+    columns = ["grown_mib", "kept_mib", "kernel_mib", "fds", "cpu_share", "quiet_p50_ms"]
+    columns += ["quiet_p99_ms", "p50_ms", "p99_ms", "refused", "errors"]
+    show("under hostility", rows, columns)
     print(f"kept in {keep('hostile', rows)}")
     if missed := failures(rows):
         raise SystemExit("\n".join(["goals missed:", *missed]))

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import httpx
 
-ADDRESS: Final = "127.0.0.66"
-"""Where the attacker comes from: limits by address must not hit the innocent."""
+ADDRESSES: Final = tuple(f"127.0.0.{number}" for number in range(66, 70))
+"""Where the attackers come from, in turn: limits by address alone must not be what helps, and must
+not hit the innocent."""
 PIECE: Final = 64 * 1024
 
 
@@ -70,10 +71,11 @@ class Attack:
         self, *, reads: bool = True
     ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """Connect; with `reads`, whatever comes is read and counted."""
-        reader, writer = await asyncio.open_connection(
-            self.target.host, self.target.port, local_addr=(ADDRESS, 0)
-        )
+        address = ADDRESSES[self.seen.connections % len(ADDRESSES)]
         self.seen.connections += 1
+        reader, writer = await asyncio.open_connection(
+            self.target.host, self.target.port, local_addr=(address, 0)
+        )
         task = asyncio.create_task(self._read(reader)) if reads else None
         try:
             yield reader, writer
@@ -162,7 +164,7 @@ class Attack:
         async with httpx.AsyncClient(
             base_url=f"http://{self.target.host}:{self.target.port}",
             headers={"Authorization": f"Bearer {token or self.target.token}"},
-            transport=httpx.AsyncHTTPTransport(local_address=ADDRESS),
+            transport=httpx.AsyncHTTPTransport(local_address=ADDRESSES[0]),
         ) as http:
             answer = await http.request(method, path, json=body)
             answer.raise_for_status()
