@@ -30,6 +30,7 @@ from sharezync_shared.server.outgoing import OutgoingWatch, bound_leftovers
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody, SharedBufferReader
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
 from sharezync_shared.server.settings import ServerSettings
+from sharezync_shared.server.turns import Turns
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
 
 ABORT_EXTENSION: Final = "sharezync.abort"
@@ -56,6 +57,10 @@ class Surroundings:
     settings: ServerSettings
     limits: ConnectionLimits
     outgoing: OutgoingWatch
+    turns: Turns
+    """For requests that begin."""
+    more_turns: Turns
+    """For whoever has more to say than is parsed in one turn."""
 
 
 class CountedSocket(FanoutProtocol):
@@ -85,6 +90,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._settings = around.settings
         self._limits = around.limits
         self._outgoing = around.outgoing
+        self._turns = around.turns
+        self._more_turns = around.more_turns
         self._leave: Callable[[], None] | None = None
         self._phase = _Phase.HEAD
         self._head = HeadReader()
@@ -107,7 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         try:
-            self._leave = self._limits.enter(self.client[0] if self.client else UNKNOWN)
+            self._leave = self._limits.enter(self._address)
         except Problem as problem:
             self._phase = _Phase.CLOSING
             transport.write(refusal(problem))
@@ -137,8 +144,18 @@ class HttpProtocol(HttpToolsProtocol):
             return MAX_HEAD_BYTES
         return min(PIECE_BYTES, self._body.wanted_bytes)
 
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else UNKNOWN
+
     def data_received(self, data: bytes | memoryview) -> None:
         self._unset_keepalive_if_required()
+        if self._phase is _Phase.HEAD and not self._turns.take_now(self.loop):
+            # A request begins a task: hundreds at once must not go before everything else.
+            self._held += bytes(data)
+            self.flow.pause_reading()
+            self._turns.soon(self.loop, self._take_held, self._address)
+            return
         self._take(memoryview(self._held + data if self._held else data))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
@@ -182,7 +199,7 @@ class HttpProtocol(HttpToolsProtocol):
                 elif self._phase is _Phase.BODY:
                     data = self._take_body(data)
                     if data and self._phase is _Phase.BODY:
-                        self.loop.call_soon(self._take_held)
+                        self._more_turns.soon(self.loop, self._take_held, self._address)
                         break
                 elif self._phase is _Phase.CLOSING:
                     return self._ignore(len(data))
@@ -364,7 +381,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._phase = _Phase.HEAD
         if self._held:
-            self.loop.call_soon(self._take_held)
+            self._turns.soon(self.loop, self._take_held, self._address)
         else:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self._settings.keep_alive_seconds, self.timeout_keep_alive_handler

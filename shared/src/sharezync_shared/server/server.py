@@ -31,6 +31,7 @@ from sharezync_shared.server.http_protocol import (
 from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
 from sharezync_shared.server.settings import ServerSettings
+from sharezync_shared.server.turns import Turns
 
 log = structlog.get_logger()
 
@@ -155,6 +156,8 @@ def make_server(
             half_closed_pause_seconds=settings.half_closed_pause_seconds,
             min_bytes_per_second=settings.min_bytes_per_second,
         ),
+        Turns(),
+        Turns(pauses=True),
     )
     config = uvicorn.Config(
         app,
@@ -163,7 +166,7 @@ def make_server(
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
         http=partial(connection_protocol, around=around),  # type: ignore[arg-type]  # called as the class would be
-        ws=partial(CountedSocket, settings=websockets),  # type: ignore[arg-type]  # as above
+        ws=partial(CountedSocket, settings=websockets, turns=around.more_turns),  # type: ignore[arg-type]  # as above
         ws_max_size=websockets.max_message_bytes,
         ws_ping_interval=websockets.ping_seconds,
         ws_ping_timeout=websockets.ping_seconds,

@@ -19,6 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
+from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.server.frame_limits import (
     BULK_BYTES,
     PACE_BYTES_PER_SECOND,
@@ -31,6 +32,7 @@ from sharezync_shared.server.frame_limits import (
 from sharezync_shared.server.frame_reader import FrameReader, FrameStream
 from sharezync_shared.server.light import Gate, Mailbox
 from sharezync_shared.server.settings import WebSocketSettings
+from sharezync_shared.server.turns import Turn, Turns
 
 GRACE_SECONDS: Final = 10.0
 """How long a closing peer may take to read what was written; then its buffer is thrown away."""
@@ -50,7 +52,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     budget: FrameBudget | None = None
     accepted = False
     reading_stopped = False
-    next_turn: asyncio.Handle | None = None
+    next_turn: asyncio.Handle | Turn | None = None
     """When parsing goes on; reading is paused until then."""
     growth: Growth | None = None
     growth_timer: asyncio.TimerHandle | None = None
@@ -68,9 +70,11 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         settings: WebSocketSettings,
+        turns: Turns,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.settings = settings
+        self.turns = turns
         self.queue = Mailbox()  # type: ignore[assignment]  # what is used of it, it has
         self.writable = Gate()  # type: ignore[assignment]  # as above
         self.writable.set()
@@ -145,7 +149,9 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             elif wait_seconds:
                 self.next_turn = self.loop.call_later(wait_seconds, self._take_turn)
             elif self.stream.has_more:
-                self.next_turn = self.loop.call_soon(self._take_turn)
+                self.next_turn = self.turns.soon(
+                    self.loop, self._take_turn, self.client[0] if self.client else UNKNOWN
+                )
         self._regulate_reading()
 
     def _take_turn(self) -> None:
