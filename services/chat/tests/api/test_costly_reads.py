@@ -15,6 +15,7 @@ from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Unavailable
+from sharezync_shared.testing.waiting import wait_until
 
 WORDS = [f"word{n}" for n in range(MAX_WORDS)]
 ROUTES = ["/v1/search?q=engine", "/v1/messages?author={me}"]
@@ -98,7 +99,20 @@ async def test_so_many_may_wait_and_no_more(world: World) -> None:
         with pytest.raises(Unavailable):
             await search(UserId(uuid7()))
     await asyncio.gather(*crowd)
-    assert not world.core.costly._users
+    await wait_until(lambda: not world.core.costly._users)
+
+
+async def test_a_user_s_next_search_waits_as_long_as_the_last_one_took(world: World) -> None:
+    ada, bob = UserId(uuid7()), UserId(uuid7())
+    now = asyncio.get_running_loop().time
+    began = now()
+    async with world.core.costly.read(ada):
+        await asyncio.sleep(0.2)
+    ended = now()
+    async with world.core.costly.read(bob):
+        pass  # nobody else does
+    async with world.core.costly.read(ada):
+        assert now() - ended >= (ended - began) * 0.9
 
 
 async def test_a_statement_that_takes_too_long_is_told_as_such(slow: CostlyReads) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.chat.tests.support.world import Json, Person, World
+from sharezync_chat.usecases import searching
 
 
 async def found(world: World, person: Person, query: str, **more: Any) -> list[Json]:
@@ -45,6 +46,21 @@ async def test_the_best_comes_first_and_is_highlighted_safely(world: World) -> N
     assert "<mark>engine</mark>" in other["highlight"]
     assert "<script>" not in other["highlight"]
     assert other["highlight"].count("<mark>") == 1
+
+
+async def test_the_newest_are_ranked_and_older_ones_follow_by_age(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "RANKED", 3)
+    ada = await world.person()
+    path = await ada.channel()
+    posted = ["pump pump pump pump", "pump oldest but one", "a pump", "pump pump", "the pump"]
+    for text in posted:
+        await ada.say(path, text)
+    hits = await found(world, ada, "pump")
+    assert texts(hits) == ["pump pump", "the pump", "a pump", posted[1], posted[0]]
+    assert [hit["rank"] for hit in hits[3:]] == [0, 0]
+    assert all(hit["rank"] > 0 for hit in hits[:3])
 
 
 async def test_nobody_finds_what_they_may_not_read(world: World) -> None:

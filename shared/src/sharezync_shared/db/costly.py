@@ -1,7 +1,9 @@
 """Reads that may take long: few at a time for each user and in all, on connections of their own.
 
 A search holds a connection for as long as PostgreSQL works on it. From the pool of everything else,
-one person with forty of them would leave nobody a connection; here they wait for themselves.
+one person with forty of them would leave nobody a connection; here they wait for themselves. And
+each is followed by a pause that is as long, up to half a second: whoever asks without end has half
+a core of the database, and not a whole one.
 """
 
 import asyncio
@@ -21,13 +23,16 @@ from sharezync_shared.streams.log import StreamLog
 
 _PATIENCE_SECONDS: Final = 1.0
 """How long one may wait for a turn: a page that asks for three things at once gets them."""
+_PAUSE_SECONDS: Final = 0.5
+"""The longest pause after a read: less than the patience, so that who asks for one thing after the
+other waits, and is not refused."""
 _WAITING_OF_USER: Final = 8
 _WAITING: Final = 64
 """Who comes when so many wait is refused at once."""
 
 
 class _OfUser:
-    """What one user has running and waiting."""
+    """What one user has running, pausing and waiting."""
 
     def __init__(self, at_once: int) -> None:
         self.turns = asyncio.Semaphore(at_once)
@@ -81,23 +86,39 @@ class CostlyReads:
         theirs.count += 1
         self._count += 1
         try:
-            async with AsyncExitStack() as held:
-                await self._wait(held, theirs)
-                yield
-        finally:
-            theirs.count -= 1
+            await self._wait(theirs)
+        except BaseException:
             self._count -= 1
-            if not theirs.count:
-                del self._users[user_id]
+            self._leave(user_id, theirs)
+            raise
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._turns.release()
+            pause_seconds = min(loop.time() - began, _PAUSE_SECONDS)
+            loop.call_later(pause_seconds, self._pause_is_over, user_id, theirs)
 
-    async def _wait(self, held: AsyncExitStack, theirs: _OfUser) -> None:
+    def _pause_is_over(self, user_id: UserId, theirs: _OfUser) -> None:
+        theirs.turns.release()
+        self._leave(user_id, theirs)
+
+    def _leave(self, user_id: UserId, theirs: _OfUser) -> None:
+        theirs.count -= 1
+        if not theirs.count:
+            del self._users[user_id]
+
+    async def _wait(self, theirs: _OfUser) -> None:
         refusal: type[RateLimited | Unavailable] = RateLimited
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_PATIENCE_SECONDS), AsyncExitStack() as held:
                 # One's own turn first: who has many waits for themselves, and not among all.
                 await held.enter_async_context(theirs.turns)
                 refusal = Unavailable
                 await held.enter_async_context(self._turns)
+                held.pop_all()
         except TimeoutError as error:
             raise refusal("Too many searches are under way") from error
 

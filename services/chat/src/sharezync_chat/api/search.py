@@ -20,7 +20,7 @@ _DEEPEST = 1000  # whoever pages further should say more words
 
 
 class SearchPage(BaseModel):
-    """What was found, the best first."""
+    """What was found: the best of the newest 100 that match first, then older ones."""
 
     items: list[SearchHit]
     next: str | None = Field(description="`cursor` of the page after, null on the last")
@@ -49,7 +49,9 @@ async def search(
 ) -> SearchPage:
     """Find messages in the channels that the caller is in now; ranked, with highlights.
 
-    A new message is found a moment after it was posted. Few searches of one user run at a time.
+    The newest 100 that match are ranked; older ones follow, the newest first. A new message is
+    found a moment after it was posted. Few searches of one user run at a time, and a pause
+    follows each: as long as it took, at most half a second.
     """
     found = await searching.search(
         costly,

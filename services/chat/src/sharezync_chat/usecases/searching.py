@@ -19,6 +19,10 @@ MAX_WORDS: Final = 16
 _MAX_NODES: Final = 2 * MAX_WORDS - 1
 """The same as PostgreSQL counts: words and what joins two of them. It cuts words more finely."""
 
+RANKED: Final = 100
+"""How many of the newest that match are weighed against each other; a long text takes about a
+millisecond. What is older and matches follows, the newest first."""
+
 # Marks that can't be in a text that anybody typed, and that survive escaping.
 _FROM, _TO = "\ue000", "\ue001"
 
@@ -26,7 +30,9 @@ _NODES: Final = "SELECT numnode(websearch_to_tsquery('simple', $1))"
 _SEARCH: Final = """
     WITH query AS (SELECT websearch_to_tsquery('simple', $2) AS q),
     best AS (
-        SELECT s.message_id, ts_rank_cd(s.words, query.q) AS rank
+        SELECT s.message_id,
+               CASE WHEN row_number() OVER (ORDER BY s.message_id DESC) <= $9
+                    THEN ts_rank_cd(s.words, query.q) ELSE 0 END AS rank
           FROM query, chat.search_texts AS s
           JOIN chat.members AS me ON me.channel_id = s.channel_id AND me.user_id = $1
          WHERE s.words @@ query.q AND ($3::uuid IS NULL OR s.channel_id = $3)
@@ -53,7 +59,7 @@ async def search(
     offset: int,
     limit: int,
 ) -> Sequence[SearchHit]:
-    """Return messages of the caller's channels that match, the best first.
+    """Return messages of the caller's channels that match, the best of the newest `RANKED` first.
 
     `query` as in a web search: words, "a phrase", `or`, `-without`. Membership is looked at in the
     same statement: nothing of a channel that the caller has left is found, and nothing deleted.
@@ -67,7 +73,7 @@ async def search(
             raise Invalid(errors=[{"field": "query.q", "message": message}])
         try:
             rows = await connection.fetch(
-                _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO
+                _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO, RANKED
             )
         except asyncpg.QueryCanceledError as error:
             raise Unavailable("That matches too much; say more words") from error

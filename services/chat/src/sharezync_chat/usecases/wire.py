@@ -287,7 +287,10 @@ class SearchHit(Wire):
         "escaped for HTML",
         examples=["Does the <mark>engine</mark> run?"],
     )
-    rank: float = Field(examples=[0.0607927])
+    rank: float = Field(
+        description="How well it matches; 0 behind the newest 100 that do, which are not weighed",
+        examples=[0.0607927],
+    )
 
 
 class OwnMemberUpdated(MemberRead):
