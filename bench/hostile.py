@@ -244,11 +244,10 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         check_that_errors_count(Path(folder))
-    rows = [
-        row
-        for way in asked.ways
-        for row in asyncio.run(measure(way, asked.attacks, asked.seconds, asked.rounds))
-    ]
+    rows: list[dict[str, Any]] = []
+    for way in asked.ways:
+        rows += asyncio.run(measure(way, asked.attacks, asked.seconds, asked.rounds))
+        keep("hostile", rows)
     columns = ["grown_mib", "kept_mib", "kernel_mib", "fds", "cpu_share", "quiet_p50_ms"]
     columns += ["quiet_p99_ms", "p50_ms", "p99_ms", "refused", "errors"]
     show("under hostility", rows, columns)
