@@ -2,7 +2,7 @@
 
     python -m load.attacks NAME     (a `Target` as JSON on standard input; `Seen` as JSON comes out)
 
-Each runs in a process of its own, at a low priority and from an address of its own, so that what
+Each runs in a process of its own, at a low priority and from addresses of its own, so that what
 an innocent waits for is the server and not the generator. Sources: `docs/hostility.md`.
 """
 
