@@ -9,8 +9,12 @@ for themselves.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from sharezync_shared.addresses import bucket_of
+
+_LONGEST_PAUSE_SECONDS: Final = 0.05
+"""On a machine that is busy with other things a turn may seem to take any time."""
 
 
 class Turn:
@@ -29,8 +33,9 @@ class Turn:
 class Turns:
     """A queue of connections of a server that have been read and not parsed.
 
-    With `pauses`, each is followed by one that is as long: for what is more than one turn allows.
-    A process that never sleeps waits longest for a processor.
+    With `pauses`, each is followed by one that is as long as the turn and what the application did
+    of it at once: for what is more than one turn allows. A process that never sleeps waits longest
+    for a processor.
     """
 
     def __init__(self, *, pauses: bool = False) -> None:
@@ -70,6 +75,9 @@ class Turns:
                 take()
         finally:
             if self._pauses:
-                loop.call_later(loop.time() - began, self._next, loop)
+                loop.call_soon(self._pause, loop, began)
             else:
                 loop.call_soon(self._next, loop)
+
+    def _pause(self, loop: asyncio.AbstractEventLoop, began: float) -> None:
+        loop.call_later(min(loop.time() - began, _LONGEST_PAUSE_SECONDS), self._next, loop)
