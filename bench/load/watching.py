@@ -51,8 +51,11 @@ class Meter:
         self._thread.join()
 
     def memory_mib(self) -> float:
-        """Return the memory of all, what several share counted once (PSS)."""
-        return sum(float(each.memory_full_info().pss) for each in self._processes.values()) / MIB
+        """Return the memory of all that no file backs (proc(5), RssAnon).
+
+        Pages of programs and libraries are counted for whoever else has them open just now.
+        """
+        return sum(_anonymous_kib(each.pid) for each in self._processes.values()) / 1024
 
     def fds(self) -> int:
         """Return how many descriptors are open."""
@@ -112,6 +115,13 @@ def check_that_errors_count(folder: Path) -> None:
 
 def _is_error(line: str) -> bool:
     return line.startswith(_TRACEBACK) or any(level in line for level in _LEVELS)
+
+
+def _anonymous_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1])
+    return 0
 
 
 def _cpu_of_database(folder: Path) -> float:
