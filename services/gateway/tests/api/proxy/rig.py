@@ -312,7 +312,7 @@ async def gateway(
         engine = None if real_sockets else sockets
         app = create_app(own, platform, upstreams=upstreams, sockets=engine)
         served = await stack.enter_async_context(
-            serving(app, draining=platform.draining, **({"stall_seconds": 1} | (server or {})))
+            serving(app, draining=platform.draining, **{"stall_seconds": 1, **(server or {})})
         )
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=served.http, timeout=10)
