@@ -90,6 +90,8 @@ def patient_databases() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for bound in ("_CONNECT_SECONDS", "_POOL_SECONDS"):
             patch.setattr(f"sharezync_shared.db.database.{bound}", GIVE_UP_SECONDS)
+        # What is costly may take as long; a test that is about this says another time itself.
+        patch.setenv("SEARCH_TIMEOUT_SECONDS", str(GIVE_UP_SECONDS))
         yield
 
 

@@ -62,7 +62,10 @@ def test_the_server_works_on_both_ends_of_its_ranges(resolution: str, tmp_path: 
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert seen.stdout.startswith(str(tmp_path))
-    suite = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", SUITE]
+    # A folder of its own: pytest takes away others' way through the usual one, and with it that of
+    # the database of a product that another worker runs there.
+    folder = f"--basetemp={tmp_path / 'run'}"
+    suite = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", folder, SUITE]
     done = subprocess.run(
         suite, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
