@@ -14,7 +14,7 @@ from sharezync_shared.server.sendfile import ZERO_COPY, send_file
 log = structlog.get_logger()
 
 
-class Answer:
+class ResponseSender:
     """The answer to one request, and the ASGI `send` that writes it."""
 
     __slots__ = ("_cycle", "_on_begin", "ends_by_closing", "is_last")

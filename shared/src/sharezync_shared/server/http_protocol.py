@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.problems import Malformed, Problem
-from sharezync_shared.server.answer import Answer, refusal, run_quietly
+from sharezync_shared.server.answer import ResponseSender, refusal, run_quietly
 from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, STEPS_A_TURN
 from sharezync_shared.server.connections import ConnectionLimits
@@ -269,7 +269,7 @@ class HttpProtocol(HttpToolsProtocol):
         # The task of the request asks for these when it begins.
         self.incoming = IncomingBody(self.cycle, self.regulate_reading)
         self.cycle.receive = self.incoming.receive  # type: ignore[method-assign]
-        self._answer = Answer(self.cycle, on_begin=self._answer_begins)
+        self._answer = ResponseSender(self.cycle, on_begin=self._answer_begins)
         self.cycle.send = self._answer.send  # type: ignore[method-assign,assignment]  # as above
         self._phase = _Phase.BODY
         if self._body.is_complete:
