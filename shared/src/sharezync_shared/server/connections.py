@@ -20,6 +20,9 @@ Network = IPv4Network | IPv6Network
 _SHARE_OF_FILES: Final = 0.75  # of what a process may have open; the rest is for what it does
 _TELL_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 10.0
+_MAX_REFUSED: Final = 256
+"""How many that are refused stay at once until they have read why. Beyond it they are closed at
+once, which most take for a broken connection: their requests, on the way, reset it."""
 
 
 class ConnectionLimits:
@@ -34,8 +37,9 @@ class ConnectionLimits:
         self._exempt = tuple(exempt)
         self._is_exempt = lru_cache(1024)(self._look_up)
         self._by_address: dict[str, int] = {}
+        self._refused = 0
         self.open = 0
-        """How many there are now."""
+        """How many there are now, without those that are refused."""
         self._told_at = -_TELL_SECONDS
 
     def enter(self, address: str) -> Callable[[], None]:
@@ -61,6 +65,19 @@ class ConnectionLimits:
         self.open += 1
         self._by_address[bucket] = count + 1
         return partial(self._leave, bucket)
+
+    def enter_refused(self) -> Callable[[], None] | None:
+        """Count one more that is refused and may stay until it has read why; None: at once.
+
+        To be called as what `enter` returns: once, when it is closed.
+        """
+        if self._refused >= _MAX_REFUSED:
+            return None
+        self._refused += 1
+        return self._leave_refused
+
+    def _leave_refused(self) -> None:
+        self._refused -= 1
 
     def _leave(self, bucket: str) -> None:
         self.open -= 1

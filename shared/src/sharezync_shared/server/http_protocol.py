@@ -116,9 +116,13 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self._leave = self._limits.enter(self._address)
         except Problem as problem:
-            self._phase = _Phase.CLOSING
             transport.write(refusal(problem))
-            transport.close()
+            self._phase = _Phase.CLOSING
+            self._leave = self._limits.enter_refused()
+            if self._leave is not None:
+                self._close_politely(self._settings.refused_seconds)
+            else:
+                transport.close()
         else:
             self._set_deadline(self._settings.head_seconds)
 
@@ -369,7 +373,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _answered(self) -> None:
         """Go on behind an answer that is written, to a request that has come whole."""
         if self._is_last:
-            self.transport.close()
+            self._end()
         elif self.flow.write_paused:
             self._awaits_reader = True
         else:
@@ -377,7 +381,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _next_request(self) -> None:
         if self._is_last:
-            self.transport.close()
+            self._end()
             return
         self._phase = _Phase.HEAD
         if self._held:
@@ -398,13 +402,19 @@ class HttpProtocol(HttpToolsProtocol):
                 cycle.waiting_for_100_continue = False
                 cycle.message_event.set()  # the application need not wait for more
             if is_answered:
-                self._phase = _Phase.CLOSING
-                self.transport.close()
+                self._close_politely(self._settings.refused_seconds)
                 return
         self._outgoing.add(self)
         self.transport.write(refusal(problem))
         self._ignored_bytes = 0
         self._close_politely(self._settings.refused_seconds)
+
+    def _end(self) -> None:
+        """Close behind the last answer, which more requests may be on their way to meet."""
+        if self.is_half_closed or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self._close_politely(self._settings.refused_seconds)
 
     def _close_politely(self, seconds: float) -> None:
         """Say that nothing more will be said, and wait for the peer to say the same."""

@@ -1,8 +1,9 @@
 """How many connections there may be: in all, and from one address."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -48,6 +49,30 @@ async def test_too_many_are_told_so_and_closed(limits: dict[str, Any], status: i
         await second.send(GET)
         assert await second.answer() == (200, b"GET /a ")
     assert not served.server.connections.open
+
+
+async def test_who_is_refused_reads_why_though_it_has_asked_already() -> None:
+    async with (
+        serving(plain_asgi(http=Echo()), max_connections=1) as served,
+        connected(served),
+        connected(served) as refused,
+    ):
+        transport = cast("asyncio.Transport", refused.writer.transport)
+        transport.pause_reading()
+        for _ in range(3):
+            await refused.send(GET, GET)
+        transport.resume_reading()
+        assert (await refused.answer())[0] == 503
+        assert await refused.is_closed()
+
+
+def test_few_that_are_refused_stay_to_read_why() -> None:
+    limits = ConnectionLimits(most=0, most_per_address=None)
+    leave = [limits.enter_refused() for _ in range(256)]
+    assert all(leave)
+    assert limits.enter_refused() is None
+    leave[0]()
+    assert limits.enter_refused() is not None
 
 
 async def test_proxies_that_are_trusted_speak_for_many() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from itertools import product
+from typing import cast
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -10,7 +11,7 @@ from websockets.frames import Frame, Opcode
 
 from shared.tests.unit.server.wire import Echo, connected, echoing
 from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -279,6 +280,20 @@ async def test_an_answer_that_has_begun_is_not_answered_again() -> None:
         assert head.startswith(b"HTTP/1.1 200 ")
         await wire.send(b"nonsense\r\n" + SMUGGLED)
         assert await wire.is_closed()
+
+
+async def test_the_last_answer_survives_what_comes_behind_its_request() -> None:
+    """Closing at once would reset the connection, and with it goes what the peer has not read."""
+    async with echoing() as (wire, echo, served):
+        transport = cast("asyncio.Transport", wire.writer.transport)
+        transport.pause_reading()
+        await wire.send(b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await wait_until(lambda: served.server.server_state.total_requests == 1)
+        for _ in range(3):
+            await wire.send(SMUGGLED, SMUGGLED)
+        transport.resume_reading()
+        assert await wire.answers() == [(200, b"GET /last ")]
+        assert len(echo.asked) == 1
 
 
 async def test_an_early_answer_leaves_the_rest_of_its_body_a_body() -> None:
