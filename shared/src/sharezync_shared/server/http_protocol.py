@@ -211,8 +211,10 @@ class HttpProtocol(HttpToolsProtocol):
                     break
         except Problem as problem:
             return self._refuse(problem)
-        self._held = bytes(data)
-        return self.regulate_reading()
+        if not self._websocket:
+            self._held = bytes(data)
+            self.regulate_reading()
+        return None
 
     def _take_held(self) -> None:
         held, self._held = self._held, b""
@@ -302,6 +304,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _hand_over(self, behind: memoryview) -> None:
         """Let the WebSocket protocol have the connection, and what came behind the handshake."""
         early = bytes(behind)
+        self.flow.resume_reading()  # from here on that protocol alone pauses and resumes
         self.handle_websocket_upgrade()
         protocol = self.transport.get_protocol()
         assert isinstance(protocol, CountedSocket)  # noqa: S101 - see `make_server`

@@ -106,6 +106,10 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._regulate_reading()
 
     async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "websocket.close" and self.accepted and not self.close_sent:
+            # uvicorn would resume reading whatever else there is to wait for.
+            self.close(message.get("code", 1000), message.get("reason") or "")
+            return
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             # Refused with an answer of the application's. uvicorn takes that for none, and logs

@@ -6,7 +6,7 @@ import logging
 import struct
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import Any, cast
 
@@ -267,6 +267,33 @@ async def test_messages_without_end_are_read_at_a_pace_and_none_is_lost(
         await wait_until(lambda: len(app.heard) == 3000)
         assert [int(message["text"]) for message in app.heard] == list(range(3000))
         assert max(turns) <= TURN_FRAMES + 1  # and one that had begun before
+
+
+async def test_nothing_is_read_until_accepted_though_the_handshake_had_to_wait_its_turn() -> None:
+    """Two protocols have the connection, one after the other; only one may pause and resume it."""
+    asked = asyncio.Event()
+
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with (
+        serving(plain_asgi(http=never, websocket=never)) as served,
+        AsyncExitStack() as stack,
+    ):
+        (_, first), (_, second) = [
+            await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)
+        ]
+        stack.callback(first.transport.abort)
+        stack.callback(second.transport.abort)
+        first.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # has the turn of this pass
+        second.write(HANDSHAKE)
+        connections = served.server.server_state.connections
+        await wait_until(lambda: any(isinstance(each, FanoutProtocol) for each in connections))
+        (socket,) = (each for each in connections if isinstance(each, FanoutProtocol))
+        second.write(bytes(16 * KIB * KIB))
+        await asyncio.sleep(0.2)  # for whatever might be read
+        assert len(socket.stream.buffer) <= READ_BYTES
 
 
 async def test_beyond_the_pace_nothing_is_read(
