@@ -24,7 +24,7 @@ _BUFFER: Final = BUFFER[:READ_BYTES]
 
 
 class FrameStream(StreamReader):
-    """The stream that websockets' parser reads from, with a door for what can bypass its buffer."""
+    """The stream that websockets' parser reads from, which lets large frames bypass its buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +35,8 @@ class FrameStream(StreamReader):
         self.frames_begun = 0
         self.in_frame = False
         """Whether a frame has begun and is not whole."""
+        self.large_frame_bytes = 0
+        """Of the large frame that has come in part: room is made for all of it; 0: of none."""
         self.received_bytes = 0
         """Since the beginning."""
 
@@ -86,6 +88,7 @@ class FrameStream(StreamReader):
 
     def _read_rest(self, n: int) -> Generator[None, None, bytearray]:
         frame = bytearray(n)
+        self.large_frame_bytes = n
         have = len(self.buffer)
         frame[:have] = self.buffer
         self.buffer.clear()
@@ -97,6 +100,7 @@ class FrameStream(StreamReader):
                 yield
         finally:
             self.awaited = None
+            self.large_frame_bytes = 0
         return frame
 
 

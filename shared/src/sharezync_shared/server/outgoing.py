@@ -12,6 +12,7 @@ import struct
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, Protocol
 
 UNSENT_BYTES: Final = 256 * 1024
@@ -19,11 +20,14 @@ UNSENT_BYTES: Final = 256 * 1024
 are asked for more. Without a bound it takes up to 4 MiB from each, for who reads nothing at all."""
 PACE_SECONDS: Final = 60.0
 """Over how long a reader's pace is measured."""
+IDLE_SECONDS: Final = 2.0
+"""Who has taken nothing for so long counts as stalled where all those together hold too much."""
 
 _USER_TIMEOUT_SHARE: Final = 2  # of the time that we wait ourselves: the kernel's comes last
 _TCP_NOTSENT_LOWAT: Final = 25  # of Linux; the module socket has no name for it before 3.12
 _TCP_INFO_BYTES: Final = 232
 _STATE, _UNACKED, _BYTES_ACKED, _NOTSENT = 0, 24, 120, 144  # in struct tcp_info (linux/tcp.h)
+_BYTES_SENT, _BYTES_RETRANS = 200, 208
 _TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # states (linux/tcp_states.h): reset by the peer; half closed
 _IS_LINUX: Final = sys.platform == "linux"
 _CLOSED: Final = (OSError, ValueError)
@@ -53,6 +57,8 @@ class _Seen:
     taken_bytes: int
     """From some beginning."""
     has_all: bool
+    waiting_bytes: int
+    """What we and the kernel hold for it."""
     is_half_closed: bool = False
     """Also where nobody read so far that its end would have been noticed."""
     is_gone: bool = False
@@ -66,15 +72,22 @@ class _Reader:
     pace_bytes: int
     pace_at: float
     """Since when its pace is measured, and what it had taken then."""
+    waiting_bytes: int
 
 
 class OutgoingWatch:
     """Looks after the connections of one server to which something is written."""
 
     def __init__(
-        self, *, stall_seconds: float, half_closed_pause_seconds: float, min_bytes_per_second: float
+        self,
+        *,
+        stall_seconds: float,
+        half_closed_pause_seconds: float,
+        min_bytes_per_second: float,
+        max_stalled_bytes: int,
     ) -> None:
         self._stall_seconds = stall_seconds
+        self._max_stalled_bytes = max_stalled_bytes
         self._half_closed_pause_seconds = half_closed_pause_seconds
         self._min_bytes_per_second = min_bytes_per_second
         self._readers: dict[Connection, _Reader | None] = {}
@@ -99,6 +112,7 @@ class OutgoingWatch:
         now = asyncio.get_running_loop().time()
         for connection, reader in list(self._readers.items()):
             self._look_at(connection, reader, now)
+        self._bound_stalled(now)
         if self._readers and self._timer is None:
             self._schedule()
 
@@ -116,18 +130,39 @@ class OutgoingWatch:
         elif seen.has_all and not connection.is_answering:
             del self._readers[connection]
         elif reader is None or (seen.has_all and not is_half_closed):
-            self._readers[connection] = _Reader(taken, now, taken, now)
+            self._readers[connection] = _Reader(taken, now, taken, now, seen.waiting_bytes)
         elif taken == reader.taken_bytes:
+            reader.waiting_bytes = seen.waiting_bytes
             pauses = seen.has_all and connection.is_half_closed
             limit = self._half_closed_pause_seconds if pauses else self._stall_seconds
             if now - reader.at >= limit:
                 reset(connection.transport)
         else:
-            reader.taken_bytes, reader.at = taken, now
+            reader.taken_bytes, reader.at, reader.waiting_bytes = taken, now, seen.waiting_bytes
             if now - reader.pace_at >= PACE_SECONDS:
                 if taken - reader.pace_bytes < self._min_bytes_per_second * (now - reader.pace_at):
                     reset(connection.transport)
                 reader.pace_bytes, reader.pace_at = taken, now
+
+    def _bound_stalled(self, now: float) -> None:
+        """Reset those who have taken nothing for longest, while all such hold too much together.
+
+        Each alone may wait as long as a phone in a tunnel does: hundreds of them are an attack.
+        """
+        stalled = sorted(
+            (
+                (reader.at, reader.waiting_bytes, connection)
+                for connection, reader in self._readers.items()
+                if reader is not None and reader.waiting_bytes and now - reader.at >= IDLE_SECONDS
+            ),
+            key=itemgetter(0),
+        )
+        held_bytes = sum(waiting_bytes for _, waiting_bytes, _ in stalled)
+        for _, waiting_bytes, connection in stalled:
+            if held_bytes <= self._max_stalled_bytes:
+                return
+            held_bytes -= waiting_bytes
+            reset(connection.transport)
 
 
 def bound_kernel(listeners: Iterable[socket.socket]) -> None:
@@ -173,10 +208,12 @@ def _look_at(transport: asyncio.Transport) -> _Seen:
             (acked,) = struct.unpack_from("Q", info, _BYTES_ACKED)
             (unacked,) = struct.unpack_from("I", info, _UNACKED)
             (unsent,) = struct.unpack_from("I", info, _NOTSENT)
+            sent, retransmitted = struct.unpack_from("QQ", info, _BYTES_SENT)
             return _Seen(
                 acked,
                 not (buffered or unacked or unsent),
+                buffered + unsent + max(0, sent - retransmitted - acked),
                 is_half_closed=info[_STATE] == _TCP_CLOSE_WAIT,
                 is_gone=info[_STATE] == _TCP_CLOSE,
             )
-    return _Seen(-buffered, not buffered)
+    return _Seen(-buffered, not buffered, buffered)

@@ -19,7 +19,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from sharezync_shared.server.allocator import keep_freed_memory
+from sharezync_shared.server.allocator import FreedMemory, keep_freed_memory
 from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
 from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.http_protocol import (
@@ -32,10 +32,13 @@ from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
 from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.turns import Turns
+from sharezync_shared.server.unfinished import UnfinishedMessages
 
 log = structlog.get_logger()
 
 _POLL_SECONDS: Final = 0.05
+_TICKS_BETWEEN_LOOKS: Final = 50
+"""At memory that was freed; uvicorn has ten ticks a second."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -57,7 +60,13 @@ class DrainingServer(uvicorn.Server):
         self.draining = draining
         self.drain_seconds = around.settings.drain_seconds
         self.connections = around.limits
+        self._freed_memory = FreedMemory()
         self._on_listening = on_listening
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_BETWEEN_LOOKS == 0:
+            self._freed_memory.look()
+        return await super().on_tick(counter)
 
     @property
     def port(self) -> int:
@@ -155,6 +164,7 @@ def make_server(
             stall_seconds=settings.stall_seconds,
             half_closed_pause_seconds=settings.half_closed_pause_seconds,
             min_bytes_per_second=settings.min_bytes_per_second,
+            max_stalled_bytes=settings.max_stalled_bytes,
         ),
         Turns(),
         Turns(pauses=True),
@@ -166,7 +176,12 @@ def make_server(
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
         http=partial(connection_protocol, around=around),  # type: ignore[arg-type]  # called as the class would be
-        ws=partial(CountedSocket, settings=websockets, turns=around.more_turns),  # type: ignore[arg-type]  # as above
+        ws=partial(  # type: ignore[arg-type]  # as above
+            CountedSocket,
+            settings=websockets,
+            turns=around.more_turns,
+            unfinished=UnfinishedMessages(websockets.max_unfinished_bytes),
+        ),
         ws_max_size=websockets.max_message_bytes,
         ws_ping_interval=websockets.ping_seconds,
         ws_ping_timeout=websockets.ping_seconds,

@@ -18,6 +18,9 @@ class WebSocketSettings:
 
     max_message_bytes: int = 1024 * 1024
     """What is larger is refused, and the socket closed with 1009."""
+    max_unfinished_bytes: int = 256 * 1024 * 1024
+    """Of all messages that have begun and not come whole; beyond it, whose comes most slowly is
+    closed with 1013. As much as a gateway's line carries while a slow one brings a chunk."""
     ping_seconds: float = 20
     """How often a peer is pinged, and how long it has to answer each time."""
     silent_close_code: int = INTERNAL_ERROR
@@ -51,6 +54,9 @@ class ServerSettings:
     then, or gone; and a resumed download goes on where it was."""
     min_bytes_per_second: float = SLOWEST_BYTES_PER_SECOND
     """Who has something to read all the time takes at least so much, over a minute."""
+    max_stalled_bytes: int = 32 * 1024 * 1024
+    """What may be held in all for those who take nothing: beyond it, who has stalled for longest is
+    reset before its time."""
     keep_alive_seconds: float = 75
     """How long an idle connection is kept. Longer than the 30 s for which our own clients keep one:
     the client lets go first."""

@@ -29,10 +29,11 @@ from sharezync_shared.server.frame_limits import (
     FrameBudget,
     Growth,
 )
-from sharezync_shared.server.frame_reader import FrameReader, FrameStream
+from sharezync_shared.server.frame_reader import READ_BYTES, FrameReader, FrameStream
 from sharezync_shared.server.light import Gate, Mailbox
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.turns import Turn, Turns
+from sharezync_shared.server.unfinished import UnfinishedMessages
 
 GRACE_SECONDS: Final = 10.0
 """How long a closing peer may take to read what was written; then its buffer is thrown away."""
@@ -59,6 +60,8 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     messages = 0
     """How many came whole."""
     received_at_ping = 0
+    unfinished_bytes = 0
+    """What is held of a message that has not come whole, and is more than a read."""
     linger_bytes_left: int | None = None
     """Not None: the connection was failed, and what comes is thrown away."""
 
@@ -71,10 +74,12 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         *,
         settings: WebSocketSettings,
         turns: Turns,
+        unfinished: UnfinishedMessages,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.settings = settings
         self.turns = turns
+        self.unfinished = unfinished
         self.queue = Mailbox()  # type: ignore[assignment]  # what is used of it, it has
         self.writable = Gate()  # type: ignore[assignment]  # as above
         self.writable.set()
@@ -97,6 +102,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             # not look for one, and would keep the connection open and silent.
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+        self._note_unfinished()
         if self.growth_timer is None and self._unfinished is not None:
             self._watch_growth()
         self._end_turn()
@@ -117,13 +123,22 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     async def receive(self) -> ASGIReceiveEvent:
-        if not self.queue.empty():
+        if self.queue.empty():
+            self._resume()
+        else:
             await asyncio.sleep(0)  # or an application that waits for nothing acts on 64 in a row
         message = await self.queue.get()
-        if self.read_paused and self.queue.empty():
+        text = message.get("text")
+        # Who acts on a large text holds it several times over: the next one can wait in the kernel.
+        if self.queue.empty() and not (isinstance(text, str) and len(text) > READ_BYTES):
+            self._resume()
+        return message
+
+    def _resume(self) -> None:
+        """Read on, where only the application was waited for."""
+        if self.read_paused:
             self.read_paused = False
             self._end_turn()
-        return message
 
     def start_keepalive(self) -> None:
         super().start_keepalive()
@@ -254,6 +269,21 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             return self.messages, 0
         return (self.messages, self.stream.frames_begun) if self.stream.in_frame else None
 
+    @property
+    def received_bytes(self) -> int:
+        """See `Receiver.received_bytes`."""
+        return self.stream.received_bytes
+
+    def fail_unfinished(self) -> None:
+        """See `Receiver.fail_unfinished`."""
+        self._fail(1013, "too much has begun")
+
+    def _note_unfinished(self) -> None:
+        held_bytes = (self.conn.current_size or 0) + self.stream.large_frame_bytes
+        if held_bytes != self.unfinished_bytes and self.linger_bytes_left is None:
+            self.unfinished_bytes = held_bytes
+            self.unfinished.note(self, held_bytes, self.loop.time())
+
     def _watch_growth(self) -> None:
         now, received = self.loop.time(), self.stream.received_bytes
         message = self._unfinished
@@ -299,6 +329,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.unfinished.discard(self)
         for timer in (self.abort_timer, self.growth_timer, self.next_turn):
             if timer is not None:
                 timer.cancel()
@@ -313,6 +344,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     def _tell_failure(self) -> None:
         """End the connection for what the peer sent, and listen to nothing more."""
         self.frames = []
+        self.unfinished.discard(self)
         if self.close_sent:  # and this is how it is answered
             self.transport.abort()
             return

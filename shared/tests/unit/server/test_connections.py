@@ -71,6 +71,7 @@ def test_few_that_are_refused_stay_to_read_why() -> None:
     leave = [limits.enter_refused() for _ in range(256)]
     assert all(leave)
     assert limits.enter_refused() is None
+    assert leave[0] is not None
     leave[0]()
     assert limits.enter_refused() is not None
 

@@ -14,7 +14,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
-from sharezync_shared.server import frame_limits, websocket_guard
+from sharezync_shared.server import frame_limits, unfinished, websocket_guard
 from sharezync_shared.server.frame_limits import OVERHEAD_BURST, TURN_FRAMES
 from sharezync_shared.server.frame_reader import READ_BYTES
 from sharezync_shared.server.frames import decode_frames
@@ -343,6 +343,30 @@ async def test_a_message_that_does_not_grow_is_not_waited_for(
         (port,) = app.ports
         assert port.stream.awaited is None
         assert not port.frames
+
+
+async def test_all_messages_that_have_begun_hold_little_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unfinished, "_SHORTEST_SECONDS", 0.01)
+    websockets = WebSocketSettings(max_unfinished_bytes=3 * KIB * KIB)
+    app = Application()
+    async with (
+        serving(plain_asgi(websocket=app), websockets=websockets) as served,
+        AsyncExitStack() as stack,
+    ):
+        peers = [await stack.enter_async_context(connected(served)) for _ in range(4)]
+        for number, peer in enumerate(peers[:3]):
+            await peer.send(LARGE[: (200 + 100 * number) * KIB])
+        await wait_until(lambda: sum(port.unfinished_bytes > 0 for port in app.ports) == 3)
+        await asyncio.sleep(0.1)
+        await peers[3].send(LARGE[: 900 * KIB])
+        assert await peers[0].close_code() == 1013
+        for number, peer in enumerate(peers[1:3], start=1):
+            await peer.send(LARGE[(200 + 100 * number) * KIB :])
+        await peers[3].send(LARGE[900 * KIB :])
+        came = [KIB * KIB] * 3
+        await wait_until(lambda: [len(m["bytes"]) for m in app.heard if "bytes" in m] == came)
 
 
 def test_a_message_must_grow_by_four_kibibytes_a_second() -> None:

@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -77,6 +77,24 @@ async def test_who_reads_nothing_is_cut_off(size: int, sent: bytes) -> None:
         await wait_until(lambda: app.calls)
         await until_all_are_gone(served)
         assert app.calls == 1
+
+
+async def test_all_who_read_nothing_hold_little_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "IDLE_SECONDS", 0.2)
+    app = Asset(200_000)
+    bounds: dict[str, Any] = {"stall_seconds": 10 * GIVE_UP_SECONDS, "max_stalled_bytes": 450_000}
+    async with serving(plain_asgi(http=app), **bounds) as served, AsyncExitStack() as stack:
+        loop = asyncio.get_running_loop()
+        readers = [await stack.enter_async_context(hung(served)) for _ in range(5)]
+        for raw in readers:
+            await loop.sock_sendall(raw, GET)
+            await asyncio.sleep(0.02)  # in this order they stall
+        await wait_until(lambda: served.server.connections.open == 2)
+        for raw in readers[:3]:
+            with pytest.raises(ConnectionResetError):
+                while await loop.sock_recv(raw, MIB):
+                    pass
+        assert await loop.sock_recv(readers[4], 100)
 
 
 async def test_a_half_closed_client_that_reads_nothing_is_cut_off() -> None:

@@ -4,8 +4,9 @@ Its life is led by `shell`; hub, commands and transfers hold it only while it is
 thousands of these: it has slots, and no task of its own beside the one that reads its socket.
 """
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -27,6 +28,9 @@ from sharezync_shared.server import FramePort, encode_text_frame
 from sharezync_shared.tokens.claims import Identity
 
 log = structlog.get_logger()
+
+_LONGEST_WAIT_SECONDS: Final = 1.0
+"""For frames that were counted, at a time. Pings go unanswered meanwhile."""
 
 
 class Notes:
@@ -213,12 +217,14 @@ class Connection:
         if self.user_budget is not None:
             self.user_budget.charge(commands)
 
-    def charge_bulk(self, frames: float, now: float) -> float:
-        """Count frames that are never refused; return for how many seconds they should wait."""
+    async def slow_down(self, frames: float) -> None:
+        """Count frames that are never refused; wait while the user has sent too many."""
         if self.user_budget is None:
-            return 0.0
+            return
         self.user_budget.bulk.charge(frames)
-        return self.user_budget.bulk.debt_seconds(now)
+        wait_seconds = self.user_budget.bulk.debt_seconds(asyncio.get_running_loop().time())
+        if wait_seconds > 0:
+            await asyncio.sleep(min(wait_seconds, _LONGEST_WAIT_SECONDS))
 
     # --- holding -------------------------------------------------------------------------------
 

@@ -48,8 +48,8 @@ _WEIGHTLESS: Final = frozenset({BULKY_TYPE, "send_message"})
 """Types of frames whose length is one string that nobody here looks into."""
 _COMMAND_BYTES: Final = 1024
 """What a command may say; each further so many count as one more: lists are work to read."""
-_LONGEST_WAIT_SECONDS: Final = 1.0
-"""For what was charged, at a time. Pings go unanswered meanwhile."""
+_PIECE_BYTES: Final = 64 * 1024
+"""Of a chunk in JSON: each further so many count as one frame more. Base64 is work to read."""
 _SPREAD: Final = 0.8
 """The share of the drain's time over which goodbyes are spread; the rest is for their answers."""
 
@@ -256,7 +256,8 @@ class Shell:
         if metered:
             connection.charge(weight)
         else:
-            await _slow_down(connection, 1 + weight * BULK_FRAMES)
+            pieces = len(text) // _PIECE_BYTES if head.type == BULKY_TYPE else 0
+            await connection.slow_down(1 + pieces + weight * BULK_FRAMES)
         if handler is None:
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
         try:
@@ -269,7 +270,7 @@ class Shell:
         if len(data) > MAX_BINARY_BYTES:
             connection.close(CloseCode.TOO_BIG, "too big")
             return
-        await _slow_down(connection, 1)
+        await connection.slow_down(1)
         try:
             if self._binary_handler is None:
                 raise BadFrame("unsupported", "Binary frames mean nothing here")
@@ -277,13 +278,6 @@ class Shell:
         except (Problem, BadFrame) as refusal:
             if _may(connection, None):
                 connection.refuse(None, refusal)
-
-
-async def _slow_down(connection: Connection, frames: float) -> None:
-    """Count a frame that isn't refused as so many; wait while the user has sent too many."""
-    wait_seconds = connection.charge_bulk(frames, asyncio.get_running_loop().time())
-    if wait_seconds > 0:
-        await asyncio.sleep(min(wait_seconds, _LONGEST_WAIT_SECONDS))
 
 
 def _may(connection: Connection, frame_id: FrameId) -> bool:

@@ -24,6 +24,9 @@ MOST_TRANSFERS: Final = 64
 CONNECTION_BYTES: Final = 8 * 1024 * 1024
 """Of chunks that came up one socket and are not stored yet: two windows, however many transfers."""
 
+_ATTACH_FRAMES: Final = 20.0
+"""What asking transfer counts as: who sends chunks of ever other transfers has it asked for each."""
+
 
 class Directory:
     """Which connections on this node have to do with which transfer."""
@@ -84,6 +87,7 @@ class Ends:
         """
         self._make_room(transfer_id)
         connection = self.connection
+        await connection.slow_down(_ATTACH_FRAMES)
         try:
             attachment = await self._calls.attach(
                 transfer_id, connection.user_id, connection.device
