@@ -72,23 +72,29 @@ class Budget:
 BULK_FRAMES: Final = 10.0
 """Chunks and acknowledgements for each command: a thousand files of a kilobyte take 500 chunks a
 second, and as many acknowledgements."""
+_REPLAYED_BYTES_PER_SECOND: Final = 4.0 * 1024 * 1024
+"""Of all streams that one user's sockets catch up on. A cursor of 60 bytes asks for up to 4 MiB."""
+_REPLAYED_BURST_BYTES: Final = 32.0 * 1024 * 1024
+"""As much at once: days of an ordinary user."""
 
 
 class UserBudget(Budget):
     """What all sockets of one user may send together, beside what each may.
 
     `bulk` is for frames that are read later and never refused: they take nothing from commands.
+    `replayed` is counted in bytes, of what is sent to those who catch up.
     """
 
-    __slots__ = ("bulk",)
+    __slots__ = ("bulk", "replayed")
 
     def __init__(self, per_second: float, burst: float, now: float) -> None:
         super().__init__(per_second, burst, now)
         self.bulk = Budget(per_second * BULK_FRAMES, burst * BULK_FRAMES, now)
+        self.replayed = Budget(_REPLAYED_BYTES_PER_SECOND, _REPLAYED_BURST_BYTES, now)
 
     def is_full(self, now: float) -> bool:
-        """As `Budget.is_full`, of both."""
-        return super().is_full(now) and self.bulk.is_full(now)
+        """As `Budget.is_full`, of all three."""
+        return super().is_full(now) and self.bulk.is_full(now) and self.replayed.is_full(now)
 
 
 class UserBudgets:

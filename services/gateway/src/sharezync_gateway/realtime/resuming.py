@@ -71,6 +71,7 @@ class Resumer:
             # Who doesn't read what came before must not have more of it lie here.
             await connection.wait_writable()
             async with turns:
+                await _wait_for_budget(connection)
                 resumption.outcomes[stream] = await self._catch_up(connection, stream, cursor, held)
 
         try:
@@ -134,6 +135,8 @@ class Resumer:
 
     async def _send(self, connection: Connection, frames: list[Frame]) -> bool:
         """Send replayed frames as fast as the peer reads; False if it is gone."""
+        if connection.user_budget is not None:
+            connection.user_budget.replayed.charge(sum(len(frame.text or b"") for frame in frames))
         pieces: list[list[bytes]] = [[]]
         size = 0
         for frame in frames:
@@ -176,6 +179,13 @@ class Resumer:
     def _holds(self, connection: Connection, stream: str, held: Latecomer) -> bool:
         room = self._hub.rooms.get(stream)
         return room is not None and room.latecomers.get(connection) is held
+
+
+async def _wait_for_budget(connection: Connection) -> None:
+    """Wait until the user's sockets have paid for what was replayed to them."""
+    loop, budget = asyncio.get_running_loop(), connection.user_budget
+    while budget is not None and (seconds := budget.replayed.debt_seconds(loop.time())) > 0:
+        await _pause(seconds)
 
 
 async def _pause(seconds: float) -> None:

@@ -1,6 +1,6 @@
 """How many commands a socket may send."""
 
-from sharezync_gateway.realtime.budget import Budget, Verdict
+from sharezync_gateway.realtime.budget import Budget, UserBudgets, Verdict
 
 
 def spend(budget: Budget, count: int, now: float) -> list[Verdict]:
@@ -49,3 +49,14 @@ def test_a_frame_that_makes_more_work_counts_as_several() -> None:
     assert budget.spend(0.31) is Verdict.GO
     assert not budget.is_full(0.6)
     assert budget.is_full(1)
+
+
+def test_a_user_is_forgotten_only_when_all_is_paid_for() -> None:
+    budgets = UserBudgets(10, 5)
+    budget = budgets.of("ada", 0)
+    budget.replayed.charge(40 * 2**20)
+    assert budget.replayed.debt_seconds(0) == 2
+    budgets.sweep(5, lambda _: False)
+    assert budgets.of("ada", 5) is budget
+    budgets.sweep(20, lambda _: False)
+    assert budgets.of("ada", 20) is not budget

@@ -25,7 +25,7 @@ CONNECTION_BYTES: Final = 8 * 1024 * 1024
 """Of chunks that came up one socket and are not stored yet: two windows, however many transfers."""
 
 _ATTACH_FRAMES: Final = 20.0
-"""What asking transfer counts as: who sends chunks of ever other transfers has it asked for each."""
+"""What asking transfer counts as: chunks of ever other transfers make us ask for each of them."""
 
 
 class Directory:

@@ -14,7 +14,9 @@ from services.gateway.tests.api.realtime.transfer.scene import (
     talking,
 )
 from services.gateway.tests.api.realtime.world import User, World
-from sharezync_gateway.realtime.transfer.chunks import make_chunk
+from sharezync_gateway.realtime import Connection
+from sharezync_gateway.realtime.transfer.chunks import encode_json, make_chunk
+from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -48,6 +50,31 @@ async def test_strangers_can_neither_feed_nor_follow_a_transfer(
         refused = await spies.command("chunk_ack", transfer_id=str(offer.id), file=0, through=1)
         assert refused["code"] == "not-found"
     assert scene.store.chunks == {}
+
+
+async def test_chunks_are_paid_for_by_what_they_cost(
+    scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk in JSON by its length; one of a transfer that has to be asked about, for asking."""
+    paid: list[float] = []
+
+    async def slow_down(self: Connection, frames: float) -> None:
+        paid.append(frames)
+
+    monkeypatch.setattr(Connection, "slow_down", slow_down)
+    offer = scene.service.offer(ada, bob, 2 * CHUNK)
+    async with talking(replica, ada) as adas:
+        for chunk in chunks_of(offer, bytes(2 * CHUNK)):
+            await adas.send(chunk)
+        await adas.acked(2)
+        assert paid == [1, 20, 1]
+        del paid[:]
+        for size in (3, 750_000):
+            chunk = make_chunk(uuid7(), 0, 0, bytes(size), bytes(32))
+            await adas.device.socket.send(encode_json(chunk).decode())
+        await wait_until(lambda: len(paid) == 4)
+        assert paid == [1, 20, 1 + 15, 20]
+        assert (await adas.error())["code"] == "not-found"
 
 
 async def test_a_recipient_can_not_feed_a_transfer_nor_a_sender_acknowledge_it(
