@@ -78,6 +78,8 @@ class Head(msgspec.Struct):
 
     type: str
     id: FrameId = None
+    transfer_id: msgspec.Raw = msgspec.Raw(b"null")
+    """As it was written; what a frame is about that is read only when that is known."""
 
 
 class Authenticate(msgspec.Struct):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, BadFrame
+from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, BadFrame, Head
 
 VERSION: Final = 1
 KIND_CHUNK: Final = 1
@@ -91,6 +91,14 @@ class JsonChunk(msgspec.Struct):
 
 
 _json_decoder = msgspec.json.Decoder(JsonChunk)
+
+
+def read_transfer_id(head: Head) -> UUID:
+    """Return the transfer that a `file_chunk` frame is about. Raises BadFrame."""
+    try:
+        return msgspec.json.decode(head.transfer_id, type=UUID)
+    except msgspec.DecodeError as error:
+        raise BadFrame("invalid", f"{error} - at `$.transfer_id`", head.id) from error
 
 
 def decode_json(text: str) -> Chunk:

@@ -14,7 +14,12 @@ from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.protocol import BadFrame, FrameId, Head, read_body
 from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, ChunkStore, Stored
-from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, decode_json
+from sharezync_gateway.realtime.transfer.chunks import (
+    Chunk,
+    decode_frame,
+    decode_json,
+    read_transfer_id,
+)
 from sharezync_gateway.realtime.transfer.commanding import Commanding
 from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.crew import Crew
@@ -118,20 +123,24 @@ class Transfers:
 
     async def take_binary(self, connection: Connection, frame: bytes) -> None:
         """Take a chunk in a binary frame. Raises BadFrame for what is none."""
-        await self._take(connection, decode_frame(frame))
+        chunk = decode_frame(frame)
+        await self._take(connection, chunk.transfer_id, lambda: chunk)
 
-    async def _json_chunk(self, connection: Connection, _: Head, text: str) -> None:
-        await self._take(connection, decode_json(text))
+    async def _json_chunk(self, connection: Connection, head: Head, text: str) -> None:
+        # Decoded when it can be taken: while transfer is asked, a megabyte would be held twice.
+        await self._take(connection, read_transfer_id(head), lambda: decode_json(text))
 
-    async def _take(self, connection: Connection, chunk: Chunk) -> None:
+    async def _take(
+        self, connection: Connection, transfer_id: UUID, read: Callable[[], Chunk]
+    ) -> None:
         try:
-            intake = await self._intake(connection, chunk.transfer_id)
+            intake = await self._intake(connection, transfer_id)
         except Problem as problem:
             # Each asks transfer anew: who goes on with what is none of theirs is flooding.
             if problem.status in RETRYABLE or _may(connection):
-                self._refuse(connection, chunk, problem)
+                self._refuse(connection, read(), problem)
         else:
-            await intake.take(chunk)
+            await intake.take(read())
 
     async def _command(self, connection: Connection, head: Head, text: str) -> None:
         self._commanding.submit(self._ends_of(connection), head, text)
