@@ -1,7 +1,11 @@
 """From an open socket to `ready`: whose it is, and which streams it continues from where."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Final
+from weakref import WeakValueDictionary
 
 from starlette.types import Message, Receive
 
@@ -35,6 +39,8 @@ from sharezync_shared.tokens.verifier import TokenVerifier
 
 _STRAY_FRAMES = 10
 """Frames other than `authenticate` that a socket without a token may send."""
+_STARTS_AT_ONCE: Final = 2
+"""Sockets of one user for which the services are asked at the same time."""
 
 
 class Refused(Exception):
@@ -80,6 +86,8 @@ class Entrance:
         self._budgets = budgets
         self._verifier = verifier
         self._terms = terms
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By user, as long as one of their sockets starts."""
 
     async def examine(self, handshake: Handshake) -> Handshake:
         """Return the handshake with what its token, if it brought one, was found to be."""
@@ -177,7 +185,7 @@ class Entrance:
 
     async def _ask(self, connection: Connection) -> Heads:
         try:
-            async with asyncio.timeout(self._terms.start_seconds):
+            async with asyncio.timeout(self._terms.start_seconds), self._turn_of(connection):
                 heads, _ = await asyncio.gather(
                     self._seating.heads_for(connection), self._devices.connect(connection)
                 )
@@ -186,6 +194,15 @@ class Entrance:
         if heads.missing and not heads.streams:
             raise _nobody_answers()
         return heads
+
+    @asynccontextmanager
+    async def _turn_of(self, connection: Connection) -> AsyncGenerator[None]:
+        """Wait until few of the user's sockets ask: who opens a hundred at once is one of many."""
+        turns = self._turns.get(connection.user_id)
+        if turns is None:
+            turns = self._turns[connection.user_id] = asyncio.Semaphore(_STARTS_AT_ONCE)
+        async with turns:
+            yield
 
 
 def _authenticate(message: Message) -> Authenticate:

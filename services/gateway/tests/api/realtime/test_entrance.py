@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -41,6 +42,24 @@ async def test_a_token_may_come_in_the_first_frame(world: World, node: Node, ada
         assert (await device.frame("error"))["code"] == "unauthenticated"
         await device.say("authenticate", token=device.token)
         assert (await device.frame("ready"))["user"] == ada.id
+
+
+async def test_few_sockets_of_one_user_are_asked_for_at_the_same_time(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    """A hundred at once cost the services as much as a hundred users."""
+    gate = world.services.gate["heads"] = asyncio.Event()
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        for number in range(5):
+            device = node.device(ada, f"d{number}")
+            group.create_task(stack.enter_async_context(device))
+        await wait_until(lambda: len(node.engine.of_user(ada.id)) == 5)
+        await wait_until(lambda: world.services.asked.count(("heads", ada.id)) == 2)
+        group.create_task(stack.enter_async_context(node.device(bob)))
+        await wait_until(lambda: ("heads", bob.id) in world.services.asked)
+        assert world.services.asked.count(("heads", ada.id)) == 2
+        gate.set()
+        await wait_until(lambda: world.services.asked.count(("heads", ada.id)) == 5)
 
 
 async def test_without_a_token_in_time_the_socket_is_closed(world: World, ada: User) -> None:
