@@ -29,5 +29,7 @@ class ChatSettings(Settings):
     pins_per_channel: int = Field(100, ge=1)
     # Different ones: more is a toy, and all of them ride with every page of history.
     emoji_per_message: int = Field(50, ge=1)
+    # Of these, by one member: nobody alone uses up what all have. Five together do.
+    emoji_per_member: int = Field(10, ge=1)
     # What a message said before: the original and the latest. Each may be 64 KB.
     edits_per_message: int = Field(100, ge=2)

@@ -61,13 +61,33 @@ async def test_other_text_is_no_emoji(world: World, emoji: str) -> None:
 
 
 async def test_a_message_takes_fifty_different_emoji(world: World) -> None:
+    ada, *others = await world.people(*["ada"] * 6)
+    path = await ada.channel("private", *others)
+    one = f"/v1/messages/{(await ada.say(path))['id']}/reactions"
+    for n in range(50):
+        await others[n % 5].put(f"{one}/:e{n}:", status=204)
+    refused = await ada.put(f"{one}/:e50:", status=409)
+    assert (refused["code"], refused["of"], refused["limit"]) == (
+        "too-many-reactions",
+        "message",
+        50,
+    )
+    await ada.put(f"{one}/:e7:", status=204)
+
+
+async def test_one_member_leaves_others_room_for_their_emoji(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     path = await ada.channel("private", bob)
     one = f"/v1/messages/{(await ada.say(path))['id']}/reactions"
-    for n in range(50):
-        await ada.put(f"{one}/:e{n}:", status=204)
-    assert (await bob.put(f"{one}/:e50:", status=409))["code"] == "too-many-reactions"
-    await bob.put(f"{one}/:e7:", status=204)
+    for n in range(10):
+        await bob.put(f"{one}/:e{n}:", status=204)
+    refused = await bob.put(f"{one}/:e10:", status=409)
+    assert (refused["code"], refused["of"], refused["limit"]) == ("too-many-reactions", "user", 10)
+    await bob.put(f"{one}/:e9:", status=204)  # again changes nothing
+    await ada.put(f"{one}/:e10:", status=204)
+    await bob.put(f"{one}/:e10:", status=409)
+    await bob.delete(f"{one}/:e9:")
+    await bob.put(f"{one}/:e10:", status=204)
 
 
 async def test_many_react_at_once_and_all_count(world: World) -> None:

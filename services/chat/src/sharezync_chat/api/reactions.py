@@ -72,7 +72,9 @@ async def put_reaction(
 ) -> Response:
     """Put an emoji at a message; everyone in its channel hears of it.
 
-    An emoji of Unicode, percent-encoded, or a name between colons. Again changes nothing.
+    An emoji of Unicode, percent-encoded, or a name between colons. Again changes nothing. A message
+    takes so many different ones, and some of them from each member: `of` in the refusal is
+    `message` or `user`.
     """
     return no_content(
         await reactions.add(

@@ -77,7 +77,7 @@ class TooManyPins(Conflict):
 
 
 class TooManyReactions(Conflict):
-    """With `limit`."""
+    """With `limit`, and `of`: `message`, or `user` where it is one's own emoji that are enough."""
 
     slug, title = "too-many-reactions", "This message has enough emoji"
 
@@ -94,6 +94,7 @@ class Limits:
     invites_per_user: int
     pins_per_channel: int
     emoji_per_message: int
+    emoji_per_member: int
     edits_per_message: int
 
     @classmethod

@@ -1,5 +1,7 @@
 """Emoji at messages."""
 
+from typing import Final
+
 from sharezync_chat import access
 from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.usecases import people, seats
@@ -8,6 +10,12 @@ from sharezync_chat.usecases.wire import ReactionChanged
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.told import Told
+
+_OTHERS: Final = """
+    SELECT count(DISTINCT emoji) AS message, count(*) FILTER (WHERE user_id = $3) AS user
+      FROM chat.reactions WHERE message_id = $1 AND emoji <> $2
+"""
+"""How many emoji beside this one the message has, of all and of this user."""
 
 
 async def add(
@@ -21,14 +29,6 @@ async def add(
     async with work.begin() as unit:
         message = await access.message_to_react_to(unit, user_id, message_id)
         connection = await unit.raw()
-        different = await connection.fetchval(
-            "SELECT count(DISTINCT emoji) FROM chat.reactions "
-            "WHERE message_id = $1 AND emoji <> $2",
-            message_id,
-            emoji,
-        )
-        if different >= limits.emoji_per_message:
-            raise TooManyReactions(limit=limits.emoji_per_message)
         added = await connection.fetchval(
             "INSERT INTO chat.reactions (message_id, emoji, user_id, created_at) "
             "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true",
@@ -39,6 +39,11 @@ async def add(
         )
         if not added:
             return Told(None)
+        counted = await connection.fetchrow(_OTHERS, message_id, emoji, user_id)
+        bounds = {"message": limits.emoji_per_message, "user": limits.emoji_per_member}
+        for of, limit in bounds.items():
+            if counted[of] >= limit:
+                raise TooManyReactions(of=of, limit=limit)
         await seats.agree(unit, message.channel_id, user_id)
         return await _tell(unit, message, user_id, emoji, "message.reaction_added")
 
