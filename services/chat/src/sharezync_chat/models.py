@@ -132,7 +132,7 @@ class Member(ChatTable, table=True):
 
     `acted_at` is when they last did something by which they agree to be here, in the company of
     those who are: made it, joined, accepted, wrote, reacted, added somebody. None: nothing yet, or
-    they hid the conversation since. Who is where by that decides who sees whom (`reach.py`).
+    they hid the conversation since. It decides who sees whom (`reach.py`).
     A direct conversation is hidden while it has no message after number `hidden_up_to`.
     """
 

@@ -1,10 +1,10 @@
 """Who can be reached by whom: written to directly, added to channels, drawn into conversations.
 
 Whether somebody is known to somebody else comes from what they did themselves: they are in a
-channel together, and the one who is looked at made it, joined, accepted or wrote there. Being added
-by others is nothing one did. A public channel is open to anybody, so that having come there long
-ago says nothing about those who come later: there it counts for those who were in it when they last
-did something.
+channel together, and the one who is looked at made it, joined, accepted or wrote there when the
+other was in it already. Being added by others is nothing one did; and what one did says nothing
+about those who came later, by themselves, by an invite that was passed on, or because a third
+person added them.
 
 Who is blocked is answered as a stranger is whom the other's setting keeps away.
 """
@@ -21,10 +21,8 @@ from sharezync_shared.problems import Kind, Problem
 KNOWS: Final = """
     EXISTS (SELECT FROM chat.members AS theirs
               JOIN chat.members AS mine ON mine.channel_id = theirs.channel_id
-              JOIN chat.channels AS shared ON shared.id = theirs.channel_id
              WHERE theirs.user_id = {other} AND mine.user_id = {me}
-               AND theirs.acted_at IS NOT NULL
-               AND (shared.kind <> 'public' OR theirs.acted_at >= mine.joined_at))
+               AND theirs.acted_at >= mine.joined_at)
 """
 """Whether `other` knows `me`: what `me` may see of them."""
 

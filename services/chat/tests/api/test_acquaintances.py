@@ -24,8 +24,9 @@ async def test_who_joined_is_seen_by_members_while_both_are_in_it(world: World) 
     invite = await ada.post(f"{path}/invites")
     await bob.post(f"/v1/invites/{invite['code']}/accept")
     assert await acquainted(world, ada, bob)
-    assert await acquainted(world, bob, ada)
     assert not await acquainted(world, ada, eve)
+    await ada.say(path)
+    assert await acquainted(world, bob, ada)
     await bob.post(f"{path}/leave", status=204)
     assert not await acquainted(world, ada, bob)
     assert not await acquainted(world, bob, ada)
@@ -82,16 +83,26 @@ async def test_a_conversation_counts_and_a_channel_that_ended_does_not(world: Wo
     assert not await acquainted(world, eve, ada)
 
 
-async def test_in_a_public_channel_who_comes_sees_those_who_do_something_from_then_on(
-    world: World,
-) -> None:
-    """Anybody may come in: having come long ago is nothing one agreed to with them."""
-    ada, bob = await world.people("ada", "bob")
-    path = await ada.channel("public")
-    await ada.say(path)
+@pytest.mark.parametrize("how", ["joins", "is invited", "is added"])
+async def test_who_comes_sees_those_who_do_something_from_then_on(world: World, how: str) -> None:
+    """What was done before they came is nothing that was agreed to with them, wherever it was."""
+    ada, bob, cleo = await world.people("ada", "bob", "cleo")
+    path = await ada.channel("public" if how == "joins" else "private")
+    await ada.post(f"{path}/members", {"user_id": cleo.id, "role": "admin"})
+    for who in (ada, cleo):
+        await who.say(path)
     assert not await acquainted(world, bob, ada)  # who merely sees it
-    await bob.post(f"{path}/join", status=201)
-    assert await acquainted(world, ada, bob), "bob came to where ada was"
+    match how:
+        case "joins":
+            await bob.post(f"{path}/join", status=201)
+        case "is invited":
+            invite = await cleo.post(f"{path}/invites")
+            await bob.post(f"/v1/invites/{invite['code']}/accept")
+        case "is added":
+            await cleo.post(f"{path}/members", {"user_id": bob.id})
+    by_themselves = how != "is added"
+    assert await acquainted(world, ada, bob) is by_themselves, "bob came to where ada was"
+    assert await acquainted(world, bob, cleo) is not by_themselves, "cleo added bob"
     assert not await acquainted(world, bob, ada)
     await ada.say(path)
     assert await acquainted(world, bob, ada)

@@ -49,8 +49,8 @@ async def get_acquaintance(
     user_id: Annotated[UserId, Query(description="Who would look")],
     other_id: Annotated[UserId, Query(description="Whom they would look at")],
 ) -> AcquaintanceRead:
-    """Both are in it, and who is looked at agreed to that: made it, joined, accepted, wrote there.
-    Conversations count. Never across a block. Nobody is told who is in what.
+    """Both are in it, and who is looked at agreed to that since the other came: made it, joined,
+    accepted, wrote. Conversations count. Never across a block. Nobody is told who is in what.
     """
     found = await acquaintances.visible(work, user_id, [other_id])
     return AcquaintanceRead(acquainted=bool(found))
