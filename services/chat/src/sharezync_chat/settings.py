@@ -14,12 +14,14 @@ class ChatSettings(Settings):
     attachment_url_seconds: int = Field(300, ge=1, le=300)
 
     # --- how much at once: docs/limits.md ----------------------------------------------------
-    # Made by one account and not deleted. Nobody minds more by hand; a script in a loop does.
+    # Made by one account and not deleted; of conversations, not left or hidden, or not answered
+    # yet. Nobody minds more by hand; a script in a loop does.
     channels_per_user: int = Field(500, ge=1)
     conversations_per_user: int = Field(1000, ge=1)
-    # Channels and conversations that somebody is in: all are told with each first load, and a
-    # socket resumes at most 2,000 streams. Others may fill three quarters of it.
-    memberships_per_user: int = Field(1000, ge=1, le=1900)
+    # Channels and conversations in which somebody agreed to be; others may have put them into three
+    # quarters as many beside. All are told with each first load, and a socket resumes at most 2,000
+    # streams.
+    memberships_per_user: int = Field(1000, ge=1, le=1100)
     # Each message goes to all of them, and an event of each who comes and goes.
     members_per_channel: int = Field(10_000, ge=2)
     # That hold: each is a way in that somebody has to keep in mind.

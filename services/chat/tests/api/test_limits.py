@@ -77,6 +77,54 @@ async def test_conversations_that_one_has_opened(world: World, replicas: Replica
     await others[0].post("/v1/conversations", {"user_ids": [others[1].id]})
 
 
+@pytest.mark.parametrize("kind", ["direct", "group"])
+async def test_a_conversation_that_was_answered_and_left_gives_its_room_back(
+    world: World, replicas: Replicas, kind: str
+) -> None:
+    replicas.limit(conversations_per_user=2)
+    ada, bob, cleo, dan, *others = await world.people("ada", "bob", "cleo", "dan", *["eve"] * 3)
+    more = [cleo.id] if kind == "group" else []
+    made = [await ada.post("/v1/conversations", {"user_ids": [o.id, *more]}) for o in (bob, dan)]
+    answered, unanswered = [f"/v1/channels/{each['id']}" for each in made]
+    await bob.say(answered)
+    bodies = [{"user_ids": [other.id]} for other in others]
+    await ada.post(f"{unanswered}/leave", status=204)  # which is written to a stranger all the same
+    refused = await ada.post("/v1/conversations", bodies[0], 409)
+    assert refused["code"] == "too-many-conversations"
+    await ada.post(f"{answered}/leave", status=204)
+    ends = await replicas.ends(ada)
+    opened = await outcome(next(ends).post("/v1/conversations", json=body) for body in bodies)
+    assert opened == ({201: 1, 409: 2}, {"too-many-conversations"})
+    if kind == "direct":
+        await bob.say(answered)  # and it is back
+        await dan.say(unanswered)
+        await ada.post(f"{unanswered}/leave", status=204)
+        assert await outcome(ada.http.post("/v1/conversations", json=b) for b in bodies) == (
+            {200: 1, 409: 2},
+            {"too-many-conversations"},
+        )
+
+
+async def test_what_strangers_open_takes_no_room_of_ones_own(
+    world: World, replicas: Replicas
+) -> None:
+    replicas.limit(memberships_per_user=4)
+    ada, *strangers = await world.people("ada", *["eve"] * 5)
+    body = {"user_ids": [ada.id]}
+    opened = await outcome(each.http.post("/v1/conversations", json=body) for each in strangers)
+    assert opened == ({201: 3, 409: 2}, {"too-many-memberships"})
+    mine = (await ada.get("/v1/memberships"))["items"]
+    for each in mine[:2]:  # what is hidden gives its room back to strangers, too
+        await ada.post(f"/v1/channels/{each['channel']['id']}/leave", status=204)
+    opened = await outcome(each.http.post("/v1/conversations", json=body) for each in strangers)
+    assert opened == ({200: 3, 201: 2}, set())
+    for _ in range(3):
+        await ada.channel()
+    await ada.say(f"/v1/channels/{mine[0]['channel']['id']}")
+    await ada.post("/v1/channels", {"name": "engines", "kind": "public"}, 409)
+    await ada.say(f"/v1/channels/{mine[1]['channel']['id']}")  # one may always answer
+
+
 async def test_what_one_is_in(world: World, replicas: Replicas) -> None:
     replicas.limit(memberships_per_user=4)
     owners = await world.people(*["bob"] * 9)
@@ -106,7 +154,7 @@ async def test_others_fill_no_more_than_their_share(world: World, replicas: Repl
         body = {"user_ids": [ada.id, friends.pop().id]}
         calls.append(next(ends).post("/v1/conversations", json=body))
     assert await outcome(calls) == ({201: 6, 409: 2}, {"too-many-memberships"})
-    for _ in range(2):
+    for _ in range(8):
         await ada.channel()
     await ada.post("/v1/channels", {"name": "engines", "kind": "public"}, 409)
 
@@ -193,7 +241,7 @@ async def test_of_many_edits_the_original_stays_and_the_latest(
 async def test_thousands_are_opened_and_counted_as_the_settings_say(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     settings = world.app.state.settings
-    await many_channels(world, ada, bob, count=settings.memberships_per_user - 2, texts=())
+    await many_channels(world, ada, bob, count=settings.memberships_per_user - 1, texts=())
     body = {"name": "engines", "kind": "public"}
     made = await outcome(bob.http.post("/v1/channels", json=body) for _ in range(20))
     assert made == ({201: 1, 409: 19}, {"too-many-memberships"})

@@ -17,8 +17,8 @@ _CHANNELS = """
         INSERT INTO chat.stream_heads (stream, last_seq) SELECT 'channel:' || id, 1 FROM made
     ), seats AS (
         INSERT INTO chat.members (channel_id, user_id, role, joined_at, last_read_seq,
-                                  last_read_number, muted)
-        SELECT made.id, who.id, who.role, now(), 1, 0, false
+                                  last_read_number, muted, acted_at)
+        SELECT made.id, who.id, who.role, now(), 1, 0, false, now()
           FROM made, (VALUES ($1::uuid, 'owner'), ($2::uuid, 'member')) AS who(id, role)
     )
     SELECT id::text FROM made ORDER BY id

@@ -17,25 +17,37 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
 
 _OTHERS_SHARE: Final = 0.75
-"""How much of somebody's memberships others may fill: there is always room for those of one's own
-choice."""
+"""Others put somebody into no more once they are in so much of their limit, agreed to or not. What
+one hid gives its room back."""
 
 _MAKERS_SHARE: Final = 0.25
 """How much of somebody's memberships one other's channels and conversations may fill by the acts of
 others: nobody alone can keep everybody else from adding or writing to them."""
 
-_MADE: Final = """
+_CHANNELS_MADE: Final = """
     SELECT count(*) FROM chat.channels
-     WHERE created_by = $1 AND deleted_at IS NULL AND (kind = ANY($2::text[])) = $3
+     WHERE created_by = $1 AND deleted_at IS NULL AND kind <> ALL($2::text[])
 """
-_OF_EACH: Final = """
-    SELECT w.user_id,
-           (SELECT count(*) FROM chat.members AS m WHERE m.user_id = w.user_id) AS count,
-           (SELECT count(*)
-              FROM chat.members AS m JOIN chat.channels AS c ON c.id = m.channel_id
-             WHERE m.user_id = w.user_id AND w.user_id <> $2 AND c.created_by = $3) AS of_maker
-      FROM unnest($1::uuid[]) AS w(user_id) ORDER BY w.user_id
-"""
+_SHOWN: Final = "coalesce({member}.hidden_up_to < c.message_count, true)"
+# One that nobody has answered counts until somebody does: who hides it has written to a stranger
+# all the same.
+_CONVERSATIONS_OPENED: Final = f"""
+    SELECT count(*) FROM chat.channels AS c
+      LEFT JOIN chat.members AS me ON me.channel_id = c.id AND me.user_id = $1
+     WHERE c.created_by = $1 AND c.deleted_at IS NULL AND c.kind = ANY($2::text[])
+       AND (me.user_id IS NOT NULL AND {_SHOWN.format(member="me")}
+            OR (SELECT bool_and(o.acted_at IS NULL) FROM chat.members AS o
+                 WHERE o.channel_id = c.id AND o.user_id <> $1))
+"""  # noqa: S608 - text of ours
+_OF_EACH: Final = f"""
+    SELECT w.user_id, count(m.acted_at) AS agreed,
+           count(m.user_id) FILTER (WHERE {_SHOWN.format(member="m")}) AS shown,
+           count(m.user_id) FILTER (WHERE c.created_by = $2) AS of_maker
+      FROM unnest($1::uuid[]) AS w(user_id)
+      LEFT JOIN chat.members AS m ON m.user_id = w.user_id
+      LEFT JOIN chat.channels AS c ON c.id = m.channel_id
+     GROUP BY w.user_id ORDER BY w.user_id
+"""  # noqa: S608 - text of ours
 
 
 class TooManyChannels(Conflict):
@@ -47,7 +59,10 @@ class TooManyChannels(Conflict):
 class TooManyConversations(Conflict):
     """With `limit`."""
 
-    slug, title = "too-many-conversations", "You have opened as many conversations as you may"
+    slug, title = (
+        "too-many-conversations",
+        "Leave or hide one that was answered before you open more",
+    )
 
 
 class TooManyMemberships(Conflict):
@@ -108,13 +123,14 @@ async def check_made(unit: Unit, limits: Limits, channel: Channel) -> None:
 
     Hold the maker's inbox.
     """
-    limit = limits.conversations_per_user if channel.is_conversation else limits.channels_per_user
+    statement, limit, refusal = _CHANNELS_MADE, limits.channels_per_user, TooManyChannels
+    if channel.is_conversation:
+        statement, limit = _CONVERSATIONS_OPENED, limits.conversations_per_user
+        refusal = TooManyConversations
     connection = await unit.raw()
-    count = await connection.fetchval(
-        _MADE, channel.created_by, list(CONVERSATIONS), channel.is_conversation
-    )
+    count = await connection.fetchval(statement, channel.created_by, list(CONVERSATIONS))
     if count >= limit:
-        raise (TooManyConversations if channel.is_conversation else TooManyChannels)(limit=limit)
+        raise refusal(limit=limit)
 
 
 async def check_memberships(
@@ -122,15 +138,16 @@ async def check_memberships(
 ) -> None:
     """Raise TooManyMemberships where one of these users may not be in this channel too.
 
-    `by` is who has them in: where that is somebody else, some room is left, and its maker has a
-    share of it. Hold their inboxes.
+    `by` is who has them in. Of their own accord they may be in so much that they agreed to: what
+    strangers opened with them takes none of that room. Others have a share of it, and of that the
+    channel's maker. Hold their inboxes.
     """
     connection = await unit.raw()
-    counted = await connection.fetch(_OF_EACH, list(user_ids), by, channel.created_by)
-    for user_id, count, of_maker in counted:
-        limit = limits.memberships_per_user
+    counted = await connection.fetch(_OF_EACH, list(user_ids), channel.created_by)
+    for user_id, agreed, shown, of_maker in counted:
+        count, limit = agreed, limits.memberships_per_user
         if user_id != by:
-            limit = max(1, int(limit * _OTHERS_SHARE))
+            count, limit = shown, max(1, int(limit * _OTHERS_SHARE))
         if count >= limit:
             raise TooManyMemberships(limit=limit, user_id=str(user_id))
         share = max(1, int(limits.memberships_per_user * _MAKERS_SHARE))
