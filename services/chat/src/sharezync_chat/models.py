@@ -207,6 +207,10 @@ class Mention(ChatTable, table=True):
     """
 
     __tablename__: ClassVar[str] = "mentions"
+    __table_args__ = (
+        # Past all calls of one author at once, where they are blocked.
+        Index("ix_mentions_authors", "channel_id", "target_id", "author_id", "number"),
+    )
 
     channel_id: UUID = Field(primary_key=True)
     target_id: UUID = Field(primary_key=True)

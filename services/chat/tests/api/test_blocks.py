@@ -163,6 +163,37 @@ async def test_a_conversation_that_was_accepted_goes_on_whatever_is_set(world: W
     )
 
 
+@pytest.mark.parametrize("called", ["by name", "all"])
+async def test_however_often_who_is_blocked_calls_the_calls_of_others_count(
+    world: World, called: str
+) -> None:
+    ada, bob, cleo, dan = await world.people("ada", "bob", "cleo", "dan")
+    path = await cleo.channel("private", ada, bob, dan)
+    channel_id = path.rpartition("/")[2]
+    target, text = (ada.id, f"@{ada.username}") if called == "by name" else (channel_id, "@channel")
+    calls = (
+        "INSERT INTO chat.mentions (channel_id, target_id, number, author_id) "
+        "SELECT $1::uuid, $2::uuid, n, $3::uuid FROM generate_series($4::int, $5::int) AS n"
+    )
+    await world.rows(calls, channel_id, target, bob.id, 1, 6000)
+    await world.rows("UPDATE chat.channels SET message_count = 6000 WHERE id = $1", channel_id)
+    for who in (cleo, dan, bob, dan):
+        await who.say(path, text)
+
+    async def counted() -> int:
+        return int((await ada.get("/v1/memberships"))["items"][0]["mention_count"])
+
+    assert await counted() == 1000, "of that many no more are counted"
+    await block(world, ada, bob)
+    assert await counted() == 3
+    await block(world, ada, dan, version=2)
+    assert await counted() == 1
+    await unblock(world, ada, bob, version=3)
+    assert await counted() == 1000
+    read = await ada.put(f"{path}/read", {})
+    assert read["mention_count"] == 0
+
+
 async def test_calls_by_who_is_blocked_do_not_count_and_nobody_can_tell(world: World) -> None:
     ada, bob, cleo = await world.people("ada", "bob", "cleo")
     path = await cleo.channel("private", ada, bob)
