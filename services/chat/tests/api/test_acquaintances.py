@@ -1,10 +1,12 @@
 """Who agreed to be with whom in a channel: it decides who sees whose devices and presence."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.chat.tests.support.world import Person, World
+from services.chat.tests.support.world import Json, Person, World
+from sharezync_chat.usecases import posting_rows
 from sharezync_shared.events.contracts.auth import UserBlocked, UserUnblocked
 from sharezync_shared.ids import uuid7
 
@@ -53,23 +55,86 @@ async def test_who_was_put_somewhere_is_seen_once_they_said_something(
     assert await acquainted(world, ada, bob)
 
 
-@pytest.mark.parametrize("act", ["react", "pin", "join", "converse"])
+async def do(act: str, who: Person, other: Person, path: str, said: Json) -> None:
+    """Do something by which one agrees to be in a conversation with the other."""
+    match act:
+        case "say":
+            await who.say(path)
+        case "react":
+            await who.put(f"/v1/messages/{said['id']}/reactions/:thumbsup:", status=204)
+        case "pin":
+            await who.put(f"{path}/pins/{said['id']}", status=204)
+        case "join":
+            await who.post(f"{path}/join", status=200)
+        case "converse":
+            await who.post("/v1/conversations", {"user_ids": [other.id]}, status=200)
+
+
+ACTS = ["say", "react", "pin", "join", "converse"]
+
+
+@pytest.mark.parametrize("act", ACTS)
 async def test_other_acts_than_words_agree_too(world: World, act: str) -> None:
     ada, bob = await world.people("ada", "bob")
     made = await ada.post("/v1/conversations", {"user_ids": [bob.id]})
     path = f"/v1/channels/{made['id']}"
     said = await ada.say(path)
     assert not await acquainted(world, ada, bob)
-    match act:
-        case "react":
-            await bob.put(f"/v1/messages/{said['id']}/reactions/:thumbsup:", status=204)
-        case "pin":
-            await bob.put(f"{path}/pins/{said['id']}", status=204)
-        case "join":
-            await bob.post(f"{path}/join", status=200)
-        case "converse":
-            await bob.post("/v1/conversations", {"user_ids": [ada.id]}, status=200)
+    await do(act, bob, ada, path, said)
     assert await acquainted(world, ada, bob)
+
+
+async def accepted(who: Person) -> bool:
+    (mine,) = (await who.get("/v1/memberships"))["items"]
+    return bool(mine["accepted"])
+
+
+async def heard(world: World, who: Person) -> list[bool]:
+    """Return what somebody's devices heard of what they accepted."""
+    events = await world.events(f"inbox:{who.id}")
+    return [each["data"]["accepted"] for each in events if each["type"] == "member.updated"]
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_ones_own_devices_hear_of_the_first_act_and_nobody_else(
+    world: World, act: str
+) -> None:
+    ada, bob = await world.people("ada", "bob")
+    made = await ada.post("/v1/conversations", {"user_ids": [bob.id]})
+    path = f"/v1/channels/{made['id']}"
+    said = await ada.say(path)
+    assert (await accepted(ada), await accepted(bob), await heard(world, bob)) == (True, False, [])
+    for _ in range(2):
+        await do(act, bob, ada, path, said)
+    assert (await accepted(bob), await heard(world, bob)) == (True, [True])
+    await bob.post(f"{path}/leave", status=204)
+    await bob.say(path)
+    assert (await accepted(bob), await heard(world, bob)) == (True, [True, False, True])
+    shared = await world.events(f"channel:{made['id']}")
+    members = (await ada.get(f"{path}/members"))["items"]
+    assert "accepted" not in str([shared, members])
+
+
+async def test_who_hides_while_they_write_has_accepted_what_they_were_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = await world.people("ada", "bob")
+    made = await ada.post("/v1/conversations", {"user_ids": [bob.id]})
+    path = f"/v1/channels/{made['id']}"
+    await bob.say(path)
+    look = posting_rows.look
+
+    async def look_and_hide(*asked: Any) -> Any:
+        found = await look(*asked)
+        await bob.post(f"{path}/leave", status=204)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(posting_rows, "look", look_and_hide)
+        await bob.say(path)
+    assert (await accepted(bob), await heard(world, bob)) == (False, [True, False])
+    await bob.say(path)
+    assert (await accepted(bob), await heard(world, bob)) == (True, [True, False, True])
 
 
 async def test_a_conversation_counts_and_a_channel_that_ended_does_not(world: World) -> None:

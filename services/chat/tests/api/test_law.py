@@ -3,6 +3,7 @@
 For every use case, for everyone concerned, and whatever order events of different streams come in.
 """
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
@@ -130,7 +131,36 @@ async def hide(s: Scene) -> None:
     await s.cleo.post(f"{path}/leave", status=204)
 
 
+async def answer_at_once(s: Scene) -> None:
+    made = await s.dan.post("/v1/conversations", {"user_ids": [s.cleo.id]})
+    direct = f"/v1/channels/{made['id']}"
+    await asyncio.gather(
+        *(s.bob.say(s.group, text) for text in "abc"), s.cleo.say(direct), s.dan.say(direct)
+    )
+
+
+async def react_first(s: Scene) -> None:
+    (said,) = (await s.bob.get(f"{s.group}/messages"))["items"]
+    await s.bob.put(f"/v1/messages/{said['id']}/reactions/👍", status=204)
+
+
+async def pin_first(s: Scene) -> None:
+    (said,) = (await s.bob.get(f"{s.group}/messages"))["items"]
+    await s.bob.put(f"{s.group}/pins/{said['id']}", status=204)
+
+
+async def add_first(s: Scene) -> None:
+    path = await s.ada.channel("private")
+    await s.ada.post(f"{path}/members", {"user_id": s.bob.id, "role": "admin"})
+    await s.bob.post(f"{path}/members", {"user_id": s.dan.id})
+
+
 ACTS: dict[str, Act] = {
+    "answer at once": answer_at_once,
+    "react first": react_first,
+    "pin first": pin_first,
+    "add first": add_first,
+    "accept": lambda s: s.bob.post(f"{s.group}/join", status=200),
     "call and read": call_and_read,
     "react": react,
     "react and delete": react_and_delete,

@@ -39,7 +39,7 @@ async def test_shapes_hold_what_clients_were_promised(world: World) -> None:
     promised = {
         "ChannelRead": "id kind name description topic owner_id member_count archived created_at",
         "MembershipRead": "channel role unread_count mention_count last_read_seq last_message "
-        "muted",
+        "muted accepted",
         "MessageRead": "id channel_id author text attachments reply_to reactions mentions seq "
         "epoch edited_at deleted client_message_id created_at",
         "AttachmentRead": "file_id name size_bytes mime",

@@ -118,7 +118,7 @@ class Replica:
                 self.channels.pop(channel_id, None)
             case "member.updated":
                 if channel_id in self.channels:
-                    for field in ("muted", "hidden_up_to"):
+                    for field in ("muted", "hidden_up_to", "accepted"):
                         self.channels[channel_id].membership[field] = data[field]
             case "read.updated":
                 if channel_id in self.channels:

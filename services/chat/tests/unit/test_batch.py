@@ -46,6 +46,7 @@ def found(**more: Any) -> dict[str, Any]:
         "reply_id": None,
         "peer_blocked": None,
         "peer_reachable": None,
+        "inbox_seq": None,
         **more,
     }
 

@@ -12,14 +12,16 @@ from uuid import UUID
 import asyncpg
 
 from sharezync_chat.access import ChannelArchived, NotMember
-from sharezync_chat.models import ChannelId, MessageId, channel_stream
+from sharezync_chat.models import ChannelId, MessageId, channel_stream, inbox_stream
 from sharezync_chat.reach import refusal_of
 from sharezync_chat.usecases.mentions import NOBODY, Calls
-from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, UserRead
+from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
+from sharezync_shared.db.work import to_json
 from sharezync_shared.events.contracts.chat import MessageSent
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
+from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry, Position
 
 
@@ -73,6 +75,8 @@ class _Columns:
     mentions: list[tuple[UUID, UUID, int, UUID]] = field(default_factory=list)
     message_counts: dict[UUID, int] = field(default_factory=dict)
     has_read: dict[tuple[UUID, UUID], tuple[int, int]] = field(default_factory=dict)
+    agreeing: set[tuple[UUID, UUID]] = field(default_factory=set)
+    """Members who do something in their channel for the first time."""
 
 
 class Batch:
@@ -163,7 +167,8 @@ class Batch:
         number = counts.get(draft.channel_id, row["message_count"]) + 1
         counts[draft.channel_id] = number
         # Posting reads: unread are the messages after one's own latest.
-        self.columns.has_read[draft.channel_id, draft.author_id] = (seq, number)
+        place = (draft.channel_id, draft.author_id)
+        self.columns.has_read[place] = (seq, number)
         body = _json(self._document(draft, row, called, seq, number))
         self.columns.messages.append(
             (
@@ -189,6 +194,9 @@ class Batch:
             for position, each in enumerate(draft.attachments)
         ]
         self.entries.append(Entry(stream, "message.created", body))
+        if row["inbox_seq"] is not None and place not in self.columns.agreeing:
+            self.columns.agreeing.add(place)
+            self.entries.append(_agreement(draft, row))
         if draft.attachments:
             # Who keeps files must know what holds on to them; plain messages concern no other
             # service, and a fact for each would cost a tenth or more of the throughput.
@@ -227,6 +235,23 @@ class Batch:
             client_message_id=draft.client_message_id,
             created_at=self.now,
         )
+
+
+def _agreement(draft: Draft, row: Row) -> Entry:
+    """Return what an author's own devices hear of their first message; see `seats.agree`."""
+    own = OwnMemberUpdated(
+        channel_id=draft.channel_id,
+        user=UserRead(
+            id=draft.author_id, username=row["username"], display_name=row["display_name"]
+        ),
+        role=row["role"],
+        joined_at=row["joined_at"],
+        muted=row["muted"],
+        hidden_up_to=row["hidden_up_to"],
+        accepted=True,
+    )
+    control = Control(recheck=[str(draft.author_id)])
+    return Entry(inbox_stream(draft.author_id), "member.updated", to_json(own), control)
 
 
 def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -33,7 +33,12 @@ EVENTS: Final = (
     StreamEvent("message.pinned", "channel", PinChanged, "A message was pinned"),
     StreamEvent("message.unpinned", "channel", PinChanged, "A message was unpinned"),
     StreamEvent("member.joined", "inbox", MemberJoined, "You are in a channel now"),
-    StreamEvent("member.updated", "inbox", OwnMemberUpdated, "You muted a channel, or unmuted it"),
+    StreamEvent(
+        "member.updated",
+        "inbox",
+        OwnMemberUpdated,
+        "How you stand in a channel: muted, hidden, accepted",
+    ),
     StreamEvent("member.left", "inbox", MemberLeft, "You are not in a channel any more"),
     StreamEvent("read.updated", "inbox", ReadRead, "You have read further, on some device"),
 )

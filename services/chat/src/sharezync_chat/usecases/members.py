@@ -7,10 +7,10 @@ from sqlmodel import select
 
 from sharezync_chat import access, reach
 from sharezync_chat.access import ChannelArchived
-from sharezync_chat.models import Channel, ChannelId, Member, Role, inbox_stream
+from sharezync_chat.models import Channel, ChannelId, Member, Role
 from sharezync_chat.usecases import bans, reads, seats
 from sharezync_chat.usecases.limits import Limits, check_entry
-from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead, OwnMemberUpdated
+from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
@@ -53,10 +53,7 @@ async def accept(unit: Unit, member: Member) -> None:
 
     The channel is held, and their inbox.
     """
-    member.acted_at = unit.now
-    if member.hidden_up_to is not None:
-        member.hidden_up_to = None
-        await _tell_own(unit, member)
+    await seats.agree(unit, member.channel_id, member.user_id, unhide=True)
 
 
 async def leave(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[None]:
@@ -92,7 +89,7 @@ async def _hide(unit: Unit, channel: Channel, member: Member) -> Position | None
     member.hidden_up_to, member.acted_at = channel.message_count, None
     here = await unit.session.exec(select(Member.user_id).where(Member.channel_id == channel.id))
     control = Control(recheck=sorted(str(user_id) for user_id in here))
-    return await _tell_own(unit, member, control)
+    return await seats.tell_own(unit, member, control)
 
 
 async def mute(
@@ -106,14 +103,7 @@ async def mute(
         channel, member = await access.channel_to_read(unit, user_id, channel_id)
         changed, member.muted = member.muted != muted, muted
         read = await reads.member(await unit.raw(), channel.id, user_id)
-        return Told(read, await _tell_own(unit, member) if changed else None)
-
-
-async def _tell_own(unit: Unit, member: Member, control: Control | None = None) -> Position:
-    """Tell one's own devices what of a membership others need not know."""
-    read = await reads.member(await unit.raw(), member.channel_id, member.user_id)
-    own = OwnMemberUpdated(**dict(read), muted=member.muted, hidden_up_to=member.hidden_up_to)
-    return await unit.tell(inbox_stream(member.user_id), "member.updated", own, control=control)
+        return Told(read, await seats.tell_own(unit, member) if changed else None)
 
 
 # -------------------------------------------------------------------------------- on others' behalf
@@ -128,7 +118,7 @@ async def add(
     `limits.check_entry`.
     """
     async with work.begin() as unit:
-        channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
+        channel, caller = await access.channel_to_manage(unit, by, channel_id, by, user_id)
         if role != "member" and caller.role != "owner":
             raise Forbidden("Only owners of the channel may make somebody owner or admin")
         if await _find(unit, channel, user_id) is not None:
@@ -141,7 +131,7 @@ async def add(
         await bans.readmit(unit, channel.id, user_id)
         at = await seats.enter(unit, channel, user_id, role, agreed=False)
         # Whoever adds somebody agrees to their company.
-        caller.acted_at = unit.now
+        await seats.agree(unit, channel.id, by)
         read = await reads.member(await unit.raw(), channel.id, user_id)
         return Told(read, at, created=True)
 

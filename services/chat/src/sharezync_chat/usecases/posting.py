@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from sharezync_chat.models import channel_stream
+from sharezync_chat.models import channel_stream, inbox_stream
 from sharezync_chat.usecases import mentions, posting_rows, reads
 from sharezync_chat.usecases.batch import Batch, Draft, Posted
 from sharezync_chat.usecases.indexing import Indexer
@@ -118,6 +118,7 @@ class Posting:
 
     async def _write_held(self, connection: Connection, drafts: Sequence[Draft]) -> _Written:
         streams = {channel_stream(draft.channel_id) for draft in drafts}
+        streams |= {inbox_stream(draft.author_id) for draft in drafts}
         async with connection.transaction():
             await self._streams.lock(connection, streams, create=False)
             written = await self._attempt(connection, drafts)
@@ -157,9 +158,9 @@ def _characters_of(draft: Draft) -> int:
 
 
 def _heads(drafts: Sequence[Draft], found: Sequence[asyncpg.Record]) -> dict[str, int]:
-    """Return the last `seq` of each stream that there is."""
-    return {
-        channel_stream(draft.channel_id): row["last_seq"]
-        for draft, row in zip(drafts, found, strict=True)
-        if row["last_seq"] is not None
-    }
+    """Return the last `seq` of each stream that there is and that may be told something."""
+    heads = {}
+    for draft, row in zip(drafts, found, strict=True):
+        heads[channel_stream(draft.channel_id)] = row["last_seq"]
+        heads[inbox_stream(draft.author_id)] = row["inbox_seq"]
+    return {stream: seq for stream, seq in heads.items() if seq is not None}

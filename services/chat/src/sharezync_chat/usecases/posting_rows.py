@@ -17,12 +17,15 @@ _PEER: Final = PEER.format(me="d.author_id", channel="c.id", direct="c.kind = 'd
 _LOOK: Final = f"""
     SELECT c.id AS channel_id, c.kind, c.archived, c.message_count, h.last_seq, m.role, u.username,
            u.display_name, f.id AS first_id, f.channel_id AS first_channel_id,
-           r.id AS reply_id, p.peer_blocked, p.peer_reachable
+           r.id AS reply_id, p.peer_blocked, p.peer_reachable, i.last_seq AS inbox_seq,
+           m.joined_at, m.muted, m.hidden_up_to
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[])
            WITH ORDINALITY AS d(channel_id, author_id, client_message_id, reply_to, stream, n)
       LEFT JOIN chat.stream_heads AS h ON h.stream = d.stream
       LEFT JOIN chat.channels AS c ON c.id = d.channel_id AND c.deleted_at IS NULL
       LEFT JOIN chat.members AS m ON m.channel_id = c.id AND m.user_id = d.author_id
+      LEFT JOIN chat.stream_heads AS i
+        ON i.stream = CASE WHEN m.acted_at IS NULL THEN 'inbox:' || m.user_id END
       LEFT JOIN chat.users AS u ON u.id = d.author_id
       LEFT JOIN chat.messages AS f
         ON f.author_id = d.author_id AND f.client_message_id = d.client_message_id
@@ -56,9 +59,11 @@ _COUNTS: Final = """
 _READ: Final = """
     has_read AS (
         UPDATE chat.members AS m
-           SET last_read_seq = n.seq, last_read_number = n.number, acted_at = $5
-          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
-               AS n(channel_id, user_id, seq, number), appending
+           SET last_read_seq = n.seq, last_read_number = n.number,
+               -- Whoever hid the conversation in between has not agreed to it since.
+               acted_at = CASE WHEN n.agrees OR m.acted_at IS NOT NULL THEN $6::timestamptz END
+          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[])
+               AS n(channel_id, user_id, seq, number, agrees), appending
          WHERE m.channel_id = n.channel_id AND m.user_id = n.user_id
     )
 """
@@ -84,6 +89,8 @@ _ATTACH: Final = """
 
 async def look(connection: Connection, drafts: Sequence[Draft]) -> list[asyncpg.Record]:
     """Return what decides about each draft, in their order, and where its stream stands.
+
+    With `inbox_seq`, where the author's inbox stands, the author has not agreed to be there yet.
 
     All of it is of one moment.
     """
@@ -119,6 +126,7 @@ async def write(
         [user_id for _, user_id in columns.has_read],
         [seq for seq, _ in columns.has_read.values()],
         [number for _, number in columns.has_read.values()],
+        [place in columns.agreeing for place in columns.has_read],
         batch.now,
     )
     if columns.mentions:

@@ -147,7 +147,8 @@ async def memberships(connection: Connection, tail: str, *args: Any) -> list[Mem
     """Return memberships; in `tail` their table is `m`, and `c` that of their channels."""
     rows = await connection.fetch(
         f"SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, m.last_read_number, m.muted, "  # noqa: S608 - text of ours
-        f"m.hidden_up_to, {MENTION_COUNT} AS mention_count, {_CHANNEL_COLUMNS} "
+        f"m.hidden_up_to, m.acted_at IS NOT NULL AS accepted, {MENTION_COUNT} AS mention_count, "
+        f"{_CHANNEL_COLUMNS} "
         f"FROM chat.members AS m JOIN chat.channels AS c ON c.id = m.channel_id {tail}",
         *args,
     )
@@ -165,6 +166,7 @@ async def memberships(connection: Connection, tail: str, *args: Any) -> list[Mem
             last_message=last.get(row["id"]),
             muted=row["muted"],
             hidden_up_to=row["hidden_up_to"],
+            accepted=row["accepted"],
             joined_at=row["joined_at"],
         )
         for row in rows

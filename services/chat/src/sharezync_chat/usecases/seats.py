@@ -16,6 +16,7 @@ from sharezync_chat.usecases.wire import (
     MemberJoined,
     MemberLeft,
     MemberRead,
+    OwnMemberUpdated,
     UserRead,
 )
 from sharezync_shared.db.work import Unit
@@ -123,14 +124,34 @@ async def end_invites_of(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
     )
 
 
-async def agree(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
-    """Note that a member did something by which they agree to be in a channel. It is held."""
-    await (await unit.raw()).execute(
-        "UPDATE chat.members SET acted_at = $3 WHERE channel_id = $1 AND user_id = $2",
-        channel_id,
-        user_id,
-        unit.now,
+async def agree(
+    unit: Unit, channel_id: UUID, user_id: UUID, *, unhide: bool = False
+) -> Position | None:
+    """Note that a member does something by which they agree to be in a channel, which is held.
+
+    What they do first is told to their own devices, and to gateways, since others may see them from
+    then on; so is that what they hid is to be shown again. Returns where, if it was.
+    """
+    member = await unit.get(Member, (channel_id, user_id))
+    if member is None:
+        return None
+    news = member.acted_at is None or (unhide and member.hidden_up_to is not None)
+    member.acted_at = unit.now
+    if unhide:
+        member.hidden_up_to = None
+    return await tell_own(unit, member, Control(recheck=[str(user_id)])) if news else None
+
+
+async def tell_own(unit: Unit, member: Member, control: Control | None = None) -> Position:
+    """Tell one's own devices what of a membership others need not know."""
+    read = await reads.member(await unit.raw(), member.channel_id, member.user_id)
+    own = OwnMemberUpdated(
+        **dict(read),
+        muted=member.muted,
+        hidden_up_to=member.hidden_up_to,
+        accepted=member.acted_at is not None,
     )
+    return await unit.tell(inbox_stream(member.user_id), "member.updated", own, control=control)
 
 
 async def end(unit: Unit, channel: Channel) -> Position:

@@ -159,6 +159,11 @@ class MembershipRead(Wire):
         description="Of a direct conversation: it is hidden while `channel.message_count` is not "
         "greater. null: it isn't hidden",
     )
+    accepted: bool = Field(
+        description="Whether the caller has agreed to be in it: made it, joined, accepted or said "
+        "something, and didn't hide it since. If not, others put them there: show it as a request. "
+        "Others are not told"
+    )
     joined_at: datetime
 
 
@@ -297,6 +302,7 @@ class OwnMemberUpdated(MemberRead):
     """`member.updated` in one's own inbox: what others need not know."""
 
     muted: bool
+    accepted: bool = Field(description="As in the membership; one's first act in it changes it")
     hidden_up_to: int | None = Field(
         default=None, description="As in the membership; it changes when one hides a conversation"
     )
