@@ -16,12 +16,18 @@ async def post(who: Person, path: str, body: Json | None = None) -> tuple[int, s
 async def sees_devices(who: Person, whom: Person) -> bool:
     answer = await who.http.get(f"/v1/users/{whom.id}/devices")
     assert answer.status_code in {200, 404}, answer.text
-    return answer.status_code == 200
+    return answer.status_code == 200 and bool(answer.json()["items"])
+
+
+async def presence(socket: Socket, whom: Person) -> Json:
+    """Return what a subscription tells at first: nothing of whom one may not see."""
+    data = (await socket.command("subscribe", users=[whom.id]))["data"]
+    assert (whom.id in data["subscribed"]["users"]) is bool(data["presence"])
+    return {key: value for each in data["presence"] for key, value in each.items()}
 
 
 async def sees_presence(socket: Socket, whom: Person) -> bool:
-    reply = await socket.command("subscribe", users=[whom.id])
-    return whom.id in reply["data"]["subscribed"]["users"]
+    return bool(await presence(socket, whom))
 
 
 async def sees_nobody(socket: Socket) -> None:
@@ -95,12 +101,18 @@ async def test_a_block_ends_everything_both_ways(alice: Person, bob: Person, blo
         assert await sees_presence(alices, bob)
         assert await sees_presence(bobs, alice)
         assert (await one.http.put(f"/v1/blocks/{other.id}")).status_code == 200
-        # What stands ends by itself. Nobody is told, so each is asked.
-        for socket in (alices, bobs):
-            await sees_nobody(socket)
-        for who, socket, whom in ((alice, alices, bob), (bob, bobs, alice)):
-            assert not await sees_presence(socket, whom)
+        # What stands ends by itself, for who blocked; the other one sees them go.
+        ones, others_socket = (alices, bobs) if one is alice else (bobs, alices)
+        await sees_nobody(ones)
+        assert not await sees_presence(ones, other)
+        gone = {"user_id": one.id, "online": False, "last_seen_at": None}
+        await others_socket.frame(
+            lambda frame: frame["type"] == "presence" and frame["data"]["users"] == [gone]
+        )
+        assert await presence(others_socket, one) == gone
+        for who, whom in ((one, other), (other, one)):
             assert not await sees_devices(who, whom)
+        assert (await other.get(f"/v1/users/{one.id}/devices"))["items"] == []
 
         path = f"/v1/channels/{direct}/messages"
         assert await refused(other, path, {"text": "hello?"}) == "user-unreachable"
@@ -121,7 +133,6 @@ async def test_a_block_ends_everything_both_ways(alice: Person, bob: Person, blo
             await socket.command("subscribe", channels=[channel_id])
         await (bobs if one is alice else alices).command("typing", channel_id=channel_id)
         await other.say(channel_id, f"@{one.username} @channel")
-        ones = alices if one is alice else bobs
         await ones.event("message.created", text=f"@{one.username} @channel")
         assert not [f for f in ones.frames if f["type"] == "typing"]
         mine = (await one.get("/v1/memberships"))["items"]

@@ -108,33 +108,15 @@ async def test_with_an_account_go_the_blocks_by_it_and_of_it(
     assert left == []
 
 
-async def test_devices_are_shown_neither_way_as_if_one_were_a_stranger(
-    auth: Auth, ada: Account, bob: Account
-) -> None:
-    auth.peers.shared |= {("chat", bob.id, ada.id), ("chat", ada.id, bob.id)}
-    adas, bobs = f"/v1/users/{ada.id}/devices", f"/v1/users/{bob.id}/devices"
-    assert (await bob.http.get(adas)).status_code == 200
-    await ada.http.put(f"/v1/blocks/{bob.id}")
-    auth.peers.asked.clear()
-    blocked, blocker = await bob.http.get(adas), await ada.http.get(bobs)
-    asked = sorted(auth.peers.asked)
-    auth.peers.shared.clear()
-    await ada.http.delete(f"/v1/blocks/{bob.id}")
-    stranger = await bob.http.get(adas)
-    assert (blocked.status_code, blocker.status_code) == (404, 404)
-    same = {**stranger.json(), "request_id": blocked.json()["request_id"]}
-    assert blocked.json() == same
-    assert asked, "the way to the answer is as long as a stranger's"
-
-
 async def test_services_ask_between_whom_there_is_a_block(
     ada: Account, bob: Account, gateway: httpx.AsyncClient
 ) -> None:
     await ada.http.put(f"/v1/blocks/{bob.id}")
-    for one, other in ((ada, bob), (bob, ada)):
+    for one, other, who in ((ada, bob, "blocked"), (bob, ada, "blocking")):
         body = {"user_id": one.id, "other_ids": [other.id, str(uuid7())]}
         answer = await gateway.post("/internal/blocks", json=body)
-        assert answer.json() == {"ids": [other.id]}
+        nobody: dict[str, list[str]] = {"blocked": [], "blocking": []}
+        assert answer.json() == {**nobody, who: [other.id], "ids": [other.id]}
     refused = await ada.http.post("/internal/blocks", json={"user_id": ada.id, "other_ids": []})
     assert refused.status_code in {401, 403}
 

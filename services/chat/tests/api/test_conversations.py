@@ -18,7 +18,7 @@ async def test_two_people_have_one_conversation_whoever_asks(world: World) -> No
     assert created["control"] == {"join": [ada.id, bob.id]}
     assert [m["user"] for m in created["data"]["members"]] == [ada.read, bob.read]
     for person in (ada, bob):
-        (told,) = await world.events(f"inbox:{person.id}")
+        told = (await world.events(f"inbox:{person.id}"))[0]
         assert (told["type"], told["data"]["channel_id"]) == ("member.joined", made["id"])
     await bob.say(path)
     await eve.get(path, 404)

@@ -81,7 +81,7 @@ async def list_devices_of(
     user_id: UUID, caller: Caller, work: WorkDep, peers: PeersDep, settings: SettingsDep
 ) -> DeviceList:
     """For those in whose company they joined a channel or wrote there, and whose transfer they
-    accepted; 404 to others, and where one has blocked the other.
+    accepted; 404 to others, and of whom the caller has blocked.
     """
     return DeviceList(
         items=await devices.list_of(

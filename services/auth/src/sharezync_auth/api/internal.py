@@ -43,9 +43,11 @@ class BlocksAsked(BaseModel):
 
 
 class BlocksRead(BaseModel):
-    """Those of the others whom the user has blocked, or who have blocked the user."""
+    """Those of the others whom the user has `blocked`, and who are `blocking` the user."""
 
-    ids: list[UUID]
+    blocked: list[UUID]
+    blocking: list[UUID]
+    ids: list[UUID] = Field(description="Both together")
 
 
 class ContactRulesRead(BaseModel):
@@ -167,9 +169,13 @@ async def get_users(
     responses=problems(Unauthenticated, Invalid),
 )
 async def list_blocks_between(body: BlocksAsked, _: InternalCaller, work: WorkDep) -> BlocksRead:
-    """For up to 200 others at once, whoever of the two made it. Nobody outside is told."""
+    """For up to 200 others at once, by who made it. Nobody outside is told."""
     found = await blocks.between(work, UserId(body.user_id), body.other_ids)
-    return BlocksRead(ids=sorted(found))
+    return BlocksRead(
+        blocked=sorted(found.blocked),
+        blocking=sorted(found.blocking),
+        ids=sorted(found.blocked | found.blocking),
+    )
 
 
 @router.get(

@@ -28,9 +28,10 @@ _NEXT_VERSION: Final = """
 UPDATE auth.users SET blocks_version = blocks_version + 1 WHERE id = $1 RETURNING blocks_version
 """
 _BETWEEN: Final = """
-SELECT blocked_id FROM auth.blocks WHERE user_id = $1 AND blocked_id = ANY($2)
-UNION
-SELECT user_id FROM auth.blocks WHERE blocked_id = $1 AND user_id = ANY($2)
+SELECT blocked_id AS id, true AS blocked FROM auth.blocks
+ WHERE user_id = $1 AND blocked_id = ANY($2)
+UNION ALL
+SELECT user_id, false FROM auth.blocks WHERE blocked_id = $1 AND user_id = ANY($2)
 """
 _RULES: Final = """
 SELECT u.id, u.username, u.display_name, u.who_may_add, u.blocks_version,
@@ -124,10 +125,19 @@ async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> Told[No
         return Told(None, at)
 
 
-async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> set[UUID]:
-    """Return those of the others whom somebody has blocked, or who have blocked them."""
+class Between(NamedTuple):
+    """Of some others, whom a user has `blocked`, and who is `blocking` the user."""
+
+    blocked: set[UUID]
+    blocking: set[UUID]
+
+
+async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> Between:
+    """Return with whom of the others somebody has a block, by who made it."""
     async with (await work.database.pool()).acquire() as connection:
-        return {row[0] for row in await connection.fetch(_BETWEEN, user_id, list(others))}
+        rows = await connection.fetch(_BETWEEN, user_id, list(others))
+    blocked = {row["id"] for row in rows if row["blocked"]}
+    return Between(blocked, {row["id"] for row in rows if not row["blocked"]})
 
 
 class ContactRules(NamedTuple):

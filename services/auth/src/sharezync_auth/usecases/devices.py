@@ -167,17 +167,22 @@ async def list_of(
 ) -> list[DeviceRead]:
     """Return the devices of somebody who knows the viewer, or one's own.
 
-    Raises NotFound for strangers, for who doesn't exist and where one has blocked the other, and
-    Unavailable where it can't be found out whether they are strangers.
+    To a viewer whom they have blocked they look as who has no device. Raises NotFound for
+    strangers, for who doesn't exist and whom the viewer has blocked, and Unavailable where it can't
+    be found out whether they are strangers.
     """
     async with work.read() as unit:
         await access.profile_to_see(unit, user_id)
+    hidden = False
     if user_id != viewer_id:
-        blocked = bool(await blocks.between(work, viewer_id, [user_id]))
-        if not await peers.acquainted(viewer_id, user_id, blocked=blocked):
+        between = await blocks.between(work, viewer_id, [user_id])
+        if between.blocked or not await peers.acquainted(viewer_id, user_id):
             raise NotFound
+        hidden = bool(between.blocking)
     async with work.read() as unit:
-        return await _all_of(unit, user_id, lease_seconds)
+        # Asked for in either case: the answer takes the same time.
+        found = await _all_of(unit, user_id, lease_seconds)
+        return [] if hidden else found
 
 
 async def _all_of(unit: Unit, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:

@@ -52,12 +52,11 @@ class Peers:
         self._storage = storage
         self._credential = credential
 
-    async def acquainted(self, user_id: UserId, other_id: UserId, *, blocked: bool) -> bool:
+    async def acquainted(self, user_id: UserId, other_id: UserId) -> bool:
         """Return whether `other_id` knows `user_id`, from a channel or a transfer they agreed to.
 
         Both services are asked at once and the first yes decides. Raises Unavailable where one of
-        them could not be asked and the other says no. Where one has `blocked` the other each yes
-        counts as no, so that the answer and its time are those of strangers.
+        them could not be asked and the other says no.
         """
         asked = [
             asyncio.create_task(self._ask(client, user_id, other_id)) for client in self._clients
@@ -66,7 +65,7 @@ class Peers:
         try:
             for answer in asyncio.as_completed(asked):
                 try:
-                    if await answer and not blocked:
+                    if await answer:
                         return True
                 except Unavailable as error:
                     away = error

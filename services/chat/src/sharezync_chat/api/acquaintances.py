@@ -50,7 +50,7 @@ async def get_acquaintance(
     other_id: Annotated[UserId, Query(description="Whom they would look at")],
 ) -> AcquaintanceRead:
     """Both are in it, and who is looked at agreed to that since the other came: made it, joined,
-    accepted, wrote. Conversations count. Never across a block. Nobody is told who is in what.
+    accepted, wrote. Conversations count. Blocks are not looked at. Nobody is told who is in what.
     """
     found = await acquaintances.visible(work, user_id, [other_id])
     return AcquaintanceRead(acquainted=bool(found))

@@ -1,26 +1,23 @@
 """Who knows whom from a channel, and so is shown their devices and presence.
 
-Somebody knows those in whose company they agreed to be (`reach.py`): it need not be mutual. Nobody
-knows anybody across a block.
+Somebody knows those in whose company they agreed to be (`reach.py`): it need not be mutual. What a
+block does to it is for those who ask: they hide it from who is blocked.
 """
 
 from collections.abc import Collection
 from typing import Final
 
-from sharezync_chat.reach import HAS_BLOCKED, KNOWS
+from sharezync_chat.reach import KNOWS
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
 
-_APART: Final = (
-    HAS_BLOCKED.format(one="$1", other="o.id") + " OR " + HAS_BLOCKED.format(one="o.id", other="$1")
-)
 _VISIBLE: Final = f"""
     SELECT o.id FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) AS o
-     WHERE {KNOWS.format(other="o.id", me="$1")} AND NOT ({_APART})
+     WHERE {KNOWS.format(other="o.id", me="$1")}
 """  # noqa: S608 - text of ours
 _VIEWERS: Final = f"""
     SELECT o.id FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) AS o
-     WHERE {KNOWS.format(other="$1", me="o.id")} AND NOT ({_APART})
+     WHERE {KNOWS.format(other="$1", me="o.id")}
 """  # noqa: S608 - text of ours
 
 

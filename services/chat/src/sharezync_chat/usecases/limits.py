@@ -123,10 +123,11 @@ async def check_made(unit: Unit, limits: Limits, channel: Channel) -> None:
 
     Hold the maker's inbox.
     """
-    statement, limit, refusal = _CHANNELS_MADE, limits.channels_per_user, TooManyChannels
+    refusal: type[Conflict] = TooManyChannels
+    statement, limit = _CHANNELS_MADE, limits.channels_per_user
     if channel.is_conversation:
-        statement, limit = _CONVERSATIONS_OPENED, limits.conversations_per_user
         refusal = TooManyConversations
+        statement, limit = _CONVERSATIONS_OPENED, limits.conversations_per_user
     connection = await unit.raw()
     count = await connection.fetchval(statement, channel.created_by, list(CONVERSATIONS))
     if count >= limit:

@@ -39,7 +39,7 @@ async def add(
         )
         if not added:
             return Told(None)
-        counted = await connection.fetchrow(_OTHERS, message_id, emoji, user_id)
+        (counted,) = await connection.fetch(_OTHERS, message_id, emoji, user_id)
         bounds = {"message": limits.emoji_per_message, "user": limits.emoji_per_member}
         for of, limit in bounds.items():
             if counted[of] >= limit:

@@ -22,6 +22,7 @@ from sharezync_gateway.realtime.peers import (
     Present,
     Replayed,
     Revoked,
+    Sight,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
@@ -53,6 +54,12 @@ class _DeviceRead(msgspec.Struct):
 
 class _IdsRead(msgspec.Struct):
     ids: set[str]
+
+
+class _BlocksRead(msgspec.Struct):
+    ids: set[str]
+    blocked: set[str] = set()
+    blocking: set[str] = set()
 
 
 class _Nothing(msgspec.Struct):
@@ -135,24 +142,23 @@ class HttpPeers:
     async def presence(self, user_ids: Sequence[str]) -> Present:
         return await self._post("auth", "/internal/presence", {"user_ids": user_ids}, Present)
 
-    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        return await self._known(user_id, other_ids, looking="user")
+    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        known, blocks = await self._known(user_id, other_ids, looking="user")
+        return Sight(known - blocks.ids, known & blocks.blocking - blocks.blocked)
 
-    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        return await self._known(user_id, other_ids, looking="others")
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        known, blocks = await self._known(user_id, other_ids, looking="others")
+        return Sight(known - blocks.ids, known & blocks.blocked - blocks.blocking)
 
-    async def apart(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
+    async def _known(
+        self, user_id: str, other_ids: Sequence[str], *, looking: str
+    ) -> tuple[set[str], _BlocksRead]:
         asked = {"user_id": user_id, "other_ids": other_ids}
-        return (await self._post("auth", "/internal/blocks", asked, _IdsRead)).ids
-
-    async def _known(self, user_id: str, other_ids: Sequence[str], *, looking: str) -> set[str]:
-        asked = {"user_id": user_id, "other_ids": other_ids, "looking": looking}
-        known, apart = await asyncio.gather(
-            self._post("chat", "/internal/acquaintances", asked, _IdsRead),
-            # Of auth, whose list it is: chat hears of a block a moment later.
-            self.apart(user_id, other_ids),
+        known, blocks = await asyncio.gather(
+            self._post("chat", "/internal/acquaintances", {**asked, "looking": looking}, _IdsRead),
+            self._post("auth", "/internal/blocks", asked, _BlocksRead),
         )
-        return known.ids - apart
+        return known.ids, blocks
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 

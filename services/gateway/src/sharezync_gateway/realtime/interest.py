@@ -16,13 +16,15 @@ MOST_INTERESTS: Final = 200
 class Interest:
     """What one connection wants to know."""
 
-    __slots__ = ("channels", "found", "untold", "users")
+    __slots__ = ("channels", "found", "hidden", "untold", "users")
 
     def __init__(self) -> None:
         self.users: dict[str, bool | None] = {}
         """Each with what the client was told last: online or not; None: nothing yet."""
         self.found: dict[str, int] = {}
         """For each of the users, when they were found to be visible (`visibility`)."""
+        self.hidden: set[str] = set()
+        """Those of the users who have blocked this one: they look as who has no device."""
         self.untold: set[str] = set()
         """Those of the users of whom there may be something to tell."""
         self.channels: set[str] = set()
@@ -98,6 +100,21 @@ class Interests:
             interest.channels.add(channel_id)
             self.listeners.setdefault(channel_id, set()).add(connection)
 
+    def hide(
+        self, connection: Connection, users: Collection[str], *, from_now: Collection[str]
+    ) -> set[str]:
+        """Have those of the users who are in `from_now` look offline, and the others as they are.
+
+        Those in whom there is no interest are passed over. Returns whose look has changed.
+        """
+        interest = self._of.get(connection)
+        if interest is None:
+            return set()
+        hidden = set(from_now) & interest.users.keys() & set(users)
+        changed = (interest.hidden & set(users)) ^ hidden
+        interest.hidden ^= changed
+        return changed
+
     def drop(
         self, connection: Connection, *, users: Iterable[str] = (), channels: Iterable[str] = ()
     ) -> None:
@@ -108,6 +125,7 @@ class Interests:
         for user_id in users:
             interest.users.pop(user_id, None)
             interest.found.pop(user_id, None)
+            interest.hidden.discard(user_id)
             interest.untold.discard(user_id)
             watched = self.watched.get(user_id)
             if watched is not None:

@@ -6,7 +6,7 @@ tell the client to.
 
 import hashlib
 from collections.abc import Collection, Generator, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -122,6 +122,15 @@ class Outcome(msgspec.Struct):
     problem: Refusal | None = None
 
 
+class Sight(NamedTuple):
+    """Of some people, between whom and a user it is asked who may see whom."""
+
+    open: set[str]
+    """Who may see, or be seen."""
+    hidden: set[str]
+    """Who might, if who would be seen had not blocked who would look: they look offline."""
+
+
 class Peers(Protocol):
     """What sockets need of the services. Each call raises PeerUnavailable unless said otherwise."""
 
@@ -171,19 +180,15 @@ class Peers(Protocol):
         """Return who of at most `MOST_ASKED` users is online."""
         ...
 
-    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        """Return those of at most `MOST_ASKED` whom a user may see.
+    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        """Return whom of at most `MOST_ASKED` a user may see.
 
-        They agreed to be in a channel with the user, and neither has blocked the other.
+        They agreed to be in a channel with the user, who has not blocked them.
         """
         ...
 
-    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        """Return those of at most `MOST_ASKED` who may see a user: the same the other way round."""
-        ...
-
-    async def apart(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        """Return those of at most `MOST_ASKED` with whom there is a block, whoever made it."""
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        """Return who of at most `MOST_ASKED` may see a user: the same the other way round."""
         ...
 
     async def commands(self, batch: Sequence[Command]) -> list[Outcome]:

@@ -15,7 +15,7 @@ import structlog
 
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
-from sharezync_gateway.realtime.interest import Interests, Watched
+from sharezync_gateway.realtime.interest import Interest, Interests, Watched
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import MOST_ASKED, Peers, PeerUnavailable, in_batches
 from sharezync_gateway.realtime.protocol import (
@@ -148,10 +148,22 @@ class Presence:
 
     # --- to clients ----------------------------------------------------------------------------
 
-    def shown(self, user_ids: Collection[str]) -> list[UserPresence]:
-        """Return what is known of those of the users who are watched and were asked about."""
-        found = ((user_id, self._interests.watched.get(user_id)) for user_id in user_ids)
-        return [_show(user_id, watched) for user_id, watched in found if watched is not None]
+    def shown(self, interest: Interest, user_ids: Collection[str]) -> list[UserPresence]:
+        """Return what a connection is shown of those of its users who were asked about."""
+        return [
+            _show(user_id, None if user_id in interest.hidden else watched)
+            for user_id in user_ids
+            if user_id in interest.users
+            and (watched := self._interests.watched.get(user_id)) is not None
+        ]
+
+    def look_again(self, connection: Connection, user_ids: Collection[str]) -> None:
+        """Tell a connection what has changed of users who were hidden from it, or shown again."""
+        interest = self._interests.find(connection)
+        for user_id in user_ids:
+            watched = self._interests.watched.get(user_id)
+            if interest is not None and watched is not None and user_id in interest.users:
+                self._note(connection, interest, user_id, watched)
 
     def _learn(
         self, user_id: str, watched: Watched, *, online: bool, last_seen_at: str | None
@@ -160,10 +172,16 @@ class Presence:
         watched.last_seen_at = last_seen_at
         # Also where nothing changed: a client may have been too slow for it the last time.
         for connection in watched.watchers:
-            interest = self._interests.of(connection)
-            if interest.users[user_id] not in {None, online}:
-                interest.untold.add(user_id)
-                self._untold.add(connection)
+            self._note(connection, self._interests.of(connection), user_id, watched)
+
+    def _note(
+        self, connection: Connection, interest: Interest, user_id: str, watched: Watched
+    ) -> None:
+        """Note that there may be something to tell."""
+        online = bool(watched.online) and user_id not in interest.hidden
+        if interest.users[user_id] not in {None, online}:
+            interest.untold.add(user_id)
+            self._untold.add(connection)
 
     async def _tell(self, connections: list[Connection]) -> None:
         for number, connection in enumerate(connections, 1):
@@ -178,7 +196,8 @@ class Presence:
             return
         untold, interest.untold = interest.untold, set()
         # Who came and went again meanwhile is no news.
-        news = [each for each in self.shown(untold) if interest.users[each.user_id] != each.online]
+        shown = self.shown(interest, untold)
+        news = [each for each in shown if interest.users[each.user_id] != each.online]
         if not news:
             return
         if not connection.send_signal(encode(PresenceSignal(now_text(), PresenceData(news)))):
@@ -189,6 +208,9 @@ class Presence:
             interest.users[each.user_id] = each.online
 
 
-def _show(user_id: str, watched: Watched) -> UserPresence:
+def _show(user_id: str, watched: Watched | None) -> UserPresence:
+    """Return how a user looks; None: as who has no device."""
+    if watched is None:
+        return UserPresence(user_id, False, None)
     online = bool(watched.online)
     return UserPresence(user_id, online, None if online else watched.last_seen_at)

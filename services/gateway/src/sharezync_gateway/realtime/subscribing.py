@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from sharezync_gateway.realtime.blocks import Blocks
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.hub import Hub
@@ -29,6 +28,7 @@ from sharezync_gateway.realtime.signals import Signals
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_gateway.realtime.typists import STREAM as TYPING
 from sharezync_gateway.realtime.typists import Typists
+from sharezync_gateway.realtime.viewers import Viewers
 from sharezync_gateway.realtime.visibility import Visibility
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Conflict, Forbidden, NotFound, Unavailable
@@ -63,13 +63,6 @@ class Subscriptions:
         self._terms = terms
         self.interests = Interests()
         self._signals = Signals(bus)
-        self._visibility = Visibility(
-            peers=peers,
-            hub=hub,
-            interests=self.interests,
-            pause_seconds=terms.gather_seconds,
-            long_pause_seconds=terms.presence_poll_seconds,
-        )
         self._presence = Presence(
             peers=peers,
             interests=self.interests,
@@ -78,9 +71,17 @@ class Subscriptions:
             poll_seconds=terms.presence_poll_seconds,
             pause_seconds=terms.gather_seconds,
         )
-        self._blocks = Blocks(peers, time.monotonic)
+        self._visibility = Visibility(
+            peers=peers,
+            hub=hub,
+            interests=self.interests,
+            on_change=self._presence.look_again,
+            pause_seconds=terms.gather_seconds,
+            long_pause_seconds=terms.presence_poll_seconds,
+        )
+        self._viewers = Viewers(peers, time.monotonic)
         self._typists = Typists(
-            blocks=self._blocks,
+            viewers=self._viewers,
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
@@ -140,7 +141,7 @@ class Subscriptions:
         if control.end:
             self._visibility.has_ended()
         if control.recheck:
-            self._blocks.forget(control.recheck)
+            self._viewers.forget(control.recheck)
             self._visibility.has_changed(control.recheck)
 
     def check_soon(self, user_id: str) -> None:
@@ -169,7 +170,7 @@ class Subscriptions:
         self._check_known(connection, channels)
         on = {channel_id for channel_id in channels if _stream(channel_id) in connection.streams}
         self.interests.add(connection, channels=on)
-        shown = self._presence.shown([u for u in users if u in seen and u in interest.users])
+        shown = self._presence.shown(interest, [u for u in users if u in seen])
         for each in shown:
             interest.users[each.user_id] = each.online
         refused = Interested(
@@ -182,17 +183,20 @@ class Subscriptions:
     async def _watch(self, connection: Connection, users: Collection[str]) -> set[str]:
         """Have a connection watch those of the users whom it may, whose presence is known then.
 
-        Returns them. Raises PeerUnavailable; nothing was changed then.
+        Returns them, with those who are hidden from it. Raises PeerUnavailable; nothing was changed
+        then.
         """
         if not users:
             return set()
         leavings = self._visibility.leavings
-        seen = await self._visibility.visible(connection.user_id, users)
+        sight = await self._visibility.visible(connection.user_id, users)
         if connection.closed:
             return set()
+        seen = sight.open | sight.hidden
         new = seen - self.interests.of(connection).users.keys()
         # First the interest, then the question: what is said meanwhile is not missed.
         self.interests.add(connection, users=seen, found=self._visibility.turn())
+        self.interests.hide(connection, seen, from_now=sight.hidden)
         if self._visibility.leavings != leavings:
             self._visibility.check_soon(connection.user_id)
         try:

@@ -1,9 +1,8 @@
 """Who is typing where, from one who types to those who asked to be told.
 
 A removal comes in the order of its channel's stream, a signal in no order at all. So whether
-somebody may still be told is looked up each time, at the moment of telling. Across a block nobody
-is told: auth is asked for each who types, and its answer is kept for a minute unless a block
-changes.
+somebody may still be told is looked up each time, at the moment of telling. Who types is present:
+those are told who may see their presence, and nobody across a block (`viewers`).
 """
 
 import asyncio
@@ -11,13 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from sharezync_gateway.realtime.blocks import Blocks
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
 from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.viewers import Viewers
 from sharezync_shared.server import encode_text_frame
 
 STREAM: Final = "typing"
@@ -36,7 +35,7 @@ class Typists:
     def __init__(
         self,
         *,
-        blocks: Blocks,
+        viewers: Viewers,
         interests: Interests,
         signals: Signals,
         metrics: SocketMetrics,
@@ -44,7 +43,7 @@ class Typists:
         clock: Callable[[], float],
     ) -> None:
         """`between_seconds`: of one user in one channel, what comes sooner is swallowed."""
-        self._blocks = blocks
+        self._viewers = viewers
         self._interests = interests
         self._signals = signals
         self._metrics = metrics
@@ -79,11 +78,11 @@ class Typists:
         here = self._listening(channel_id)
         if not here:
             return
-        apart = self._blocks.apart(user_id, _users(here))
-        if apart is None:
+        seeing = self._viewers.of(user_id, _users(here))
+        if seeing is None:
             self._unsure.add((channel_id, user_id, text))
         else:
-            self._tell(user_id, text, here, apart)
+            self._tell(user_id, text, here, seeing)
 
     def _listening(self, channel_id: str) -> list[Connection]:
         """Return who wants to know and is on the channel; the others want to no more."""
@@ -100,12 +99,12 @@ class Typists:
         user_id: str,
         text: bytes,
         connections: Iterable[Connection],
-        apart: Collection[str],
+        seeing: Collection[str],
     ) -> None:
         encoded = encode_text_frame(text)
         sent = lost = 0
         for connection in connections:
-            if connection.user_id == user_id or connection.user_id in apart:
+            if connection.user_id == user_id or connection.user_id not in seeing:
                 continue
             if connection.outbound.write_signal(encoded):
                 sent += 1
@@ -116,16 +115,16 @@ class Typists:
             self._metrics.dropped("signal").inc(lost)
 
     async def _learn(self, signals: list[tuple[str, str, bytes]]) -> None:
-        """Learn of blocks, and pass signals on; they are lost where that fails."""
+        """Learn who may be told, and pass signals on; they are lost where that fails."""
         asked: dict[str, set[str]] = {}
         for channel_id, user_id, _ in signals:
             asked.setdefault(user_id, set()).update(_users(self._listening(channel_id)))
-        await asyncio.gather(*(self._blocks.learn(*each) for each in asked.items()))
+        await asyncio.gather(*(self._viewers.learn(*each) for each in asked.items()))
         for channel_id, user_id, text in signals:
             here = [c for c in self._listening(channel_id) if c.user_id in asked[user_id]]
-            apart = self._blocks.apart(user_id, _users(here))
-            if apart is not None:
-                self._tell(user_id, text, here, apart)
+            seeing = self._viewers.of(user_id, _users(here))
+            if seeing is not None:
+                self._tell(user_id, text, here, seeing)
 
     def _forget(self, now: float) -> None:
         """All wait equally long: who came first is free first."""

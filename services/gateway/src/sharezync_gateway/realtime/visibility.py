@@ -1,4 +1,7 @@
-"""Who may see whose presence: whom they agreed to be in a channel with, and no block between them.
+"""Who may see whose presence: whom they agreed to be in a channel with.
+
+Whom one has blocked one sees no more. Who is blocked must not be able to tell: to them who blocked
+them looks as somebody without a device, and their interest stays.
 
 It is asked when interest begins, again soon after somebody left a channel or blocked somebody, and
 in the rounds in which everything about a user is compared.
@@ -15,14 +18,14 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, in_batches
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Sight, in_batches
 
 log = structlog.get_logger()
 
 _AT_ONCE: Final = 8
 _PATIENCE_SECONDS: Final = 5.0
 
-_Question = Callable[[str, Sequence[str]], Awaitable[set[str]]]
+_Question = Callable[[str, Sequence[str]], Awaitable[Sight]]
 
 
 class Visibility:
@@ -34,15 +37,19 @@ class Visibility:
         peers: Peers,
         hub: Hub,
         interests: Interests,
+        on_change: Callable[[Connection, Collection[str]], None],
         pause_seconds: float,
         long_pause_seconds: float,
     ) -> None:
-        """`pause_seconds`: what is gathered before chat is asked; the long one, where each end of a
+        """`on_change` is told of users whose look for a connection has changed.
+
+        `pause_seconds`: what is gathered before chat is asked; the long one, where each end of a
         channel, wherever that is, would ask about many.
         """
         self._peers = peers
         self._hub = hub
         self._interests = interests
+        self._on_change = on_change
         self._checks = Gathering(self._check_all, pause_seconds, name="visibility")
         self._later = Gathering(self._check_all, long_pause_seconds, name="visibility-later")
         self._turns = count(1)
@@ -56,19 +63,21 @@ class Visibility:
         """Return the number of an answer that has just come: `found` of an interest."""
         return next(self._turns)
 
-    async def visible(self, user_id: str, others: Collection[str]) -> set[str]:
-        """Return those of `others` whose presence a user may see. Raises PeerUnavailable."""
+    async def visible(self, user_id: str, others: Collection[str]) -> Sight:
+        """Return whose presence of `others` a user may see. Raises PeerUnavailable."""
         return await self._ask(self._peers.acquaintances, user_id, others)
 
-    async def _ask(self, question: _Question, user_id: str, others: Collection[str]) -> set[str]:
-        found = {user_id} & set(others)
-        for batch in in_batches(set(others) - found):
+    async def _ask(self, question: _Question, user_id: str, others: Collection[str]) -> Sight:
+        found = Sight({user_id} & set(others), set())
+        for batch in in_batches(set(others) - found.open):
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
-                    found |= await question(user_id, batch)
+                    answer = await question(user_id, batch)
             except TimeoutError as error:
                 raise PeerUnavailable("chat", "does not say who knows whom") from error
-        return found & set(others)
+            found.open.update(answer.open)
+            found.hidden.update(answer.hidden)
+        return found
 
     def has_left(self, user_ids: Collection[str]) -> None:
         """Check users who left a channel: whom they watch, and who watches them."""
@@ -131,20 +140,27 @@ class Visibility:
             self.visible(user_id, others), self._ask(self._peers.viewers, user_id, looking)
         )
         for connection in own:
-            self._end(connection, others - seen, asked)
+            self._take(connection, others, seen, asked)
         for connection in watchers:
-            if connection.user_id not in seeing:
-                self._end(connection, {user_id}, asked)
+            viewer = {connection.user_id}
+            sight = Sight(*({user_id} if viewer & viewers else set() for viewers in seeing))
+            self._take(connection, {user_id}, sight, asked)
 
-    def _end(self, connection: Connection, strangers: Collection[str], asked: int) -> None:
-        """End the interest in strangers, but for those found to be visible since that was asked.
+    def _take(
+        self, connection: Connection, users: Collection[str], sight: Sight, asked: int
+    ) -> None:
+        """End the interest in strangers among these users, and hide who is to be hidden.
 
-        Sharing may have ended before they were found so, or after: only a new question tells.
+        But for those found to be visible since that was asked. What was shared may have ended, or a
+        block may have come, before they were found so, or after: only a new question tells.
         """
         interest = self._interests.find(connection)
         if interest is None:
             return
-        unsure = {user_id for user_id in strangers if interest.found.get(user_id, 0) > asked}
-        self._interests.drop(connection, users=set(strangers) - unsure)
-        if unsure:
+        unsure = {user_id for user_id in users if interest.found.get(user_id, 0) > asked}
+        sure = set(users) - unsure
+        self._interests.drop(connection, users=sure - sight.open - sight.hidden)
+        if changed := self._interests.hide(connection, sure, from_now=sight.hidden):
+            self._on_change(connection, changed)
+        if unsure - sight.open or unsure & interest.hidden:
             self._checks.add(connection.user_id)

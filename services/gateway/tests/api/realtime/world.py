@@ -33,6 +33,7 @@ from sharezync_gateway.realtime.peers import (
     Outcome,
     PeerUnavailable,
     Replayed,
+    Sight,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
@@ -62,7 +63,8 @@ class Services(Registry):
         self.members: dict[str, set[str]] = defaultdict(set)
         self.shy: set[tuple[str, str]] = set()
         """Who, of those who share a channel, does not know whom."""
-        self.blocks: set[frozenset[str]] = set()
+        self.blocks: set[tuple[str, str]] = set()
+        """Who has blocked whom."""
         self.batches: list[list[Command]] = []
         self.outcomes: dict[str, Outcome] = {}
 
@@ -120,35 +122,30 @@ class Services(Registry):
         self._answer_from("chat")
         return [self._carry_out(command) for command in batch]
 
-    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        assert len(other_ids) <= MOST_ASKED
-        self.asked.append(("acquaintances", user_id, sorted(other_ids)))
-        self._answer_from("chat")
-        shared = (members for members in self.members.values() if user_id in members)
-        found = set(other_ids) & set().union(*shared) - self._apart(user_id)
-        found -= {each for each in found if (each, user_id) in self.shy}
-        await self._pass("acquaintances")
-        return found
+    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        return await self._sight(user_id, [(other_id, user_id) for other_id in other_ids])
 
-    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        assert len(other_ids) <= MOST_ASKED
-        self.asked.append(("acquaintances", user_id, sorted(other_ids)))
-        self._answer_from("chat")
-        shared = (members for members in self.members.values() if user_id in members)
-        found = set(other_ids) & set().union(*shared) - self._apart(user_id)
-        found -= {each for each in found if (user_id, each) in self.shy}
-        await self._pass("acquaintances")
-        return found
-
-    async def apart(self, user_id: str, other_ids: Sequence[str]) -> set[str]:
-        assert len(other_ids) <= MOST_ASKED
-        self.asked.append(("apart", user_id, sorted(other_ids)))
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        sight = await self._sight(user_id, [(user_id, other_id) for other_id in other_ids])
         self._answer_from("auth")
-        return self._apart(user_id) & set(other_ids)
+        return sight
 
-    def _apart(self, user_id: str) -> set[str]:
-        pairs = (pair for pair in self.blocks if user_id in pair)
-        return set().union(*pairs) - {user_id}
+    async def _sight(self, user_id: str, pairs: Sequence[tuple[str, str]]) -> Sight:
+        """`pairs`: of each who would be seen, and who would look; one of them is the user."""
+        assert len(pairs) <= MOST_ASKED
+        others = {pair: pair[pair[0] == user_id] for pair in pairs}
+        self.asked.append(("acquaintances", user_id, sorted(others.values())))
+        self._answer_from("chat")
+        shared = (members for members in self.members.values() if user_id in members)
+        near = set().union(*shared)
+        known = {p: o for p, o in others.items() if o in near and p not in self.shy}
+        known = {p: o for p, o in known.items() if p[::-1] not in self.blocks}
+        sight = Sight(
+            {o for p, o in known.items() if p not in self.blocks},
+            {o for p, o in known.items() if p in self.blocks},
+        )
+        await self._pass("acquaintances")
+        return sight
 
     def _carry_out(self, command: Command) -> Outcome:
         data = msgspec.to_builtins(command.data)

@@ -265,13 +265,18 @@ async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
 
 
 @pytest.mark.parametrize("looking", ["user", "others"])
-async def test_who_may_see_whom_is_what_chat_says_without_those_auth_keeps_apart(
+async def test_who_may_see_whom_is_what_chat_says_and_who_blocked_is_hidden(
     wire: Wire, peers: HttpPeers, looking: str
 ) -> None:
-    wire.answers["chat/internal/acquaintances"] = {"ids": ["b", "c"]}
-    wire.answers["auth/internal/blocks"] = {"ids": ["c"]}
+    wire.answers["chat/internal/acquaintances"] = {"ids": ["b", "c", "e", "f"]}
+    wire.answers["auth/internal/blocks"] = {
+        "ids": ["c", "d", "e", "f"],
+        "blocked": ["c", "f"],
+        "blocking": ["d", "e", "f"],
+    }
     ask = peers.acquaintances if looking == "user" else peers.viewers
-    assert await ask("a", ["b", "c", "d"]) == {"b"}
+    hidden = {"e"} if looking == "user" else {"c"}
+    assert await ask("a", ["b", "c", "d"]) == ({"b"}, hidden)
     body = {"user_id": "a", "other_ids": ["b", "c", "d"]}
     assert sorted(wire.asked) == [
         ("auth", "POST", "/internal/blocks", {}, body),

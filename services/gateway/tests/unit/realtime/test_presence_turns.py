@@ -193,7 +193,8 @@ async def test_a_client_hears_nothing_of_a_user_before_the_reply_says_how_it_is(
     for _ in range(10):
         await asyncio.sleep(0)
     assert rig.socket.told == []
-    assert [each.online for each in rig.presence.shown(["u", "unknown"])] == [True]
+    interest = rig.interests.of(rig.watcher)
+    assert [each.online for each in rig.presence.shown(interest, ["u", "unknown"])] == [True]
 
 
 class _Bus:

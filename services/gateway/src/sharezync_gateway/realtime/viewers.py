@@ -1,6 +1,7 @@
-"""Between whom there is a block, for what is told of one to another without a subscription to them.
+"""Who may see somebody, for what is told of them without a subscription to them.
 
-auth is asked; its answers are kept for a minute, unless a frame says that a block came or went.
+chat and auth are asked; their answers are kept for a minute, unless a frame says that somebody
+agreed to be in a channel, or that a block came or went.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ _PATIENCE_SECONDS: Final = 5.0
 
 class _Answer(NamedTuple):
     asked: set[str]
-    apart: set[str]
+    seeing: set[str]
     until: float
 
 
@@ -30,10 +31,10 @@ class _Answer(NamedTuple):
 class _Question:
     user_id: str
     stale: bool = False
-    """A block of theirs came or went since it was asked."""
+    """Who may see them has changed since it was asked."""
 
 
-class Blocks:
+class Viewers:
     """What is known of some users, each with others; the oldest knowledge is forgotten first."""
 
     def __init__(self, peers: Peers, clock: Callable[[], float]) -> None:
@@ -43,41 +44,39 @@ class Blocks:
         self._questions: list[_Question] = []
         """On their way."""
 
-    def apart(self, user_id: str, others: Collection[str]) -> set[str] | None:
-        """Return with whom of the others, at least, there is a block; None: `learn` it first."""
+    def of(self, user_id: str, others: Collection[str]) -> set[str] | None:
+        """Return those of the others who may see a user, and some more; None: `learn` it first."""
         known = self._answers.get(user_id)
         if known is None or known.until < self._clock() or not known.asked.issuperset(others):
             return None
-        return known.apart
+        return known.seeing
 
     async def learn(self, user_id: str, others: Collection[str]) -> None:
-        """Ask auth. Where it doesn't answer, or a block of the user changes meanwhile, nothing is
-        known.
-        """
+        """Ask. Where there is no answer, or something changes meanwhile, nothing is known."""
         question = _Question(user_id)
         self._questions.append(question)
-        apart: set[str] = set()
+        seeing: set[str] = set()
         try:
             for batch in in_batches(set(others) - {user_id}):
                 async with asyncio.timeout(_PATIENCE_SECONDS):
-                    apart |= await self._peers.apart(user_id, batch)
+                    seeing |= (await self._peers.viewers(user_id, batch)).open
         except (PeerUnavailable, TimeoutError) as error:
-            log.warning("blocks_unknown", error=repr(error))
+            log.warning("viewers_unknown", error=repr(error))
             return
         finally:
             self._questions.remove(question)
         if question.stale:
             return
         before = self._answers.pop(user_id, None)
-        answer = _Answer(set(others), apart, self._clock() + _KEEP_SECONDS)
+        answer = _Answer(set(others), seeing, self._clock() + _KEEP_SECONDS)
         if before is not None and before.until >= self._clock():
-            answer = _Answer(before.asked | answer.asked, before.apart | apart, before.until)
+            answer = _Answer(before.asked | answer.asked, before.seeing | seeing, before.until)
         self._answers[user_id] = answer
         while len(self._answers) > _MOST_KEPT:
             del self._answers[next(iter(self._answers))]
 
     def forget(self, user_ids: Collection[str]) -> None:
-        """Know nothing of these users any more: a block came or went between them."""
+        """Know nothing of these users any more: who may see them has changed."""
         for user_id in user_ids:
             self._answers.pop(user_id, None)
         # Of these alone: who blocks and unblocks in a loop keeps nobody else from being heard.

@@ -1,0 +1,81 @@
+"""What is kept of who may see whom, and for how long."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Sight
+from sharezync_gateway.realtime.viewers import Viewers
+
+
+class Services:
+    """In the place of `Peers`."""
+
+    def __init__(self) -> None:
+        self.seeing: set[str] = set()
+        self.hidden: set[str] = set()
+        self.away = False
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.now = 0.0
+        self.known = Viewers(cast("Peers", self), lambda: self.now)
+
+    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+        found = Sight(self.seeing & set(other_ids), self.hidden & set(other_ids))
+        await self.answers.wait()
+        if self.away:
+            raise PeerUnavailable("auth", "away")
+        return found
+
+
+async def test_an_answer_holds_for_those_who_were_asked_about_and_for_a_minute() -> None:
+    services = Services()
+    services.seeing, services.hidden = {"b", "d"}, {"c"}
+    assert services.known.of("a", ["b"]) is None
+    await services.known.learn("a", ["b", "c"])
+    assert services.known.of("a", ["b"]) == {"b"}
+    assert services.known.of("a", ["b", "d"]) is None
+    await services.known.learn("a", ["d"])
+    assert services.known.of("a", ["b", "c", "d"]) == {"b", "d"}
+    services.now += 61
+    assert services.known.of("a", ["b"]) is None
+
+
+async def test_a_change_ends_what_is_known_and_what_is_on_its_way() -> None:
+    services = Services()
+    await services.known.learn("a", ["b"])
+    services.answers.clear()
+    asking = asyncio.create_task(services.known.learn("a", ["b"]))
+    await asyncio.sleep(0)
+    services.known.forget(["a", "b"])
+    services.answers.set()
+    await asking
+    assert services.known.of("a", ["b"]) is None
+
+
+async def test_a_change_between_others_ends_nothing() -> None:
+    """Or two accounts that block each other in a loop would keep everybody from being heard."""
+    services = Services()
+    services.answers.clear()
+    asking = asyncio.create_task(services.known.learn("a", ["b"]))
+    await asyncio.sleep(0)
+    services.known.forget(["x", "y"])
+    services.answers.set()
+    await asking
+    assert services.known.of("a", ["b"]) == set()
+
+
+async def test_without_an_answer_nothing_is_known() -> None:
+    services = Services()
+    services.away = True
+    await services.known.learn("a", ["b"])
+    assert services.known.of("a", ["b"]) is None
+
+
+async def test_only_so_much_is_kept() -> None:
+    services = Services()
+    services.seeing = {"b"}
+    for number in range(10_001):
+        await services.known.learn(str(number), ["b"])
+    assert services.known.of("0", ["b"]) is None
+    assert services.known.of("10000", ["b"]) == {"b"}
