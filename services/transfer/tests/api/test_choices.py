@@ -175,7 +175,7 @@ async def test_what_a_blocked_person_offers_is_never_heard_of(world: World) -> N
     phone = await world.on_device(bob)
     await decide(phone, "accept_known")
     await block(world, bob, ada)
-    offers = [await ada.offer(bob, eve), await ada.offer(phone)]
+    offers = [await ada.offer(bob, eve), await ada.offer(bob)]
     for offered in offers:
         path = f"/v1/transfers/{offered['id']}"
         for call in ("", "/missing"):
@@ -211,30 +211,48 @@ async def test_a_blocked_person_sees_what_one_sees_who_gets_no_answer(world: Wor
     assert [each["sent"]["ended"] for each in stats] == [1, 1]
 
 
-async def test_a_device_that_takes_nothing_rejects_what_a_blocked_person_offers(
-    world: World,
-) -> None:
-    """As it does for anybody: with a second account they could compare. Bob hears nothing of it."""
+async def test_who_has_blocked_one_has_no_devices_to_offer_to(world: World) -> None:
+    """Auth shows none either; what one knows of before is gone."""
     ada, bob, eve = await world.people(3)
-    phone = await world.on_device(bob)
+    phone, old = await world.on_device(bob), await world.on_device(eve)
     await decide(phone, "block")
     await block(world, bob, ada)
-    before = len(await world.told(bob))
-    refused = await ada.offer(phone)
-    assert refused["state"] == own_part(bob, refused)["state"] == "rejected"
-    assert len(await world.told(bob)) == before
-    await bob.get(f"/v1/transfers/{refused['id']}", 404)
-    assert (await bob.get("/v1/transfers/stats"))["received"]["ended"] == 0
+    world.peers.devices.discard((eve.id, str(old.device_id)))
+    one, other = await ada.offer(phone, status=422), await ada.offer(old, status=422)
+    assert one["detail"].replace(bob.id, "").replace(str(phone.device_id), "") == (
+        other["detail"].replace(eve.id, "").replace(str(old.device_id), "")
+    )
     assert (await eve.offer(phone))["state"] == "rejected"
 
 
-async def test_a_blocked_person_meets_the_same_limit(world: World) -> None:
-    ada, bob, eve = await world.people(3)
-    await block(world, bob, ada)
-    for _ in range(OF_A_STRANGER):
-        await ada.offer(bob)
-    assert (await ada.offer(bob, status=429))["code"] == "too-many-offers"
-    await eve.offer(bob)  # and what nobody sees keeps nobody else out
+@pytest.mark.parametrize("acquainted", [True, False])
+async def test_what_is_hidden_meets_every_limit_as_what_is_not_answered(
+    world: World, acquainted: bool
+) -> None:
+    """Neither who is blocked can tell by counting, nor a friend of theirs."""
+    answers: list[list[tuple[int, list[object]]]] = []
+    for blocks in (True, False):
+        bob, *others = await world.people(4)
+        for each in others[:2]:
+            if acquainted:
+                world.befriend(each, bob)
+        if blocks:
+            await block(world, bob, others[0])
+            await block(world, bob, others[1], version=2)
+        answers.append([])
+        for each in others:
+            for _ in range(OF_A_STRANGER + 1):
+                body = {
+                    "recipients": [{"user_id": bob.id}],
+                    "files": [{"name": "a", "size": 1}],
+                }
+                answer = await each.http.post("/v1/transfers", json=body)
+                told = answer.json()
+                kept = ("code", "detail", "of", "limit", "pending", "state")
+                answers[-1].append((answer.status_code, [told.get(key) for key in kept]))
+    assert answers[0] == answers[1]
+    taken = [status for status, _ in answers[0]].count(201)
+    assert taken == (2 * (OF_A_STRANGER + 1) + OF_A_STRANGER if acquainted else 2 * OF_A_STRANGER)
 
 
 async def test_unblocking_brings_back_what_comes_from_then_on(world: World) -> None:

@@ -17,13 +17,13 @@ SELECT count(*) FILTER (WHERE state = 'offered') AS pending, count(*) AS open,
        coalesce(sum(file_count), 0) AS files
 FROM transfer.transfers WHERE sender_id = $1 AND ended_at IS NULL
 """
-# What is hidden from a recipient counts for nobody but its sender, and for them like all else: so
-# they meet the same limit as if they were not blocked.
+# What is hidden from a recipient counts as what they leave unanswered, for everybody: by a limit
+# nobody can tell that they are blocked, nor a friend of theirs.
 _TO_RECIPIENTS: Final = """
 SELECT r.user_id, count(*) AS pending, count(*) FILTER (WHERE r.stranger) AS strangers,
        count(*) FILTER (WHERE r.stranger AND t.sender_id = $1) AS own
 FROM transfer.recipients AS r JOIN transfer.transfers AS t ON t.id = r.transfer_id
-WHERE r.user_id = ANY($2::uuid[]) AND r.state = 'offered' AND (NOT r.hidden OR t.sender_id = $1)
+WHERE r.user_id = ANY($2::uuid[]) AND r.state = 'offered'
 GROUP BY r.user_id
 ORDER BY r.user_id
 """

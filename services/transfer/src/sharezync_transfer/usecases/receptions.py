@@ -1,8 +1,8 @@
 """How an offer is met by those to whom it is made, before any of them looks at it.
 
-Whoever has blocked the sender never hears of it. A chosen device that takes nothing rejects,
-whoever offers; one that takes what acquaintances send accepts. Else the offer waits, if not too
-many do.
+Whoever has blocked the sender never hears of it: to them they are somebody who has no device and
+never answers. A chosen device that takes nothing rejects, whoever offers; one that takes what
+acquaintances send accepts. Else the offer waits, if not too many do.
 """
 
 from collections.abc import Collection, Sequence
@@ -102,11 +102,10 @@ class Reception:
         await sums.add(unit, whole, [each for each in answered if each.state in life.FINAL])
 
     def _answers(self, unit: Unit, whole: Whole, recipient: Recipient) -> bool:
-        # Also of whom its owner has blocked: a device that takes nothing answers everybody so.
-        if self._refuses(recipient.user_id, recipient.device_id):
-            return move(unit, recipient, "reject")
         if recipient.hidden:
             return False
+        if self._refuses(recipient.user_id, recipient.device_id):
+            return move(unit, recipient, "reject")
         device_id = None
         if recipient.user_id in self.known:
             device_id = self._choices.accepting(recipient.user_id, recipient.device_id, self.owned)
@@ -146,7 +145,9 @@ async def prepare(
         if policy == "accept_known" and user_id in known
     }
     owned = await peers.owned_devices(asked | accepting) if asked | accepting else set()
-    if strangers := asked - owned:
+    # Who has blocked the sender shows them no device (auth), so that none is found here.
+    hidden = {each for each in asked if each[0] in chosen.blocking}
+    if strangers := asked - (owned - hidden):
         user_id, device_id = min(strangers)
         raise Invalid(f"The device {device_id} is none of the user {user_id}'s")
     reception = Reception(settings, sender_id, to, known, owned, chosen)
