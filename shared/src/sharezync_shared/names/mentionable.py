@@ -9,8 +9,16 @@ from typing import Final
 
 import regex
 
-MIN_CHARACTERS: Final = 3
 MAX_CHARACTERS: Final = 32
+# As short as people's names are: one character that is a word (金, 솔), two letters that are
+# syllables, or consonants whose vowels aren't written (がお, जय, דן), three of other alphabets.
+# Letters of the first two kinds have no capitals.
+_WITHOUT_CAPITALS: Final = (
+    r"[[\p{Lo}\p{Lm}\p{M}\u3007]--[\p{scx=Latn}\p{scx=Grek}\p{scx=Cyrl}\p{scx=Zyyy}]]"
+)
+_LONG_ENOUGH: Final = (
+    rf"[\p{{Lo}}&&[\p{{Han}}\p{{Hangul}}]]|{_WITHOUT_CAPITALS}{{2}}|.{{3,{MAX_CHARACTERS}}}"
+)
 
 _SEPARATORS: Final = "-."
 _JOINERS: Final = "\u200c\u200d"
@@ -22,14 +30,14 @@ _BEGIN: Final = r"\p{L}\p{N}_"
 _WORD: Final = _BEGIN + r"\p{M}"
 _PART: Final = rf"{_WORD}.\-{_JOINERS}"
 # One more than the longest: what is longer is no name.
-_CALL: Final = rf"(?<![{_WORD}@.])@([{_BEGIN}][{_PART}]{{2,{MAX_CHARACTERS}}})"
+_CALL: Final = rf"(?<![{_WORD}@.])@([{_BEGIN}][{_PART}]{{0,{MAX_CHARACTERS}}})"
 
 
 def is_name(text: str) -> bool:
     """Return whether `text` has the shape of a username: its length, characters and ends."""
     return (
-        MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS
-        and _compiled(rf"[{_BEGIN}][{_PART}]*[{_WORD}]").fullmatch(text) is not None
+        _compiled(_LONG_ENOUGH).fullmatch(text) is not None
+        and _compiled(rf"[{_BEGIN}](?:[{_PART}]*[{_WORD}])?").fullmatch(text) is not None
     )
 
 

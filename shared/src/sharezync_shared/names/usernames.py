@@ -26,9 +26,8 @@ _TOGETHER: Final = "\u0587\u0e33\u0eb3\u0edc\u0edd"
 each for two others. There they are judged as these two, and kept as they were written."""
 
 _RULE: Final = (
-    f"{mentionable.MIN_CHARACTERS} to {mentionable.MAX_CHARACTERS} letters, digits, "
-    "'_', '-' or '.', "
-    "not beginning or ending in - ."
+    f"3 to {mentionable.MAX_CHARACTERS} letters, digits, '_', '-' or '.' (of letters without "
+    "capitals 2 will do, of Chinese characters or Hangul 1), not beginning or ending in - ."
 )
 
 
@@ -37,7 +36,8 @@ def clean_username(text: str) -> str:
 
     Raises ValueError, saying what to do, unless it has 3 to 32 letters of any language with their
     marks, digits, `_`, `-` or `.`, the ends being no `-` or `.`; for letters of several alphabets
-    together, and for marks that pile up.
+    together, and for marks that pile up. Of letters without capitals two will do, of Chinese
+    characters or syllables of Hangul one.
     """
     text = text.strip()
     if len(text) > _MAX_GIVEN:

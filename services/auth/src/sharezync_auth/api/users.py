@@ -46,7 +46,8 @@ Username = Annotated[
     Field(
         examples=["ada"],
         description="3 to 32 letters of one alphabet with their marks, digits, `_`, `-` or `.`, "
-        "not beginning or ending in `-` or `.`; unlike all others, also to the eye",
+        "not beginning or ending in `-` or `.`; of letters without capitals 2 will do, of Chinese "
+        "characters or Hangul 1; unlike all others, also to the eye",
     ),
 ]
 Password = Annotated[str, verbatim("password", MAX_BYTES)]
