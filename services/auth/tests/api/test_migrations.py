@@ -17,8 +17,9 @@ async def test_what_deceived_before_there_were_policies_is_cleaned(fresh_databas
     user_id = await connection.fetchval(
         "INSERT INTO auth.users (id, username, username_key, email, email_key, password_hash, "
         "display_name, bio, created_at, updated_at) VALUES (gen_random_uuid(), 'eve', 'eve', "
-        "'e@x', 'e@x', '-', $1, '', now(), now()) RETURNING id",
+        "'e@x', 'e@x', '-', $1, $2, now(), now()) RETURNING id",
         "\u202eadA\n(admin)",
+        "  Engines\r\nand \u202emore\x1b[2J ",
     )
     await connection.execute(
         "INSERT INTO auth.devices (id, user_id, client_id, name, platform, created_at, "
@@ -29,6 +30,7 @@ async def test_what_deceived_before_there_were_policies_is_cleaned(fresh_databas
     )
     await MIGRATIONS.upgrade(fresh_database_url)
     assert await connection.fetchval("SELECT display_name FROM auth.users") == "adA (admin)"
+    assert await connection.fetchval("SELECT bio FROM auth.users") == "  Engines\nand more[2J "
     device = await connection.fetchrow("SELECT name, platform FROM auth.devices")
     await connection.close()
     assert tuple(device or ()) == ("phone", "linux")

@@ -24,6 +24,7 @@ from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.memberships import streams_of_user
+from sharezync_chat.usecases.older_texts import cleaning
 from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.purge import purging
@@ -80,6 +81,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             posting.running,
             indexer.running,
             lambda: purging(core.database),
+            lambda: cleaning(core.work),
             lambda: filling(core.work, platform.client("auth")),
         ],
         realtime=Realtime(EVENTS, internal.COMMANDS),

@@ -1,13 +1,21 @@
-"""Texts that were stored before they had a policy: cleaned by a migration, once."""
+"""Texts that were stored before they had a policy: cleaned once."""
 
 from typing import Final
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from sharezync_shared.names.policies import Policy
 
-# Lines of ASCII with one space between words are clean.
+# Lines of ASCII with one space between words are clean, whichever the policy.
 _SUSPECT: Final = "{column} ~ '[^ -~]|  |^ | $'"
+_BATCH: Final = 1000
+
+
+def cleaned_older(policy: Policy, text: str) -> str:
+    """Return `text` as `policy` would have kept it; what is then too long is cut. Pure."""
+    kept = policy.cleaned(text)[: policy.max_characters]
+    return kept.rstrip() if policy.strips else kept
 
 
 def clean_older(
@@ -20,12 +28,19 @@ def clean_older(
     three names are of our own migrations. Safe to repeat.
     """
     where = _SUSPECT.format(column=column)
-    rows = connection.execute(sa.text(f"SELECT id, {column} AS text FROM {table} WHERE {where}"))  # noqa: S608 - text of ours
-    changed = [
-        {"row_id": row.id, "old": row.text, "new": new}
-        for row in rows
-        if (new := policy.cleaned(row.text)[: policy.max_characters].rstrip()) != row.text
-    ]
+    page = sa.text(
+        f"SELECT id, {column} AS text FROM {table} "  # noqa: S608 - text of ours
+        f"WHERE {where} AND id > :after ORDER BY id LIMIT {_BATCH}"
+    )
+    changed = []
+    after = UUID(int=0)
+    while rows := connection.execute(page, {"after": after}).all():
+        after = rows[-1].id
+        changed += [
+            {"row_id": row.id, "old": row.text, "new": new}
+            for row in rows
+            if (new := cleaned_older(policy, row.text)) != row.text
+        ]
     if changed:
         connection.execute(
             sa.text(
