@@ -10,19 +10,21 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-async def alembic(service: str, database_url: str, *arguments: str) -> str:
+async def alembic(
+    service: str, database_url: str, *arguments: str, status: int = 0, **variables: str
+) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "alembic",
         *arguments,
         cwd=ROOT / "services" / service,
-        env={**os.environ, "DATABASE_URL": database_url},
+        env={**os.environ, "DATABASE_URL": database_url, **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output = (await process.communicate())[0].decode()
-    assert process.returncode == 0, output
+    assert process.returncode == status, output
     return output
 
 
@@ -33,3 +35,23 @@ async def test_alembic_upgrades_and_finds_nothing_to_do(
     await alembic(service, fresh_database_url, "upgrade", "head")
     assert "No new upgrade operations" in await alembic(service, fresh_database_url, "check")
     assert "(head)" in await alembic(service, fresh_database_url, "current")
+
+
+@pytest.mark.parametrize(
+    ("service", "variables", "told", "status"),
+    [
+        ("auth", {"SECRET_KEY": "secret"}, "SECRET_KEY has 6 bytes", 2),
+        ("chat", {"DATABASE_URL": "postgresql://u:hid#den@h/x"}, "DATABASE_URL is no URL", 2),
+        ("transfer", {"MIGRATE_DATABASE_URL": "mysql://u@h/x"}, "MIGRATE_DATABASE_URL is no", 2),
+        ("storage", {"DATABASE_ROLE": "x; DROP SCHEMA storage"}, "DATABASE_ROLE: ", 2),
+        ("chat", {}, "The database can't be reached", 1),
+    ],
+)  # fmt: skip
+async def test_alembic_refuses_in_one_sentence_what_the_services_refuse(
+    service: str, variables: dict[str, str], told: str, status: int
+) -> None:
+    given = {"DATABASE_URL": "postgresql://u:hidden@127.0.0.1:1/sharezync", **variables}
+    output = await alembic(service, given.pop("DATABASE_URL"), "current", status=status, **given)
+    assert told in output
+    assert len(output.splitlines()) == 1, output
+    assert "hid" not in output

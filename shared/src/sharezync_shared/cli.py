@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from sharezync_shared.db.database import user_of
 from sharezync_shared.db.migrations import Migrations
-from sharezync_shared.db.outages import is_outage
+from sharezync_shared.db.outages import is_outage, outage_in_words
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.server import run, serve, server_settings
@@ -61,10 +61,7 @@ class ServiceCommand(Generic[OwnSettings]):
         except Exception as error:
             if not is_outage(error):
                 raise
-            print(  # noqa: T201 - a command talks to a person
-                f"The database can't be reached: {error}. Is DATABASE_URL right, and is it up?",
-                file=sys.stderr,
-            )
+            print(outage_in_words(error), file=sys.stderr)  # noqa: T201 - a command talks to a person
             return 1
 
     def _run(self, chosen: argparse.Namespace, settings: OwnSettings) -> int:

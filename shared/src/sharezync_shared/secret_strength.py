@@ -47,6 +47,7 @@ _URL_PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|development[-_ ]only", re.
 # Fields that hold a secret of ours; what others made (AWS_…) is theirs to judge.
 _OURS: Final = ("secret_key", "service_secret", "service_secrets")
 _URLS: Final = ("database_url", "migrate_database_url", "amqp_url", "redis_url")
+_OF_POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+\w+)?://")
 
 
 def weakness_of(secret: str) -> str | None:
@@ -89,6 +90,8 @@ def refuse_weak_secrets(settings: BaseSettings) -> None:
 
 def _password_of(field: str, url: str | None) -> str | None:
     """Return the password in a URL. Raises SystemExit for what is none: errors would quote it."""
+    if url and field.endswith("database_url") and not _OF_POSTGRESQL.match(url):
+        raise SystemExit(f"{field.upper()} is no URL of PostgreSQL: it begins with postgresql://")
     try:
         parts = urlsplit(url or "")
         for host in parts.netloc.rpartition("@")[2].split(","):  # PostgreSQL's may name several

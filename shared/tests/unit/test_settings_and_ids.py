@@ -117,11 +117,23 @@ def test_a_secret_that_protects_nothing_stops_the_start_in_one_sentence(
 def test_a_password_out_of_an_example_stops_the_start(
     environment: pytest.MonkeyPatch, variable: str
 ) -> None:
-    environment.setenv(variable, "scheme://chat:CHANGE-ME@server.example.com/sharezync")
+    scheme = "amqp" if variable == "AMQP_URL" else "postgresql"
+    environment.setenv(variable, f"{scheme}://chat:CHANGE-ME@server.example.com/sharezync")
     with pytest.raises(SystemExit, match=variable):
         read_settings(Settings)
-    environment.setenv(variable, "scheme://chat:postgres@127.0.0.1/sharezync")
+    environment.setenv(variable, f"{scheme}://chat:postgres@127.0.0.1/sharezync")
     read_settings(Settings)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "MIGRATE_DATABASE_URL"])
+@pytest.mark.parametrize("url", ["sharezync", "mysql://u:hidden@h/x", "127.0.0.1:5432", "://"])
+def test_what_is_no_url_of_postgresql_stops_the_start(
+    environment: pytest.MonkeyPatch, variable: str, url: str
+) -> None:
+    environment.setenv(variable, url)
+    with pytest.raises(SystemExit, match=f"^{variable} is no URL of PostgreSQL") as stopped:
+        read_settings(Settings)
+    assert "hidden" not in str(stopped.value)
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "MIGRATE_DATABASE_URL", "AMQP_URL"])
@@ -129,7 +141,7 @@ def test_a_password_out_of_an_example_stops_the_start(
 def test_of_a_url_that_is_none_no_part_is_told(
     environment: pytest.MonkeyPatch, variable: str, password: str
 ) -> None:
-    environment.setenv(variable, f"scheme://chat:{password}@127.0.0.1:1/sharezync")
+    environment.setenv(variable, f"postgresql://chat:{password}@127.0.0.1:1/sharezync")
     with pytest.raises(SystemExit, match=f"^{variable} is no URL") as stopped:
         read_settings(Settings)
     assert "hidden" not in str(stopped.value)

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import structlog
 from alembic import command, context
@@ -14,6 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from sharezync_shared.db.database import Database, user_of
+from sharezync_shared.db.outages import is_outage, outage_in_words
+from sharezync_shared.settings import Settings, read_settings
 
 log = structlog.get_logger()
 
@@ -160,20 +163,32 @@ def run_env(metadata: MetaData) -> None:
     """Run inside a service's `env.py`: migrate with the connection at hand, or open one.
 
     The `alembic` command brings no connection; it is then taken from MIGRATE_DATABASE_URL or
-    DATABASE_URL.
+    DATABASE_URL, by the settings that every service reads, with their checks. Ends the process, in
+    one sentence: with 2 for what is refused there, with 1 where the database is away.
     """
     connection = context.config.attributes.get("connection")
     if connection is not None:
         _migrate_with(connection, metadata)
         return
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        raise SystemExit("DATABASE_URL is not set, e.g. postgresql://user:password@host/sharezync")
-    roles = Roles.of(os.environ.get("DATABASE_ROLE"), None)
-    migrate_url = os.environ.get("MIGRATE_DATABASE_URL")
-    if migrate_url:
-        url, roles = migrate_url, Roles.of(None, user_of(url))
-    asyncio.run(_migrate_at(url, metadata, roles))
+    try:
+        settings = read_settings(Settings)
+        url = settings.require_database_url()
+    except SystemExit as refusal:
+        _stop(str(refusal), 2)
+    roles = Roles.of(settings.database_role, None)
+    if settings.migrate_database_url:
+        url, roles = settings.migrate_database_url, Roles.of(None, user_of(url))
+    try:
+        asyncio.run(_migrate_at(url, metadata, roles))
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        _stop(outage_in_words(error), 1)
+
+
+def _stop(sentence: str, status: int) -> NoReturn:
+    print(sentence, file=sys.stderr)  # noqa: T201 - a command talks to a person
+    sys.exit(status)
 
 
 async def _migrate_at(url: str, metadata: MetaData, roles: Roles) -> None:

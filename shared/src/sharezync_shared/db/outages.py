@@ -52,6 +52,11 @@ def is_outage(error: BaseException) -> bool:
     return any(_is_outage(each) for each in _with_causes(error))
 
 
+def outage_in_words(error: BaseException) -> str:
+    """Return what somebody at a command line is told of an outage."""
+    return f"The database can't be reached: {error}. Is DATABASE_URL right, and is it up?"
+
+
 def is_away(error: BaseException) -> bool:
     """Whether nobody's work could be done at that moment, whatever it is."""
     states = {getattr(each, "sqlstate", None) for each in _with_causes(error)}
