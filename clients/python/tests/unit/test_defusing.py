@@ -44,8 +44,25 @@ SAVED = {
     "all.{ED7BA470-8E54-465E-825C-99712043E01C}": "all.{ED7BA470-8E54-465E-825C-99712043E01C}_",
     "all.{ED7BA470-8E54-465E-825C-99712043E01C}_": "all.{ED7BA470-8E54-465E-825C-99712043E01C}_",
     "box.wsb": "box.wsb_",
+    "distribution.wsl": "distribution.wsl_",
+    "notes.one": "notes.one_",
+    "pictures.library-ms": "pictures.library-ms_",
+    "pictures.search-ms": "pictures.search-ms_",
+    "manual.chm": "manual.chm_",
+    "share.afploc": "share.afploc_",
+    "blanker.saver/Contents/x": "blanker.saver_/Contents/x",
+    "tool.jar": "tool.jar_",
+    "add-in.vsto": "add-in.vsto_",
     "kb.msu": "kb.msu_",
     "setup.exe\ufe0f": "setup.exe_",
+    # mounted when it is opened
+    "debian.iso": "debian.iso_",
+    "disk.IMG": "disk.IMG_",
+    "disk.vhd": "disk.vhd_",
+    "disk.vhdx": "disk.vhdx_",
+    "disk.dmg": "disk.dmg_",
+    "disk.sparsebundle/bands/0": "disk.sparsebundle_/bands/0",
+    "invoice.pdf.toast": "invoice.pdf.toast_",
     # read by a system under this very name
     "desktop.ini": "desktop.ini_",
     "photos/Thumbs.db": "photos/Thumbs.db_",
@@ -82,7 +99,7 @@ def test_what_becomes_of_a_name(sent: str, saved: str) -> None:
     assert bool(dangers_in(sent)) == changed, "what is changed is told, and nothing else"
 
 
-@pytest.mark.parametrize("name", ["index.js", "tool.py", "a.jar", "run.sh"])
+@pytest.mark.parametrize("name", ["index.js", "tool.py", "tool.pyzw", "run.sh"])
 def test_source_is_dangerous_where_opening_it_runs_it(name: str) -> None:
     assert defused(name, windows=True) == f"{name}_"
     assert defused(name, windows=False) == name

@@ -25,7 +25,7 @@ _PATH_END: Final = 40
 """In characters: of more, no list of some files would fit a screen."""
 _WHY: Final[dict[Danger, str]] = {
     "hidden": "hidden",
-    "opens": "runs or leads elsewhere when opened",
+    "opens": "runs, is mounted or leads elsewhere when opened",
     "system": "read by the system",
     "option": "taken for an option by shells",
 }
