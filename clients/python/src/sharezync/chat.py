@@ -8,6 +8,7 @@ from sharezync.documents import Channel, Message
 from sharezync.http import document_of
 from sharezync.people import is_id
 from sharezync.problems import SharezyncError
+from sharezync.shapes import object_in, rows_of
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -111,7 +112,7 @@ class Chat:
         while len(found) < limit:
             edge = {"after" if forwards else "before": place}
             page = await self._session.document(path, limit=min(100, limit - len(found)), **edge)
-            messages = [Message.of(item) for item in reversed(page["items"])]
+            messages = [Message.of(item) for item in reversed(rows_of(page, "items"))]
             found = [*found, *messages] if forwards else [*messages, *found]
             place = page.get("next")
             if place is None or not messages:
@@ -128,4 +129,4 @@ class Chat:
     ) -> list[Message]:
         """Find messages in the channels one is in, the best first."""
         hits = self._session.items("/v1/search", q=query, channel=channel_id, most=limit)
-        return [Message.of(hit["message"]) async for hit in hits]
+        return [Message.of(object_in(hit, "message")) async for hit in hits]

@@ -1,10 +1,11 @@
 """What one wants to be sent: policies of one's devices; and whom one has blocked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from sharezync.documents import Json
 from sharezync.http import document_of
+from sharezync.shapes import Answered
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -17,20 +18,28 @@ device are rejected at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class DevicePolicy:
+class DevicePolicy(Answered):
     """What was said of a device; `updated_at` is None where nothing ever was."""
 
     device_id: str
     policy: Policy
     updated_at: str | None
 
+    @classmethod
+    def _of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["device_id"], document["policy"], document["updated_at"])
+
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Answered):
     """Somebody whom one has blocked."""
 
     user_id: str
     blocked_at: str
+
+    @classmethod
+    def _of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(document["user_id"], document["blocked_at"])
 
 
 class Choices:
@@ -42,22 +51,22 @@ class Choices:
     async def policies(self) -> list[DevicePolicy]:
         """Return what was said of one's devices; of the others `ask` holds."""
         found = self._session.items("/v1/transfers/policies")
-        return [_policy_of(each) async for each in found]
+        return [DevicePolicy.of(each) async for each in found]
 
     async def policy(self, device_id: str) -> DevicePolicy:
         """Return what becomes of offers to a device. Raises Problem (`not-found`)."""
-        return _policy_of(await self._session.document(f"/v1/transfers/policies/{device_id}"))
+        return DevicePolicy.of(await self._session.document(f"/v1/transfers/policies/{device_id}"))
 
     async def set_policy(self, device_id: str, policy: Policy) -> DevicePolicy:
         """Say what becomes of offers to a device of one's own. Raises Problem (`not-found`)."""
         path = f"/v1/transfers/policies/{device_id}"
         answer = await self._session.request("PUT", path, json={"policy": policy})
-        return _policy_of(document_of(answer))
+        return DevicePolicy.of(document_of(answer))
 
     async def blocked(self) -> list[Blocked]:
         """Return whom one has blocked, by id."""
         found = self._session.items("/v1/blocks")
-        return [Blocked(each["user_id"], each["blocked_at"]) async for each in found]
+        return [Blocked.of(each) async for each in found]
 
     async def block(self, user_id: str) -> Blocked:
         """Block somebody, who isn't told. May be repeated.
@@ -67,13 +76,8 @@ class Choices:
         (`user-not-found`, `invalid`, `too-many-blocks`).
         """
         path = f"/v1/blocks/{user_id}"
-        answer = document_of(await self._session.request("PUT", path))
-        return Blocked(answer["user_id"], answer["blocked_at"])
+        return Blocked.of(document_of(await self._session.request("PUT", path)))
 
     async def unblock(self, user_id: str) -> None:
         """Take a block back. What they offered meanwhile stays unseen."""
         await self._session.request("DELETE", f"/v1/blocks/{user_id}")
-
-
-def _policy_of(document: Json) -> DevicePolicy:
-    return DevicePolicy(document["device_id"], document["policy"], document["updated_at"])

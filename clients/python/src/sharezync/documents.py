@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from sharezync.problems import NotUnderstood
+from sharezync.shapes import Answered
 
-Json = dict[str, Any]
 _MOST_BYTES: Final = 2**53 - 1
 """The largest number that every reader of JSON has exactly (RFC 8259 §6)."""
+_MOST_CHUNK_BYTES: Final = 2**24
+"""A chunk is in memory as a whole."""
 _MOST_CHUNKS: Final = 2**24
 """Of one file: their digests are in memory, 32 bytes each."""
 
@@ -21,7 +23,7 @@ def _size_of(document: Mapping[str, Any]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class User(Answered):
     """A person; `email` is there in one's own only."""
 
     id: str
@@ -30,7 +32,7 @@ class User:
     email: str | None = None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             document["id"],
             document["username"],
@@ -40,7 +42,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class Device(Answered):
     """A device; `client_id` is what it calls itself in `/ws/{client_id}`."""
 
     id: str
@@ -51,7 +53,7 @@ class Device:
     last_seen_at: str | None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             document["id"],
             document["client_id"],
@@ -63,7 +65,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Answered):
     """A channel and how one stands in it, where one is in it."""
 
     id: str
@@ -74,11 +76,11 @@ class Channel:
     unread_count: int = 0
     mention_count: int = 0
     last_read_seq: int = 0
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """Read a channel, or a membership with a channel in it."""
+    def _of(cls, document: Mapping[str, Any]) -> Self:
+        # A channel, or a membership with a channel in it.
         channel = document.get("channel", document)
         return cls(
             channel["id"],
@@ -89,12 +91,12 @@ class Channel:
             document.get("unread_count", 0),
             document.get("mention_count", 0),
             document.get("last_read_seq", 0),
-            dict(document),
+            document,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(Answered):
     """A message. Of a deleted one only its place is left."""
 
     id: str
@@ -108,10 +110,10 @@ class Message:
     client_message_id: str | None
     author_username: str = ""
     """Unlike `author`, nobody else can have it."""
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         author = document.get("author") or {}
         return cls(
             document["id"],
@@ -124,12 +126,12 @@ class Message:
             bool(document.get("deleted")),
             document.get("client_message_id"),
             author.get("username") or "",
-            dict(document),
+            document,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class TransferFile:
+class TransferFile(Answered):
     """A file of a transfer. `path` may name folders; it comes from a stranger."""
 
     index: int
@@ -140,7 +142,7 @@ class TransferFile:
     sha256: str | None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             document["index"],
             document.get("path") or document["name"],
@@ -152,7 +154,7 @@ class TransferFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Answered):
     """Somebody to whom a transfer is offered, and how far they are."""
 
     user_id: str
@@ -162,7 +164,7 @@ class Recipient:
     received_bytes: int
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             document["user_id"],
             document.get("device_id"),
@@ -179,13 +181,17 @@ OVER = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
 def _chunk_size_of(document: Mapping[str, Any], files: "tuple[TransferFile, ...]") -> int:
     size = document["chunk_size_bytes"]
     largest = max((file.size_bytes for file in files), default=0)
-    if not isinstance(size, int) or size < 1 or largest > size * _MOST_CHUNKS:
+    if (
+        not isinstance(size, int)
+        or not 1 <= size <= _MOST_CHUNK_BYTES
+        or largest > size * _MOST_CHUNKS
+    ):
         raise NotUnderstood(f"A file of {largest} bytes can't have chunks of {size!r:.40}")
     return size
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Answered):
     """A transfer as its sender, or one of its recipients, sees it."""
 
     id: str
@@ -198,14 +204,14 @@ class Transfer:
     note: str
     window_bytes: int | None
     """How much the sender may have on its way; only in the answer to an offer."""
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def over(self) -> bool:
         return self.state in OVER
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         files = tuple(map(TransferFile.of, document["files"]))
         chunk_size_bytes = _chunk_size_of(document, files)
         return cls(
@@ -218,12 +224,12 @@ class Transfer:
             sum(file.size_bytes for file in files),
             document.get("note") or "",
             document.get("window_bytes"),
-            dict(document),
+            document,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(Answered):
     """What opens one end of one transfer to whoever holds it, without a login.
 
     `role` is `sender` or `recipient`; it ends with that end of the transfer, or at `expires_at`.
@@ -234,12 +240,12 @@ class Capability:
     expires_at: str
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(document["token"], document["role"], document["expires_at"])
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Answered):
     """A file that was uploaded; it never changes."""
 
     id: str
@@ -249,7 +255,7 @@ class StoredFile:
     sha256: str | None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             document["id"],
             document["name"],

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
 
 from sharezync.pauses import jittered
 from sharezync.problems import NotUnderstood, Problem, Unreachable
+from sharezync.shapes import Document, not_understood, parsed
 
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _ELSEWHERE: Final = (
@@ -17,6 +18,9 @@ _ELSEWHERE: Final = (
 )
 _PASSES: Final = frozenset({502, 503, 504})
 """Trouble of the moment; something may have been done all the same."""
+_OF_THE_BODY: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of an answer that is read as a whole. Files are read in pieces, as many as were announced."""
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Authorize = Callable[[bool], Awaitable[str]]
@@ -47,7 +51,8 @@ class Http:
     ) -> httpx.Response:
         """Return the answer, read, if it isn't an error.
 
-        Raises Problem, NotUnderstood for a redirect, and Unreachable.
+        Raises Problem, Unreachable, and NotUnderstood for a redirect, or what is longer than
+        `MOST_BYTES` (those aren't tried again).
         """
         safe = method in _REPEATABLE if repeatable is None else repeatable
         until = time.monotonic() + self.patience_seconds
@@ -60,7 +65,8 @@ class Http:
             failure: Problem | Unreachable
             again: bool
             try:
-                answer = await self.client.request(method, path, headers=sent, **options)
+                async with self._opened(method, path, headers=sent, **options) as opened:
+                    answer = await _read(opened)
             except httpx.TransportError as error:
                 failure = unreachable(self.client.base_url, error)
                 again = safe or isinstance(error, _NOTHING_SENT)
@@ -85,6 +91,22 @@ class Http:
             await asyncio.sleep(pause)
 
     @asynccontextmanager
+    async def _opened(
+        self,
+        method: str,
+        path: str,
+        **options: Any,  # noqa: ANN401 - what httpx takes
+    ) -> AsyncGenerator[httpx.Response]:
+        """Open an answer. Raises NotUnderstood for what can't be decoded, and for what is no path:
+        a server may have named a part of it.
+        """
+        try:
+            async with self.client.stream(method, path, **options) as answer:
+                yield answer
+        except (httpx.InvalidURL, httpx.DecodingError) as error:
+            raise not_understood(str(self.client.base_url)) from error
+
+    @asynccontextmanager
     async def stream(
         self,
         method: str,
@@ -103,28 +125,42 @@ class Http:
             if authorize is not None:
                 sent["Authorization"] = f"Bearer {await authorize(fresh)}"
             try:
-                async with self.client.stream(method, path, headers=sent, **options) as answer:
+                async with self._opened(method, path, headers=sent, **options) as answer:
                     refused = answer.status_code == httpx.codes.UNAUTHORIZED
                     if refused and authorize is not None and not fresh:
                         continue
                     if not answer.is_success:
-                        await answer.aread()
-                        raise Problem.of_answer(answer)
+                        raise Problem.of_answer(await _read(answer))
                     yield answer
                     return
             except httpx.TransportError as error:
                 raise unreachable(self.client.base_url, error) from error
 
 
-def document_of(answer: httpx.Response) -> dict[str, Any]:
-    """Return the JSON object that an answer is. Raises NotUnderstood for anything else."""
-    with suppress(ValueError, RecursionError):
-        document = answer.json()
-        if isinstance(document, dict):
-            return document
-    raise NotUnderstood(
-        f"What answers at {answer.url.copy_with(query=None)} is no ShareZync server"
+async def _read(answer: httpx.Response) -> httpx.Response:
+    """Return an answer with its body, decoded. Raises NotUnderstood for one that is too long."""
+    body = bytearray()
+    async for piece in answer.aiter_bytes():
+        body += piece
+        if len(body) > MOST_BYTES:
+            most = f"{MOST_BYTES >> 20} MiB"
+            raise NotUnderstood(f"The answer of {address_of(answer)} is longer than {most}")
+    headers = [
+        (name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_BODY
+    ]
+    return httpx.Response(
+        answer.status_code, headers=headers, content=bytes(body), request=answer.request
     )
+
+
+def document_of(answer: httpx.Response) -> Document:
+    """Return the JSON object that an answer is. Raises NotUnderstood for anything else."""
+    return parsed(answer.content, address_of(answer))
+
+
+def address_of(answer: httpx.Response) -> str:
+    """Return whom an answer is from, as it is told to people."""
+    return str(answer.url.copy_with(query=None))
 
 
 def unreachable(base_url: object, error: Exception) -> Unreachable:

@@ -8,6 +8,7 @@ import httpx
 
 from sharezync.documents import Device, User
 from sharezync.problems import Problem, SharezyncError
+from sharezync.shapes import rows_of
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -57,10 +58,11 @@ class People:
                     raise
                 raise NobodyCalled(f"Nobody has the id {wanted}") from problem
         page = await self._session.document("/v1/users", q=wanted[:32], limit=100)
-        for item in page["items"]:
-            if _key(item["username"]) == _key(wanted):
-                return User.of(item)
-        near = ", ".join(item["username"] for item in page["items"][:5])
+        found = [User.of(item) for item in rows_of(page, "items")]
+        for user in found:
+            if _key(user.username) == _key(wanted):
+                return user
+        near = ", ".join(user.username for user in found[:5])
         hint = f" Did you mean {near}?" if near else ""
         raise NobodyCalled(f"There is nobody called {wanted!r}.{hint}")
 
@@ -70,7 +72,7 @@ class People:
         Raises Problem (`not-found`) for a stranger's: one must share a channel or a past transfer.
         """
         path = "/v1/devices" if user_id is None else f"/v1/users/{user_id}/devices"
-        return [Device.of(item) for item in (await self._session.document(path))["items"]]
+        return [Device.of(item) for item in rows_of(await self._session.document(path), "items")]
 
     async def find_device(self, user: User, name: str) -> Device:
         """Return a device of somebody's by its id, `client_id` or name. Raises NobodyCalled."""

@@ -8,7 +8,6 @@ import httpx
 
 from sharezync.chat import Chat
 from sharezync.choices import Choices
-from sharezync.documents import Json
 from sharezync.files.downloads import Downloads
 from sharezync.files.uploads import Uploads
 from sharezync.http import Http, document_of
@@ -16,6 +15,7 @@ from sharezync.people import People
 from sharezync.realtime.cursors import Cursor
 from sharezync.realtime.socket import Socket
 from sharezync.renewing import Renewal
+from sharezync.shapes import Document, Json, rows_of
 from sharezync.transfer.transfers import Transfers
 
 
@@ -90,7 +90,7 @@ class Session:
             method, path, authorize=self.renewal.authorize, headers=headers, **options
         )
 
-    async def document(self, path: str, **parameters: object) -> Json:
+    async def document(self, path: str, **parameters: object) -> Document:
         """Return what `GET` answers; parameters that are None are left out."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return document_of(await self.request("GET", path, params=given))
@@ -103,7 +103,7 @@ class Session:
         cursor: str | None = None
         while True:
             page = await self.document(path, **parameters, **{next_is: cursor})
-            for item in page["items"]:
+            for item in rows_of(page, "items"):
                 if most is not None and found >= most:
                     return
                 found += 1

@@ -5,20 +5,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from sharezync.atomic import write_private
+from sharezync.shapes import Answered
 
 if sys.platform != "win32":
     import fcntl
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Answered):
     """What `POST /token` gave. `expires_at` is when the access token ends, by this clock."""
 
     access_token: str
@@ -28,14 +29,12 @@ class Tokens:
     """How long the access token was good for when it came."""
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> "Tokens":
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         lives = float(document["expires_in"])
-        return cls(
-            document["access_token"],
-            document.get("refresh_token", ""),
-            time.time() + lives,
-            lives,
-        )
+        token = str(document["access_token"])
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("it has to fit into a header")
+        return cls(token, document.get("refresh_token", ""), time.time() + lives, lives)
 
     @property
     def renew_at(self) -> float:

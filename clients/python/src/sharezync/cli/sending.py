@@ -81,7 +81,7 @@ async def send(
         resumed=progress.resumed,
     )
     through = [
-        names[key] for key, (state, _) in progress.recipients.items() if state == "completed"
+        names.get(key) for key, (state, _) in progress.recipients.items() if state == "completed"
     ]
     out.say(f"Sent {size_text(progress.size_bytes)}: everything is stored and verified.")
     for name in names.values():

@@ -15,8 +15,10 @@ import httpx
 
 from sharezync.atomic import write_private
 from sharezync.documents import StoredFile
+from sharezync.http import address_of
 from sharezync.pauses import jittered
 from sharezync.problems import Corrupt, FileChanged, Problem, Unreachable
+from sharezync.shapes import understood
 from sharezync.transfer.listing import Listing, Outgoing, list_files
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Uploads:
         file = (await asyncio.to_thread(_look, Path(path))).files[0]
         record = None if record_in is None else record_in / f"{self._key(file)}.json"
         url = self._remembered(record)
-        offset = None if url is None else await self._offset(url)
+        offset = None if url is None else await self._offset(url, file.size_bytes)
         if url is None or offset is None:
             url, offset = await self._create(file), 0
             if record is not None:
@@ -86,9 +88,10 @@ class Uploads:
         answer = await self._session.request(
             "POST", "/v1/uploads", headers=headers, repeatable=True
         )
-        return httpx.URL(answer.headers["Location"]).path
+        with understood(address_of(answer)):
+            return httpx.URL(answer.headers["Location"]).path
 
-    async def _offset(self, url: str) -> int | None:
+    async def _offset(self, url: str, size_bytes: int) -> int | None:
         """Return where to go on; None where the server has given the upload up."""
         try:
             answer = await self._session.request("HEAD", url, headers=_TUS)
@@ -96,7 +99,11 @@ class Uploads:
             if problem.status in _GONE:
                 return None
             raise
-        return int(answer.headers["Upload-Offset"])
+        with understood(address_of(answer)):
+            offset = int(answer.headers["Upload-Offset"])
+            if not 0 <= offset <= size_bytes:
+                raise ValueError(offset)
+            return offset
 
     async def _send_rest(
         self, url: str, file: Outgoing, offset: int, digest: "hashlib._Hash", on_progress: OnBytes
@@ -122,7 +129,7 @@ class Uploads:
                 failure = problem
             reader.check()
             await asyncio.sleep(jittered(failures))
-            now = await self._offset(url)
+            now = await self._offset(url, file.size_bytes)
             if now is None:
                 raise failure
             failures = 0 if now > offset else failures + 1

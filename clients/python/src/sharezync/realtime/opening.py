@@ -12,10 +12,13 @@ from uuid import UUID
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.frames import CloseCode
 
+from sharezync.problems import NotUnderstood
 from sharezync.realtime.closing import Verdict, after_refusal
 from sharezync.realtime.cursors import Cursor, Cursors
 from sharezync.realtime.frames import Lost
+from sharezync.shapes import parsed, understood
 
 SUBPROTOCOL: Final = "sharezync.v1"
 
@@ -50,11 +53,12 @@ class Opened:
 
     def __init__(self, connection: ClientConnection, ready: dict[str, Any]) -> None:
         self._connection = connection
-        self.user_id: str = ready["user"]
-        self.device_id: str | None = ready.get("device")
-        self.heads: dict[str, Cursor] = {
-            stream: (epoch, seq) for stream, (epoch, seq) in ready["heads"].items()
-        }
+        with understood(ready):
+            self.user_id: str = ready["user"]
+            self.device_id: str | None = ready.get("device")
+            self.heads: dict[str, Cursor] = {
+                stream: (str(epoch), int(seq)) for stream, (epoch, seq) in ready["heads"].items()
+            }
         self.lost = Lost(1006, "")
         """How it ended, once it has."""
 
@@ -73,7 +77,7 @@ class Opened:
     async def receive(self) -> str | bytes:
         """Return the next message. Raises Broken."""
         try:
-            return await self._connection.recv()
+            return await self._connection.recv()  # no longer than `_MOST_FRAME_BYTES`
         except websockets.ConnectionClosed as error:
             raise self._ended(error) from error
 
@@ -83,8 +87,11 @@ class Opened:
             await self._connection.close()
 
     def _ended(self, error: websockets.ConnectionClosed) -> Broken:
-        code = error.rcvd.code if error.rcvd is not None else 1006
-        reason = error.rcvd.reason if error.rcvd is not None else "the connection was lost"
+        code, reason = 1006, "the connection was lost"
+        if error.rcvd is not None:
+            code, reason = error.rcvd.code, error.rcvd.reason
+        elif error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+            code, reason = error.sent.code, "a message of the server's is too long: it isn't read"
         self.lost = Lost(code, reason)
         return Broken(code, reason)
 
@@ -119,7 +126,7 @@ async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) 
         raise Broken(1006, str(error) or type(error).__name__) from error
     try:
         async with asyncio.timeout(_OPEN_SECONDS):
-            return await _enter(connection, token, cursors)
+            return await _enter(connection, address, token, cursors)
     except websockets.ConnectionClosed as error:
         raise Opened(connection, _NOBODY)._ended(error) from error  # noqa: SLF001 - our own
     except TimeoutError as error:
@@ -133,7 +140,9 @@ async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) 
 _NOBODY: Final[dict[str, Any]] = {"user": "", "heads": {}}
 
 
-async def _enter(connection: ClientConnection, token: str, cursors: Cursors) -> Opened:
+async def _enter(
+    connection: ClientConnection, address: str, token: str, cursors: Cursors
+) -> Opened:
     raw = connection.transport.get_extra_info("socket")
     if raw is not None:  # a whole chunk should fit, or every one is handed over in pieces
         with suppress(OSError):
@@ -148,7 +157,7 @@ async def _enter(connection: ClientConnection, token: str, cursors: Cursors) -> 
     while more := dict(islice(seen, _CURSORS_AT_ONCE)):
         await connection.send(json.dumps({"type": "resume", "cursors": more}))
     while True:
-        frame = json.loads(await connection.recv())
+        frame = parsed(await connection.recv(), address)
         if frame["type"] == "ready":
             return Opened(connection, frame)
 
@@ -161,8 +170,8 @@ async def _drop(connection: ClientConnection) -> None:
 def _refused(error: InvalidStatus) -> Broken:
     status = error.response.status_code
     detail = f"the handshake was refused with {status}"
-    with suppress(ValueError):
-        detail = json.loads(error.response.body or b"").get("detail", detail)
+    with suppress(NotUnderstood):
+        detail = str(parsed(error.response.body or b"", "the handshake").get("detail", detail))
     asked: float | None = None
     with suppress(ValueError, TypeError):
         asked = float(error.response.headers.get("Retry-After"))  # type: ignore[arg-type]  # None: TypeError

@@ -18,6 +18,7 @@ from sharezync.realtime.hearing import Hearing
 from sharezync.realtime.line import Line
 from sharezync.realtime.opening import Broken, Opened, open_socket
 from sharezync.renewing import Renewal
+from sharezync.shapes import object_in, parsed, understood
 
 _COMMAND_TRIES: Final = 8
 _AGAIN_SECONDS: Final = 0.01
@@ -108,7 +109,7 @@ class Socket:
         for attempt in itertools.count():
             frame = await self._asked(kind, members)
             if frame["type"] == "reply":
-                return dict(frame["data"])
+                return object_in(frame, "data")
             problem = Problem.of_frame(frame)
             if not problem.retryable or attempt >= _COMMAND_TRIES:
                 raise problem
@@ -219,8 +220,12 @@ class Socket:
                 message = await opened.receive()
                 if isinstance(message, bytes):
                     self._hearing.take_chunk(opened.chunk_of(message), message)
-                elif (gap := self._hearing.take(json.loads(message))) is not None:
-                    await self.tell({"type": "replay", "stream": gap[0], "after": gap[1]})
+                else:
+                    frame = parsed(message, f"the socket at {self._base_url}")
+                    with understood(frame):
+                        gap = self._hearing.take(frame)
+                    if gap is not None:
+                        await self.tell({"type": "replay", "stream": gap[0], "after": gap[1]})
         except Broken as broken:
             broken.asked_seconds = self._hearing.bye_seconds
             return broken

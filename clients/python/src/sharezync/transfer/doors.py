@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 
 from sharezync.documents import Recipient, Transfer
-from sharezync.http import Http, document_of
+from sharezync.http import Http, address_of, document_of
 from sharezync.problems import Problem, TransferEnded
+from sharezync.shapes import understood
 from sharezync.transfer.ranges import Ranges
 
 RenewToken = Callable[[], Awaitable[str]]
@@ -46,7 +47,8 @@ class Doors:
         To a sender those that are not stored; to a recipient those they have not confirmed.
         """
         document = document_of(await self._request("GET", "/missing"))
-        found = {file["index"]: Ranges(file["missing"]) for file in document["files"]}
+        with understood(document):
+            found = {int(file["index"]): Ranges(file["missing"]) for file in document["files"]}
         return {file: ranges for file, ranges in found.items() if ranges}
 
     async def put_chunk(
@@ -73,7 +75,8 @@ class Doors:
     async def digest(self, file: int, index: int) -> bytes:
         """Return the SHA-256 of a stored chunk, by the server's own record."""
         answer = await self._head(f"/files/{file}/chunks/{index}")
-        return bytes.fromhex(answer.headers["x-chunk-sha256"])
+        with understood(address_of(answer)):
+            return bytes.fromhex(answer.headers["x-chunk-sha256"])
 
     @asynccontextmanager
     async def content(

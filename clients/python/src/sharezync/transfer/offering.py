@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sharezync.documents import Json, Transfer
+from sharezync.documents import Transfer
 from sharezync.http import document_of
 from sharezync.realtime.socket import Socket
+from sharezync.shapes import Json
 from sharezync.transfer.listing import Outgoing
 from sharezync.transfer.send_record import SendRecord
 

@@ -7,11 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sharezync.documents import Json, Transfer
+from sharezync.documents import Transfer
 from sharezync.problems import Corrupt, Problem, SharezyncError, TransferEnded
 from sharezync.realtime.frames import Connected, Lost
 from sharezync.realtime.line import Item, Line
 from sharezync.realtime.socket import Socket
+from sharezync.shapes import Json, object_in, understood
 from sharezync.transfer.acknowledging import Acknowledging
 from sharezync.transfer.chunks import Chunk, decode
 from sharezync.transfer.landing import Destination, Landing
@@ -169,14 +170,14 @@ class Receiver:
                 await self._begin()
             self._acks.go_on()
         elif item["type"] == "progress_update":
-            self.progress.stored_bytes = max(
-                self.progress.stored_bytes, item["data"]["stored_bytes"]
-            )
+            with understood(item):
+                stored_bytes = int(item["data"]["stored_bytes"])
+            self.progress.stored_bytes = max(self.progress.stored_bytes, stored_bytes)
             self._tell_progress()
         elif item["type"] == "error":
             await self._take_error(item)
         elif item["type"] != "chunk_ack":
-            self._learn(Transfer.of(item["data"]))
+            self._learn(Transfer.of(object_in(item, "data")))
 
     async def _take_error(self, error: Json) -> None:
         problem = Problem.of_frame(error)

@@ -93,7 +93,7 @@ class HttpReceiver:
         token: str | None = None
         try:
             if transfer.state == "offered":
-                token = (await transfers.accept(transfer.id, files=self._chosen)).raw["token"]
+                token = (await transfers.accept(transfer.id, files=self._chosen)).raw.get("token")
             have = {index: part.held for index, part in self._parts.items()}
             if self._landing.resumed or transfer.state != "offered":
                 await transfers.say_held(transfer.id, have)

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sharezync.documents import OVER, Json, Transfer
+from sharezync.documents import OVER, Recipient, Transfer
 from sharezync.pauses import jittered
 from sharezync.problems import Corrupt, FileChanged, Problem, SharezyncError, TransferEnded
 from sharezync.realtime.frames import Connected, Lost
 from sharezync.realtime.line import Item, Line
 from sharezync.realtime.socket import Socket
+from sharezync.shapes import Json, object_in, rows_of, understood
 from sharezync.transfer.ahead import Ahead
 from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, chunk_length, seal
 from sharezync.transfer.chunks import transfer_bytes as id_bytes
@@ -179,15 +180,16 @@ class Sender:
                 case "error":
                     self._refuse(item)
                 case "progress_update":
-                    self._learn_progress(item["data"])
+                    self._learn_progress(object_in(item, "data"))
                 case _:
-                    self._learn(Transfer.of(item["data"]))
+                    self._learn(Transfer.of(object_in(item, "data")))
         elif not isinstance(item, Connected):
             pass  # a chunk: we send this transfer to another device of ours from the same socket
 
     def _acknowledged(self, ack: Json) -> None:
-        self._window.limit_bytes = ack.get("window") or self._window.limit_bytes
-        freed = self._window.acknowledged(ack["file"], ack["through"], ack.get("indexes", ()))
+        with understood(ack):
+            self._window.limit_bytes = int(ack.get("window") or self._window.limit_bytes)
+            freed = self._window.acknowledged(ack["file"], ack["through"], ack.get("indexes", ()))
         if freed:
             progress = self.progress
             progress.stored_bytes = min(progress.size_bytes, progress.stored_bytes + freed)
@@ -199,7 +201,8 @@ class Sender:
         problem = Problem.of_frame(error)
         if error.get("file") is None or error.get("index") is None:
             return  # about delivering, which is the other end's
-        place = (error["file"], error["index"])
+        with understood(error):
+            place = (int(error["file"]), int(error["index"]))
         self._window.settled(place)
         self._moved.set()
         if problem.code == "chunk-corrupt":
@@ -213,8 +216,8 @@ class Sender:
             self._fail(problem)
 
     def _learn_progress(self, data: Mapping[str, Any]) -> None:
-        for each in data.get("recipients", ()):
-            self.progress.recipients[each["user_id"]] = (each["state"], each["received_bytes"])
+        for each in map(Recipient.of, rows_of({"recipients": [], **data}, "recipients")):
+            self.progress.recipients[each.user_id] = (each.state, each.received_bytes)
         self._on_progress(self.progress)
 
     def _learn(self, transfer: Transfer) -> None:

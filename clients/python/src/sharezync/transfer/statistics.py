@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from sharezync.shapes import Answered
+
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Answered):
     """What came of transfers in one direction. Each recipient of one counts for themselves.
 
     `success_rate` is None while nothing has ended; speeds, in bytes a second, are None where
@@ -22,7 +24,7 @@ class Sums:
     best_bytes_per_second: int | None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             document["ended"],
             document["completed"],
@@ -35,19 +37,19 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class BothWays:
+class BothWays(Answered):
     """Sums of what was sent and of what was received."""
 
     sent: Sums
     received: Sums
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(Sums.of(document["sent"]), Sums.of(document["received"]))
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Answered):
     """Sums of all time, of each day on which something ended, and of each person.
 
     Days are in UTC, the newest first; people by their ids, those with most bytes first.
@@ -58,9 +60,9 @@ class Statistics:
     people: dict[str, BothWays]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def _of(cls, document: Mapping[str, Any]) -> Self:
         return cls(
             BothWays.of(document),
-            {each["day"]: BothWays.of(each) for each in document["days"]},
-            {each["user_id"]: BothWays.of(each) for each in document["peers"]},
+            {str(each["day"]): BothWays.of(each) for each in document["days"]},
+            {str(each["user_id"]): BothWays.of(each) for each in document["peers"]},
         )

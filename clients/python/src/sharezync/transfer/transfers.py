@@ -26,8 +26,8 @@ from sharezync.transfer.statistics import Statistics
 from sharezync.transfer.ways import Over
 
 if TYPE_CHECKING:
-    from sharezync.documents import Json
     from sharezync.session import Session
+    from sharezync.shapes import Json
 
 _RECEIVES: Final = "receives"
 _SENDER_BYTES: Final = 100
