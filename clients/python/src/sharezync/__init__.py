@@ -7,6 +7,7 @@ wrong is a `SharezyncError`.
 from sharezync.choices import Blocked, DevicePolicy
 from sharezync.client import Client
 from sharezync.documents import (
+    Ban,
     Capability,
     Channel,
     Device,
@@ -42,6 +43,7 @@ from sharezync.transfer.statistics import Statistics
 __all__ = [
     "Address",
     "AlreadyThere",
+    "Ban",
     "Blocked",
     "Capability",
     "Channel",

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sharezync.documents import Channel, Message
+from sharezync.documents import Ban, Channel, Message, User
 from sharezync.http import document_of
 from sharezync.people import is_id
 from sharezync.problems import SharezyncError
@@ -24,9 +24,10 @@ class Chat:
     def __init__(self, session: "Session") -> None:
         self._session = session
 
-    async def channels(self) -> list[Channel]:
-        """Return the channels one is in, with unread counts."""
-        return [Channel.of(each) async for each in self._session.items("/v1/memberships")]
+    async def channels(self, *, hidden: bool = False) -> list[Channel]:
+        """Return the channels one is in, with unread counts; `hidden`: hidden ones, too."""
+        found = [Channel.of(each) async for each in self._session.items("/v1/memberships")]
+        return [each for each in found if hidden or not each.hidden]
 
     async def find(self, name: str) -> Channel:
         """Return a channel one is in by its name or id; of a person (`@ada`) the direct one.
@@ -36,7 +37,7 @@ class Chat:
         if name.startswith("@"):
             user = await self._session.people.find(name)
             return await self.conversation([user.id])
-        channels = await self.channels()
+        channels = await self.channels(hidden=True)
         wanted = name.removeprefix("#")
         field = "id" if is_id(wanted) else "name"
         found = [each for each in channels if getattr(each, field) == wanted]
@@ -66,6 +67,39 @@ class Chat:
             "POST", "/v1/conversations", json={"user_ids": list(user_ids)}, repeatable=True
         )
         return Channel.of(document_of(answer))
+
+    async def direct(self, user_id: str) -> Channel | None:
+        """Return the direct conversation with somebody that one sees; None where there is none."""
+        for each in await self.channels():
+            if each.kind == "direct":
+                others = rows_of(object_in(each.raw, "channel"), "participants")
+                if user_id in {User.of(other).id for other in others}:
+                    return each
+        return None
+
+    async def hide(self, channel_id: str) -> None:
+        """Hide a direct conversation until the next message; the other isn't told.
+
+        It also takes back that one agreed to be in their company. Other channels are left by it.
+        """
+        await self._session.request("POST", f"/v1/channels/{channel_id}/leave", repeatable=True)
+
+    async def bans(self, channel_id: str) -> list[Ban]:
+        """Return who is kept out of a channel, as its owner or admin."""
+        found = self._session.items(f"/v1/channels/{channel_id}/bans")
+        return [Ban.of(each) async for each in found]
+
+    async def ban(self, channel_id: str, user_id: str) -> Ban:
+        """Remove somebody from a channel and keep them out. May be repeated.
+
+        Raises Problem (`forbidden`, `conversation-fixed`, `too-many-bans` …).
+        """
+        path = f"/v1/channels/{channel_id}/bans/{user_id}"
+        return Ban.of(document_of(await self._session.request("PUT", path)))
+
+    async def unban(self, channel_id: str, user_id: str) -> None:
+        """Let somebody come again: by joining, by a new invite, or by being added."""
+        await self._session.request("DELETE", f"/v1/channels/{channel_id}/bans/{user_id}")
 
     async def send(
         self,

@@ -1,11 +1,11 @@
-"""What one wants to be sent: policies of one's devices; and whom one has blocked."""
+"""What one wants to be sent, and by whom one can be reached: policies, blocks, who may add one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from sharezync.http import document_of
-from sharezync.shapes import Answered
+from sharezync.shapes import Answered, understood
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -15,6 +15,10 @@ Policy = Literal["ask", "accept_known", "block"]
 people in whose company one joined a channel or wrote there, or whose transfer one accepted before,
 are accepted at once, on this device where they are for no other. `block`: those for this very
 device are rejected at once."""
+
+WhoMayAdd = Literal["everybody", "known", "nobody"]
+"""Who may add one to channels and open conversations with one. `known`: in whose company one has
+joined a channel, written, or accepted a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,15 @@ class Choices:
         answer = await self._session.request("PUT", path, json={"policy": policy})
         return DevicePolicy.of(document_of(answer))
 
+    async def who_may_add(self) -> WhoMayAdd:
+        """Return who may add one to channels and open conversations with one."""
+        return _who_may_add_in(await self._session.document("/v1/users/me"))
+
+    async def set_who_may_add(self, who: WhoMayAdd) -> WhoMayAdd:
+        """Say who may add one. Conversations in which one has spoken go on whatever is said."""
+        answer = await self._session.request("PATCH", "/v1/users/me", json={"who_may_add": who})
+        return _who_may_add_in(document_of(answer))
+
     async def blocked(self) -> list[Blocked]:
         """Return whom one has blocked, by id."""
         found = self._session.items("/v1/blocks")
@@ -81,3 +94,11 @@ class Choices:
     async def unblock(self, user_id: str) -> None:
         """Take a block back. What they offered meanwhile stays unseen."""
         await self._session.request("DELETE", f"/v1/blocks/{user_id}")
+
+
+def _who_may_add_in(document: Mapping[str, Any]) -> WhoMayAdd:
+    with understood(document):
+        who: WhoMayAdd = document["who_may_add"]
+        if who not in get_args(WhoMayAdd):
+            raise ValueError(who)
+        return who

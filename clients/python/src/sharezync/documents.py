@@ -76,6 +76,8 @@ class Channel(Answered):
     unread_count: int = 0
     mention_count: int = 0
     last_read_seq: int = 0
+    hidden: bool = False
+    """A direct conversation that one has hidden, in which nothing was said since."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -91,8 +93,13 @@ class Channel(Answered):
             document.get("unread_count", 0),
             document.get("mention_count", 0),
             document.get("last_read_seq", 0),
+            _is_hidden(document.get("hidden_up_to"), channel.get("message_count", 0)),
             document,
         )
+
+
+def _is_hidden(up_to: int | None, message_count: int) -> bool:
+    return up_to is not None and message_count <= up_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,19 @@ class Message(Answered):
             author.get("username") or "",
             document,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ban(Answered):
+    """Somebody who is kept out of a channel."""
+
+    user: User
+    banned_by: User
+    banned_at: str
+
+    @classmethod
+    def _of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(User.of(document["user"]), User.of(document["banned_by"]), document["banned_at"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 
 from clients.python.tests.support.people import Login
 from clients.python.tests.support.running import Cli, arrived
+from sharezync import Problem
 
 LogIn = Callable[..., Awaitable[Login]]
 Commands = Callable[[Login, str], Cli]
@@ -66,6 +67,61 @@ async def test_who_is_blocked_is_not_heard_until_they_are_unblocked(
     assert await bob.session.choices.blocked() == []
     await ada.session.transfers.send([note], to=[bob.username], device="x", wait="nobody")
     assert len(await bob.session.transfers.all()) == 1, "what was offered meanwhile stays unseen"
+
+
+async def test_one_says_who_may_add_one(log_in: LogIn, commands: Commands, base_url: str) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    bobs = await commands(bob, base_url).login()
+    before = await bobs.run("who-may-add", "--json")
+    told = await bobs.run("who-may-add", "nobody")
+    assert before.records == [{"type": "who_may_add", "who": "everybody"}]
+    assert told.lines == ["Nobody may add you to channels and open conversations with you."]
+    assert await bob.session.choices.who_may_add() == "nobody"
+    with pytest.raises(Problem, match="reach"):
+        await ada.session.chat.conversation([bob.id])
+
+
+async def test_who_is_banned_stays_out_until_the_ban_is_lifted(
+    log_in: LogIn, commands: Commands, base_url: str
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas = await commands(ada, base_url).login()
+    channel = await ada.session.chat.create("engines", private=False)
+    await ada.session.chat.add(channel.id, bob.id)
+    banned = await adas.run("ban", channel.id, bob.username, "--json")
+    assert banned.process.returncode == 0, banned.errors
+    assert await bob.session.chat.channels() == []
+    listed, of_nobody = await asyncio.gather(
+        adas.run("bans", "engines"), adas.run("ban", f"@{bob.username}", bob.username)
+    )
+    assert [line.split("  ", 1)[1] for line in listed.lines] == [
+        f"{bob.username}  (by {ada.username})"
+    ]
+    assert of_nobody.process.returncode == 2
+    join = f"/v1/channels/{channel.id}/join"
+    with pytest.raises(Problem):
+        await bob.session.request("POST", join)
+    lifted = await adas.run("unban", "engines", bob.username)
+    assert lifted.lines == [f"You let {bob.username} come into engines again."]
+    await bob.session.request("POST", join)
+
+
+async def test_a_conversation_is_hidden_until_the_next_message(
+    log_in: LogIn, commands: Commands, base_url: str
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas = await commands(ada, base_url).login()
+    none = await adas.run("hide", bob.username)
+    assert none.lines == [f"You see no direct conversation with {bob.username}."]
+    assert await ada.session.chat.channels() == [], "looking for one opens none"
+    channel = await bob.session.chat.conversation([ada.id])
+    await bob.session.chat.send(channel.id, "hello")
+    hidden = await adas.run("hide", f"@{bob.username}", "--json")
+    assert [each["channel_id"] for each in hidden.records] == [channel.id]
+    assert (await adas.run("channels")).lines == []
+    assert await ada.session.chat.channels() == []
+    await bob.session.chat.send(channel.id, "again")
+    assert [each.id for each in await ada.session.chat.channels()] == [channel.id]
 
 
 async def test_statistics_say_what_came_of_it_all(

@@ -58,8 +58,10 @@ def _answers() -> list[tuple[str, str, Json]]:
     """Return what is answered to which methods and paths; the first that fits."""
     device = {"id": ID, "client_id": NASTY, "name": NASTY, "platform": NASTY, "online": True}
     channel = {"id": ID, "kind": NASTY, "name": NASTY, "topic": NASTY, "member_count": 2}
+    direct = {**channel, "id": f"{ID[:-1]}1", "kind": "direct", "participants": [_user()]}
     choice = {"device_id": ID, "policy": "ask", "updated_at": NASTY}
     blocked = {"user_id": ID, "blocked_at": NASTY}
+    ban = {"user": _user(), "banned_by": _user(), "banned_at": NASTY}
     both = {"sent": _SUMS, "received": _SUMS}
     capability = {"role": "recipient", "expires_at": "x"}
     nameless = {**_message(), "author": {"display_name": NASTY}}
@@ -69,10 +71,11 @@ def _answers() -> list[tuple[str, str, Json]]:
         ("POST", "/v1/auth/register", _user()),
         ("GET", "/v1/users", _items(_user())),
         ("GET", f"/v1/users/{ID}/devices", _items(device)),
+        ("GET|PATCH", "/v1/users/me", {**_user(), "who_may_add": "known"}),
         ("GET", "/v1/users/[^/]+", _user()),
         ("POST", "/v1/devices", device),
         ("GET", "/v1/devices", _items(device)),
-        ("GET", "/v1/memberships", _items({"channel": channel})),
+        ("GET", "/v1/memberships", _items({"channel": channel}, {"channel": direct})),
         ("POST", f"/v1/channels/{ID}/messages", _message()),
         ("GET", f"/v1/channels/{ID}/messages", _items(_message(), nameless)),
         ("GET", "/v1/transfers/stats", {
@@ -80,6 +83,9 @@ def _answers() -> list[tuple[str, str, Json]]:
         }),
         ("GET", "/v1/transfers/policies", _items(choice)),
         ("GET|PUT", f"/v1/transfers/policies/{ID}", choice),
+        ("GET", f"/v1/channels/{ID}/bans", _items(ban)),
+        ("PUT|DELETE", f"/v1/channels/{ID}/bans/{ID}", ban),
+        ("POST", "/v1/channels/[^/]+/leave", {}),
         ("GET", "/v1/blocks", _items(blocked)),
         ("PUT|DELETE", f"/v1/blocks/{ID}", blocked),
         ("POST", "/v1/transfers", _transfer("completed")),

@@ -50,10 +50,15 @@ COMMANDS: dict[str, list[list[str]]] = {
     "blocks": [[]],
     "chat": [[ID, "--history", "5"], [ID, "--send", "hello"], ["nowhere", "--history", "1"]],
     "channels": [[]],
+    "who-may-add": [[], ["known"]],
+    "hide": [[ID]],
+    "ban": [[ID, ID]],
+    "unban": [[ID, ID]],
+    "bans": [[ID]],
     "upload": [["notes.txt"]],
     "download": [[ID], [ID, "-o", "notes.txt"]],
 }
-SHOWS_NOTHING = {"login", "register", "download"}  # in some of these cases
+SHOWS_NOTHING = {"login", "register", "download", "who-may-add"}  # in some of these cases
 QUESTION = "Take it? [Y/n, l lists all]: "
 WIDTH = 60
 FORBIDDEN = set("\u200b\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2028\u2029\x85")

@@ -10,10 +10,11 @@ import click
 
 from sharezync.cli.account import devices, login, logout, register, whoami
 from sharezync.cli.chatting import channels, chat
-from sharezync.cli.choosing import block, blocks, policy, unblock
+from sharezync.cli.choosing import block, blocks, policy, unblock, who_may_add
 from sharezync.cli.counting import statistics
 from sharezync.cli.endings import USAGE, ending_of
 from sharezync.cli.memory import keep_memory
+from sharezync.cli.moderating import ban, bans, hide, unban
 from sharezync.cli.output import Output, print_what_can_be_printed
 from sharezync.cli.receiving import receive
 from sharezync.cli.sending import send
@@ -35,8 +36,8 @@ def cli() -> None:
 
 
 for _command in (
-    login, register, logout, whoami, devices, send, receive, transfers, statistics, policy, block,
-    unblock, blocks, chat, channels, upload, download,
+    login, register, logout, whoami, devices, send, receive, transfers, statistics, policy,
+    who_may_add, block, unblock, blocks, chat, channels, hide, ban, unban, bans, upload, download,
 ):  # fmt: skip
     cli.add_command(_command)
 

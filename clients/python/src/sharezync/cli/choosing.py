@@ -1,10 +1,10 @@
-"""`policy`, `block`, `unblock`, `blocks`."""
+"""`policy`, `who-may-add`, `block`, `unblock`, `blocks`."""
 
-from typing import Final
+from typing import Final, get_args
 
 import click
 
-from sharezync.choices import DevicePolicy, Policy
+from sharezync.choices import DevicePolicy, Policy, WhoMayAdd
 from sharezync.cli.common import Context, command
 from sharezync.cli.text import one_line
 from sharezync.documents import Device
@@ -47,6 +47,22 @@ async def policy(context: Context, *, device: str | None, choice: str | None) ->
         else:
             chosen = await session.choices.set_policy(found.id, _POLICIES[choice])
             _tell(context, found, chosen)
+
+
+@click.command("who-may-add")
+@click.argument("who", required=False, type=click.Choice(get_args(WhoMayAdd)))
+@command
+async def who_may_add(context: Context, *, who: WhoMayAdd | None) -> None:
+    """Tell who may add you to channels and open conversations with you, or say so.
+
+    known: people in whose company you joined a channel, wrote, or accepted a conversation.
+    Conversations in which you have spoken go on whatever you say.
+    """
+    async with context.session() as session:
+        choices = session.choices
+        said = await (choices.who_may_add() if who is None else choices.set_who_may_add(who))
+    context.out.record("who_may_add", who=said)
+    context.out.say(f"{said} may add you to channels and open conversations with you.".capitalize())
 
 
 @click.command()
