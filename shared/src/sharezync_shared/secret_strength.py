@@ -5,9 +5,13 @@ A secret that is short, or that stands in an example, is known to whoever guesse
 secrets are derived from it.
 """
 
+import base64
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,7 +27,7 @@ MIN_DISTINCT: Final = 10
 # apart or together. Each is long enough to occur in no random secret.
 _PLACEHOLDER: Final = re.compile(
     r"change(me|this|it\b)|placeholder|example|developmentonly|insecure|notforproduction"
-    r"|your(own)?(secret|key|password)|(super|my|the|string|strong|long|random)secret|secretkey"
+    r"|your(own)?(secret|key|password)|secret|s3cr3t|defaultkey|donotuse|fill(me|this)?in|admin123"
     r"|replace(me|with|this)|generate(me|d?with|aone|one)|random(string|value|bytes|key)|goeshere"
     r"|atleast\d+(random)?(bits|bytes|char)|(put|paste|insert)(some|your|the)"
     r"|importsecrets|openssl|urandom|password|qwerty|0123456789|1234567890|abcdefgh",
@@ -31,6 +35,7 @@ _PLACEHOLDER: Final = re.compile(
 )
 _BETWEEN_WORDS: Final = re.compile(r"[-_.\s]+")
 # What a shell, a template or a person was to put a secret in place of.
+_REPEATED: Final = re.compile(r"(.{6,})\1", re.DOTALL)
 _UNEXPANDED: Final = re.compile(r"\$\(.*\)|\$\{.*\}|\{\{.*\}\}|`.*`|<.*>", re.DOTALL)
 # Keys that documentation prints whole, and that therefore sign much of what was learnt from it.
 _PRINTED: Final = frozenset(
@@ -55,15 +60,41 @@ def weakness_of(secret: str) -> str | None:
     said = unicodedata.normalize("NFKC", secret.strip())  # blanks around it guard nothing
     if _UNEXPANDED.fullmatch(said):
         return "is a command or a variable that nothing was put in place of"
-    if said.casefold() in _PRINTED or _PLACEHOLDER.search(_BETWEEN_WORDS.sub("", said)):
+    if said.casefold() in _PRINTED | _digests_of_words():
         return "is a placeholder that anybody can read"
+    for spelled in (said, _unpacked(said)):
+        if _PLACEHOLDER.search(_BETWEEN_WORDS.sub("", spelled)):
+            return "is a placeholder that anybody can read"
     size = len(secret.strip().encode())
     if size < MIN_BYTES:
         return f"has {size} bytes of the {MIN_BYTES} that it must have"
     repeats = any(said[period:] == said[:-period] for period in range(1, min(len(said), MIN_BYTES)))
-    if repeats or len(set(said.encode())) < MIN_DISTINCT:
+    if repeats or _REPEATED.search(said) or len(set(said.encode())) < MIN_DISTINCT:
         return "repeats a few characters"
     return None
+
+
+def _unpacked(said: str) -> str:
+    """Return the text that a secret is the base64 or the hex of; empty where it is of none."""
+    for decode in (bytes.fromhex, base64.urlsafe_b64decode, base64.b64decode):
+        with suppress(ValueError):
+            text = decode(said).decode("ascii")
+            if text.isprintable():
+                return text
+    return ""
+
+
+@cache
+def _digests_of_words() -> frozenset[str]:
+    """Return what somebody gets who was told to use a digest, and digested the first word."""
+    words = (b"", b"admin", b"changeme", b"password", b"secret", b"sharezync", b"test")
+    names = ("md5", "sha1", "sha256", "sha512")
+    return frozenset(
+        hashlib.new(name, word + end, usedforsecurity=False).hexdigest()
+        for name in names
+        for word in words
+        for end in (b"", b"\n")
+    )
 
 
 def refuse_weak_secrets(settings: BaseSettings) -> None:

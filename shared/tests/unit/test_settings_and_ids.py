@@ -1,3 +1,4 @@
+import hashlib
 import secrets
 from base64 import b64encode
 from pathlib import Path
@@ -97,6 +98,15 @@ GOOD = "wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi"
         ("SECRET_KEY", "`openssl rand -base64 48 | tr -d =+/`"),
         ("SECRET_KEY", "{{ vault.sharezync.auth.signing.key }}"),
         ("SECRET_KEY", "python3 -c 'import secrets; print(secrets.token_urlsafe())'"),
+        ("SECRET_KEY", "not-a-secret-not-a-secret-at-all-xyz"),
+        ("SECRET_KEY", "s3cr3t-k3y-f0r-d3v3l0pm3nt-0nly-1234"),
+        ("SECRET_KEY", "fill-me-in-with-32-characters-abcdef"),
+        ("SECRET_KEY", "admin123admin123admin123admin123xyz"),
+        ("SECRET_KEY", "first_word1first_word1first_word1-2-3"),
+        ("SECRET_KEY", b64encode(b"the password of this installation").decode()),
+        ("SECRET_KEY", b"the password of this installation".hex()),
+        ("SECRET_KEY", hashlib.sha256(b"secret").hexdigest()),
+        ("SECRET_KEY", hashlib.md5(b"changeme\n").hexdigest()),
         ("SERVICE_SECRET", "the secret of chat"),
     ],
 )
