@@ -9,6 +9,7 @@ import unicodedata
 from functools import cache
 from typing import Final
 
+import regex
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
 
@@ -17,6 +18,9 @@ from sharezync_shared.names.characters import unstacked
 
 MAX_MARKS: Final = 8
 """In a row, also beside the letter: a syllable of Burmese or Tibetan has up to seven."""
+
+_HIDDEN_DOT: Final = r"[\p{Soft_Dotted}\u0131\u0237l][^\p{ccc=0}\p{ccc=230}]*\u0307"
+"""In NFD: U+0307 where nothing tells it from the letter's own dot (UTS #39, hidden overlay)."""
 
 _MAX_GIVEN: Final = 4 * mentionable.MAX_CHARACTERS
 """Before they are composed: a letter with its marks is decomposed into four at most."""
@@ -54,6 +58,8 @@ def clean_username(text: str) -> str:
     apart = unicodedata.normalize("NFD", name)
     if unstacked(apart, alike=2) != apart or _runs_of_marks(apart):
         raise ValueError("too many marks on one letter")
+    if _compiled(_HIDDEN_DOT).search(apart):
+        raise ValueError("too many marks: a dot above a letter that has one can't be seen")
     if lookalikes.mixes_scripts(name):
         raise ValueError("letters and digits of one alphabet, please: this name mixes several")
     return name
@@ -91,6 +97,11 @@ def _is_accepted(character: str) -> bool:
     """
     category = unicodedata.category(character)
     return category[0] in "LM" or category == "Nd" or character in mentionable.BETWEEN + "\u3007"
+
+
+@cache
+def _compiled(pattern: str) -> "regex.Pattern[str]":
+    return regex.compile(pattern, regex.V1)
 
 
 def _runs_of_marks(apart: str) -> bool:

@@ -37,6 +37,9 @@ GOOD = [
     "ශ්\u200dරීමාලි",
     "അനിൽ",
     "佐々木",
+    "İstanbul",
+    "kėdė",
+    "ımıx",
     "𞤀𞤣𞤤𞤢𞤥",
     "މުހައްމަދު",
     "ᏣᎳᎩ",
@@ -88,6 +91,11 @@ def test_names_of_the_world_are_accepted_and_can_be_called(name: str) -> None:
         "ﬁne",
         "ada🎉",
         "x" * 33,
+        "wi\u0307lli",
+        "j\u0307ane",
+        "bil\u0307l",
+        "wi\u0323\u0307lli",
+        "і\u0307ван",
     ],
 )
 def test_names_that_deceive_are_refused(name: str) -> None:
