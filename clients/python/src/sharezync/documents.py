@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from sharezync.problems import NotUnderstood
-from sharezync.shapes import Answered
+from sharezync.shapes import Answered, Json, raw_of
 
 _MOST_BYTES: Final = 2**53 - 1
 """The largest number that every reader of JSON has exactly (RFC 8259 §6)."""
@@ -78,7 +78,7 @@ class Channel(Answered):
     last_read_seq: int = 0
     hidden: bool = False
     """A direct conversation that one has hidden, in which nothing was said since."""
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def _of(cls, document: Mapping[str, Any]) -> Self:
@@ -94,7 +94,7 @@ class Channel(Answered):
             document.get("mention_count", 0),
             document.get("last_read_seq", 0),
             _is_hidden(document.get("hidden_up_to"), channel.get("message_count", 0)),
-            document,
+            raw_of(document),
         )
 
 
@@ -117,7 +117,7 @@ class Message(Answered):
     client_message_id: str | None
     author_username: str = ""
     """Unlike `author`, nobody else can have it."""
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def _of(cls, document: Mapping[str, Any]) -> Self:
@@ -133,7 +133,7 @@ class Message(Answered):
             bool(document.get("deleted")),
             document.get("client_message_id"),
             author.get("username") or "",
-            document,
+            raw_of(document),
         )
 
 
@@ -224,7 +224,7 @@ class Transfer(Answered):
     note: str
     window_bytes: int | None
     """How much the sender may have on its way; only in the answer to an offer."""
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def over(self) -> bool:
@@ -244,7 +244,7 @@ class Transfer(Answered):
             sum(file.size_bytes for file in files),
             document.get("note") or "",
             document.get("window_bytes"),
-            document,
+            raw_of(document),
         )
 
 

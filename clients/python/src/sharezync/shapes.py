@@ -76,6 +76,11 @@ def object_in(document: Mapping[str, Any], name: str) -> Json:
         return found
 
 
+def raw_of(document: Mapping[str, Any]) -> Json:
+    """Return all of a document, also what isn't named anywhere; it still knows who said it."""
+    return document if isinstance(document, dict) else dict(document)
+
+
 class Answered:
     """What a dataclass is that is read from a document: its fields have the types they say."""
 
