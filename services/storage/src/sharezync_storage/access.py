@@ -1,7 +1,10 @@
 """The only doors to rows on behalf of somebody. What one may not see does not exist: 404."""
 
+from collections.abc import Collection
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, Uuid, any_, literal
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit
@@ -72,6 +75,18 @@ async def upload_in_chunks(unit: Unit, upload_id: UploadId | UUID, *, lock: bool
     return upload
 
 
+async def uploads_held(unit: Unit, upload_ids: Collection[UUID]) -> list[Upload]:
+    """Return those of these uploads that there are, by whatever door, held until the commit."""
+    statement = select(Upload).where(among(Upload.id, upload_ids)).order_by(col(Upload.id))
+    return list(await unit.session.exec(statement.with_for_update()))
+
+
+async def files_held(unit: Unit, file_ids: Collection[UUID]) -> list[File]:
+    """Return those of these files that there are, deleted ones too, held until the commit."""
+    statement = select(File).where(among(File.id, file_ids)).order_by(col(File.id))
+    return list(await unit.session.exec(statement.with_for_update()))
+
+
 async def own_upload(
     unit: Unit, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
 ) -> Upload:
@@ -90,6 +105,11 @@ async def own_direct(
     if upload is None or upload.door != "direct" or upload.owner_id != user_id:
         raise NotFound
     return upload
+
+
+def among(column: UUID, ids: Collection[UUID]) -> ColumnElement[bool]:
+    """Return the condition that a column is one of `ids`: one parameter, however many they are."""
+    return col(column) == any_(literal(list(ids), ARRAY(Uuid)))
 
 
 def in_chunks(upload: Upload) -> bool:

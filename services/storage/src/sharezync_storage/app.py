@@ -14,6 +14,7 @@ from sharezync_storage.api import (
     direct,
     downloads,
     files,
+    internal_batches,
     internal_files,
     internal_uploads,
     links,
@@ -111,6 +112,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         routers=[
             internal_uploads.chunk_router,  # routes are tried in turn, and these are the busiest
             internal_uploads.router,
+            internal_batches.router,
             tus_creation.router,
             tus.router,
             direct.part_router,

@@ -12,9 +12,12 @@ def file_key(file_id: UUID) -> str:
     return _key("files", file_id)
 
 
-def upload_key(upload_id: UUID) -> str:
-    """Return the key under which the chunks of an upload are kept until it is finished."""
-    return _key("uploads", upload_id)
+def upload_key(upload_id: UUID, *, beside: UUID | None = None) -> str:
+    """Return the key under which the chunks of an upload are kept until it is finished.
+
+    In the same folder as those of the upload `beside`, where one is given.
+    """
+    return _key("uploads", upload_id, beside)
 
 
 def checked(key: str) -> str:
@@ -24,6 +27,6 @@ def checked(key: str) -> str:
     return key
 
 
-def _key(kind: str, blob_id: UUID) -> str:
+def _key(kind: str, blob_id: UUID, beside: UUID | None = None) -> str:
     # Spread by the last digits: those of a UUIDv7 are random, the first are the time.
-    return f"{kind}/{blob_id.hex[-2:]}/{blob_id.hex}"
+    return f"{kind}/{(beside or blob_id).hex[-2:]}/{blob_id.hex}"

@@ -140,16 +140,14 @@ class ByChunks(Walk):
     async def begin(self, *, damaged: bool, held: bool) -> None:
         assert not held
         self.written = 0
-        upload = await uploads.begin(
+        sha256 = bytes(32) if damaged else hashlib.sha256(DATA).digest()
+        (upload,) = await uploads.begin(
             self.world.app.state.work,
             self.world.parts.store,
             self.world.parts.limits,
             owner_id=self.owner.id,
-            name="a",
-            mime=None,
-            size_bytes=len(DATA),
+            coming=[uploads.Coming("a", len(DATA), sha256=sha256)],
             chunk_size_bytes=CHUNK,
-            sha256=bytes(32) if damaged else hashlib.sha256(DATA).digest(),
             lifetime=timedelta(hours=1),
         )
         self.id = UploadId(upload.id)
@@ -170,7 +168,7 @@ class ByChunks(Walk):
         await self.world.parts.chunks.put(self.id, index, [data], digest)
 
     async def abort(self) -> None:
-        await uploads.abort(self.world.app.state.work, upload_id=self.id)
+        await uploads.abort(self.world.app.state.work, upload_ids=[self.id])
 
 
 class BySignedUrls(ByChunks):

@@ -17,9 +17,9 @@ from services.storage.tests.store_contract import (
     write,
 )
 from sharezync_shared.ids import uuid7
-from sharezync_storage.keys import file_key
+from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
-from sharezync_storage.stores import DiskStore, NoSuchBlob
+from sharezync_storage.stores import ChunkPlan, DiskStore, NoSuchBlob
 from sharezync_storage.stores.disk import FolderInUse
 from sharezync_storage.stores.disk_files import part_of
 
@@ -91,6 +91,45 @@ async def test_nothing_of_a_put_can_be_read_before_it_is_done(store: DiskStore) 
     await store.put(key, looking())
     assert looked
     assert await store.size(key) == 5_000_000
+
+
+def counted_syncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with each call of fsync(2) from now on."""
+    syncs: list[int] = []
+    sync = os.fsync
+
+    def counted(fd: int) -> None:
+        syncs.append(fd)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    return syncs
+
+
+async def test_uploads_that_begin_together_share_what_makes_their_names_durable(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = counted_syncs(monkeypatch)
+    ids = [uuid7() for _ in range(100)]
+    plans = [ChunkPlan(upload_key(each, beside=ids[0]), 1000, 1000) for each in ids]
+    await store.begin_chunks(*plans)
+    assert len(syncs) == 1
+    await write(store, plans[-1], 0, bytes(1000))
+    assert await store.read_chunk(plans[-1], 0, sha256(bytes(1000))) == bytes(1000)
+
+
+async def test_uploads_sealed_at_the_same_time_share_what_makes_their_names_durable(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [uuid7() for _ in range(100)]
+    plans = [ChunkPlan(upload_key(each, beside=ids[0]), 0, 1000) for each in ids]
+    await store.begin_chunks(*plans)
+    syncs = counted_syncs(monkeypatch)
+    # All blobs in one folder here, as the names of real ones are spread by chance.
+    blobs = [f"files/00/{each.hex}" for each in ids]
+    await asyncio.gather(*(store.seal(*each, []) for each in zip(plans, blobs, strict=True)))
+    assert len(syncs) < len(ids)
+    assert [await store.size(blob) for blob in blobs] == [0] * len(ids)
 
 
 Crash = Callable[[str], None]

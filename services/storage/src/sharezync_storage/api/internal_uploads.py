@@ -72,19 +72,16 @@ async def begin_upload(
     body: UploadCreate, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> UploadCreated:
     """Room for all of it is reserved in the owner's quota."""
-    upload = await uploads.begin(
+    (begun,) = await uploads.begin(
         work,
         parts.store,
         parts.limits,
         owner_id=UserId(body.owner_id),
-        name=body.name,
-        mime=body.mime,
-        size_bytes=body.size_bytes,
+        coming=[body.coming()],
         chunk_size_bytes=body.chunk_size_bytes,
-        sha256=bytes.fromhex(body.sha256) if body.sha256 else None,
         lifetime=parts.upload_lifetime,
     )
-    return UploadCreated(id=upload.id, chunk_count=uploads.plan_of(upload).count)
+    return UploadCreated.of(begun)
 
 
 @router.get(
@@ -122,7 +119,7 @@ async def abort_upload(
     upload_id: UploadId, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> None:
     """Idempotent. The file goes too, where it has become one."""
-    await uploads.abort(work, upload_id=upload_id)
+    await uploads.abort(work, upload_ids=[upload_id])
     parts.sweeper.wake()
 
 

@@ -11,7 +11,7 @@ from sharezync_storage.models import File
 from sharezync_storage.settings import MAX_CHUNK_BYTES
 from sharezync_storage.usecases.finishing import Finished
 from sharezync_storage.usecases.quota import Room
-from sharezync_storage.usecases.uploads import Status, plan_of
+from sharezync_storage.usecases.uploads import Begun, Coming, Status, plan_of
 
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$", to_lower=True)]
 _EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -74,15 +74,28 @@ class UsageRead(BaseModel):
         )
 
 
-class UploadCreate(BaseModel):
-    """What is going to come, and how it is cut."""
+ChunkSize = Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES, strict=True)]
 
-    owner_id: UUID
+
+class FileComing(BaseModel):
+    """What is going to come."""
+
     name: Annotated[str, FILE_NAME]
     size_bytes: int = Field(ge=0, strict=True)
     mime: Annotated[str, MEDIA_TYPE] | None = None
-    chunk_size_bytes: int = Field(ge=1, le=MAX_CHUNK_BYTES, strict=True)
     sha256: Sha256Hex | None = Field(None, description="Of the whole; checked at the end")
+
+    def coming(self) -> Coming:
+        """Return it as the use case takes it."""
+        sha256 = bytes.fromhex(self.sha256) if self.sha256 else None
+        return Coming(self.name, self.size_bytes, self.mime, sha256)
+
+
+class UploadCreate(FileComing):
+    """The same, whose it will be, and how it is cut."""
+
+    owner_id: UUID
+    chunk_size_bytes: ChunkSize
 
 
 class UploadCreated(BaseModel):
@@ -90,6 +103,11 @@ class UploadCreated(BaseModel):
 
     id: UUID
     chunk_count: int
+
+    @classmethod
+    def of(cls, begun: Begun) -> "UploadCreated":
+        """Return it as services are told."""
+        return cls(id=begun.id, chunk_count=begun.plan.count)
 
 
 class UploadRead(BaseModel):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
+from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.threads import IoThreads, settled
 from sharezync_storage.keys import checked
 from sharezync_storage.problems import StoreUnavailable
@@ -30,10 +31,12 @@ from sharezync_storage.stores.disk_direct import OnlyThroughUs
 from sharezync_storage.stores.disk_extents import AHEAD_BYTES, FileWriter
 from sharezync_storage.stores.disk_files import (
     Reading,
+    move,
     part_of,
     remove,
     rename,
     sync_folder,
+    sync_folders,
     told,
 )
 from sharezync_storage.stores.disk_joining import join
@@ -64,6 +67,7 @@ class DiskStore(OnlyThroughUs):
         self._threads = IoThreads("storage-disk")
         self._writing: dict[str, ChunkFile] = {}
         self._appending: dict[str, FileWriter] = {}
+        self._names: GroupCommit[tuple[Path, ...], None] = GroupCommit(self._sync_names)
         self._joining: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def start(self) -> None:
@@ -176,11 +180,10 @@ class DiskStore(OnlyThroughUs):
 
     # --- chunks -----------------------------------------------------------------------------
 
-    async def begin_chunks(self, plan: ChunkPlan) -> None:
-        path = self._path(plan.key)
+    async def begin_chunks(self, *plans: ChunkPlan) -> None:
+        places = [(self._path(plan.key), plan) for plan in plans]
         with told():
-            await self._threads.run(disk_chunks.begin, path, plan)
-            await self._threads.run(sync_folder, path.parent)
+            await self._threads.run(disk_chunks.begin, places)
 
     async def write_chunk(
         self, plan: ChunkPlan, index: int, data: Sequence[bytes], sha256: bytes
@@ -200,8 +203,10 @@ class DiskStore(OnlyThroughUs):
             )
 
     async def seal(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:  # noqa: ARG002 - every chunk lies where it belongs already
+        old, new = self._path(plan.key), self._path(key)
         with told(plan.key):
-            await self._threads.run(rename, self._path(plan.key), self._path(key))
+            await self._threads.run(move, old, new)
+            await self._names.submit((new.parent, old.parent))
 
     async def discard_chunks(self, key: str) -> None:
         await self.delete(key)
@@ -243,6 +248,12 @@ class DiskStore(OnlyThroughUs):
                 await join(self._threads, files, target)
 
     # ----------------------------------------------------------------------------------------
+
+    async def _sync_names(self, waiting: Sequence[tuple[Path, ...]]) -> list[BaseException | None]:
+        """Make names durable that were given at the same time: each folder is synced once."""
+        folders = list(dict.fromkeys(folder for each in waiting for folder in each))
+        await self._threads.run(sync_folders, folders)
+        return [None] * len(waiting)
 
     def _path(self, key: str) -> Path:
         return self._folder / checked(key)

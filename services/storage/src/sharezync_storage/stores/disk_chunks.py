@@ -15,6 +15,7 @@ from pathlib import Path
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.threads import IoThreads
 from sharezync_storage.problems import ChunkCorrupt, ContentDamaged
+from sharezync_storage.stores.disk_files import sync_folders
 from sharezync_storage.stores.disk_writing import WrittenFile
 from sharezync_storage.stores.port import ChunkPlan, NoSuchBlob
 
@@ -83,14 +84,19 @@ class ChunkFile:
         return [self._failure] * len(waiting)
 
 
-def begin(path: Path, plan: ChunkPlan) -> None:
-    """Make the file, as long as the whole upload and without a byte of it."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        os.ftruncate(fd, plan.size_bytes)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def begin(places: Sequence[tuple[Path, ChunkPlan]]) -> None:
+    """Make a file for each upload, as long as it will be and without a byte of it.
+
+    Only the names are made durable. A file that a crash left shorter grows by the first chunk that
+    is written behind its end, and the sync of that chunk makes its length durable.
+    """
+    for path, plan in places:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.ftruncate(fd, plan.size_bytes)
+        finally:
+            os.close(fd)
+    sync_folders(dict.fromkeys(path.parent for path, _ in places))
 
 
 def read(path: Path, plan: ChunkPlan, index: int, sha256: bytes) -> bytes:

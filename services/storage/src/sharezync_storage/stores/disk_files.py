@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -60,13 +60,17 @@ def part_of(path: Path) -> Path:
 
 def rename(old: Path, new: Path) -> None:
     """Move a finished file to its name, durably. Repeating it after a success changes nothing."""
+    move(old, new)
+    sync_folders([new.parent, old.parent])
+
+
+def move(old: Path, new: Path) -> None:
+    """Do the same, but for durability: both folders are still to be synced."""
     try:
         old.rename(new)
     except FileNotFoundError:
         if not new.exists():
             raise
-    sync_folder(new.parent)
-    sync_folder(old.parent)
 
 
 def remove(*paths: Path) -> None:
@@ -83,6 +87,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make the names in each of these folders durable, in this order."""
+    for folder in folders:
+        sync_folder(folder)
 
 
 @contextmanager

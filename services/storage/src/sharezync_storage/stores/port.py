@@ -173,8 +173,11 @@ class BlobStore(Protocol):
 
     # --- chunks -----------------------------------------------------------------------------
 
-    async def begin_chunks(self, plan: ChunkPlan) -> None:
-        """Make a place for the chunks of an upload. Idempotent until it is sealed or discarded."""
+    async def begin_chunks(self, *plans: ChunkPlan) -> None:
+        """Make a place for the chunks of each upload. Idempotent until it is sealed or discarded.
+
+        Where it raises, there may be places for some of them.
+        """
         ...
 
     async def write_chunk(

@@ -117,7 +117,7 @@ class S3Store:
 
     # --- chunks -----------------------------------------------------------------------------
 
-    async def begin_chunks(self, plan: ChunkPlan) -> None:
+    async def begin_chunks(self, *plans: ChunkPlan) -> None:
         """A bucket needs no place to be made."""
 
     async def write_chunk(

@@ -142,7 +142,7 @@ async def remove_unheld(work: Work) -> None:
             file.unheld_at = None
             unit.add(file)
             if file.let_go_at is not None and not await holding.is_held(unit, file.id):
-                await files.remove(unit, file, upload)
+                await files.remove(unit, [(file, upload)])
 
 
 async def collect(work: Work, sweeper: Sweeper) -> int:

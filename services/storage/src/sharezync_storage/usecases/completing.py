@@ -17,7 +17,7 @@ from sharezync_storage.states import ENDED, TAKES_BYTES
 from sharezync_storage.stores import BlobStore, NoSuchBlob
 from sharezync_storage.usecases.finishing import PATIENCE_SECONDS, Finishing
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import plan_of
 
 
@@ -114,7 +114,9 @@ class Completing:
             gone = found is None or found.state in ENDED
             if gone:
                 # It may have come behind the first deletion.
-                forget(unit, blob=upload.store_key, size_bytes=upload.size_bytes or 0)
+                await forget(
+                    unit, Unneeded(blob=upload.store_key, size_bytes=upload.size_bytes or 0)
+                )
             elif found is not None and found.state in TAKES_BYTES:
                 advance(found, "verify")
         if gone:

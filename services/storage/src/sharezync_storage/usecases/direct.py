@@ -27,7 +27,7 @@ from sharezync_storage.stores import BlobStore, ChunkPlan, DirectPart
 from sharezync_storage.usecases import keyed, quota
 from sharezync_storage.usecases.chunks import Chunks
 from sharezync_storage.usecases.quota import Limits
-from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import give_up, plan_of
 
 URL_LIFETIME: Final = timedelta(seconds=MAX_PART_URL_SECONDS)
@@ -184,16 +184,13 @@ class Direct:
         async with self._work.begin() as unit:
             found = await unit.get(Upload, upload.id, lock=True)
             if found is None or found.state in ENDED:
-                forget(
-                    unit,
-                    direct=(key, direct_id) if direct_id else None,
-                    chunks=None if direct_id else key,
-                )
+                direct = (key, direct_id) if direct_id else None
+                await forget(unit, Unneeded(direct=direct, chunks=None if direct_id else key))
             elif found.chunk_size_bytes is None:
                 found.store_key, found.chunk_size_bytes = key, part_bytes
                 found.direct_id = direct_id
             elif direct_id and direct_id != found.direct_id:
-                forget(unit, direct=(key, direct_id))
+                await forget(unit, Unneeded(direct=(key, direct_id)))
         if found is None or found.state in ENDED:
             raise UploadGone
         return found
@@ -204,7 +201,7 @@ class Direct:
             upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
             if upload.chunk_size_bytes is None:
                 await quota.release(unit, upload)
-                forget(unit, blob=upload.store_key)
+                await forget(unit, Unneeded(blob=upload.store_key))
                 await unit.session.delete(upload)
 
     async def _parts(self, upload: Upload, expires_at: datetime) -> list[DirectPart]:

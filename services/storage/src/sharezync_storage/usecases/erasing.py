@@ -10,6 +10,7 @@ from sharezync_shared.ids import UserId
 from sharezync_storage.models import File, Upload
 from sharezync_storage.states import UNFINISHED
 from sharezync_storage.usecases import holding, quota
+from sharezync_storage.usecases.files import kept_of
 from sharezync_storage.usecases.sweeping import forget
 from sharezync_storage.usecases.uploads import give_up
 
@@ -37,14 +38,12 @@ async def erase_user(unit: Unit, user_id: UserId) -> None:
     # All rows first, and only then the row of their room: as everywhere, so that nobody waits for
     # us while we wait for them. And these rows alone: others may hold what comes in meanwhile.
     theirs, begun = list(files), list(uploads)
-    for upload in begun:
-        if upload.state in UNFINISHED:
-            await give_up(unit, upload)
-    for file in theirs:
-        if file.deleted_at is None:
-            forget(unit, blob=file.store_key, size_bytes=file.size_bytes)
-            await quota.free(unit, user_id, file.size_bytes)
-            unit.emit(FileDeleted(file_id=file.id, owner_id=user_id))
+    await give_up(unit, *(upload for upload in begun if upload.state in UNFINISHED))
+    there = [file for file in theirs if file.deleted_at is None]
+    await quota.free(unit, there)
+    await forget(unit, *(kept_of(file) for file in there))
+    for file in there:
+        unit.emit(FileDeleted(file_id=file.id, owner_id=user_id))
     await holding.drop(unit, [file.id for file in theirs])
     connection = await unit.raw()
     await connection.execute(_UPLOADS, [upload.id for upload in begun])

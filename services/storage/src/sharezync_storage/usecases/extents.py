@@ -1,10 +1,13 @@
 """How far uploads are that come from start to end, from their rows."""
 
+from collections.abc import Collection
+from uuid import UUID
+
 from sqlalchemy import delete
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit
-from sharezync_storage import models
+from sharezync_storage import access, models
 from sharezync_storage.models import Upload
 from sharezync_storage.stores.port import Extent, Segment
 
@@ -19,10 +22,10 @@ async def extent_of(unit: Unit, upload: Upload) -> Extent:
     )
 
 
-async def forget_segments(unit: Unit, upload: Upload) -> None:
-    """Delete the rows of an upload's segments: nobody needs them any more."""
+async def forget_segments(unit: Unit, upload_ids: Collection[UUID]) -> None:
+    """Delete the rows of these uploads' segments: nobody needs them any more."""
     await unit.session.exec(
         delete(models.Segment)
-        .where(col(models.Segment.upload_id) == upload.id)
+        .where(access.among(models.Segment.upload_id, upload_ids))
         .execution_options(synchronize_session=False)
     )

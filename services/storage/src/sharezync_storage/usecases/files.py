@@ -17,9 +17,12 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, File, FileId, Grant, Upload
 from sharezync_storage.usecases import holding, quota
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
+
+FileAndUpload = tuple[File, Upload | None]
+"""A file, and the upload that it came by, where that is still on record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,36 +131,63 @@ async def delete(
             file = await access.file_vouched_for(unit, file_id, lock=True)
             if file.owner_id != owner_id:
                 raise NotFound
-            await remove(unit, file, upload)
+            await remove(unit, [(file, upload)])
         else:
             file = await access.own_file(unit, owner_id, file_id, lock=True)
-            await let_go(unit, file, upload)
+            await let_go(unit, [(file, upload)])
 
 
-async def let_go(unit: Unit, file: File, upload: Upload | None) -> None:
-    """Take a file from its owner, both rows held by the caller, and remove it if nobody holds it.
+async def let_go(
+    unit: Unit, files: Sequence[FileAndUpload], *, held_by_transfers: bool = True
+) -> None:
+    """Take files from their owners, all rows held by the caller, and remove those nobody holds.
 
-    While somebody does, it counts in its owner's room. Whom the owner let read it may not any more.
+    While somebody does, a file counts in its owner's room. Whom the owner let read it may not any
+    more. `held_by_transfers` False: what only transfers hold is removed, too.
     """
-    if not await holding.is_held(unit, file.id):
-        await remove(unit, file, upload)
+    ids = [file.id for file, _ in files]
+    held = await holding.held_among(unit, ids, by_transfers=held_by_transfers)
+    await remove(unit, [each for each in files if each[0].id not in held])
+    kept = [file for file, _ in files if file.id in held]
+    for file in kept:
+        file.let_go_at = unit.now
+        unit.add(file)
+    await _take_grants_back(unit, kept)
+
+
+async def remove(unit: Unit, files: Sequence[FileAndUpload]) -> None:
+    """Delete files for everyone, all rows held by the caller; their uploads are over for good."""
+    if not files:
         return
-    file.let_go_at = unit.now
-    unit.add(file)
-    await unit.session.exec(delete_from(Grant).where(col(Grant.file_id) == file.id))
-
-
-async def remove(unit: Unit, file: File, upload: Upload | None) -> None:
-    """Delete a file for everyone, both rows held by the caller; its upload is over for good."""
-    file.deleted_at = unit.now
-    file.unheld_at = None
-    unit.add(file)
-    await holding.drop(unit, [file.id])
-    await unit.session.exec(delete_from(Grant).where(col(Grant.file_id) == file.id))
-    await quota.free(unit, file.owner_id, file.size_bytes)
-    forget(unit, blob=file.store_key, size_bytes=file.size_bytes)
-    if upload is not None:
+    gone = [file for file, _ in files]
+    uploads = [upload for _, upload in files if upload is not None]
+    await holding.drop(unit, [file.id for file in gone])
+    await _take_grants_back(unit, gone)
+    await quota.free(unit, gone)
+    await forget(unit, *(kept_of(file) for file in gone))
+    for file in gone:
+        file.deleted_at = unit.now
+        file.unheld_at = None
+        unit.add(file)
+        unit.emit(FileDeleted(file_id=file.id, owner_id=file.owner_id))
+    for upload in uploads:
         advance(upload, "abort")
         upload.expires_at = unit.now
-        await unit.session.exec(delete_from(Chunk).where(col(Chunk.upload_id) == upload.id))
-    unit.emit(FileDeleted(file_id=file.id, owner_id=file.owner_id))
+    if uploads:
+        theirs = access.among(Chunk.upload_id, [upload.id for upload in uploads])
+        await unit.session.exec(
+            delete_from(Chunk).where(theirs).execution_options(synchronize_session=False)
+        )
+
+
+def kept_of(file: File) -> Unneeded:
+    """Return what the store keeps of a file."""
+    return Unneeded(blob=file.store_key, size_bytes=file.size_bytes)
+
+
+async def _take_grants_back(unit: Unit, files: Sequence[File]) -> None:
+    if files:
+        of_these = access.among(Grant.file_id, [file.id for file in files])
+        await unit.session.exec(
+            delete_from(Grant).where(of_these).execution_options(synchronize_session=False)
+        )

@@ -1,11 +1,12 @@
 """An upload becomes a file: complete, verified, sealed, announced."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -23,13 +24,14 @@ from sharezync_storage.problems import (
     UploadFinishing,
     UploadIncomplete,
 )
-from sharezync_storage.states import TAKES_BYTES
+from sharezync_storage.states import TAKES_BYTES, after
 from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores.in_order import in_order
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.extents import forget_segments
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.sealing import Material, material_of, seal
-from sharezync_storage.usecases.sweeping import forget, forget_leftovers
+from sharezync_storage.usecases.sealing import Material, Sealed, materials_of, seal
+from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
 from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
 
 log = structlog.get_logger()
@@ -40,6 +42,10 @@ _LEASE: Final = timedelta(seconds=30)
 """How long the sweep of any replica leaves an upload alone that somebody is finishing."""
 _RENEW_SECONDS: Final = 10.0
 _STRANDED_AT_ONCE: Final = 4
+_TOGETHER: Final = 250
+"""Uploads that one transaction makes files of: others need their owner's row, too."""
+_SEALED_AT_ONCE: Final = 8
+"""Of those that are finished together: what is sealed may have to be read and hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,17 @@ class Finished:
     sha256: bytes | None
 
 
+Outcome = Finished | Exception
+"""What came of finishing an upload: with an exception, nothing has."""
+
+_End = asyncio.Future[Finished]
+
+
 class Finishing:
-    """Finishes uploads, each by one task however many ask; the work outlives who asked."""
+    """Finishes uploads, each by one task however many ask; the work outlives who asked.
+
+    Those that are finished together share their transactions.
+    """
 
     def __init__(
         self, work: Work, store: BlobStore, *, patience_seconds: float = PATIENCE_SECONDS
@@ -60,7 +75,9 @@ class Finishing:
         self._work = work
         self._store = store
         self._patience_seconds = patience_seconds
-        self._tasks: dict[UUID, asyncio.Task[Finished]] = {}
+        self._ends: dict[UUID, _End] = {}
+        """Of the uploads that are being finished."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -71,7 +88,7 @@ class Finishing:
         try:
             yield
         finally:
-            tasks = list(self._tasks.values())
+            tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
             if tasks:
@@ -83,13 +100,16 @@ class Finishing:
         Raises UploadIncomplete (send what is missing), DigestMismatch and UploadClosed (final), and
         UploadFinishing where the work takes longer than an answer may: ask again.
         """
-        task = self.start(upload_id)
-        await asyncio.wait([task], timeout=self._patience_seconds)
-        if not task.done():
-            raise UploadFinishing(retry_after_seconds=1)
-        if task.cancelled():
-            raise UploadFinishing("This process is leaving", retry_after_seconds=1)
-        return task.result()
+        (outcome,) = await self.finish_each([upload_id])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def finish_each(self, upload_ids: Sequence[UploadId]) -> list[Outcome]:
+        """Do the same for several uploads, at least one; what is refused of one is its own."""
+        ends = self.start(*upload_ids)
+        await asyncio.wait(ends, timeout=self._patience_seconds)
+        return [_outcome(end) for end in ends]
 
     async def try_to_finish(self, upload_id: UploadId) -> None:
         """Wait for the end as long as one request may, and say nothing where it doesn't come.
@@ -103,14 +123,16 @@ class Finishing:
         except Exception as error:  # noqa: BLE001 - it costs nobody who asked anything
             log.warning("upload_not_finished", upload_id=str(upload_id), error=repr(error))
 
-    def start(self, upload_id: UploadId) -> "asyncio.Task[Finished]":
-        """Begin to finish an upload, if that hasn't been begun; see `finish`."""
-        task = self._tasks.get(upload_id)
-        if task is None:
-            task = asyncio.create_task(self._finish(upload_id), name=f"finish-{upload_id}")
-            self._tasks[upload_id] = task
-            task.add_done_callback(lambda done: self._over(upload_id, done))
-        return task
+    def start(self, *upload_ids: UploadId) -> list[_End]:
+        """Begin to finish uploads, as far as that hasn't been begun; see `finish`."""
+        fresh = [each for each in dict.fromkeys(upload_ids) if each not in self._ends]
+        if fresh:
+            loop = asyncio.get_running_loop()
+            self._ends |= {upload_id: loop.create_future() for upload_id in fresh}
+            task = asyncio.create_task(self._finish(fresh), name=f"finish-{fresh[0]}")
+            self._tasks.add(task)
+            task.add_done_callback(lambda done: self._over(fresh, done))
+        return [self._ends[upload_id] for upload_id in upload_ids]
 
     async def finish_stranded(self) -> None:
         """Begin to finish some uploads that nobody works on: whoever did has crashed or failed.
@@ -143,60 +165,119 @@ class Finishing:
         for upload_id in upload_ids:
             self.start(UploadId(upload_id))
 
-    def _over(self, upload_id: UUID, task: "asyncio.Task[Finished]") -> None:
-        del self._tasks[upload_id]
-        if not task.cancelled() and (error := task.exception()):  # perhaps nobody waits any more
-            log.info("upload_not_finished", upload_id=str(upload_id), error=repr(error))
+    def _over(self, upload_ids: Sequence[UploadId], task: "asyncio.Task[None]") -> None:
+        """End what is left of a task: it failed, or was cancelled."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        for upload_id in upload_ids:
+            if upload_id in self._ends:
+                if isinstance(error, Exception):
+                    self._settle(upload_id, error)
+                else:
+                    self._ends.pop(upload_id).cancel()
+
+    def _settle(self, upload_id: UUID, outcome: Outcome) -> None:
+        end = self._ends.pop(upload_id)
+        if isinstance(outcome, Exception):
+            end.set_exception(outcome)
+            end.exception()  # perhaps nobody waits any more
+            log.info("upload_not_finished", upload_id=str(upload_id), error=repr(outcome))
+        else:
+            end.set_result(outcome)
 
     # ----------------------------------------------------------------------------------------
 
-    async def _finish(self, upload_id: UploadId) -> Finished:
+    async def _finish(self, upload_ids: Sequence[UploadId]) -> None:
+        for first in range(0, len(upload_ids), _TOGETHER):
+            await self._finish_together(upload_ids[first : first + _TOGETHER])
+
+    async def _finish_together(self, upload_ids: Sequence[UploadId]) -> None:
         """No call to the store inside a transaction: the state `verifying` holds its place."""
-        upload, material, repeated = await self._claim(upload_id)
-        if upload.state == "finished":
-            return Finished(FileId(upload.id), upload.root, upload.sha256)
-        keeper = asyncio.create_task(self._keep_lease(upload_id))
+        claims, outcomes = await self._claim(upload_ids)
+        for upload_id, outcome in outcomes.items():
+            self._settle(upload_id, outcome)
+        if not claims:
+            return
+        keeper = asyncio.create_task(self._keep_leases(list(claims)))
         try:
-            sealed = await seal(self._store, upload, material)
-        except DigestMismatch:
-            await self._fail(upload_id)
-            raise
+            calls = (partial(self._seal, claim) for claim in claims.values())
+            sealed = dict(zip(claims, await in_order(calls, _SEALED_AT_ONCE), strict=True))
         finally:
             keeper.cancel()
+        for upload_id, outcome in (await self._stand(claims, sealed)).items():
+            self._settle(upload_id, outcome)
+
+    async def _seal(self, claim: "_Claim") -> Sealed | Exception:
+        try:
+            return await seal(self._store, claim.upload, claim.material)
+        except Exception as error:  # noqa: BLE001 - it is told to who asked for this upload
+            return error
+
+    async def _claim(
+        self, upload_ids: Sequence[UploadId]
+    ) -> tuple[dict[UUID, "_Claim"], dict[UUID, Outcome]]:
+        """Close those uploads that are complete; return them, and what came of the others."""
         async with self._work.begin() as unit:
-            upload = await _upload(unit, upload_id)
-            if upload.state != "finished":  # another replica may have been faster
-                upload.sha256, upload.root = sealed.sha256, sealed.root
-                await _stand(unit, upload)
-                if repeated:
-                    forget_leftovers(unit, file_key(upload.id))
-        return Finished(FileId(upload.id), upload.root, upload.sha256)
+            found = await _uploads(unit, upload_ids)
+            outcomes: dict[UUID, Outcome] = {
+                upload_id: NotFound() for upload_id in upload_ids if upload_id not in found
+            }
+            lacking = await _incomplete(
+                unit, [upload for upload in found.values() if upload.state in TAKES_BYTES]
+            )
+            claimed: list[tuple[Upload, bool]] = []
+            for upload in found.values():
+                if upload.state == "finished":
+                    outcomes[upload.id] = _finished(upload)
+                elif upload.state == "failed":
+                    expected = (upload.sha256 or b"").hex()
+                    outcomes[upload.id] = DigestMismatch(expected_sha256=expected)
+                elif upload.id in lacking:
+                    outcomes[upload.id] = lacking[upload.id]
+                elif after(upload.state, "verify") is None:
+                    outcomes[upload.id] = UploadClosed(state=upload.state)
+                else:
+                    advance(upload, "verify")
+                    claimed.append((upload, upload.leased_until is not None))
+                    upload.leased_until = unit.now + _LEASE
+            materials = await materials_of(unit, [upload for upload, _ in claimed])
+        claims = {
+            upload.id: _Claim(upload, materials[upload.id], repeated)
+            for upload, repeated in claimed
+        }
+        return claims, outcomes
 
-    async def _claim(self, upload_id: UploadId) -> tuple[Upload, Material, bool]:
-        """Close the upload, if it is complete; return it with what it is made of.
-
-        And whether somebody has begun to finish it before, and may have left something behind.
-        """
+    async def _stand(
+        self, claims: Mapping[UUID, "_Claim"], sealed: Mapping[UUID, Sealed | Exception]
+    ) -> dict[UUID, Outcome]:
+        """Make the files of what is sealed, and give up what is not what was said."""
+        outcomes: dict[UUID, Outcome] = {}
         async with self._work.begin() as unit:
-            upload = await _upload(unit, upload_id)
-            if upload.state == "finished":
-                return upload, Material(), False
-            if upload.state == "failed":
-                raise DigestMismatch(expected_sha256=(upload.sha256 or b"").hex())
-            if upload.state in TAKES_BYTES:
-                await _check_complete(unit, upload)
-            advance(upload, "verify")
-            repeated = upload.leased_until is not None
-            upload.leased_until = unit.now + _LEASE
-            return upload, await material_of(unit, upload), repeated
+            found = await _uploads(unit, list(claims))
+            standing: list[Upload] = []
+            failing: list[Upload] = []
+            for upload_id, became in sealed.items():
+                upload = found.get(upload_id)
+                if isinstance(became, Exception):
+                    outcomes[upload_id] = became
+                    if isinstance(became, DigestMismatch) and upload is not None:
+                        failing += [upload] if upload.state == "verifying" else []
+                elif upload is None:
+                    outcomes[upload_id] = NotFound()
+                elif upload.state == "finished":  # another replica was faster
+                    outcomes[upload_id] = _finished(upload)
+                elif upload.size_bytes is None or after(upload.state, "finish") is None:
+                    outcomes[upload_id] = UploadClosed(state=upload.state)  # it was given up
+                else:
+                    upload.sha256, upload.root = became.sha256, became.root
+                    standing.append(upload)
+                    if claims[upload_id].repeated:
+                        forget_leftovers(unit, file_key(upload_id))
+            await _stand(unit, standing)
+            await give_up(unit, *failing, act="fail")
+        return outcomes | {upload.id: _finished(upload) for upload in standing}
 
-    async def _fail(self, upload_id: UploadId) -> None:
-        async with self._work.begin() as unit:
-            upload = await _upload(unit, upload_id)
-            if upload.state == "verifying":
-                await give_up(unit, upload, "fail")
-
-    async def _keep_lease(self, upload_id: UploadId) -> None:
+    async def _keep_leases(self, upload_ids: Collection[UUID]) -> None:
         """Keep the sweeps of other replicas away while the work goes on."""
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
@@ -204,39 +285,71 @@ class Finishing:
                 async with self._work.begin() as unit:
                     await unit.session.exec(
                         update(Upload)
-                        .where(col(Upload.id) == upload_id, col(Upload.state) == "verifying")
+                        .where(access.among(Upload.id, upload_ids))
+                        .where(col(Upload.state) == "verifying")
                         .values(leased_until=func.clock_timestamp() + _LEASE)
                         .execution_options(synchronize_session=False)
                     )
             except Exception as error:  # noqa: BLE001 - at worst, somebody does the same work too
-                log.warning("lease_not_renewed", upload_id=str(upload_id), error=repr(error))
+                log.warning("leases_not_renewed", uploads=len(upload_ids), error=repr(error))
 
 
-async def _upload(unit: Unit, upload_id: UploadId) -> Upload:
-    upload = await unit.get(Upload, upload_id, lock=True)
-    if upload is None or upload.door == "form":
-        raise NotFound
-    return upload
+class _Claim(NamedTuple):
+    """An upload that is being finished.
+
+    `repeated`: somebody has begun that before, and may have left something behind.
+    """
+
+    upload: Upload
+    material: Material
+    repeated: bool
 
 
-async def _stand(unit: Unit, upload: Upload) -> None:
-    """Make the file of an upload that is sealed. Raises UploadClosed where it was given up."""
-    if upload.size_bytes is None:
-        raise UploadClosed(state=upload.state)
-    advance(upload, "finish")
-    files.stand(unit, upload, size_bytes=upload.size_bytes, sha256=upload.sha256, root=upload.root)
-    await quota.settle(unit, upload, upload.size_bytes)
-    await forget_segments(unit, upload)
-    if upload.direct_id is None:
-        forget(unit, chunks=upload.store_key)
-    upload.stored_bytes, upload.expires_at = upload.size_bytes, None
-    upload.writer = upload.leased_until = None
+def _outcome(end: _End) -> Outcome:
+    if not end.done():
+        return UploadFinishing(retry_after_seconds=1)
+    if end.cancelled():
+        return UploadFinishing("This process is leaving", retry_after_seconds=1)
+    error = end.exception()
+    return error if isinstance(error, Exception) else end.result()
 
 
-async def _check_complete(unit: Unit, upload: Upload) -> None:
-    if not access.in_chunks(upload):
-        raise UploadIncomplete  # what comes from start to end closes itself
-    count = plan_of(upload).count
-    if upload.through < count:
-        missing = (await stored_chunks(unit, upload)).gaps(count)
-        raise UploadIncomplete(missing=missing.pairs())
+def _finished(upload: Upload) -> Finished:
+    return Finished(FileId(upload.id), upload.root, upload.sha256)
+
+
+async def _uploads(unit: Unit, upload_ids: Collection[UUID]) -> dict[UUID, Upload]:
+    found = await access.uploads_held(unit, upload_ids)
+    return {upload.id: upload for upload in found if upload.door != "form"}
+
+
+async def _stand(unit: Unit, uploads: Sequence[Upload]) -> None:
+    """Make the files of uploads that are sealed."""
+    if not uploads:
+        return
+    sized = [(upload, upload.size_bytes or 0) for upload in uploads]
+    await quota.settle(unit, *sized)
+    await forget_segments(unit, [upload.id for upload in uploads])
+    ours = (upload for upload in uploads if upload.direct_id is None)
+    await forget(unit, *(Unneeded(chunks=upload.store_key) for upload in ours))
+    for upload, size_bytes in sized:
+        advance(upload, "finish")
+        files.stand(unit, upload, size_bytes=size_bytes, sha256=upload.sha256, root=upload.root)
+        upload.stored_bytes, upload.expires_at = size_bytes, None
+        upload.writer = upload.leased_until = None
+
+
+async def _incomplete(unit: Unit, uploads: Sequence[Upload]) -> dict[UUID, UploadIncomplete]:
+    """Return what keeps uploads that take bytes from being finished."""
+    lacking: dict[UUID, UploadIncomplete] = {}
+    short: list[Upload] = []
+    for upload in uploads:
+        if not access.in_chunks(upload):
+            lacking[upload.id] = UploadIncomplete()  # what comes from start to end closes itself
+        elif upload.through < plan_of(upload).count:
+            short.append(upload)
+    stored = await stored_chunks(unit, short)
+    for upload in short:
+        missing = stored[upload.id].gaps(plan_of(upload).count)
+        lacking[upload.id] = UploadIncomplete(missing=missing.pairs())
+    return lacking

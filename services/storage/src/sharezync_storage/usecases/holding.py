@@ -9,7 +9,7 @@ Locks, in this order: the holder's group, the holder, files by id, holds. Nothin
 of an upload or of a user's room: `collecting` removes what is held no more, one file at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -119,15 +119,22 @@ async def ask(unit: Unit, file_ids: Sequence[UUID]) -> None:
         await (await unit.raw()).execute(_ASK, sorted(set(file_ids)), unit.now)
 
 
-async def is_held(unit: Unit, file_id: UUID, *, by_transfers: bool = True) -> bool:
+async def is_held(unit: Unit, file_id: UUID) -> bool:
     """Whether anything holds a file, whose row the caller has locked."""
-    found = await (await unit.raw()).fetchval(
-        "SELECT EXISTS (SELECT FROM storage.holds "
-        "WHERE file_id = $1 AND ($2 OR holder <> 'transfer'))",
-        file_id,
+    return file_id in await held_among(unit, [file_id])
+
+
+async def held_among(
+    unit: Unit, file_ids: Collection[UUID], *, by_transfers: bool = True
+) -> set[UUID]:
+    """Return those of these files that anything holds, their rows locked by the caller."""
+    rows = await (await unit.raw()).fetch(
+        "SELECT DISTINCT file_id FROM storage.holds "
+        "WHERE file_id = ANY($1::uuid[]) AND ($2 OR holder <> 'transfer')",
+        list(file_ids),
         by_transfers,
     )
-    return bool(found)
+    return {row["file_id"] for row in rows}
 
 
 async def drop(unit: Unit, file_ids: Sequence[UUID]) -> None:

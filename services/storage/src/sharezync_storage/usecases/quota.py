@@ -4,8 +4,9 @@ Each function changes the user's row in the caller's transaction. Who also locks
 file does that first, so that two transactions never wait for each other.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, update
@@ -14,7 +15,7 @@ from sqlmodel import col, select
 
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
-from sharezync_storage.models import Upload, Usage
+from sharezync_storage.models import File, Upload, Usage
 from sharezync_storage.problems import (
     FileTooLarge,
     QuotaExceeded,
@@ -23,6 +24,8 @@ from sharezync_storage.problems import (
 )
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.states import ENDED, UNFINISHED
+
+Item = TypeVar("Item")
 
 _STEP_BYTES: Final = 16 * MIB
 """How much is reserved at a time where nobody said how much will come."""
@@ -96,15 +99,22 @@ async def look(work: Work, limits: Limits, user_id: UserId) -> Room:
 
 
 async def reserve(unit: Unit, limits: Limits, upload: Upload, more_bytes: int) -> None:
-    """Reserve `more_bytes` for an upload. Raises QuotaExceeded; then nothing is reserved.
+    """Reserve `more_bytes` for an upload. Raises QuotaExceeded; then nothing is reserved."""
+    await take(unit, limits, upload.owner_id, more_bytes)
+    upload.reserved_bytes += more_bytes
 
-    One statement decides, so reservations at the same time can't overdraw together.
+
+async def take(unit: Unit, limits: Limits, owner_id: UUID, more_bytes: int) -> None:
+    """Take `more_bytes` of a user's room, for uploads that note as much in `reserved_bytes`.
+
+    One statement decides, so reservations at the same time can't overdraw together. Raises
+    QuotaExceeded; then nothing is taken.
     """
     table = Usage.__table__  # type: ignore[attr-defined]  # SQLModel makes it, without telling mypy
     taken = table.c.used_bytes + table.c.reserved_bytes
     statement = (
         insert(table)
-        .values(user_id=upload.owner_id, used_bytes=0, reserved_bytes=more_bytes)
+        .values(user_id=owner_id, used_bytes=0, reserved_bytes=more_bytes)
         .on_conflict_do_update(
             index_elements=[table.c.user_id],
             set_={"reserved_bytes": table.c.reserved_bytes + more_bytes},
@@ -114,8 +124,7 @@ async def reserve(unit: Unit, limits: Limits, upload: Upload, more_bytes: int) -
     )
     granted = more_bytes <= limits.quota_bytes and await unit.session.scalar(statement)
     if not granted:
-        raise await _exceeded(unit, limits, upload.owner_id, more_bytes)
-    upload.reserved_bytes += more_bytes
+        raise await _exceeded(unit, limits, owner_id, more_bytes)
 
 
 async def reserve_up_to(unit: Unit, limits: Limits, upload: Upload, size_bytes: int) -> None:
@@ -138,22 +147,22 @@ async def reserve_up_to(unit: Unit, limits: Limits, upload: Upload, size_bytes: 
     await reserve(unit, limits, upload, missing)
 
 
-async def admit(unit: Unit, limits: Limits, owner_id: UUID) -> None:
-    """Let a user begin one more upload. Raises TooManyUploads and TooManyFiles.
+async def admit(unit: Unit, limits: Limits, owner_id: UUID, more_uploads: int = 1) -> None:
+    """Let a user begin so many more uploads. Raises TooManyUploads and TooManyFiles.
 
     To be called after `reserve`: that holds the user's row, so that two that are begun at the same
     time count each other. What is under way may all become files.
     """
     connection = await unit.raw()
     ((under_way, ended, files),) = await connection.fetch(_COUNTED, owner_id, list(UNFINISHED))
-    if under_way >= limits.max_uploads_per_user:
+    if under_way + more_uploads > limits.max_uploads_per_user:
         raise TooManyUploads(
             f"{under_way} uploads are under way",
             limit=limits.max_uploads_per_user,
             under_way=under_way,
             headers={"Retry-After": str(_RETRY_SECONDS)},
         )
-    if files + under_way >= limits.max_files_per_user:
+    if files + under_way + more_uploads > limits.max_files_per_user:
         raise TooManyFiles(limit=limits.max_files_per_user)
     if ended > 2 * _ENDED_KEPT:
         await connection.execute(_FORGET_ENDED, owner_id, list(ENDED), _ENDED_KEPT)
@@ -165,21 +174,41 @@ async def hold(unit: Unit, owner_id: UserId) -> None:
     await connection.execute(_HOLD, owner_id)
 
 
-async def release(unit: Unit, upload: Upload) -> None:
-    """Give back what an upload has reserved."""
-    await _move(unit, upload.owner_id, reserved=-upload.reserved_bytes)
-    upload.reserved_bytes = 0
+async def release(unit: Unit, *uploads: Upload) -> None:
+    """Give back what uploads have reserved."""
+    for owner_id, theirs in _by_owner((upload.owner_id, upload) for upload in uploads):
+        await _move(unit, owner_id, reserved=-sum(each.reserved_bytes for each in theirs))
+        for upload in theirs:
+            upload.reserved_bytes = 0
 
 
-async def settle(unit: Unit, upload: Upload, size_bytes: int) -> None:
-    """Turn what an upload has reserved into a file of `size_bytes`."""
-    await _move(unit, upload.owner_id, used=size_bytes, reserved=-upload.reserved_bytes, files=1)
-    upload.reserved_bytes = 0
+async def settle(unit: Unit, *stored: tuple[Upload, int]) -> None:
+    """Turn what each upload has reserved into a file of so many bytes."""
+    for owner_id, theirs in _by_owner((upload.owner_id, (upload, n)) for upload, n in stored):
+        await _move(
+            unit,
+            owner_id,
+            used=sum(size_bytes for _, size_bytes in theirs),
+            reserved=-sum(upload.reserved_bytes for upload, _ in theirs),
+            files=len(theirs),
+        )
+        for upload, _ in theirs:
+            upload.reserved_bytes = 0
 
 
-async def free(unit: Unit, owner_id: UUID, size_bytes: int) -> None:
-    """Give back the room of a file."""
-    await _move(unit, owner_id, used=-size_bytes, files=-1)
+async def free(unit: Unit, files: Iterable[File]) -> None:
+    """Give back the room of files."""
+    for owner_id, theirs in _by_owner((file.owner_id, file) for file in files):
+        used = sum(file.size_bytes for file in theirs)
+        await _move(unit, owner_id, used=-used, files=-len(theirs))
+
+
+def _by_owner(owned: Iterable[tuple[UUID, Item]]) -> list[tuple[UUID, list[Item]]]:
+    """Return what is whose, in the order in which everybody takes the rows of several users."""
+    by_owner: dict[UUID, list[Item]] = {}
+    for owner_id, item in owned:
+        by_owner.setdefault(owner_id, []).append(item)
+    return sorted(by_owner.items(), key=lambda each: each[0])
 
 
 async def _move(

@@ -24,7 +24,7 @@ from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.places import Places
 from sharezync_storage.usecases.quota import Limits
-from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import give_up
 
 log = structlog.get_logger()
@@ -165,10 +165,10 @@ async def _finish(work: Work, begun: Upload, stored: Stored) -> File:
     async with work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
         if upload is None:
-            forget(unit, blob=begun.store_key, size_bytes=stored.size_bytes)
+            await forget(unit, Unneeded(blob=begun.store_key, size_bytes=stored.size_bytes))
         else:
             file = files.stand(unit, upload, size_bytes=stored.size_bytes, sha256=stored.sha256)
-            await quota.settle(unit, upload, stored.size_bytes)
+            await quota.settle(unit, (upload, stored.size_bytes))
             advance(upload, "verify")  # hashed on the way
             advance(upload, "finish")
             upload.size_bytes = upload.stored_bytes = stored.size_bytes

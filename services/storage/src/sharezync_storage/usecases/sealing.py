@@ -1,6 +1,7 @@
 """The bytes of an upload that is complete: verified, and made one blob of.
 
-No call to the store inside a transaction: what sealing needs to know is read before (`material`).
+No call to the store inside a transaction: what sealing needs to know is read before
+(`materials_of`).
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from sqlmodel import col, select
 
@@ -45,11 +47,25 @@ class Sealed:
     root: bytes | None = None
 
 
-async def material_of(unit: Unit, upload: Upload) -> Material:
-    """Return what an upload is to be made of, its row held by the caller."""
-    if access.in_chunks(upload):
-        statement = select(Chunk.sha256).where(Chunk.upload_id == upload.id)
-        return Material(digests=list(await unit.session.exec(statement.order_by(col(Chunk.index)))))
+async def materials_of(unit: Unit, uploads: Sequence[Upload]) -> dict[UUID, Material]:
+    """Return what each upload is to be made of, their rows held by the caller."""
+    in_chunks = [upload.id for upload in uploads if access.in_chunks(upload)]
+    digests: dict[UUID, list[bytes]] = {upload_id: [] for upload_id in in_chunks}
+    if in_chunks:
+        statement = select(Chunk.upload_id, Chunk.sha256).where(
+            access.among(Chunk.upload_id, in_chunks)
+        )
+        in_order = statement.order_by(col(Chunk.upload_id), col(Chunk.index))
+        for upload_id, sha256 in await unit.session.exec(in_order):
+            digests[upload_id].append(sha256)
+    materials = {upload_id: Material(digests=found) for upload_id, found in digests.items()}
+    for upload in uploads:  # those that come one at a time
+        if upload.id not in materials:
+            materials[upload.id] = await _material_of(unit, upload)
+    return materials
+
+
+async def _material_of(unit: Unit, upload: Upload) -> Material:
     if upload.door != "tus":
         return Material()
     if upload.source_ids is None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from sqlalchemy import delete, select, update
@@ -22,40 +22,49 @@ _LEASE: Final = timedelta(minutes=5)
 """For how long a claimed deletion is nobody else's; after it, whoever comes tries again."""
 _BATCH: Final = 20
 _POLL_SECONDS: Final = 5.0
+_FORGET: Final = """
+INSERT INTO storage.deletions (what, store_key, direct_id, size_bytes, due_at, attempts)
+SELECT g.what, g.store_key, g.direct_id, CASE WHEN due.again THEN 0 ELSE g.size_bytes END, due.at, 0
+FROM (VALUES (false, $5::timestamptz), (true, $6::timestamptz)) AS due(again, at),
+    unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY
+    AS g(what, store_key, direct_id, size_bytes, n)
+ORDER BY due.again, g.n
+"""
 
 
-def forget(
-    unit: Unit,
-    *,
-    blob: str | None = None,
-    chunks: str | None = None,
-    direct: tuple[str, str] | None = None,
-    size_bytes: int = 0,
-) -> None:
-    """Have a key deleted from the store after the commit: now, and once more in 20 minutes.
+class Unneeded(NamedTuple):
+    """What the store keeps of something, and nobody needs any more.
 
-    Twice, because a write that was under way may come to its end behind the first deletion.
     `direct` is the key of an upload straight to the store, and the store's id of it; it goes before
     the blob of the same key. `size_bytes`: about how much lies there, all in all.
     """
-    given = (
-        ("direct", *(direct or (None, None))),
-        ("chunks", chunks, None),
-        ("blob", blob, None),
-    )
-    for again in (timedelta(), AGAIN):
-        for what, key, direct_id in given:
-            if key is not None:
-                unit.add(
-                    Deletion(
-                        what=what,
-                        store_key=key,
-                        direct_id=direct_id,
-                        size_bytes=size_bytes,
-                        due_at=unit.now + again,
-                    )
-                )
-                size_bytes = 0  # one figure for all of it
+
+    blob: str | None = None
+    chunks: str | None = None
+    direct: tuple[str, str] | None = None
+    size_bytes: int = 0
+
+    def rows(self) -> list[tuple[str, str, str | None, int]]:
+        """Return each key: what it is, its name, the store's id; and all bytes with the first."""
+        given = [
+            ("direct", *(self.direct or (None, None))),
+            ("chunks", self.chunks, None),
+            ("blob", self.blob, None),
+        ]
+        named = [(what, key, direct_id) for what, key, direct_id in given if key is not None]
+        return [(*each, 0 if index else self.size_bytes) for index, each in enumerate(named)]
+
+
+async def forget(unit: Unit, *unneeded: Unneeded) -> None:
+    """Have keys deleted from the store after the commit: now, and once more in 20 minutes.
+
+    Twice, because a write that was under way may come to its end behind the first deletion.
+    """
+    rows = [row for each in unneeded for row in each.rows()]
+    if rows:
+        connection = await unit.raw()
+        columns = map(list, zip(*rows, strict=True))
+        await connection.execute(_FORGET, *columns, unit.now, unit.now + AGAIN)
 
 
 def forget_leftovers(unit: Unit, blob: str) -> None:

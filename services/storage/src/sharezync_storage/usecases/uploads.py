@@ -1,9 +1,10 @@
 """Uploads in chunks: begun, looked at, given up."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -22,14 +23,41 @@ from sharezync_storage.problems import UploadGone
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.states import ENDED, UNFINISHED, Act
 from sharezync_storage.stores import BlobStore, ChunkPlan
-from sharezync_storage.usecases import concatenating, files, holding, quota
+from sharezync_storage.usecases import concatenating, files, quota
 from sharezync_storage.usecases.extents import forget_segments
 from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.quota import Limits
-from sharezync_storage.usecases.sweeping import forget
+from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _REMEMBER: Final = timedelta(days=7)
 """How long one is told what became of an upload that ended without a file."""
+
+_BEGIN: Final = """
+INSERT INTO storage.uploads
+    (id, store_key, name, mime, size_bytes, reserved_bytes, sha256, owner_id, chunk_size_bytes,
+     created_at, expires_at, door, state, stored_bytes, through, epoch)
+SELECT g.id, g.store_key, g.name, g.mime, g.size_bytes, g.size_bytes, g.sha256, $7, $8, $9, $10,
+       'chunks', 'created', 0, 0, 0
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bytea[])
+    AS g(id, store_key, name, mime, size_bytes, sha256)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A file that is going to come in chunks; `sha256`, of the whole, is raw."""
+
+    name: str
+    size_bytes: int
+    mime: str | None = None
+    sha256: bytes | None = None
+
+
+class Begun(NamedTuple):
+    """An upload that was begun, and how it is cut."""
+
+    id: UploadId
+    plan: ChunkPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,47 +81,49 @@ async def begin(
     limits: Limits,
     *,
     owner_id: UserId,
-    name: str,
-    mime: str | None,
-    size_bytes: int,
+    coming: Sequence[Coming],
     chunk_size_bytes: int,
-    sha256: bytes | None,
     lifetime: timedelta,
-) -> Upload:
-    """Begin an upload, with room for all of it reserved.
+) -> list[Begun]:
+    """Begin an upload for each of these files, or none, with room for all of them reserved.
 
-    Not idempotent: who lost the answer begins another one, and the first expires. Raises
-    FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads, StoreFull, StoreUnavailable, and
-    Invalid for more than 100,000 chunks.
+    Not idempotent: who lost the answer begins others, and the first expire. Raises FileTooLarge,
+    QuotaExceeded, TooManyFiles, TooManyUploads, StoreFull, StoreUnavailable, and Invalid for one
+    of more than 100,000 chunks.
     """
-    limits.check_size(size_bytes)
-    if size_bytes > MAX_CHUNKS * chunk_size_bytes:
-        raise Invalid(f"An upload may have at most {MAX_CHUNKS} chunks: make them larger")
+    for file in coming:
+        limits.check_size(file.size_bytes)
+        if file.size_bytes > MAX_CHUNKS * chunk_size_bytes:
+            raise Invalid(f"An upload may have at most {MAX_CHUNKS} chunks: make them larger")
+    ids = [UploadId(uuid7()) for _ in coming]
+    # All in one folder: a store on disk then makes their names durable at once.
+    keys = [upload_key(upload_id, beside=ids[0]) for upload_id in ids]
+    begun = [
+        Begun(upload_id, ChunkPlan(key, file.size_bytes, chunk_size_bytes))
+        for upload_id, key, file in zip(ids, keys, coming, strict=True)
+    ]
     async with work.begin() as unit:
-        upload_id = uuid7()
-        upload = Upload(
-            id=upload_id,
-            owner_id=owner_id,
-            door="chunks",
-            state="created",
-            name=clean_name(name),
-            mime=clean_media_type(mime),
-            size_bytes=size_bytes,
-            chunk_size_bytes=chunk_size_bytes,
-            sha256=sha256,
-            store_key=upload_key(upload_id),
-            created_at=unit.now,
-            expires_at=unit.now + lifetime,
+        await quota.take(unit, limits, owner_id, sum(file.size_bytes for file in coming))
+        await quota.admit(unit, limits, owner_id, len(coming))
+        await (await unit.raw()).execute(
+            _BEGIN,
+            ids,
+            keys,
+            [clean_name(file.name) for file in coming],
+            [clean_media_type(file.mime) for file in coming],
+            [file.size_bytes for file in coming],
+            [file.sha256 for file in coming],
+            owner_id,
+            chunk_size_bytes,
+            unit.now,
+            unit.now + lifetime,
         )
-        await quota.reserve(unit, limits, upload, size_bytes)
-        await quota.admit(unit, limits, owner_id)
-        unit.add(upload)
     try:
-        await store.begin_chunks(plan_of(upload))
+        await store.begin_chunks(*(each.plan for each in begun))
     except BaseException:
-        await asyncio.shield(abort(work, upload_id=UploadId(upload.id)))
+        await asyncio.shield(abort(work, upload_ids=ids))
         raise
-    return upload
+    return begun
 
 
 async def begin_from_start(
@@ -138,44 +168,51 @@ async def begin_from_start(
 
 async def status(work: Work, *, upload_id: UploadId) -> Status:
     """Return how far an upload is. Raises NotFound."""
+    found = await status_of_each(work, upload_ids=[upload_id])
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+async def status_of_each(work: Work, *, upload_ids: Collection[UUID]) -> list[Status]:
+    """Return how far those of these uploads are that come in chunks, in no order."""
     async with work.read() as unit:
-        upload = await access.upload_in_chunks(unit, upload_id)
-        return Status(upload, await stored_chunks(unit, upload))
+        found = await unit.session.exec(select(Upload).where(access.among(Upload.id, upload_ids)))
+        uploads = [upload for upload in found if access.in_chunks(upload)]
+        stored = await stored_chunks(unit, uploads)
+        return [Status(upload, stored[upload.id]) for upload in uploads]
 
 
-async def stored_chunks(unit: Unit, upload: Upload) -> Ranges:
-    """Return which chunks are stored."""
-    stored = Ranges.whole(upload.through)
-    if upload.state == "aborted" or upload.through < plan_of(upload).count:
-        beyond = select(Chunk.index).where(
-            Chunk.upload_id == upload.id, Chunk.index >= upload.through
+async def stored_chunks(unit: Unit, uploads: Sequence[Upload]) -> dict[UUID, Ranges]:
+    """Return which chunks are stored of each upload."""
+    stored = {upload.id: Ranges.whole(upload.through) for upload in uploads}
+    open_ids = [u.id for u in uploads if u.state == "aborted" or u.through < plan_of(u).count]
+    if open_ids:
+        beyond = (
+            select(Chunk.upload_id, Chunk.index)
+            .join(Upload, col(Upload.id) == col(Chunk.upload_id))
+            .where(access.among(Chunk.upload_id, open_ids), Chunk.index >= Upload.through)
+            .order_by(col(Chunk.upload_id), col(Chunk.index))
         )
-        for index in await unit.session.exec(beyond.order_by(col(Chunk.index))):
-            stored.add(index)
+        for upload_id, index in await unit.session.exec(beyond):
+            stored[upload_id].add(index)
     return stored
 
 
-async def abort(work: Work, *, upload_id: UploadId | UUID) -> None:
-    """Give up an upload, and delete its file where it has become one. Idempotent."""
+async def abort(work: Work, *, upload_ids: Collection[UUID]) -> None:
+    """Give up uploads in chunks, and delete the files of those that have become one. Idempotent.
+
+    The file of a transfer that is over stays where it was attached to a message meanwhile.
+    """
     async with work.begin() as unit:
-        try:
-            upload = await access.upload_in_chunks(unit, upload_id, lock=True)
-        except NotFound:
-            return
-        if upload.state in UNFINISHED:
-            await give_up(unit, upload)
-        elif upload.state == "finished":
-            file = await unit.get(File, upload.id, lock=True)
-            if file is not None:
-                await _drop(unit, file, upload)
-
-
-async def _drop(unit: Unit, file: File, upload: Upload) -> None:
-    """Drop the file of a transfer that is over, unless it was attached to a message meanwhile."""
-    if await holding.is_held(unit, file.id, by_transfers=False):
-        await files.let_go(unit, file, upload)
-    else:
-        await files.remove(unit, file, upload)
+        found = await access.uploads_held(unit, upload_ids)
+        uploads = [upload for upload in found if access.in_chunks(upload)]
+        await give_up(unit, *(upload for upload in uploads if upload.state in UNFINISHED))
+        finished = {upload.id: upload for upload in uploads if upload.state == "finished"}
+        if finished:
+            there = await access.files_held(unit, finished)
+            pairs = [(file, finished[file.id]) for file in there]
+            await files.let_go(unit, pairs, held_by_transfers=False)
 
 
 async def end_with_file(unit: Unit, upload: Upload) -> None:
@@ -186,39 +223,47 @@ async def end_with_file(unit: Unit, upload: Upload) -> None:
     file = await unit.get(File, upload.id, lock=True)
     if file is None or file.deleted_at is not None or file.let_go_at is not None:
         raise UploadGone
-    await files.let_go(unit, file, upload)
+    await files.let_go(unit, [(file, upload)])
     if upload.state == "finished":  # somebody holds the file; the upload is over all the same
         advance(upload, "abort")
         upload.expires_at = unit.now
 
 
-async def give_up(unit: Unit, upload: Upload, act: Act = "abort") -> None:
-    """End an upload that has not finished, its row held by the caller.
+async def give_up(unit: Unit, *uploads: Upload, act: Act = "abort") -> None:
+    """End uploads that have not finished, their rows held by the caller.
 
-    `act`: `abort`, `expire` or `fail`. Whoever is writing to it can record nothing any more.
+    `act`: `abort`, `expire` or `fail`. Whoever is writing to one can record nothing any more.
     """
-    size_bytes = bytes_kept(upload)
-    await quota.release(unit, upload)
-    sealed = upload.state == "verifying"  # it may be sealed already, or any moment now
-    advance(upload, act)
-    if upload.door == "form":
-        forget(unit, blob=upload.store_key, size_bytes=size_bytes)
-        await unit.session.delete(upload)
+    if not uploads:
         return
+    ids = [upload.id for upload in uploads]
+    await unit.session.exec(
+        delete(Chunk)
+        .where(access.among(Chunk.upload_id, ids))
+        .execution_options(synchronize_session=False)
+    )
+    await forget_segments(unit, ids)
+    kept_bytes = {upload.id: bytes_kept(upload) for upload in uploads}
+    await quota.release(unit, *uploads)
+    await forget(unit, *(_unneeded(upload, kept_bytes[upload.id]) for upload in uploads))
+    for upload in uploads:
+        advance(upload, act)
+        if upload.door == "form":
+            await unit.session.delete(upload)
+        else:
+            upload.through, upload.stored_bytes = 0, 0
+            upload.writer = upload.leased_until = None
+
+
+def _unneeded(upload: Upload, size_bytes: int) -> Unneeded:
+    """Return what is kept of an upload that is being given up."""
+    if upload.door == "form":
+        return Unneeded(blob=upload.store_key, size_bytes=size_bytes)
     blob = file_key(upload.id)
     if upload.direct_id is not None:
-        forget(unit, direct=(blob, upload.direct_id), blob=blob, size_bytes=size_bytes)
-    else:
-        forget(
-            unit,
-            chunks=upload.store_key,
-            blob=blob if sealed else None,
-            size_bytes=size_bytes,
-        )
-    upload.through, upload.stored_bytes = 0, 0
-    upload.writer = upload.leased_until = None
-    await unit.session.exec(delete(Chunk).where(col(Chunk.upload_id) == upload.id))
-    await forget_segments(unit, upload)
+        return Unneeded(direct=(blob, upload.direct_id), blob=blob, size_bytes=size_bytes)
+    sealed = upload.state == "verifying"  # it may be sealed already, or any moment now
+    return Unneeded(chunks=upload.store_key, blob=blob if sealed else None, size_bytes=size_bytes)
 
 
 def bytes_kept(upload: Upload) -> int:
@@ -255,7 +300,7 @@ async def give_up_expired(work: Work) -> None:
             if upload.state == "held" and await concatenating.is_needed(unit, upload.id):
                 upload.expires_at = unit.now + concatenating.PARTS_LIFETIME
             else:
-                await give_up(unit, upload, "expire")
+                await give_up(unit, upload, act="expire")
 
 
 def expired(upload: Upload, now: datetime) -> bool:

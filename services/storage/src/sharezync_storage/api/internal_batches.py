@@ -1,0 +1,162 @@
+"""`/internal/uploads`: all uploads of a transfer at once. The gateway never routes these.
+
+What each costs grows with its uploads by rows alone: calls and statements are as many for one.
+"""
+
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from sharezync_shared.ids import UserId
+from sharezync_shared.problems import (
+    Invalid,
+    Problem,
+    Unauthenticated,
+    problems,
+    refusal_document,
+)
+from sharezync_shared.tokens.dependencies import InternalCaller
+from sharezync_storage.api.bodies import SmallBodyRoute
+from sharezync_storage.api.dependencies import TheParts, WorkPart
+from sharezync_storage.api.wire import (
+    ChunkSize,
+    FileComing,
+    UploadCreated,
+    UploadFinished,
+    UploadRead,
+)
+from sharezync_storage.models import UploadId
+from sharezync_storage.problems import (
+    FileTooLarge,
+    QuotaExceeded,
+    StoreFull,
+    StoreUnavailable,
+    TooManyFiles,
+    TooManyUploads,
+)
+from sharezync_storage.settings import MIB
+from sharezync_storage.usecases import uploads
+
+MOST_UPLOADS: Final = 1000
+"""As many as a transfer has files."""
+
+
+class _BatchRoute(SmallBodyRoute):
+    """Takes what transfer makes of the largest offer, of 1 MiB."""
+
+    max_body_bytes: ClassVar[int] = 2 * MIB
+
+
+router = APIRouter(prefix="/internal/uploads", tags=["internal"], route_class=_BatchRoute)
+
+
+class UploadsCreate(BaseModel):
+    """Files that are going to come, whose they will be, and how they are cut."""
+
+    owner_id: UUID
+    chunk_size_bytes: ChunkSize
+    files: list[FileComing] = Field(min_length=1, max_length=MOST_UPLOADS)
+
+
+class UploadsCreated(BaseModel):
+    """An upload for each file, in their order."""
+
+    uploads: list[UploadCreated]
+
+
+class UploadIds(BaseModel):
+    """Which uploads are meant."""
+
+    ids: Annotated[list[UploadId], Field(min_length=1, max_length=MOST_UPLOADS)]
+
+
+class UploadsRead(BaseModel):
+    """How far uploads are; those that are gone are left out."""
+
+    uploads: list[UploadRead]
+
+
+class FinishResult(BaseModel):
+    """`finished` on success, else `problem`."""
+
+    finished: UploadFinished | None = None
+    problem: Annotated[
+        dict[str, Any] | None,
+        Field(description="A problem document, as the route for one upload answers"),
+    ] = None
+
+
+class FinishResults(BaseModel):
+    """One result for each upload, in the order of the ids."""
+
+    results: list[FinishResult]
+
+
+@router.post(
+    "/begin",
+    status_code=201,
+    summary="Begin several uploads",
+    responses=problems(
+        Unauthenticated, Invalid, FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads,
+        StoreFull, StoreUnavailable,
+    ),
+)  # fmt: skip
+async def begin_uploads(
+    body: UploadsCreate, _: InternalCaller, work: WorkPart, parts: TheParts
+) -> UploadsCreated:
+    """One for each file, or none. Room for all of them is reserved in the owner's quota."""
+    begun = await uploads.begin(
+        work,
+        parts.store,
+        parts.limits,
+        owner_id=UserId(body.owner_id),
+        coming=[file.coming() for file in body.files],
+        chunk_size_bytes=body.chunk_size_bytes,
+        lifetime=parts.upload_lifetime,
+    )
+    return UploadsCreated(uploads=[UploadCreated.of(each) for each in begun])
+
+
+@router.post(
+    "/status", summary="How far several uploads are", responses=problems(Unauthenticated, Invalid)
+)
+async def get_uploads(body: UploadIds, _: InternalCaller, work: WorkPart) -> UploadsRead:
+    """From the record, in no order: nothing is read or hashed again."""
+    found = await uploads.status_of_each(work, upload_ids=body.ids)
+    return UploadsRead(uploads=[UploadRead.of(status) for status in found])
+
+
+@router.post(
+    "/finish", summary="Make several uploads files", responses=problems(Unauthenticated, Invalid)
+)
+async def finish_uploads(body: UploadIds, _: InternalCaller, parts: TheParts) -> FinishResults:
+    """Finish each, as the route for one does; what is refused of one keeps none of the others.
+
+    Where that takes longer than an answer may, it goes on, and the problem of those that are still
+    under way is `upload-finishing`, with `retry_after_seconds`.
+    """
+    results = []
+    for outcome in await parts.finishing.finish_each(body.ids):
+        if isinstance(outcome, Problem):
+            results.append(FinishResult(problem=refusal_document(outcome)))
+        elif isinstance(outcome, Exception):
+            raise outcome
+        else:
+            results.append(FinishResult(finished=UploadFinished.of(outcome)))
+    return FinishResults(results=results)
+
+
+@router.post(
+    "/abort",
+    status_code=204,
+    summary="Give up several uploads",
+    responses=problems(Unauthenticated, Invalid),
+)
+async def abort_uploads(
+    body: UploadIds, _: InternalCaller, work: WorkPart, parts: TheParts
+) -> None:
+    """Idempotent. The files of those that have become one go too."""
+    await uploads.abort(work, upload_ids=body.ids)
+    parts.sweeper.wake()
