@@ -118,24 +118,30 @@ async def load(unit: Unit, transfer_ids: Sequence[UUID]) -> list[Whole]:
     return await _wholes(unit, [by_id[each] for each in transfer_ids if each in by_id])
 
 
-async def _wholes(unit: Unit, transfers: Sequence[Transfer]) -> list[Whole]:
-    ids = [each.id for each in transfers]
+async def files_of(unit: Unit, transfer_ids: Sequence[UUID]) -> Sequence[File]:
+    """Return the files of these transfers, of each in the order of their indexes."""
     files = await unit.session.exec(
         select(File)
-        .where(col(File.transfer_id).in_(ids))
+        .where(col(File.transfer_id).in_(transfer_ids))
         .order_by(col(File.transfer_id), col(File.index))
     )
+    return files.all()
+
+
+async def _wholes(unit: Unit, transfers: Sequence[Transfer]) -> list[Whole]:
+    ids = [each.id for each in transfers]
+    files = await files_of(unit, ids)
     recipients = await unit.session.exec(
         select(Recipient)
         .where(col(Recipient.transfer_id).in_(ids))
         .order_by(col(Recipient.transfer_id), col(Recipient.user_id))
     )
-    files_of: dict[UUID, list[File]] = {}
-    recipients_of: dict[UUID, list[Recipient]] = {}
+    files_by: dict[UUID, list[File]] = {}
+    recipients_by: dict[UUID, list[Recipient]] = {}
     for file in files:
-        files_of.setdefault(file.transfer_id, []).append(file)
+        files_by.setdefault(file.transfer_id, []).append(file)
     for recipient in recipients:
-        recipients_of.setdefault(recipient.transfer_id, []).append(recipient)
+        recipients_by.setdefault(recipient.transfer_id, []).append(recipient)
     return [
-        Whole(each, files_of.get(each.id, []), recipients_of.get(each.id, [])) for each in transfers
+        Whole(each, files_by.get(each.id, []), recipients_by.get(each.id, [])) for each in transfers
     ]

@@ -70,9 +70,10 @@ class StandIns:
             ),
             "storage": Starlette(
                 routes=[
-                    Route("/internal/uploads", self._open, methods=["POST"]),
-                    Route("/internal/uploads/{upload_id}", self._upload, methods=["GET", "DELETE"]),
-                    Route("/internal/uploads/{upload_id}/finish", self._finish, methods=["POST"]),
+                    Route("/internal/uploads/begin", self._begin, methods=["POST"]),
+                    Route("/internal/uploads/abort", self._abort, methods=["POST"]),
+                    Route("/internal/uploads/status", self._status, methods=["POST"]),
+                    Route("/internal/uploads/finish", self._finish, methods=["POST"]),
                 ]
             ),
         }
@@ -111,61 +112,65 @@ class StandIns:
         friends = set().union(*(each for each in self.channels if asked["user_id"] in each))
         return JSONResponse({"ids": [each for each in asked["other_ids"] if each in friends]})
 
-    async def _open(self, request: Request) -> Response:
+    async def _begin(self, request: Request) -> Response:
         if refusal := self._refusal("storage", request):
             return refusal
         if self.refuse_upload is not None:
             (status, code), self.refuse_upload = self.refuse_upload, None
             return _problem(status, code)
-        body = await request.json()
-        upload_id = str(uuid7())
-        count = -(-body["size_bytes"] // body["chunk_size_bytes"])
-        self.uploads[upload_id] = StoredUpload(body, count)
-        return JSONResponse({"id": upload_id, "chunk_count": count}, status_code=201)
+        asked = await request.json()
+        common = {"owner_id": asked["owner_id"], "chunk_size_bytes": asked["chunk_size_bytes"]}
+        opened = []
+        for file in asked["files"]:
+            upload_id = str(uuid7())
+            count = -(-file["size_bytes"] // asked["chunk_size_bytes"])
+            self.uploads[upload_id] = StoredUpload({"sha256": None, **file, **common}, count)
+            opened.append({"id": upload_id, "chunk_count": count})
+        return JSONResponse({"uploads": opened}, status_code=201)
 
-    async def _upload(self, request: Request) -> Response:
+    async def _abort(self, request: Request) -> Response:
         if refusal := self._refusal("storage", request):
             return refusal
-        upload_id = request.path_params["upload_id"]
-        if request.method == "DELETE":
+        for upload_id in (await request.json())["ids"]:
             self.uploads.pop(upload_id, None)
-            return Response(status_code=204)
-        upload = self.uploads.get(upload_id)
-        if upload is None:
-            return _problem(404, "not-found")
-        return JSONResponse(
-            {
-                "id": upload_id,
-                "size_bytes": upload.body["size_bytes"],
-                "chunk_size_bytes": upload.body["chunk_size_bytes"],
-                "chunk_count": upload.chunk_count,
-                "stored_bytes": upload.stored.count * upload.body["chunk_size_bytes"],
-                "stored": upload.stored.pairs(),
-                "state": "receiving",
-            }
-        )
+        return Response(status_code=204)
+
+    async def _status(self, request: Request) -> Response:
+        if refusal := self._refusal("storage", request):
+            return refusal
+        found = [
+            {"id": upload_id, "stored": self.uploads[upload_id].stored.pairs()}
+            for upload_id in (await request.json())["ids"]
+            if upload_id in self.uploads
+        ]
+        return JSONResponse({"uploads": found})
 
     async def _finish(self, request: Request) -> Response:
         if refusal := self._refusal("storage", request):
             return refusal
-        upload_id = request.path_params["upload_id"]
+        upload_ids = (await request.json())["ids"]
+        empty = {"finished": None, "problem": None}
+        return JSONResponse({"results": [{**empty, **self._finished(each)} for each in upload_ids]})
+
+    def _finished(self, upload_id: str) -> Json:
         upload = self.uploads.get(upload_id)
         if upload is None:
-            return _problem(404, "not-found")
+            return {"problem": {"code": "not-found"}}
         missing = upload.stored.gaps(upload.chunk_count)
         if missing:
-            return _problem(409, "upload-incomplete", missing=missing.pairs())
+            return {"problem": {"code": "upload-incomplete", "missing": missing.pairs()}}
         if upload.body["name"] in self.corrupt:
-            return _problem(422, "digest-mismatch")
+            return {"problem": {"code": "digest-mismatch"}}
         if self.still_verifying:
             self.still_verifying -= 1
-            return _problem(503, "upload-finishing", retry_after="0.01")
+            return {"problem": {"code": "upload-finishing", "retry_after_seconds": 0.01}}
         root = hashlib.sha256(upload_id.encode()).hexdigest()
         upload.finished = {"file_id": upload_id, "root": root, "sha256": upload.body["sha256"]}
-        return JSONResponse(upload.finished)
+        return {"finished": upload.finished}
 
 
-def _problem(status: int, code: str, *, retry_after: str = "1", **extras: Any) -> Response:
-    headers = {"Retry-After": retry_after, "content-type": "application/problem+json"}
-    document = {"code": code, "status": status, "detail": f"storage says {code}", **extras}
-    return JSONResponse(document, status_code=status, headers=headers)
+def _problem(status: int, code: str) -> Response:
+    document = {"code": code, "status": status, "detail": f"storage says {code}"}
+    return JSONResponse(
+        document, status_code=status, headers={"content-type": "application/problem+json"}
+    )

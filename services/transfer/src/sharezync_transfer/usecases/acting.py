@@ -1,6 +1,7 @@
 """What people do with a transfer: accept, reject, pause, resume, cancel. All may be repeated."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -26,6 +27,11 @@ from sharezync_transfer.usecases.attachments import Attachment
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
 
+_TAKE: Final = """
+INSERT INTO transfer.receipts (transfer_id, user_id, file_index, ranges, received_bytes)
+SELECT $1, $2, unnest($3::int[]), '[]', 0
+"""
+
 MOST_RANGES = 1000
 """Kept of one file for one recipient: who confirms every other chunk must not fill our tables."""
 
@@ -49,13 +55,13 @@ async def accept(
             if files is not None and wanted != held.keys():
                 raise AcceptedOtherwise(files=sorted(held))
             return _attached(whole, actor, held)
-        take(unit, whole, recipient, wanted, actor.device_id)
+        await take(unit, whole, recipient, wanted, actor.device_id)
         positions = await settle(unit, whole, [recipient])
         await acquaintances.note(unit, whole.transfer.sender_id, [recipient.user_id])
         return _attached(whole, actor, {index: [] for index in sorted(wanted)}, positions)
 
 
-def take(
+async def take(
     unit: Unit, whole: Whole, recipient: Recipient, files: Collection[int], device_id: UUID | None
 ) -> None:
     """Note what somebody has accepted, and on which device; their row must be in the database."""
@@ -63,15 +69,8 @@ def take(
     recipient.device_id = recipient.device_id or device_id
     recipient.accepted_files = len(files)
     recipient.accepted_bytes = sum(whole.files[index].size_bytes for index in files)
-    for index in files:
-        unit.add(
-            Receipt(
-                transfer_id=recipient.transfer_id,
-                user_id=recipient.user_id,
-                file_index=index,
-                ranges=[],
-            )
-        )
+    connection = await unit.raw()
+    await connection.execute(_TAKE, recipient.transfer_id, recipient.user_id, list(files))
     if has_begun(recipient):  # there is nothing in these files
         move(unit, recipient, progressed(whole.transfer, recipient))
 

@@ -17,7 +17,6 @@ from sharezync_transfer.usecases.peers import (
     Finished,
     Peers,
     StillVerifying,
-    for_each,
 )
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
@@ -43,8 +42,8 @@ async def complete(
         _check_open(whole)
         unconfirmed = [file for file in whole.files if file.root is None]
     # No transaction is open: hashing gigabytes takes its time.
-    outcomes = await for_each(unconfirmed, lambda file: _finish(peers, file))
-    return await _conclude(work, actor, transfer_id, list(zip(unconfirmed, outcomes, strict=True)))
+    outcomes = await _finish(peers, unconfirmed)
+    return await _conclude(work, actor, transfer_id, outcomes)
 
 
 def _check_open(whole: Whole) -> None:
@@ -53,17 +52,22 @@ def _check_open(whole: Whole) -> None:
         raise TransferOver(f"It is {state}", state=state)
 
 
-async def _finish(peers: Peers, file: File) -> Finished:
+async def _finish(peers: Peers, files: Sequence[File]) -> list[tuple[File, Finished | Exception]]:
+    """Have storage finish these files, those again that it is still at, as long as we may wait."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await peers.finish_upload(file.upload_id)
-        except StillVerifying as still:
-            if asyncio.get_running_loop().time() + still.after_seconds > deadline:
-                raise Unavailable(
-                    "The files are still being verified: ask again", retry_after_seconds=1
-                ) from None
-            await asyncio.sleep(still.after_seconds)
+    outcomes: dict[int, Finished | Exception] = {}
+    asked = list(files)
+    while asked:
+        found = await peers.finish_uploads([file.upload_id for file in asked])
+        outcomes |= {file.index: outcome for file, outcome in zip(asked, found, strict=True)}
+        waits = [each.after_seconds for each in found if isinstance(each, StillVerifying)]
+        if not waits:
+            break
+        if asyncio.get_running_loop().time() + max(waits) > deadline:
+            break
+        await asyncio.sleep(max(waits))
+        asked = [file for file in asked if isinstance(outcomes[file.index], StillVerifying)]
+    return [(file, outcomes[file.index]) for file in files]
 
 
 async def _conclude(
@@ -117,6 +121,8 @@ def _why_not(outcomes: Sequence[tuple[File, Finished | Exception]]) -> Exception
     if lacking:
         return UploadIncomplete(files=lacking)
     failures = [outcome for _, outcome in outcomes if isinstance(outcome, Exception)]
+    if any(isinstance(failure, StillVerifying) for failure in failures):
+        return Unavailable("The files are still being verified: ask again", retry_after_seconds=1)
     gone = [failure for failure in failures if isinstance(failure, NotFound)]
     if gone:
         # Storage gave the upload up: nothing came for a week, or its owner's quota was withdrawn.

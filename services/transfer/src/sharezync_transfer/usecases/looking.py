@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from sharezync_shared.db.work import Work
-from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Role, Whole
@@ -11,7 +10,7 @@ from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.life import State
 from sharezync_transfer.models import File, TransferId
 from sharezync_transfer.usecases.acting import receipts_of
-from sharezync_transfer.usecases.peers import Peers, for_each
+from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.wire import (
     MissingOfFile,
     MissingRead,
@@ -79,23 +78,13 @@ async def missing(
         if whole.role_of(actor) == "recipient" and recipient is not None:
             held = {r.file_index: Ranges(r.ranges) for r in await receipts_of(unit, recipient)}
             return _missing(whole, held)
-    asked = [file for file in whole.files if file.root is None and not whole.transfer.over]
-    answers = await for_each(asked, lambda file: _stored(peers, whole, file))
     held = {file.index: Ranges.whole(_count(whole, file)) for file in whole.files}
-    for file, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, Exception):
-            raise answer
-        held[file.index] = answer
+    asked = [file for file in whole.files if file.root is None and not whole.transfer.over]
+    if asked:
+        stored = await peers.stored([file.upload_id for file in asked])
+        # What storage gave up is missing altogether.
+        held |= {file.index: stored.get(file.upload_id, Ranges()) for file in asked}
     return _missing(whole, held)
-
-
-async def _stored(peers: Peers, whole: Whole, file: File) -> Ranges:
-    if not _count(whole, file):
-        return Ranges()
-    try:
-        return (await peers.record(file.upload_id)).held
-    except NotFound:
-        return Ranges()  # storage gave it up: everything is missing
 
 
 def _count(whole: Whole, file: File) -> int:

@@ -1,20 +1,22 @@
 """Offering files to people: the beginning of every transfer."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
-from sharezync_shared.db.work import Work, to_json
+from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.names.filenames import clash, clean_path
-from sharezync_shared.problems import Invalid
+from sharezync_shared.problems import Invalid, Problem
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.told import Told
 from sharezync_transfer import access
@@ -24,11 +26,19 @@ from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people, receptions, settling
 from sharezync_transfer.usecases.attachments import Attachment
-from sharezync_transfer.usecases.peers import Peers, Upload, for_each
+from sharezync_transfer.usecases.peers import FileToStore, Peers
 from sharezync_transfer.usecases.receptions import Addressee
 from sharezync_transfer.usecases.wire import TransferRead
 
 log = structlog.get_logger()
+
+_ADD_FILES: Final = """
+INSERT INTO transfer.files
+    (transfer_id, index, name, path, size_bytes, mime, sha256, upload_id, stored_bytes)
+SELECT $1, g.*, 0
+FROM unnest($2::int[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bytea[], $8::uuid[])
+    AS g
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +98,19 @@ async def offer(
                 expires_at=unit.now + (expires_in or settings.expires_in),
                 progress_at=unit.now,
             )
-            whole = Whole(
-                transfer,
-                [
-                    _file(transfer.id, index, *each)
-                    for index, each in enumerate(zip(files, paths, uploads, strict=True))
-                ],
-                reception.recipients(transfer, unit.now),
-            )
             unit.add(transfer)
             await unit.session.flush()  # the others refer to it
-            for row in (*whole.files, *whole.recipients):
-                unit.add(row)
-            await unit.session.flush()  # what is accepted at once refers to its recipient
-            answered = reception.answer(unit, whole)
+            recipients = reception.recipients(transfer, unit.now)
+            unit.session.add_all(recipients)
+            stored = await _add_files(unit, transfer, files, paths, uploads)
+            whole = Whole(transfer, stored, recipients)
+            answered = await reception.answer(unit, whole)
             unit.emit(_offered(whole))
             settling.conclude(unit, whole, answered)
             at = (await unit.tell_all(_entries(whole)))[-1]
             await reception.note(unit, whole, answered)
     except BaseException as error:
-        await asyncio.shield(_drop(peers, [upload.id for upload in uploads]))
+        await asyncio.shield(_drop(peers, uploads))
         if isinstance(error, IntegrityError):  # the same offer came twice at the same moment
             before = await _made_before(work, actor, client_transfer_id)
             if before is not None:
@@ -179,58 +182,59 @@ async def _open_uploads(
     files: Sequence[OfferedFile],
     paths: Sequence[str],
     chunk_size_bytes: int,
-) -> list[Upload]:
+) -> list[UUID]:
     """Open a place at storage for each file, or for none."""
-
-    async def open_one(each: tuple[OfferedFile, str]) -> Upload:
-        file, path = each
-        return await peers.open_upload(
-            owner_id=owner_id,
-            name=_name(path),
-            size_bytes=file.size_bytes,
-            mime=file.mime,
-            chunk_size_bytes=chunk_size_bytes,
-            sha256=file.sha256,
+    coming = [
+        FileToStore(
+            _name(path), file.size_bytes, file.mime, file.sha256.hex() if file.sha256 else None
         )
-
+        for file, path in zip(files, paths, strict=True)
+    ]
     # To the end, also when the caller is gone: what was opened must not be lost from sight.
-    opening = asyncio.ensure_future(for_each(list(zip(files, paths, strict=True)), open_one))
+    opening = asyncio.ensure_future(
+        peers.open_uploads(owner_id=owner_id, files=coming, chunk_size_bytes=chunk_size_bytes)
+    )
     try:
-        opened = await asyncio.shield(opening)
+        return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        opened = await opening
-        await _drop(peers, [each.id for each in opened if isinstance(each, Upload)])
+        with suppress(Exception):
+            await _drop(peers, await opening)
         raise
-    failures = [each for each in opened if isinstance(each, Exception)]
-    if failures:
-        await asyncio.shield(_drop(peers, [e.id for e in opened if isinstance(e, Upload)]))
-        raise failures[0]
-    return [each for each in opened if isinstance(each, Upload)]
 
 
-async def _drop(peers: Peers, upload_ids: Collection[UUID]) -> None:
+async def _drop(peers: Peers, upload_ids: Sequence[UUID]) -> None:
     """Have storage forget uploads; those that it doesn't hear of expire there."""
-    outcomes = await for_each(list(upload_ids), peers.drop_upload)
-    failed = sum(isinstance(outcome, Exception) for outcome in outcomes)
-    if failed:
-        log.warning("uploads_left_behind", count=failed)
+    try:
+        await peers.drop_uploads(upload_ids)
+    except Problem:
+        log.warning("uploads_left_behind", count=len(upload_ids))
 
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _file(transfer_id: UUID, index: int, file: OfferedFile, path: str, upload: Upload) -> File:
-    return File(
-        transfer_id=transfer_id,
-        index=index,
-        name=_name(path),
-        path=path if "/" in path else None,
-        size_bytes=file.size_bytes,
-        mime=file.mime or "application/octet-stream",
-        sha256=file.sha256,
-        upload_id=upload.id,
+async def _add_files(
+    unit: Unit,
+    transfer: Transfer,
+    files: Sequence[OfferedFile],
+    paths: Sequence[str],
+    uploads: Sequence[UUID],
+) -> Sequence[File]:
+    """Insert the files of a transfer, and all that is pending; return their rows."""
+    connection = await unit.raw()
+    await connection.execute(
+        _ADD_FILES,
+        transfer.id,
+        list(range(len(files))),
+        [_name(path) for path in paths],
+        [path if "/" in path else None for path in paths],
+        [file.size_bytes for file in files],
+        [file.mime or "application/octet-stream" for file in files],
+        [file.sha256 for file in files],
+        uploads,
     )
+    return await access.files_of(unit, [transfer.id])
 
 
 def _offered(whole: Whole) -> TransferOffered:
@@ -248,16 +252,19 @@ def _offered(whole: Whole) -> TransferOffered:
 def _entries(whole: Whole) -> list[Entry]:
     """Return what recipients and, on their other devices, the sender hear; the sender's last."""
     sender_id = whole.transfer.sender_id
-    entries: list[Entry] = []
-    for recipient in whole.recipients:
-        if recipient.user_id != sender_id and not recipient.hidden:
-            read = TransferRead.of(whole, "recipient", recipient.user_id)
-            stream = transfers_stream(recipient.user_id)
-            entries.append(Entry(stream, _news(recipient), to_json(read)))
+    told = [each for each in whole.recipients if each.user_id != sender_id and not each.hidden]
+    seen = TransferRead.of_each(
+        whole, [*(("recipient", each.user_id) for each in told), ("sender", sender_id)]
+    )
     oneself = whole.recipient(sender_id)
-    event_type = _news(oneself) if oneself is not None else "transfer_updated"
-    own = to_json(TransferRead.of(whole, "sender", sender_id))
-    return [*entries, Entry(transfers_stream(sender_id), event_type, own)]
+    news = [
+        *((each.user_id, _news(each)) for each in told),
+        (sender_id, _news(oneself) if oneself is not None else "transfer_updated"),
+    ]
+    return [
+        Entry(transfers_stream(user_id), event_type, to_json(read))
+        for (user_id, event_type), read in zip(news, seen, strict=True)
+    ]
 
 
 def _news(recipient: Recipient) -> str:

@@ -1,8 +1,6 @@
 """What transfer asks other services for. Never inside a transaction."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,12 +16,9 @@ from sharezync_transfer.problems import QuotaExceeded, TooManyFiles, TransferToo
 log = structlog.get_logger()
 
 Shape = TypeVar("Shape")
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
 
 _MOST_IDS: Final = 100  # what one internal call may ask for
 _MOST_DEVICES: Final = 200
-_AT_ONCE: Final = 8  # calls to storage for the files of one transfer
 _AWAY: Final = "Another service does not answer at this moment"
 
 
@@ -35,11 +30,13 @@ class PeerUser(msgspec.Struct, frozen=True):
     display_name: str
 
 
-class Upload(msgspec.Struct, frozen=True):
-    """Where the chunks of a file go."""
+class FileToStore(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file whose chunks will come; `sha256` is hexadecimal."""
 
-    id: UUID
-    chunk_count: int
+    name: str
+    size_bytes: int
+    mime: str | None = None
+    sha256: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -48,19 +45,6 @@ class Finished(msgspec.Struct, frozen=True):
     file_id: UUID
     root: str
     sha256: str | None = None
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What storage has of an upload: `stored` are ranges of chunk indexes."""
-
-    chunk_count: int
-    stored_bytes: int
-    stored: list[tuple[int, int]]
-
-    @property
-    def held(self) -> Ranges:
-        """Which chunks are stored."""
-        return Ranges(self.stored)
 
 
 class ChunksMissing(Exception):
@@ -105,6 +89,33 @@ class _Refusal(msgspec.Struct):
     detail: str = ""
     missing: list[tuple[int, int]] = []
     limit_bytes: int | None = None
+    retry_after_seconds: float = 1.0
+
+
+class _Upload(msgspec.Struct):
+    id: UUID
+
+
+class _Opened(msgspec.Struct):
+    uploads: list[_Upload]
+
+
+class _Record(msgspec.Struct):
+    id: UUID
+    stored: list[tuple[int, int]]
+
+
+class _Records(msgspec.Struct):
+    uploads: list[_Record]
+
+
+class _FinishResult(msgspec.Struct):
+    finished: Finished | None = None
+    problem: _Refusal | None = None
+
+
+class _FinishResults(msgspec.Struct):
+    results: list[_FinishResult]
 
 
 class Peers:
@@ -154,32 +165,25 @@ class Peers:
             raise _misspoke(answer)
         return set(_decoded(answer, _Acquaintances).ids)
 
-    async def open_upload(
-        self,
-        *,
-        owner_id: UserId,
-        name: str,
-        size_bytes: int,
-        mime: str | None,
-        chunk_size_bytes: int,
-        sha256: bytes | None,
-    ) -> Upload:
-        """Open a place for the chunks of a file.
+    async def open_uploads(
+        self, *, owner_id: UserId, files: Sequence[FileToStore], chunk_size_bytes: int
+    ) -> list[UUID]:
+        """Open a place for the chunks of each of these files, or for none; return their ids.
 
-        Raises QuotaExceeded, TooManyFiles, TransferTooLarge and Invalid. Not idempotent: one whose
-        answer was lost is given up by storage when nothing comes.
+        Raises QuotaExceeded, TooManyFiles, TransferTooLarge and Invalid. Not idempotent: what is
+        opened by a call whose answer is lost is given up by storage when nothing comes.
         """
         body = {
             "owner_id": str(owner_id),
-            "name": name,
-            "size_bytes": size_bytes,
-            "mime": mime,
             "chunk_size_bytes": chunk_size_bytes,
-            "sha256": sha256.hex() if sha256 else None,
+            "files": files,
         }
-        answer = await _call(self._storage, "POST", "/internal/uploads", json=body)
+        answer = await self._of_uploads("begin", body)
         if answer.is_success:
-            return _decoded(answer, Upload)
+            opened = _decoded(answer, _Opened).uploads
+            if len(opened) != len(files):
+                raise _misspoke(answer)
+            return [each.id for each in opened]
         refusal = _refusal(answer)
         match answer.status_code, refusal.code:
             case _, "quota-exceeded":
@@ -192,58 +196,55 @@ class Peers:
                 raise Invalid(refusal.detail)
         raise _misspoke(answer)
 
-    async def drop_upload(self, upload_id: UUID) -> None:
-        """Have storage forget an upload and everything in it. Idempotent."""
-        answer = await _call(self._storage, "DELETE", f"/internal/uploads/{upload_id}")
-        if not answer.is_success and answer.status_code != httpx.codes.NOT_FOUND:
-            raise _misspoke(answer)
-
-    async def record(self, upload_id: UUID) -> Record:
-        """Return what storage has of an upload. Raises NotFound for one that is gone."""
-        answer = await _call(self._storage, "GET", f"/internal/uploads/{upload_id}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFound
+    async def drop_uploads(self, upload_ids: Sequence[UUID]) -> None:
+        """Have storage forget uploads of one transfer and everything in them. Idempotent."""
+        answer = await self._of_uploads("abort", {"ids": upload_ids})
         if not answer.is_success:
             raise _misspoke(answer)
-        return _decoded(answer, Record)
 
-    async def finish_upload(self, upload_id: UUID) -> Finished:
-        """Have storage verify an upload. Idempotent.
+    async def stored(self, upload_ids: Sequence[UUID]) -> dict[UUID, Ranges]:
+        """Return which chunks storage has of each upload; those that are gone are left out."""
+        answer = await self._of_uploads("status", {"ids": upload_ids})
+        if not answer.is_success:
+            raise _misspoke(answer)
+        return {each.id: Ranges(each.stored) for each in _decoded(answer, _Records).uploads}
 
-        Raises ChunksMissing, DigestsDiffer, StillVerifying, and NotFound for one that is gone.
+    async def finish_uploads(self, upload_ids: Sequence[UUID]) -> list[Finished | Exception]:
+        """Have storage verify uploads, and return what came of each, in their order. Idempotent.
+
+        Instead of a file: ChunksMissing, DigestsDiffer, StillVerifying, NotFound for one that is
+        gone, or Unavailable.
         """
-        answer = await _call(self._storage, "POST", f"/internal/uploads/{upload_id}/finish")
-        if answer.is_success:
-            return _decoded(answer, Finished)
-        refusal = _refusal(answer)
-        match refusal.code:
-            case "upload-incomplete":
-                raise ChunksMissing(refusal.missing)
-            case "digest-mismatch":
-                raise DigestsDiffer
-            case "upload-finishing":
-                raise StillVerifying(_seconds(answer.headers.get("retry-after", "")))
-            case "upload-closed":
-                raise NotFound
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFound
-        raise _misspoke(answer)
+        answer = await self._of_uploads("finish", {"ids": upload_ids})
+        if not answer.is_success:
+            raise _misspoke(answer)
+        results = _decoded(answer, _FinishResults).results
+        if len(results) != len(upload_ids):
+            raise _misspoke(answer)
+        return [each.finished or _unfinished(each.problem or _Refusal()) for each in results]
+
+    async def _of_uploads(self, act: str, body: object) -> httpx.Response:
+        return await _call(
+            self._storage,
+            "POST",
+            f"/internal/uploads/{act}",
+            content=msgspec.json.encode(body),
+            headers={"content-type": "application/json"},
+        )
 
 
-async def for_each(
-    items: Sequence[Item], call: Callable[[Item], Awaitable[Answer]]
-) -> list[Answer | Exception]:
-    """Call for each item, some at a time; answers or failures in the order of the items."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(item: Item) -> Answer | Exception:
-        async with gate:
-            try:
-                return await call(item)
-            except Exception as error:  # noqa: BLE001 - the caller looks at each
-                return error
-
-    return await asyncio.gather(*map(one, items))
+def _unfinished(refusal: _Refusal) -> Exception:
+    match refusal.code:
+        case "upload-incomplete":
+            return ChunksMissing(refusal.missing)
+        case "digest-mismatch":
+            return DigestsDiffer()
+        case "upload-finishing":
+            return StillVerifying(refusal.retry_after_seconds)
+        case "upload-closed" | "not-found":
+            return NotFound()
+    log.warning("upload_refused", code=refusal.code)
+    return Unavailable(_AWAY)
 
 
 async def _call(
@@ -282,9 +283,3 @@ def _refusal(answer: httpx.Response) -> _Refusal:
         return msgspec.json.decode(answer.content, type=_Refusal)
     except msgspec.DecodeError:
         return _Refusal()
-
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError):
-        return float(text)
-    return 1.0

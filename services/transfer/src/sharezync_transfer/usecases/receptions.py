@@ -89,9 +89,9 @@ class Reception:
             for each in sorted(self.to, key=lambda each: each.user_id)  # as `access` reads
         ]
 
-    def answer(self, unit: Unit, whole: Whole) -> list[Recipient]:
+    async def answer(self, unit: Unit, whole: Whole) -> list[Recipient]:
         """Accept and reject for those whose devices do so by themselves; return them."""
-        return [each for each in whole.recipients if self._answers(unit, whole, each)]
+        return [each for each in whole.recipients if await self._answers(unit, whole, each)]
 
     async def note(self, unit: Unit, whole: Whole, answered: Collection[Recipient]) -> None:
         """Note what follows from the answers. Call it when all streams are held.
@@ -101,7 +101,7 @@ class Reception:
         """
         await sums.add(unit, whole, [each for each in answered if each.state in life.FINAL])
 
-    def _answers(self, unit: Unit, whole: Whole, recipient: Recipient) -> bool:
+    async def _answers(self, unit: Unit, whole: Whole, recipient: Recipient) -> bool:
         if recipient.hidden:
             return False
         if self._refuses(recipient.user_id, recipient.device_id):
@@ -112,7 +112,7 @@ class Reception:
         if device_id is None:
             return False
         move(unit, recipient, "accept")
-        take(unit, whole, recipient, [file.index for file in whole.files], device_id)
+        await take(unit, whole, recipient, [file.index for file in whole.files], device_id)
         return True
 
     def _refuses(self, user_id: UUID, device_id: UUID | None) -> bool:

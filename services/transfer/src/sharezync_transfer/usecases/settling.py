@@ -70,22 +70,28 @@ async def settle(
     if everyone:
         under_way = (each for each in whole.recipients if each.state not in life.FINAL)
         concerned |= {each.user_id for each in under_way if not each.hidden}
-    completed = {each.user_id for each in changed if each.state == "completed"}
-    entries = {
-        transfers_stream(user_id): _entry(whole, "recipient", user_id, done=user_id in completed)
-        for user_id in concerned
-    }
     sender_id = whole.transfer.sender_id
-    own = _entry(whole, "sender", sender_id, done=bool(completed))
-    entries[transfers_stream(sender_id)] = own
-    positions = await unit.tell_all(list(entries.values()))
+    done = {each.user_id for each in changed if each.state == "completed"}
+    if done:
+        done.add(sender_id)
+    # Who sends to themselves hears of it once, as the sender.
+    seers: dict[UUID, Role] = {**dict.fromkeys(concerned, "recipient"), sender_id: "sender"}
+    seen = TransferRead.of_each(whole, ((role, user_id) for user_id, role in seers.items()))
+    entries = [
+        Entry(
+            transfers_stream(user_id),
+            "transfer_completed" if user_id in done else "transfer_updated",
+            to_json(read),
+        )
+        for user_id, read in zip(seers, seen, strict=True)
+    ]
+    positions = await unit.tell_all(entries)
     await sums.add(unit, whole, [each for each in changed if each.state in life.FINAL])
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
-    users = [sender_id, *concerned]
     by_stream = {position.stream: position for position in positions}
-    return {user_id: by_stream[transfers_stream(user_id)] for user_id in users}
+    return {user_id: by_stream[transfers_stream(user_id)] for user_id in seers}
 
 
 def seen_by(
@@ -115,9 +121,3 @@ def conclude(unit: Unit, whole: Whole, changed: Collection[Recipient]) -> None:
         transfer.ended_at = unit.now
         transfer.completed_at = unit.now if transfer.state == "completed" else None
         unit.emit(TransferEnded(transfer_id=transfer.id, outcome=transfer.state))
-
-
-def _entry(whole: Whole, role: Role, user_id: UUID, *, done: bool) -> Entry:
-    event_type = "transfer_completed" if done else "transfer_updated"
-    data = to_json(TransferRead.of(whole, role, user_id))
-    return Entry(transfers_stream(user_id), event_type, data)

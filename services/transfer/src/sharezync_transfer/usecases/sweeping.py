@@ -5,14 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 from sqlmodel import and_, col, or_, select
 
 from sharezync_shared.db.work import Work
+from sharezync_shared.problems import Problem
 from sharezync_transfer import access, life
 from sharezync_transfer.models import File, Transfer
-from sharezync_transfer.usecases.peers import Peers, for_each
+from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.settling import move, settle
 
 log = structlog.get_logger()
@@ -71,14 +73,17 @@ async def release_some(work: Work, peers: Peers, keep_completed: timedelta) -> i
         files = await unit.session.exec(
             select(File.transfer_id, File.upload_id).where(col(File.transfer_id).in_(transfer_ids))
         )
-        uploads = list(files)
-    outcomes = await for_each(uploads, lambda upload: peers.drop_upload(upload[1]))
-    kept = {
-        transfer_id
-        for (transfer_id, _), outcome in zip(uploads, outcomes, strict=True)
-        if isinstance(outcome, Exception)
-    }
-    released = [each for each in transfer_ids if each not in kept]
+        uploads: dict[UUID, list[UUID]] = {}
+        for transfer_id, upload_id in files:
+            uploads.setdefault(transfer_id, []).append(upload_id)
+    released: list[UUID] = []
+    for transfer_id in transfer_ids:
+        try:
+            await peers.drop_uploads(uploads[transfer_id])
+        except Problem as error:  # the next round tries again
+            log.debug("uploads_not_dropped", transfer_id=str(transfer_id), error=repr(error))
+        else:
+            released.append(transfer_id)
     if released:
         async with work.begin() as unit:
             connection = await unit.raw()

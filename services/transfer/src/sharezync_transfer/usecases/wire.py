@@ -4,7 +4,9 @@ A sender sees all recipients. A recipient sees only their own part, and `state` 
 are those of that part: who else was sent the same is the sender's business.
 """
 
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from functools import cache
 from typing import Self
 from uuid import UUID
 
@@ -109,6 +111,24 @@ class TransferRead(Wire):
     @classmethod
     def of(cls, whole: Whole, role: Role, user_id: UUID) -> Self:
         """Return what this user sees, who is the sender or one of the recipients."""
+        (read,) = cls.of_each(whole, [(role, user_id)])
+        return read
+
+    @classmethod
+    def of_each(cls, whole: Whole, users: Iterable[tuple[Role, UUID]]) -> list[Self]:
+        """Return what each of these users sees; what all see alike is made once."""
+
+        @cache
+        def files(out: bool) -> list[FileRead]:  # noqa: FBT001 - it stays in here
+            chunk_size_bytes = whole.transfer.chunk_size_bytes
+            return [FileRead.of(each, chunk_size_bytes, out=out) for each in whole.files]
+
+        return [cls._of(whole, role, user_id, files) for role, user_id in users]
+
+    @classmethod
+    def _of(
+        cls, whole: Whole, role: Role, user_id: UUID, files: Callable[[bool], list[FileRead]]
+    ) -> Self:
         transfer = whole.transfer
         own = whole.recipient(user_id) if role == "recipient" else None
         shown = whole.recipients if own is None else [own]
@@ -119,7 +139,7 @@ class TransferRead(Wire):
             sender_id=transfer.sender_id,
             sender_device_id=transfer.sender_device_id,
             recipients=[RecipientRead.of(each) for each in shown],
-            files=[FileRead.of(each, transfer.chunk_size_bytes, out=out) for each in whole.files],
+            files=files(out),
             size_bytes=transfer.size_bytes,
             chunk_size_bytes=transfer.chunk_size_bytes,
             state=transfer.state if own is None else own.state,
