@@ -5,6 +5,7 @@ of chunks go another way (`chunk_store`).
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Final, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -59,8 +60,11 @@ class _TransferState(msgspec.Struct, frozen=True):
     files: list[FileState] = []
 
 
-class Attachment(msgspec.Struct, frozen=True):
-    """Somebody's end of a transfer, as it stood when it was asked for."""
+class Attachment(msgspec.Struct, frozen=True, dict=True):
+    """Somebody's end of a transfer, as it stood when it was asked for.
+
+    What is looked up for each chunk is made once: a transfer may have a thousand files.
+    """
 
     role: Literal["sender", "recipient"]
     transfer: _TransferState
@@ -81,15 +85,18 @@ class Attachment(msgspec.Struct, frozen=True):
         """What a recipient holds of each file they accepted."""
         return {int(file): Ranges(pairs) for file, pairs in self.received.items()}
 
-    @property
+    @cached_property
     def shapes(self) -> dict[int, FileShape]:
         """The files by index: to a recipient those that they accepted."""
         return {file.index: file.shape for file in self.files if file.accepted}
 
     def file(self, index: int) -> FileState:
         """What was known of a file."""
-        found = (file for file in self.transfer.files if file.index == index)
-        return next(found, FileState(index))
+        return self._states.get(index) or FileState(index)
+
+    @cached_property
+    def _states(self) -> dict[int, FileState]:
+        return {file.index: file for file in self.transfer.files}
 
     def stored_bytes(self, file: int) -> int:
         """How much of a file is stored, or more."""

@@ -197,3 +197,15 @@ async def test_no_useful_answer_is_no_answer(
     ):
         with pytest.raises(PeerUnavailable):
             await call
+
+
+async def test_what_is_looked_up_for_each_chunk_is_made_once(
+    wire: Wire, calls: HttpTransferCalls
+) -> None:
+    """Else a chunk of one file among a thousand costs as much as a thousand."""
+    wire.answer = httpx.Response(200, json=ATTACHMENT)
+    attachment = await calls.attach(TRANSFER, "user", None)
+    assert attachment.shapes is attachment.shapes
+    for state in attachment.transfer.files:
+        assert attachment.file(state.index) is state
+    assert attachment.file(999).stored_bytes == 0
