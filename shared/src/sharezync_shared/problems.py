@@ -57,7 +57,7 @@ class Problem(Exception):
 
     kind: ClassVar[Kind] = Kind.BROKEN
     slug: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "Something went wrong on our side"
+    title: ClassVar[str] = "Internal server error"
 
     def __init__(
         self,
@@ -78,12 +78,12 @@ class Problem(Exception):
 
 
 class Malformed(Problem):
-    kind, slug, title = Kind.MALFORMED, "malformed", "The request can't be understood"
+    kind, slug, title = Kind.MALFORMED, "malformed", "The request is malformed"
 
 
 class Unauthenticated(Problem):
     kind, slug = Kind.UNAUTHENTICATED, "unauthenticated"
-    title = "A valid access token is needed"
+    title = "A valid access token is required"
 
     def __init__(
         self,
@@ -98,37 +98,41 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    kind, slug, title = Kind.FORBIDDEN, "forbidden", "You may see this, but not do this"
+    kind, slug, title = Kind.FORBIDDEN, "forbidden", "You don't have permission to do this"
 
 
 class NotFound(Problem):
-    kind, slug, title = Kind.NOT_FOUND, "not-found", "There is no such thing, or not for you"
+    kind, slug, title = (
+        Kind.NOT_FOUND,
+        "not-found",
+        "The resource doesn't exist, or you can't access it",
+    )
 
 
 class NotAllowed(Problem):
     kind, slug = Kind.NOT_ALLOWED, "method-not-allowed"
-    title = "This method is not for this path"
+    title = "This method isn't allowed for this path"
 
 
 class Conflict(Problem):
-    kind, slug, title = Kind.CONFLICT, "conflict", "This clashes with the present state"
+    kind, slug, title = Kind.CONFLICT, "conflict", "The request conflicts with the current state"
 
 
 class Gone(Problem):
-    kind, slug, title = Kind.GONE, "gone", "It was here, and is no more"
+    kind, slug, title = Kind.GONE, "gone", "The resource is no longer available"
 
 
 class TooLarge(Problem):
-    kind, slug, title = Kind.TOO_LARGE, "too-large", "That is more than is accepted here"
+    kind, slug, title = Kind.TOO_LARGE, "too-large", "The request is too large"
 
 
 class Unsupported(Problem):
     kind, slug = Kind.UNSUPPORTED, "unsupported-media-type"
-    title = "This content type is not read here"
+    title = "This content type isn't supported"
 
 
 class Invalid(Problem):
-    kind, slug, title = Kind.INVALID, "invalid", "Some of the input isn't valid"
+    kind, slug, title = Kind.INVALID, "invalid", "The request is invalid"
 
 
 class Broken(Problem):
@@ -154,11 +158,15 @@ class RateLimited(_RetryLater):
 
 
 class Unavailable(_RetryLater):
-    kind, slug, title = Kind.UNAVAILABLE, "unavailable", "Not available at this moment"
+    kind, slug, title = Kind.UNAVAILABLE, "unavailable", "The service is temporarily unavailable"
 
 
 class UpstreamTimeout(Problem):
-    kind, slug, title = Kind.TIMEOUT, "upstream-timeout", "A service behind took too long"
+    kind, slug, title = (
+        Kind.TIMEOUT,
+        "upstream-timeout",
+        "An upstream service took too long to respond",
+    )
 
 
 _BY_STATUS: dict[int, type[Problem]] = {
@@ -171,22 +179,30 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 class FieldError(BaseModel):
-    """One field that was refused."""
+    """A field that was refused."""
 
-    field: str = Field(examples=["body.username"])
-    message: str = Field(examples=["String should have at least 3 characters"])
+    field: str = Field(examples=["body.username"], description="Path of the field")
+    message: str = Field(
+        examples=["String should have at least 3 characters"], description="Why it was refused"
+    )
 
 
 class ProblemDocument(BaseModel):
-    """The shape of every error (RFC 9457)."""
+    """An error (RFC 9457)."""
 
-    type: str = Field(examples=["urn:sharezync:problem:not-found"])
-    title: str = Field(examples=[NotFound.title])
-    status: int = Field(examples=[404])
-    detail: str = ""
-    code: str = Field(examples=["not-found"], description="The stable name to program against")
-    request_id: str | None = Field(None, description="Quote it when you ask for help")
-    errors: list[FieldError] | None = Field(None, description="With `invalid`: what to mend")
+    type: str = Field(
+        examples=["urn:sharezync:problem:not-found"], description="URI of the kind of error"
+    )
+    title: str = Field(examples=[NotFound.title], description="Summary of the kind of error")
+    status: int = Field(examples=[404], description="HTTP status code")
+    detail: str = Field("", description="What went wrong in this request, for people to read")
+    code: str = Field(
+        examples=["not-found"], description="Stable name of the kind of error, for programs to use"
+    )
+    request_id: str | None = Field(None, description="Id to quote in a support request")
+    errors: list[FieldError] | None = Field(
+        None, description="With `invalid`: the fields that were refused"
+    )
 
 
 def document(problem: Problem, request_id: str | None = None) -> dict[str, Any]:

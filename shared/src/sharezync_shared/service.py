@@ -114,13 +114,16 @@ class ServiceCore:
         ready_checks: Mapping[str, ReadyCheck] | None = None,
         max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
         realtime: Realtime | None = None,
+        tags: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> FastAPI:
         """Return the service's application.
 
         `consumers` maps each event that the service reacts to on the function that does.
         `resources` are asynchronous context managers entered after the database and left before
-        it. `realtime` is what the service says on sockets. The application's `state` carries
-        `core`, `work`, `costly`, `verifier` and `settings`.
+        it. `realtime` is what the service says on sockets. `tags` and `fields` describe the API, as
+        in `create_service_app`. The application's `state` carries `core`, `work`, `costly`,
+        `verifier` and `settings`.
         """
         self._consumers = dict(consumers or {})
 
@@ -157,6 +160,8 @@ class ServiceCore:
             metrics=self.platform.http_metrics,
             max_body_bytes=max_body_bytes,
             realtime=realtime,
+            tags=tags,
+            fields=fields,
         )
         install_outage_handlers(app, self.database.outages)
         app.state.core = self

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from sharezync_auth import consumers
 from sharezync_auth.api import blocks, devices, internal, jwks, sessions, tokens, users
+from sharezync_auth.api.documentation import FIELDS, TAGS
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.models import account_stream, metadata
@@ -52,13 +53,17 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
     )
     app = core.app(
         summary="Accounts, sessions and devices",
-        description=__doc__ or "",
+        description=(
+            "Accounts, tokens, sessions, devices and blocked users. Get a token with "
+            "`POST /token` and send it as `Authorization: Bearer …`."
+        ),
         version=version("sharezync-auth"),
         routers=[
             internal.router,  # routes are tried in turn, and these are the busiest
             streams,
             tokens.router,
             jwks.router,
+            users.account_router,
             users.router,
             sessions.router,
             devices.router,
@@ -74,6 +79,8 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             lambda: sweeping(core.work, settings),
         ],
         realtime=Realtime(EVENTS),
+        tags=TAGS,
+        fields=FIELDS,
     )
     app.state.keyring = keyring
     app.state.passwords = passwords

@@ -10,7 +10,7 @@ from sharezync_auth.models import Block, Device, Session, User, WhoMayAdd
 
 
 class PublicUser(BaseModel):
-    """A user as others see them: without the e-mail address."""
+    """Public profile of a user."""
 
     id: UUID
     username: str = Field(examples=["ada"])
@@ -25,18 +25,18 @@ class PublicUser(BaseModel):
 
 
 class OwnUser(PublicUser):
-    """A user as they see themselves."""
+    """Profile of the authenticated user."""
 
     email: str = Field(examples=["ada@example.com"])
     who_may_add: WhoMayAdd = Field(
         default="everybody",
-        description="Who may add one to channels and open conversations with one. `known`: in "
-        "whose company one has joined a channel, written, or accepted a conversation",
+        description="Who may add you to channels and start conversations with you. `known`: users "
+        "in a channel or conversation that you have joined, accepted or written to",
     )
 
 
 class DeviceRead(BaseModel):
-    """A device. `client_id` was chosen by the client and names it in `/ws/{client_id}`."""
+    """A device of a user."""
 
     id: UUID
     client_id: str = Field(examples=["laptop-7f3a"])
@@ -58,15 +58,17 @@ class DeviceRead(BaseModel):
 
 
 class SessionRead(BaseModel):
-    """A login that has not ended."""
+    """An active session."""
 
     id: UUID
-    device: DeviceRead | None
-    address: str = Field(examples=["203.0.113.7"])
-    user_agent: str
+    device: DeviceRead | None = Field(description="Device that the session belongs to, if any")
+    address: str = Field(
+        examples=["203.0.113.7"], description="IP address of the latest token request"
+    )
+    user_agent: str = Field(description="`User-Agent` of the latest token request")
     created_at: datetime
     last_used_at: datetime
-    current: bool = Field(description="Whether this very request came with it")
+    current: bool = Field(description="Whether this request was made in this session")
 
     @classmethod
     def of(cls, session: Session, device: DeviceRead | None, *, current: bool) -> Self:
@@ -89,7 +91,7 @@ class SessionRevoked(BaseModel):
 
 
 class BlockRead(BaseModel):
-    """Somebody whom the caller has blocked."""
+    """A blocked user."""
 
     user_id: UUID
     blocked_at: datetime
@@ -100,7 +102,7 @@ class BlockRead(BaseModel):
 
 
 class Unblocked(BaseModel):
-    """Somebody who is not blocked any more, or who is gone for good."""
+    """A user who is no longer blocked, or whose account was deleted."""
 
     user_id: UUID
 

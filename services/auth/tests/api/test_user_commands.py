@@ -130,8 +130,8 @@ async def test_on_a_terminal_the_password_is_asked_for_twice(
     ("change", "status", "said"),
     [
         ({}, 0, " is "),
-        ({"name": "taken"}, 1, "Somebody has this username"),
-        ({"email": "TAKEN@example.com"}, 1, "Somebody has this e-mail address."),
+        ({"name": "taken"}, 1, "This username"),
+        ({"email": "TAKEN@example.com"}, 1, "This email address is already taken."),
         ({"name": "x"}, 2, "username: "),
         ({"email": "no address"}, 2, "email: "),
         ({"password": "short"}, 2, "password: "),

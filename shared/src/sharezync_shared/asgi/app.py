@@ -28,6 +28,7 @@ from sharezync_shared.streams.declared import KEY, Realtime
 ReadyCheck = Callable[[], Awaitable[bool]]
 
 _CHECK_SECONDS: Final = 2
+_INTERNAL: Final = {"internal": "Calls between services. The gateway doesn't route them."}
 
 
 def create_service_app(
@@ -44,6 +45,8 @@ def create_service_app(
     max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
     access_log: bool = False,
     realtime: Realtime | None = None,
+    tags: Mapping[str, str] | None = None,
+    fields: Mapping[str, str] | None = None,
 ) -> FastAPI:
     """Return the application of the service `name`.
 
@@ -51,7 +54,10 @@ def create_service_app(
     `ready_checks` is true within two seconds, else 503 with the verdict of each. `metrics` is
     given where several services share one registry. `max_body_bytes` None leaves limits to the
     routes (storage takes files). `realtime` is what the service says on sockets; its document
-    carries it.
+    carries it. `tags` are the tags of its routes in their order, with descriptions; `fields` are
+    descriptions of parameters and properties by name, for those that don't have their own.
+
+    Names of route functions are operation ids, and by that the method names of generated clients.
     """
     app = FastAPI(
         title=f"ShareZync {name}",
@@ -62,7 +68,11 @@ def create_service_app(
         docs_url=None,  # the gateway serves the pages of all services
         redoc_url=None,
         separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: f"{name}_{route.name}",
+        openapi_tags=[
+            {"name": tag, "description": text}
+            for tag, text in {**(tags or {}), **_INTERNAL}.items()
+        ],
+        generate_unique_id_function=lambda route: route.name,
     )
     install_problem_handlers(app)
     app.include_router(_health_routes(ready_checks))
@@ -75,7 +85,7 @@ def create_service_app(
         max_body_bytes=max_body_bytes,
         access_log=access_log,
     )
-    app.openapi = lambda: _openapi(app, realtime)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: _openapi(app, realtime, fields or {})  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
@@ -111,7 +121,7 @@ async def run_checks(checks: Mapping[str, ReadyCheck]) -> dict[str, bool]:
     return dict(zip(checks, verdicts, strict=True))
 
 
-def _openapi(app: FastAPI, realtime: Realtime | None) -> dict[str, Any]:
+def _openapi(app: FastAPI, realtime: Realtime | None, fields: Mapping[str, str]) -> dict[str, Any]:
     """Build the document once, with every error told as the problem document that it is."""
     if app.openapi_schema:
         return app.openapi_schema
@@ -141,10 +151,28 @@ def _openapi(app: FastAPI, realtime: Realtime | None) -> dict[str, Any]:
             for status, answer in responses.items():
                 if status[0] in "45":
                     answer["content"] = answer.get("content") or {CONTENT_TYPE: {}}
+    _describe(schema, fields)
     if realtime is not None:
         schema[KEY] = realtime.document()
     app.openapi_schema = schema
     return schema
+
+
+def _describe(value: Any, fields: Mapping[str, str]) -> None:  # noqa: ANN401 - any JSON
+    """Give parameters and properties without a description that of their name."""
+    if isinstance(value, list):
+        for item in value:
+            _describe(item, fields)
+    elif isinstance(value, dict):
+        named = value["properties"].items() if isinstance(value.get("properties"), dict) else ()
+        for name, schema in (
+            *named,
+            *((each["name"], each) for each in value.get("parameters", ())),
+        ):
+            if name in fields:
+                schema.setdefault("description", fields[name])
+        for item in value.values():
+            _describe(item, fields)
 
 
 def _declare(responses: dict[str, Any], *types: type[Problem]) -> None:

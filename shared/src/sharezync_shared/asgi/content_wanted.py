@@ -19,14 +19,14 @@ class PreconditionFailed(Problem):
     """RFC 9110 §13.1.1, §13.1.4: `If-Match` or `If-Unmodified-Since` does not hold."""
 
     kind, slug = Kind.PRECONDITION, "precondition-failed"
-    title = "The content is not the one that was asked about"
+    title = "The content doesn't match the precondition"
 
 
 class RangeUnsatisfiable(Problem):
     """With the header `Content-Range: bytes */<size>` (RFC 9110 §15.5.17)."""
 
     kind, slug = Kind.RANGE, "range-unsatisfiable"
-    title = "No byte of the file lies in that range, or more than one range was asked for"
+    title = "The range lies outside the file, or there is more than one"
 
 
 @dataclass(frozen=True, slots=True)

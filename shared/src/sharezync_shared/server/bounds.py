@@ -28,7 +28,7 @@ half a millisecond's work."""
 class HeadTooLarge(TooLarge):
     """The request line and headers, or the trailers, outgrew their bounds (RFC 6585 §5)."""
 
-    slug, title = "head-too-large", "The request line and headers are more than is accepted here"
+    slug, title = "head-too-large", "The request line and headers are too large"
 
     @property
     def status(self) -> int:

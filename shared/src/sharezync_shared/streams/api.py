@@ -19,23 +19,28 @@ StreamsOfUser = Callable[[Connection, UserId], Awaitable[list[str]]]
 
 
 class Heads(BaseModel):
-    """Where each stream of a user stands."""
+    """The latest position of each stream of a user."""
 
     streams: dict[str, tuple[str, int]] = Field(
-        examples=[{"channel:01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10": ("9c1d03aa", 4711)}]
+        description="Epoch and latest `seq` of each stream, by name",
+        examples=[{"channel:01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10": ("9c1d03aa", 4711)}],
     )
 
 
 class ReplayRead(BaseModel):
-    """The frames after a position; `texts`, `seqs` and `controls` belong together by index."""
+    """The frames after a position; `frames`, `seqs` and `controls` belong together by index."""
 
-    stream: str
-    epoch: str
-    head: int
-    reset: bool
-    frames: list[str]
-    seqs: list[int]
-    controls: list[dict[str, Any] | None]
+    stream: str = Field(description="Name of the stream")
+    epoch: str = Field(description="Current epoch of the stream")
+    head: int = Field(description="Latest `seq` of the stream")
+    reset: bool = Field(
+        description="Whether the position can't be resumed from, so that the client must reload"
+    )
+    frames: list[str] = Field(description="Finished text frames, in the order of `seq`")
+    seqs: list[int] = Field(description="The `seq` of each frame")
+    controls: list[dict[str, Any] | None] = Field(
+        description="What the gateway must do for each frame; null for most"
+    )
 
 
 def streams_router(
@@ -51,9 +56,15 @@ def streams_router(
     router = APIRouter(prefix="/internal/streams", tags=["internal"])
 
     @router.get(
-        "/heads", summary="Where each stream of a user stands", responses=problems(Unauthenticated)
+        "/heads",
+        summary="List the stream positions of a user",
+        responses=problems(Unauthenticated),
     )
-    async def heads(_: InternalCaller, user_id: UserId) -> Heads:
+    async def list_stream_positions(
+        _: InternalCaller,
+        user_id: Annotated[UserId, Query(description="Id of the user")],
+    ) -> Heads:
+        """Return the latest position of every stream that the user is subscribed to."""
         async with (await database.pool()).acquire() as connection:
             names = await streams_of_user(connection, user_id)
             positions = await log.heads(connection, names)
@@ -61,15 +72,21 @@ def streams_router(
 
     @router.get(
         "/replay",
-        summary="The frames of a stream after a position",
+        summary="Replay a stream",
         responses=problems(Unauthenticated),
     )
-    async def replay(
+    async def replay_stream(
         _: InternalCaller,
-        stream: Annotated[str, verbatim("stream", 200), Query()],
-        after: Annotated[int, Query(ge=0, le=2**63 - 1)],
-        epoch: Annotated[Annotated[str, verbatim("epoch", 64)] | None, Query()] = None,
+        stream: Annotated[str, verbatim("stream", 200), Query(description="Name of the stream")],
+        after: Annotated[
+            int, Query(ge=0, le=2**63 - 1, description="The last `seq` that the client has")
+        ],
+        epoch: Annotated[
+            Annotated[str, verbatim("epoch", 64)] | None,
+            Query(description="The epoch that `after` belongs to"),
+        ] = None,
     ) -> ReplayRead:
+        """Return the frames of a stream after a position."""
         async with (await database.pool()).acquire() as connection:
             found = await log.replay(
                 connection, stream, epoch=epoch, after=after, now=datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Whom one has blocked."""
+"""Blocked users."""
 
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -16,22 +16,24 @@ from sharezync_shared.tokens.dependencies import Caller
 
 Outcome = TypeVar("Outcome")
 
-router = APIRouter(prefix="/v1/blocks", tags=["blocks"])
+router = APIRouter(prefix="/v1/blocks", tags=["users"])
 
 
 class BlockPage(BaseModel):
+    """A page of blocked users."""
+
     items: list[BlockRead]
-    next: str | None = Field(None, description="`cursor` of the next page; null at the end")
+    next: str | None = Field(None, description="`cursor` of the next page; null on the last page")
 
 
-@router.get("", summary="Whom one has blocked", responses=problems(Unauthenticated, Invalid))
-async def list_blocks(
+@router.get("", summary="List blocked users", responses=problems(Unauthenticated, Invalid))
+async def list_blocked_users(
     caller: Caller,
     work: WorkDep,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many at most")] = 100,
-    cursor: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 100,
+    cursor: Annotated[UUID | None, Query(description="`next` of the previous page")] = None,
 ) -> BlockPage:
-    """List them by id."""
+    """Returns the users that you have blocked, ordered by id."""
     found = await blocks.page(work, user_id=caller.user_id, after=cursor, limit=limit + 1)
     shown = found[:limit]
     return BlockPage(items=list(shown), next=str(shown[-1].user_id) if len(found) > limit else None)
@@ -39,15 +41,16 @@ async def list_blocks(
 
 @router.put(
     "/{user_id}",
-    summary="Block somebody",
+    summary="Block a user",
     responses=problems(Unauthenticated, blocks.UserNotFound, blocks.TooManyBlocks, Invalid),
 )
-async def put_block(
+async def block_user(
     user_id: UserId, caller: Caller, work: WorkDep, settings: SettingsDep, response: Response
 ) -> BlockRead:
-    """Neither of the two can write directly to the other, add the other to anything, see their
-    devices or presence, or offer them files, and their mentions don't count. The other isn't told.
-    What was said before stays readable. May be repeated. One's sockets hear `user_blocked`.
+    """While a block exists, neither user can send the other direct messages, add them to channels
+    or groups, see their devices or presence, or offer them files, and their mentions of each other
+    don't count. Earlier messages stay readable. The blocked user isn't notified. Repeating the
+    request has no effect. Your connected devices receive `user_blocked`.
     """
     told = await blocks.block(
         work, user_id=caller.user_id, blocked_id=user_id, most=settings.max_blocks
@@ -58,12 +61,12 @@ async def put_block(
 @router.delete(
     "/{user_id}",
     status_code=204,
-    summary="Unblock somebody",
+    summary="Unblock a user",
     responses=problems(Unauthenticated, Invalid),
 )
-async def delete_block(user_id: UserId, caller: Caller, work: WorkDep, response: Response) -> None:
-    """May be repeated, also for who isn't blocked. What they offered meanwhile stays unseen. One's
-    sockets hear `user_unblocked`.
+async def unblock_user(user_id: UserId, caller: Caller, work: WorkDep, response: Response) -> None:
+    """Succeeds even if the user isn't blocked. Transfers that they offered while blocked stay
+    hidden. Your connected devices receive `user_unblocked`.
     """
     _answer(response, await blocks.unblock(work, user_id=caller.user_id, blocked_id=user_id))
 

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_auth.api.dependencies import PeersDep, SettingsDep, WorkDep
 from sharezync_auth.usecases import devices
@@ -23,21 +23,40 @@ Platform = Annotated[str, PLATFORM, Field(examples=["linux"])]
 
 
 class DeviceCreate(BaseModel):
+    """A device to register."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"client_id": "laptop-7f3a", "name": "Ada's laptop", "platform": "linux"},
+                {"client_id": "phone-91c0", "name": "Ada's phone"},
+            ]
+        }
+    )
+
     client_id: ClientId
     name: Name
     platform: Platform = ""
 
 
 class DeviceUpdate(BaseModel):
-    """What is left out, or null, stays as it is."""
+    """Changes to a device. Fields that are omitted or null stay unchanged."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "Old laptop"}, {"name": "Ada's phone", "platform": "android"}]
+        }
+    )
 
     name: Name | None = None
     platform: Platform | None = None
 
 
 class DeviceList(BaseModel):
+    """All devices of a user."""
+
     items: list[DeviceRead]
-    next: None = None
+    next: None = Field(None, description="Always null: there is only one page")
 
 
 @router.post(
@@ -46,10 +65,10 @@ class DeviceList(BaseModel):
     summary="Register a device",
     responses=problems(Unauthenticated, devices.DeviceExists, devices.TooManyDevices),
 )
-async def post_device(
+async def create_device(
     body: DeviceCreate, response: Response, caller: Caller, work: WorkDep, settings: SettingsDep
 ) -> DeviceRead:
-    """A first connection to `/ws/{client_id}` does the same by itself."""
+    """Connecting to `/ws/{client_id}` for the first time registers a device as well."""
     device = await devices.register(
         work,
         user_id=caller.user_id,
@@ -62,9 +81,11 @@ async def post_device(
     return device
 
 
-@router.get("/v1/devices", summary="One's own devices", responses=problems(Unauthenticated))
+@router.get("/v1/devices", summary="List your devices", responses=problems(Unauthenticated))
 async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> DeviceList:
-    """The oldest first. `online`: it has a connection to `/ws/{client_id}`."""
+    """Returns your devices, oldest first. A device is `online` while it is connected to
+    `/ws/{client_id}`.
+    """
     return DeviceList(
         items=await devices.list_own(
             work, user_id=caller.user_id, lease_seconds=settings.device_lease_seconds
@@ -74,14 +95,14 @@ async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> 
 
 @router.get(
     "/v1/users/{user_id}/devices",
-    summary="Somebody's devices",
+    summary="List devices of a user",
     responses=problems(Unauthenticated, NotFound, Unavailable),
 )
-async def list_devices_of(
+async def list_user_devices(
     user_id: UUID, caller: Caller, work: WorkDep, peers: PeersDep, settings: SettingsDep
 ) -> DeviceList:
-    """For those in whose company they joined a channel or wrote there, and whose transfer they
-    accepted; 404 to others, and of whom the caller has blocked.
+    """Available if the user has joined or written to a channel that you are in, or has accepted a
+    transfer of yours. Otherwise, and if you have blocked the user, the answer is 404.
     """
     return DeviceList(
         items=await devices.list_of(
@@ -96,13 +117,13 @@ async def list_devices_of(
 
 @router.patch(
     "/v1/devices/{device_id}",
-    summary="Rename a device",
+    summary="Update a device",
     responses=problems(Unauthenticated, NotFound),
 )
-async def patch_device(
+async def update_device(
     device_id: UUID, body: DeviceUpdate, caller: Caller, work: WorkDep, settings: SettingsDep
 ) -> DeviceRead:
-    """What is left out stays as it is; `client_id` never changes."""
+    """Changes the name or platform of a device. `client_id` can't be changed."""
     return await devices.change(
         work,
         user_id=caller.user_id,
@@ -115,9 +136,9 @@ async def patch_device(
 @router.delete(
     "/v1/devices/{device_id}",
     status_code=204,
-    summary="Remove a device",
+    summary="Delete a device",
     responses=problems(Unauthenticated, NotFound),
 )
 async def delete_device(device_id: UUID, caller: Caller, work: WorkDep) -> None:
-    """The logins that were made on it end."""
+    """Also ends all sessions of the device."""
     await devices.remove(work, user_id=caller.user_id, device_id=device_id)

@@ -9,10 +9,12 @@ from sharezync_shared.problems import ProblemDocument, document, problems
 
 
 class GrantError(ProblemDocument):
-    """A refusal in the form of RFC 6749 §5.2, with the members of our problems beside."""
+    """An error of the token endpoint: RFC 6749 §5.2 with the members of RFC 9457."""
 
-    error: str = Field(examples=[InvalidGrant.error])
-    error_description: str = Field(examples=["Wrong username or password"])
+    error: str = Field(examples=[InvalidGrant.error], description="Error code of RFC 6749 §5.2")
+    error_description: str = Field(
+        examples=["Wrong username or password"], description="What went wrong, for people to read"
+    )
 
 
 def grant_error(problem: GrantRefused) -> dict[str, Any]:

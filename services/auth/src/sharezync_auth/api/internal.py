@@ -1,4 +1,4 @@
-"""What other services ask auth. The gateway never routes these."""
+"""Routes for other services. The gateway never routes these."""
 
 from datetime import datetime
 from typing import Annotated
@@ -27,6 +27,8 @@ _RULES_AT_ONCE = 50
 
 
 class UserNames(BaseModel):
+    """Names of a user."""
+
     id: UUID
     username: str
     display_name: str
@@ -34,10 +36,14 @@ class UserNames(BaseModel):
 
 
 class UserNamesList(BaseModel):
+    """Names of users; those that don't exist are left out."""
+
     users: list[UserNames]
 
 
 class BlocksAsked(BaseModel):
+    """A user, and others to look for blocks with."""
+
     user_id: UUID
     other_ids: list[UUID] = Field(max_length=_MAX_OTHERS)
 
@@ -51,102 +57,112 @@ class BlocksRead(BaseModel):
 
 
 class ContactRulesRead(BaseModel):
-    """What a user has said about who may reach them; `version` is that of the list of blocks."""
+    """Who may contact a user."""
 
     user_id: UUID
     username: str
     display_name: str
     who_may_add: WhoMayAdd
-    version: int
-    blocked_ids: list[UUID]
+    version: int = Field(description="Version of the list of blocked users")
+    blocked_ids: list[UUID] = Field(description="Ids of the blocked users")
 
 
 class ContactRulesPage(BaseModel):
+    """A page of contact rules."""
+
     items: list[ContactRulesRead]
-    next: UUID | None = Field(description="`after` of the next page; null at the end")
+    next: UUID | None = Field(description="`after` of the next page; null on the last page")
 
 
 class DeviceConnect(BaseModel):
+    """A device that has connected to a gateway node."""
+
     node_id: UUID
     user_id: UUID
-    session_id: UUID | None = Field(None, description="The login that the socket came with")
+    session_id: UUID | None = Field(None, description="Session of the connection")
     client_id: ClientId
     name: Name | None = None
     platform: Platform | None = None
 
 
 class DeviceDisconnect(BaseModel):
+    """A device that has disconnected from a gateway node."""
+
     node_id: UUID
     user_id: UUID
     device_id: UUID
 
 
 class Heartbeat(BaseModel):
-    """How long this one holds, and which devices are held to be connected to the node."""
+    """The lease of a gateway node, and the devices that count as connected to it."""
 
-    lease_seconds: float
-    devices: int
+    lease_seconds: float = Field(description="Seconds until the lease expires")
+    devices: int = Field(description="Number of devices")
     digest: int = Field(
-        description="The exclusive or of the first 60 bits of the MD5 of each device's id"
+        description="Exclusive or of the first 60 bits of the MD5 of each device id"
     )
 
 
 class NodeDevices(BaseModel):
-    """All devices of a node with ids in (`after`, `up_to`]; no bounds: all."""
+    """All devices of a node with ids in (`after`, `up_to`]."""
 
-    device_ids: list[UUID] = Field(max_length=5000)
-    after: UUID | None = None
-    up_to: UUID | None = None
+    device_ids: list[UUID] = Field(max_length=5000, description="Ids of the devices")
+    after: UUID | None = Field(None, description="Exclusive lower bound; null: none")
+    up_to: UUID | None = Field(None, description="Inclusive upper bound; null: none")
 
 
 class DeviceOf(BaseModel):
-    """A device, and whose it is said to be."""
+    """A device and its supposed owner."""
 
     user_id: UUID
     device_id: UUID
 
 
 class DevicesAsked(BaseModel):
+    """Devices and their supposed owners."""
+
     devices: list[DeviceOf] = Field(max_length=_MAX_PRESENCES)
 
 
 class DevicesOwned(BaseModel):
-    """Those that are whose they are said to be."""
+    """The devices that belong to their supposed owner."""
 
     devices: list[DeviceOf]
 
 
 class PresenceAsked(BaseModel):
+    """Users whose presence is wanted."""
+
     user_ids: list[UUID] = Field(max_length=_MAX_PRESENCES)
 
 
 class PresenceRead(BaseModel):
-    """Who is online by a device of theirs, and when a device of each was seen last.
+    """Presence of users. Those without a device are in neither field."""
 
-    Those who have no device, or don't exist, are in neither.
-    """
-
-    online: list[UUID]
-    last_seen: dict[UUID, datetime]
+    online: list[UUID] = Field(description="Ids of the users with a connected device")
+    last_seen: dict[UUID, datetime] = Field(
+        description="When a device of each user was last connected, by user id"
+    )
 
 
 class RevocationList(BaseModel):
-    """Logins that ended, and users who are gone, within the time asked for."""
+    """Sessions and accounts that ended within the requested time."""
 
-    sessions: list[UUID]
-    users: list[UUID]
+    sessions: list[UUID] = Field(description="Ids of the sessions")
+    users: list[UUID] = Field(description="Ids of the deleted users")
 
 
-@router.get("/users", summary="Names of users", responses=problems(Unauthenticated, Invalid))
-async def get_users(
+@router.get("/users", summary="List users by id", responses=problems(Unauthenticated, Invalid))
+async def list_users_by_id(
     _: InternalCaller,
     work: WorkDep,
     ids: Annotated[Parsed, Query(description="Comma-separated ids, at most 100", max_length=4000)],
 ) -> UserNamesList:
+    """Returns the names of up to 100 users."""
     try:
         wanted = [UUID(part) for part in ids.split(",") if part]
     except ValueError as error:
-        raise Invalid("`ids` holds something that is not an id") from error
+        raise Invalid("`ids` must be a comma-separated list of UUIDs") from error
     if len(wanted) > _MAX_IDS:
         raise Invalid(f"At most {_MAX_IDS} ids at once")
     found = await users.names(work, user_ids=wanted)
@@ -165,11 +181,13 @@ async def get_users(
 
 @router.post(
     "/blocks",
-    summary="Between whom there is a block",
+    summary="List blocks between users",
     responses=problems(Unauthenticated, Invalid),
 )
-async def list_blocks_between(body: BlocksAsked, _: InternalCaller, work: WorkDep) -> BlocksRead:
-    """For up to 200 others at once, by who made it. Nobody outside is told."""
+async def list_blocks_between_users(
+    body: BlocksAsked, _: InternalCaller, work: WorkDep
+) -> BlocksRead:
+    """Checks up to 200 other users, by who made the block. Never show this to users."""
     found = await blocks.between(work, UserId(body.user_id), body.other_ids)
     return BlocksRead(
         blocked=sorted(found.blocked),
@@ -180,13 +198,15 @@ async def list_blocks_between(body: BlocksAsked, _: InternalCaller, work: WorkDe
 
 @router.get(
     "/contact-rules",
-    summary="What people have said about who may reach them",
+    summary="List contact rules",
     responses=problems(Unauthenticated, Invalid),
 )
 async def list_contact_rules(
-    _: InternalCaller, work: WorkDep, after: UUID | None = None
+    _: InternalCaller,
+    work: WorkDep,
+    after: Annotated[UUID | None, Query(description="`next` of the previous page")] = None,
 ) -> ContactRulesPage:
-    """For services that begin to follow it, or missed a part: all who ever said anything."""
+    """Returns the rules of all users who have set any, for services that build their own copy."""
     found = await blocks.rules(work, after=after, limit=_RULES_AT_ONCE)
     return ContactRulesPage(
         items=[ContactRulesRead(**each._asdict()) for each in found],
@@ -196,13 +216,13 @@ async def list_contact_rules(
 
 @router.post(
     "/devices/connect",
-    summary="A device has a socket on a node",
+    summary="Connect a device",
     responses=problems(Unauthenticated, devices.TooManyDevices),
 )
 async def connect_device(
     body: DeviceConnect, _: InternalCaller, work: WorkDep, settings: SettingsDep
 ) -> DeviceRead:
-    """One not seen before is registered on the spot."""
+    """Records that a device has connected to a node. An unknown device is registered."""
     return await devices.connect(
         work,
         node_id=body.node_id,
@@ -218,11 +238,13 @@ async def connect_device(
 @router.post(
     "/devices/disconnect",
     status_code=204,
-    summary="A device's last socket on a node is gone",
+    summary="Disconnect a device",
     responses=problems(Unauthenticated),
 )
 async def disconnect_device(body: DeviceDisconnect, _: InternalCaller, work: WorkDep) -> None:
-    """Safe to repeat. The device stays online if it is connected to another node."""
+    """Records that the last connection of a device to a node has closed. Safe to repeat. The device
+    stays online while it is connected to another node.
+    """
     await devices.disconnect(
         work, node_id=body.node_id, user_id=UserId(body.user_id), device_id=body.device_id
     )
@@ -230,11 +252,11 @@ async def disconnect_device(body: DeviceDisconnect, _: InternalCaller, work: Wor
 
 @router.post(
     "/devices/owned",
-    summary="Whether devices are somebody's",
+    summary="Check the owners of devices",
     responses=problems(Unauthenticated, Invalid),
 )
-async def list_owned_devices(body: DevicesAsked, _: InternalCaller, work: WorkDep) -> DevicesOwned:
-    """For up to 200 at once, in no particular order. One that is gone is nobody's."""
+async def check_device_owners(body: DevicesAsked, _: InternalCaller, work: WorkDep) -> DevicesOwned:
+    """Checks up to 200 devices. Deleted devices belong to no user. The order is unspecified."""
     found = await devices.owned(work, [(each.user_id, each.device_id) for each in body.devices])
     return DevicesOwned(
         devices=[DeviceOf(user_id=user_id, device_id=device_id) for user_id, device_id in found]
@@ -243,24 +265,28 @@ async def list_owned_devices(body: DevicesAsked, _: InternalCaller, work: WorkDe
 
 @router.post(
     "/nodes/{node_id}/heartbeat",
-    summary="A gateway node is alive",
+    summary="Renew the lease of a gateway node",
     responses=problems(Unauthenticated),
 )
-async def beat(node_id: UUID, _: InternalCaller, work: WorkDep, settings: SettingsDep) -> Heartbeat:
-    """Prolongs the lease of all its devices. If the answer surprises, send the list."""
+async def renew_node_lease(
+    node_id: UUID, _: InternalCaller, work: WorkDep, settings: SettingsDep
+) -> Heartbeat:
+    """Extends the lease of all devices of the node. If the digest differs from the node's own, the
+    node should replace its list of devices.
+    """
     held = await nodes.beat(work, node_id=node_id)
     return Heartbeat(lease_seconds=settings.device_lease_seconds, **held._asdict())
 
 
 @router.put(
     "/nodes/{node_id}/devices",
-    summary="Which devices a gateway node holds",
+    summary="Replace the devices of a gateway node",
     responses=problems(Unauthenticated),
 )
-async def put_node_devices(
+async def replace_node_devices(
     node_id: UUID, body: NodeDevices, _: InternalCaller, work: WorkDep, settings: SettingsDep
 ) -> Heartbeat:
-    """The whole truth, page by page; devices that don't exist any more are passed over."""
+    """Replaces the devices with ids in the given range. Devices that don't exist are ignored."""
     held = await nodes.replace(
         work, node_id=node_id, device_ids=body.device_ids, after=body.after, up_to=body.up_to
     )
@@ -270,23 +296,23 @@ async def put_node_devices(
 @router.delete(
     "/nodes/{node_id}",
     status_code=204,
-    summary="A gateway node stops",
+    summary="Delete a gateway node",
     responses=problems(Unauthenticated),
 )
 async def delete_node(node_id: UUID, _: InternalCaller, work: WorkDep) -> None:
-    """Its devices are gone. Safe to repeat."""
+    """Disconnects all devices of a node that stops. Safe to repeat."""
     await nodes.leave(work, node_id=node_id)
 
 
 @router.post(
     "/presence",
-    summary="Who of these users is online",
+    summary="Get the presence of users",
     responses=problems(Unauthenticated, Invalid),
 )
-async def read_presence(
+async def get_presence(
     body: PresenceAsked, _: InternalCaller, work: WorkDep, settings: SettingsDep
 ) -> PresenceRead:
-    """For up to 200 at once. Whoever asks decides who may hear of it."""
+    """Returns the presence of up to 200 users. The caller checks who may see it."""
     found = await nodes.presence(
         work, user_ids=body.user_ids, lease_seconds=settings.device_lease_seconds
     )
@@ -296,10 +322,14 @@ async def read_presence(
     )
 
 
-@router.get("/revocations", summary="What was revoked lately", responses=problems(Unauthenticated))
-async def get_revocations(
-    _: InternalCaller, work: WorkDep, since_seconds: Annotated[int, Query(ge=0, le=7 * 86400)]
+@router.get("/revocations", summary="List recent revocations", responses=problems(Unauthenticated))
+async def list_revocations(
+    _: InternalCaller,
+    work: WorkDep,
+    since_seconds: Annotated[
+        int, Query(ge=0, le=7 * 86400, description="How far to look back, in seconds")
+    ],
 ) -> RevocationList:
-    """For gateways: at start, and twice a second in case the broker brings nothing."""
+    """Gateways call this when they start, and twice a second in case the broker is unavailable."""
     ended, gone = await sessions.revoked_within(work, seconds=since_seconds)
     return RevocationList(sessions=ended, users=gone)

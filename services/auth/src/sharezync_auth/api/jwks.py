@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from sharezync_auth.api.dependencies import KeyringDep, SettingsDep
 
-router = APIRouter(tags=["tokens"])
+router = APIRouter(tags=["authentication"])
 
 _ETAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")')
 
@@ -21,19 +21,19 @@ class JwkSet(JSONResponse):
 
 @router.get(
     "/.well-known/jwks.json",
-    summary="The public keys of access tokens",
+    summary="Get the public signing keys",
     response_class=JwkSet,
     response_model=dict[str, list[dict[str, str]]],
-    responses={304: {"description": "What you have is what there is (`If-None-Match`)"}},
+    responses={304: {"description": "The keys haven't changed (`If-None-Match`)"}},
 )
 async def get_jwks(
     keyring: KeyringDep,
     settings: SettingsDep,
-    if_none_match: Annotated[str, Header(description="The `ETag` of an earlier answer")] = "",
+    if_none_match: Annotated[str, Header(description="`ETag` of an earlier response")] = "",
 ) -> Any:  # noqa: ANN401 - the finished document, or that it has not changed
-    """A JWK set (RFC 7517): the key that signs now, the one that comes next, and those whose last
-    tokens have not run out. Look again when `max-age` is over, and when a token has a `kid` that
-    you don't know. Empty where tokens are signed with one shared secret.
+    """Returns a JWK set (RFC 7517): the current signing key, the next one, and earlier ones whose
+    tokens haven't expired. Fetch it again after `max-age`, and when a token has an unknown `kid`.
+    It is empty if tokens are signed with a shared secret.
     """
     document, etag = keyring.jwks()
     # Terms of rotation count on this (key_states.py): no longer than a lifespan.

@@ -1,10 +1,10 @@
-"""Logins."""
+"""Sessions: the logins of a user."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_auth.api.dependencies import SettingsDep, WorkDep
 from sharezync_auth.usecases import sessions
@@ -13,18 +13,28 @@ from sharezync_auth.wire import SessionRead
 from sharezync_shared.problems import NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import Caller
 
-router = APIRouter(tags=["sessions"])
+router = APIRouter(tags=["authentication"])
 
 
 class Logout(BaseModel):
-    """`local`: this login; `others`: all but this; `global`: all."""
+    """The sessions to end."""
 
-    scope: Scope = "local"
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scope": "local"}, {"scope": "global"}]}
+    )
+
+    scope: Scope = Field(
+        "local",
+        description="`local`: the current session. `others`: all except the current one. "
+        "`global`: all",
+    )
 
 
 class SessionList(BaseModel):
+    """Active sessions of a user."""
+
     items: list[SessionRead]
-    next: None = None
+    next: None = Field(None, description="Always null: there is only one page")
 
 
 @router.post(
@@ -33,7 +43,9 @@ class SessionList(BaseModel):
 async def log_out(
     caller: Caller, work: WorkDep, body: Annotated[Logout | None, Body()] = None
 ) -> None:
-    """Tokens of the logins that end are refused, and their sockets close, within a second."""
+    """Ends the current session, or those that `scope` names. Within a second their tokens are
+    refused and their WebSocket connections are closed.
+    """
     await sessions.log_out(
         work,
         user_id=caller.user_id,
@@ -42,9 +54,9 @@ async def log_out(
     )
 
 
-@router.get("/v1/auth/sessions", summary="One's own logins", responses=problems(Unauthenticated))
+@router.get("/v1/auth/sessions", summary="List your sessions", responses=problems(Unauthenticated))
 async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) -> SessionList:
-    """Those that have neither ended nor run out, the latest used first; at most 500."""
+    """Returns your active sessions, most recently used first; at most 500."""
     return SessionList(
         items=await sessions.list_own(
             work, settings, user_id=caller.user_id, current=caller.session_id
@@ -55,9 +67,11 @@ async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) ->
 @router.delete(
     "/v1/auth/sessions/{session_id}",
     status_code=204,
-    summary="End one of one's own logins",
+    summary="Revoke a session",
     responses=problems(Unauthenticated, NotFound),
 )
-async def delete_session(session_id: UUID, caller: Caller, work: WorkDep) -> None:
-    """Its tokens are refused, and its sockets closed, within a second. 404 where it has ended."""
+async def revoke_session(session_id: UUID, caller: Caller, work: WorkDep) -> None:
+    """Ends one of your sessions. Within a second its tokens are refused and its WebSocket
+    connections are closed. Returns 404 if the session has ended already.
+    """
     await sessions.revoke(work, user_id=caller.user_id, session_id=session_id)

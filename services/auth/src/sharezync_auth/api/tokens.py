@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from sharezync_auth.api.client_secrets import shown_secret
@@ -65,14 +65,45 @@ GrantPartsDep = Annotated[GrantParts, Depends(_parts)]
 class TokenForm(BaseModel):
     """The parameters of all grants; a parameter without a value counts as omitted (§3.2)."""
 
-    grant_type: Parsed | None = Field(None, examples=["password"])
-    username: Parsed | None = Field(None, examples=["ada"])
-    password: Parsed | None = Field(None, examples=["correct horse battery staple"])
-    refresh_token: Parsed | None = None
-    client_id: Parsed | None = None
-    client_secret: Parsed | None = None
-    device_id: Parsed | None = None
-    scope: Parsed | None = Field(None, description="Taken and ignored: a grant has one scope")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "grant_type": "password",
+                    "username": "ada",
+                    "password": "correct horse battery staple",
+                },
+                {"grant_type": "refresh_token", "refresh_token": "szr1.WyIwMTkz"},
+            ]
+        }
+    )
+
+    grant_type: Parsed | None = Field(
+        None,
+        examples=["password"],
+        description="`password`, `refresh_token` or `client_credentials`",
+    )
+    username: Parsed | None = Field(
+        None, examples=["ada"], description="With `password`: username or email address"
+    )
+    password: Parsed | None = Field(
+        None,
+        examples=["correct horse battery staple"],
+        description="With `password`: password of the account",
+    )
+    refresh_token: Parsed | None = Field(
+        None, description="With `refresh_token`: the latest refresh token of the session"
+    )
+    client_id: Parsed | None = Field(
+        None, description="With `client_credentials`: name of the service"
+    )
+    client_secret: Parsed | None = Field(
+        None, description="With `client_credentials`: secret of the service"
+    )
+    device_id: Parsed | None = Field(
+        None, description="With `password`: device that the session belongs to and ends with"
+    )
+    scope: Parsed | None = Field(None, description="Ignored: every grant has exactly one scope")
 
 
 def _refusal(problem: GrantRefused) -> Response:
@@ -109,12 +140,12 @@ class _TokenRoute(APIRoute):
         return handle
 
 
-router = APIRouter(tags=["tokens"], route_class=_TokenRoute)
+router = APIRouter(tags=["authentication"], route_class=_TokenRoute)
 
 
 @router.post(
     "/token",
-    summary="Get tokens (OAuth2)",
+    summary="Create a token (OAuth 2.0)",
     response_model=TokenRead,
     response_model_exclude_none=True,
     responses={
@@ -128,24 +159,25 @@ router = APIRouter(tags=["tokens"], route_class=_TokenRoute)
     response_model=TokenRead,
     response_model_exclude_none=True,
 )
-async def post_token(
+async def create_token(
     request: Request,
     response: Response,
     parts: GrantPartsDep,
     origin: OriginDep,
     form: Annotated[TokenForm, Form()],
 ) -> Any:  # noqa: ANN401 - TokenRead, or a refusal in the RFC's form
-    """Three grants, form-encoded.
+    """The token endpoint of OAuth 2.0. The body is form-encoded, and `grant_type` is one of:
 
-    - `password`: `username` (or the e-mail address) and `password`, for our own frontends;
-      with `device_id` the session belongs to that device and ends with it. Wrong passwords make
-      the next try wait: 429 with `Retry-After`, and nobody looked at that one.
-    - `refresh_token`: the latest `refresh_token`. Each one is good once. In case the answer was
-      lost, the one before is answered with the current one again: for a minute, and later unless
-      that was needed the last time too. Anything else means theft: the session ends.
-    - `client_credentials`, for services: `client_id` and `client_secret`, or HTTP Basic.
+    - `password`: log in with `username` (or email address) and `password`. With `device_id` the
+      session belongs to that device and ends with it. After wrong passwords, attempts are delayed:
+      they are refused unchecked, with 429 and `Retry-After`.
+    - `refresh_token`: exchange the latest `refresh_token` for new tokens. Each one can be used
+      once. In case the response was lost, the previous one returns the current one again: within a
+      minute, and later unless that happened the last time as well. Any other reuse counts as theft
+      and ends the session.
+    - `client_credentials`: for services, with `client_id` and `client_secret`, or HTTP Basic.
 
-    Refusals carry `error` and `error_description` of RFC 6749 §5.2.
+    Errors carry `error` and `error_description` as of RFC 6749 §5.2.
     """
     response.headers.update(_NO_STORE)
     given = {name: value for name, value in form.model_dump().items() if value}
@@ -156,14 +188,14 @@ async def _refuse_malformed(request: Request) -> None:
     """Raise InvalidRequest for a body in another form, and for what no parameter may be (§3.2)."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != _FORM:
-        raise InvalidRequest(f"The parameters must come as {_FORM}")
+        raise InvalidRequest(f"The content type must be {_FORM}")
     pairs = (await request.form()).multi_items()
     names = [name for name, _ in pairs]
     if len(names) != len(set(names)):
-        raise InvalidRequest("A parameter is given twice")
+        raise InvalidRequest("A parameter is repeated")
     values = [value for _, value in pairs if isinstance(value, str)]  # no file comes in this form
     if any(len(value) > _MAX_FIELD or "\x00" in value for value in values):
-        raise InvalidRequest("A parameter is too long, or holds a NUL character")
+        raise InvalidRequest("A parameter is too long or contains a NUL character")
 
 
 async def _grant(
@@ -209,4 +241,4 @@ def _uuid(text: str | None) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError as error:
-        raise InvalidRequest("device_id is not an id") from error
+        raise InvalidRequest("device_id is not a UUID") from error

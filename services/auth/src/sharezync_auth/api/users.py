@@ -1,4 +1,4 @@
-"""Accounts and the directory."""
+"""Accounts, profiles and user search."""
 
 import base64
 import binascii
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BaseModel, EmailStr, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 
 from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, PeersDep, WorkDep
 from sharezync_auth.models import WhoMayAdd
@@ -31,7 +31,8 @@ from sharezync_shared.problems import (
 from sharezync_shared.text import storable
 from sharezync_shared.tokens.dependencies import Caller
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(tags=["users"])
+account_router = APIRouter(prefix="/v1/auth", tags=["authentication"])
 
 
 def _not_too_long(password: str) -> str:
@@ -45,9 +46,9 @@ Username = Annotated[
     Policy("username", None, cleaned=clean_username),
     Field(
         examples=["ada"],
-        description="3 to 32 letters of one alphabet with their marks, digits, `_`, `-` or `.`, "
-        "not beginning or ending in `-` or `.`; of letters without capitals 2 will do, of Chinese "
-        "characters or Hangul 1; unlike all others, also to the eye",
+        description="3 to 32 letters of one alphabet, digits, `_`, `-` or `.`, not beginning or "
+        "ending with `-` or `.`. 2 are enough in scripts without capitals, 1 for a Chinese "
+        "character or a Hangul syllable. Must neither equal nor look like the name of another user",
     ),
 ]
 Password = Annotated[str, verbatim("password", MAX_BYTES)]
@@ -62,6 +63,26 @@ DisplayName = Annotated[str, DISPLAY_NAME, Field(examples=["Ada Lovelace"])]
 
 
 class Registration(BaseModel):
+    """An account to register."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "username": "ada",
+                    "email": "ada@example.com",
+                    "password": "correct horse battery staple",
+                    "display_name": "Ada Lovelace",
+                },
+                {
+                    "username": "bob",
+                    "email": "bob@example.com",
+                    "password": "twelve quiet purple rivers",
+                },
+            ]
+        }
+    )
+
     username: Username
     email: Email
     password: NewPassword
@@ -69,22 +90,34 @@ class Registration(BaseModel):
 
 
 class ProfileUpdate(BaseModel):
-    """What is left out, or null, stays as it is; only `avatar_file_id` null takes it away.
+    """Changes to a profile. Fields that are omitted or null stay unchanged, except that
+    `avatar_file_id: null` removes the avatar.
 
-    Another e-mail address takes `current_password`; else that isn't looked at.
+    Changing the email address requires `current_password`.
     """
 
-    # Looked at where the present one is known: who keeps a name of older rules may say it again.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"display_name": "Ada King", "bio": "Analyst", "who_may_add": "known"},
+                {"email": "ada@example.org", "current_password": "correct horse battery staple"},
+            ]
+        }
+    )
+
+    # Validated where the current one is known: a name of older rules may be sent again unchanged.
     username: Annotated[str, verbatim("username", 200)] | None = None
     email: Email | None = None
     display_name: DisplayName | None = None
     bio: Annotated[str, BIO] | None = None
-    avatar_file_id: UUID | None = Field(None, description="A finished file of one's own")
+    avatar_file_id: UUID | None = Field(
+        None, description="Id of a file that you own; null removes the avatar"
+    )
     who_may_add: WhoMayAdd | None = Field(
-        None, description="Who may add one to channels and open conversations with one"
+        None, description="Who may add you to channels and start conversations with you"
     )
     current_password: Password | None = Field(
-        None, description="With another `email`; a different spelling of one's own is none"
+        None, description="Required to change `email`, other than its spelling"
     )
 
     def changes(self) -> dict[str, Any]:
@@ -98,30 +131,52 @@ class ProfileUpdate(BaseModel):
 
 
 class PasswordChange(BaseModel):
+    """The current and the new password."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "current_password": "correct horse battery staple",
+                    "new_password": "twelve quiet purple rivers",
+                },
+                {
+                    "current_password": "twelve quiet purple rivers",
+                    "new_password": "seven slow silver trains",
+                },
+            ]
+        }
+    )
+
     current_password: Password
     new_password: NewPassword
 
 
 class AccountDeletion(BaseModel):
-    password: Password = Field(description="The present one")
+    """Confirmation of a deletion."""
+
+    password: Password = Field(description="Current password of the account")
 
 
 class UserPage(BaseModel):
+    """A page of users."""
+
     items: list[PublicUser]
-    next: str | None = Field(None, description="`after` of the next page; null at the end")
+    next: str | None = Field(None, description="`after` of the next page; null on the last page")
 
 
-@router.post(
-    "/v1/auth/register",
+@account_router.post(
+    "/register",
     status_code=201,
-    summary="Make an account",
+    summary="Register a user",
     responses=problems(users.NameTaken, users.EmailTaken, Unavailable),
 )
-async def register(
+async def register_user(
     body: Registration, response: Response, work: WorkDep, passwords: PasswordsDep
 ) -> OwnUser:
-    """Names are compared without regard to case and Unicode form, and by what they look like: one
-    that looks like somebody's is `username-taken` as well. Log in with `POST /token`.
+    """Creates an account. Usernames are compared regardless of case and Unicode form, and by their
+    appearance: a name that looks like an existing one is refused with `username-taken`. To log in,
+    use `POST /token`.
     """
     user = await users.register(
         work,
@@ -135,16 +190,16 @@ async def register(
     return user
 
 
-@router.post(
-    "/v1/auth/password",
+@account_router.post(
+    "/password",
     status_code=204,
-    summary="Change one's own password",
+    summary="Change your password",
     responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
 )
 async def change_password(
     body: PasswordChange, caller: Caller, work: WorkDep, guard: GuardDep
 ) -> None:
-    """Every other login of yours ends."""
+    """Also ends all your other sessions."""
     await users.change_password(
         work,
         guard,
@@ -155,15 +210,17 @@ async def change_password(
     )
 
 
-@router.get("/v1/users/me", summary="One's own profile", responses=problems(Unauthenticated))
-async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
-    """With the e-mail address, which nobody else is shown."""
+@router.get(
+    "/v1/users/me", summary="Get the authenticated user", responses=problems(Unauthenticated)
+)
+async def get_current_user(caller: Caller, work: WorkDep) -> OwnUser:
+    """Returns your own profile, including the email address, which other users don't see."""
     return await users.own(work, user_id=caller.user_id)
 
 
 @router.patch(
     "/v1/users/me",
-    summary="Change one's own profile",
+    summary="Update the authenticated user",
     responses=problems(
         Unauthenticated,
         WrongPassword,
@@ -175,14 +232,14 @@ async def get_me(caller: Caller, work: WorkDep) -> OwnUser:
         Unavailable,
     ),
 )
-async def patch_me(
+async def update_current_user(
     body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep, peers: PeersDep
 ) -> OwnUser:
-    """What is left out stays as it is. Names may change: ids never do.
+    """Changes your profile. Omitted fields stay unchanged; if any field is refused, nothing is
+    changed. Usernames may change, user ids never do.
 
-    Another e-mail address takes `current_password`. An avatar is a finished file of one's own:
-    somebody else's is `avatar-not-yours`, as is one that nobody has. Where any of it is refused,
-    nothing is changed.
+    Changing the email address requires `current_password`. The avatar must be a completely uploaded
+    file that you own, otherwise the answer is `avatar-not-yours`.
     """
     return await users.update(
         work,
@@ -198,12 +255,14 @@ async def patch_me(
 @router.delete(
     "/v1/users/me",
     status_code=204,
-    summary="Delete one's own account",
+    summary="Delete the authenticated user",
     responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
 )
-async def delete_me(body: AccountDeletion, caller: Caller, work: WorkDep, guard: GuardDep) -> None:
-    """It takes the password: a token alone erases nobody. Every login ends at once; every service
-    erases or anonymises what it holds of you.
+async def delete_current_user(
+    body: AccountDeletion, caller: Caller, work: WorkDep, guard: GuardDep
+) -> None:
+    """Deletes your account. Requires the password, so that a stolen token isn't enough. All
+    sessions end at once, and every service erases or anonymizes your data.
     """
     await users.erase(
         work,
@@ -215,21 +274,22 @@ async def delete_me(body: AccountDeletion, caller: Caller, work: WorkDep, guard:
 
 
 @router.get(
-    "/v1/users", summary="Find users by the beginning of their name",
+    "/v1/users", summary="Search users by username",
     responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )  # fmt: skip
 async def search_users(
     caller: Caller,
     costly: Costly,
-    q: Annotated[str, verbatim("query", 32), Query(description="The beginning of a username")] = "",
+    q: Annotated[str, verbatim("query", 32), Query(description="Beginning of the username")] = "",
     after: Annotated[
-        Annotated[str, verbatim("cursor", 400)] | None, Query(description="From `next`")
+        Annotated[str, verbatim("cursor", 400)] | None,
+        Query(description="`next` of the previous page"),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items")] = 20,
 ) -> UserPage:
-    """By name, without regard to case and Unicode form. `after` is the `next` of the page before:
-    however many come and go meanwhile, nobody is shown twice and nobody left out. Few searches of
-    one user run at a time.
+    """Returns users whose name begins with `q`, ordered by name, regardless of case and Unicode
+    form. Paging is stable: users who are created or deleted between two requests neither repeat nor
+    hide others. The number of concurrent searches of each user is limited.
     """
     key = None if after is None else _from_cursor(after)
     items, more = await users.search(
@@ -240,11 +300,11 @@ async def search_users(
 
 @router.get(
     "/v1/users/{user_id}",
-    summary="Somebody's public profile",
+    summary="Get a user",
     responses=problems(Unauthenticated, NotFound),
 )
 async def get_user(user_id: UUID, _: Caller, work: WorkDep) -> PublicUser:
-    """What everyone may see: never the e-mail address."""
+    """Returns the public profile of a user, without the email address."""
     return await users.public(work, user_id=UserId(user_id))
 
 

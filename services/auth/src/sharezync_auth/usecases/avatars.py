@@ -13,7 +13,7 @@ from sharezync_shared.problems import Invalid
 
 
 class AvatarNotYours(Invalid):
-    slug, title = "avatar-not-yours", "There is no such file of yours"
+    slug, title = "avatar-not-yours", "The avatar must be a file that you own"
 
 
 async def check_avatar(peers: Peers, *, user_id: UserId, file_id: UUID) -> None:

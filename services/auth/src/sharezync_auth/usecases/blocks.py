@@ -43,11 +43,11 @@ SELECT u.id, u.username, u.display_name, u.who_may_add, u.blocks_version,
 
 
 class UserNotFound(NotFound):
-    slug, title = "user-not-found", "There is no such user"
+    slug, title = "user-not-found", "The user doesn't exist"
 
 
 class TooManyBlocks(Conflict):
-    slug, title = "too-many-blocks", "Unblock somebody before you block more"
+    slug, title = "too-many-blocks", "The limit of blocked users is reached; unblock a user first"
 
 
 async def page(

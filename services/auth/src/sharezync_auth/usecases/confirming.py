@@ -13,7 +13,7 @@ from sharezync_shared.problems import Forbidden
 
 
 class WrongPassword(Forbidden):
-    slug, title = "wrong-password", "That is not the present password"
+    slug, title = "wrong-password", "The password is wrong"
 
 
 async def check_password(

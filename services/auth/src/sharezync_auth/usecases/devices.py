@@ -43,13 +43,13 @@ SELECT id, client_id, name, platform, last_seen_at FROM device
 
 
 class DeviceExists(Conflict):
-    slug, title = "device-exists", "You have a device of this client_id"
+    slug, title = "device-exists", "You already have a device with this client_id"
 
 
 class TooManyDevices(Conflict):
     """With `limit`."""
 
-    slug, title = "too-many-devices", "Remove a device before you register another"
+    slug, title = "too-many-devices", "The limit of devices is reached; delete a device first"
 
 
 async def register(

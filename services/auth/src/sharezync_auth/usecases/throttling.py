@@ -35,7 +35,7 @@ class TooManyTries(GrantRefused):
     """Not looked at: who failed so often waits. `slow_down` is of RFC 8628 §3.5."""
 
     kind, slug = Kind.LIMITED, "too-many-tries"
-    title = "Too many wrong passwords; wait, then try again"
+    title = "Too many wrong passwords; try again later"
     error = "slow_down"
 
     def __init__(self, detail: str = "", *, wait: timedelta = timedelta(seconds=1)) -> None:

@@ -15,21 +15,21 @@ from sharezync_shared.tokens.claims import INTERNAL_SCOPE, USER_SCOPE
 class GrantRefused(Problem):
     """A refusal of the token endpoint, with the error name of RFC 6749 §5.2."""
 
-    kind, slug, title = Kind.MALFORMED, "grant-refused", "No token for that"
+    kind, slug, title = Kind.MALFORMED, "grant-refused", "The token request was refused"
     error: ClassVar[str] = "invalid_request"
 
 
 class InvalidRequest(GrantRefused):
-    slug, title = "invalid-request", "A parameter is missing, doubled or malformed"
+    slug, title = "invalid-request", "A parameter is missing, repeated or malformed"
 
 
 class InvalidGrant(GrantRefused):
-    slug, title = "invalid-grant", "These credentials don't hold, or hold no more"
+    slug, title = "invalid-grant", "The credentials are invalid or expired"
     error = "invalid_grant"
 
 
 class InvalidClient(GrantRefused):
-    kind, slug, title = Kind.UNAUTHENTICATED, "invalid-client", "This client is not known"
+    kind, slug, title = Kind.UNAUTHENTICATED, "invalid-client", "Unknown client"
     error = "invalid_client"
 
     def __init__(self, detail: str = "") -> None:
@@ -39,18 +39,20 @@ class InvalidClient(GrantRefused):
 
 
 class UnsupportedGrant(GrantRefused):
-    slug, title = "unsupported-grant-type", "There is no such grant"
+    slug, title = "unsupported-grant-type", "Unsupported grant type"
     error = "unsupported_grant_type"
 
 
 class TokenRead(BaseModel):
-    """The answer of the token endpoint (RFC 6749 §5.1)."""
+    """Tokens (RFC 6749 §5.1)."""
 
-    access_token: str
-    token_type: str = "bearer"  # noqa: S105 - a word of the RFC
-    expires_in: int = Field(description="Seconds", examples=[600])
-    refresh_token: str | None = Field(None, description="Not with client_credentials")
-    scope: str = Field(examples=[USER_SCOPE])
+    access_token: str = Field(description="Send it as `Authorization: Bearer …`")
+    token_type: str = Field("bearer", description="Always `bearer`")
+    expires_in: int = Field(description="Seconds until the access token expires", examples=[600])
+    refresh_token: str | None = Field(
+        None, description="For the next `refresh_token` grant; absent with `client_credentials`"
+    )
+    scope: str = Field(examples=[USER_SCOPE], description="What the token is for")
 
 
 def for_session(keyring: Keyring, session: Session) -> TokenRead:

@@ -33,11 +33,11 @@ _AFTER_ALL: Final = "\U0010ffff"
 
 class NameTaken(Conflict):
     slug = "username-taken"
-    title = "Somebody has this username, or one that looks like it; choose another"
+    title = "This username, or one that looks like it, is already taken"
 
 
 class EmailTaken(Conflict):
-    slug, title = "email-taken", "Somebody has this e-mail address"
+    slug, title = "email-taken", "This email address is already taken"
 
 
 async def register(

@@ -11,6 +11,11 @@ Document = dict[str, Any]
 _METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options")
 _PARAMETER: Final = re.compile(r"\{[^}/]+\}")
 _REF: Final = "#/components/"
+_TAGS: Final = (
+    "authentication", "users", "devices", "channels", "messages", "search", "files", "uploads",
+    "transfers", "realtime", "health",
+)  # fmt: skip
+"""The order of the page: that in which a client needs them. Others come behind."""
 
 
 def merge(documents: Mapping[str, Document], routes: RouteTable, *, info: Document) -> Document:
@@ -35,9 +40,16 @@ def merge(documents: Mapping[str, Document], routes: RouteTable, *, info: Docume
             merged["components"].setdefault(section, {}).update(entries)
         tags.update((tag["name"], tag) for tag in renamed.get("tags", ()))
     merged["components"] = _referred_to(merged)
-    if tags:
-        merged["tags"] = list(tags.values())
+    used = {
+        tag for item in merged["paths"].values() for each in item.values() for tag in each["tags"]
+    }
+    if described := [tag for name, tag in tags.items() if name in used]:
+        merged["tags"] = sorted(described, key=_rank)
     return merged
+
+
+def _rank(tag: Document) -> int:
+    return _TAGS.index(tag["name"]) if tag["name"] in _TAGS else len(_TAGS)
 
 
 def unrouted(document: Document, service: str, routes: RouteTable) -> list[str]:
