@@ -43,7 +43,7 @@ MAX_SUMMARY: Final = 60
 
 METAPHORS: Final = re.compile(
     r"\b(doors?|rooms?|house|crew|whoever|whom|somebody('s)?|oneself|one's|heads?|told|tells?"
-    r"|hears?|heed|beats?|seats?|lives|alive|rests?|rim|strangers?|truth|company|mend|dearest"
+    r"|hears?|heed|beats?|seats?|lives|alive|(?-i:rests?)|rim|strangers?|truth|company|mend|dearest"
     r"|looks? at|go(es)? on|gives? up|come in|came of)\b",
     re.IGNORECASE,
 )

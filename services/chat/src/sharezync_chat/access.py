@@ -32,20 +32,20 @@ from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
 
 
 class NotMember(Problem):
-    kind, slug, title = Kind.FORBIDDEN, "not-a-member", "Only members may do this; join first"
+    kind, slug, title = Kind.FORBIDDEN, "not-a-member", "You aren't a member of this channel"
 
 
 class ChannelArchived(Problem):
-    kind, slug, title = Kind.CONFLICT, "channel-archived", "This channel is archived"
+    kind, slug, title = Kind.CONFLICT, "channel-archived", "The channel is archived"
 
 
 class ConversationFixed(Problem):
     kind, slug = Kind.CONFLICT, "conversation-fixed"
-    title = "A conversation is what it is because of who is in it"
+    title = "Not possible in a conversation"
 
 
 class MessageGone(Problem):
-    kind, slug, title = Kind.GONE, "message-deleted", "This message was deleted"
+    kind, slug, title = Kind.GONE, "message-deleted", "The message was deleted"
 
 
 class Seat(NamedTuple):

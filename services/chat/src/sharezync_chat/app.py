@@ -2,7 +2,6 @@
 
 from fastapi import FastAPI
 
-from sharezync_chat import __doc__ as what_it_owns
 from sharezync_chat import consumers
 from sharezync_chat.api import (
     acquaintances,
@@ -17,6 +16,7 @@ from sharezync_chat.api import (
     reactions,
     search,
 )
+from sharezync_chat.api.documentation import FIELDS, TAGS
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.contacts import filling
@@ -51,7 +51,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
 
     app = core.app(
         summary="Channels, conversations and messages",
-        description=what_it_owns or "",
+        description="Channels, conversations, messages and search.",
         version="1.0.0",
         routers=[
             internal.router,  # routes are tried in turn, and this is the busiest
@@ -64,6 +64,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             pins.router,
             search.router,
             me.router,
+            me.sync_router,
             acquaintances.router,
             streams_router(
                 database=core.database, log=core.streams, streams_of_user=streams_of_user
@@ -85,6 +86,8 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             lambda: filling(core.work, platform.client("auth")),
         ],
         realtime=Realtime(EVENTS, internal.COMMANDS),
+        tags=TAGS,
+        fields=FIELDS,
     )
     app.state.limits = Limits.of(settings)
     app.state.posting = posting

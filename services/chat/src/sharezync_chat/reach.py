@@ -65,14 +65,14 @@ class UserUnreachable(Problem):
     """With `user_ids`, where there were several to choose from."""
 
     kind, slug = Kind.FORBIDDEN, "user-unreachable"
-    title = "This user can't be reached in this way, or not by you"
+    title = "The user doesn't accept this from you"
 
 
 class UserBlocked(Problem):
     """With `user_ids`, as above."""
 
     kind, slug = Kind.CONFLICT, "user-blocked"
-    title = "You have blocked this user; unblock them first"
+    title = "You have blocked the user; unblock them first"
 
 
 async def insist_on_adding(unit: Unit, user_id: UserId, others: Collection[UUID]) -> None:

@@ -40,7 +40,7 @@ async def test_a_message_that_looks_empty_is_refused_like_an_empty_one(world: Wo
         assert told["errors"] == empty_edit["errors"], ascii(blank)
         told = await by_socket(world, ada.id, path, text=blank)
         assert told["problem"]["errors"] == empty_command["problem"]["errors"], ascii(blank)
-    assert empty["errors"][0]["message"] == "Say something, or attach a file"
+    assert empty["errors"][0]["message"] == "A message needs text or an attachment"
     assert (await ada.get(f"{path}/messages"))["items"] == [kept]
 
 

@@ -1,4 +1,4 @@
-"""What auth asks before it shows somebody's devices, and gateways before they show presence."""
+"""Acquaintances: auth asks before it shows devices, gateways before they show presence."""
 
 from typing import Annotated, Final, Literal
 
@@ -17,40 +17,42 @@ router = APIRouter(prefix="/internal", tags=["internal"])
 
 
 class AcquaintanceRead(BaseModel):
-    """Whether two people know each other from here."""
+    """Whether two users are acquainted."""
 
-    acquainted: bool = Field(examples=[True])
+    acquainted: bool = Field(examples=[True], description="Whether `user_id` may see `other_id`")
 
 
 class AcquaintancesAsked(BaseModel):
-    """Who would look at whom."""
+    """Users whose acquaintance is to be checked."""
 
     user_id: UserId
     other_ids: list[UserId] = Field(max_length=MAX_OTHERS)
     looking: Literal["user", "others"] = Field(
-        "user", description="`user`: the user at the others. `others`: each of them at the user"
+        "user",
+        description="`user`: which of the others the user may see. `others`: which of them may see "
+        "the user",
     )
 
 
 class AcquaintancesRead(BaseModel):
-    """Those of the others between whom and the user it may be so."""
+    """The others who are acquainted with the user."""
 
     ids: list[UserId]
 
 
 @router.get(
     "/acquaintances",
-    summary="Whether somebody is known to somebody from a channel",
+    summary="Check whether a user is acquainted with another",
     responses=problems(Unauthenticated, Invalid),
 )
-async def get_acquaintance(
+async def check_acquaintance(
     _: InternalCaller,
     work: WorkPart,
-    user_id: Annotated[UserId, Query(description="Who would look")],
-    other_id: Annotated[UserId, Query(description="Whom they would look at")],
+    user_id: Annotated[UserId, Query(description="User who asks")],
+    other_id: Annotated[UserId, Query(description="User to be seen")],
 ) -> AcquaintanceRead:
-    """Both are in it, and who is looked at agreed to that since the other came: made it, joined,
-    accepted, wrote. Conversations count. Blocks are not looked at. Nobody is told who is in what.
+    """True if both are in a channel or conversation that `other_id` has created, joined, accepted
+    or written to since `user_id` came. Blocks are not considered. The channel isn't disclosed.
     """
     found = await acquaintances.visible(work, user_id, [other_id])
     return AcquaintanceRead(acquainted=bool(found))
@@ -58,12 +60,12 @@ async def get_acquaintance(
 
 @router.post(
     "/acquaintances",
-    summary="Which of these people somebody may look at, or who of them at somebody",
+    summary="List acquainted users",
     responses=problems(Unauthenticated, Invalid),
 )
 async def list_acquaintances(
     _: InternalCaller, body: AcquaintancesAsked, work: WorkPart
 ) -> AcquaintancesRead:
-    """As the question about two, for up to 200 at once. Who doesn't exist is left out."""
+    """As for two users, for up to 200 at once. Users who don't exist are left out."""
     ask = acquaintances.visible if body.looking == "user" else acquaintances.viewers
     return AcquaintancesRead(ids=await ask(work, body.user_id, body.other_ids))

@@ -1,4 +1,4 @@
-"""Who is kept out of a channel."""
+"""Bans from channels."""
 
 from fastapi import APIRouter, Response
 
@@ -20,20 +20,20 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.tokens import Caller
 
-router = APIRouter(prefix="/v1/channels/{channel_id}/bans", tags=["members"])
+router = APIRouter(prefix="/v1/channels/{channel_id}/bans", tags=["channels"])
 
 _REFUSALS = (Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid)
 
 
-@router.get("", summary="Who is banned from a channel", responses=problems(*_REFUSALS))
-async def list_bans(
+@router.get("", summary="List banned users of a channel", responses=problems(*_REFUSALS))
+async def list_channel_bans(
     channel_id: ChannelId,
     caller: Caller,
     work: WorkPart,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[BanRead]:
-    """List them by id, to an owner or admin."""
+    """Returns the banned users, ordered by id. Requires the role owner or admin."""
     found = await bans.page(
         work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
     )
@@ -42,10 +42,10 @@ async def list_bans(
 
 @router.put(
     "/{user_id}",
-    summary="Ban somebody from a channel",
+    summary="Ban a user from a channel",
     responses=problems(*_REFUSALS, UserNotFound, TooManyBans, Unavailable),
 )
-async def put_ban(
+async def ban_user_from_channel(
     channel_id: ChannelId,
     user_id: UserId,
     caller: Caller,
@@ -53,10 +53,11 @@ async def put_ban(
     peers: PeersPart,
     response: Response,
 ) -> BanRead:
-    """Remove somebody and keep them out: they can't join, come by an invite or be added. May be
-    repeated.
+    """Removes the user from the channel; until unbanned they can't join, accept an invite or be
+    added. Repeating the request has no effect.
 
-    Owners may ban anyone but themselves, admins only who is neither owner nor admin.
+    Owners can ban everyone except themselves, admins only plain members and users who aren't
+    members.
     """
     await people.require(work, peers, [user_id])
     told = await bans.ban(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
@@ -66,11 +67,13 @@ async def put_ban(
 @router.delete(
     "/{user_id}",
     status_code=204,
-    summary="Lift a ban",
+    summary="Unban a user from a channel",
     responses=problems(*_REFUSALS),
 )
-async def delete_ban(
+async def unban_user_from_channel(
     channel_id: ChannelId, user_id: UserId, caller: Caller, work: WorkPart
 ) -> None:
-    """Let somebody come again: by joining, by a new invite, or by being added. May be repeated."""
+    """The user can join, accept a new invite or be added again. Succeeds even if they aren't
+    banned.
+    """
     await bans.lift(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.access import ConversationFixed
 from sharezync_chat.api.common import (
@@ -42,48 +42,78 @@ from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 
-Name = Annotated[str, CHANNEL_NAME, Field(examples=["engines"])]
+Name = Annotated[str, CHANNEL_NAME, Field(examples=["engines"], description="Name of the channel")]
 Description = Annotated[str, DESCRIPTION, Field(examples=["Analytical and otherwise"])]
 Topic = Annotated[str, TOPIC, Field(examples=["Today: cogwheels"])]
 
 
 class ChannelCreate(BaseModel):
-    """A channel to be made."""
+    """A channel to create."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "engines", "kind": "public", "topic": "Today: cogwheels"},
+                {"name": "board", "kind": "private", "description": "Members of the board"},
+            ]
+        }
+    )
 
     name: Name
     kind: Literal["public", "private"] = Field(
-        description="Public: everyone finds it and may join. Private: its members only."
+        description="`public`: everyone can find and join it. `private`: by invitation only"
     )
     description: Description = ""
     topic: Topic = ""
 
 
 class ChannelChange(BaseModel):
-    """What to change; what is absent or null stays."""
+    """Changes to a channel. Fields that are omitted or null stay unchanged."""
 
-    name: Name | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "engines", "topic": "Tomorrow: steam"}, {"archived": True}]
+        }
+    )
+
+    name: Name | None = Field(None, description="New name")
     description: Description | None = None
     topic: Topic | None = None
     archived: bool | None = Field(
-        None, strict=True, description="Closed to new messages and members"
+        None, strict=True, description="Whether the channel refuses new messages and members"
     )
 
 
 class ConversationStart(BaseModel):
-    """Whom to talk with."""
+    """The other users of a conversation."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_ids": ["01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"]},
+                {
+                    "user_ids": [
+                        "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
+                        "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77",
+                    ],
+                    "name": "Holiday plans",
+                },
+            ]
+        }
+    )
 
     user_ids: list[UserId] = Field(
         min_length=1,
         max_length=conversations.MOST_PEOPLE,
-        description="The others: one for a direct conversation, more for a group",
+        description="Ids of the other users: one for a direct conversation, more for a group",
     )
-    name: Name | None = Field(None, description="Of a group that is made now")
+    name: Name | None = Field(None, description="Name of the group, if a new one is created")
 
 
 @router.post(
     "/channels",
     status_code=201,
-    summary="Make a channel",
+    summary="Create a channel",
     responses=problems(Unauthenticated, TooManyChannels, TooManyMemberships, Invalid, Unavailable),
 )
 async def create_channel(
@@ -93,7 +123,7 @@ async def create_channel(
     limits: LimitsPart,
     response: Response,
 ) -> ChannelRead:
-    """Make a public or private channel; the caller owns it and is its first member."""
+    """Creates a public or private channel. You become its owner and first member."""
     told = await channels.create(
         work,
         limits,
@@ -108,19 +138,21 @@ async def create_channel(
 
 @router.get(
     "/channels",
-    summary="Find channels",
+    summary="List channels",
     responses=problems(Unauthenticated, Invalid),
 )
 async def list_channels(
     caller: Caller,
     work: WorkPart,
     *,
-    kind: Annotated[Kind | None, Query(description="Only these")] = None,
-    archived: Annotated[bool, Query(description="The archived ones instead")] = False,
+    kind: Annotated[Kind | None, Query(description="Only channels of this kind")] = None,
+    archived: Annotated[
+        bool, Query(description="Only archived channels, instead of those that aren't")
+    ] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ChannelRead]:
-    """List what the caller may see, newest first: public channels, and what they are in."""
+    """Returns public channels, and channels and conversations that you are in, newest first."""
     found = await channels.page(
         work,
         user_id=caller.user_id,
@@ -134,25 +166,25 @@ async def list_channels(
 
 @router.get(
     "/channels/{channel_id}",
-    summary="Look at a channel",
+    summary="Get a channel",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
 async def get_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> ChannelRead:
-    """Return a public channel to everyone, any other to its members."""
+    """Public channels are visible to everyone, others to their members only."""
     return await channels.get(work, user_id=caller.user_id, channel_id=channel_id)
 
 
 @router.patch(
     "/channels/{channel_id}",
-    summary="Rename, describe or archive a channel",
+    summary="Update a channel",
     responses=problems(Unauthenticated, Forbidden, NotFound, ConversationFixed, Invalid),
 )
-async def change_channel(
+async def update_channel(
     channel_id: ChannelId, body: ChannelChange, caller: Caller, work: WorkPart, response: Response
 ) -> ChannelRead:
-    """Change a channel, as its owner or an admin.
+    """Renames, describes or archives a channel. Requires the role owner or admin.
 
-    Every member of a group may change its name and topic; a direct conversation has none.
+    In a group, every member can change the name and topic. Direct conversations can't be changed.
     """
     told = await channels.change(
         work,
@@ -173,16 +205,16 @@ async def change_channel(
     responses=problems(Unauthenticated, Forbidden, NotFound, ConversationFixed, Invalid),
 )
 async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Response:
-    """End a channel for everyone in it, its messages included, as an owner."""
+    """Deletes a channel and its messages for all members. Requires the role owner."""
     return no_content(await channels.delete(work, user_id=caller.user_id, channel_id=channel_id))
 
 
 @router.post(
     "/conversations",
     status_code=201,
-    summary="Talk with somebody",
+    summary="Start a conversation",
     responses={
-        200: {"model": ChannelRead, "description": "They had a conversation already: this one"},
+        200: {"model": ChannelRead, "description": "The existing conversation of these users"},
         **problems(
             Unauthenticated,
             UserNotFound,
@@ -195,7 +227,7 @@ async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) 
         ),
     },
 )
-async def start_conversation(
+async def create_conversation(
     body: ConversationStart,
     caller: Caller,
     work: WorkPart,
@@ -203,12 +235,12 @@ async def start_conversation(
     limits: LimitsPart,
     response: Response,
 ) -> ChannelRead:
-    """Find the conversation of the caller with exactly these people, or make it.
+    """Returns your conversation with exactly these users, or creates it.
 
-    One other makes it `direct`, more a `group`. However often and by whom it is asked for, the
-    same people get the same conversation; a group that somebody left is no longer found. Asking
-    for one that is there accepts it. A new one is refused where one of the others lets nobody, or
-    not the caller, draw them into any (`who_may_add` of their profile): `user-unreachable`.
+    With one other user it is `direct`, with more a `group`. The same users always get the same
+    conversation; a group that a member has left isn't reused. Requesting an existing conversation
+    accepts it. A new one is refused with `user-unreachable` if one of the users doesn't let you
+    start conversations with them (`who_may_add` in their profile).
     """
     told = await conversations.find_or_create(
         work, peers, limits, user_id=caller.user_id, others=body.user_ids, name=body.name

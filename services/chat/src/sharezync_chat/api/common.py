@@ -5,7 +5,7 @@ from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
@@ -75,18 +75,20 @@ KnownCaller = Annotated[Identity, Depends(_known_caller)]
 # ----------------------------------------------------------------------------------------- inputs
 
 
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[UUID | None, Query(description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of items")]
+Cursor = Annotated[UUID | None, Query(description="`next` of the previous page")]
 
 
 # ---------------------------------------------------------------------------------------- answers
 
 
 class Page(BaseModel, Generic[Item]):
-    """One page of a list."""
+    """A page of a list."""
+
+    model_config = ConfigDict(json_schema_extra={"description": "A page of a list."})
 
     items: list[Item]
-    next: str | None = Field(description="`cursor` of the page after, null on the last")
+    next: str | None = Field(description="`cursor` of the next page; null on the last page")
 
 
 def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], object]) -> Page[Item]:

@@ -1,4 +1,4 @@
-"""What only other services may call: commands that came in on sockets."""
+"""Routes for other services: commands that users sent on WebSockets."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 
 class Command(BaseModel):
-    """One frame that a user sent."""
+    """A frame that a user sent."""
 
     user_id: UserId
     device_id: DeviceId | None = None
@@ -53,7 +53,7 @@ class Command(BaseModel):
 
 
 class Commands(BaseModel):
-    """Frames in the order in which each user sent theirs."""
+    """Frames that users sent."""
 
     commands: list[Command] = Field(min_length=1, max_length=MAX_COMMANDS)
 
@@ -71,14 +71,14 @@ class MarkRead(ReadMark):
 
 
 class CommandResult(BaseModel):
-    """`data` on success, else `problem`."""
+    """The result of a command: `data` on success, else `problem`."""
 
-    data: Annotated[dict[str, Any] | None, Field(description="As REST answers")] = None
+    data: Annotated[dict[str, Any] | None, Field(description="As in the REST response")] = None
     problem: Annotated[dict[str, Any] | None, Field(description="A problem document")] = None
 
 
 class CommandResults(BaseModel):
-    """One result for each command, in their order."""
+    """Results of commands."""
 
     results: list[CommandResult]
 
@@ -108,17 +108,17 @@ router = APIRouter(prefix="/internal", tags=["internal"], route_class=CommandsRo
 
 @router.post(
     "/commands",
-    summary="Carry out what users sent on their sockets",
+    summary="Run socket commands",
     response_model=CommandResults,
     responses=problems(Unauthenticated, Invalid),
 )
 async def run_commands(
     _: InternalCaller, body: Commands, work: WorkPart, posting: PostingPart, peers: PeersPart
 ) -> Response:
-    """Run the commands by the same use cases as REST; one's failure is nobody else's.
+    """Runs the commands with the same use cases as REST. Each fails or succeeds independently.
 
-    Messages of one user are posted in the order given; those of different users together. Of a
-    user's read marks for one channel the furthest is written, and answers all of them.
+    Messages of one user are posted in the given order, those of different users concurrently. Of
+    several read marks of a user in a channel, only the furthest is written and returned for all.
     """
     by_user: dict[UserId, list[int]] = {}
     for place, command in enumerate(body.commands):
@@ -210,7 +210,7 @@ _KINDS: Final[Mapping[str, Callable[[Command, _Parts], Awaitable[_Rest]]]] = {
 
 COMMANDS: Final = (
     SocketCommand("send_message", SendMessage, MessageRead, "Post a message"),
-    SocketCommand("mark_read", MarkRead, ReadRead, "Say how far one has read"),
+    SocketCommand("mark_read", MarkRead, ReadRead, "Mark a channel as read"),
 )
 """The same for `x-realtime`."""
 
@@ -220,7 +220,7 @@ async def _begin(command: Command, parts: _Parts) -> _Rest:
     try:
         begin = _KINDS.get(command.kind)
         if begin is None:
-            raise Invalid(f"chat knows no command {command.kind!r}")
+            raise Invalid(f"Unknown command {command.kind!r}")
         return await begin(command, parts)
     except ValidationError as error:
         return _refuse(Invalid(errors=field_errors(error.errors(), "data")))

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.access import ChannelArchived, ConversationFixed, NotMember
 from sharezync_chat.api.common import (
@@ -35,30 +35,43 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.tokens import Caller
 
-router = APIRouter(prefix="/v1", tags=["invites"])
+router = APIRouter(prefix="/v1", tags=["channels"])
 
 _DAY = 24 * 3600
 _REFUSALS = (Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid)
 
 
 class InviteCreate(BaseModel):
-    """How long an invite holds, and how often."""
+    """Limits of an invite."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"expires_in_seconds": 86400, "max_uses": 10},
+                {"expires_in_seconds": 604800},
+            ]
+        }
+    )
 
     expires_in_seconds: int = Field(
-        7 * _DAY, ge=60, le=365 * _DAY, description="From now on", examples=[7 * _DAY]
+        7 * _DAY, ge=60, le=365 * _DAY, description="Lifetime in seconds", examples=[7 * _DAY]
     )
     max_uses: int | None = Field(
-        None, ge=1, le=100_000, description="null: as often as one likes", examples=[10]
+        None,
+        ge=1,
+        le=100_000,
+        description="How often it can be accepted; null: without limit",
+        examples=[10],
     )
 
 
 @router.post(
     "/channels/{channel_id}/invites",
     status_code=201,
-    summary="Invite people into a channel",
+    summary="Create an invite",
     responses=problems(*_REFUSALS, ChannelArchived, TooManyInvites),
 )
-async def post_invite(
+async def create_invite(
     channel_id: ChannelId,
     caller: Caller,
     work: WorkPart,
@@ -66,7 +79,9 @@ async def post_invite(
     response: Response,
     body: InviteCreate | None = None,
 ) -> InviteCreated:
-    """Make a code that lets whoever has it in, as an owner or admin. It is shown this once."""
+    """Creates a code with which users can become members. Requires the role owner or admin. The
+    code is only shown in this response.
+    """
     wanted = body or InviteCreate()
     told = await invites.create(
         work,
@@ -82,7 +97,7 @@ async def post_invite(
 
 @router.get(
     "/channels/{channel_id}/invites",
-    summary="The invites of a channel",
+    summary="List invites of a channel",
     responses=problems(*_REFUSALS),
 )
 async def list_invites(
@@ -92,7 +107,7 @@ async def list_invites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[InviteRead]:
-    """List those that still hold, the latest first, to an owner or admin; without their codes."""
+    """Returns the valid invites, newest first, without codes. Requires the role owner or admin."""
     found = await invites.page(
         work, user_id=caller.user_id, channel_id=channel_id, before=cursor, limit=limit + 1
     )
@@ -105,10 +120,10 @@ async def list_invites(
     summary="Revoke an invite",
     responses=problems(*_REFUSALS),
 )
-async def delete_invite(
+async def revoke_invite(
     channel_id: ChannelId, invite_id: UUID, caller: Caller, work: WorkPart
 ) -> None:
-    """End an invite before its time. Who came in by it stays."""
+    """The invite can no longer be accepted. Users who have accepted it stay members."""
     await invites.revoke(work, user_id=caller.user_id, channel_id=channel_id, invite_id=invite_id)
 
 
@@ -117,7 +132,7 @@ async def delete_invite(
     status_code=201,
     summary="Accept an invite",
     responses={
-        200: {"model": MembershipRead, "description": "The caller was in the channel already"},
+        200: {"model": MembershipRead, "description": "You were a member of the channel already"},
         **problems(
             Unauthenticated, NotFound, UserNotFound, InviteGone, Banned, ChannelArchived,
             TooManyMembers, TooManyMemberships, Invalid, Unavailable,
@@ -131,7 +146,7 @@ async def accept_invite(
     limits: LimitsPart,
     response: Response,
 ) -> MembershipRead:
-    """Come into the channel that the code is for; what was said before counts as read."""
+    """Makes you a member of the channel that the code is for. Earlier messages count as read."""
     told = await invites.accept(work, limits, user_id=caller.user_id, code=code)
     channel_id = told.outcome.channel.id
     return answer(response, told, location=f"/v1/channels/{channel_id}/members/{caller.user_id}")

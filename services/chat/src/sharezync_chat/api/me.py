@@ -1,9 +1,9 @@
-"""The caller's own side: what they are in, what they have read, and everything at once."""
+"""The caller's memberships, read marks and initial state."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AliasChoices, BaseModel, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sharezync_chat.access import NotMember
 from sharezync_chat.api.common import Cursor, Page, WorkPart, answer, page_of
@@ -13,11 +13,21 @@ from sharezync_chat.usecases.wire import MembershipRead, ReadRead, SyncRead
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
 
-router = APIRouter(prefix="/v1", tags=["me"])
+router = APIRouter(prefix="/v1", tags=["channels"])
+sync_router = APIRouter(prefix="/v1", tags=["realtime"])
 
 
 class ReadMark(BaseModel):
-    """Up to where something was read: a `seq`, a message, or without either the end."""
+    """The position up to which a channel was read: a `seq` or a message, or else its end."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"seq": 4711},
+                {"message_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
+            ]
+        }
+    )
 
     seq: int | None = Field(
         None,
@@ -26,8 +36,9 @@ class ReadMark(BaseModel):
         strict=True,
         validation_alias=AliasChoices("seq", "last_read_seq"),
         examples=[4711],
+        description="`seq` of the last message that was read",
     )
-    message_id: MessageId | None = None
+    message_id: MessageId | None = Field(None, description="Last message that was read")
 
     @model_validator(mode="after")
     def _one_place(self) -> "ReadMark":
@@ -38,35 +49,35 @@ class ReadMark(BaseModel):
 
 @router.get(
     "/memberships",
-    summary="The channels one is in",
+    summary="List your memberships",
     responses=problems(Unauthenticated, Invalid),
 )
 async def list_memberships(
     caller: Caller,
     work: WorkPart,
-    limit: Annotated[int, Query(ge=1, le=500, description="How many at most")] = 200,
+    limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of items")] = 200,
     cursor: Cursor = None,
 ) -> Page[MembershipRead]:
-    """List the caller's channels with unread counts and last messages, made last first."""
+    """Returns your channels with unread counts and latest messages, newest channel first."""
     found = await memberships.page(work, user_id=caller.user_id, before=cursor, limit=limit + 1)
     return page_of(found, limit, lambda membership: membership.channel.id)
 
 
 @router.put(
     "/channels/{channel_id}/read",
-    summary="Mark as read",
+    summary="Mark a channel as read",
     responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
 )
-async def mark_read(
+async def mark_channel_read(
     channel_id: ChannelId,
     caller: Caller,
     work: WorkPart,
     response: Response,
     body: ReadMark | None = None,
 ) -> ReadRead:
-    """Mark a channel as read up to a place; the mark only ever moves forward.
+    """Marks a channel as read up to a position, by default its end. The mark never moves backward.
 
-    The caller's other devices hear of it by `read.updated` in their inbox.
+    Your other devices receive `read.updated`.
     """
     mark = body or ReadMark()
     told = await reading.mark_read(
@@ -79,15 +90,15 @@ async def mark_read(
     return answer(response, told)
 
 
-@router.get(
+@sync_router.get(
     "/sync",
-    summary="Everything a client needs at first",
+    summary="Get the initial state of a client",
     responses=problems(Unauthenticated),
 )
-async def sync(caller: Caller, work: WorkPart) -> SyncRead:
-    """Return the caller's memberships and the heads of their streams, both of one moment.
+async def get_sync_state(caller: Caller, work: WorkPart) -> SyncRead:
+    """Returns your memberships and the latest positions of your streams, as one snapshot.
 
-    Connect, resume from `heads`, and apply every event to `memberships`: nothing is missing and
-    nothing is twice.
+    Connect by WebSocket, resume from `heads`, and apply every event to `memberships`: no event is
+    missed or applied twice.
     """
     return await memberships.sync(work, user_id=caller.user_id)

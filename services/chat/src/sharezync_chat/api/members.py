@@ -1,7 +1,7 @@
-"""Who is in a channel."""
+"""Members of channels."""
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sharezync_chat.access import ChannelArchived, ConversationFixed, NotMember
 from sharezync_chat.api.common import (
@@ -36,27 +36,40 @@ from sharezync_shared.problems import (
 from sharezync_shared.streams.told import Told
 from sharezync_shared.tokens import Caller
 
-router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["members"])
+router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["channels"])
 
 
 class MemberAdd(BaseModel):
-    """Somebody to put into the channel."""
+    """A user to add to a channel."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
+                {"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10", "role": "admin"},
+            ]
+        }
+    )
 
     user_id: UserId
-    role: Role = "member"
+    role: Role = Field("member", description="Role in the channel")
 
 
 class Heir(BaseModel):
-    """Who owns the channel from now on."""
+    """The new owner of a channel."""
 
     user_id: UserId
 
 
 class MemberChange(BaseModel):
-    """What to change; what is absent or null stays."""
+    """The change to a member: either `role` or `muted`."""
 
-    role: Role | None = Field(None, description="Given by owners")
-    muted: bool | None = Field(None, strict=True, description="For oneself; nobody else sees it")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "admin"}, {"muted": True}]})
+
+    role: Role | None = Field(None, description="New role; only owners can change it")
+    muted: bool | None = Field(
+        None, strict=True, description="Whether you mute the channel; not visible to others"
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> "MemberChange":
@@ -70,7 +83,7 @@ class MemberChange(BaseModel):
     status_code=201,
     summary="Join a public channel",
     responses={
-        200: {"model": MembershipRead, "description": "The caller was in it already"},
+        200: {"model": MembershipRead, "description": "You were a member already"},
         **problems(
             Unauthenticated,
             NotFound,
@@ -90,9 +103,9 @@ async def join_channel(
     limits: LimitsPart,
     response: Response,
 ) -> MembershipRead:
-    """Join, with everything said so far counted as read.
+    """Makes you a member of a public channel. Earlier messages count as read.
 
-    Who is in it already, put there by somebody else, accepts that; so in channels of every kind.
+    If another user has added you to a channel of any kind, joining it accepts that.
     """
     told = await members.join(work, limits, user_id=caller.user_id, channel_id=channel_id)
     location = f"/v1/channels/{channel_id}/members/{caller.user_id}"
@@ -102,27 +115,27 @@ async def join_channel(
 @router.post(
     "/leave",
     status_code=204,
-    summary="Leave a channel or a group, or hide a conversation",
+    summary="Leave a channel or hide a conversation",
     responses=problems(Unauthenticated, NotMember, NotFound, LastOwner, Invalid),
 )
 async def leave_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Response:
-    """Leave; nothing that is said from then on reaches the caller. The last owner can't, unless
-    they were made that by others and never did anything there.
+    """Ends your membership; you receive no later messages. The last owner can't leave, unless other
+    users made them owner and they were never active in the channel.
 
-    A direct conversation is hidden, and the other isn't told: the next message brings it back.
+    A direct conversation is hidden until its next message. The other user isn't notified.
     """
     return no_content(await members.leave(work, user_id=caller.user_id, channel_id=channel_id))
 
 
 @router.post(
     "/owner",
-    summary="Pass a channel on",
+    summary="Transfer ownership of a channel",
     responses=problems(Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid),
 )
-async def pass_channel_on(
+async def transfer_channel_ownership(
     channel_id: ChannelId, body: Heir, caller: Caller, work: WorkPart, response: Response
 ) -> ChannelRead:
-    """Make another member the owner, as its owner; the caller stays as an admin."""
+    """Makes another member the owner. Requires the role owner; you become an admin."""
     told = await members.pass_on(
         work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id
     )
@@ -131,17 +144,17 @@ async def pass_channel_on(
 
 @router.get(
     "/members",
-    summary="Who is in a channel",
+    summary="List members of a channel",
     responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
 )
-async def list_members(
+async def list_channel_members(
     channel_id: ChannelId,
     caller: Caller,
     work: WorkPart,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MemberRead]:
-    """List the members to a member, in the order of their ids."""
+    """Returns the members, ordered by user id. Only members can list them."""
     found = await members.page(
         work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
     )
@@ -151,9 +164,9 @@ async def list_members(
 @router.post(
     "/members",
     status_code=201,
-    summary="Put somebody into a channel",
+    summary="Add a member to a channel",
     responses={
-        200: {"model": MemberRead, "description": "They were in it already; nothing changed"},
+        200: {"model": MemberRead, "description": "The user was a member already; nothing changed"},
         **problems(
             Unauthenticated,
             Forbidden,
@@ -172,7 +185,7 @@ async def list_members(
         ),
     },
 )
-async def add_member(
+async def add_channel_member(
     channel_id: ChannelId,
     body: MemberAdd,
     caller: Caller,
@@ -181,10 +194,10 @@ async def add_member(
     limits: LimitsPart,
     response: Response,
 ) -> MemberRead:
-    """Add a user as an owner or admin of the channel; only owners make owners and admins.
+    """Requires the role owner or admin; only owners can add owners and admins.
 
-    Refused with `user-unreachable` where the user lets nobody, or not the caller, add them
-    (`who_may_add` of their profile).
+    Refused with `user-unreachable` if the user doesn't let you add them to channels
+    (`who_may_add` in their profile).
     """
     await people.require(work, peers, [body.user_id])
     told = await members.add(
@@ -200,12 +213,12 @@ async def add_member(
 
 @router.patch(
     "/members/{user_id}",
-    summary="Change a member's role, or mute the channel for oneself",
+    summary="Update a member of a channel",
     responses=problems(
         Unauthenticated, Forbidden, NotMember, NotFound, LastOwner, ConversationFixed, Invalid
     ),
 )
-async def change_member(
+async def update_channel_member(
     channel_id: ChannelId,
     user_id: UserId,
     body: MemberChange,
@@ -213,7 +226,7 @@ async def change_member(
     work: WorkPart,
     response: Response,
 ) -> MemberRead:
-    """Change `role`, as an owner, or `muted`, of oneself. One of them at a time."""
+    """Changes the `role` of a member, which requires the role owner, or your own `muted`."""
     told: Told[MemberRead]
     if body.role is not None:
         told = await members.change_role(
@@ -233,17 +246,17 @@ async def change_member(
 @router.delete(
     "/members/{user_id}",
     status_code=204,
-    summary="Remove somebody from a channel",
+    summary="Remove a member from a channel",
     responses=problems(
         Unauthenticated, Forbidden, NotMember, NotFound, LastOwner, ConversationFixed, Invalid
     ),
 )
-async def remove_member(
+async def remove_channel_member(
     channel_id: ChannelId, user_id: UserId, caller: Caller, work: WorkPart
 ) -> Response:
-    """Remove a member, or leave. Nothing that is said from then on reaches who is removed.
+    """Ends a membership, or your own. The user receives no later messages.
 
-    Owners may remove anyone, admins only plain members.
+    Owners can remove everyone, admins only plain members.
     """
     return no_content(
         await members.remove(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
 from sharezync_chat.api.common import (
@@ -47,54 +47,73 @@ router = APIRouter(prefix="/v1", tags=["messages"])
 
 MAX_ATTACHMENTS = 10
 
-Text = Annotated[str, MESSAGE, Field(examples=["Does the engine run?"])]
+Text = Annotated[
+    str, MESSAGE, Field(examples=["Does the engine run?"], description="Text of the message")
+]
 ClientMessageId = Annotated[
     str,
     KEY,
     Field(
-        description="Chosen by the author, unique among all their messages: a repeated post with "
-        "it answers with the first message",
+        description="Idempotency key, unique among all messages of the author: posting again with "
+        "the same key returns the first message",
     ),
 ]
 Mark = Annotated[int, Field(ge=0, le=2**63 - 1)] | UUID
 
 
 class MessageCreate(BaseModel):
-    """A message to be posted: text, attachments, or both. Text in which there is nothing to see is
+    """A message to post: text, attachments, or both. Text without visible characters counts as
     none.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "Does the engine run?", "client_message_id": "laptop-7f3a-4711"},
+                {
+                    "text": "It does",
+                    "reply_to": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
+                    "attachments": ["01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77"],
+                },
+            ]
+        }
+    )
+
     text: Text = ""
     attachments: list[FileId] = Field(
-        [], max_length=MAX_ATTACHMENTS, description="Files of the author, stored already"
+        [], max_length=MAX_ATTACHMENTS, description="Ids of files that the author owns"
     )
-    reply_to: MessageId | None = Field(None, description="A message of the same channel")
+    reply_to: MessageId | None = Field(
+        None, description="Id of the message that it replies to, in the same channel"
+    )
     client_message_id: ClientMessageId | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> "MessageCreate":
         if not self.text and not self.attachments:
-            raise ValueError("Say something, or attach a file")
+            raise ValueError("A message needs text or an attachment")
         if len(set(self.attachments)) != len(self.attachments):
-            raise ValueError("A file is attached once")
+            raise ValueError("Each file can be attached only once")
         return self
 
 
 class MessageChange(BaseModel):
-    """What a message says from now on."""
+    """The new text of a message."""
 
     text: Text
 
 
 class HistoryPage(Page[MessageRead]):
-    """Messages, newest first.
+    """A page of messages, newest first.
 
-    `next` goes on in the direction that was asked for: pass it as `before`, or as `after` where
-    `after` was given. `older` and `newer` go on in theirs.
+    `next` continues in the requested direction: pass it as `before`, or as `after` if `after` was
+    given. `older` and `newer` continue in their own.
     """
 
-    older: str | None = Field(description="`before` of the page of older messages", examples=["12"])
-    newer: str | None = Field(description="`after` of the page of newer messages")
+    older: str | None = Field(
+        description="`before` of the page of older messages; null at the beginning", examples=["12"]
+    )
+    newer: str | None = Field(description="`after` of the page of newer messages; null at the end")
 
 
 @router.post(
@@ -103,7 +122,10 @@ class HistoryPage(Page[MessageRead]):
     summary="Post a message",
     response_model=MessageRead,
     responses={
-        200: {"model": MessageRead, "description": "It was posted before: the first message"},
+        200: {
+            "model": MessageRead,
+            "description": "The message was posted before with the same key",
+        },
         **problems(
             Unauthenticated,
             NotMember,
@@ -118,7 +140,7 @@ class HistoryPage(Page[MessageRead]):
         ),
     },
 )
-async def post_message(
+async def create_message(
     channel_id: ChannelId,
     body: MessageCreate,
     caller: Caller,
@@ -126,14 +148,14 @@ async def post_message(
     peers: PeersPart,
     idempotency_key: Annotated[
         ClientMessageId | None,
-        Header(description="Counts as `client_message_id` where the body has none"),
+        Header(description="Used as `client_message_id` if the body has none"),
     ] = None,
 ) -> Response:
-    """Post to a channel that the caller is in; everyone there hears of it.
+    """Posts a message to a channel that you are a member of. All members receive it.
 
-    `seq` and `epoch` of the answer are the message's place in the stream `channel:<id>`. With a
-    `client_message_id` (or an `Idempotency-Key`) a retry is safe for ever: it answers 200 with the
-    first message.
+    `seq` and `epoch` in the response are its position in the stream `channel:<id>`. With a
+    `client_message_id` (or `Idempotency-Key`) the request can be repeated at any time: it returns
+    200 and the first message.
     """
     posted = await messages.post(
         posting,
@@ -159,22 +181,28 @@ async def post_message(
 
 @router.get(
     "/channels/{channel_id}/messages",
-    summary="Read a channel",
+    summary="List messages of a channel",
     responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
 )
 async def list_messages(
     channel_id: ChannelId,
     caller: Caller,
     work: WorkPart,
-    before: Annotated[Mark | None, Query(description="Older than this `seq` or message")] = None,
-    after: Annotated[Mark | None, Query(description="Newer than this `seq` or message")] = None,
-    around: Annotated[Mark | None, Query(description="On both sides of it, and itself")] = None,
+    before: Annotated[
+        Mark | None, Query(description="Only messages older than this `seq` or id")
+    ] = None,
+    after: Annotated[
+        Mark | None, Query(description="Only messages newer than this `seq` or id")
+    ] = None,
+    around: Annotated[
+        Mark | None, Query(description="Messages on both sides of this `seq` or id")
+    ] = None,
     limit: Limit = 50,
 ) -> HistoryPage:
-    """Read messages, newest first: the latest, or those before, after or around a place.
+    """Returns messages, newest first: the latest, or those before, after or around a position.
 
-    A place is a `seq` or a message's id; give one of the three. Deleted messages are listed as
-    what is left of them, so that nothing shifts.
+    A position is a `seq` or the id of a message. At most one of `before`, `after` and `around` can
+    be given. Deleted messages are included without their content.
     """
     marks: dict[history.Edge, int | UUID | None] = {
         "before": before,
@@ -201,20 +229,20 @@ async def list_messages(
 
 @router.get(
     "/messages",
-    summary="What somebody wrote",
+    summary="List messages of a user",
     responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )
-async def list_messages_of_author(
+async def list_user_messages(
     caller: Caller,
     costly: Costly,
-    author: Annotated[UserId, Query(description="Whose messages")],
-    channel: Annotated[ChannelId | None, Query(description="Only in this channel")] = None,
+    author: Annotated[UserId, Query(description="Id of the user who wrote the messages")],
+    channel: Annotated[ChannelId | None, Query(description="Only messages in this channel")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
-    """List a user's messages in the channels that the caller is in, newest first.
+    """Returns the messages of a user in channels that you are a member of, newest first.
 
-    Few of these, and of searches, run at a time for one user.
+    The number of concurrent requests of each user to this and to search is limited.
     """
     found = await messages.by_author(
         costly,
@@ -229,11 +257,11 @@ async def list_messages_of_author(
 
 @router.get(
     "/messages/{message_id}",
-    summary="Read one message",
+    summary="Get a message",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
 async def get_message(message_id: MessageId, caller: Caller, work: WorkPart) -> MessageRead:
-    """Return a message to a member of its channel; `deleted` tells that only its place is left."""
+    """Only members of its channel can get a message. If `deleted` is true, its content is gone."""
     return await messages.get(work, user_id=caller.user_id, message_id=message_id)
 
 
@@ -251,7 +279,7 @@ async def get_message(message_id: MessageId, caller: Caller, work: WorkPart) -> 
         Invalid,
     ),
 )
-async def edit_message(
+async def update_message(
     message_id: MessageId,
     body: MessageChange,
     caller: Caller,
@@ -259,7 +287,7 @@ async def edit_message(
     limits: LimitsPart,
     response: Response,
 ) -> MessageRead:
-    """Have one's own message say something else; what it said stays in its history."""
+    """Changes the text of your own message. Earlier texts stay in its edit history."""
     told = await messages.edit(
         work, limits, user_id=caller.user_id, message_id=message_id, text=body.text
     )
@@ -273,34 +301,36 @@ async def edit_message(
     responses=problems(Unauthenticated, Forbidden, NotFound, Invalid),
 )
 async def delete_message(message_id: MessageId, caller: Caller, work: WorkPart) -> Response:
-    """Take a message's content away, as its author or an owner or admin of its channel."""
+    """Deletes the content of a message. Requires its author, or the role owner or admin."""
     return no_content(await messages.delete(work, user_id=caller.user_id, message_id=message_id))
 
 
 @router.get(
     "/messages/{message_id}/edits",
-    summary="What a message said before",
+    summary="List edits of a message",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
-async def list_edits(message_id: MessageId, caller: Caller, work: WorkPart) -> Page[EditRead]:
-    """List the earlier texts, latest first; empty for a message that was never edited."""
+async def list_message_edits(
+    message_id: MessageId, caller: Caller, work: WorkPart
+) -> Page[EditRead]:
+    """Returns the earlier texts of a message, latest first; none if it was never edited."""
     found = await messages.edits(work, user_id=caller.user_id, message_id=message_id)
     return Page(items=list(found), next=None)
 
 
 @router.get(
     "/messages/{message_id}/replies",
-    summary="The answers to a message",
+    summary="List replies to a message",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
-async def list_replies(
+async def list_message_replies(
     message_id: MessageId,
     caller: Caller,
     work: WorkPart,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
-    """List the messages that answer this one, in the order they were posted."""
+    """Returns the replies in the order in which they were posted."""
     found = await messages.replies(
         work, user_id=caller.user_id, message_id=message_id, after=cursor, limit=limit + 1
     )
@@ -310,14 +340,14 @@ async def list_replies(
 @router.get(
     "/messages/{message_id}/attachments/{file_id}",
     status_code=307,
-    summary="Fetch an attached file",
+    summary="Download an attachment",
     response_class=RedirectResponse,
     responses={
-        307: {"description": "`Location` holds the file for a few minutes"},
+        307: {"description": "`Location` is a URL of the file that is valid for a few minutes"},
         **problems(Unauthenticated, NotFound, Invalid, Unavailable),
     },
 )
-async def get_attachment(
+async def download_attachment(
     message_id: MessageId,
     file_id: FileId,
     caller: Caller,
@@ -325,9 +355,9 @@ async def get_attachment(
     peers: PeersPart,
     settings: SettingsPart,
 ) -> Response:
-    """Redirect a member of the message's channel to the file.
+    """Redirects to the content of an attached file. You must be a member of the channel now.
 
-    Membership counts now, not when the message was sent; the address itself needs no token.
+    The URL needs no token.
     """
     url = await messages.attachment_url(
         work,

@@ -22,11 +22,13 @@ _REFUSALS = (
 
 @router.get(
     "",
-    summary="What is pinned in a channel",
+    summary="List pinned messages",
     responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
 )
-async def list_pins(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Page[PinRead]:
-    """List the pinned messages to a member, the latest pin first; 100 at most."""
+async def list_pinned_messages(
+    channel_id: ChannelId, caller: Caller, work: WorkPart
+) -> Page[PinRead]:
+    """Returns the pinned messages of a channel, latest pin first; at most 100."""
     found = await pins.page(work, user_id=caller.user_id, channel_id=channel_id)
     return Page(items=list(found), next=None)
 
@@ -37,14 +39,14 @@ async def list_pins(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Pa
     summary="Pin a message",
     responses=problems(*_REFUSALS, TooManyPins),
 )
-async def put_pin(
+async def pin_message(
     channel_id: ChannelId,
     message_id: MessageId,
     caller: Caller,
     work: WorkPart,
     limits: LimitsPart,
 ) -> Response:
-    """Keep a message at hand, as an owner or admin; in a conversation anybody may."""
+    """Requires the role owner or admin; in a conversation every member can pin messages."""
     return no_content(
         await pins.pin(
             work, limits, user_id=caller.user_id, channel_id=channel_id, message_id=message_id
@@ -55,10 +57,10 @@ async def put_pin(
 @router.delete(
     "/{message_id}", status_code=204, summary="Unpin a message", responses=problems(*_REFUSALS)
 )
-async def delete_pin(
+async def unpin_message(
     channel_id: ChannelId, message_id: MessageId, caller: Caller, work: WorkPart
 ) -> Response:
-    """Let go of a pinned message. One that isn't pinned stays as it is."""
+    """Unpins a message. Succeeds even if it isn't pinned."""
     return no_content(
         await pins.unpin(work, user_id=caller.user_id, channel_id=channel_id, message_id=message_id)
     )

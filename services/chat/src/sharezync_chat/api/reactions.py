@@ -1,10 +1,10 @@
-"""Emoji at messages."""
+"""Reactions to messages."""
 
 import re
 import unicodedata
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator
 
 from sharezync_chat.access import ChannelArchived, MessageGone
@@ -28,15 +28,15 @@ _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 def _emoji(text: str) -> str:
     """Return an emoji in its one normal form (NFC). Raises ValueError for other text."""
     if len(text) > _MAX_CHARACTERS:  # before it is normalised, which may take long
-        raise ValueError("an emoji, or a name such as :thumbsup:")
+        raise ValueError("Must be an emoji or a name such as :thumbsup:")
     emoji = unicodedata.normalize("NFC", text)
     if _SHORTCODE.fullmatch(emoji):
         return emoji
     if not 0 < len(emoji) <= _MAX_CHARACTERS or not all(map(_may_be_in_emoji, emoji)):
-        raise ValueError("an emoji, or a name such as :thumbsup:")
+        raise ValueError("Must be an emoji or a name such as :thumbsup:")
     pictures = (each for each in emoji if unicodedata.category(each) == "So" or each == "\u20e3")
     if looks_empty("".join(pictures)):
-        raise ValueError("an emoji, or a name such as :thumbsup:")
+        raise ValueError("Must be an emoji or a name such as :thumbsup:")
     return emoji
 
 
@@ -49,13 +49,17 @@ def _may_be_in_emoji(character: str) -> bool:
     )
 
 
-Emoji = Annotated[Parsed, AfterValidator(_emoji)]
+Emoji = Annotated[
+    Parsed,
+    AfterValidator(_emoji),
+    Path(description="A percent-encoded emoji, or a name such as `:thumbsup:`"),
+]
 
 
 @router.put(
     "/{emoji}",
     status_code=204,
-    summary="React to a message",
+    summary="Add a reaction",
     responses=problems(
         Unauthenticated,
         NotFound,
@@ -67,14 +71,14 @@ Emoji = Annotated[Parsed, AfterValidator(_emoji)]
         Invalid,
     ),
 )
-async def put_reaction(
+async def add_reaction(
     message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart, limits: LimitsPart
 ) -> Response:
-    """Put an emoji at a message; everyone in its channel hears of it.
+    """Reacts to a message with an emoji. All members of the channel are notified.
 
-    An emoji of Unicode, percent-encoded, or a name between colons. Again changes nothing. A message
-    takes so many different ones, and some of them from each member: `of` in the refusal is
-    `message` or `user`.
+    The emoji is a Unicode emoji, percent-encoded, or a name between colons. Repeating the request
+    has no effect. A message takes a limited number of different emoji, and some of them from each
+    member: `of` in the refusal is `message` or `user`.
     """
     return no_content(
         await reactions.add(
@@ -86,7 +90,7 @@ async def put_reaction(
 @router.delete(
     "/{emoji}",
     status_code=204,
-    summary="Take a reaction back",
+    summary="Remove a reaction",
     responses=problems(
         Unauthenticated,
         NotFound,
@@ -97,10 +101,10 @@ async def put_reaction(
         Invalid,
     ),
 )
-async def delete_reaction(
+async def remove_reaction(
     message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart
 ) -> Response:
-    """Take one's own emoji away from a message. Where there is none, nothing changes."""
+    """Removes your own reaction from a message. Succeeds even if there is none."""
     return no_content(
         await reactions.remove(work, user_id=caller.user_id, message_id=message_id, emoji=emoji)
     )

@@ -14,16 +14,16 @@ from sharezync_shared.names.policies import QUERY
 from sharezync_shared.problems import Invalid, RateLimited, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens import Caller
 
-router = APIRouter(prefix="/v1", tags=["messages"])
+router = APIRouter(prefix="/v1", tags=["search"])
 
 _DEEPEST = 1000  # whoever pages further should say more words
 
 
 class SearchPage(BaseModel):
-    """What was found: the best of the newest 100 that match first, then older ones."""
+    """A page of search results."""
 
     items: list[SearchHit]
-    next: str | None = Field(description="`cursor` of the page after, null on the last")
+    next: str | None = Field(description="`cursor` of the next page; null on the last page")
 
 
 @router.get(
@@ -31,27 +31,27 @@ class SearchPage(BaseModel):
     summary="Search messages",
     responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )
-async def search(
+async def search_messages(
     caller: Caller,
     costly: Costly,
     q: Annotated[
         str,
         QUERY,
         Query(
-            description='Words, "a phrase", `or`, `-without`',
+            description='Words, `"a phrase"`, `or`, and `-word` to exclude',
             examples=['engine "first run" -test'],
         ),
     ],
-    channel: Annotated[ChannelId | None, Query(description="Only in this channel")] = None,
-    author: Annotated[UserId | None, Query(description="Only by this user")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many at most")] = 20,
-    cursor: Annotated[int, Query(ge=0, le=_DEEPEST, description="`next` of the page before")] = 0,
+    channel: Annotated[ChannelId | None, Query(description="Only messages in this channel")] = None,
+    author: Annotated[UserId | None, Query(description="Only messages of this user")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items")] = 20,
+    cursor: Annotated[int, Query(ge=0, le=_DEEPEST, description="`next` of the previous page")] = 0,
 ) -> SearchPage:
-    """Find messages in the channels that the caller is in now; ranked, with highlights.
+    """Searches the channels that you are a member of. Results carry highlighted text.
 
-    The newest 100 that match are ranked; older ones follow, the newest first. A new message is
-    found a moment after it was posted. Few searches of one user run at a time, and a pause
-    follows each: as long as it took, at most half a second.
+    The newest 100 matches come first, ordered by rank; older ones follow, newest first. New
+    messages can be found shortly after they are posted. The number of concurrent searches of each
+    user is limited, and each search delays the next by as long as it took, at most half a second.
     """
     found = await searching.search(
         costly,

@@ -30,11 +30,15 @@ _PAGE: Final = """
 
 
 class Banned(Problem):
-    kind, slug, title = Kind.FORBIDDEN, "banned", "This user is banned from the channel"
+    kind, slug, title = Kind.FORBIDDEN, "banned", "The user is banned from the channel"
 
 
 class TooManyBans(Problem):
-    kind, slug, title = Kind.CONFLICT, "too-many-bans", "Lift a ban before you make more"
+    kind, slug, title = (
+        Kind.CONFLICT,
+        "too-many-bans",
+        "The limit of bans is reached; unban a user first",
+    )
 
 
 async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> Told[BanRead]:

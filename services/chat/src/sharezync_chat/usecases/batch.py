@@ -27,7 +27,7 @@ from sharezync_shared.streams.log import Entry, Position
 
 class ClientMessageIdReused(Problem):
     kind, slug = Kind.CONFLICT, "client-message-id-reused"
-    title = "This client_message_id belongs to a message in another channel"
+    title = "This client_message_id was used for a message in another channel"
 
 
 Row = asyncpg.Record | Mapping[str, Any]

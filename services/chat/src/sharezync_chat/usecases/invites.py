@@ -37,7 +37,7 @@ _FORGET_ENDED: Final = """
 
 class InviteGone(Problem):
     kind, slug = Kind.GONE, "invite-gone"
-    title = "This invite has ended, or was used as often as it may be"
+    title = "The invite has expired, was revoked or is used up"
 
 
 async def create(

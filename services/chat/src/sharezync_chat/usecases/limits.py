@@ -53,7 +53,7 @@ _OF_EACH: Final = f"""
 class TooManyChannels(Conflict):
     """With `limit`."""
 
-    slug, title = "too-many-channels", "Delete a channel that you made before you make more"
+    slug, title = "too-many-channels", "The limit of channels is reached; delete a channel first"
 
 
 class TooManyConversations(Conflict):
@@ -61,7 +61,7 @@ class TooManyConversations(Conflict):
 
     slug, title = (
         "too-many-conversations",
-        "Leave or hide one that was answered before you open more",
+        "Leave or hide an answered conversation before you open more",
     )
 
 
@@ -70,31 +70,31 @@ class TooManyMemberships(Conflict):
     where it is those of one maker that are too many.
     """
 
-    slug, title = "too-many-memberships", "Somebody is in as many channels as one may be"
+    slug, title = "too-many-memberships", "A user has reached the limit of memberships"
 
 
 class TooManyMembers(Conflict):
     """With `limit`."""
 
-    slug, title = "too-many-members", "This channel is full"
+    slug, title = "too-many-members", "The limit of members is reached"
 
 
 class TooManyInvites(Conflict):
     """With `limit`, and `of`: `channel` or `user`."""
 
-    slug, title = "too-many-invites", "Revoke an invite before you make more"
+    slug, title = "too-many-invites", "The limit of invites is reached; revoke an invite first"
 
 
 class TooManyPins(Conflict):
     """With `limit`."""
 
-    slug, title = "too-many-pins", "Unpin something before you pin more"
+    slug, title = "too-many-pins", "The limit of pins is reached; unpin a message first"
 
 
 class TooManyReactions(Conflict):
     """With `limit`, and `of`: `message`, or `user` where it is one's own emoji that are enough."""
 
-    slug, title = "too-many-reactions", "This message has enough emoji"
+    slug, title = "too-many-reactions", "The limit of different reactions to a message is reached"
 
 
 @dataclass(frozen=True, slots=True)

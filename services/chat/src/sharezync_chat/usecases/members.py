@@ -20,7 +20,11 @@ from sharezync_shared.streams.told import Told
 
 
 class LastOwner(Problem):
-    kind, slug, title = Kind.CONFLICT, "last-owner", "A channel can't be without an owner"
+    kind, slug, title = (
+        Kind.CONFLICT,
+        "last-owner",
+        "The last owner of a channel can't leave or be demoted",
+    )
 
 
 # ------------------------------------------------------------------------------ on one's own behalf

@@ -40,7 +40,7 @@ _FORGET_EDITS: Final = """
 
 class AttachmentUnusable(Problem):
     kind, slug = Kind.INVALID, "attachment-unusable"
-    title = "A file to be attached does not exist, or is not yours"
+    title = "An attached file doesn't exist or isn't yours"
 
 
 async def post(

@@ -24,7 +24,7 @@ class Wire(BaseModel):
 
 
 class UserRead(Wire):
-    """A person as others see them. A deleted one is called `deleted`."""
+    """A user. The username of a deleted one is `deleted`."""
 
     id: UUID
     username: str = Field(examples=["ada"])
@@ -32,24 +32,24 @@ class UserRead(Wire):
 
 
 class AttachmentRead(Wire):
-    """A file at a message; its bytes are behind `GET /v1/messages/{id}/attachments/{file_id}`."""
+    """An attached file; download it with `GET /v1/messages/{id}/attachments/{file_id}`."""
 
     file_id: UUID
-    name: str = Field(examples=["engine.png"])
+    name: str = Field(examples=["engine.png"], description="Name of the file")
     size_bytes: int = Field(examples=[48213])
     mime: str = Field(examples=["image/png"])
 
 
 class ReactionRead(Wire):
-    """One emoji at a message, and how many used it."""
+    """An emoji, and how many users reacted with it."""
 
     emoji: str = Field(examples=["👍"])
     count: int = Field(examples=[3])
-    me: bool = Field(description="Whether the caller is one of them")
+    me: bool = Field(description="Whether you are one of them")
 
 
 class MessageRead(Wire):
-    """A message. Of a deleted one only the place is left: no text, no attachments."""
+    """A message. A deleted one has neither text nor attachments."""
 
     id: UUID = Field(examples=[_ID])
     channel_id: UUID
@@ -60,24 +60,26 @@ class MessageRead(Wire):
             [{"file_id": _FILE, "name": "engine.png", "size_bytes": 48213, "mime": "image/png"}]
         ]
     )
-    reply_to: UUID | None = Field(description="The message of the same channel it answers")
+    reply_to: UUID | None = Field(description="Id of the message that it replies to, if any")
     reactions: list[ReactionRead] = Field(default=[])
     mentions: list[UUID] = Field(
-        default=[], description="Ids of the members whom `@name` in its text calls"
+        default=[], description="Ids of the members who are mentioned by `@name`"
     )
     mentions_channel: bool = Field(
-        default=False, description="Whether `@channel` in its text calls everyone"
+        default=False, description="Whether all members are mentioned by `@channel`"
     )
-    seq: int = Field(description="Its place in the stream `channel:<channel_id>`", examples=[4711])
-    epoch: str = Field(description="The epoch that `seq` belongs to", examples=["9c1d03aa"])
+    seq: int = Field(description="Position in the stream `channel:<channel_id>`", examples=[4711])
+    epoch: str = Field(description="Epoch that `seq` belongs to", examples=["9c1d03aa"])
     number: int = Field(
-        description="Its place among the channel's messages, from 1 without a gap; unlike `seq` "
-        "it counts messages only",
+        description="Number of the message in its channel, from 1 without gaps; unlike `seq` it "
+        "counts messages only",
         examples=[3802],
     )
     edited_at: datetime | None
     deleted: bool
-    client_message_id: str | None = Field(description="The key that its author sent with it")
+    client_message_id: str | None = Field(
+        description="Idempotency key that the author chose, if any"
+    )
     created_at: datetime = Field(examples=[_TIME])
 
 
@@ -97,11 +99,11 @@ def as_event(message: MessageRead) -> MessageChanged:
 
 
 class EditRead(Wire):
-    """What a message said before."""
+    """An earlier text of a message."""
 
-    version: int = Field(description="1 is the original", examples=[1])
+    version: int = Field(description="Number of the version; 1 is the original", examples=[1])
     text: str = Field(examples=["Does the engin run?"])
-    written_at: datetime = Field(examples=[_TIME], description="Since when it said so")
+    written_at: datetime = Field(examples=[_TIME], description="When this version was written")
 
 
 class ChannelRead(Wire):
@@ -109,23 +111,27 @@ class ChannelRead(Wire):
 
     id: UUID = Field(examples=[_ID])
     kind: Kind
-    name: str | None = Field(examples=["engines"], description="None for most conversations")
+    name: str | None = Field(
+        examples=["engines"], description="Name of the channel; null for most conversations"
+    )
     description: str
     topic: str
-    owner_id: UUID | None = Field(description="None for conversations: they belong to all in them")
+    owner_id: UUID | None = Field(description="Id of the owner; null for conversations")
     member_count: int = Field(examples=[2])
-    message_count: int = Field(examples=[3802], description="The number of the latest message")
-    archived: bool = Field(description="Still readable, but closed to new messages and members")
+    message_count: int = Field(examples=[3802], description="Number of the latest message")
+    archived: bool = Field(
+        description="Whether it is read-only: new messages and members are refused"
+    )
     participants: list[UserRead] = Field(
         default=[],
-        description="Who is in a direct or group conversation, by id; empty for channels",
+        description="Members of a conversation, ordered by id; empty for channels",
     )
     created_at: datetime = Field(examples=[_TIME])
     updated_at: datetime = Field(examples=[_TIME])
 
 
 class MemberRead(Wire):
-    """Somebody in a channel, as all its members see them."""
+    """A member of a channel."""
 
     channel_id: UUID
     user: UserRead
@@ -134,30 +140,31 @@ class MemberRead(Wire):
 
 
 class MembershipRead(Wire):
-    """A channel that the caller is in, and how they stand in it."""
+    """Your membership in a channel."""
 
     channel: ChannelRead
     role: Role
     unread_count: int = Field(
         examples=[3],
-        description="`channel.message_count - last_read_number`: what others deleted still counts, "
-        "so that it is the same on all devices whatever order events arrive in",
+        description="`channel.message_count - last_read_number`. Deleted messages count, so that "
+        "it is the same on all devices, whatever the order of events",
     )
     mention_count: int = Field(
         examples=[0],
-        description="Unread messages that call the caller, by name or all members; what was edited "
-        "or deleted since counts as it was posted, and 1000 stands for more",
+        description="Number of unread messages that mention you or all members, as they were "
+        "posted; 1000 stands for 1000 or more",
     )
     last_read_seq: int = Field(
-        examples=[4701], description="Read up to here; posting a message reads up to it"
+        examples=[4701],
+        description="`seq` up to which you have read; posting a message marks it as read",
     )
-    last_read_number: int = Field(examples=[3799], description="The number of that message")
+    last_read_number: int = Field(examples=[3799], description="Number of that message")
     last_message: MessageRead | None
     muted: bool
     hidden_up_to: int | None = Field(
         default=None,
-        description="Of a direct conversation: it is hidden while `channel.message_count` is not "
-        "greater. null: it isn't hidden",
+        description="A direct conversation is hidden while `channel.message_count` is at most "
+        "this; null: it isn't hidden",
     )
     accepted: bool = Field(
         description="Whether the caller has agreed to be in it: made it, joined, accepted or said "
@@ -168,7 +175,7 @@ class MembershipRead(Wire):
 
 
 class ReadRead(Wire):
-    """How far the caller has read a channel."""
+    """The position up to which you have read a channel."""
 
     channel_id: UUID
     last_read_seq: int = Field(examples=[4711])
@@ -176,20 +183,20 @@ class ReadRead(Wire):
     unread_count: int = Field(examples=[0])
     mention_count: int = Field(
         examples=[0],
-        description="Unread messages that call the caller, of those up to `message_count`",
+        description="Number of unread messages up to `message_count` that mention you",
     )
     message_count: int = Field(
         examples=[3802],
-        description="The number of the latest message when this was counted: mentions with a "
-        "greater one come on top",
+        description="Number of the latest message that was counted; mentions in later ones have to "
+        "be added",
     )
 
 
 class SyncRead(Wire):
-    """Everything a client needs at first, all of one moment."""
+    """Snapshot of the state of a client."""
 
     heads: dict[str, tuple[str, int]] = Field(
-        description="Epoch and `seq` of every stream the caller is on, to resume from",
+        description="Epoch and latest `seq` of each of your streams, to resume from",
         examples=[{f"channel:{_ID}": ("9c1d03aa", 4711)}],
     )
     memberships: list[MembershipRead]
@@ -199,7 +206,7 @@ class SyncRead(Wire):
 
 
 class ChannelCreated(ChannelRead):
-    """`channel.created`: the first event of a stream; who is on it from the start."""
+    """`channel.created`: the first event of a stream."""
 
     members: list[MemberRead]
 
@@ -222,7 +229,7 @@ class MemberJoined(MemberRead):
 
 
 class MemberLeft(Wire):
-    """`member.left`, in the channel and in the inbox of who left."""
+    """`member.left`, in the channel and in the inbox of the user who left."""
 
     channel_id: UUID
     user: UserRead
@@ -237,7 +244,7 @@ class ReactionChanged(Wire):
     message_id: UUID
     user: UserRead
     emoji: str = Field(examples=["👍"])
-    count: int = Field(description="How many use it now; 0: it is gone", examples=[3])
+    count: int = Field(description="Number of users who react with this emoji now", examples=[3])
 
 
 class PinRead(Wire):
@@ -254,11 +261,13 @@ class PinChanged(Wire):
     channel_id: UUID
     message_id: UUID
     by: UserRead
-    pinned_at: datetime | None = Field(description="None: it is not pinned any more")
+    pinned_at: datetime | None = Field(
+        description="When the message was pinned; null: it was unpinned"
+    )
 
 
 class BanRead(Wire):
-    """Somebody who is kept out of a channel, as its owners and admins see it."""
+    """A user who is banned from a channel."""
 
     user: UserRead
     banned_by: UserRead
@@ -266,43 +275,46 @@ class BanRead(Wire):
 
 
 class InviteRead(Wire):
-    """A way into a channel, as its owners and admins see it."""
+    """An invite to a channel."""
 
     id: UUID = Field(examples=[_ID])
     channel_id: UUID
     created_by: UserRead
     created_at: datetime = Field(examples=[_TIME])
     expires_at: datetime = Field(examples=[_TIME])
-    max_uses: int | None = Field(description="None: as often as one likes", examples=[10])
+    max_uses: int | None = Field(
+        description="How often it can be accepted; null: without limit", examples=[10]
+    )
     uses: int = Field(examples=[2])
 
 
 class InviteCreated(InviteRead):
-    """A new invite, with its code: it is shown this once."""
+    """A new invite with its code, which is only shown once."""
 
-    code: str = Field(examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])
+    code: str = Field(
+        examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"], description="Code to accept the invite with"
+    )
 
 
 class SearchHit(Wire):
-    """A message that was found."""
+    """A search result."""
 
     message: MessageRead
     highlight: str = Field(
-        description="Part of its text, found words between `<mark>` and `</mark>`; all else is "
-        "escaped for HTML",
+        description="Part of the text as HTML, with matches in `<mark>`",
         examples=["Does the <mark>engine</mark> run?"],
     )
     rank: float = Field(
-        description="How well it matches; 0 behind the newest 100 that do, which are not weighed",
+        description="How well it matches; 0 after the newest 100 matches, which aren't ranked",
         examples=[0.0607927],
     )
 
 
 class OwnMemberUpdated(MemberRead):
-    """`member.updated` in one's own inbox: what others need not know."""
+    """`member.updated` in the inbox of the member, with private fields."""
 
     muted: bool
     accepted: bool = Field(description="As in the membership; one's first act in it changes it")
     hidden_up_to: int | None = Field(
-        default=None, description="As in the membership; it changes when one hides a conversation"
+        default=None, description="As in the membership; changes when the conversation is hidden"
     )
