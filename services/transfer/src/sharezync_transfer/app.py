@@ -17,7 +17,6 @@ from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.log import Connection
-from sharezync_transfer import __doc__ as what_it_owns
 from sharezync_transfer import consumers
 from sharezync_transfer.api import (
     acquaintances,
@@ -27,6 +26,7 @@ from sharezync_transfer.api import (
     receipts,
     transfers,
 )
+from sharezync_transfer.api.documentation import FIELDS, TAGS
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
 from sharezync_transfer.tokens import Capabilities
@@ -62,8 +62,8 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         )
 
     app = core.app(
-        summary="Files from person to person, in verified chunks",
-        description=what_it_owns or "",
+        summary="File transfers between users",
+        description="Transfers of files from user to user, in verified chunks.",
         version="1.0.0",
         routers=[
             commands.router,  # routes are tried in turn, and these are the busiest
@@ -86,6 +86,8 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         resources=[pulse.running, swept, lambda: filling(core.work, platform.client("auth"))],
         max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),
+        tags=TAGS,
+        fields=FIELDS,
     )
     app.state.peers = peers
     app.state.pulse = pulse

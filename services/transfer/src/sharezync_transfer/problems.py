@@ -7,26 +7,26 @@ class TransferOver(Problem):
     """With `state`."""
 
     kind, slug = Kind.CONFLICT, "transfer-over"
-    title = "Nothing more will happen to this transfer"
+    title = "The transfer has ended"
 
 
 class NotInThisState(Problem):
     """With `state`."""
 
     kind, slug = Kind.CONFLICT, "wrong-state"
-    title = "This can't be done to the transfer as it stands"
+    title = "Not possible in the current state of the transfer"
 
 
 class AcceptedOtherwise(Problem):
     """With `files`: what was accepted."""
 
     kind, slug = Kind.CONFLICT, "accepted-otherwise"
-    title = "Other files of this transfer were accepted already"
+    title = "Other files of the transfer were accepted already"
 
 
 class OtherDevice(Problem):
     kind, slug = Kind.FORBIDDEN, "other-device"
-    title = "This was offered to another device of yours"
+    title = "The transfer was offered to another of your devices"
 
 
 class UploadIncomplete(Problem):
@@ -40,51 +40,51 @@ class DigestMismatch(Problem):
     """With `file`. Final: the transfer has failed."""
 
     kind, slug = Kind.INVALID, "digest-mismatch"
-    title = "A file does not have the digest that was said"
+    title = "A file doesn't match its digest"
 
 
 class QuotaExceeded(Problem):
     kind, slug = Kind.FULL, "quota-exceeded"
-    title = "There is not enough room left in your quota"
+    title = "The quota is exceeded"
 
 
 class TooManyFiles(Problem):
     """Of the sender's, under way or kept at storage."""
 
     kind, slug = Kind.CONFLICT, "too-many-files"
-    title = "As many files of yours are under way or kept as there may be"
+    title = "The limit of files is reached"
 
 
 class TransferTooLarge(Problem):
     """With `limit_bytes`, where that is known."""
 
     kind, slug = Kind.TOO_LARGE, "transfer-too-large"
-    title = "That is more than one transfer may hold"
+    title = "The transfer is too large"
 
 
 class CapabilityRefused(Problem):
     """To a gateway. To who showed the token it is `unauthenticated`."""
 
     kind, slug = Kind.FORBIDDEN, "capability-refused"
-    title = "This token does not open the transfer, or no longer does"
+    title = "The token isn't valid for this transfer"
 
 
 class TooManyTransfers(Problem):
     """With `limit` and `open`."""
 
     kind, slug = Kind.LIMITED, "too-many-transfers"
-    title = "Too many transfers of yours have not ended"
+    title = "The limit of active transfers is reached"
 
 
 class UserBlocked(Problem):
     """With `user_ids`: whom of the recipients the sender has blocked."""
 
     kind, slug = Kind.CONFLICT, "user-blocked"
-    title = "You have blocked this user; unblock them first"
+    title = "You have blocked the user; unblock them first"
 
 
 class TooManyOffers(Problem):
     """With `limit`, `pending` and `of`: `sender` or `recipient`, and then their `user_id`."""
 
     kind, slug = Kind.LIMITED, "too-many-offers"
-    title = "Too many offers wait for an answer"
+    title = "The limit of unanswered offers is reached"

@@ -1,4 +1,4 @@
-"""What auth asks before it shows somebody's devices to somebody else."""
+"""Acquaintances: auth asks before it shows the devices of a user to another."""
 
 from typing import Annotated
 
@@ -15,25 +15,25 @@ router = APIRouter(prefix="/internal", tags=["internal"])
 
 
 class AcquaintanceRead(BaseModel):
-    """Whether two people know each other from here."""
+    """Whether two users are acquainted."""
 
-    acquainted: bool = Field(examples=[True])
+    acquainted: bool = Field(examples=[True], description="Whether `user_id` may see `other_id`")
 
 
 @router.get(
     "/acquaintances",
-    summary="Whether somebody is known to somebody from a transfer",
+    summary="Check whether a user is acquainted with another",
     responses=problems(Unauthenticated, Invalid),
 )
-async def get_acquaintance(
+async def check_acquaintance(
     _: InternalCaller,
     work: WorkPart,
-    user_id: Annotated[UserId, Query(description="Who would look")],
-    other_id: Annotated[UserId, Query(description="Whom they would look at")],
+    user_id: Annotated[UserId, Query(description="User who asks")],
+    other_id: Annotated[UserId, Query(description="User to be seen")],
 ) -> AcquaintanceRead:
-    """Who would look sent it, and who is looked at accepted it, whatever became of it since.
+    """True if `other_id` has accepted a transfer of `user_id`, whatever its outcome.
 
-    A mere offer counts for neither: nobody gets to see a stranger's devices by offering a file.
+    An offer that wasn't accepted doesn't count: offering files must not disclose devices.
     """
     found = await acquaintances.exists(work, user_id, other_id)
     return AcquaintanceRead(acquainted=found)

@@ -13,30 +13,32 @@ from sharezync_transfer.usecases.wire import TransferRead
 
 
 class AttachedFileRead(BaseModel):
-    """Where a file's chunks lie at storage, and how it is cut."""
+    """The upload of a file at storage, and its chunks."""
 
     index: int
-    upload_id: UUID
+    upload_id: UUID = Field(description="Id of the upload at storage")
     size_bytes: int
     chunk_size_bytes: int
     chunk_count: int
-    accepted: bool = Field(description="By this recipient; to the sender all are")
+    accepted: bool = Field(
+        description="Whether this recipient accepted it; always true for the sender"
+    )
 
 
 class AttachmentRead(BaseModel):
-    """Somebody's end of a transfer.
+    """The part of a user in a transfer.
 
-    `user_id` and `device_id` are to be named in reports; with a token they are its owner's.
+    `user_id` and `device_id` belong into reports of progress. With a token they are its owner's.
     """
 
     user_id: UserId
     device_id: DeviceId | None
     role: Role
     transfer: TransferRead
-    window_bytes: int
+    window_bytes: int = Field(description="Maximum of unacknowledged bytes on a connection")
     files: list[AttachedFileRead]
     received: dict[str, list[tuple[int, int]]] = Field(
-        description="What a recipient holds of each accepted file"
+        description="Ranges of chunks that a recipient has confirmed, by accepted file"
     )
 
     @classmethod

@@ -42,33 +42,33 @@ router = APIRouter(prefix="/internal", tags=["internal"])
 
 
 class Command(BaseModel):
-    """One frame that a user sent."""
+    """A frame that a user sent."""
 
     user_id: UserId
     device_id: DeviceId | None = None
-    kind: Parsed = Field(examples=["transfer_accept"], description="The type of the frame")
+    kind: Parsed = Field(examples=["transfer_accept"], description="Type of the frame")
     data: dict[str, Any]
 
 
 class Commands(BaseModel):
-    """Frames in the order in which they were sent."""
+    """Frames that users sent."""
 
     commands: list[Command] = Field(min_length=1, max_length=100)
 
 
 class CommandResult(BaseModel):
-    """`data` on success, else `problem`."""
+    """The result of a command: `data` on success, else `problem`."""
 
-    data: Annotated[dict[str, Any] | None, Field(description="As REST answers")] = None
+    data: Annotated[dict[str, Any] | None, Field(description="As in the REST response")] = None
     end: Annotated[
         AttachmentRead | None,
-        Field(description="As `attach` answers, where chunks may be moved from now on"),
+        Field(description="Part of the user in the transfer, if chunks may be moved"),
     ] = None
     problem: Annotated[dict[str, Any] | None, Field(description="A problem document")] = None
 
 
 class CommandResults(BaseModel):
-    """One result for each command, in their order."""
+    """Results of commands."""
 
     results: list[CommandResult]
 
@@ -98,7 +98,7 @@ class _Plain(_Named, NoDetails):
 
 @router.post(
     "/commands",
-    summary="Carry out what users sent on their sockets",
+    summary="Run socket commands",
     response_model=CommandResults,
     responses=problems(Unauthenticated, Invalid),
 )
@@ -110,7 +110,7 @@ async def run_commands(
     settings: SettingsPart,
     grants: GrantsPart,
 ) -> Response:
-    """Run the commands by the same use cases as REST; one's failure is nobody else's."""
+    """Runs the commands with the same use cases as REST. Each fails or succeeds independently."""
     parts = _Parts(work, peers, settings, grants)
     results = [await _run(command, parts) for command in body.commands]
     return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")

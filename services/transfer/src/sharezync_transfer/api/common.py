@@ -5,7 +5,7 @@ from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
 from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unauthenticated
@@ -83,13 +83,13 @@ KnownActor = Annotated[Actor, Depends(_known_actor)]
 # ----------------------------------------------------------------------------------------- inputs
 
 
-Limit = Annotated[int, Query(ge=1, le=100, description="How many at most")]
-Cursor = Annotated[UUID | None, Query(description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items")]
+Cursor = Annotated[UUID | None, Query(description="`next` of the previous page")]
 
 _MOST_INDEX: Final = 2**31 - 1
 
 Index = Annotated[int, Field(ge=0, le=_MOST_INDEX)]
-FileIndex = Annotated[Index, Field(description="Which file of the transfer, from 0")]
+FileIndex = Annotated[Index, Field(description="Number of the file in the transfer, from 0")]
 _Chunk = Annotated[Index, Strict()]
 RangePair = tuple[_Chunk, _Chunk]
 RangesByFile = Annotated[
@@ -121,10 +121,12 @@ def ranges_of(found: dict[int, list[RangePair]]) -> dict[int, Ranges]:
 
 
 class Page(BaseModel, Generic[Item]):
-    """One page of a list."""
+    """A page of a list."""
+
+    model_config = ConfigDict(json_schema_extra={"description": "A page of a list."})
 
     items: list[Item]
-    next: str | None = Field(description="`cursor` of the page after, null on the last")
+    next: str | None = Field(description="`cursor` of the next page; null on the last page")
 
 
 def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], object]) -> Page[Item]:

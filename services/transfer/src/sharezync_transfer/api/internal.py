@@ -1,4 +1,4 @@
-"""What gateways ask before they move chunks, and report while they do."""
+"""Routes for gateways: joining a transfer and reporting its progress."""
 
 from typing import Annotated, Self
 
@@ -29,45 +29,50 @@ router = APIRouter(prefix="/internal/transfers", tags=["internal"])
 
 
 class Attach(BaseModel):
-    """Who is at the other end: a user, or whoever a capability token speaks for."""
+    """Who joins: a user, or the owner of a capability token."""
 
     user_id: UserId | None = None
     device_id: DeviceId | None = None
     token: Annotated[
-        Parsed | None, Field(min_length=1, max_length=512, description="Instead of a user")
+        Parsed | None,
+        Field(min_length=1, max_length=512, description="Capability token, instead of a user"),
     ] = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.user_id is None) == (self.token is None):
-            raise ValueError("Either `user_id` or `token`")
+            raise ValueError("Give either `user_id` or `token`")
         return self
 
 
 class Report(BaseModel):
-    """How far a transfer is, as one end of it sees it."""
+    """Progress of a transfer, as its sender or a recipient sees it."""
 
     user_id: UserId
     device_id: DeviceId | None = None
     stored: Annotated[
         dict[FileIndex, Annotated[int, Field(ge=0, le=2**62)]], Field(max_length=1000)
-    ] = Field({}, description="From the sender's end: bytes stored of each file")
-    received: OrderedRangesByFile = Field({}, description="From a recipient's end: what they hold")
+    ] = Field({}, description="From the sender: stored bytes of each file")
+    received: OrderedRangesByFile = Field(
+        {}, description="From a recipient: ranges of chunks that they have, by file"
+    )
 
 
 class StandingRead(BaseModel):
-    """How the transfer stands now."""
+    """State of a transfer."""
 
     state: State
-    recipient_state: State | None = None
+    recipient_state: State | None = Field(
+        None, description="State for the recipient, if a recipient reports"
+    )
 
 
 @router.post(
     "/{transfer_id}/attach",
-    summary="Somebody's end of a transfer",
+    summary="Join a transfer",
     responses=problems(Unauthenticated, CapabilityRefused, NotFound, Invalid),
 )
-async def attach(
+async def join_transfer(
     transfer_id: TransferId,
     body: Attach,
     _: InternalCaller,
@@ -75,10 +80,10 @@ async def attach(
     settings: SettingsPart,
     grants: GrantsPart,
 ) -> AttachmentRead:
-    """Return what the user is to the transfer, and where its chunks go; 404 to strangers.
+    """Returns the role of the user in the transfer and the uploads of its files; 404 to others.
 
-    A `token` that opens nothing, or no longer does, is refused with 403: a 401 would be about the
-    gateway's own credential. To who showed it the gateway says 401 `unauthenticated`.
+    An invalid or expired `token` is refused with 403, since 401 is about the token of the gateway.
+    To its client the gateway answers 401 `unauthenticated`.
     """
     if body.user_id is not None:
         actor = Actor(body.user_id, body.device_id)
@@ -90,15 +95,15 @@ async def attach(
 
 @router.post(
     "/{transfer_id}/progress",
-    summary="How far a transfer is",
+    summary="Report the progress of a transfer",
     responses=problems(Unauthenticated, Forbidden, NotFound, Invalid),
 )
-async def report_progress(
+async def report_transfer_progress(
     transfer_id: TransferId, body: Report, _: InternalCaller, work: WorkPart, pulse: PulsePart
 ) -> StandingRead:
-    """Take a report; both ends hear `progress_update`, ten times a second at most.
+    """Sender and recipients receive `progress_update`, at most ten times a second.
 
-    May be repeated. A recipient who holds everything is through once the files are confirmed.
+    Safe to repeat. A recipient who has everything completes once the files are verified.
     """
     standing = await progress.report(
         work,

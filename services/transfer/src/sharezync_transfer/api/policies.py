@@ -1,4 +1,4 @@
-"""What people want to be sent: policies of their devices."""
+"""Offer policies of devices."""
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
@@ -22,32 +22,34 @@ router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
 
 class PolicyChoice(BaseModel):
-    """What becomes of offers to a device."""
+    """The offer policy of a device."""
 
     policy: Policy = Field(
         examples=["accept_known"],
-        description="`ask`: they wait for an answer. `accept_known`: those of people in whose "
-        "company one joined a channel or wrote there, or whose transfer one accepted before, are "
-        "accepted at once. `block`: those for this very device are rejected at once",
+        description="`ask`: offers wait for an answer. `accept_known`: offers are accepted at once "
+        "if the sender is in a channel that you have joined or written to, or if you have accepted "
+        "a transfer of theirs before. `block`: offers to this device are rejected at once",
     )
 
 
-@router.get("/policies", summary="Policies of one's devices", responses=problems(Unauthenticated))
-async def list_policies(actor: CallingActor, work: WorkPart) -> Page[PolicyRead]:
-    """List what was said of one's devices, all on one page. Of the others `ask` holds."""
+@router.get(
+    "/policies", summary="List offer policies of your devices", responses=problems(Unauthenticated)
+)
+async def list_offer_policies(actor: CallingActor, work: WorkPart) -> Page[PolicyRead]:
+    """Returns all policies that you have set. Other devices have the policy `ask`."""
     found = await choices.policies(work, user_id=actor.user_id)
     return Page(items=[PolicyRead.of(each) for each in found], next=None)
 
 
 @router.get(
     "/policies/{device_id}",
-    summary="The policy of a device",
+    summary="Get the offer policy of a device",
     responses=problems(Unauthenticated, NotFound, Invalid, Unavailable),
 )
-async def get_policy(
+async def get_offer_policy(
     device_id: DeviceId, actor: CallingActor, work: WorkPart, peers: PeersPart
 ) -> PolicyRead:
-    """Return what becomes of offers to a device of one's own."""
+    """Returns how offers to one of your devices are handled."""
     found = await choices.policy_of(work, peers, user_id=actor.user_id, device_id=device_id)
     if found is None:
         return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
@@ -56,10 +58,10 @@ async def get_policy(
 
 @router.put(
     "/policies/{device_id}",
-    summary="Say what becomes of offers to a device",
+    summary="Update the offer policy of a device",
     responses=problems(Unauthenticated, NotFound, UserNotFound, Invalid, Unavailable),
 )
-async def put_policy(
+async def update_offer_policy(
     device_id: DeviceId,
     body: PolicyChoice,
     actor: KnownActor,
@@ -67,8 +69,8 @@ async def put_policy(
     peers: PeersPart,
     response: Response,
 ) -> PolicyRead:
-    """Decide for a device of one's own. An offer for no device in particular goes to the device
-    that was last said to accept. One's sockets hear `policy_updated`.
+    """Sets how offers to one of your devices are handled. An offer without a device goes to the
+    device that was last set to accept. Your connected devices receive `policy_updated`.
     """
     told = await choices.set_policy(
         work, peers, user_id=actor.user_id, device_id=device_id, policy=body.policy

@@ -44,7 +44,7 @@ _TRANSFER: Final = _Scheme(
     "transfer",
     HTTPBase(
         scheme="transfer",
-        description="A capability token, from the answer to an offer or an acceptance, or from "
+        description="A capability token of one transfer, from creating or accepting it or from "
         "`POST /v1/transfers/{id}/token`: `Authorization: Transfer szt1.…`",
     ),
 )

@@ -1,9 +1,9 @@
-"""What recipients without a socket confirm."""
+"""Confirmations of recipients that aren't connected by WebSocket."""
 
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, Strict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.ranges import Ranges
@@ -18,7 +18,16 @@ router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
 
 class Confirmation(BaseModel):
-    """Chunks of one file that the recipient has verified and keeps."""
+    """Chunks of a file that the recipient has verified and stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"file": 0, "ranges": [[0, 41], [43, 43]]},
+                {"file": 1, "ranges": [[0, 7]]},
+            ]
+        }
+    )
 
     file: Annotated[FileIndex, Strict()] = Field(examples=[0])
     ranges: list[RangePair] = Field(
@@ -38,7 +47,7 @@ class Confirmation(BaseModel):
 
 @router.post(
     "/{transfer_id}/receipts",
-    summary="Confirm what came",
+    summary="Confirm received chunks",
     responses=problems(Unauthenticated, NotFound, Invalid, Forbidden, NotInThisState, TransferOver),
 )
 async def confirm_chunks(
@@ -48,10 +57,10 @@ async def confirm_chunks(
     work: WorkPart,
     pulse: PulsePart,
 ) -> RecipientRead:
-    """Say which chunks of a file one holds, as `chunk_ack` does on a socket.
+    """Confirms chunks of a file that you have received, as `chunk_ack` does on a WebSocket.
 
-    May be repeated, in any order. Who holds all they accepted is through once the files are
-    confirmed; the answer says how far one is.
+    Chunks can be confirmed in any order and repeatedly. Once you have confirmed everything that you
+    accepted and the files are verified, the transfer is completed for you.
     """
     return await receiving.confirm(
         work,

@@ -1,4 +1,4 @@
-"""Transfers: offered, looked at, acted upon."""
+"""Transfers: offers, queries and changes of state."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -68,9 +68,12 @@ _NOBODYS: tuple[type[Problem], ...] = (Unauthenticated, NotFound, Invalid)
 @router.post(
     "",
     status_code=201,
-    summary="Offer files to people",
+    summary="Create a transfer",
     responses={
-        200: {"model": TransferOpened, "description": "It was offered before: this is it"},
+        200: {
+            "model": TransferOpened,
+            "description": "The transfer was created before with the same key",
+        },
         **problems(
             Unauthenticated,
             UserNotFound,
@@ -84,7 +87,7 @@ _NOBODYS: tuple[type[Problem], ...] = (Unauthenticated, NotFound, Invalid)
         ),
     },
 )
-async def offer_transfer(
+async def create_transfer(
     body: TransferOffer,
     actor: KnownActor,
     work: WorkPart,
@@ -94,15 +97,15 @@ async def offer_transfer(
     response: Response,
     idempotency_key: Annotated[Key | None, Header()] = None,
 ) -> TransferOpened:
-    """Offer files; each recipient hears `incoming_transfer`.
+    """Offers files to users. Each recipient receives `incoming_transfer`.
 
-    Names may be paths below a folder; they are cleaned, and no two may then be the same but for
-    case, nor one a folder of another. A recipient whose device takes what acquaintances send has
-    accepted at once; one whose chosen device takes nothing has rejected.
+    Names can be paths in a folder. They are cleaned; afterwards no two may be equal regardless of
+    case, and none may be a folder of another. Depending on the offer policy of a recipient's
+    device, the offer is accepted or rejected at once.
 
-    The sender may send chunks at once: they are stored until somebody accepts. Each recipient
-    accepts, rejects and completes alone. A retry with the same `client_transfer_id`, or the same
-    `Idempotency-Key`, gets the first offer.
+    The sender can upload chunks immediately: they are stored until a recipient accepts. Each
+    recipient accepts, rejects and completes independently. Repeating the request with the same
+    `client_transfer_id` or `Idempotency-Key` returns the first transfer.
     """
     told = await offering.offer(
         work,
@@ -123,17 +126,19 @@ async def offer_transfer(
     return TransferOpened.with_window(read, settings.transfer_window_bytes, token)
 
 
-@router.get("", summary="What one sends and is sent", responses=problems(Unauthenticated, Invalid))
+@router.get("", summary="List your transfers", responses=problems(Unauthenticated, Invalid))
 async def list_transfers(
     actor: CallingActor,
     work: WorkPart,
     *,
-    role: Annotated[Role | None, Query(description="Only what one sends, or is sent")] = None,
-    state: Annotated[State | None, Query(description="Only these, as they show it")] = None,
+    role: Annotated[
+        Role | None, Query(description="Only transfers that you send or receive")
+    ] = None,
+    state: Annotated[State | None, Query(description="Only transfers in this state")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[TransferRead]:
-    """List inbox and outbox together, newest first. What one sends to oneself counts as sent."""
+    """Returns sent and received transfers, newest first. A transfer to yourself counts as sent."""
     found = await looking.page(
         work, user_id=actor.user_id, role=role, state=state, before=cursor, limit=limit + 1
     )
@@ -142,43 +147,43 @@ async def list_transfers(
 
 @router.get(
     "/stats",
-    summary="What came of it all",
+    summary="Get transfer statistics",
     responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
 )
-async def get_stats(
+async def get_transfer_stats(
     actor: CallingActor,
     costly: Costly,
-    days: Annotated[int, Query(ge=1, le=366, description="How many days, today included")] = 30,
+    days: Annotated[int, Query(ge=1, le=366, description="Number of days, including today")] = 30,
 ) -> StatsRead:
-    """Return what the caller has sent and received: totals of all time, by day, and by peer."""
+    """Returns what you have sent and received: in total, by day, and by user."""
     return await statistics.of(costly, user_id=actor.user_id, days=days)
 
 
-@router.get("/{transfer_id}", summary="Look at a transfer", responses=problems(*_NOBODYS))
+@router.get("/{transfer_id}", summary="Get a transfer", responses=problems(*_NOBODYS))
 async def get_transfer(
     transfer_id: TransferId, actor: CallingActor, work: WorkPart
 ) -> TransferRead:
-    """Return a transfer to its sender or a recipient; recipients see only their own part."""
+    """Only sender and recipients can get a transfer. Recipients don't see each other."""
     return await looking.get(work, actor=actor, transfer_id=transfer_id)
 
 
 @router.get(
     "/{transfer_id}/missing",
-    summary="What is still to come",
+    summary="List missing chunks",
     responses=problems(*_NOBODYS, Unavailable),
 )
-async def get_missing(
+async def list_missing_chunks(
     transfer_id: TransferId, actor: PresentedActor, work: WorkPart, peers: PeersPart
 ) -> MissingRead:
-    """Return ranges of chunks: to the sender those that are not stored, from storage's own record;
-    to a recipient those they accepted and have not confirmed.
+    """Returns ranges of chunks: to the sender those that aren't stored, to a recipient those that
+    they have accepted but not confirmed.
     """
     return await looking.missing(work, peers, actor=actor, transfer_id=transfer_id)
 
 
 @router.post(
     "/{transfer_id}/accept",
-    summary="Accept all or some files",
+    summary="Accept a transfer",
     responses=problems(*_NOBODYS, Forbidden, OtherDevice, AcceptedOtherwise, TransferOver),
 )
 async def accept_transfer(
@@ -189,7 +194,7 @@ async def accept_transfer(
     response: Response,
     body: Acceptance | None = None,
 ) -> TransferTaken:
-    """Accept an offer, as a recipient. With `token` chunks can be fetched over HTTP."""
+    """Accepts all or some files as a recipient. `token` can be used to download them over HTTP."""
     files = body.files if body else None
     told = await acting.accept(work, actor=actor, transfer_id=transfer_id, files=files)
     read = answer(response, told).transfer
@@ -198,46 +203,48 @@ async def accept_transfer(
 
 @router.post(
     "/{transfer_id}/token",
-    summary="A token for this transfer alone",
+    summary="Create a transfer token",
     responses=problems(*_NOBODYS, NotInThisState, TransferOver),
 )
-async def make_token(transfer_id: TransferId, actor: CallingActor, grants: GrantsPart) -> TokenRead:
-    """Return a capability token for the caller's end of the transfer: it lives as long as that.
+async def create_transfer_token(
+    transfer_id: TransferId, actor: CallingActor, grants: GrantsPart
+) -> TokenRead:
+    """Returns a capability token for your role in the transfer. It expires with the transfer.
 
-    Presented as `Authorization: Transfer …` it is good, without an access token, for sending
-    chunks, asking what is missing and completing; to a recipient who has accepted for reading
-    content, asking what is missing and confirming what came.
+    Sent as `Authorization: Transfer …`, it replaces the access token: for the sender to upload
+    chunks, list missing ones and complete the transfer; for a recipient who has accepted to
+    download files, list missing chunks and confirm received ones.
     """
     return await grants.ask(actor, transfer_id)
 
 
 @router.post(
     "/{transfer_id}/reject",
-    summary="Reject an offer",
+    summary="Reject a transfer",
     responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
 )
 async def reject_transfer(
     transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
 ) -> TransferRead:
-    """Say no, as a recipient who has not accepted."""
+    """Rejects an offer as a recipient who hasn't accepted it."""
     return answer(response, await acting.reject(work, actor=actor, transfer_id=transfer_id))
 
 
 @router.post(
     "/{transfer_id}/pause",
-    summary="Have chunks rest",
+    summary="Pause a transfer",
     responses=problems(*_NOBODYS, NotInThisState, TransferOver),
 )
 async def pause_transfer(
     transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
 ) -> TransferRead:
-    """Pause: a recipient for themselves, the sender for all who accepted."""
+    """A recipient pauses for themselves, the sender for all recipients who have accepted."""
     return answer(response, await acting.pause(work, actor=actor, transfer_id=transfer_id))
 
 
 @router.post(
     "/{transfer_id}/resume",
-    summary="Go on",
+    summary="Resume a transfer",
     responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
 )
 async def resume_transfer(
@@ -247,9 +254,9 @@ async def resume_transfer(
     response: Response,
     body: Resumption | None = None,
 ) -> TransferRead:
-    """Go on, after a pause or on another device.
+    """Resumes after a pause or on another device.
 
-    With `have`, a recipient says what they hold there; all the rest is sent again.
+    With `have`, a recipient lists the chunks that this device has; all others are sent again.
     """
     have = ranges_of(body.have) if body and body.have is not None else None
     told = await acting.resume(work, actor=actor, transfer_id=transfer_id, have=have)
@@ -258,19 +265,19 @@ async def resume_transfer(
 
 @router.post(
     "/{transfer_id}/cancel",
-    summary="End it",
+    summary="Cancel a transfer",
     responses=problems(*_NOBODYS, TransferOver),
 )
 async def cancel_transfer(
     transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
 ) -> TransferRead:
-    """Cancel: a recipient for themselves, the sender for all who are not through."""
+    """A recipient cancels for themselves, the sender for all recipients who haven't completed."""
     return answer(response, await acting.cancel(work, actor=actor, transfer_id=transfer_id))
 
 
 @router.post(
     "/{transfer_id}/complete",
-    summary="Everything was sent",
+    summary="Complete a transfer",
     responses=problems(
         *_NOBODYS, Forbidden, UploadIncomplete, DigestMismatch, TransferOver, Unavailable
     ),
@@ -282,9 +289,9 @@ async def complete_transfer(
     peers: PeersPart,
     response: Response,
 ) -> TransferRead:
-    """Have every file verified, as the sender.
+    """Verifies all files after the sender has uploaded every chunk.
 
-    Each recipient is through once they have confirmed everything they accepted, before or after.
+    For each recipient the transfer is completed once they have confirmed all chunks they accepted.
     """
     told = await completing.complete(work, peers, actor=actor, transfer_id=transfer_id)
     return answer(response, told)

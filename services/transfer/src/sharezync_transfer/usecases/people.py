@@ -13,7 +13,7 @@ DELETED_DISPLAY_NAME = "Deleted user"
 
 
 class UserNotFound(Problem):
-    kind, slug, title = Kind.NOT_FOUND, "user-not-found", "There is no such user"
+    kind, slug, title = Kind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
 async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> None:

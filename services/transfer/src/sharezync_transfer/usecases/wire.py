@@ -33,22 +33,22 @@ class FileRead(Wire):
     index: int = Field(examples=[0])
     name: str = Field(examples=["film.mkv"])
     path: str | None = Field(
-        description="Where it lies in the folder that is sent, its name included; null: in none",
+        description="Path in the folder that is sent, including the name; null: not in a folder",
         examples=["holidays/2026/film.mkv"],
     )
     size_bytes: int = Field(examples=[67108864])
     mime: str = Field(examples=["video/x-matroska"])
     sha256: str | None = Field(
-        description="Of the whole file, as the sender said", examples=[_DIGEST]
+        description="SHA-256 of the file, if the sender gave it", examples=[_DIGEST]
     )
     root: str | None = Field(
-        description="SHA-256 over its chunks' digests in order, once storage has confirmed it; "
-        "null to a recipient who is out of it",
+        description="SHA-256 over the digests of its chunks in order, once it is verified; null "
+        "for recipients who have rejected or cancelled",
         examples=[_DIGEST],
     )
     chunk_count: int = Field(examples=[64])
     stored_bytes: int = Field(
-        description="How much of it is stored; 0 to a recipient who is out of it",
+        description="Number of stored bytes; 0 for recipients who have rejected or cancelled",
         examples=[1048576],
     )
 
@@ -68,15 +68,19 @@ class FileRead(Wire):
 
 
 class RecipientRead(Wire):
-    """Somebody to whom a transfer is offered."""
+    """A recipient of a transfer."""
 
     user_id: UUID
     device_id: UUID | None = Field(
-        description="Chosen by the sender, or else the one that accepted"
+        description="Device that the sender chose, or else the one that accepted"
     )
     state: State
-    accepted_bytes: int = Field(description="How much was accepted", examples=[67108864])
-    received_bytes: int = Field(description="How much the recipient holds", examples=[1048576])
+    accepted_bytes: int = Field(
+        description="Number of bytes that the recipient has accepted", examples=[67108864]
+    )
+    received_bytes: int = Field(
+        description="Number of bytes that the recipient has confirmed", examples=[1048576]
+    )
 
     @classmethod
     def of(cls, recipient: Recipient) -> Self:
@@ -95,13 +99,15 @@ class TransferRead(Wire):
     id: UUID = Field(examples=[_ID])
     sender_id: UUID
     sender_device_id: UUID | None
-    recipients: list[RecipientRead] = Field(description="A recipient sees only themselves")
+    recipients: list[RecipientRead] = Field(
+        description="Recipients; a recipient sees only themselves"
+    )
     files: list[FileRead]
-    size_bytes: int = Field(description="All files together", examples=[67108864])
+    size_bytes: int = Field(description="Size of all files in bytes", examples=[67108864])
     chunk_size_bytes: int = Field(examples=[1048576])
     state: State = Field(
-        description="To a recipient their own; to the sender that of whoever is furthest on while "
-        "somebody is under way, afterwards the best outcome"
+        description="For a recipient, their own state. For the sender, the state of the recipient "
+        "who is furthest on while any is active, and afterwards the best outcome"
     )
     note: str
     created_at: datetime = Field(examples=[_TIME])
@@ -154,10 +160,10 @@ _TOKEN = "szt1.WyIwMTkz….Wm9uZQ"  # noqa: S105 - an example
 
 
 class TransferTaken(TransferRead):
-    """A transfer, and what lets its receiver move chunks without an access token."""
+    """A transfer with a capability token."""
 
     token: str | None = Field(
-        description="Present it as `Authorization: Transfer …`; null once the transfer is over",
+        description="Send it as `Authorization: Transfer …`; null once the transfer has ended",
         examples=[_TOKEN],
     )
 
@@ -167,10 +173,10 @@ class TransferTaken(TransferRead):
 
 
 class TransferOpened(TransferTaken):
-    """A transfer, and how much of it the caller may have under way at a time."""
+    """A created transfer with a capability token and a window."""
 
     window_bytes: int = Field(
-        description="What may be on its way on a socket without an acknowledgement",
+        description="Maximum of unacknowledged bytes on a WebSocket",
         examples=[4194304],
     )
 
@@ -182,28 +188,33 @@ class TransferOpened(TransferTaken):
 class TokenRead(Wire):
     """A capability token."""
 
-    token: str = Field(description="Present it as `Authorization: Transfer …`", examples=[_TOKEN])
-    role: Role = Field(description="The end of the transfer that it opens")
+    token: str = Field(description="Send it as `Authorization: Transfer …`", examples=[_TOKEN])
+    role: Role = Field(description="Role in the transfer that it grants")
     expires_at: datetime = Field(
-        description="When it ends at the latest: it ends with the transfer", examples=[_TIME]
+        description="When it expires at the latest; it also ends with the transfer",
+        examples=[_TIME],
     )
 
 
 class ProgressRead(Wire):
-    """Signal `progress_update` to a recipient: how far their own part is."""
+    """Signal `progress_update` to a recipient: their own progress."""
 
     transfer_id: UUID
-    size_bytes: int = Field(description="All files together", examples=[67108864])
-    stored_bytes: int = Field(description="How much of that is stored", examples=[2097152])
+    size_bytes: int = Field(description="Size of all files in bytes", examples=[67108864])
+    stored_bytes: int = Field(description="Number of stored bytes", examples=[2097152])
     state: State
     accepted_bytes: int
-    received_bytes: int = Field(description="Confirmed by who receives", examples=[1048576])
-    rate: int = Field(description="Bytes a second", examples=[10485760])
-    seconds_left: float | None = Field(description="Null where it can't be told", examples=[6.3])
+    received_bytes: int = Field(
+        description="Bytes that recipients have confirmed", examples=[1048576]
+    )
+    rate: int = Field(description="Bytes per second", examples=[10485760])
+    seconds_left: float | None = Field(
+        description="Estimated seconds until the end; null if unknown", examples=[6.3]
+    )
 
 
 class RecipientProgress(Wire):
-    """How far one recipient is, as the sender sees it."""
+    """Progress of a recipient."""
 
     user_id: UUID
     state: State
@@ -211,13 +222,13 @@ class RecipientProgress(Wire):
 
 
 class ProgressOfSent(ProgressRead):
-    """The same to the sender: sums of all who take it, and each recipient."""
+    """Signal `progress_update` to the sender: sums of all recipients, and each of them."""
 
     recipients: list[RecipientProgress]
 
 
 class MissingOfFile(Wire):
-    """What of a file is still to come."""
+    """Missing chunks of a file."""
 
     index: int
     chunk_count: int
@@ -227,29 +238,34 @@ class MissingOfFile(Wire):
 
 
 class MissingRead(Wire):
-    """To the sender: what storage does not have. To a recipient: what they have not confirmed."""
+    """Missing chunks of a transfer."""
 
     transfer_id: UUID
     files: list[MissingOfFile]
 
 
 class Sums(Wire):
-    """What came of transfers in one direction. Each recipient of one counts for themselves."""
+    """Ended transfers in one direction. Each recipient counts separately."""
 
-    ended: int = Field(description="Completed, rejected, cancelled …", examples=[11])
+    ended: int = Field(
+        description="Number of ended transfers: completed, rejected, cancelled …", examples=[11]
+    )
     completed: int = Field(examples=[10])
-    files: int = Field(description="In those that completed", examples=[31])
-    bytes: int = Field(description="That recipients confirmed to hold", examples=[734003200])
+    files: int = Field(description="Number of files in completed transfers", examples=[31])
+    bytes: int = Field(
+        description="Number of bytes that recipients have confirmed", examples=[734003200]
+    )
     success_rate: float | None = Field(
-        description="Completed among those that ended; null while none has", examples=[0.9091]
+        description="Share of completed ones among ended ones; null if none has ended",
+        examples=[0.9091],
     )
     mean_bytes_per_second: int | None = Field(
-        description="From the first confirmation to the last, of all together; null where nothing "
-        "took long enough to tell",
+        description="Mean rate from first to last confirmation; null if nothing took long enough "
+        "to measure",
         examples=[52428800],
     )
     best_bytes_per_second: int | None = Field(
-        description="Of the quickest, in the same way", examples=[104857600]
+        description="Rate of the fastest transfer; null if unknown", examples=[104857600]
     )
 
     @classmethod
@@ -266,21 +282,21 @@ class Sums(Wire):
 
 
 class Totals(Sums):
-    """The same of all time, with those under way in `transfers` and `bytes`."""
+    """All transfers in one direction; `transfers` and `bytes` include active ones."""
 
-    transfers: int = Field(description="Those that ended, and those under way", examples=[12])
+    transfers: int = Field(description="Number of ended and active transfers", examples=[12])
 
 
 class DayRead(Wire):
-    """What ended on one day."""
+    """Transfers that ended on a day."""
 
-    day: date = Field(description="In UTC", examples=["2026-11-21"])
+    day: date = Field(description="Day in UTC", examples=["2026-11-21"])
     sent: Sums
     received: Sums
 
 
 class PeerRead(Wire):
-    """What ended between the caller and one other person, of all time."""
+    """Ended transfers between you and another user."""
 
     user_id: UUID
     sent: Sums
@@ -288,21 +304,21 @@ class PeerRead(Wire):
 
 
 class StatsRead(Wire):
-    """What somebody has sent and received."""
+    """Transfer statistics of a user."""
 
     sent: Totals
     received: Totals
-    days: list[DayRead] = Field(description="Newest first; days on which nothing ended are absent")
-    peers: list[PeerRead] = Field(description="With whom most bytes were moved: 20 at most")
+    days: list[DayRead] = Field(description="Days on which transfers ended, newest first")
+    peers: list[PeerRead] = Field(description="The users with most bytes; at most 20")
 
 
 class PolicyRead(Wire):
-    """What becomes of offers to one device."""
+    """The offer policy of a device."""
 
     device_id: UUID
     policy: Policy = Field(examples=["accept_known"])
     updated_at: datetime | None = Field(
-        description="Null where nothing was ever said", examples=[_TIME]
+        description="When it was set; null if never", examples=[_TIME]
     )
 
     @classmethod

@@ -121,7 +121,7 @@ class TokenRefused(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__(
-            "This token does not open the transfer, or no longer does",
+            "The token isn't valid for this transfer",
             headers={"WWW-Authenticate": 'Transfer error="invalid_token"'},
         )
 
