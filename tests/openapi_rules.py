@@ -42,7 +42,7 @@ SUMMARY_WORDS: Final = re.compile(
 MAX_SUMMARY: Final = 60
 
 METAPHORS: Final = re.compile(
-    r"\b(doors?|rooms?|house|crew|whoever|whom|somebody('s)?|oneself|one's|heads?|told|tells?"
+    r"\b(doors?|rooms?|house|crew|whoever|whom|somebody('s)?|oneself|one's|(?-i:heads?)|told|tells?"
     r"|hears?|heed|beats?|seats?|lives|alive|(?-i:rests?)|rim|strangers?|truth|company|mend|dearest"
     r"|looks? at|go(es)? on|gives? up|come in|came of)\b",
     re.IGNORECASE,

@@ -15,7 +15,7 @@ from sharezync_gateway.routing import RouteTable
 from sharezync_shared.testing.service import platform_for_tests
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
-from tests.openapi_rules import faults_of, operations_of
+from tests.openapi_rules import TAGS, faults_of, operations_of
 from tests.test_texts import APPS
 
 Documents = dict[str, dict[str, Any]]
@@ -36,9 +36,13 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     return found
 
 
-@pytest.mark.parametrize("name", ["auth", "chat", "transfer"])
+@pytest.mark.parametrize("name", list(APPS))
 def test_the_document_keeps_the_rules(documents: Documents, name: str) -> None:
     assert faults_of(documents[name]) == []
+
+
+def test_the_merged_document_has_every_tag_in_order(documents: Documents) -> None:
+    assert tuple(tag["name"] for tag in documents["all"]["tags"]) == TAGS
 
 
 def test_names_of_operations_stay_as_their_service_has_them(documents: Documents) -> None:

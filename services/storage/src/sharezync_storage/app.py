@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
-from sharezync_storage import __doc__ as what_it_owns
 from sharezync_storage.api import (
     direct,
     downloads,
@@ -23,6 +22,7 @@ from sharezync_storage.api import (
 )
 from sharezync_storage.api.chunk_layer import ChunkLayer
 from sharezync_storage.api.dependencies import Parts
+from sharezync_storage.api.documentation import FIELDS, TAGS
 from sharezync_storage.api.tus_layer import TusLayer
 from sharezync_storage.consumers import CONSUMERS
 from sharezync_storage.metrics import StorageMetrics
@@ -106,8 +106,8 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
             await store.aclose()
 
     app = core.app(
-        summary="Files, uploads and the room they take",
-        description=what_it_owns or "",
+        summary="Files, uploads and quotas",
+        description="Files, uploads, links and quotas.",
         version=version("sharezync-storage"),
         routers=[
             internal_uploads.chunk_router,  # routes are tried in turn, and these are the busiest
@@ -135,6 +135,8 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         ],
         ready_checks={"store": store.ready},
         max_body_bytes=None,  # files come here; every route sees to its own body
+        tags=TAGS,
+        fields=FIELDS,
     )
     app.add_middleware(TusLayer)
     app.add_middleware(

@@ -21,8 +21,8 @@ from sharezync_storage.api.internal_uploads import (
     DIGEST_HEADER,
     MOST_INDEX,
     chunk_router,
-    get_chunk,
-    put_chunk,
+    download_chunk,
+    upload_chunk,
 )
 from sharezync_storage.models import UploadId
 
@@ -88,9 +88,9 @@ async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
     caller = await state.verifier.verify_service(bearer_token(scope["headers"]))
     if scope["method"] == "PUT":
         request = Request(scope, receive, send)
-        answer = await put_chunk(
+        answer = await upload_chunk(
             **place, digest=_digest(scope), request=request, _=caller, parts=state.parts
         )
     else:
-        answer = await get_chunk(**place, _=caller, parts=state.parts)
+        answer = await download_chunk(**place, _=caller, parts=state.parts)
     await answer(scope, receive, send)

@@ -71,10 +71,11 @@ async def _readable_file(
     work: WorkPart,
     parts: TheParts,
     expires: Annotated[
-        int | None, Query(ge=0, le=2**40, description="From a signed link: seconds since 1970")
+        int | None,
+        Query(ge=0, le=2**40, description="From a signed URL: expiry in seconds since 1970"),
     ] = None,
     signature: Annotated[
-        Parsed | None, Query(max_length=100, description="From a signed link")
+        Parsed | None, Query(max_length=100, description="From a signed URL")
     ] = None,
 ) -> File:
     """Let in who may read it, by token, and whoever holds a URL that we signed."""

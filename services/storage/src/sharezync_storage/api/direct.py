@@ -54,7 +54,7 @@ router = APIRouter(prefix="/v1/files/presigned", tags=["uploads"], route_class=_
 part_router = APIRouter(prefix="/v1/files/presigned", tags=["uploads"])
 """Its bodies are parts: they have exactly the length of their place."""
 
-PresignedId = Annotated[UploadId, Path(description="Of the upload")]
+PresignedId = Annotated[UploadId, Path(description="Id of the upload")]
 
 _PART: Final[dict[str, Any]] = {
     "requestBody": {
@@ -63,36 +63,42 @@ _PART: Final[dict[str, Any]] = {
     }
 }
 _KEPT: Final[dict[str, Any]] = {
-    "description": "The part is durable",
-    "headers": {"ETag": {"schema": {"type": "string"}, "description": "To name it at the end"}},
+    "description": "The part is stored",
+    "headers": {
+        "ETag": {
+            "schema": {"type": "string"},
+            "description": "Tag of the part, needed to complete the upload",
+        }
+    },
 }
 
 
 @router.post(
     "",
     status_code=201,
-    summary="Begin an upload by signed URLs",
+    summary="Create a presigned upload",
     responses=problems(
         Unauthenticated, Invalid, Conflict, UploadGone, FileTooLarge, QuotaExceeded,
         TooManyFiles, TooManyUploads,
         StoreFull, StoreUnavailable,
     ),
 )  # fmt: skip
-async def begin_direct(
+async def create_presigned_upload(
     body: DirectCreate,
     caller: Caller,
     parts: TheParts,
     response: Response,
     idempotency_key: Annotated[
         Annotated[str, KEY] | None,
-        Header(description="The same key begins the same upload"),
+        Header(description="Repeating the request with the same key returns the first upload"),
     ] = None,
 ) -> DirectRead:
-    """PUT each part to its URL, keep the `ETag` of each answer, then complete the upload.
+    """Returns a signed URL for each part. Upload each part with PUT, keep the `ETag` of each
+    response, then complete the upload.
 
-    Room for all of it is reserved in one's quota. The URLs lead straight to the store where clients
-    can reach that, else to us; a client needn't know which, and sends no token to either. In any
-    order, several at a time, each again as often as need be, with the same bytes.
+    The size is reserved in your quota. The URLs lead to the object store if clients can reach it,
+    and to this API otherwise; send no token to either. Parts can be uploaded in any order,
+    concurrently, and repeatedly with the same bytes.
     """
     ticket = await parts.direct.begin(
         owner_id=caller.user_id,
@@ -108,11 +114,15 @@ async def begin_direct(
 
 @router.get(
     "/{presigned_id}",
-    summary="Fresh URLs for an upload",
+    summary="Get a presigned upload",
     responses=problems(Unauthenticated, NotFound, Invalid, UploadGone, StoreUnavailable),
 )
-async def get_direct(presigned_id: PresignedId, caller: Caller, parts: TheParts) -> DirectRead:
-    """To go on with it. Parts whose `ETag` one has need not be sent again."""
+async def get_presigned_upload(
+    presigned_id: PresignedId, caller: Caller, parts: TheParts
+) -> DirectRead:
+    """Returns fresh URLs to resume the upload with. Parts whose `ETag` you have need not be
+    uploaded again.
+    """
     ticket = await parts.direct.look(owner_id=caller.user_id, upload_id=presigned_id)
     return DirectRead.of(ticket)
 
@@ -120,11 +130,13 @@ async def get_direct(presigned_id: PresignedId, caller: Caller, parts: TheParts)
 @router.delete(
     "/{presigned_id}",
     status_code=204,
-    summary="Give up an upload by signed URLs",
+    summary="Cancel a presigned upload",
     responses=problems(Unauthenticated, NotFound, Invalid, UploadClosed),
 )
-async def abort_direct(presigned_id: PresignedId, caller: Caller, parts: TheParts) -> None:
-    """Idempotent. What has become a file is deleted as files are."""
+async def cancel_presigned_upload(
+    presigned_id: PresignedId, caller: Caller, parts: TheParts
+) -> None:
+    """Deletes the upload, and its file if it was completed. Idempotent."""
     await parts.direct.abort(owner_id=caller.user_id, upload_id=presigned_id)
     parts.sweeper.wake()
 
@@ -132,27 +144,28 @@ async def abort_direct(presigned_id: PresignedId, caller: Caller, parts: ThePart
 @router.post(
     "/{presigned_id}/complete",
     status_code=201,
-    summary="Make the parts a file",
+    summary="Complete a presigned upload",
     responses=problems(
         Unauthenticated, NotFound, Invalid, PartsWrong, UploadClosed, UploadGone, UploadFinishing,
         DigestMismatch, ContentDamaged, StoreFull, StoreUnavailable,
     ),
 )  # fmt: skip
-async def complete_direct(
+async def complete_presigned_upload(
     presigned_id: PresignedId,
     body: DirectComplete,
     caller: Caller,
     parts: TheParts,
     response: Response,
 ) -> FileRead:
-    """Name every part, with the `ETag` that it was answered with. Idempotent.
+    """Creates the file from all parts, each with its `ETag`. Idempotent.
 
-    Where that takes longer than an answer may, it goes on and the answer is `upload-finishing`: ask
-    again. What does not have the `sha256` that was said is given up: `digest-mismatch`.
+    If it takes too long, it continues in the background and the answer is `upload-finishing`:
+    repeat the request. If the content doesn't match the given `sha256`, the upload fails with
+    `digest-mismatch`.
     """
     etags = {part.number: part.etag for part in body.parts}
     if len(etags) < len(body.parts):
-        raise PartsWrong("A part is named twice")
+        raise PartsWrong("A part is listed twice")
     file = await parts.completing.complete(
         owner_id=caller.user_id, upload_id=presigned_id, etags=etags
     )
@@ -163,7 +176,7 @@ async def complete_direct(
 
 @part_router.put(
     "/{presigned_id}/parts/{number}",
-    summary="Send a part",
+    summary="Upload a part",
     response_class=Response,
     responses={
         200: _KEPT,
@@ -175,20 +188,22 @@ async def complete_direct(
     },
     openapi_extra=_PART,
 )  # fmt: skip
-async def put_part(
+async def upload_part(
     presigned_id: PresignedId,
-    number: Annotated[int, Path(ge=1, le=100_000, description="From 1")],
+    number: Annotated[int, Path(ge=1, le=100_000, description="Number of the part, from 1")],
     request: Request,
     work: WorkPart,
     parts: TheParts,
-    expires: Annotated[int, Query(ge=0, le=2**40, description="Seconds since 1970")],
+    expires: Annotated[
+        int, Query(ge=0, le=2**40, description="From the signed URL: expiry in seconds since 1970")
+    ],
     _signature: Annotated[
-        Parsed, Query(alias="signature", max_length=100, description="As the URL has it")
+        Parsed, Query(alias="signature", max_length=100, description="From the signed URL")
     ],
 ) -> Response:
-    """To a URL that we made, where clients can't reach the store; no token is asked for.
+    """The target of signed URLs if clients can't reach the object store. No token is needed.
 
-    The raw body is the part. The same part again is answered the same way.
+    The raw body is the part. Repeating the request with the same bytes returns the same response.
     """
     now = work.now().timestamp()
     asked = url_asked_for(request.scope)

@@ -15,30 +15,39 @@ _EXAMPLE_URL = "/v1/files/presigned/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/parts/1
 
 
 class DirectCreate(BaseModel):
-    """What is going to come."""
+    """A file to upload by presigned URLs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "holiday.mp4", "size_bytes": 750000000, "mime": "video/mp4"},
+                {"name": "notes.txt", "size_bytes": 0},
+            ]
+        }
+    )
 
     name: Annotated[str, FILE_NAME] = Field(examples=["holiday.mp4"])
     size_bytes: int = Field(ge=0, strict=True, examples=[750_000_000])
     mime: Annotated[str, MEDIA_TYPE] | None = Field(None, examples=["video/mp4"])
     sha256: Sha256Hex | None = Field(
         None,
-        description="Of the whole. It is checked at the end, for which all of it is read once "
-        "more, and the file has it then; without, nobody computes one, and the file has none",
+        description="SHA-256 of the file, hexadecimal. If given, it is verified on completion, for "
+        "which the file is read once more; otherwise the file has none",
     )
 
 
 class PartRead(BaseModel):
-    """Where one part goes: PUT exactly so many bytes, with these headers and no token."""
+    """Where to upload a part: PUT exactly its size, with these headers and no token."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     number: int
-    """From 1. Parts follow each other in the file, without a gap."""
+    """Number of the part, from 1. Parts are consecutive in the file."""
     size_bytes: int
     url: str = Field(examples=[_EXAMPLE_URL])
-    """Absolute, or a path at the gateway."""
+    """Absolute URL, or a path of this API."""
     headers: dict[str, str]
-    """To be sent as they are: they are signed."""
+    """Headers to send unchanged: they are signed."""
 
     @classmethod
     def of(cls, part: DirectPart) -> "PartRead":
@@ -49,23 +58,25 @@ class PartRead(BaseModel):
 
 
 class DirectRead(BaseModel):
-    """An upload by signed URLs. The id is also that of the file which it will become."""
+    """An upload by presigned URLs. Its file will have the same id."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: UUID
-    name: str = Field(examples=["holiday.mp4"], description="Cleaned: safe to show and to save")
+    name: str = Field(
+        examples=["holiday.mp4"], description="Cleaned name, safe to show and to save"
+    )
     size_bytes: int
     mime: str
     state: Literal["created", "receiving", "verifying", "finished"]
     parts: list[PartRead]
-    """All of them, whether they were sent or not; none once the upload is a file."""
+    """All parts, uploaded or not; empty once the upload is finished."""
     urls_expire_at: datetime
-    """Then ask again: the same upload has fresh ones."""
+    """When the URLs expire. Get the upload again for fresh ones."""
     expires_at: datetime | None
-    """When the upload is given up, if nobody asks for it any more."""
+    """When the upload expires unless it is used; null once finished."""
     file_id: UUID | None
-    """Once finished."""
+    """Id of the file, once finished."""
 
     @classmethod
     def of(cls, ticket: Ticket) -> "DirectRead":
@@ -87,7 +98,7 @@ class DirectRead(BaseModel):
 
 
 class PartSent(BaseModel):
-    """One part that was sent, and how it was answered."""
+    """An uploaded part."""
 
     number: int = Field(ge=1, le=100_000, strict=True)
     etag: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")] = (
@@ -96,6 +107,15 @@ class PartSent(BaseModel):
 
 
 class DirectComplete(BaseModel):
-    """All parts, in any order."""
+    """All parts of an upload, in any order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"parts": [{"number": 1, "etag": '"9f86d081884c7d659a2feaa0c55ad015"'}]},
+                {"parts": []},
+            ]
+        }
+    )
 
     parts: list[PartSent] = Field(max_length=10_000)

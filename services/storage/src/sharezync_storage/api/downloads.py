@@ -33,9 +33,9 @@ BYTES: Final[dict[str, Any]] = {
 """In the document: an answer that is a file."""
 
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The whole file, as its own media type", **BYTES},
-    206: {"description": "The range that was asked for", **BYTES},
-    304: {"description": "The client has it already"},
+    200: {"description": "The whole file, with its media type", **BYTES},
+    206: {"description": "The requested range", **BYTES},
+    304: {"description": "Not modified"},
 }
 _REFUSED: Final = (Unauthenticated, SignatureInvalid, SignatureExpired, NotFound)
 
@@ -52,14 +52,16 @@ def header(name: str, description: str) -> dict[str, Any]:
 
 
 RANGES: Final = (
-    header("Range", "One range of bytes, such as `bytes=1000-` or `bytes=-500`"),
-    header("If-Range", "An `ETag` or `Last-Modified`; the whole where it has changed"),
+    header("Range", "A range of bytes, such as `bytes=1000-` or `bytes=-500`"),
+    header(
+        "If-Range", "`ETag` or `Last-Modified`; if the content has changed, all of it is returned"
+    ),
 )
 _CONDITIONS: Final = (
-    header("If-None-Match", "An `ETag`; 304 where it is still the same"),
-    header("If-Modified-Since", "A `Last-Modified`; the same, for clients that kept no `ETag`"),
-    header("If-Match", "An `ETag`; 412 where the content has another"),
-    header("If-Unmodified-Since", "A `Last-Modified`; 412 where the content is younger"),
+    header("If-None-Match", "`ETag`; 304 if the content hasn't changed"),
+    header("If-Modified-Since", "`Last-Modified`; 304 if the content hasn't changed"),
+    header("If-Match", "`ETag`; 412 if the content has changed"),
+    header("If-Unmodified-Since", "`Last-Modified`; 412 if the content has changed"),
 )
 # By token or by signature: neither scheme of the document says that.
 _LOOK: Final[dict[str, Any]] = {"security": [{"user": []}, {}], "parameters": [*_CONDITIONS]}
@@ -81,12 +83,12 @@ _DOWNLOAD: Final[dict[str, Any]] = {
     },
     openapi_extra=_DOWNLOAD,
 )
-async def get_content(file: ReadableFile, request: Request, parts: TheParts) -> Response:
-    """With one's token for what one may read, or by a signed URL for anybody's.
+async def download_file(file: ReadableFile, request: Request, parts: TheParts) -> Response:
+    """Requires a token of a user who may read the file, or a signed URL.
 
-    One `Range` of bytes is answered with 206; several are refused. `If-None-Match` and `If-Range`
-    take the `ETag`, which never changes. Only media that can do no harm are shown in place;
-    anything else is an attachment.
+    A single `Range` is answered with 206, several are refused. `If-None-Match` and `If-Range` take
+    the `ETag`, which never changes. Only safe media types are served inline, all others as an
+    attachment.
     """
     version = version_of(file)
     if not_modified(request.headers, version):
@@ -99,17 +101,17 @@ async def get_content(file: ReadableFile, request: Request, parts: TheParts) -> 
 
 @router.head(
     "/{file_id}/content",  # noqa: FAST003 - as above
-    summary="Look at what a download would be",
+    summary="Get the headers of a download",
     response_class=Response,
     responses={
-        200: {"description": "The headers of the whole file"},
-        304: {"description": "The client has it already"},
+        200: {"description": "Headers of the whole file"},
+        304: {"description": "Not modified"},
         **problems(*_REFUSED, PreconditionFailed),
     },
     openapi_extra=_LOOK,
 )
-async def head_content(file: ReadableFile, request: Request) -> Response:
-    """As the download of the whole, without its body; a `Range` changes nothing here."""
+async def get_download_headers(file: ReadableFile, request: Request) -> Response:
+    """Returns the headers of a download without its body. `Range` is ignored."""
     version = version_of(file)
     if not_modified(request.headers, version):
         return Response(status_code=304, headers=validators(version))
@@ -118,16 +120,16 @@ async def head_content(file: ReadableFile, request: Request) -> Response:
 
 @router.post(
     "/{file_id}/urls",
-    summary="Make a signed URL to a file's content",
+    summary="Create a signed download URL",
     responses=problems(Unauthenticated, NotFound, Invalid, StoreUnavailable),
 )
-async def make_url(
+async def create_download_url(
     file_id: FileId, caller: Caller, parts: TheParts, body: UrlCreate | None = None
 ) -> UrlRead:
-    """To be followed without a token, such as by an `<img>`, for at most five minutes.
+    """Returns a URL that needs no token, for example for an `<img>`, for at most five minutes.
 
-    For one's own files, and those that one was given leave to read. It leads straight to the store
-    where clients can reach that. It can't be taken back.
+    Available for files that you own or may read. The URL leads to the object store if clients can
+    reach it. It can't be revoked.
     """
     url = await parts.urls.make(
         file_id=file_id,

@@ -1,4 +1,4 @@
-"""`/v1/files` and `/v1/usage`: one's own files."""
+"""`/v1/files` and `/v1/usage`: the files of the caller."""
 
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -45,6 +45,7 @@ _FORM: Final[dict[str, Any]] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
+                    "description": "A form with one file",
                     "required": [FIELD],
                     "properties": {
                         FIELD: {
@@ -63,7 +64,7 @@ _FORM: Final[dict[str, Any]] = {
 @router.post(
     "/files",
     status_code=201,
-    summary="Upload a file in one piece",
+    summary="Upload a file",
     responses=problems(
         Unauthenticated, NotAForm, FormInvalid, BodyBroken, BodyTooSlow, FileTooLarge,
         QuotaExceeded, TooManyFiles, TooManyUploads, UploadBusy, UploadGone, Conflict, StoreFull,
@@ -80,15 +81,15 @@ async def upload_file(
     idempotency_key: Annotated[
         Annotated[str, KEY] | None,
         Header(
-            description="Of your making, one for each file: sent again with the same key, the "
-            "file that came first is the answer, and nothing is stored twice",
+            description="Unique key of your choice for each file: repeating the request with the "
+            "same key returns the first file, and nothing is stored twice",
         ),
     ] = None,
 ) -> FileRead:
-    """Send a form with one file, in the field `file`.
+    """Send a form with one file in the field `file`.
 
-    It goes to the store as it comes and is hashed on the way. A body that breaks off leaves
-    nothing behind. For large files and bad lines there are resumable uploads.
+    The file is streamed to the store and hashed. An incomplete request stores nothing. For large
+    files and unreliable connections, use resumable uploads.
     """
     length = request.headers.get("content-length", "")
     async with aclosing(body_of(request)) as body:
@@ -119,28 +120,24 @@ async def upload_file(
     return FileRead.of(file)
 
 
-@router.get(
-    "/files", summary="My files, newest first", responses=problems(Unauthenticated, Invalid)
-)
+@router.get("/files", summary="List your files", responses=problems(Unauthenticated, Invalid))
 async def list_files(
     caller: Caller,
     work: WorkPart,
-    cursor: Annotated[FileId | None, Query(description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many at most")] = 50,
+    cursor: Annotated[FileId | None, Query(description="`next` of the previous page")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 50,
 ) -> FilePage:
-    """Those that came in forms, by resumable uploads and through transfers."""
+    """Returns your files, newest first, from uploads as well as transfers."""
     page = await files.page(work, owner_id=caller.user_id, after=cursor, limit=limit)
     items = [FileRead.of(file) for file in page.items]
     return FilePage(items=items, next=str(page.next) if page.next else None)
 
 
-@router.get(
-    "/files/{file_id}", summary="Look at a file", responses=problems(Unauthenticated, NotFound)
-)
+@router.get("/files/{file_id}", summary="Get a file", responses=problems(Unauthenticated, NotFound))
 async def get_file(file_id: FileId, caller: Caller, work: WorkPart) -> FileRead:
-    """One's own, and those that one was given leave to read.
+    """Returns metadata of a file that you own or may read.
 
-    Files of others are else seen where they were shared: in a message, in a transfer.
+    Other files are available where they were shared: in a message or a transfer.
     """
     return FileRead.of(await files.get_readable(work, user_id=caller.user_id, file_id=file_id))
 
@@ -157,19 +154,20 @@ async def delete_file(
     work: WorkPart,
     parts: TheParts,
     everywhere: Annotated[  # noqa: FBT002 - a query parameter, not a call's
-        bool, Query(description="Gone for everyone at once, wherever it was shared")
+        bool, Query(description="Delete it for everyone, wherever it was shared")
     ] = False,
 ) -> None:
-    """It is none of mine any more, at once. Where I sent it, others still have it.
+    """Removes a file from your files. It stays available where you have shared it.
 
-    As long as a message or a transfer holds it, it counts in my quota; then its bytes go. With
-    `everywhere` they go now, also for a file that I had deleted before.
+    While a message or a transfer refers to it, it counts toward your quota; afterwards its
+    content is deleted. With `everywhere` the content is deleted at once, even if you deleted the
+    file before.
     """
     await files.delete(work, owner_id=caller.user_id, file_id=file_id, everywhere=everywhere)
     parts.sweeper.wake()
 
 
-@router.get("/usage", summary="My quota", responses=problems(Unauthenticated))
+@router.get("/usage", summary="Get your storage usage", responses=problems(Unauthenticated))
 async def get_usage(caller: Caller, work: WorkPart, parts: TheParts) -> UsageRead:
-    """What is left is the quota less what is used and what is reserved."""
+    """Returns your quota, and how much of it is used and reserved."""
     return UsageRead.of(await quota.look(work, parts.limits, caller.user_id))

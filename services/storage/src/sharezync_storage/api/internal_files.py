@@ -1,4 +1,4 @@
-"""`/internal/files`: what other services ask of files. The gateway never routes these."""
+"""`/internal/files`: files for other services. The gateway never routes these."""
 
 from typing import Annotated
 from uuid import UUID
@@ -21,20 +21,20 @@ router = APIRouter(prefix="/internal/files", tags=["internal"], route_class=Smal
 _MAX_IDS = 100
 
 
-@router.get("", summary="Describe files", responses=problems(Unauthenticated, Invalid))
-async def describe_files(
+@router.get("", summary="List files by id", responses=problems(Unauthenticated, Invalid))
+async def list_files_by_id(
     _: InternalCaller,
     work: WorkPart,
     ids: Annotated[Parsed, Query(max_length=4000, description="Comma-separated ids, at most 100")],
     owner_id: Annotated[UUID | None, Query(description="Only files of this user")] = None,
 ) -> FileList:
-    """Unknown and deleted ones are left out. Those that are told of are held for an hour: who asks
-    on behalf of somebody names them, so that nobody holds what is another's.
+    """Unknown and deleted files are left out. The others are kept for at least an hour. Pass
+    `owner_id` when acting for a user, so that they can't refer to files of others.
     """
     try:
         wanted = [UUID(part) for part in ids.split(",") if part]
     except ValueError as error:
-        raise Invalid("`ids` holds something that is not an id") from error
+        raise Invalid("`ids` must be a comma-separated list of UUIDs") from error
     if len(wanted) > _MAX_IDS:
         raise Invalid(f"At most {_MAX_IDS} ids at once")
     found = await files.describe(
@@ -45,13 +45,13 @@ async def describe_files(
 
 @router.post(
     "/{file_id}/urls",
-    summary="Make a signed URL to a file's content",
+    summary="Create a signed download URL for a user",
     responses=problems(Unauthenticated, NotFound),
 )
-async def make_url_for(
+async def create_download_url_for_user(
     file_id: FileId, body: UrlCreateFor, _: InternalCaller, parts: TheParts
 ) -> UrlRead:
-    """For a user of whom the caller knows that they may read it, now."""
+    """The calling service must have checked that the user may read the file now."""
     url = await parts.urls.make_vouched_for(
         file_id=file_id,
         user_id=UserId(body.user_id),
@@ -63,22 +63,24 @@ async def make_url_for(
 @router.put(
     "/{file_id}/grants/{user_id}",
     status_code=204,
-    summary="Let somebody read a file",
+    summary="Grant a user access to a file",
     responses=problems(Unauthenticated, NotFound),
 )
-async def give_grant(file_id: FileId, user_id: UUID, _: InternalCaller, work: WorkPart) -> None:
-    """They may look at it and download it, until that is taken back; nothing more. Idempotent."""
+async def grant_file_access(
+    file_id: FileId, user_id: UUID, _: InternalCaller, work: WorkPart
+) -> None:
+    """Lets the user read and download the file until the grant is revoked. Idempotent."""
     await grants.give(work, file_id=file_id, user_id=UserId(user_id))
 
 
 @router.delete(
     "/{file_id}/grants/{user_id}",
     status_code=204,
-    summary="Let somebody read a file no more",
+    summary="Revoke the access of a user to a file",
     responses=problems(Unauthenticated),
 )
-async def take_grant_back(
+async def revoke_file_access(
     file_id: FileId, user_id: UUID, _: InternalCaller, work: WorkPart
 ) -> None:
-    """Idempotent."""
+    """Revokes a grant. Idempotent."""
     await grants.take_back(work, file_id=file_id, user_id=UserId(user_id))

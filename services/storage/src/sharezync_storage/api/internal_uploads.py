@@ -46,7 +46,7 @@ MOST_INDEX: Final = 2**31 - 1
 DIGEST_HEADER: Final = "x-chunk-sha256"
 _CHUNK = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
-Index = Annotated[int, Path(ge=0, le=MOST_INDEX, description="From 0")]
+Index = Annotated[int, Path(ge=0, le=MOST_INDEX, description="Number of the chunk, from 0")]
 
 
 chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
@@ -56,7 +56,7 @@ chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
 @router.post(
     "",
     status_code=201,
-    summary="Begin an upload",
+    summary="Create a chunked upload",
     responses=problems(
         Unauthenticated,
         Invalid,
@@ -68,10 +68,10 @@ chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
         StoreUnavailable,
     ),
 )
-async def begin_upload(
+async def create_chunked_upload(
     body: UploadCreate, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> UploadCreated:
-    """Room for all of it is reserved in the owner's quota."""
+    """The size is reserved in the quota of the owner."""
     (begun,) = await uploads.begin(
         work,
         parts.store,
@@ -85,26 +85,28 @@ async def begin_upload(
 
 
 @router.get(
-    "/{upload_id}", summary="How far an upload is", responses=problems(Unauthenticated, NotFound)
+    "/{upload_id}", summary="Get a chunked upload", responses=problems(Unauthenticated, NotFound)
 )
-async def get_upload(upload_id: UploadId, _: InternalCaller, work: WorkPart) -> UploadRead:
-    """From the record: nothing is read or hashed again."""
+async def get_chunked_upload(upload_id: UploadId, _: InternalCaller, work: WorkPart) -> UploadRead:
+    """Returns the recorded state; no content is read."""
     return UploadRead.of(await uploads.status(work, upload_id=upload_id))
 
 
 @router.post(
     "/{upload_id}/finish",
-    summary="Make an upload a file",
+    summary="Complete a chunked upload",
     responses=problems(
         Unauthenticated, NotFound, UploadIncomplete, UploadClosed, DigestMismatch, UploadFinishing,
         ContentDamaged, StoreFull, StoreUnavailable,
     ),
 )  # fmt: skip
-async def finish_upload(upload_id: UploadId, _: InternalCaller, parts: TheParts) -> UploadFinished:
-    """Checks that nothing is missing, and the digest of the whole where one was given.
+async def complete_chunked_upload(
+    upload_id: UploadId, _: InternalCaller, parts: TheParts
+) -> UploadFinished:
+    """Checks that no chunk is missing, and the digest of the file if one was given. Idempotent.
 
-    Idempotent. Where that takes longer than an answer may, it goes on and the answer is
-    `upload-finishing`: ask again.
+    If it takes too long, it continues in the background and the answer is `upload-finishing`:
+    repeat the request.
     """
     return UploadFinished.of(await parts.finishing.finish(upload_id))
 
@@ -112,20 +114,20 @@ async def finish_upload(upload_id: UploadId, _: InternalCaller, parts: TheParts)
 @router.delete(
     "/{upload_id}",
     status_code=204,
-    summary="Give up an upload",
+    summary="Cancel a chunked upload",
     responses=problems(Unauthenticated),
 )
-async def abort_upload(
+async def cancel_chunked_upload(
     upload_id: UploadId, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> None:
-    """Idempotent. The file goes too, where it has become one."""
+    """Deletes the upload, and its file if it was completed. Idempotent."""
     await uploads.abort(work, upload_ids=[upload_id])
     parts.sweeper.wake()
 
 
 @chunk_router.put(
     "/{upload_id}/chunks/{index}",
-    summary="Store a chunk",
+    summary="Upload a chunk",
     response_model=ChunkStored,
     responses=problems(
         Unauthenticated, Invalid, NotFound, ChunkOutside, ChunkLength, ChunkCorrupt, ChunkConflict,
@@ -133,7 +135,7 @@ async def abort_upload(
     ),
     openapi_extra={"requestBody": {"required": True, "content": _CHUNK}},
 )  # fmt: skip
-async def put_chunk(
+async def upload_chunk(
     upload_id: UploadId,
     index: Index,
     digest: Annotated[Sha256Hex, Header(alias=DIGEST_HEADER)],
@@ -141,10 +143,10 @@ async def put_chunk(
     _: InternalCaller,
     parts: TheParts,
 ) -> Response:
-    """The raw body is the chunk. It is durable, and can be read, when the answer comes.
+    """The raw body is the chunk. Once the response is sent, it is durable and can be downloaded.
 
-    In any order. The same chunk again is answered the same way; another one in its place is
-    refused.
+    Chunks can be uploaded in any order. Uploading the same chunk again returns the same response;
+    a different one is refused.
     """
     length = await parts.chunks.length(upload_id, index)
     data = await chunk_of(request, length)
@@ -156,21 +158,26 @@ async def put_chunk(
 
 @chunk_router.get(
     "/{upload_id}/chunks/{index}",
-    summary="Read a chunk",
+    summary="Download a chunk",
     response_class=Response,
     responses={
         200: {
-            "description": "The chunk, its digest checked",
+            "description": "The chunk, after its digest was verified",
             "content": _CHUNK,
-            "headers": {DIGEST_HEADER: {"schema": {"type": "string"}}},
+            "headers": {
+                DIGEST_HEADER: {
+                    "schema": {"type": "string"},
+                    "description": "SHA-256 of the chunk, hexadecimal",
+                }
+            },
         },
         **problems(Unauthenticated, NotFound, ContentDamaged, StoreUnavailable),
     },
 )
-async def get_chunk(
+async def download_chunk(
     upload_id: UploadId, index: Index, _: InternalCaller, parts: TheParts
 ) -> Response:
-    """As soon as it is stored, and as long as the upload's file is there."""
+    """Available as soon as the chunk is stored, until the upload's file is deleted."""
     data, sha256 = await parts.chunks.read(upload_id, index)
     parts.metrics.read_chunk_bytes.inc(len(data))
     return Response(

@@ -19,23 +19,25 @@ Lifetime = Annotated[int, Field(ge=1, le=MAX_LINK_SECONDS, strict=True)]
 
 
 class UrlCreate(BaseModel):
-    """For how long."""
+    """The lifetime of a URL."""
 
     expires_in_seconds: Lifetime = MAX_LINK_SECONDS
 
 
 class UrlCreateFor(UrlCreate):
-    """For whom, and for how long."""
+    """The user and the lifetime of a URL."""
 
-    user_id: UUID = Field(description="Who asked; the caller has decided that they may")
+    user_id: UUID = Field(
+        description="User who may read the file, as the calling service has checked"
+    )
 
 
 class UrlRead(BaseModel):
-    """A URL that anybody can follow until it runs out."""
+    """A signed URL. Everyone who has it can use it until it expires."""
 
     url: str = Field(
         examples=["/v1/files/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/content?expires=…&signature=…"],
-        description="Absolute, or a path at the gateway",
+        description="Absolute URL, or a path of this API",
     )
     expires_at: datetime
 
@@ -46,9 +48,17 @@ class UrlRead(BaseModel):
 
 
 class LinkCreate(BaseModel):
-    """What a link is to allow."""
+    """Limits of a link."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {"expires_in_seconds": 86400, "max_downloads": 5},
+                {"password": "between you and me"},
+            ]
+        },
+    )
 
     expires_in_seconds: int = Field(
         7 * _DAY_SECONDS, ge=60, le=365 * _DAY_SECONDS, strict=True, examples=[7 * _DAY_SECONDS]
@@ -56,13 +66,13 @@ class LinkCreate(BaseModel):
     password: Annotated[str, verbatim("password", MAX_CHARACTERS, 4)] | None = Field(
         None, examples=["between you and me"]
     )
-    """Asked for at each download. Nobody can be told it again, the owner neither."""
+    """Password that each download requires. It can't be retrieved later."""
     max_downloads: int | None = Field(None, ge=1, le=1_000_000, strict=True, examples=[5])
-    """Null: as many as they like."""
+    """How often the file can be downloaded; null: without limit."""
 
 
 class LinkRead(BaseModel):
-    """A link, as the owner of its file sees it."""
+    """A link to a file."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -71,7 +81,7 @@ class LinkRead(BaseModel):
     has_password: bool
     max_downloads: int | None
     downloads_left: int | None
-    """Less those that were claimed. Null: as many as they like."""
+    """Remaining downloads; null: without limit."""
     expires_at: datetime
     created_at: datetime
 
@@ -90,12 +100,14 @@ class LinkRead(BaseModel):
 
 
 class LinkCreated(LinkRead):
-    """A new link. Its token is told this once."""
+    """A new link with its token, which is only shown once."""
 
-    token: str = Field(examples=["5Wq3mJ0fXk1s9Zt4Rb7uYc2hNd8vLe6a"])
+    token: str = Field(
+        examples=["5Wq3mJ0fXk1s9Zt4Rb7uYc2hNd8vLe6a"], description="Token of the link"
+    )
     path: str = Field(
         examples=["/v1/links/5Wq3mJ0fXk1s9Zt4Rb7uYc2hNd8vLe6a"],
-        description="At the gateway: where strangers look, and below which they download",
+        description="Path of the link in this API",
     )
 
     @classmethod
@@ -106,23 +118,29 @@ class LinkCreated(LinkRead):
 
 
 class LinkPage(BaseModel):
-    """Some of the links to a file, newest first."""
+    """A page of links to a file."""
 
     items: list[LinkRead]
-    next: str | None = Field(description="`cursor` of the page after, null on the last")
+    next: str | None = Field(description="`cursor` of the next page; null on the last page")
 
 
 class LinkLook(BaseModel):
-    """A link as a stranger sees it: what there is to download. Null: not without the password."""
+    """A link as everyone who has it sees it. With a password, the file isn't described."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    name: str | None = Field(examples=["holiday.jpg"])
-    size_bytes: int | None = Field(examples=[1_500_000])
-    mime: str | None = Field(examples=["image/jpeg"])
+    name: str | None = Field(
+        examples=["holiday.jpg"], description="Name of the file; null if a password is required"
+    )
+    size_bytes: int | None = Field(
+        examples=[1_500_000], description="Size in bytes; null if a password is required"
+    )
+    mime: str | None = Field(
+        examples=["image/jpeg"], description="Media type; null if a password is required"
+    )
     asks_password: bool
     downloads_left: int | None
-    """Null: as many as you like."""
+    """Remaining downloads; null: without limit."""
     expires_at: datetime
 
     @classmethod
@@ -141,8 +159,8 @@ class LinkLook(BaseModel):
 
 
 class LinkOpen(BaseModel):
-    """What a download by a link brings along."""
+    """The password of a link."""
 
     password: Annotated[str, verbatim("password", MAX_CHARACTERS)] | None = Field(
-        None, description="Where the link asks for one"
+        None, description="Password, if the link requires one"
     )

@@ -1,4 +1,4 @@
-"""Links: made by the owner of a file, followed by anybody who was given one."""
+"""Links to files: created by the owner, usable by everyone who has one."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -37,10 +37,10 @@ from sharezync_storage.problems import (
 )
 from sharezync_storage.usecases import claims, links
 
-router = APIRouter(prefix="/v1/files/{file_id}/links", tags=["links"], route_class=SmallBodyRoute)
-public_router = APIRouter(prefix="/v1/links", tags=["links"], route_class=SmallBodyRoute)
+router = APIRouter(prefix="/v1/files/{file_id}/links", tags=["files"], route_class=SmallBodyRoute)
+public_router = APIRouter(prefix="/v1/links", tags=["files"], route_class=SmallBodyRoute)
 
-Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{32}$", description="Of the link")]
+Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{32}$", description="Token of the link")]
 
 _CLAIM_HEADER: Final = "Download-Claim"
 # A crawler that shows a preview keeps nothing, and lists nothing.
@@ -50,7 +50,7 @@ _TOLD: Final[dict[str, Any]] = {
     "headers": {
         _CLAIM_HEADER: {
             "schema": {"type": "string", "format": "uuid"},
-            "description": "Send it along to go on with this download, for half an hour",
+            "description": "Send it to resume this download within half an hour",
         }
     },
     **BYTES,
@@ -60,7 +60,7 @@ _TOLD: Final[dict[str, Any]] = {
 @router.post(
     "",
     status_code=201,
-    summary="Make a link to a file",
+    summary="Create a link to a file",
     responses=problems(Unauthenticated, NotFound, Invalid, TooManyLinks, Unavailable),
 )
 async def create_link(
@@ -71,10 +71,10 @@ async def create_link(
     response: Response,
     body: LinkCreate | None = None,
 ) -> LinkCreated:
-    """Whoever has it can download the file, without an account: until its time has come, as often
-    as is allowed, with its password if it has one.
+    """Everyone who has the link can download the file without an account, until it expires, within
+    the allowed number of downloads, and with its password if it has one.
 
-    Its token is told this once: only a digest of it is kept.
+    The token is only shown in this response: only a digest of it is stored.
     """
     wanted = body or LinkCreate.model_validate({})
     new = await links.create(
@@ -93,17 +93,17 @@ async def create_link(
 
 @router.get(
     "",
-    summary="The links to a file, newest first",
+    summary="List links to a file",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
 async def list_links(
     file_id: FileId,
     caller: Caller,
     work: WorkPart,
-    cursor: Annotated[LinkId | None, Query(description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many at most")] = 50,
+    cursor: Annotated[LinkId | None, Query(description="`next` of the previous page")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 50,
 ) -> LinkPage:
-    """Those too that ran out within the last day."""
+    """Returns the links, newest first, including those that expired within the last day."""
     page = await links.page(
         work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit
     )
@@ -118,15 +118,15 @@ async def list_links(
     responses=problems(Unauthenticated, NotFound),
 )
 async def revoke_link(file_id: FileId, link_id: LinkId, caller: Caller, work: WorkPart) -> None:
-    """It leads nowhere any more, at once. What is being downloaded comes to its end."""
+    """The link can no longer be used. Active downloads continue."""
     await links.revoke(work, owner_id=caller.user_id, file_id=file_id, link_id=link_id)
 
 
-@public_router.get("/{token}", summary="Look at what a link leads to", responses=_LOOK_PROBLEMS)
-async def look_at_link(token: Token, work: WorkPart, response: Response) -> LinkLook:
-    """Without an account. Never counts as a download, however often, and whoever looks.
+@public_router.get("/{token}", summary="Get a link", responses=_LOOK_PROBLEMS)
+async def get_link(token: Token, work: WorkPart, response: Response) -> LinkLook:
+    """Describes the linked file. Needs no account, and doesn't count as a download.
 
-    Where it asks for a password, the file is not named before that.
+    If the link requires a password, the file isn't described.
     """
     followed = await links.look(work, token)
     response.headers.update(_SHY)
@@ -135,23 +135,23 @@ async def look_at_link(token: Token, work: WorkPart, response: Response) -> Link
 
 @public_router.head(
     "/{token}",
-    summary="Look whether a link leads anywhere",
+    summary="Check a link",
     response_class=Response,
-    responses={200: {"description": "It does"}, **_LOOK_PROBLEMS},
+    responses={200: {"description": "The link can be used"}, **_LOOK_PROBLEMS},
 )
-async def head_link(token: Token, work: WorkPart) -> Response:
-    """As looking at it, without a body. Never counts either."""
+async def check_link(token: Token, work: WorkPart) -> Response:
+    """Checks whether the link can be used. Doesn't count as a download."""
     await links.look(work, token)
     return Response(headers=_SHY, media_type="application/json")
 
 
 @public_router.post(
     "/{token}/content",
-    summary="Download by a link",
+    summary="Download a linked file",
     response_class=Response,
     responses={
-        200: {"description": "The whole file, as its own media type", **_TOLD},
-        206: {"description": "The range that was asked for", **_TOLD},
+        200: {"description": "The whole file, with its media type", **_TOLD},
+        206: {"description": "The requested range", **_TOLD},
         **problems(
             NotFound, LinkGone, ClaimGone, LinkPassword, LinkLocked, Invalid, PreconditionFailed,
             RangeUnsatisfiable, ContentDamaged, Unavailable, StoreUnavailable,
@@ -159,7 +159,7 @@ async def head_link(token: Token, work: WorkPart) -> Response:
     },
     openapi_extra={"parameters": [*RANGES]},
 )  # fmt: skip
-async def download(
+async def download_linked_file(
     token: Token,
     request: Request,
     work: WorkPart,
@@ -167,14 +167,16 @@ async def download(
     body: LinkOpen | None = None,
     claim: Annotated[
         UUID | None,
-        Header(alias=_CLAIM_HEADER, description="Of the answer before: goes on with that download"),
+        Header(
+            alias=_CLAIM_HEADER, description="From an earlier response, to resume that download"
+        ),
     ] = None,
 ) -> Response:
-    """Counts as one download with its first byte; what ends before that gives it back.
+    """Counts as a download once the first byte is sent.
 
-    POST, so that nothing that merely follows links uses one up. The answer names its claim: whoever
-    sends that along, with a `Range`, goes on without being counted again and without the password,
-    for half an hour, even where the link has run out meanwhile.
+    The method is POST so that link previews and crawlers don't use up downloads. The response has a
+    `Download-Claim`: send it with a `Range` to resume within half an hour, without counting again,
+    without the password, and even if the link has expired since.
     """
     followed = await links.follow(work, token)
     file, version = followed.file, version_of(followed.file)

@@ -84,23 +84,23 @@ Named = Annotated[UploadId, Depends(_named)]
     "",
     status_code=204,
     response_class=Response,
-    summary="What of tus is spoken here",
+    summary="Get the supported tus features",
     responses=document.CAPABLE,
 )
-async def tus_capabilities(parts: TheParts) -> Response:
-    """Versions, extensions, the largest size, algorithms for checksums. For anybody."""
+async def get_tus_capabilities(parts: TheParts) -> Response:
+    """Returns versions, extensions, maximum size and checksum algorithms. Needs no token."""
     said = capabilities(parts.limits.max_file_bytes, ALGORITHMS)
     return Response(status_code=204, headers=said)
 
 
 router.add_api_route(
     "/{upload_id}",
-    tus_capabilities,
+    get_tus_capabilities,
     methods=["OPTIONS"],
     status_code=204,
     response_class=Response,
-    name="tus_capabilities_of_upload",
-    summary="What of tus is spoken here",
+    name="get_tus_capabilities_of_upload",
+    summary="Get the supported tus features",
     responses=document.CAPABLE,
     openapi_extra={"parameters": [document.ANY_UPLOAD_ID]},
 )
@@ -109,7 +109,7 @@ router.add_api_route(
 @router.head(
     "/{upload_id}",
     response_class=Response,
-    summary="Where to go on",
+    summary="Get the offset of an upload",
     dependencies=[SpeaksTus],
     responses={
         **document.STANDING,
@@ -117,10 +117,10 @@ router.add_api_route(
     },
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
-async def head_resumable_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
-    """`Upload-Offset` is the next byte that is wanted: all before it are durable.
+async def get_upload_offset(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
+    """`Upload-Offset` is the offset of the next byte; all bytes before it are stored.
 
-    A request that still writes and has stalled is ended by this one, so that the offset stands.
+    A stalled request that still writes to the upload is ended, so that the offset doesn't change.
     """
     upload = await _look(parts, caller.user_id, upload_id)
     return Response(headers=standing_of(upload))
@@ -128,14 +128,14 @@ async def head_resumable_upload(upload_id: Named, caller: Caller, parts: ThePart
 
 @router.get(
     "/{upload_id}",
-    summary="How far an upload is",
+    summary="Get an upload",
     responses=problems(Unauthenticated, NotFound, UploadGone, UploadBusy, StoreUnavailable),
     openapi_extra={"parameters": [document.UPLOAD_ID]},
 )
-async def get_resumable_upload(
-    upload_id: Named, caller: Caller, parts: TheParts
-) -> ResumableUpload:
-    """In JSON; `file_id` is there once it has become a file. No `Tus-Resumable` is asked for."""
+async def get_upload(upload_id: Named, caller: Caller, parts: TheParts) -> ResumableUpload:
+    """Returns the state of the upload as JSON, with `file_id` once it is finished. `Tus-Resumable`
+    isn't required.
+    """
     return ResumableUpload.of(await _look(parts, caller.user_id, upload_id))
 
 
@@ -143,7 +143,7 @@ async def get_resumable_upload(
     "/{upload_id}",
     status_code=204,
     response_class=Response,
-    summary="Send bytes of an upload",
+    summary="Append to an upload",
     dependencies=[SpeaksTus],
     responses={**document.PATCHED, **problems(*_PATCH_REFUSED)},
     openapi_extra={
@@ -157,20 +157,19 @@ async def get_resumable_upload(
         **document.body(required=True),
     },
 )
-async def patch_resumable_upload(
+async def append_to_upload(
     request: Request, upload_id: Named, caller: Caller, parts: TheParts
 ) -> Response:
-    """From `Upload-Offset` on, which must be where the upload stands.
+    """Appends the body at `Upload-Offset`, which must be the current offset of the upload.
 
-    Bytes are kept as they come: of a body that breaks off, all that came counts. With
-    `Upload-Checksum` it is all or nothing. With the last byte the upload becomes a file of the same
-    id.
+    Of an incomplete body, all received bytes are stored; with `Upload-Checksum`, all or none. With
+    the last byte the upload becomes a file with the same id.
     """
     headers = request.headers
     check_offset_stream(headers)
     offset = number_of(headers, "Upload-Offset")
     if offset is None:
-        raise Malformed("Upload-Offset is needed")
+        raise Malformed("Upload-Offset is required")
     length, checksum = number_of(headers, "Upload-Length"), checksum_of(request)
     upload = await append_body(request, parts, caller.user_id, upload_id, offset, length, checksum)
     said = {"Upload-Offset": str(upload.stored_bytes), **expiry_of(upload)}
@@ -181,7 +180,7 @@ async def patch_resumable_upload(
     "/{upload_id}",
     status_code=204,
     response_class=Response,
-    summary="Give up an upload",
+    summary="Cancel an upload",
     dependencies=[SpeaksTus],
     responses={
         **document.TERMINATED,
@@ -189,8 +188,8 @@ async def patch_resumable_upload(
     },
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
-async def delete_resumable_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
-    """Its room is free again. One that has become a file goes with its file."""
+async def cancel_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
+    """Releases the reserved quota. If the upload is finished, its file is deleted."""
     await parts.appending.terminate(owner_id=caller.user_id, upload_id=upload_id)
     parts.sweeper.wake()
     return Response(status_code=204)
@@ -200,20 +199,21 @@ async def delete_resumable_upload(upload_id: Named, caller: Caller, parts: ThePa
     "/{upload_id}",  # noqa: FAST003 - whatever it is
     status_code=204,
     response_class=Response,
-    summary="The same, for clients that can't send PATCH or DELETE",
+    summary="Override the method of a request",
     responses={**document.OVERRIDDEN, **problems(*_PATCH_REFUSED, NotAllowed)},
     openapi_extra={
         "parameters": [document.UPLOAD_ID, document.TUS, document.OVERRIDE],
         **document.body(required=False),
     },
 )
-async def override_method(_: Caller) -> Response:
-    """`X-HTTP-Method-Override` names the method that is meant, and it is answered as that one is.
+async def override_upload_method(_: Caller) -> Response:
+    """For clients that can't send PATCH or DELETE: the request is handled as if it had the method
+    in `X-HTTP-Method-Override`, with the header fields of that method.
 
-    The fields of that method come with it. It counts with any method, and under `/v1/uploads` too.
+    The header works with every method, and for `/v1/uploads` as well.
     """
     # Where it is there, `TusLayer` has led the request elsewhere already.
-    raise NotAllowed("X-HTTP-Method-Override says what is meant", headers={"Allow": _ALLOWED})
+    raise NotAllowed("X-HTTP-Method-Override is required", headers={"Allow": _ALLOWED})
 
 
 _ALLOWED: Final = "DELETE, GET, HEAD, OPTIONS, PATCH"

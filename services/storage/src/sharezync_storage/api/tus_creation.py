@@ -57,7 +57,7 @@ _FOR_GOOD: Final = (
     "",
     status_code=201,
     response_class=Response,
-    summary="Begin an upload that can be resumed",
+    summary="Create an upload",
     dependencies=[SpeaksTus],
     responses={
         **document.CREATED,
@@ -78,7 +78,7 @@ _FOR_GOOD: Final = (
         **document.body(required=False),
     },
 )  # fmt: skip
-async def create_resumable_upload(
+async def create_upload(
     request: Request,
     caller: Caller,
     work: WorkPart,
@@ -86,17 +86,17 @@ async def create_resumable_upload(
     idempotency_key: Annotated[
         Annotated[str, KEY] | None,
         Header(
-            description="Of your making, one for each upload: sent again with the same key, the "
-            "answer is the upload that it began, wherever that stands by now",
+            description="Unique key of your choice for each upload: repeating the request with the "
+            "same key returns the first upload in its current state",
         ),
     ] = None,
 ) -> Response:
-    """`Upload-Length` or `Upload-Defer-Length: 1` comes with it, or `Upload-Concat: final;…`.
+    """Requires `Upload-Length`, `Upload-Defer-Length: 1` or `Upload-Concat: final;…`.
 
-    Room is reserved at once. The body may hold the first bytes, or all of them
-    (`creation-with-upload`). Where it is refused, nothing was begun; nor where it breaks off, as
-    nobody could know its URL. With an `Idempotency-Key` what came of it stays, and the same request
-    again goes on from there: of its body, what is stored already is passed over.
+    The size is reserved in your quota. The body may contain the first bytes or all of them
+    (`creation-with-upload`). If it is refused or incomplete, no upload is created. With an
+    `Idempotency-Key`, received bytes are kept: repeating the request continues from there and skips
+    the bytes of the body that are stored already.
     """
     headers = request.headers
     asked = _Asked(number_of(headers, "Upload-Length"), metadata_of(headers), concat_of(headers))
@@ -153,7 +153,7 @@ def _check(request: Request, asked: _Asked) -> None:
             raise FinalUpload
         return
     if (asked.length is None) is not deferred:
-        raise Malformed("Either Upload-Length or Upload-Defer-Length is needed")
+        raise Malformed("Either Upload-Length or Upload-Defer-Length is required")
     if has_body(headers):
         check_offset_stream(headers)
 

@@ -1,4 +1,4 @@
-"""How the tus door is told in OpenAPI: its header fields, both ways, and its answers."""
+"""The OpenAPI description of tus: header fields of requests and responses."""
 
 from typing import Any, Final
 
@@ -44,55 +44,59 @@ UPLOAD_ID: Final[Fragment] = {
     "name": "upload_id",
     "in": "path",
     "required": True,
-    "description": "From `Location`",
+    "description": "Id of the upload, from `Location`",
     "schema": {"type": "string", "format": "uuid"},
     "example": _ID,
 }
 ANY_UPLOAD_ID: Final[Fragment] = {
     **UPLOAD_ID,
-    "description": "Whatever it is",
+    "description": "Any value",
     "schema": {"type": "string", POLICY: PARSED},
 }
 TUS: Final = _field(
-    "Tus-Resumable", VERSION, "The version of tus", required=True, type="string", enum=[VERSION]
+    "Tus-Resumable", VERSION, "Version of tus", required=True, type="string", enum=[VERSION]
 )
-LENGTH: Final = _field("Upload-Length", 1048576, "Size of the whole in bytes", **_NUMBER)
+LENGTH: Final = _field("Upload-Length", 1048576, "Size of the file in bytes", **_NUMBER)
 LATER_LENGTH: Final = _field(
     "Upload-Length",
     1048576,
-    "Size of the whole, in the first request that knows it, where it was deferred",
+    "Size of the file, once it is known, if it was deferred",
     **_NUMBER,
 )
 DEFER_LENGTH: Final = _field(
-    "Upload-Defer-Length", 1, "Instead of `Upload-Length`: it comes later", type="integer", enum=[1]
+    "Upload-Defer-Length",
+    1,
+    "Instead of `Upload-Length`: the size isn't known yet",
+    type="integer",
+    enum=[1],
 )
 METADATA: Final = _field(
     "Upload-Metadata",
     _METADATA,
-    "Keys with values in Base64. `filename` or `name`, `filetype` or `type` or `mime` describe the "
-    "file; all are kept, and told as they came",
+    "Keys with Base64 values. `filename` or `name` and `filetype`, `type` or `mime` describe the "
+    "file; all are stored and returned unchanged",
 )
 CONCAT: Final = _field(
     "Upload-Concat",
     "partial",
-    "`partial` for a part of something larger; `final;` and the URLs of complete parts, in order "
-    "and parted by spaces, for what is made of them",
+    "`partial` for a part of a larger file; `final;` and the URLs of complete parts, in order and "
+    "separated by spaces, to concatenate them",
     type="string",
     pattern=r"^(partial|final;.+)$",
 )
 OFFSET: Final = _field(
-    "Upload-Offset", 0, "Where the body begins: what HEAD told", required=True, **_NUMBER
+    "Upload-Offset", 0, "Offset of the body, as HEAD returns it", required=True, **_NUMBER
 )
 CHECKSUM: Final = _field(
     "Upload-Checksum",
     _SHA1,
-    "Of this body: `sha1`, `sha256`, `md5` or `crc32`, and the digest in Base64. Nothing of the "
-    "body is kept unless all of it came and it matches",
+    "Checksum of the body: `sha1`, `sha256`, `md5` or `crc32`, and the Base64 digest. If the body "
+    "is incomplete or doesn't match, all of it is discarded",
 )
 OVERRIDE: Final = _field(
     "X-HTTP-Method-Override",
     "PATCH",
-    "The method that is meant",
+    "The method to use",
     required=True,
     type="string",
     enum=["PATCH", "DELETE", "HEAD"],
@@ -105,11 +109,11 @@ def body(*, required: bool) -> Fragment:
     return {"requestBody": {"required": required, "content": {OFFSET_STREAM: {"schema": schema}}}}
 
 
-_TUS: Final = {"Tus-Resumable": _said(VERSION, "The version of tus", required=True, type="string")}
+_TUS: Final = {"Tus-Resumable": _said(VERSION, "Version of tus", required=True, type="string")}
 _EXPIRY: Final = {
-    "Upload-Expires": _said(_EXPIRES, "When an unfinished upload is given up (RFC 9110 §5.6.7)")
+    "Upload-Expires": _said(_EXPIRES, "When an unfinished upload expires (RFC 9110 §5.6.7)")
 }
-_NEW_OFFSET: Final = _said(524288, "The next byte that is wanted, from 0", **_NUMBER)
+_NEW_OFFSET: Final = _said(524288, "Offset of the next byte, from 0", **_NUMBER)
 _PATCHED: Final[Fragment] = {
     **_TUS,
     **_EXPIRY,
@@ -120,49 +124,55 @@ _STANDING: Final[Fragment] = {
     **_EXPIRY,
     "Upload-Offset": {
         **_NEW_OFFSET,
-        "description": "The next byte that is wanted; absent while parts are being joined",
+        "description": "Offset of the next byte; absent while parts are being concatenated",
     },
-    "Upload-Length": _said(1048576, "Size of the whole, once it is known", **_NUMBER),
-    "Upload-Defer-Length": _said(1, "While the size is not known", type="integer", enum=[1]),
-    "Upload-Metadata": _said(_METADATA, "As it came"),
-    "Upload-Concat": _said("partial", "As it came"),
-    "Cache-Control": _said("no-store", "Never to be kept", required=True, type="string"),
+    "Upload-Length": _said(1048576, "Size of the file, once it is known", **_NUMBER),
+    "Upload-Defer-Length": _said(1, "Present while the size isn't known", type="integer", enum=[1]),
+    "Upload-Metadata": _said(_METADATA, "As sent on creation"),
+    "Upload-Concat": _said("partial", "As sent on creation"),
+    "Cache-Control": _said(
+        "no-store", "Responses must not be cached", required=True, type="string"
+    ),
 }
 
 CAPABLE: Final[Answers] = {
     204: {
-        "description": "What is spoken here",
+        "description": "Supported features",
         "headers": {
             **_TUS,
-            "Tus-Version": _said(VERSION, "All versions", required=True, type="string"),
-            "Tus-Extension": _said(",".join(EXTENSIONS), "All extensions", required=True),
-            "Tus-Max-Size": _said(5368709120, "Of one file, in bytes", required=True, **_NUMBER),
-            "Tus-Checksum-Algorithm": _said("sha1,sha256,md5,crc32", "All of them", required=True),
+            "Tus-Version": _said(VERSION, "Supported versions", required=True, type="string"),
+            "Tus-Extension": _said(",".join(EXTENSIONS), "Supported extensions", required=True),
+            "Tus-Max-Size": _said(
+                5368709120, "Maximum size of a file in bytes", required=True, **_NUMBER
+            ),
+            "Tus-Checksum-Algorithm": _said(
+                "sha1,sha256,md5,crc32", "Supported checksum algorithms", required=True
+            ),
         },
     }
 }
 CREATED: Final[Answers] = {
     201: {
-        "description": "There is a place for it",
+        "description": "The upload was created",
         "headers": {
             **_TUS,
             **_EXPIRY,
-            "Location": _said(_LOCATION, "The upload's URL: a path", required=True, type="string"),
+            "Location": _said(_LOCATION, "Path of the upload", required=True, type="string"),
             "Upload-Offset": {
                 **_NEW_OFFSET,
-                "description": "Where bytes came along, or it had begun before with this key: the "
-                "next one that is wanted",
+                "description": "Offset of the next byte, if the request had a body or the upload "
+                "existed already",
             },
         },
     }
 }
-STANDING: Final[Answers] = {200: {"description": "How far it is", "headers": _STANDING}}
-PATCHED: Final[Answers] = {204: {"description": "The bytes are durable", "headers": _PATCHED}}
-TERMINATED: Final[Answers] = {204: {"description": "It is gone", "headers": _TUS}}
+STANDING: Final[Answers] = {200: {"description": "State of the upload", "headers": _STANDING}}
+PATCHED: Final[Answers] = {204: {"description": "The bytes are stored", "headers": _PATCHED}}
+TERMINATED: Final[Answers] = {204: {"description": "The upload was cancelled", "headers": _TUS}}
 OVERRIDDEN: Final[Answers] = {
-    200: {"description": "As HEAD answers", "headers": _STANDING},
+    200: {"description": "Response of HEAD", "headers": _STANDING},
     204: {
-        "description": "As PATCH or DELETE answers",
+        "description": "Response of PATCH or DELETE",
         "headers": {**_TUS, **_EXPIRY, "Upload-Offset": _NEW_OFFSET},
     },
 }

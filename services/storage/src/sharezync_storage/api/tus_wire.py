@@ -10,28 +10,28 @@ from sharezync_storage.models import Upload
 
 
 class ResumableUpload(BaseModel):
-    """An upload that can be resumed."""
+    """A resumable upload."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: UUID
-    """The file will have the same."""
+    """Id of the upload, and later of its file."""
     name: str = Field(examples=["holiday.jpg"])
     mime: str = Field(examples=["image/jpeg"])
     size_bytes: int | None
-    """Null while it is not known."""
+    """Size in bytes; null while it isn't known."""
     stored_bytes: int
-    """Durable, and the offset to go on from."""
+    """Number of stored bytes: the offset to resume from."""
     state: Literal["created", "receiving", "held", "verifying", "finished", "failed", "aborted"]
-    """`held`: a part of something larger, complete. `verifying`: all is there, and is made into a
-    file."""
+    """State of the upload. `held`: a complete part of a larger file. `verifying`: complete, and
+    being turned into a file."""
     part: bool
-    """Whether it is part of something larger, and will be no file by itself."""
+    """Whether it is a part of a larger file, and doesn't become a file itself."""
     file_id: UUID | None
-    """Once finished."""
+    """Id of the file, once finished."""
     created_at: datetime
     expires_at: datetime | None
-    """When it is given up unless more comes; null once finished."""
+    """When it expires unless more bytes are received; null once finished."""
 
     @classmethod
     def of(cls, upload: Upload) -> "ResumableUpload":

@@ -1,4 +1,4 @@
-"""What goes over the wire, and how it is told from the rows."""
+"""Bodies of requests and responses, and how they are made from rows."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -18,14 +18,19 @@ _EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00
 
 
 class FileRead(BaseModel):
-    """A file: complete, and never changed."""
+    """A file. Its content never changes."""
 
     id: UUID
-    name: str = Field(examples=["holiday.jpg"], description="Cleaned: safe to show and to save")
+    name: str = Field(
+        examples=["holiday.jpg"], description="Cleaned name, safe to show and to save"
+    )
     size_bytes: int
-    mime: str = Field(examples=["image/jpeg"], description="As its sender said, never verified")
+    mime: str = Field(
+        examples=["image/jpeg"], description="Media type that the client sent, not verified"
+    )
     sha256: str | None = Field(
-        examples=[_EXAMPLE_SHA256], description="Of the content; null where nobody computed it"
+        examples=[_EXAMPLE_SHA256],
+        description="SHA-256 of the content, hexadecimal; null if unknown",
     )
     owner_id: UUID
     created_at: datetime
@@ -45,24 +50,24 @@ class FileRead(BaseModel):
 
 
 class FilePage(BaseModel):
-    """Some of one's files, newest first."""
+    """A page of files."""
 
     items: list[FileRead]
-    next: str | None = Field(description="`cursor` of the page after, null on the last")
+    next: str | None = Field(description="`cursor` of the next page; null on the last page")
 
 
 class FileList(BaseModel):
-    """Those of the files asked for that are there, in no order."""
+    """The requested files that exist, in no order."""
 
     files: list[FileRead]
 
 
 class UsageRead(BaseModel):
-    """How much of one's quota is taken."""
+    """Usage of a quota."""
 
     quota_bytes: int
-    used_bytes: int = Field(description="By files")
-    reserved_bytes: int = Field(description="By uploads under way")
+    used_bytes: int = Field(description="Bytes that files use")
+    reserved_bytes: int = Field(description="Bytes that are reserved for uploads")
 
     @classmethod
     def of(cls, room: Room) -> "UsageRead":
@@ -78,12 +83,14 @@ ChunkSize = Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES, strict=True)]
 
 
 class FileComing(BaseModel):
-    """What is going to come."""
+    """A file to upload in chunks."""
 
     name: Annotated[str, FILE_NAME]
     size_bytes: int = Field(ge=0, strict=True)
     mime: Annotated[str, MEDIA_TYPE] | None = None
-    sha256: Sha256Hex | None = Field(None, description="Of the whole; checked at the end")
+    sha256: Sha256Hex | None = Field(
+        None, description="SHA-256 of the file, verified on completion"
+    )
 
     def coming(self) -> Coming:
         """Return it as the use case takes it."""
@@ -99,7 +106,7 @@ class UploadCreate(FileComing):
 
 
 class UploadCreated(BaseModel):
-    """The id is also that of the file which the upload will become."""
+    """A new upload. Its file will have the same id."""
 
     id: UUID
     chunk_count: int
@@ -111,7 +118,7 @@ class UploadCreated(BaseModel):
 
 
 class UploadRead(BaseModel):
-    """How far an upload is."""
+    """State of an upload."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -124,11 +131,11 @@ class UploadRead(BaseModel):
     """Ranges of chunk indexes, both ends inclusive."""
     state: Literal["created", "receiving", "verifying", "finished", "failed", "aborted"]
     root: str | None
-    """SHA-256 over the chunks' digests in order, once finished."""
+    """SHA-256 over the digests of the chunks in order, once finished."""
     sha256: str | None
-    """Of the whole, where the sender gave one."""
+    """SHA-256 of the file, if the sender gave it."""
     file_id: UUID | None
-    """Once finished."""
+    """Id of the file, once finished."""
 
     @classmethod
     def of(cls, status: Status) -> "UploadRead":
@@ -151,7 +158,7 @@ class UploadRead(BaseModel):
 
 
 class ChunkStored(BaseModel):
-    """The chunk is durable, and so is what came before it."""
+    """A stored chunk, and the state of its upload."""
 
     stored_bytes: int
     through: int = Field(description="Number of chunks stored without a gap from the first")
@@ -159,7 +166,7 @@ class ChunkStored(BaseModel):
 
 
 class UploadFinished(BaseModel):
-    """What the upload has become."""
+    """The file of an upload."""
 
     file_id: UUID
     root: str
