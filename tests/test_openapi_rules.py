@@ -36,7 +36,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     return found
 
 
-@pytest.mark.parametrize("name", list(APPS))
+@pytest.mark.parametrize("name", ["all", "gateway", *APPS])
 def test_the_document_keeps_the_rules(documents: Documents, name: str) -> None:
     assert faults_of(documents[name]) == []
 

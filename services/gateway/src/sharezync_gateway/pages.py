@@ -88,7 +88,7 @@ class Pages:
         """Answer with the document of one service, `chat.json`. Raises NotFound, Unavailable."""
         service, dot, kind = name.partition(".")
         if (dot, kind) != (".", "json"):
-            raise NotFound("Documents are called <service>.json")
+            raise NotFound("The path must end with <service>.json")
         await _send(send, await self._catalogue.of(service), b"application/json")
 
     async def asyncapi(self, _: str, send: Send) -> None:
@@ -102,7 +102,7 @@ class Pages:
     async def docs_of(self, service: str, send: Send) -> None:
         """Show one service's document with Swagger UI. Raises NotFound."""
         if service not in self._catalogue.services:
-            raise NotFound(f"There is no service {service!r}")
+            raise NotFound(f"The service {service!r} doesn't exist")
         await self._swagger(send, f"ShareZync {service}", f"/openapi/{service}.json")
 
     async def redoc(self, _: str, send: Send) -> None:
@@ -132,7 +132,7 @@ class Pages:
         Raises NotFound.
         """
         if name not in _ASSET_TYPES:
-            raise NotFound(f"There is no {name!r} here")
+            raise NotFound(f"{name!r} doesn't exist")
         async with self._loading:
             if name not in self._assets:
                 path = files("fastapi_offline") / "static" / name

@@ -88,7 +88,7 @@ def test_only_what_can_be_reached_is_in_it(merged: dict[str, Any]) -> None:
         "/v1/transfers/{transfer_id}/files/{file}/content",
     }  # fmt: skip
     assert set(merged["paths"]["/v1/channels"]) == {"post"}, "chat's, and not what auth says of it"
-    assert merged["paths"]["/health"]["get"]["operationId"] == "gateway_health"
+    assert merged["paths"]["/health"]["get"]["operationId"] == "get_liveness"
     assert "Secret" not in merged["components"]["schemas"]
     assert set(merged["components"]["securitySchemes"]) == {"user", "transfer"}
 

@@ -95,12 +95,12 @@ class Catalogue:
         Raises NotFound for a service there isn't, and Unavailable for one that can't be reached.
         """
         if service not in self._upstreams:
-            raise NotFound(f"There is no service {service!r}")
+            raise NotFound(f"The service {service!r} doesn't exist")
         async with self._lock:
             await self._freshen(service)
             document = self._documents.get(service)
         if document is None:
-            raise Unavailable("The service can't be reached at this moment")
+            raise Unavailable("The service is temporarily unavailable")
         info = {**document.get("info", {}), "version": self._version}
         return msgspec.json.encode(merge({service: document}, self._routes, info=info))
 
@@ -113,7 +113,7 @@ class Catalogue:
         info: Document = {
             "title": "ShareZync",
             "version": self._version,
-            "summary": "Chat and file transfer behind one gateway",
+            "summary": "Chat and file transfer",
         }
         if self.missing:
             info["x-unavailable"] = self.missing

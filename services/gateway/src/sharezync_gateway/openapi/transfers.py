@@ -1,4 +1,4 @@
-"""The doors of transfers over HTTP, as OpenAPI has them."""
+"""The OpenAPI description of chunks and files of transfers."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def transfer_paths() -> Document:
 
 
 def transfer_components() -> Document:
-    """Return what those refer to: the same that the services say."""
+    """Return the components that those refer to, equal to those of the services."""
     document = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = {**document.pop("$defs", {}), "ProblemDocument": document}
     flows = {"password": {"scopes": {}, "tokenUrl": TOKEN_URL}}
@@ -71,7 +71,8 @@ def transfer_components() -> Document:
             "transfer": {
                 "type": "http",
                 "scheme": "transfer",
-                "description": "The capability token of one transfer, in one role",
+                "description": "A capability token of one transfer, from creating or accepting "
+                "it or from `POST /v1/transfers/{id}/token`: `Authorization: Transfer szt1.…`",
             },
         },
     }
@@ -89,24 +90,33 @@ def _put_chunk() -> Document:
         "type": "object",
         "required": ["stored_bytes", "through", "complete"],
         "properties": {
-            "stored_bytes": {"type": "integer", "description": "Of the file"},
-            "through": {"type": "integer", "description": "How many chunks without a gap"},
-            "complete": {"type": "boolean", "description": "Whether all of the file is stored"},
+            "stored_bytes": {
+                "type": "integer",
+                "description": "Number of stored bytes of the file",
+            },
+            "through": {
+                "type": "integer",
+                "description": "Number of chunks stored without a gap from the first",
+            },
+            "complete": {
+                "type": "boolean",
+                "description": "Whether all chunks of the file are stored",
+            },
         },
     }
     return {
-        "operationId": "gateway_put_transfer_chunk",
+        "operationId": "upload_transfer_chunk",
         "tags": [_TAG],
-        "summary": "Send a chunk",
-        "description": "The raw body is the chunk. It is stored for good, and on its way to who "
-        "receives, when the answer comes. In any order, several at a time; the same chunk again "
-        "is answered the same way.",
+        "summary": "Upload a chunk of a transfer",
+        "description": "The raw body is the chunk. Once the response is sent, it is durable and on "
+        "its way to the recipients. Chunks can be uploaded in any order and concurrently; "
+        "uploading the same chunk again returns the same response.",
         "security": _SECURITY,
         "parameters": [*_chunk(), digest],
         "requestBody": {"required": True, "content": _BYTES},
         "responses": {
             "200": {
-                "description": "Stored",
+                "description": "The chunk is stored",
                 "content": {"application/json": {"schema": stored}},
             },
             **_refusals(
@@ -119,12 +129,11 @@ def _put_chunk() -> Document:
 
 def _get_chunk() -> Document:
     return {
-        "operationId": "gateway_get_transfer_chunk",
+        "operationId": "download_transfer_chunk",
         "tags": [_TAG],
-        "summary": "Read a chunk",
-        "description": "One chunk that is stored, whatever else is, with its digest: for readers "
-        "who check each chunk by itself, or fetch again what arrived damaged. `content` brings a "
-        "whole file faster.",
+        "summary": "Download a chunk of a transfer",
+        "description": "Returns a stored chunk and its digest, for clients that verify each chunk "
+        "or repeat a damaged one. To download a whole file, `content` is faster.",
         "security": _SECURITY,
         "parameters": _chunk(),
         "responses": {
@@ -136,13 +145,14 @@ def _get_chunk() -> Document:
 
 def _head_chunk() -> Document:
     return {
-        "operationId": "gateway_head_transfer_chunk",
+        "operationId": "get_transfer_chunk_digest",
         "tags": [_TAG],
-        "summary": "The digest of a chunk",
+        "summary": "Get the digest of a chunk",
+        "description": "Returns the headers of the chunk without its content.",
         "security": _SECURITY,
         "parameters": _chunk(),
         "responses": {
-            "200": {"description": "As GET would answer, without the chunk", "headers": _DIGEST},
+            "200": {"description": "Headers of the chunk", "headers": _DIGEST},
             **_refusals(*_ALWAYS, ChunkMissing, NotInThisState, TransferOver, TooLarge),
         },
     }
@@ -152,30 +162,30 @@ def _get_content() -> Document:
     confirm = {
         "name": "confirm",
         "in": "query",
-        "description": "Whether what was sent counts as received. Who can tell better what has "
-        "arrived and is kept says so by itself, in `POST /v1/transfers/{transfer_id}/receipts`.",
+        "description": "Whether sent bytes count as received. Clients that verify what they "
+        "receive should instead confirm it with `POST /v1/transfers/{transfer_id}/receipts`.",
         "schema": {"type": "boolean", "default": False},
     }
     ranged = {
         "name": "Range",
         "in": "header",
-        "description": "One range of bytes (RFC 9110 §14)",
+        "description": "A range of bytes (RFC 9110 §14)",
         "schema": {"type": "string"},
     }
     return {
-        "operationId": "gateway_get_transfer_content",
+        "operationId": "download_transfer_file",
         "tags": [_TAG],
-        "summary": "Read a file, even while it still arrives",
-        "description": "The bytes in order, each as soon as it is stored. Where the transfer ends "
-        "before all of them are there, the connection is broken off: an answer is whole when it "
-        "has its `Content-Length`. `ETag` is the root of the file, once that is known; until then "
-        "no `If-Match` holds but `*`.",
+        "summary": "Download a file of a transfer",
+        "description": "Returns the file, even while it is being uploaded: bytes are sent as soon "
+        "as they are stored. If the transfer ends before all are, the connection is closed: a "
+        "response is complete if it has its `Content-Length`. `ETag` is the root of the file, once "
+        "it is known; until then no `If-Match` matches except `*`.",
         "security": _SECURITY,
         "parameters": [*_file(), confirm, ranged],
         "responses": {
-            "200": {"description": "All of it", "content": _BYTES},
-            "206": {"description": "The range", "content": _BYTES},
-            "304": {"description": "`If-None-Match` names its `ETag`"},
+            "200": {"description": "The whole file", "content": _BYTES},
+            "206": {"description": "The requested range", "content": _BYTES},
+            "304": {"description": "Not modified"},
             **_refusals(
                 *_ALWAYS,
                 NotInThisState,
@@ -190,14 +200,15 @@ def _get_content() -> Document:
 
 def _head_content() -> Document:
     return {
-        "operationId": "gateway_head_transfer_content",
+        "operationId": "get_transfer_file_headers",
         "tags": [_TAG],
-        "summary": "How long a file is, and which",
+        "summary": "Get the headers of a file of a transfer",
+        "description": "Returns the headers of a download, with size and `ETag`, without its body.",
         "security": _SECURITY,
         "parameters": _file(),
         "responses": {
-            "200": {"description": "As GET would answer, without the bytes"},
-            "304": {"description": "`If-None-Match` names its `ETag`"},
+            "200": {"description": "Headers of the file"},
+            "304": {"description": "Not modified"},
             **_refusals(*_ALWAYS, NotInThisState, TransferOver, PreconditionFailed),
         },
     }
@@ -206,14 +217,14 @@ def _head_content() -> Document:
 def _file() -> list[Document]:
     """Return what names a file in a path."""
     return [
-        _in_path("transfer_id", "The transfer", {"type": "string", "format": "uuid"}),
-        _in_path("file", "Which file of it, from 0", _NUMBER),
+        _in_path("transfer_id", "Id of the transfer", {"type": "string", "format": "uuid"}),
+        _in_path("file", "Number of the file in the transfer, from 0", _NUMBER),
     ]
 
 
 def _chunk() -> list[Document]:
     """Return what names a chunk in a path."""
-    return [*_file(), _in_path("index", "Which chunk of the file, from 0", _NUMBER)]
+    return [*_file(), _in_path("index", "Number of the chunk in the file, from 0", _NUMBER)]
 
 
 def _in_path(name: str, description: str, schema: Document) -> Document:

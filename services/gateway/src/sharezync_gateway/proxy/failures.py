@@ -14,13 +14,17 @@ class TookTooLong(UpstreamTimeout):
 class BrokenAnswer(Problem):
     """The service broke off, or said what is no HTTP; what it did is not known."""
 
-    kind, slug, title = Kind.UPSTREAM, "bad-gateway", "A service behind gave no whole answer"
+    kind, slug, title = (
+        Kind.UPSTREAM,
+        "bad-gateway",
+        "An upstream service sent an incomplete response",
+    )
 
 
 class ClientTooSlow(Problem):
     """The client sends nothing more of what it announced."""
 
-    kind, slug, title = Kind.MALFORMED, "request-timeout", "The request took too long to arrive"
+    kind, slug, title = Kind.MALFORMED, "request-timeout", "The request was received too slowly"
 
     @property
     def status(self) -> int:
@@ -35,7 +39,7 @@ class UploadInterrupted(Unavailable):
     """
 
     slug = "upload-interrupted"
-    title = "The body broke off; what came of it counts: ask for the offset and go on from there"
+    title = "The request body was interrupted; get the offset and resume from there"
 
 
 class ClientGone(OSError):

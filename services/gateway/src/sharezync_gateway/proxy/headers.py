@@ -30,7 +30,7 @@ _DIGITS: Final = re.compile(rb"\d{1,15}")
 
 
 class BadHeaders(Malformed):
-    slug, title = "bad-headers", "The request's header fields contradict themselves"
+    slug, title = "bad-headers", "The header fields contradict each other"
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ _HIGH: Final = re.compile(rb"[\x80-\xff]")
 
 
 class BadPath(Malformed):
-    slug, title = "bad-path", "The path is written in a way that is not accepted here"
+    slug, title = "bad-path", "The path is malformed"
 
 
 def normalise(raw: bytes) -> bytes:

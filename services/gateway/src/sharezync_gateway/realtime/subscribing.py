@@ -41,16 +41,16 @@ _USERS_FOR_A_COMMAND: Final = 20
 class TooManySubscriptions(Conflict):
     slug, title = (
         "too-many-subscriptions",
-        "Unsubscribe from something before you subscribe to more",
+        "The limit of subscriptions is reached; unsubscribe first",
     )
 
 
 class PresenceOff(Forbidden):
-    slug, title = "presence-off", "Presence is switched off on this server"
+    slug, title = "presence-off", "Presence is disabled on this server"
 
 
 class TypingOff(Forbidden):
-    slug, title = "typing-off", "Typing is switched off on this server"
+    slug, title = "typing-off", "Typing is disabled on this server"
 
 
 class Subscriptions:

@@ -14,63 +14,63 @@ from sharezync_shared.problems import (
 
 
 class ChunkOutside(Problem):
-    kind, slug, title = Kind.INVALID, "chunk-outside", "The transfer has no such chunk"
+    kind, slug, title = Kind.INVALID, "chunk-outside", "The transfer has no chunk with this index"
 
 
 class ChunkLength(Problem):
     """With `expected_bytes`."""
 
-    kind, slug, title = Kind.INVALID, "chunk-length", "The chunk does not have its length"
+    kind, slug, title = Kind.INVALID, "chunk-length", "The chunk has the wrong length"
 
 
 class ChunkCorrupt(Problem):
     kind, slug = Kind.INVALID, "chunk-corrupt"
-    title = "The chunk does not have the digest that was said: send it again"
+    title = "The chunk doesn't match its digest; send it again"
 
 
 class ChunkMissing(Problem):
-    kind, slug, title = Kind.NOT_FOUND, "chunk-missing", "The chunk is not stored yet"
+    kind, slug, title = Kind.NOT_FOUND, "chunk-missing", "The chunk isn't stored yet"
 
 
 class ChunkConflict(Problem):
     kind, slug = Kind.CONFLICT, "chunk-conflict"
-    title = "Another chunk is stored in this place already"
+    title = "A different chunk is already stored at this index"
 
 
 class UploadClosed(Problem):
     kind, slug = Kind.CONFLICT, "upload-closed"
-    title = "The file takes no more chunks"
+    title = "The file accepts no more chunks"
 
 
 class TransferOver(Problem):
     """With `state`."""
 
     kind, slug = Kind.CONFLICT, "transfer-over"
-    title = "Nothing more will happen to this transfer"
+    title = "The transfer has ended"
 
 
 class NotInThisState(Problem):
     """With `state`."""
 
     kind, slug = Kind.CONFLICT, "wrong-state"
-    title = "This can't be done to the transfer as it stands"
+    title = "Not possible in the current state of the transfer"
 
 
 class StorageFull(Problem):
-    kind, slug, title = Kind.FULL, "storage-full", "There is no room left on our side"
+    kind, slug, title = Kind.FULL, "storage-full", "The server is out of storage space"
 
 
 class QuotaExceeded(Problem):
     kind, slug = Kind.FULL, "quota-exceeded"
-    title = "There is not enough room left in the sender's quota"
+    title = "The sender's quota is exceeded"
 
 
 class BodyBroken(Problem):
-    kind, slug, title = Kind.MALFORMED, "body-broken", "The body ended too soon"
+    kind, slug, title = Kind.MALFORMED, "body-broken", "The request body is incomplete"
 
 
 class BodyTooSlow(Problem):
-    kind, slug, title = Kind.SLOW, "request-timeout", "The request took too long to arrive"
+    kind, slug, title = Kind.SLOW, "request-timeout", "The request was received too slowly"
 
 
 _BY_SLUG: Final[dict[str, type[Problem]]] = {
