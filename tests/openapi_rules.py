@@ -51,7 +51,7 @@ METAPHORS: Final = re.compile(
 
 _OBVIOUS_PROPERTIES: Final = 1
 _OPERATION_ID: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
-_TEXTS: Final = ("summary", "description")
+_TEXTS: Final = ("summary", "description", "title", "meaning")
 
 
 def faults_of(document: Document, *, tags: tuple[str, ...] = TAGS) -> list[str]:
@@ -68,7 +68,7 @@ def faults_of(document: Document, *, tags: tuple[str, ...] = TAGS) -> list[str]:
             for fault in _of_operation(document, path, method, operation)
         ),
         *_of_schemas(document),
-        *_of_words(document),
+        *metaphors_in(document),
     ]
 
 
@@ -196,7 +196,8 @@ def _of_properties(document: Document, where: str, schema: Any) -> Iterator[str]
         yield from _of_properties(document, where, schema.get(key))
 
 
-def _of_words(document: Document) -> Iterator[str]:
+def metaphors_in(document: Document) -> Iterator[str]:
+    """Yield each text of an OpenAPI or AsyncAPI document that has a word of `METAPHORS`."""
     texts = set(_texts(document, ""))
     for where, text in sorted(texts):
         if found := METAPHORS.search(re.sub(r"`[^`]*`", "", text)):
@@ -211,5 +212,5 @@ def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
         for key, item in value.items():
             if key in _TEXTS and isinstance(item, str):
                 yield where, item
-            elif key not in {"examples", "example", "x-realtime"}:
+            elif key not in {"examples", "example", "x-realtime", "correlationId"}:
                 yield from _texts(item, f"{where} {key}".strip())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sharezync_gateway.asyncapi.compose import compose
 from sharezync_gateway.openapi.merge import merge
 from sharezync_gateway.openapi.own import own_document
 from sharezync_gateway.routes import ROUTES
@@ -15,7 +16,7 @@ from sharezync_gateway.routing import RouteTable
 from sharezync_shared.testing.service import platform_for_tests
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
-from tests.openapi_rules import TAGS, faults_of, operations_of
+from tests.openapi_rules import TAGS, faults_of, metaphors_in, operations_of
 from tests.test_texts import APPS
 
 Documents = dict[str, dict[str, Any]]
@@ -43,6 +44,11 @@ def test_the_document_keeps_the_rules(documents: Documents, name: str) -> None:
 
 def test_the_merged_document_has_every_tag_in_order(documents: Documents) -> None:
     assert tuple(tag["name"] for tag in documents["all"]["tags"]) == TAGS
+
+
+def test_what_is_said_of_sockets_and_events_has_no_metaphors(documents: Documents) -> None:
+    document = compose({name: documents[name] for name in APPS}, version="1", missing=[])
+    assert list(metaphors_in(document)) == []
 
 
 def test_names_of_operations_stay_as_their_service_has_them(documents: Documents) -> None:

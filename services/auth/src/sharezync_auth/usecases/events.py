@@ -6,14 +6,14 @@ from sharezync_auth.wire import BlockRead, OwnUser, SessionRevoked, Unblocked, U
 from sharezync_shared.streams.declared import StreamEvent
 
 EVENTS: Final = (
-    StreamEvent("session.revoked", "account", SessionRevoked, "A login of yours has ended"),
-    StreamEvent("user.updated", "account", OwnUser, "Your profile has changed"),
-    StreamEvent("user_blocked", "account", BlockRead, "You have blocked somebody"),
+    StreamEvent("session.revoked", "account", SessionRevoked, "A session of the user has ended"),
+    StreamEvent("user.updated", "account", OwnUser, "The profile of the user has changed"),
+    StreamEvent("user_blocked", "account", BlockRead, "The user has blocked another"),
     StreamEvent(
         "user_unblocked",
         "account",
         Unblocked,
-        "Somebody is not blocked any more, or deleted their account",
+        "A user was unblocked, or their account was deleted",
     ),
-    StreamEvent("user.deleted", "account", UserDeleted, "Your account is gone"),
+    StreamEvent("user.deleted", "account", UserDeleted, "The account was deleted"),
 )

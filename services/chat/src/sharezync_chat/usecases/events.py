@@ -19,26 +19,28 @@ from sharezync_chat.usecases.wire import (
 from sharezync_shared.streams.declared import StreamEvent
 
 EVENTS: Final = (
-    StreamEvent("channel.created", "channel", ChannelCreated, "A channel begins"),
-    StreamEvent("channel.updated", "channel", ChannelRead, "What a channel is has changed"),
-    StreamEvent("channel.deleted", "channel", ChannelDeleted, "A channel is over"),
-    StreamEvent("member.joined", "channel", MemberJoined, "Somebody is in the channel now"),
+    StreamEvent("channel.created", "channel", ChannelCreated, "A channel was created"),
+    StreamEvent("channel.updated", "channel", ChannelRead, "A channel has changed"),
+    StreamEvent("channel.deleted", "channel", ChannelDeleted, "A channel was deleted"),
+    StreamEvent("member.joined", "channel", MemberJoined, "A user has become a member"),
     StreamEvent("member.updated", "channel", MemberRead, "A member's role or name has changed"),
-    StreamEvent("member.left", "channel", MemberLeft, "Somebody left or was removed"),
+    StreamEvent("member.left", "channel", MemberLeft, "A member has left or was removed"),
     StreamEvent("message.created", "channel", MessageRead, "A message was posted"),
     StreamEvent("message.updated", "channel", MessageChanged, "A message was edited"),
-    StreamEvent("message.deleted", "channel", MessageChanged, "A message was taken back"),
-    StreamEvent("message.reaction_added", "channel", ReactionChanged, "Somebody reacted"),
-    StreamEvent("message.reaction_removed", "channel", ReactionChanged, "A reaction is gone"),
+    StreamEvent("message.deleted", "channel", MessageChanged, "A message was deleted"),
+    StreamEvent("message.reaction_added", "channel", ReactionChanged, "A reaction was added"),
+    StreamEvent("message.reaction_removed", "channel", ReactionChanged, "A reaction was removed"),
     StreamEvent("message.pinned", "channel", PinChanged, "A message was pinned"),
     StreamEvent("message.unpinned", "channel", PinChanged, "A message was unpinned"),
-    StreamEvent("member.joined", "inbox", MemberJoined, "You are in a channel now"),
+    StreamEvent(
+        "member.joined", "inbox", MemberJoined, "The user has become a member of a channel"
+    ),
     StreamEvent(
         "member.updated",
         "inbox",
         OwnMemberUpdated,
-        "How you stand in a channel: muted, hidden, accepted",
+        "The user has muted, hidden or accepted a channel, or no longer does",
     ),
-    StreamEvent("member.left", "inbox", MemberLeft, "You are not in a channel any more"),
-    StreamEvent("read.updated", "inbox", ReadRead, "You have read further, on some device"),
+    StreamEvent("member.left", "inbox", MemberLeft, "The user is no longer a member of a channel"),
+    StreamEvent("read.updated", "inbox", ReadRead, "The user has read messages on a device"),
 )

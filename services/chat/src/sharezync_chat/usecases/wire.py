@@ -86,8 +86,8 @@ class MessageRead(Wire):
 class MessageChanged(MessageRead):
     """A message as `message.updated` and `message.deleted` carry it: without `reactions`.
 
-    `me` in them differs from reader to reader, and the event is the same for all: whoever follows
-    the stream knows the reactions from their own events. A deleted message has none.
+    `me` in them differs between users, and the event is the same for all: reactions have their own
+    events. A deleted message has none.
     """
 
     reactions: list[ReactionRead] = Field(default=[], exclude=True)

@@ -5,21 +5,21 @@ from typing import Any, Final
 from sharezync_gateway.realtime.protocol import CloseCode
 
 _MEANINGS: Final[dict[CloseCode, str]] = {
-    CloseCode.PROTOCOL_ERROR: "Not WebSocket's framing (RFC 6455)",
-    CloseCode.INVALID_TEXT: "A text frame that is not UTF-8",
-    CloseCode.POLICY_VIOLATION: "A message in over 1,024 fragments, or that came too slowly: under "
+    CloseCode.PROTOCOL_ERROR: "Invalid WebSocket framing (RFC 6455)",
+    CloseCode.INVALID_TEXT: "A text frame wasn't valid UTF-8",
+    CloseCode.POLICY_VIOLATION: "A message had more than 1,024 fragments, or was slower than "
     "4 KiB/s after its first 15 s",
-    CloseCode.TOO_BIG: "A frame was over the limit; the same frame will fail again",
-    CloseCode.GOING_AWAY: "This replica stops; a `bye` came before where there was time",
-    CloseCode.TOO_SLOW: "More waits to be sent than is kept: read faster, and resume",
+    CloseCode.TOO_BIG: "A frame exceeded the size limit; don't send it again",
+    CloseCode.GOING_AWAY: "The server is shutting down; `bye` was sent before if there was time",
+    CloseCode.TOO_SLOW: "The client reads too slowly; reconnect and resume",
     CloseCode.IDLE: "No answer to WebSocket pings",
-    CloseCode.TRY_LATER: "What is needed to begin can't be had at this moment",
-    CloseCode.FLOODING: "Far more frames than `hello` allowed",
-    CloseCode.BAD_TOKEN: "No valid token, none in time, or it has run out: get a fresh one first",
-    CloseCode.REVOKED: "The login has ended, or the account is gone",
-    CloseCode.TOO_MANY_CONNECTIONS: "This user has as many sockets as are allowed",
-    CloseCode.NOT_ON_CHANNEL: "There is no such channel, or the user is not on it (any more)",
-    CloseCode.WRONG_VERSION: "The subprotocol offered is not spoken here",
+    CloseCode.TRY_LATER: "The server can't accept connections at the moment",
+    CloseCode.FLOODING: "The client sent far more frames than `hello` allows",
+    CloseCode.BAD_TOKEN: "The token is missing, invalid or expired; get a fresh one first",
+    CloseCode.REVOKED: "The session has ended, or the account was deleted",
+    CloseCode.TOO_MANY_CONNECTIONS: "The limit of connections of the user is reached",
+    CloseCode.NOT_ON_CHANNEL: "The channel doesn't exist, or the user isn't a member",
+    CloseCode.WRONG_VERSION: "The subprotocol isn't supported",
 }
 
 

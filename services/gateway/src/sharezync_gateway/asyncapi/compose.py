@@ -20,13 +20,13 @@ _SOCKETS: Final = (
     Socket(
         id="device",
         address="/ws/{client_id}",
-        title="A device's socket",
-        description="Everything: chat, transfers, the account. One for each device.",
+        title="WebSocket of a device",
+        description="Chat, transfers and the account. One connection for each device.",
         parameter=(
             "client_id",
             (
                 "Chosen by the client, unique for its user: letters, digits, `.`, `_`, `~`, `-`, "
-                "at most 64. One not seen before registers the device."
+                "at most 64 characters. An unknown one registers the device."
             ),
         ),
         streams=("channel", "inbox", "transfers", "account"),
@@ -35,9 +35,9 @@ _SOCKETS: Final = (
     Socket(
         id="channel",
         address="/ws/channels/{channel_id}",
-        title="A socket narrowed to one channel",
-        description="The same protocol, for simple clients: one stream, and no transfers.",
-        parameter=("channel_id", "The channel's id, a UUID in lower case"),
+        title="WebSocket of a channel",
+        description="The same protocol for simple clients: a single stream, and no transfers.",
+        parameter=("channel_id", "Id of the channel, a UUID in lower case"),
         streams=("channel",),
         transfers=False,
     ),
@@ -91,7 +91,7 @@ _SECURITY: Final[dict[str, Any]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "The access token of `POST /token` in `Authorization`, for native clients",
+        "description": "Access token in `Authorization`, for native clients",
     },
     "subprotocol": {
         "type": "httpApiKey",
@@ -103,17 +103,17 @@ _SECURITY: Final[dict[str, Any]] = {
     "firstFrame": {
         "type": "apiKey",
         "in": "password",
-        "description": "No token in the handshake, but in a first frame `authenticate` within 5 s",
+        "description": "Token in the first frame, `authenticate`, within 5 s",
     },
     "query": {
         "type": "httpApiKey",
         "name": "token",
         "in": "query",
-        "description": "Only where the operator allows it (`WS_ALLOW_QUERY_TOKEN`): it ends up in "
+        "description": "Only if the operator allows it (`WS_ALLOW_QUERY_TOKEN`), as it ends up in "
         "logs",
     },
     "broker": {
         "type": "userPassword",
-        "description": "Inside the installation only: `AMQP_URL`",
+        "description": "Internal only: `AMQP_URL`",
     },
 }

@@ -1,5 +1,6 @@
 """The facts on the broker, from their contracts: CloudEvents in AMQP's binary mode."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ def channel(fact: type[Event]) -> dict[str, Any]:
     return {
         "address": fact.type,
         "title": fact.type,
-        "description": fact.__doc__,
+        "description": inspect.getdoc(fact),
         "servers": [{"$ref": f"#/servers/{BROKER}"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **_BINDING}},
@@ -45,7 +46,7 @@ def operation(fact: type[Event]) -> dict[str, Any]:
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{name}"},
-        "summary": f"{fact.source.strip('/')} says: {fact.__doc__}",
+        "summary": f"Published by {fact.source.strip('/')}: {inspect.getdoc(fact)}",
         "tags": [{"name": "facts"}],
         "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
         "bindings": {"amqp": {"deliveryMode": 2, **_BINDING}},
@@ -57,7 +58,7 @@ def message(fact: type[Event]) -> dict[str, Any]:
     return {
         "name": fact.type,
         "title": fact.__name__,
-        "summary": fact.__doc__,
+        "summary": inspect.getdoc(fact),
         "contentType": "application/json",
         "headers": _headers(fact),
         "payload": sent([fact])[fact.__name__],
@@ -71,11 +72,11 @@ def _headers(fact: type[Event]) -> Schema:
         "id": {
             "type": "string",
             "format": "uuid",
-            "description": "The same for each delivery; consumers dedupe by it",
+            "description": "The same for each delivery; consumers ignore duplicates by it",
         },
         "source": {"const": fact.source},
         "type": {"const": fact.type},
-        "subject": {"type": "string", "description": f"The fact's `{fact.about}`"},
+        "subject": {"type": "string", "description": f"`{fact.about}` of the event"},
         "time": {"type": "string", "format": "date-time"},
     }
     properties = {f"cloudEvents:{name}": schema for name, schema in attributes.items()}
@@ -84,7 +85,14 @@ def _headers(fact: type[Event]) -> Schema:
         "required": list(properties),
         "properties": properties
         | {
-            "traceparent": {"type": "string", "description": "W3C, of the request that caused it"},
-            "x-attempt": {"type": "integer", "minimum": 2, "description": "From the second on"},
+            "traceparent": {
+                "type": "string",
+                "description": "W3C trace context of the request that caused the event",
+            },
+            "x-attempt": {
+                "type": "integer",
+                "minimum": 2,
+                "description": "Number of the attempt, from the second on",
+            },
         },
     }

@@ -45,36 +45,38 @@ _ACTS_ON_A_TRANSFER: Final = ClientFrame(
 
 CLIENT: Final[dict[str, ClientFrame]] = {
     "authenticate": ClientFrame(
-        summary="The first frame of a socket that brought no token, or a fresh token at any time",
+        summary="Authenticate in the first frame, or send a fresh token at any time",
         body=protocol.Authenticate,
         reply=Renewed,
         answers=("ready", "resumed"),
     ),
     "resume": ClientFrame(
-        summary="Say what was seen of each stream before the socket broke; get what was missed",
+        summary="Resume streams after a disconnect, from the last positions seen",
         body=protocol.Resume,
         answers=("resumed",),
     ),
     "replay": ClientFrame(
-        summary="Ask for what follows a place in one stream: a gap was seen",
+        summary="Replay a stream from a position, after a gap",
         body=protocol.Replay,
         answers=("resumed",),
     ),
-    "ping": ClientFrame(summary="Ask for a sign of life", body=protocol.Ping, answers=("pong",)),
-    "pong": ClientFrame(summary="Heeded by nobody", body=protocol.Nothing),
+    "ping": ClientFrame(
+        summary="Check that the connection works", body=protocol.Ping, answers=("pong",)
+    ),
+    "pong": ClientFrame(summary="Ignored", body=protocol.Nothing),
     "subscribe": ClientFrame(
-        summary="Whose presence, and whose typing in which channels, to hear of; at most 200 in "
-        "all, as long as the socket lives",
+        summary="Subscribe to the presence of users and to typing in channels; at most 200 in "
+        "all, until the socket closes",
         body=protocol.Subscribe,
         reply=protocol.Subscribed,
     ),
     "unsubscribe": ClientFrame(
-        summary="What not to hear of any more",
+        summary="Unsubscribe from presence and typing",
         body=protocol.Subscribe,
         reply=protocol.Unsubscribed,
     ),
     "typing": ClientFrame(
-        summary="The user is typing; more than one in 3 s are swallowed",
+        summary="Signal that the user is typing; at most one in 3 s is forwarded",
         body=protocol.Typing,
         reply=Done,
     ),
@@ -85,13 +87,13 @@ CLIENT: Final[dict[str, ClientFrame]] = {
         (kind for kind in frames.COMMANDS if kind != "file_transfer_start"), _ACTS_ON_A_TRANSFER
     ),
     "file_chunk": ClientFrame(
-        summary="A chunk in base64, for clients that can't send binary frames",
+        summary="Send a chunk in base64, for clients that can't send binary frames",
         body=chunks.JsonChunk,
         answers=("chunk_ack", "chunk_error"),
         transfer=True,
     ),
     "chunk_ack": ClientFrame(
-        summary="From who receives: these chunks are verified and kept",
+        summary="Confirm received chunks, as a recipient",
         body=frames.ReceiverAck,
         transfer=True,
     ),
@@ -110,28 +112,33 @@ class ServerFrame:
 SERVER: Final[dict[str, ServerFrame]] = {
     "hello": ServerFrame(body=protocol.Hello, summary="The first frame on every socket"),
     "ready": ServerFrame(
-        body=protocol.Ready, summary="Whose socket it is, and from where its streams go on"
+        body=protocol.Ready, summary="The socket is authenticated: its user, device and streams"
     ),
-    "resumed": ServerFrame(body=protocol.Resumed, summary="What became of each stream"),
-    "reset": ServerFrame(body=protocol.Reset, summary="Refetch one stream; it goes on from here"),
-    "error": ServerFrame(body=protocol.Error, summary="A frame was refused; the socket lives on"),
-    "pong": ServerFrame(body=protocol.Pong, summary="The answer to `ping`"),
-    "bye": ServerFrame(body=protocol.Bye, summary="The socket will be closed: come back"),
+    "resumed": ServerFrame(
+        body=protocol.Resumed, summary="Result of `resume` or `replay` for each stream"
+    ),
+    "reset": ServerFrame(
+        body=protocol.Reset,
+        summary="A stream must be loaded again; it continues from this position",
+    ),
+    "error": ServerFrame(body=protocol.Error, summary="A frame was refused; the socket stays open"),
+    "pong": ServerFrame(body=protocol.Pong, summary="Response to `ping`"),
+    "bye": ServerFrame(body=protocol.Bye, summary="The socket is about to be closed: reconnect"),
     "presence": ServerFrame(
         body=protocol.PresenceSignal,
-        summary="Signal: users whom one subscribed to came or went",
+        summary="Signal: the presence of a subscribed user has changed",
     ),
     "typing": ServerFrame(
         body=protocol.TypingSignal,
-        summary="Signal: somebody types in a channel that one subscribed to; over after 6 s",
+        summary="Signal: a user is typing in a subscribed channel; valid for 6 s",
     ),
     "chunk_ack": ServerFrame(
-        body=frames.SenderAck, summary="To the sender: these are stored for good", transfer=True
+        body=frames.SenderAck, summary="To the sender: these chunks are stored", transfer=True
     ),
     "chunk_error": ServerFrame(
         # Sockets of one channel have it too: that is how they refuse chunks.
         body=frames.ChunkError,
-        summary="One chunk, or a delivery, was refused",
+        summary="A chunk, or a delivery, was refused",
     ),
 }
 PARTS: Final = (
@@ -153,10 +160,10 @@ CHUNK_LAYOUT: Final[dict[str, Any]] = {
         {"name": "kind", "bytes": 1, "value": chunks.KIND_CHUNK},
         {"name": "flags", "bytes": 2, "value": 0},
         {"name": "transfer_id", "bytes": 16, "meaning": "the UUID"},
-        {"name": "file", "bytes": 4, "meaning": "which file of the transfer, from 0"},
-        {"name": "index", "bytes": 4, "meaning": "which chunk of the file, from 0"},
-        {"name": "length", "bytes": 4, "meaning": "bytes of payload"},
-        {"name": "sha256", "bytes": 32, "meaning": "of the payload"},
+        {"name": "file", "bytes": 4, "meaning": "number of the file in the transfer, from 0"},
+        {"name": "index", "bytes": 4, "meaning": "number of the chunk in the file, from 0"},
+        {"name": "length", "bytes": 4, "meaning": "size of the payload in bytes"},
+        {"name": "sha256", "bytes": 32, "meaning": "SHA-256 of the payload"},
     ],
 }
 """A binary frame: these fields, unsigned, then the payload."""

@@ -15,11 +15,11 @@ By = Literal["client", "server", "both"]
 
 _FRAME_ID: Final[Schema] = {
     **msgspec.json.schema(FrameId),
-    "description": "Chosen by the client, to know the answer by",
+    "description": "Chosen by the client; the response has the same",
 }
 _WINDOW: Final[Schema] = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}],
-    "description": "The credit in bytes that a receiver grants",
+    "description": "Credit in bytes that the recipient grants",
 }
 _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -72,7 +72,7 @@ def _own() -> dict[str, Message]:
     chunk: dict[str, Any] = {
         "name": "chunk",
         "title": "A chunk of a file",
-        "summary": "A binary frame, in both directions, with a header as `x-layout` says",
+        "summary": "A binary frame in either direction, with the header described in `x-layout`",
         "contentType": "application/octet-stream",
         "payload": {"type": "string", "format": "binary"},
         "tags": [{"name": "transfer"}],
@@ -133,7 +133,7 @@ def _client(
 
 def _reply(kind: str, frame: ClientFrame, data: Schema, tag: str) -> Message:
     payload = _exactly({"type": {"const": "reply"}, "id": _FRAME_ID, "data": data})
-    summary = f"The answer to `{kind}`, with its `id`"
+    summary = f"Response to `{kind}`, with its `id`"
     document = {
         **_document("reply", summary, payload, tag),
         "correlationId": {"location": "$message.payload#/id"},

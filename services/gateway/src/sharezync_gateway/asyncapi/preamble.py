@@ -9,18 +9,18 @@ from sharezync_shared.events.amqp.topology import Names
 GATEWAY: Final = "gateway"
 
 _DESCRIPTION: Final = f"""\
-One socket for each device carries chat, transfers and news of the account; facts go from service to
-service over RabbitMQ. ShareZync is the application described here: what it `receive`s, clients
-send; what it `send`s, they get.
+Each device has one WebSocket for chat, transfers and events of the account. Services exchange
+events over RabbitMQ. The document describes the server: it `receive`s what clients send, and
+`send`s what they receive.
 
-**Beginning.** The subprotocol is `{SUBPROTOCOL}`. `hello` comes first, `ready` when the token is
-accepted: it says from where each stream goes on. **Events** have a `seq` without a gap in their
-stream; drop what is not above the last one seen, `resume` after a drop, `replay` after a gap.
-**Signals** have none, are never stored, and may be lost. **Commands** may carry an `id` of the
-client's; their `reply` or `error` has the same. Codes of errors are those of REST.
+**Connecting.** The subprotocol is `{SUBPROTOCOL}`. The server sends `hello` first, and `ready` once
+the token is accepted, with the position of each stream. **Events** have a `seq` without gaps in
+their stream: ignore those up to the last one seen, `resume` after a disconnect, `replay` after a
+gap. **Signals** have no `seq`, aren't stored, and may be lost. **Commands** may have an `id`; their
+`reply` or `error` has the same. Error codes are those of the HTTP API.
 
-What is sent is described exactly, for this version. Later versions add members and types: clients
-ignore those that they don't know, and so does ShareZync.
+Frames from the server are described exactly for this version. Later versions add members and types:
+clients must ignore those that they don't know, as the server does.
 """
 
 
@@ -31,11 +31,14 @@ def preamble(version: str, missing: list[str]) -> dict[str, Any]:
         "version": version,
         "description": _DESCRIPTION,
         "tags": [
-            {"name": "session", "description": "Getting in, catching up, and the end"},
+            {
+                "name": "session",
+                "description": "Authentication, resumption and state of the connection",
+            },
             {"name": "chat", "description": "Channels and messages"},
-            {"name": "transfer", "description": "Files from device to device"},
-            {"name": "auth", "description": "One's account"},
-            {"name": "facts", "description": "What services tell each other, on RabbitMQ"},
+            {"name": "transfer", "description": "Transfers of files"},
+            {"name": "auth", "description": "The account of the user"},
+            {"name": "facts", "description": "Events between services, on RabbitMQ"},
         ],
     }
     if missing:
@@ -54,7 +57,7 @@ def servers() -> dict[str, Any]:
             "title": "The gateway",
             "description": "Any replica serves any client; a socket may be resumed on another.",
             "variables": {
-                "host": {"default": "localhost:8000", "description": "Where the gateway answers"},
+                "host": {"default": "localhost:8000", "description": "Address of the gateway"},
                 "protocol": {"enum": ["ws", "wss"], "default": "ws"},
             },
             "security": [_scheme(name) for name in schemes],
@@ -64,11 +67,11 @@ def servers() -> dict[str, Any]:
             "protocol": "amqp",
             "protocolVersion": "0.9.1",
             "title": "RabbitMQ",
-            "description": "Inside the installation; clients never see it. Each consuming service "
+            "description": "Internal; not for clients. Each consuming service "
             f"has one quorum queue (`chat.events`), bound to `{names.events}` by the types it "
-            "wants, with rests before another attempt (`chat.events.retry.1s`, …) and dead letters "
-            f"(`chat.events.dlq`). What nobody consumes lies in `{names.unrouted}`. Delivery is at "
-            "least once, in no promised order.",
+            "consumes, with queues for retries (`chat.events.retry.1s`, …) and dead letters "
+            f"(`chat.events.dlq`). Events without a consumer are kept in `{names.unrouted}`. "
+            "Delivery is at least once, in no guaranteed order.",
             "variables": {"host": {"default": "localhost:5672", "description": "`AMQP_URL`"}},
             "security": [_scheme("broker")],
         },

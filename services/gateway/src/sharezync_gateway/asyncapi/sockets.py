@@ -11,10 +11,10 @@ from sharezync_gateway.realtime.protocol import MAX_CHUNK_BYTES, MAX_TEXT_BYTES
 
 Messages = Mapping[str, Message]
 _GROUPS: Final = {
-    "channel": "What happens in the channels one is in",
-    "inbox": "What only one's own devices hear of one's channels",
-    "transfers": "What happens to one's transfers",
-    "account": "What happens to one's account",
+    "channel": "Events in channels of the user",
+    "inbox": "Private events about channels, for devices of the user only",
+    "transfers": "Events of transfers of the user",
+    "account": "Events of the account",
 }
 
 
@@ -69,14 +69,14 @@ def operations(socket: Socket, messages: Messages) -> dict[str, Any]:
         for name, each in messages.items()
         if each.by == "server" and each.stream is None and not each.is_answer
     ]
-    made[f"{socket.id}.send.session"] = _send(socket, "How the socket itself stands", own)
+    made[f"{socket.id}.send.session"] = _send(socket, "State of the connection", own)
     for stream in socket.streams:
         names = [name for name, each in messages.items() if each.stream == stream]
         if names:
             made[f"{socket.id}.send.{stream}"] = _send(socket, _GROUPS[stream], names)
     if "chunk" in messages:
         made[f"{socket.id}.send.chunk"] = _send(
-            socket, "Chunks, as soon as they are stored, to who receives", ["chunk"]
+            socket, "Chunks for recipients, as soon as they are stored", ["chunk"]
         )
     return made
 

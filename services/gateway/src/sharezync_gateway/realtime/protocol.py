@@ -201,7 +201,7 @@ def check_cursors(cursors: dict[str, Cursor], frame_id: FrameId = None) -> None:
 
 
 class Limits(msgspec.Struct):
-    """What a client must keep to; in bytes, or in the unit that the name says."""
+    """Limits for clients; in bytes, or in the unit that the name says."""
 
     text_bytes: int = MAX_TEXT_BYTES
     chunk_bytes: int = MAX_CHUNK_BYTES
@@ -219,7 +219,7 @@ class Hello(msgspec.Struct, tag_field="type", tag="hello"):
 
 
 class Ready(msgspec.Struct, tag_field="type", tag="ready", omit_defaults=True):
-    """Who we take the client for, and from where each of its streams goes on.
+    """The user and device of the connection, and the position of each of its streams.
 
     `missing` names services that did not answer: their streams follow with a `reset` each.
     """
@@ -233,9 +233,9 @@ class Ready(msgspec.Struct, tag_field="type", tag="ready", omit_defaults=True):
 class Resumed(msgspec.Struct, tag_field="type", tag="resumed", omit_defaults=True):
     """The outcome of `resume` or `replay` for each stream.
 
-    `replayed` with how many events; `current`: there were none; `reset`: refetch this stream (a
-    `reset` frame said from where it goes on); `gone`: the user is not on it; `later`: its service
-    does not answer, and when it does, a `reset` follows if the user is on it still.
+    `replayed`: so many events were replayed. `current`: there were none. `reset`: load the stream
+    again from the position of its `reset` frame. `gone`: the user has no access. `later`: its
+    service is unavailable; a `reset` follows once it isn't.
     """
 
     streams: dict[str, "Outcome"]
@@ -243,14 +243,14 @@ class Resumed(msgspec.Struct, tag_field="type", tag="resumed", omit_defaults=Tru
 
 
 class Outcome(msgspec.Struct, omit_defaults=True):
-    """What became of one stream."""
+    """The outcome for a stream."""
 
     result: Literal["replayed", "current", "reset", "later", "gone"]
     events: int = 0
 
 
 class Reset(msgspec.Struct, tag_field="type", tag="reset"):
-    """Refetch this stream only; it goes on after `seq`."""
+    """Load this stream again; it continues after `seq`."""
 
     stream: str
     epoch: str
@@ -258,7 +258,7 @@ class Reset(msgspec.Struct, tag_field="type", tag="reset"):
 
 
 class Error(msgspec.Struct, tag_field="type", tag="error"):
-    """A frame of the client's was refused. `code` is the slug of the problem that REST answers."""
+    """A frame of the client was refused. `code` is as in errors of the HTTP API."""
 
     id: FrameId
     code: str
@@ -290,10 +290,8 @@ class UserPresence(msgspec.Struct):
 
 
 class Subscribed(msgspec.Struct):
-    """What a `reply` to `subscribe` says.
-
-    All that the socket is subscribed to now; what of this frame was refused; and how it is with the
-    users of this frame that were not.
+    """The reply to `subscribe`: all current subscriptions, those of this frame that were refused,
+    and the presence of the others.
     """
 
     subscribed: Interested
@@ -302,33 +300,33 @@ class Subscribed(msgspec.Struct):
 
 
 class Unsubscribed(msgspec.Struct):
-    """What a `reply` to `unsubscribe` says: all that the socket is still subscribed to."""
+    """The reply to `unsubscribe`: all remaining subscriptions."""
 
     subscribed: Interested
 
 
 class PresenceData(msgspec.Struct):
-    """Those of the watched for whom something changed."""
+    """The subscribed users whose presence has changed."""
 
     users: list[UserPresence]
 
 
 class PresenceSignal(msgspec.Struct, tag_field="type", tag="presence"):
-    """Users came or went. A signal of no stream; one that was lost is made good by a later one."""
+    """The presence of users has changed. Lost signals are made up for by later ones."""
 
     at: str
     data: PresenceData
 
 
 class Typist(msgspec.Struct):
-    """Who types where."""
+    """A user and the channel that they are typing in."""
 
     channel_id: str
     user_id: str
 
 
 class TypingSignal(msgspec.Struct, tag_field="type", tag="typing"):
-    """Somebody is typing; true for 6 s unless it is said again."""
+    """A user is typing; valid for 6 s unless it is repeated."""
 
     stream: str
     at: str
@@ -336,7 +334,7 @@ class TypingSignal(msgspec.Struct, tag_field="type", tag="typing"):
 
 
 class Bye(msgspec.Struct, tag_field="type", tag="bye"):
-    """This socket is about to be closed; come back, to any replica, after so many milliseconds."""
+    """The connection is about to be closed; reconnect after this many milliseconds."""
 
     code: int
     resume: bool

@@ -193,13 +193,13 @@ _KINDS: Final[Mapping[str, Callable[[Command, Actor, _Parts], Awaitable[_Done]]]
 
 
 COMMANDS: Final = (
-    SocketCommand("file_transfer_start", TransferOffer, TransferOpened, "Offer files to people"),
-    SocketCommand("transfer_accept", _Accept, TransferTaken, "Take what is offered, or some of it"),
-    SocketCommand("transfer_reject", _Plain, TransferRead, "Take nothing of what is offered"),
-    SocketCommand("transfer_pause", _Plain, TransferRead, "Rest for a while"),
-    SocketCommand("transfer_resume", _Resume, TransferRead, "Go on, from what is held here"),
-    SocketCommand("transfer_cancel", _Plain, TransferRead, "Give it up"),
-    SocketCommand("transfer_complete", _Plain, TransferRead, "Everything was sent: check it"),
+    SocketCommand("file_transfer_start", TransferOffer, TransferOpened, "Create a transfer"),
+    SocketCommand("transfer_accept", _Accept, TransferTaken, "Accept a transfer"),
+    SocketCommand("transfer_reject", _Plain, TransferRead, "Reject a transfer"),
+    SocketCommand("transfer_pause", _Plain, TransferRead, "Pause a transfer"),
+    SocketCommand("transfer_resume", _Resume, TransferRead, "Resume a transfer"),
+    SocketCommand("transfer_cancel", _Plain, TransferRead, "Cancel a transfer"),
+    SocketCommand("transfer_complete", _Plain, TransferRead, "Complete a transfer"),
 )
 """The same for `x-realtime`."""
 

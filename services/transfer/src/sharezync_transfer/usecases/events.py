@@ -11,19 +11,23 @@ from sharezync_transfer.usecases.wire import (
 )
 
 EVENTS: Final = (
-    StreamEvent("incoming_transfer", "transfers", TransferRead, "Files are offered to you"),
-    StreamEvent("transfer_updated", "transfers", TransferRead, "A transfer of yours has changed"),
     StreamEvent(
-        "transfer_completed", "transfers", TransferRead, "A recipient has everything, verified"
+        "incoming_transfer", "transfers", TransferRead, "A transfer is offered to the user"
     ),
     StreamEvent(
-        "policy_updated", "transfers", PolicyRead, "You said what becomes of offers to a device"
+        "transfer_updated", "transfers", TransferRead, "A transfer of the user has changed"
+    ),
+    StreamEvent(
+        "transfer_completed", "transfers", TransferRead, "A recipient has completed a transfer"
+    ),
+    StreamEvent(
+        "policy_updated", "transfers", PolicyRead, "The offer policy of a device has changed"
     ),
     StreamEvent(
         "progress_update",
         "transfers",
         ProgressRead | ProgressOfSent,
-        "How far a transfer is, ten times a second at most; the sender sees each recipient",
+        "Progress of a transfer, at most ten times a second",
         signal=True,
     ),
 )

@@ -7,7 +7,7 @@ from sharezync_shared.events.contracts import Event
 
 
 class UserRegistered(Event, frozen=True, kw_only=True):
-    """Somebody has an account from now on."""
+    """An account was created."""
 
     type: ClassVar[str] = "auth.user.registered.v1"
     source: ClassVar[str] = "/auth"
@@ -19,7 +19,7 @@ class UserRegistered(Event, frozen=True, kw_only=True):
 
 
 class UserUpdated(Event, frozen=True, kw_only=True):
-    """A name or a setting changed; the fields are the state after the change."""
+    """The profile or a setting of a user has changed. The fields are the new state."""
 
     type: ClassVar[str] = "auth.user.updated.v1"
     source: ClassVar[str] = "/auth"
@@ -34,7 +34,7 @@ class UserUpdated(Event, frozen=True, kw_only=True):
 
 
 class UserDeleted(Event, frozen=True, kw_only=True):
-    """The account is gone; every service erases what it holds of that person."""
+    """An account was deleted. Every service erases its data of the user."""
 
     type: ClassVar[str] = "auth.user.deleted.v1"
     source: ClassVar[str] = "/auth"
@@ -44,10 +44,10 @@ class UserDeleted(Event, frozen=True, kw_only=True):
 
 
 class UserBlocked(Event, frozen=True, kw_only=True):
-    """Somebody has blocked somebody else.
+    """A user has blocked another.
 
-    `version` grows with every change to the blocker's list: of two facts about one pair that come
-    in either order, the one with the greater version holds.
+    `version` increases with every change to the user's list of blocks. Of two events about the same
+    pair, the one with the greater version applies, whatever their order.
     """
 
     type: ClassVar[str] = "auth.user.blocked.v1"
@@ -60,9 +60,9 @@ class UserBlocked(Event, frozen=True, kw_only=True):
 
 
 class UserUnblocked(Event, frozen=True, kw_only=True):
-    """Somebody has taken a block back; `version` as in `UserBlocked`.
+    """A user has unblocked another; `version` as in `UserBlocked`.
 
-    Not said when either account is deleted: `UserDeleted` says enough.
+    Not published when either account is deleted: there is `UserDeleted` for that.
     """
 
     type: ClassVar[str] = "auth.user.unblocked.v1"
@@ -75,7 +75,7 @@ class UserUnblocked(Event, frozen=True, kw_only=True):
 
 
 class SessionRevoked(Event, frozen=True, kw_only=True):
-    """A login ended before its time; its tokens are worth nothing."""
+    """A session was revoked; its tokens are no longer valid."""
 
     type: ClassVar[str] = "auth.session.revoked.v1"
     source: ClassVar[str] = "/auth"

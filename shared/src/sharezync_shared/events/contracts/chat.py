@@ -7,7 +7,7 @@ from sharezync_shared.events.contracts import Event
 
 
 class MessageSent(Event, frozen=True, kw_only=True):
-    """A message with attachments stands in a channel. Plain messages concern no other service."""
+    """A message with attachments was posted. Other messages aren't published."""
 
     type: ClassVar[str] = "chat.message.sent.v1"
     source: ClassVar[str] = "/chat"
@@ -23,7 +23,7 @@ class MessageSent(Event, frozen=True, kw_only=True):
 
 
 class MessageDeleted(Event, frozen=True, kw_only=True):
-    """A message was taken back or removed."""
+    """A message was deleted."""
 
     type: ClassVar[str] = "chat.message.deleted.v1"
     source: ClassVar[str] = "/chat"
@@ -36,7 +36,7 @@ class MessageDeleted(Event, frozen=True, kw_only=True):
 
 
 class ChannelDeleted(Event, frozen=True, kw_only=True):
-    """A channel is gone, and its messages with it."""
+    """A channel was deleted with its messages."""
 
     type: ClassVar[str] = "chat.channel.deleted.v1"
     source: ClassVar[str] = "/chat"
@@ -46,7 +46,7 @@ class ChannelDeleted(Event, frozen=True, kw_only=True):
 
 
 class MemberJoined(Event, frozen=True, kw_only=True):
-    """Somebody is in a channel from now on."""
+    """A user has become a member of a channel."""
 
     type: ClassVar[str] = "chat.member.joined.v1"
     source: ClassVar[str] = "/chat"
@@ -57,7 +57,7 @@ class MemberJoined(Event, frozen=True, kw_only=True):
 
 
 class MemberLeft(Event, frozen=True, kw_only=True):
-    """Somebody left a channel or was removed from it."""
+    """A member has left a channel or was removed from it."""
 
     type: ClassVar[str] = "chat.member.left.v1"
     source: ClassVar[str] = "/chat"

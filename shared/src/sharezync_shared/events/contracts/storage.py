@@ -7,7 +7,7 @@ from sharezync_shared.events.contracts import Event
 
 
 class FileStored(Event, frozen=True, kw_only=True):
-    """A file is complete, verified and kept."""
+    """A file was completed and verified."""
 
     type: ClassVar[str] = "storage.file.stored.v1"
     source: ClassVar[str] = "/storage"
@@ -22,7 +22,7 @@ class FileStored(Event, frozen=True, kw_only=True):
 
 
 class FileDeleted(Event, frozen=True, kw_only=True):
-    """A file is gone; nothing can be read of it any more."""
+    """A file was deleted; its content can no longer be read."""
 
     type: ClassVar[str] = "storage.file.deleted.v1"
     source: ClassVar[str] = "/storage"

@@ -1,4 +1,4 @@
-"""What transfer publishes: the life of offers of files from person to person."""
+"""What transfer publishes: offers of files and their outcome."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,7 +7,7 @@ from sharezync_shared.events.contracts import Event
 
 
 class TransferOffered(Event, frozen=True, kw_only=True):
-    """Somebody offers files to others."""
+    """A transfer was offered."""
 
     type: ClassVar[str] = "transfer.transfer.offered.v1"
     source: ClassVar[str] = "/transfer"
@@ -23,10 +23,10 @@ class TransferOffered(Event, frozen=True, kw_only=True):
 
 
 class BlockKept(Event, frozen=True, kw_only=True):
-    """Somebody had blocked somebody else when auth took over the lists of blocks.
+    """A user had blocked another before auth took over the lists of blocks.
 
-    Said once for each block of those times, by the migration that ended them; the fact's time is
-    that of the block.
+    Published once for each such block, by the migration; the time of the event is that of the
+    block.
     """
 
     type: ClassVar[str] = "transfer.block.kept.v1"
@@ -38,7 +38,7 @@ class BlockKept(Event, frozen=True, kw_only=True):
 
 
 class TransferCompleted(Event, frozen=True, kw_only=True):
-    """One recipient has everything, verified. Each recipient completes alone."""
+    """A recipient has completed a transfer. Each recipient completes independently."""
 
     type: ClassVar[str] = "transfer.transfer.completed.v1"
     source: ClassVar[str] = "/transfer"
@@ -51,7 +51,7 @@ class TransferCompleted(Event, frozen=True, kw_only=True):
 
 
 class TransferEnded(Event, frozen=True, kw_only=True):
-    """Nothing more will happen to a transfer; what is kept for it may go."""
+    """A transfer has ended; data that is stored for it may be deleted."""
 
     type: ClassVar[str] = "transfer.transfer.ended.v1"
     source: ClassVar[str] = "/transfer"
