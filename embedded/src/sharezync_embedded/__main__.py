@@ -1,4 +1,4 @@
-"""`sharezync-server`: the whole product on one machine, and the servers under it one by one."""
+"""`sharezync-server`: run ShareZync on one machine, and manage its database and broker."""
 
 import argparse
 import os
@@ -53,22 +53,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--data-dir", type=Path, help="where everything is kept (DATA_DIR; data)")
-    common.add_argument("--port", type=int, help="where the gateway listens (PORT; 8000)")
-    common.add_argument("--host", help="on which address (HOST; 127.0.0.1)")
-    common.add_argument("--stop-with-parent", action="store_true", help="stop when the caller ends")
+    common.add_argument("--data-dir", type=Path, help="data folder (DATA_DIR; default: data)")
+    common.add_argument("--port", type=int, help="port of the gateway (PORT; default: 8000)")
+    common.add_argument("--host", help="address of the gateway (HOST; default: 127.0.0.1)")
+    common.add_argument(
+        "--stop-with-parent", action="store_true", help="stop when the parent process ends"
+    )
     parser = argparse.ArgumentParser(prog="sharezync-server", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("up", parents=[common], help="everything in one process")
-    commands.add_parser("fleet", parents=[common], help="a process for each service")
+    commands.add_parser("up", parents=[common], help="run all services in one process")
+    commands.add_parser("fleet", parents=[common], help="run a process for each service")
     for server, actions in {
         "postgres": ("start", "stop", "url"),
         "rabbitmq": ("start", "stop", "url", "install"),
     }.items():
-        helped = commands.add_parser(server, parents=[common], help=f"only the {server} for it")
+        helped = commands.add_parser(
+            server, parents=[common], help=f"manage the {server} server of a fleet"
+        )
         helped.add_argument("action", choices=actions)
     programs = commands.add_parser(
-        "programs", parents=[common], help="all that tests run beside it"
+        "programs", parents=[common], help="install the programs that tests need"
     )
     programs.add_argument("action", choices=("install",))
     return parser

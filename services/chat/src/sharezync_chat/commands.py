@@ -30,13 +30,13 @@ async def _reindex(settings: ChatSettings, arguments: argparse.Namespace) -> int
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--missing-only", action="store_true", help="index only what isn't indexed yet"
+        "--missing-only", action="store_true", help="only index messages that aren't indexed yet"
     )
 
 
 COMMANDS: Final = {
     "reindex-search": Command(
-        help="index all messages anew for search; may run beside the service",
+        help="rebuild the search index; can run while the service is running",
         run=_reindex,
         arguments=_arguments,
     )

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sharezync_gateway")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve until SIGTERM or SIGINT (settings: README)")
-    commands.add_parser("openapi", help="print the merged document of the services that run")
+    commands.add_parser("openapi", help="print the merged OpenAPI document of the running services")
     chosen = parser.parse_args(arguments)
     settings = read_settings(GatewaySettings)
     configure_logging(settings.log_level, settings.log_format, GATEWAY)

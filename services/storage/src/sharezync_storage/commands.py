@@ -26,18 +26,18 @@ _SHOWN: Final = 200
 """Of each kind, by name; the sums are of all."""
 
 _DESCRIPTION = """\
-Delete what nobody needs any more: uploads that expired, files that nobody holds, and keys that
-wait to be deleted from the store. A server does the same every few seconds by itself; this is for
-looking what is due (--dry-run, which needs the database only and may run at any time), and for
-collecting while no server runs. Exit status 1: something could not be deleted now, and stays
-recorded; 2: a server has the folder.
+Delete unused data: expired uploads, files without references, and objects that are scheduled for
+deletion from the store. The server does this every few seconds; the command is for showing what is
+due (--dry-run, which only needs the database and can run at any time), and for collecting while no
+server runs. Exit status 1: some objects couldn't be deleted and stay scheduled; 2: a server uses
+the folder.
 """
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.add_argument(
-        "--dry-run", action="store_true", help="print what would go, how much, and why; only that"
+        "--dry-run", action="store_true", help="only print what would be deleted, how much, and why"
     )
 
 
@@ -51,13 +51,13 @@ async def _run(settings: StorageSettings, arguments: argparse.Namespace) -> int:
         try:
             await store.start()
         except FolderInUse:
-            sys.stderr.write("A server has the folder: it collects by itself.\n")
+            sys.stderr.write("A server uses the folder, and collects by itself.\n")
             return _IN_USE
         try:
             left = await collecting.collect(work, Sweeper(work, store))
         finally:
             await store.aclose()
-    sys.stdout.write(f"Collected; {left} keys could not be deleted now.\n")
+    sys.stdout.write(f"Collected; {left} objects could not be deleted.\n")
     return _LEFT if left else 0
 
 
@@ -71,7 +71,7 @@ def _show(due: Sequence[Due]) -> None:
         size = sum(each.size_bytes for each in due if each.kind == kind)
         sys.stdout.write(f"{count} {kind}s, {size} bytes\n")
     if not due:
-        sys.stdout.write("Nothing is due.\n")
+        sys.stdout.write("Nothing to delete.\n")
 
 
 @asynccontextmanager
@@ -88,4 +88,4 @@ async def _work_for(settings: StorageSettings) -> AsyncGenerator[Work]:
         await database.aclose()
 
 
-COLLECT: Final = Command(help="delete what nobody needs", run=_run, arguments=_arguments)
+COLLECT: Final = Command(help="delete unused data", run=_run, arguments=_arguments)

@@ -66,7 +66,7 @@ async def test_what_would_go_is_told_and_goes_when_no_server_runs(
     async with served(url, tmp_path, alice) as storage:
         upload = await begun(storage, alice, 3000)
         status, printed = await collect(url, tmp_path, "--dry-run")
-        assert (status, printed) == (0, "Nothing is due.\n")
+        assert (status, printed) == (0, "Nothing to delete.\n")
         await storage.kill()
     await expire(url, upload)
 
@@ -79,10 +79,10 @@ async def test_what_would_go_is_told_and_goes_when_no_server_runs(
 
     status, printed = await collect(url, tmp_path)
     assert status == 0, printed
-    assert "Collected; 0 keys could not be deleted now." in printed
+    assert "Collected; 0 objects could not be deleted." in printed
     assert not blobs[0].exists()
     status, printed = await collect(url, tmp_path, "--dry-run")
-    assert printed == "Nothing is due.\n"
+    assert printed == "Nothing to delete.\n"
 
 
 async def test_beside_a_server_on_a_folder_it_leaves_that_alone(
@@ -92,7 +92,7 @@ async def test_beside_a_server_on_a_folder_it_leaves_that_alone(
     async with served(url, tmp_path, UserId(uuid7())):
         status, printed = await collect(url, tmp_path)
     assert status == 2
-    assert "A server has the folder" in printed
+    assert "A server uses the folder" in printed
 
 
 def upload_hex(upload: str) -> str:

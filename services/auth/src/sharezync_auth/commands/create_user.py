@@ -24,9 +24,9 @@ _NOT_VALID: Final = 2
 _GENERATED_BYTES: Final = 18
 
 _DESCRIPTION = """\
-Make an account, as registering does. The password is asked for, twice, unless an option says
-otherwise; it is never an argument, which others on this machine could see. Exit status 1: the
-name or the address is taken; 2: something is not valid. Nothing was made then.
+Create an account, as registration does. The password is prompted for twice, unless an option
+provides it; it is never an argument, since other users of the machine could see that. Exit status
+1: the name or the address is taken; 2: the input is invalid. In both cases nothing is created.
 """
 
 
@@ -38,13 +38,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.add_argument("username", metavar="USERNAME")
     parser.add_argument("email", metavar="EMAIL")
-    parser.add_argument("--display-name", metavar="NAME", help="the username, where it is absent")
+    parser.add_argument("--display-name", metavar="NAME", help="name to show; default: USERNAME")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--password-stdin", action="store_true", help="read the password from a line of stdin"
     )
     source.add_argument(
-        "--generate", action="store_true", help="make a password up, and print it on stdout"
+        "--generate", action="store_true", help="generate a password and print it on stdout"
     )
 
 
@@ -83,10 +83,12 @@ def _password(arguments: argparse.Namespace) -> str:
     if arguments.password_stdin:
         return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
-        raise _NoPassword("There is nobody to ask: use --password-stdin or --generate.")
+        raise _NoPassword(
+            "No terminal to read the password from: use --password-stdin or --generate."
+        )
     password = getpass.getpass("Password: ")
     if password != getpass.getpass("Once more: "):
-        raise _NoPassword("These were two different passwords.")
+        raise _NoPassword("The passwords differ.")
     return password
 
 
@@ -95,4 +97,4 @@ def _stop(reason: str, status: int) -> int:
     return status
 
 
-CREATE_USER: Final = Command(help="make an account", run=_run, arguments=_arguments)
+CREATE_USER: Final = Command(help="create an account", run=_run, arguments=_arguments)

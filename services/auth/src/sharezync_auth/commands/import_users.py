@@ -34,8 +34,8 @@ bad rows; 2: the file can't be read.
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
-    parser.add_argument("file", metavar="FILE", help="or - for stdin")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    parser.add_argument("file", metavar="FILE", help="CSV file, or - for stdin")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
 async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
@@ -92,5 +92,5 @@ def _opened(path: str) -> Iterator[TextIO]:
 
 
 IMPORT_USERS: Final = Command(
-    help="make accounts from username,email,bcrypt_hash rows", run=_run, arguments=_arguments
+    help="create accounts from rows of username,email,bcrypt_hash", run=_run, arguments=_arguments
 )

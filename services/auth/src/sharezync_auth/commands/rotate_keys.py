@@ -29,22 +29,22 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--now",
         action="store_true",
-        help="even if verifiers may not know the next key yet. They look for a key that they "
-        "don't know, so mostly nobody is refused; at worst new tokens are, by those who looked "
-        "a moment ago, for JWKS_LIFESPAN_SECONDS",
+        help="rotate even if verifiers may not know the next key yet. They fetch unknown keys, so "
+        "that usually no token is refused; at worst new tokens are refused for "
+        "JWKS_LIFESPAN_SECONDS by verifiers that have just fetched the keys",
     )
     parser.add_argument(
         "--compromised",
         action="store_true",
-        help="somebody else knows the keys: all go at once, new ones come. Tokens of old keys are "
-        "refused as soon as verifiers look again (at the first new token; a minute more for tokens "
-        "they have just verified, JWKS_LIFESPAN_SECONDS and that minute at most) and clients "
-        "refresh. New tokens may be refused as with --now",
+        help="the keys are compromised: replace all of them at once. Tokens of the old keys are "
+        "refused as soon as verifiers fetch the keys again (at the first new token; a minute later "
+        "for tokens they have just verified; at most JWKS_LIFESPAN_SECONDS and a minute), and "
+        "clients refresh. New tokens may be refused as with --now",
     )
     parser.add_argument(
         "--new-secret-key",
         action="store_true",
-        help="with --compromised: SECRET_KEY was changed too, on purpose. Restart every service "
+        help="with --compromised: SECRET_KEY was changed intentionally. Restart every service "
         "with it afterwards",
     )
     parser.add_argument("--json", action="store_true", help="print the keys as JSON")
@@ -105,6 +105,4 @@ def _stop(reason: str) -> int:
     return _NOT_POSSIBLE
 
 
-ROTATE_KEYS: Final = Command(
-    help="sign with another key from now on", run=_run, arguments=_arguments
-)
+ROTATE_KEYS: Final = Command(help="rotate the signing key", run=_run, arguments=_arguments)

@@ -31,12 +31,12 @@ def _name(text: str) -> str:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
-    add = acts.add_parser("add", help="make one more secret and print it, once")
-    add.add_argument("name", type=_name, metavar="NAME", help="the service, such as chat")
-    show = acts.add_parser("list", help="print the secrets that were made, but not what they are")
-    show.add_argument("--json", action="store_true", help="as JSON")
-    remove = acts.add_parser("remove", help="have a secret hold no more")
-    remove.add_argument("id", type=UUID, metavar="ID", help="from `list`")
+    add = acts.add_parser("add", help="create a secret and print it once")
+    add.add_argument("name", type=_name, metavar="NAME", help="name of the service, such as chat")
+    show = acts.add_parser("list", help="list the secrets without their values")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    remove = acts.add_parser("remove", help="revoke a secret")
+    remove.add_argument("id", type=UUID, metavar="ID", help="id from `list`")
 
 
 async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
@@ -45,7 +45,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
             case "add":
                 client, secret = await clients.add(work, name=arguments.name)
                 # The secret alone goes to stdout, so that it can be piped to where it is kept.
-                sys.stderr.write(f"{client.id}: a secret of {client.name}, shown this once:\n")
+                sys.stderr.write(f"{client.id}: new secret of {client.name}, shown only once:\n")
                 sys.stdout.write(secret + "\n")
             case "list":
                 rows = [
@@ -59,12 +59,14 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
                 print_rows(rows, as_json=arguments.json)
             case "remove":
                 if not await clients.remove(work, client_id=arguments.id):
-                    sys.stderr.write(f"There is no secret {arguments.id}.\n")
+                    sys.stderr.write(f"The secret {arguments.id} doesn't exist.\n")
                     return _NOT_FOUND
-                sys.stderr.write("Gone. Tokens given for it live on for 5 minutes at most.\n")
+                sys.stderr.write(
+                    "Revoked. Tokens created with it are valid for at most 5 more minutes.\n"
+                )
     return 0
 
 
 SERVICE_CLIENT: Final = Command(
-    help="secrets with which services ask for tokens", run=_run, arguments=_arguments
+    help="manage the secrets of services", run=_run, arguments=_arguments
 )
