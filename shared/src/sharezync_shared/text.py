@@ -10,7 +10,7 @@ def storable(text: str) -> str:
     pair, which JSON can spell and nothing else can.
     """
     if "\x00" in text:
-        raise ValueError("The character NUL can't be part of a text")
+        raise ValueError("Text must not contain the character NUL")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -17,7 +17,7 @@ async def own_account(unit: Unit, user_id: UserId, *, lock: bool = False) -> Use
     """
     user = await unit.get(User, user_id, lock=lock)
     if user is None:
-        raise Unauthenticated("The account is gone")
+        raise Unauthenticated("The account no longer exists")
     return user
 
 
@@ -29,7 +29,7 @@ async def keep_account(unit: Unit, user_id: UserId) -> None:
     statement = select(User.id).where(User.id == user_id)
     found = await unit.session.exec(statement.with_for_update(read=True, key_share=True))
     if found.one_or_none() is None:
-        raise Unauthenticated("The account is gone")
+        raise Unauthenticated("The account no longer exists")
 
 
 async def profile_to_see(unit: Unit, user_id: UserId) -> User:

@@ -87,9 +87,9 @@ class KeyStore:
                 row = self._seal(SigningKey.generate(), state, unit)
                 unit.add(row)
                 rows[row.kid] = row
-                log.info("signing_key_made", kid=row.kid, state=state)
+                log.info("signing_key_created", kid=row.kid, state=state)
             case Move(kid, state):
-                log.info("signing_key_moved", kid=kid, before=rows[kid].state, state=state)
+                log.info("signing_key_state_changed", kid=kid, before=rows[kid].state, state=state)
                 rows[kid].state, rows[kid].state_since = state, unit.now
             case Remove(kid):
                 log.info("signing_key_removed", kid=kid, before=rows[kid].state)

@@ -115,7 +115,7 @@ class Keyring:
         view = self._seen()
         cut_off = CUT_OFF.total_seconds()
         if view.seen_at is not None and self._monotonic() - view.seen_at > cut_off:
-            raise Unavailable("The signing keys could not be looked at for too long")
+            raise Unavailable("The signing keys couldn't be read for too long")
         return TokenIssuer(
             key=view.signing,
             issuer=self._settings.jwt_issuer,
@@ -183,7 +183,7 @@ class Keyring:
 
     def _note_failure(self, error: Exception) -> None:
         self._failing = True
-        log.error("signing_keys_not_seen", error=repr(error))
+        log.error("signing_keys_not_read", error=repr(error))
 
     def _see(self, held: Sequence[HeldKey]) -> None:
         signing = [each for each in held if each.key.state == ACTIVE]
@@ -208,13 +208,13 @@ class _Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._keys = Gauge(
             "sharezync_signing_keys",
-            "Keys of tokens, by state: at any time one is active and one next",
+            "Signing keys by state; at any time one is active and one next",
             ["state"],
             registry=registry,
         )
         self._age = Gauge(
             "sharezync_signing_key_age_seconds",
-            "For how long the active key has been signing",
+            "Age of the active signing key",
             registry=registry,
         )
 

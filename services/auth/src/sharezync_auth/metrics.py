@@ -8,15 +8,15 @@ class AuthMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.tries = Counter(
-            "sharezync_auth_password_tries_total",
-            "Passwords shown at a door (login, change) by outcome: right, wrong; throttled and "
-            "overloaded ones were not looked at",
-            ("door", "outcome"),
+            "sharezync_auth_password_attempts_total",
+            "Password attempts by purpose (login, change) and outcome (right, wrong; throttled and "
+            "overloaded ones were not checked)",
+            ("purpose", "outcome"),
             registry=registry,
         )
         throttled = Counter(
             "sharezync_auth_throttled_total",
-            "Passwords that were not looked at, by what had failed too often, the account first",
+            "Password attempts that were refused unchecked, by the limit that was reached",
             ("by",),
             registry=registry,
         )
@@ -24,12 +24,12 @@ class AuthMetrics:
         self.throttled_by_address = throttled.labels("address")
         self.hashing_seconds = Histogram(
             "sharezync_auth_hashing_seconds",
-            "How long a password kept its thread; a wrong one pays for all kinds of hashes",
+            "Time to check or hash a password; a wrong one is checked against all kinds of hashes",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
             registry=registry,
         )
         self.hashing = Gauge(
             "sharezync_auth_passwords_hashing",
-            "Passwords that are being hashed, or wait for a thread",
+            "Passwords that are being hashed or are waiting for a thread",
             registry=registry,
         )

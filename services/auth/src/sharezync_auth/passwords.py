@@ -143,7 +143,7 @@ class Passwords:
     async def _run(self, work: Callable[[], Result]) -> Result:
         with self._lock:
             if self._inside >= self._room:
-                raise Unavailable("Too many logins at once", retry_after_seconds=2)
+                raise Unavailable("Too many concurrent logins", retry_after_seconds=2)
             self._inside += 1
         self._metrics.hashing.inc()
         future = self._pool.submit(self._timed, work)

@@ -157,7 +157,7 @@ async def test_a_failed_look_is_told_and_made_good(settings: AuthSettings) -> No
         store = watched(keyring, settings)
         with capture_logs() as logs:
             store.error = PostgresConnectionError("away")
-            await become(lambda: any(log["event"] == "signing_keys_not_seen" for log in logs))
+            await become(lambda: any(log["event"] == "signing_keys_not_read" for log in logs))
         assert signs(keyring) == before  # what is at hand goes on to sign
 
         await follow(settings, Order.ROTATE_NOW)

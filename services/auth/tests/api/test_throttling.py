@@ -336,9 +336,9 @@ async def test_the_metrics_tell_what_became_of_the_tries(
     registry = auth.app.state.core.platform.registry
 
     def tries(outcome: str) -> float | None:
-        labels = {"door": "login", "outcome": outcome}
+        labels = {"purpose": "login", "outcome": outcome}
         value: float | None = registry.get_sample_value(
-            "sharezync_auth_password_tries_total", labels
+            "sharezync_auth_password_attempts_total", labels
         )
         return value
 

@@ -120,7 +120,7 @@ async def channel_to_manage(
     if seat.channel.is_conversation:
         raise ConversationFixed
     if not seat.member.is_moderator:
-        raise Forbidden("Only owners and admins of the channel may do this")
+        raise Forbidden("Requires the role owner or admin in the channel")
     return seat
 
 
@@ -128,7 +128,7 @@ async def channel_to_own(unit: Unit, user_id: UserId, channel_id: ChannelId) -> 
     """Return a channel to an owner of it, held."""
     seat = await channel_to_manage(unit, user_id, channel_id)
     if seat.member.role != "owner":
-        raise Forbidden("Only owners of the channel may do this")
+        raise Forbidden("Requires the role owner in the channel")
     return seat
 
 
@@ -139,7 +139,7 @@ async def channel_to_change(unit: Unit, user_id: UserId, channel_id: ChannelId) 
     if channel.kind == "direct":
         raise ConversationFixed
     if not (member.is_moderator or channel.kind == "group"):
-        raise Forbidden("Only owners and admins of the channel may do this")
+        raise Forbidden("Requires the role owner or admin in the channel")
     return channel
 
 
@@ -151,7 +151,7 @@ async def message_to_edit(unit: Unit, user_id: UserId, message_id: MessageId) ->
     await _hold_channel_of(unit, message_id)
     message, seat = await _message_and_seat(unit, user_id, message_id)
     if message.author_id != user_id:
-        raise Forbidden("Only its author may edit a message")
+        raise Forbidden("Only the author can edit a message")
     if message.deleted_at is not None:
         raise MessageGone
     if seat.channel.archived:
@@ -168,7 +168,9 @@ async def message_to_delete(unit: Unit, user_id: UserId, message_id: MessageId) 
     await _hold_channel_of(unit, message_id)
     message, seat = await _message_and_seat(unit, user_id, message_id)
     if message.author_id != user_id and not seat.member.is_moderator:
-        raise Forbidden("Only its author and the channel's owners and admins may delete a message")
+        raise Forbidden(
+            "Only the author, and owners and admins of the channel, can delete a message"
+        )
     return message
 
 
@@ -201,7 +203,7 @@ async def message_to_pin(
     if message is None or message.channel_id != channel_id:
         raise NotFound
     if not (member.is_moderator or channel.is_conversation):
-        raise Forbidden("Only owners and admins of the channel may pin its messages")
+        raise Forbidden("Requires the role owner or admin in the channel")
     if channel.archived:
         raise ChannelArchived
     if message.deleted_at is not None:

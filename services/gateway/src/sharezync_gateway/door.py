@@ -107,7 +107,7 @@ class Door:
             route = scope["route"] = self._routes.find(scope["method"], path)
             if route.access is Access.EITHER and path != scope["raw_path"]:
                 # A service that checks a signature sees our spelling and not the client's.
-                raise BadPath("What may be signed is spelt in one way only")
+                raise BadPath("The path must be in its normal form")
             origin = self._addresses.origin(scope, head)
             identity = await self._doorkeeper.admit(route, head, origin.address)
             if route.path in self._rooms:

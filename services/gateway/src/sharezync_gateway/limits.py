@@ -120,7 +120,7 @@ class FallingBack:
             return await self._second.hit(limit, key)
         if self._failing:
             self._failing = False
-            log.info("rate_limit_store_back")
+            log.info("rate_limit_store_recovered")
         return wait
 
     async def aclose(self) -> None:

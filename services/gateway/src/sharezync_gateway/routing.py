@@ -57,11 +57,11 @@ class RouteTable:
         """
         node = _descend(self._root, path[1:].split(b"/"), 0)
         if node is None:
-            raise NotFound("There is no such path")
+            raise NotFound("The path doesn't exist")
         route = node.routes.get(method)
         if route is None:
             allowed = ", ".join(sorted(node.routes))
-            raise NotAllowed(f"This path knows {allowed}", headers={"Allow": allowed})
+            raise NotAllowed(f"Allowed methods: {allowed}", headers={"Allow": allowed})
         return route
 
     def look_up(self, method: str, path: bytes) -> Route | None:

@@ -57,9 +57,9 @@ async def test_those_behind_do_not_wait_for_one_who_has_enough() -> None:
 async def test_who_waits_too_long_is_told_to_come_again() -> None:
     places = bulkhead(wait_seconds=0.05)
     await enter(places, "a", "a", "b", "b")
-    with pytest.raises(Unavailable, match="At most 2 of your"):
+    with pytest.raises(Unavailable, match="At most 2 concurrent"):
         await places.enter("a")
-    with pytest.raises(Unavailable, match="more to do"):
+    with pytest.raises(Unavailable, match="overloaded"):
         await places.enter("c")
     places.leave("a")
     await places.enter("c")

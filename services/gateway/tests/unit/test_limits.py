@@ -173,7 +173,7 @@ async def test_when_the_store_is_back_it_counts_again() -> None:
         await counts.hit(limit, "k")
         await counts.hit(limit, "k")
     assert store.asked == 3
-    assert [entry["event"] for entry in logs] == ["rate_limit_store_back"]
+    assert [entry["event"] for entry in logs] == ["rate_limit_store_recovered"]
 
 
 async def test_a_redis_that_is_not_there_costs_nobody_a_request() -> None:

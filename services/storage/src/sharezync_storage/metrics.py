@@ -1,4 +1,4 @@
-"""What storage counts, and what it tells of the state of things."""
+"""Metrics of storage."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -6,13 +6,13 @@ from sharezync_storage.usecases.figures import Figures
 
 
 class StorageMetrics:
-    """Bytes of content that came and went, by door; what is kept, reserved, and waits to go."""
+    """Received and served bytes by source; stored, reserved, and scheduled for deletion."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         received = Counter(
             "sharezync_storage_received_bytes_total",
-            "Bytes of content that were taken in and kept",
-            ("door",),
+            "Bytes of content that were received and stored, by source",
+            ("source",),
             registry=registry,
         )
         self.form_bytes = received.labels("form")
@@ -21,8 +21,8 @@ class StorageMetrics:
         self.direct_bytes = received.labels("direct")
         served = Counter(
             "sharezync_storage_served_bytes_total",
-            "Bytes of content that were asked for",
-            ("door",),
+            "Bytes of content that were requested, by source",
+            ("source",),
             registry=registry,
         )
         self.content_bytes = served.labels("content")
@@ -31,12 +31,12 @@ class StorageMetrics:
         self._gauges = _Gauges(registry)
         self.missing_objects = Gauge(
             "sharezync_storage_missing_objects",
-            "Finished files whose object is not in the store, or has another size: lost content",
+            "Files whose object is missing in the store or has the wrong size",
             registry=registry,
         )
         self.checked_files = Counter(
             "sharezync_storage_checked_files_total",
-            "Finished files whose object was looked for",
+            "Files whose object was checked",
             registry=registry,
         )
 
@@ -52,29 +52,26 @@ class _Gauges:
         def gauge(name: str, help_text: str, *labels: str) -> Gauge:
             return Gauge(f"sharezync_storage_{name}", help_text, labels, registry=registry)
 
-        self._pending = gauge(
-            "pending_deletions", "Keys that nobody needs and that are still to be deleted"
-        )
+        self._pending = gauge("pending_deletions", "Objects that are scheduled for deletion")
         self._pending_bytes = gauge(
-            "pending_deletion_bytes", "About how many bytes lie under these keys"
+            "pending_deletion_bytes",
+            "Approximate size of the objects that are scheduled for deletion",
         )
         self._oldest = gauge(
-            "oldest_due_deletion_seconds", "For how long the oldest of them has been due"
+            "oldest_due_deletion_seconds", "Time since the oldest scheduled deletion was due"
         )
         self._failing = gauge(
-            "failing_deletions", "Keys that could not be deleted at least three times"
+            "failing_deletions", "Objects whose deletion failed at least three times"
         )
-        self._expired = gauge(
-            "expired_uploads", "Uploads whose time is over and that were not given up yet"
-        )
+        self._expired = gauge("expired_uploads", "Expired uploads that were not deleted yet")
         self._uploads = gauge(
-            "uploads", "Uploads that have not become a file, by state and door", "state", "door"
+            "uploads", "Unfinished uploads by state and source", "state", "source"
         )
         self._let_go = gauge(
-            "let_go_files", "Files that their owner has deleted and others still hold"
+            "detached_files", "Files that their owner has deleted, but are still referenced"
         )
         self._used = gauge("used_bytes", "Bytes of files, as they count in quotas")
-        self._reserved = gauge("reserved_bytes", "Bytes that uploads under way have reserved")
+        self._reserved = gauge("reserved_bytes", "Bytes that are reserved for uploads")
 
     def show(self, figures: Figures) -> None:
         self._pending.set(figures.pending_deletions)

@@ -61,7 +61,7 @@ class LinkPasswords:
     async def _run(self, work: Callable[[], Result]) -> Result:
         with self._lock:
             if self._pool is None or self._inside >= _THREADS + _WAITING:
-                raise Unavailable("Too many passwords at once", retry_after_seconds=2)
+                raise Unavailable("Too many concurrent password checks", retry_after_seconds=2)
             self._inside += 1
         future = self._pool.submit(work)
         # Not when the caller is done: one that was cancelled leaves its work on the thread.

@@ -244,8 +244,8 @@ async def test_what_waits_and_what_is_kept_can_be_watched(world: World, alice: P
     assert grown(after, "used_bytes") == len(b"1234567held")
     assert grown(after, "reserved_bytes") == len(DATA)
     assert grown(after, "expired_uploads") == 1
-    assert grown(after, "let_go_files") == 1
-    assert grown(after, 'uploads{door="chunks",state="receiving"}') == 1
+    assert grown(after, "detached_files") == 1
+    assert grown(after, 'uploads{source="chunks",state="receiving"}') == 1
     assert grown(after, "pending_deletions") == 0
     await give_up_expired(world.app.state.work)
     await alice.http.delete(f"/v1/files/{file['id']}?everywhere=true")

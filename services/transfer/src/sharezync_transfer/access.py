@@ -58,7 +58,7 @@ class Whole:
         """Return the actor as a recipient. Raises NotFound for strangers, Forbidden for senders."""
         recipient = self.recipient(actor.user_id)
         if recipient is None or self.role_of(actor) == "sender":
-            raise Forbidden("Only a recipient may do this")
+            raise Forbidden("Only recipients can do this")
         return recipient
 
 
@@ -100,7 +100,7 @@ async def transfer_to_change(unit: Unit, actor: Actor, transfer_id: TransferId) 
 def insist_on_sender(whole: Whole, actor: Actor) -> None:
     """Raise Forbidden for recipients, and NotFound for strangers."""
     if whole.role_of(actor) != "sender":
-        raise Forbidden("Only the sender may do this")
+        raise Forbidden("Only the sender can do this")
 
 
 async def hold(unit: Unit, transfer_id: TransferId) -> Transfer:

@@ -63,7 +63,7 @@ class Capabilities:
         padded = claims + "=" * (-len(claims) % 4)
         capability = msgspec.json.decode(urlsafe_b64decode(padded), type=Capability)
         if now.timestamp() >= capability.expires:
-            raise CapabilityRefused("The time of this token is over")
+            raise CapabilityRefused("The token has expired")
         return capability
 
     def _signature(self, said: str) -> str:

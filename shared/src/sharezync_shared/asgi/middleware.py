@@ -34,14 +34,14 @@ class HttpMetrics:
         labels = ("service", "route", "method", "status_class")
         self.duration = Histogram(
             "sharezync_http_request_duration_seconds",
-            "Time from the request's first byte to the end of the answer",
+            "Time from the first byte of the request to the end of the response",
             labels,
             buckets=_BUCKETS,
             registry=registry,
         )
         self.unhandled = Counter(
             "sharezync_unhandled_exceptions_total",
-            "Exceptions that nobody foresaw, each answered with 500",
+            "Unhandled exceptions, each answered with 500",
             ("service",),
             registry=registry,
         )
@@ -172,7 +172,7 @@ class _Sending:
 
 
 async def _break_off(scope: Scope, problem: Problem) -> None:
-    log.warning("answer_broken_off", route=route_of(scope), code=problem.slug)
+    log.warning("response_interrupted", route=route_of(scope), code=problem.slug)
     await _hang_up(scope)
 
 
@@ -188,7 +188,7 @@ async def _hang_up(scope: Scope) -> None:
 
 
 def _limit_body(scope: Scope, receive: Receive, max_body_bytes: int) -> Receive:
-    detail = f"At most {max_body_bytes} bytes are accepted here"
+    detail = f"At most {max_body_bytes} bytes are accepted"
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value[:20]) > max_body_bytes:
             raise TooLarge(detail, limit_bytes=max_body_bytes)

@@ -69,7 +69,7 @@ class CostlyReads:
             except (asyncpg.QueryCanceledError, DBAPIError) as error:
                 if not _took_too_long(error):
                     raise
-                raise Unavailable("This takes too long; ask for less") from error
+                raise Unavailable("The query took too long; narrow it") from error
 
     async def aclose(self) -> None:
         """Close the connections. Safe to call twice."""
@@ -79,9 +79,9 @@ class CostlyReads:
     async def _turn(self, user_id: UserId) -> AsyncGenerator[None]:
         theirs = self._users.get(user_id) or _OfUser(self._per_user)
         if theirs.count >= self._per_user + _WAITING_OF_USER:
-            raise RateLimited("Too many of your searches are under way")
+            raise RateLimited("Too many concurrent searches of yours")
         if self._count >= self._most:
-            raise Unavailable("Too many searches are under way")
+            raise Unavailable("Too many concurrent searches")
         self._users[user_id] = theirs
         theirs.count += 1
         self._count += 1
@@ -120,7 +120,7 @@ class CostlyReads:
                 await held.enter_async_context(self._turns)
                 held.pop_all()
         except TimeoutError as error:
-            raise refusal("Too many searches are under way") from error
+            raise refusal("Too many concurrent searches") from error
 
 
 async def _costly(request: Request) -> CostlyReads:

@@ -111,7 +111,7 @@ class Outages:
         if not is_outage(error):
             return None
         self._log.failed(error)
-        return Unavailable("The database can't do this at the moment")
+        return Unavailable("The database is temporarily unavailable")
 
 
 def install_outage_handlers(app: FastAPI, outages: Outages) -> None:

@@ -93,6 +93,6 @@ class Lane(Generic[Item]):
         try:
             await self._send(batch)
         except Exception:
-            log.exception("lane_failed", lane=self._name)
+            log.exception("batch_queue_failed", lane=self._name)
         finally:
             self._weight -= sum(map(self._weigh, batch))

@@ -50,7 +50,7 @@ class Receiver:
                 await self._on_gap()
                 return
             except Unavailable as error:  # an outage, and nothing that a traceback would explain
-                log.debug("frames_gap_waits", error=repr(error), retry_seconds=pause)
+                log.debug("frames_gap_pending", error=repr(error), retry_seconds=pause)
             except Exception:
                 log.exception("frames_gap_failed", retry_seconds=pause)
             await asyncio.sleep(pause)

@@ -61,8 +61,8 @@ class Policy:
         if self.max_characters is not None and len(kept) > self.max_characters:
             raise ValueError(f"At most {self.max_characters} characters")
         if len(kept) < self.min_characters:
-            few = f"{self.min_characters} characters" if self.min_characters > 1 else "a character"
-            raise ValueError(f"At least {few} that can be seen")
+            plural = "s" if self.min_characters > 1 else ""
+            raise ValueError(f"At least {self.min_characters} visible character{plural}")
         return kept
 
     def __get_pydantic_core_schema__(

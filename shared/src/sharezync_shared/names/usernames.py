@@ -57,11 +57,11 @@ def clean_username(text: str) -> str:
             raise ValueError(_no_part(character))
     apart = unicodedata.normalize("NFD", name)
     if unstacked(apart, alike=2) != apart or _runs_of_marks(apart):
-        raise ValueError("too many marks on one letter")
+        raise ValueError("too many marks on a letter")
     if _compiled(_HIDDEN_DOT).search(apart):
         raise ValueError("too many marks: a dot above a letter that has one can't be seen")
     if lookalikes.mixes_scripts(name):
-        raise ValueError("letters and digits of one alphabet, please: this name mixes several")
+        raise ValueError("letters and digits must be of one alphabet")
     return name
 
 

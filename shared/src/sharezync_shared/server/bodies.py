@@ -134,16 +134,16 @@ class ChunkedBody:
     def _read_size(self, line: bytes) -> None:
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
-            raise Malformed("A chunk of the body has no proper size")
+            raise Malformed("A chunk of the body has an invalid size")
         self._remaining = size = int(match[1], 16)
         self._excess = max(0, self._excess + len(line) + 4 - size)
         if self._excess > MAX_EXCESS_BYTES:
-            raise Malformed("The body has more framing than content")
+            raise Malformed("The chunks of the body are too small")
         self._read = self._read_end if size else self._read_trailer
 
     def _read_end(self, line: bytes) -> None:
         if line:
-            raise Malformed("A chunk of the body is longer than its size says")
+            raise Malformed("A chunk of the body is longer than its size")
         self._read = self._read_size
 
     def _read_trailer(self, line: bytes) -> None:
@@ -154,11 +154,11 @@ class ChunkedBody:
         if self._trailer_bytes > MAX_TRAILER_BYTES:
             raise self._too_long()
         if not _FIELD_LINE.fullmatch(line):
-            raise Malformed("A trailer of the body is no header field")
+            raise Malformed("A trailer of the body is malformed")
 
     def _too_long(self) -> Malformed | HeadTooLarge:
         if self.in_trailers:
-            return HeadTooLarge(f"At most {MAX_TRAILER_BYTES} bytes of trailers are accepted here")
+            return HeadTooLarge(f"At most {MAX_TRAILER_BYTES} bytes of trailers are accepted")
         return Malformed(
             f"At most {MAX_CHUNK_LINE_BYTES} bytes of a chunk's size are accepted here"
         )

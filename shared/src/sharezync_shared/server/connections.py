@@ -49,7 +49,7 @@ class ConnectionLimits:
         """
         if self.open >= self._most:
             self._tell("all")
-            raise Unavailable("There are too many connections", retry_after_seconds=_RETRY_SECONDS)
+            raise Unavailable("Too many connections", retry_after_seconds=_RETRY_SECONDS)
         bucket = bucket_of(address)
         count = self._by_address.get(bucket, 0)
         if (
@@ -59,7 +59,7 @@ class ConnectionLimits:
         ):
             self._tell("address")
             raise RateLimited(
-                "There are too many connections from your address",
+                "Too many connections from your address",
                 retry_after_seconds=_RETRY_SECONDS,
             )
         self.open += 1

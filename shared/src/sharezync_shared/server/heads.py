@@ -43,7 +43,7 @@ class HeadReader:
         end = head.find(HEAD_END, sought)
         behind = len(head) - end - len(HEAD_END) if end >= 0 else 0
         if self.read_bytes - behind > MAX_HEAD_BYTES:
-            raise HeadTooLarge(f"At most {MAX_HEAD_BYTES} bytes are accepted here")
+            raise HeadTooLarge(f"At most {MAX_HEAD_BYTES} bytes are accepted")
         if end < 0:
             return b"", data[:0]
         self._head = bytearray()
@@ -57,9 +57,9 @@ def check_head(head: bytes) -> None:
     Raises Malformed and HeadTooLarge.
     """
     if not _REQUEST_LINE.match(head):
-        raise Malformed("This is no request of HTTP/1.1 or HTTP/1.0")
+        raise Malformed("Not a valid HTTP/1.1 or HTTP/1.0 request")
     if head.count(b"\r\n") - 2 > MAX_FIELDS:
-        raise HeadTooLarge(f"At most {MAX_FIELDS} header fields are accepted here")
+        raise HeadTooLarge(f"At most {MAX_FIELDS} header fields are accepted")
 
 
 def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> Body:
@@ -74,10 +74,10 @@ def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> 
         elif name == b"transfer-encoding":  # and not beside a Content-Length
             # The one coding that is understood here; in HTTP/1.0 there is none.
             if value.lower() != b"chunked" or version == "1.0":
-                raise Malformed("Bodies come by Content-Length, or chunked in HTTP/1.1")
+                raise Malformed("A body needs Content-Length, or chunked encoding in HTTP/1.1")
             body = ChunkedBody()
     if hosts > 1 or (version == "1.1" and not hosts):
-        raise Malformed("A request has one Host field (RFC 9112 §3.2)")
+        raise Malformed("A request must have one Host field (RFC 9112 §3.2)")
     if method == b"CONNECT":
-        raise Malformed("This is no proxy")
+        raise Malformed("CONNECT isn't supported")
     return body

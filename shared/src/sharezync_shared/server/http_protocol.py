@@ -265,7 +265,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.expect_100_continue = False  # RFC 9110 §10.1.1
         elif self.parser.should_upgrade() and self._offers_websocket():
             if method != b"GET" or not self._body.is_complete:
-                raise Malformed("What asks for a WebSocket is a GET without a body")
+                raise Malformed("A WebSocket handshake must be a GET request without a body")
             self._websocket = True
         if not self.url.startswith(b"/"):
             self._take_absolute_form()
@@ -288,7 +288,7 @@ class HttpProtocol(HttpToolsProtocol):
         # What a target says of the host goes before what the field says (RFC 9112 §3.2.2).
         target = httptools.parse_url(self.url)
         if not target.host or target.userinfo:
-            raise Malformed("The target of this request is neither a path nor a URL")
+            raise Malformed("The request target must be a path or a URL")
         host = target.host if not target.port else b"%s:%d" % (target.host, target.port)
         self.headers[:] = [(b"host", host), *(h for h in self.headers if h[0] != b"host")]
         self.url = target.path or b"/"

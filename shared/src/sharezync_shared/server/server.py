@@ -84,7 +84,7 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         del frame
-        log.info("stop_asked", signal=signal.Signals(sig).name, again=self.should_exit)
+        log.info("stop_requested", signal=signal.Signals(sig).name, again=self.should_exit)
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -135,7 +135,7 @@ class DrainingServer(uvicorn.Server):
         while not task.done() and self._may_wait(deadline):
             await asyncio.wait({task}, timeout=_POLL_SECONDS)
         if task.cancel():
-            log.warning("drain_step_cut_off", step=step.name, after_seconds=deadline - now)
+            log.warning("drain_step_timed_out", step=step.name, after_seconds=deadline - now)
             await asyncio.wait({task}, timeout=1)
         elif (error := task.exception()) is not None:
             log.error("drain_step_failed", step=step.name, exc_info=error)

@@ -14,7 +14,7 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     values = [value for name, value in headers if name.lower() == b"authorization"]
     if not values:
         # Without an error code: nothing was tried (RFC 6750 §3.1).
-        raise Unauthenticated("An access token is needed", headers={"WWW-Authenticate": "Bearer"})
+        raise Unauthenticated("An access token is required", headers={"WWW-Authenticate": "Bearer"})
     scheme, _, token = values[0].partition(b" ")
     token = token.strip()
     if len(values) > 1 or scheme.lower() != b"bearer" or not token:

@@ -90,7 +90,7 @@ class TokenVerifier:
             claims = await self._claims(token, self._audience, ("sid",))
             if claims["exp"] - claims["iat"] > self._revocations.lifetime_seconds:
                 # Its revocation would be forgotten before it runs out.
-                raise _invalid("The token was issued for longer than is accepted here")
+                raise _invalid("The lifetime of the token is too long")
             try:
                 identity = identity_of(claims)
             except BadClaims as error:
@@ -143,7 +143,7 @@ class TokenVerifier:
         except (jwt.PyJWTError, UnknownKey) as error:
             raise _invalid() from error
         except KeysUnavailable as error:
-            raise Unavailable("Tokens can't be verified at this moment") from error
+            raise Unavailable("Tokens can't be verified at the moment") from error
         self._check_times(claims)
         return claims
 

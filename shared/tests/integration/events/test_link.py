@@ -54,7 +54,7 @@ async def test_a_broker_that_does_not_answer_is_told_of_and_waited_for(
         await asyncio.sleep(0.15)
         assert [each for each in logs if each["log_level"] == "warning"] == told
     assert {(each["event"], each["tenant"]) for each in told} == {
-        ("broker_does_not_answer", "consume chat.events")
+        ("broker_not_responding", "consume chat.events")
     }
     assert [each["seconds"] for each in told[:2]] == [0.05, 0.1]
     assert (tenant.set_up, link.serving) == (1, True)

@@ -25,7 +25,7 @@ def test_a_name_is_cleaned_and_bounded() -> None:
 
 @pytest.mark.parametrize("blank", ["\u200b", "\u3164", " \u2800 ", "\u202e"])
 def test_a_name_that_nobody_sees_is_refused_in_plain_words(blank: str) -> None:
-    with pytest.raises(ValidationError, match="At least a character that can be seen"):
+    with pytest.raises(ValidationError, match="At least 1 visible character"):
         Body(name=blank)
 
 

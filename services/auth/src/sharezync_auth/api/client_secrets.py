@@ -24,16 +24,16 @@ def shown_secret(authorization: Sequence[str], given: Mapping[str, str]) -> Show
     `client_id` beside Basic is no second proof, but must name the same client.
     """
     if len(authorization) > 1:
-        raise InvalidRequest("The Authorization header is there twice")
+        raise InvalidRequest("The Authorization header is repeated")
     if not authorization or ("client_secret" in given and not _is_basic(authorization[0])):
         if "client_id" not in given or "client_secret" not in given:
-            raise InvalidClient("client_id and client_secret are needed, or HTTP Basic")
+            raise InvalidClient("client_id and client_secret, or HTTP Basic, are required")
         return ShownSecret(given["client_id"], given["client_secret"])
     shown = _basic(authorization[0])
     if "client_secret" in given:
-        raise InvalidRequest("Either HTTP Basic or client_secret, not both")
+        raise InvalidRequest("Use either HTTP Basic or client_secret, not both")
     if given.get("client_id", shown.client_id) != shown.client_id:
-        raise InvalidRequest("client_id and HTTP Basic name different clients")
+        raise InvalidRequest("client_id differs from the client in HTTP Basic")
     return shown
 
 
@@ -43,16 +43,16 @@ def _is_basic(header: str) -> bool:
 
 def _basic(header: str) -> ShownSecret:
     if not _is_basic(header):
-        raise InvalidClient("Clients are known by HTTP Basic, or client_id and client_secret")
+        raise InvalidClient("Use HTTP Basic, or client_id and client_secret")
     try:
         pair = base64.b64decode(header.partition(" ")[2].strip(), validate=True).decode()
     except (binascii.Error, ValueError) as error:
-        raise InvalidClient("The Authorization header is no HTTP Basic") from error
+        raise InvalidClient("The Authorization header isn't valid HTTP Basic") from error
     client_id, colon, secret = pair.partition(":")
     if not colon:
-        raise InvalidClient("The Authorization header is no HTTP Basic")
+        raise InvalidClient("The Authorization header isn't valid HTTP Basic")
     # Both are form-encoded before they are joined, so that an id may hold a colon.
     shown = ShownSecret(unquote_plus(client_id), unquote_plus(secret))
     if "\x00" in shown.client_id:
-        raise InvalidClient("There is no such client")  # nor text that a database takes
+        raise InvalidClient("Unknown client")  # nor text that a database takes
     return shown

@@ -68,7 +68,7 @@ async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -
     Raises Invalid for oneself, UserNotFound, and TooManyBlocks where `most` are blocked already.
     """
     if blocked_id == user_id:
-        raise Invalid("Nobody can block themselves")
+        raise Invalid("You can't block yourself")
     async with work.begin() as unit:
         connection = await _hold_list(unit, user_id)
         if not await connection.fetchval(_KEEP, blocked_id):
@@ -81,7 +81,7 @@ async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -
             "SELECT count(*) FROM auth.blocks WHERE user_id = $1", user_id
         )
         if count >= most:
-            raise TooManyBlocks(f"At most {most} people can be blocked", limit=most)
+            raise TooManyBlocks(f"At most {most} users can be blocked", limit=most)
         return await _add(unit, user_id, blocked_id, unit.now)
 
 
@@ -183,7 +183,7 @@ async def _hold_list(unit: Unit, user_id: UserId) -> Connection:
     """Hold somebody's list until the commit. Raises Unauthenticated where the account is gone."""
     connection = await unit.raw()
     if not await connection.fetchval(_HOLD, user_id):
-        raise Unauthenticated("The account is gone")
+        raise Unauthenticated("The account no longer exists")
     return connection
 
 

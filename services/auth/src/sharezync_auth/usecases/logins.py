@@ -101,7 +101,7 @@ async def _begin(
         if device_id is not None:
             device = await unit.get(Device, device_id)
             if device is None or device.user_id != user.id:
-                raise InvalidRequest("device_id is not a device of yours")
+                raise InvalidRequest("device_id isn't one of your devices")
         await sessions.make_room(unit, settings, UserId(user.id))
         session = Session(
             user_id=user.id,

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 Shape = TypeVar("Shape")
 
-_AWAY: Final = "Another service does not answer at this moment"
+_AWAY: Final = "Another service is temporarily unavailable"
 
 
 class _Acquaintance(msgspec.Struct):
@@ -115,5 +115,5 @@ class Peers:
         try:
             return msgspec.json.decode(answer.content, type=shape)
         except msgspec.DecodeError as error:
-            log.warning("peer_misspoke", url=url, error=str(error))
+            log.warning("peer_response_invalid", url=url, error=str(error))
             raise Unavailable(_AWAY) from error

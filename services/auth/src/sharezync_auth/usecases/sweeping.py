@@ -32,7 +32,7 @@ async def sweep(work: Work, settings: AuthSettings) -> None:
     # Twice the lease: a node that was merely slow needn't say everything again.
     given_up = await nodes.give_up(work, silent_since=now - 2 * lease)
     if given_up:
-        log.warning("gateway_nodes_given_up", count=given_up)
+        log.warning("gateway_nodes_expired", count=given_up)
     ran_out = Lifespan.at(now - _SESSIONS_KEPT, settings)
     await _delete(work, "throttles", "key", "failed_at < $2", now - _THROTTLES_KEPT)
     await _delete(work, "deleted_users", "user_id", "deleted_at < $2", now - _DELETED_USERS_KEPT)

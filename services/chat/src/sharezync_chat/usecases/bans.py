@@ -49,12 +49,12 @@ async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId)
     TooManyBans and Invalid.
     """
     if by == user_id:
-        raise Invalid("Nobody can ban themselves")
+        raise Invalid("You can't ban yourself")
     async with work.begin() as unit:
         channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
         member = await unit.get(Member, (channel_id, user_id))
         if caller.role != "owner" and member is not None and member.role != "member":
-            raise Forbidden("Admins may ban plain members only")
+            raise Forbidden("Admins can only ban plain members")
         user = await people.to_admit(unit, user_id)
         found = await unit.get(Ban, (channel_id, user_id))
         if found is not None:
@@ -63,7 +63,7 @@ async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId)
         count = await unit.session.exec(select(func.count()).where(Ban.channel_id == channel_id))
         if count.one() >= MAX_BANS:
             raise TooManyBans(
-                f"At most {MAX_BANS} people can be banned from a channel", limit=MAX_BANS
+                f"At most {MAX_BANS} users can be banned from a channel", limit=MAX_BANS
             )
         at = None
         if member is not None:

@@ -143,7 +143,7 @@ class Batch:
         if draft.refusal is not None:
             raise draft.refusal
         if draft.reply_to is not None and row["reply_id"] is None:
-            message = "There is no such message in this channel"
+            message = "The message doesn't exist in this channel"
             raise Invalid(errors=[{"field": "body.reply_to", "message": message}])
         posted = self._post(draft, row, called)
         if draft.client_message_id is not None:

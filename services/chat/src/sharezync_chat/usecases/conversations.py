@@ -40,7 +40,7 @@ async def find_or_create(
     """
     everyone = sorted({user_id, *others})
     if not 2 <= len(everyone) <= MOST_PEOPLE:
-        raise Invalid(f"A conversation is between 2 and {MOST_PEOPLE} people")
+        raise Invalid(f"A conversation has 2 to {MOST_PEOPLE} members")
     await people.require(work, peers, everyone)
     key = _key(everyone)
     existing = await _find(work, key)

@@ -80,5 +80,5 @@ async def _seq_of(connection: Connection, channel_id: ChannelId, mark: int | UUI
         "SELECT seq FROM chat.messages WHERE id = $1 AND channel_id = $2", mark, channel_id
     )
     if seq is None:
-        raise NotFound("There is no such message in this channel")
+        raise NotFound("The message doesn't exist in this channel")
     return seq

@@ -154,7 +154,7 @@ async def check_memberships(
         share = max(1, int(limits.memberships_per_user * _MAKERS_SHARE))
         if user_id != by and of_maker >= share:
             raise TooManyMemberships(
-                "Others may put nobody into more of what one person made",
+                "Users can't be added to more channels of the same creator",
                 of="maker", limit=share, user_id=str(user_id),
             )  # fmt: skip
 

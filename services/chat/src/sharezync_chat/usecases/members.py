@@ -101,7 +101,7 @@ async def mute(
 ) -> Told[MemberRead]:
     """Mute or unmute a channel, for oneself only; one's own devices hear of it."""
     if by != user_id:
-        raise Forbidden("Nobody mutes a channel for somebody else")
+        raise Forbidden("You can only mute a channel for yourself")
     async with work.begin() as unit:
         await access.hold(unit, channel_id, user_id)
         channel, member = await access.channel_to_read(unit, user_id, channel_id)
@@ -124,7 +124,7 @@ async def add(
     async with work.begin() as unit:
         channel, caller = await access.channel_to_manage(unit, by, channel_id, by, user_id)
         if role != "member" and caller.role != "owner":
-            raise Forbidden("Only owners of the channel may make somebody owner or admin")
+            raise Forbidden("Only owners of the channel can add owners and admins")
         if await _find(unit, channel, user_id) is not None:
             return Told(await reads.member(await unit.raw(), channel.id, user_id))
         if channel.archived:
@@ -193,7 +193,7 @@ async def remove(work: Work, *, by: UserId, channel_id: ChannelId, user_id: User
         channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
         member = await _get(unit, channel, user_id)
         if caller.role != "owner" and member.role != "member":
-            raise Forbidden("Admins may remove plain members only")
+            raise Forbidden("Admins can only remove plain members")
         user = (await reads.member(await unit.raw(), channel.id, user_id)).user
         return Told(None, await seats.depart(unit, channel, member, user, "removed"))
 
@@ -221,5 +221,5 @@ async def _find(unit: Unit, channel: Channel, user_id: UserId) -> Member | None:
 async def _get(unit: Unit, channel: Channel, user_id: UserId) -> Member:
     member = await _find(unit, channel, user_id)
     if member is None:
-        raise NotFound("This user is not in the channel")
+        raise NotFound("The user isn't a member of the channel")
     return member

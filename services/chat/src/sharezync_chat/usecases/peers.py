@@ -109,14 +109,14 @@ async def _call(
         answer = await client.request(method, path, **options)
     except httpx.HTTPError as error:
         log.debug("peer_unreachable", url=str(client.base_url), error=repr(error))
-        raise Unavailable("Another service does not answer at this moment") from error
+        raise Unavailable("Another service is temporarily unavailable") from error
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise NotFound
     if not answer.is_success:
         # Of an outage the peer tells itself, once.
         tell = log.debug if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else log.warning
         tell("peer_refused", url=_address(answer), status=answer.status_code)
-        raise Unavailable("Another service does not answer at this moment")
+        raise Unavailable("Another service is temporarily unavailable")
     return answer
 
 
@@ -124,8 +124,8 @@ def _decoded(answer: httpx.Response, shape: type[Shape]) -> Shape:
     try:
         return msgspec.json.decode(answer.content, type=shape)
     except msgspec.DecodeError as error:
-        log.warning("peer_misspoke", url=_address(answer), error=str(error))
-        raise Unavailable("Another service does not answer at this moment") from error
+        log.warning("peer_response_invalid", url=_address(answer), error=str(error))
+        raise Unavailable("Another service is temporarily unavailable") from error
 
 
 def _address(answer: httpx.Response) -> str:

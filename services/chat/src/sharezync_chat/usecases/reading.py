@@ -99,7 +99,7 @@ async def mark_furthest(
         await unit.lock_streams(inbox_stream(user_id))
         connection = await unit.raw()
         places = await _places(connection, channel_id, marks)
-        nowhere = NotFound("There is no such message in this channel")
+        nowhere = NotFound("The message doesn't exist in this channel")
         if not places:
             return dict.fromkeys(marks, nowhere)
         seq = max(places.values())

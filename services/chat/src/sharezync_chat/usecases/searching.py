@@ -76,7 +76,7 @@ async def search(
                 _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO, RANKED
             )
         except asyncpg.QueryCanceledError as error:
-            raise Unavailable("That matches too much; say more words") from error
+            raise Unavailable("Too many matches; use more words") from error
         found = await reads.messages(
             connection,
             "WHERE m.id = ANY($1::uuid[]) AND m.deleted_at IS NULL",

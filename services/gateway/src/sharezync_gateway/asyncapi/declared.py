@@ -55,7 +55,7 @@ def _read(service: str, document: Document) -> Declared | None:
     try:
         declared = msgspec.convert(draft_7(said, name_of), Declared)
     except msgspec.ValidationError as error:
-        log.warning("realtime_not_understood", upstream=service, error=str(error))
+        log.warning("realtime_declaration_invalid", upstream=service, error=str(error))
         return None
     declared.schemas = {name_of(name): schema for name, schema in declared.schemas.items()}
     return declared

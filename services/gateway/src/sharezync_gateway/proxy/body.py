@@ -73,7 +73,7 @@ class RequestBody:
             async with asyncio.timeout(self._idle_seconds):
                 message = await self._receive()
         except TimeoutError:
-            self.failure = ClientTooSlow(f"Nothing came for {self._idle_seconds:g} s")
+            self.failure = ClientTooSlow(f"No bytes were received for {self._idle_seconds:g} s")
             return message
         return message if self._took(message) else {"type": _GONE}
 
@@ -93,13 +93,13 @@ class RequestBody:
                     timeout.reschedule(min(deadline, loop.time() + self._idle_seconds))
                     if self._took(message := await self._receive()):
                         if not keep(len(body := message.get("body", b""))):
-                            self.failure = Unavailable("Too many bodies are on their way at once")
+                            self.failure = Unavailable("Too many request bodies at once")
                             return False
                         parts.append(body)
                     else:
                         return False
         except TimeoutError:
-            self.failure = ClientTooSlow(f"It did not come whole within {seconds:g} s")
+            self.failure = ClientTooSlow(f"The body wasn't complete within {seconds:g} s")
             return False
         self._held = parts[0] if len(parts) == 1 else b"".join(parts)
         self.length = len(self._held)
@@ -149,7 +149,7 @@ class RequestBody:
 
 
 def _too_large(limit_bytes: int) -> TooLarge:
-    return TooLarge(f"At most {limit_bytes} bytes are accepted here", limit_bytes=limit_bytes)
+    return TooLarge(f"At most {limit_bytes} bytes are accepted", limit_bytes=limit_bytes)
 
 
 async def _never() -> Message:

@@ -90,5 +90,5 @@ class Bulkhead:
         # Not 429, though it may be the caller's own doing: to clients of tus a 4xx is the end.
         if self._under_way.of(caller) >= self._places.per_caller:
             most = self._places.per_caller
-            return Unavailable(f"At most {most} of your requests are carried out at a time")
-        return Unavailable("There is more to do than can be done at this moment")
+            return Unavailable(f"At most {most} concurrent requests are allowed for each user")
+        return Unavailable("The server is overloaded")

@@ -63,15 +63,15 @@ def read_head(headers: RawHeaders, http_version: str = "1.1") -> Head:  # noqa: 
     for name, value in headers:
         if name == b"host":
             if host is not None:
-                raise BadHeaders("Host is there twice")
+                raise BadHeaders("Host is repeated")
             host = value
         elif name == b"content-length":
             if length is not None:
-                raise BadHeaders("Content-Length is there twice")
+                raise BadHeaders("Content-Length is repeated")
             length = value
         elif name == b"transfer-encoding":
             if coding is not None:
-                raise BadHeaders("Transfer-Encoding is there twice")
+                raise BadHeaders("Transfer-Encoding is repeated")
             coding = value
         elif name == b"connection":
             named.update(token.strip().lower() for token in value.split(b","))
@@ -85,7 +85,7 @@ def read_head(headers: RawHeaders, http_version: str = "1.1") -> Head:  # noqa: 
             head.expects_continue = value.lower() == b"100-continue"
         elif name == b"authorization":
             if head.authorization is not None:
-                raise BadHeaders("Authorization is there twice")
+                raise BadHeaders("Authorization is repeated")
             head.authorization = value
             head.kept.append((name, value))
         elif not (
@@ -115,7 +115,7 @@ def _body_bytes(length: bytes | None, coding: bytes | None) -> int | None:
         if length is not None:
             raise BadHeaders("Content-Length and Transfer-Encoding exclude each other")
         if coding.strip().lower() != b"chunked":
-            raise BadHeaders("The only transfer coding that is read here is chunked")
+            raise BadHeaders("The only supported transfer coding is chunked")
         return None
     if length is None:
         return 0

@@ -81,7 +81,7 @@ class HttpUpstream:
         except ClientGone:
             return
         except _CONNECT_FAILED as error:
-            raise Unreachable("The service can't be reached at this moment") from error
+            raise Unreachable("The service can't be reached") from error
         except (aiohttp.ClientError, OSError) as error:
             if body.gone or body.failure is not None:
                 return  # we broke it off ourselves

@@ -32,10 +32,10 @@ def normalise(raw: bytes) -> bytes:
         return raw
     path = _ESCAPE.sub(_unescape, raw)
     if not _ALLOWED.fullmatch(path):
-        raise BadPath("A path begins with a slash and has only the characters of RFC 3986")
+        raise BadPath("A path must begin with a slash and contain only characters of RFC 3986")
     segments = path.split(b"/")
     if b"." in segments or b".." in segments:
-        raise BadPath("Dot segments are not resolved here")
+        raise BadPath("Dot segments aren't accepted")
     if b"" in segments[1:-1]:
         raise BadPath("Empty segments are not accepted")
     try:

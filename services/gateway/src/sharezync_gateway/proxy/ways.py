@@ -87,7 +87,7 @@ class Passage:
             self._generation = self._way.breaker.enter()
         except CircuitOpen as error:
             raise Unavailable(
-                "The service does not answer at this moment",
+                "The service is temporarily unavailable",
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
         self._settled = False

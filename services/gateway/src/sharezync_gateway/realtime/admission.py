@@ -72,18 +72,18 @@ class Admission:
         address has; nothing is counted then.
         """
         if self.open >= self._most:
-            raise _full("This replica has as many sockets as it may")
+            raise _full("The limit of connections to this server is reached")
         if authenticated:
             self.open += 1
             return Slot(self, None)
         bucket = bucket_of(address)
         if self._by_address[bucket] >= self._most_of_address:
             raise RateLimited(
-                "Too many sockets without a token from this address",
+                "Too many unauthenticated connections from your address",
                 retry_after_seconds=_RETRY_SECONDS,
             )
         if self.unauthenticated >= self._most_unauthenticated:
-            raise _full("Too many sockets without a token: bring it in the handshake")
+            raise _full("Too many unauthenticated connections: send the token in the handshake")
         self.open += 1
         self.unauthenticated += 1
         self._by_address[bucket] += 1

@@ -107,7 +107,7 @@ class CommandQueue:
                 try:
                     outcomes = await self._peers.commands([command for command, _, _ in batch])
                 except PeerUnavailable as error:
-                    log.debug("commands_not_carried_out", count=len(batch), error=str(error))
+                    log.debug("commands_failed", count=len(batch), error=str(error))
                 finally:
                     for (_, _, answer), outcome in zip(batch, outcomes, strict=True):
                         answer(outcome)

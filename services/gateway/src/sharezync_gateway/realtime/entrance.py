@@ -208,30 +208,30 @@ class Entrance:
 def _authenticate(message: Message) -> Authenticate:
     text = message.get("text")
     if text is None:
-        raise BadFrame("unauthenticated", "A token comes first")
+        raise BadFrame("unauthenticated", "Authenticate first")
     if size_in_utf8(text) > MAX_TEXT_BYTES:  # where the server couldn't be told
         raise Refused(CloseCode.TOO_BIG, "too big")
     head = read_head(text)
     if head.type != "authenticate":
-        raise BadFrame("unauthenticated", "A token comes first", head.id)
+        raise BadFrame("unauthenticated", "Authenticate first", head.id)
     frame = read_body(text, Authenticate, head.id)
     check_cursors(frame.cursors, head.id)
     return frame
 
 
 def _nobody_answers() -> Refused:
-    problem = Unavailable("The services behind do not answer")
+    problem = Unavailable("The services are temporarily unavailable")
     last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=1000)
     return Refused(CloseCode.TRY_LATER, "try later", last)
 
 
 def _too_often() -> Refused:
-    problem = RateLimited("This user opens sockets too often")
+    problem = RateLimited("Too many new connections of this user")
     last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=5000)
     return Refused(CloseCode.TRY_LATER, "too many sockets in a short time", last)
 
 
 def _not_on_channel() -> Refused:
-    problem = NotFound("There is no such channel, or you are not on it")
+    problem = NotFound("The channel doesn't exist, or you aren't a member")
     last = Error(None, problem.slug, problem.detail)
     return Refused(CloseCode.NOT_ON_CHANNEL, "not on this channel", last)

@@ -152,7 +152,7 @@ class OwnHandlers:
     ) -> None:
         """Pass a command on; the next frame is read without waiting for what becomes of it."""
         if not connection.follows(f"channel:{data.channel_id}"):
-            raise NotFound("This socket is for one channel only")
+            raise NotFound("This connection is for a single channel")
         if connection.commands_in_flight >= self._terms.max_commands_in_flight:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
         connection.commands_in_flight += 1

@@ -73,13 +73,15 @@ def _path(path: str) -> tuple[str | None, str | None]:
         return None, f"channel:{match[1]}"
     if match := _DEVICE_PATH.fullmatch(path):
         return match[1], None
-    raise NotFound("A device is named by 1 to 64 letters, digits, or . _ ~ -; a channel by its id")
+    raise NotFound(
+        "The path must end with a client_id (1 to 64 letters, digits, or . _ ~ -) or a channel id"
+    )
 
 
 def _check_origin(scope: Scope, origins: Sequence[str]) -> None:
     sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
     if sent and "*" not in origins and (len(sent) > 1 or sent[0] not in origins):
-        raise Forbidden("Pages of this origin may not open sockets here")
+        raise Forbidden("Connections from this origin aren't allowed")
 
 
 def _token(scope: Scope, offered: list[str], *, allow_query_token: bool) -> str | None:
@@ -95,7 +97,7 @@ def _token(scope: Scope, offered: list[str], *, allow_query_token: bool) -> str 
     if not in_query:
         return None
     if not allow_query_token:
-        raise Unauthenticated("Tokens in the query string are refused: they end up in logs")
+        raise Unauthenticated("Tokens in the query string aren't allowed")
     return in_query[0].decode("latin-1")
 
 

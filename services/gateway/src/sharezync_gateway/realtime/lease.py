@@ -70,7 +70,7 @@ class Lease:
                 await self._peers.leave(self._node_id)
             self._devices.say_gone()
         except (PeerUnavailable, TimeoutError) as error:
-            log.warning("node_not_left", error=repr(error))
+            log.warning("node_not_deleted", error=repr(error))
         finally:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
@@ -108,7 +108,7 @@ class Lease:
             else:
                 self._metrics.heartbeats("ok").inc()
                 if failures:
-                    log.info("heartbeat_back", failures=failures)
+                    log.info("heartbeat_recovered", failures=failures)
                 failures = 0
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_seconds):

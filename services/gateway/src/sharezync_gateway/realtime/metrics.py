@@ -15,64 +15,64 @@ class SocketMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.connections = Gauge(
-            "sharezync_ws_connections", "Open sockets whose user is known", registry=registry
+            "sharezync_ws_connections", "Authenticated WebSocket connections", registry=registry
         )
         self.delivered = Counter(
             "sharezync_ws_frames_delivered_total",
-            "Frames of streams written to sockets",
+            "Stream frames that were written to connections",
             registry=registry,
         )
         self._dropped = Counter(
             "sharezync_ws_frames_dropped_total",
-            "Frames of streams not written to a socket",
+            "Stream frames that were not written to a connection, by reason",
             ("reason",),
             registry=registry,
         )
         self._closes = Counter(
             "sharezync_ws_closes_total",
-            "Sockets that ended, by the close code that either side gave",
+            "Closed connections by close code",
             ("code",),
             registry=registry,
         )
         self._resumes = Counter(
             "sharezync_ws_resumes_total",
-            "Streams that clients asked to resume, by what became of it",
+            "Streams that clients resumed, by result",
             ("result",),
             registry=registry,
         )
         self.queue_bytes = Gauge(
             "sharezync_ws_send_queue_bytes",
-            "Bytes that wait to be sent, all sockets together; sampled every second",
+            "Bytes queued for sending on all connections; sampled every second",
             registry=registry,
         )
         self._pulls = Counter(
             "sharezync_gateway_revocation_pulls_total",
-            "Questions to auth about what was revoked, by what became of them",
+            "Requests to auth for revocations, by result",
             ("result",),
             registry=registry,
         )
-        self._presence_asks = Counter(
-            "sharezync_gateway_presence_asks_total",
-            "Questions to auth about who is online, by what became of them",
+        self._presence_requests = Counter(
+            "sharezync_gateway_presence_requests_total",
+            "Requests to auth for presence, by result",
             ("result",),
             registry=registry,
         )
         self._heartbeats = Counter(
             "sharezync_gateway_heartbeats_total",
-            "Heartbeats to auth, on which the devices of this node are online",
+            "Heartbeats to auth, by result",
             ("result",),
             registry=registry,
         )
         self.device_lists = Counter(
             "sharezync_gateway_device_lists_total",
-            "Times that auth's belief about this node's devices was put right by the whole list",
+            "Corrections of the list of this node's devices at auth",
             registry=registry,
         )
         # Finding a label's child takes a lock and a dictionary; these are few.
         self.dropped = cache(self._dropped.labels)
         self.resumes = cache(self._resumes.labels)
         self.pulls = cache(self._pulls.labels)
-        self.presence_asks = cache(self._presence_asks.labels)
+        self.presence_requests = cache(self._presence_requests.labels)
         self.heartbeats = cache(self._heartbeats.labels)
 
     def closed(self, code: int) -> None:

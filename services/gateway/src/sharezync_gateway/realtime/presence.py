@@ -104,11 +104,11 @@ class Presence:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     answer = await self._peers.presence(batch)
             except (PeerUnavailable, TimeoutError) as error:
-                self._metrics.presence_asks("failed").inc()
+                self._metrics.presence_requests("failed").inc()
                 if isinstance(error, TimeoutError):
                     raise PeerUnavailable("auth", "does not say who is online") from error
                 raise
-            self._metrics.presence_asks("ok").inc()
+            self._metrics.presence_requests("ok").inc()
             for user_id in batch:
                 watched = self._interests.watched.get(user_id)
                 if watched is None or (watched.since > turn and watched.online is not None):
@@ -137,7 +137,7 @@ class Presence:
             except PeerUnavailable as error:
                 log.debug("presence_not_asked", error=str(error))
             except Exception:  # the rim: without rounds nothing that was lost is made good
-                log.exception("presence_round_failed")
+                log.exception("presence_refresh_failed")
 
     async def _ask_next(self) -> None:
         watched = self._interests.watched

@@ -194,7 +194,7 @@ def check_cursors(cursors: dict[str, Cursor], frame_id: FrameId = None) -> None:
     for epoch, _ in cursors.values():
         # Services refuse others, and a refusal is no answer that could be passed on.
         if len(epoch) > _MAX_EPOCH_CHARACTERS or not (epoch.isascii() and epoch.isprintable()):
-            raise BadFrame("invalid", "That is no epoch of a stream", frame_id)
+            raise BadFrame("invalid", "Invalid epoch", frame_id)
 
 
 # --- what we say --------------------------------------------------------------------------------

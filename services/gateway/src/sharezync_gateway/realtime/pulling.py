@@ -84,6 +84,6 @@ class RevocationPull:
             else:
                 self._metrics.pulls("ok").inc()
                 if is_lost:
-                    log.info("revocations_pulled_again")
+                    log.info("revocations_recovered")
                 is_lost = False
             await asyncio.sleep(max(0.0, asked_at + self._period_seconds - loop.time()))

@@ -51,5 +51,5 @@ def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
-        log.warning("revocation_of_no_id", text=text[:40])
+        log.warning("revocation_without_id", text=text[:40])
         return None

@@ -171,7 +171,7 @@ class Seating:
         for stream in still - heads.streams.keys():
             if owner_of(stream) in heads.missing:
                 continue
-            log.warning("left_without_a_frame", stream=stream)
+            log.warning("membership_ended_without_frame", stream=stream)
             for connection in self._hub.of_user(user_id):
                 self._hub.take_off(connection, stream)
 

@@ -150,7 +150,7 @@ class Shell:
         terms = self._terms
         try:
             if self.leaving:
-                raise Unavailable("This replica is leaving: try again", retry_after_seconds=1)
+                raise Unavailable("The server is shutting down; try again", retry_after_seconds=1)
             handshake = read_handshake(
                 scope, origins=terms.origins, allow_query_token=terms.allow_query_token
             )
@@ -273,7 +273,7 @@ class Shell:
         await connection.slow_down(1)
         try:
             if self._binary_handler is None:
-                raise BadFrame("unsupported", "Binary frames mean nothing here")
+                raise BadFrame("unsupported", "Binary frames aren't supported on this connection")
             await self._binary_handler(connection, data)
         except (Problem, BadFrame) as refusal:
             if _may(connection, None):

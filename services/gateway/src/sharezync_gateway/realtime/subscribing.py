@@ -164,7 +164,7 @@ class Subscriptions:
         try:
             seen = await self._watch(connection, users)
         except PeerUnavailable as error:
-            raise Unavailable("Whom you may see can't be found out now") from error
+            raise Unavailable("Presence is temporarily unavailable") from error
         if connection.closed:
             return
         self._check_known(connection, channels)
@@ -231,7 +231,7 @@ class Subscriptions:
             and owner_of(_stream(channel_id)) in connection.missing
             for channel_id in channels
         ):
-            raise Unavailable("Which channels you are on can't be found out now")
+            raise Unavailable("Memberships are temporarily unavailable")
 
     def _subscribed(self, connection: Connection) -> Interested:
         interest = self.interests.find(connection)

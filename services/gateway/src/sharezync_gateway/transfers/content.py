@@ -106,7 +106,7 @@ class _Answer:
                 await self._send_all(reading, span, patience, confirming)
                 whole = True
         except (ClientGone, Problem) as reason:
-            log.debug("content_broken_off", reason=repr(reason))
+            log.debug("content_interrupted", reason=repr(reason))
         finally:
             self._commons.followers.remove(self._transfer_id, reading)
         if not whole:
@@ -167,11 +167,11 @@ class _Answer:
         """Find out how the transfer stands; wait while it rests. Raises TransferOver."""
         reading.doubt = False
         if reading.gone:
-            raise TransferOver("Its chunks are no longer kept")
+            raise TransferOver("Its chunks were deleted")
         end = await self._ends.of(self._transfer_id, self._caller)
         state = end.attachment.state
         if state in OVER and state != "completed":
-            raise TransferOver(f"It is {state}", state=state)
+            raise TransferOver(f"The transfer is {state}", state=state)
         if state not in DELIVERING and state != "completed":
             await reading.rest()
 

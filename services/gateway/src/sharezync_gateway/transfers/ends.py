@@ -73,7 +73,7 @@ class TransferEnds:
             return await asking.join(lambda: self._ask(transfer_id, caller))
         except PeerUnavailable as error:
             log.debug("transfer_not_attached", error=str(error))
-            raise Unavailable("Transfers can't be reached at this moment") from error
+            raise Unavailable("Transfers are temporarily unavailable") from error
         finally:
             if not asking.running and self._asking.get(key) is asking:
                 del self._asking[key]
@@ -128,7 +128,7 @@ async def room_in(
                     await gate.enter(size_bytes)
                     entered.append(gate)
         except TimeoutError as error:
-            raise Unavailable("Too many chunks are on their way") from error
+            raise Unavailable("Too many concurrent chunks") from error
         yield
     finally:
         for gate in entered:
@@ -139,15 +139,15 @@ def readable(end: End, file: int) -> FileShape:
     """Return how a file is cut that a recipient may read now. Raises Problem."""
     attachment = end.attachment
     if attachment.role != "recipient":
-        raise Forbidden("Only a recipient reads the files of a transfer")
+        raise Forbidden("Only recipients can download files of a transfer")
     state = attachment.state
     if state == "offered":
-        raise NotInThisState("Accept it first", state=state)
+        raise NotInThisState("Accept the transfer first", state=state)
     if state in OVER and state != "completed":
-        raise TransferOver(f"It is {state}", state=state)
+        raise TransferOver(f"The transfer is {state}", state=state)
     if state not in DELIVERING and state != "completed":
-        raise NotInThisState(f"It is {state}", state=state)
+        raise NotInThisState(f"The transfer is {state}", state=state)
     shape = attachment.shapes.get(file)
     if shape is None:
-        raise NotFound("No such file of this transfer was accepted")
+        raise NotFound("The file doesn't exist or wasn't accepted")
     return shape

@@ -33,14 +33,14 @@ class GetChunk:
         end = await self._ends.of(transfer_id, caller_of(visit.head.authorization, visit.identity))
         shape = readable(end, file)
         if index >= shape.chunk_count:
-            raise NotFound("The file has no such chunk")
+            raise NotFound("The file has no chunk with this index")
         length = shape.length(index)
         gates = (end.gate, self._leaving)
         async with room_in(gates, length, visit.bounds.patience_seconds):
             try:
                 await self._send(visit, await self._get(shape.upload_id, index))
             except ClientGone as reason:
-                log.debug("chunk_broken_off", reason=repr(reason))
+                log.debug("chunk_interrupted", reason=repr(reason))
                 visit.hang_up()
 
     async def _get(self, upload_id: UUID, index: int) -> StoredChunk:
@@ -50,7 +50,7 @@ class GetChunk:
         except ChunkAbsent as error:
             raise ChunkMissing from error
         except StoreAway as error:
-            raise Unavailable("Storage does not answer: ask again") from error
+            raise Unavailable("Storage is temporarily unavailable") from error
 
     async def _send(self, visit: Visit, chunk: StoredChunk) -> None:
         headers = {

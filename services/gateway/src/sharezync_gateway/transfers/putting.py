@@ -71,7 +71,7 @@ class PutChunk:
         except ChunkRefused as refusal:
             raise of_code(refusal.code, refusal.detail, refusal.status) from refusal
         except StoreAway as error:
-            raise Unavailable("Storage does not answer: send it again") from error
+            raise Unavailable("Storage is temporarily unavailable") from error
 
 
 def _digest_of(visit: Visit) -> bytes:
@@ -113,19 +113,19 @@ async def _read(visit: Visit, expected: int) -> list[bytes] | None:
                 if message.get("body"):
                     pieces.append(message["body"])
     except TimeoutError as error:
-        raise BodyTooSlow(f"A chunk must be here within {ARRIVE_SECONDS:g} s") from error
+        raise BodyTooSlow(f"A chunk must be received within {ARRIVE_SECONDS:g} s") from error
     came = sum(map(len, pieces))
     if came != expected:
-        raise ChunkLength(f"{came} bytes came, and {expected} belong here", expected_bytes=expected)
+        raise ChunkLength(
+            f"The chunk has {came} bytes instead of {expected}", expected_bytes=expected
+        )
     return pieces
 
 
 def _explain(body: RequestBody, expected: int) -> None:
     """Raise why a body ended too soon, where there is still somebody to be told."""
     if isinstance(body.failure, TooLarge):
-        raise ChunkLength(
-            f"More bytes came than the {expected} that belong here", expected_bytes=expected
-        )
+        raise ChunkLength(f"The chunk has more than {expected} bytes", expected_bytes=expected)
     if body.failure is not None:
         raise body.failure
     if not body.gone:

@@ -62,7 +62,7 @@ class Visit:
             if len(values[0]) != 36:
                 raise ValueError
         except ValueError:
-            raise _invalid("path.id", "Ids are UUIDs") from None
+            raise _invalid("path.id", "Must be a UUID") from None
         numbers = []
         for value in values[1:]:
             if (
@@ -70,7 +70,7 @@ class Visit:
                 or len(value) > 10
                 or int(value) > _MOST_INDEX
             ):
-                raise _invalid("path", "Files and chunks have whole numbers, from 0")
+                raise _invalid("path", "Must be a non-negative integer")
             numbers.append(int(value))
         return transfer_id, numbers
 
@@ -78,7 +78,7 @@ class Visit:
         """Whether the query says `name=true`. Raises Invalid for what is neither that nor false."""
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get(name, ["false"])[-1]
         if given not in {"true", "false"}:
-            raise _invalid(f"query.{name}", "true or false")
+            raise _invalid(f"query.{name}", "Must be true or false")
         return bool(given == "true")
 
     def hang_up(self) -> None:

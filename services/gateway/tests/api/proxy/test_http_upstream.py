@@ -179,7 +179,7 @@ async def test_a_service_that_does_not_answer_is_left_alone_and_found_again() ->
         assert ready["services"]["chat"] == "open"
         assert ready["services"]["auth"] == "closed"
         refused = await rig.ask("GET", JSON_PATH)
-        assert refused.json()["detail"] == "The service does not answer at this moment"
+        assert refused.json()["detail"] == "The service is temporarily unavailable"
         assert int(refused.headers["retry-after"]) >= 1
         labels = {"service": "chat", "way": "rest"}
         assert rig.registry.get_sample_value("sharezync_breaker_state", labels) == 2

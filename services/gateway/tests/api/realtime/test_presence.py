@@ -135,7 +135,7 @@ async def test_signals_that_were_lost_are_made_good(world: World, ada: User, bob
         async with node.device(bob, "phone"):
             assert await presence(watching) == {bob.id: (True, None)}
         assert await presence(watching) == {bob.id: (False, None)}
-    assert node.count("sharezync_gateway_presence_asks_total", result="ok") > 2
+    assert node.count("sharezync_gateway_presence_requests_total", result="ok") > 2
 
 
 async def test_users_of_a_node_that_died_go_offline(world: World, ada: User, bob: User) -> None:
@@ -184,7 +184,7 @@ async def test_with_auth_away_what_was_told_stands_and_is_put_right_later(
     world: World, ada: User, bob: User
 ) -> None:
     world.channel(ada, bob)
-    asks = "sharezync_gateway_presence_asks_total"
+    asks = "sharezync_gateway_presence_requests_total"
     async with (
         world.node(terms=BY_ASKING) as node,
         node.device(ada) as watching,

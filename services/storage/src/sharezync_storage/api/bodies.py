@@ -53,7 +53,7 @@ class _Pace:
                 message = await request.receive()
         except TimeoutError as error:
             raise BodyTooSlow(
-                f"Nothing came for {IDLE_SECONDS:g} s", idle_seconds=IDLE_SECONDS
+                f"No bytes were received for {IDLE_SECONDS:g} s", idle_seconds=IDLE_SECONDS
             ) from error
         self._waited_seconds += time() - began
         self._bytes += len(message.get("body", b""))
@@ -85,7 +85,7 @@ async def chunk_of(request: Request, length: int) -> list[bytes]:
 
 
 def _wrong_length(length: int) -> ChunkLength:
-    return ChunkLength(f"Exactly {length} bytes belong here", expected_bytes=length)
+    return ChunkLength(f"The body must have exactly {length} bytes", expected_bytes=length)
 
 
 class SmallBodyRoute(APIRoute):
@@ -106,7 +106,7 @@ class SmallBodyRoute(APIRoute):
                 seen += len(message.get("body", b""))
                 if seen > self.max_body_bytes:
                     # FastAPI lets only this class pass while it reads a body.
-                    detail = f"At most {self.max_body_bytes} bytes are accepted here"
+                    detail = f"At most {self.max_body_bytes} bytes are accepted"
                     raise HTTPException(TooLarge.kind.value, detail)
                 return message
 

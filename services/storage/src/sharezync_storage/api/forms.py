@@ -34,7 +34,7 @@ class FileForm:
             raise NotAForm
         self._boundary = options.get(b"boundary", b"")
         if not self._boundary:
-            raise FormInvalid("The content type names no boundary")
+            raise FormInvalid("The content type has no boundary")
         self._body = body
         self._content_length = content_length
         self._parser = _parser(self._boundary, self)
@@ -74,7 +74,7 @@ class FileForm:
             if not await self._feed():
                 break
         if not self._ended:
-            raise BodyBroken("The form has no end")
+            raise BodyBroken("The form is incomplete")
         for piece in self._data:
             yield piece
 
@@ -86,7 +86,7 @@ class FileForm:
         try:
             self._parser.write(piece)
         except FormParserError as error:
-            raise FormInvalid("That is not multipart/form-data") from error
+            raise FormInvalid("The body isn't valid multipart/form-data") from error
         self._seen_bytes += len(piece)
         return True
 
@@ -115,9 +115,9 @@ class FileForm:
         if options.get(b"name") != FIELD.encode():
             return
         if self._found:
-            raise FormInvalid("One file at a time")
+            raise FormInvalid("Only one file is allowed")
         if b"filename" not in options:
-            raise FormInvalid(f"The field `{FIELD}` is text, and must be a file")
+            raise FormInvalid(f"The field `{FIELD}` must be a file")
         self._found = self._in_file = True
         self.name = options[b"filename"].decode(errors="replace")
         self.mime = self._headers.get(b"content-type", b"").decode("latin-1") or None
@@ -128,7 +128,7 @@ class FileForm:
             return
         self._other_bytes += end - start
         if self._other_bytes > _MAX_OTHER_BYTES:
-            raise FormInvalid(f"Other fields may hold at most {_MAX_OTHER_BYTES} bytes together")
+            raise FormInvalid(f"Other fields may have at most {_MAX_OTHER_BYTES} bytes in total")
 
     def _on_end(self) -> None:
         self._ended = True

@@ -97,16 +97,16 @@ class FinishResults(BaseModel):
 @router.post(
     "/begin",
     status_code=201,
-    summary="Begin several uploads",
+    summary="Create chunked uploads",
     responses=problems(
         Unauthenticated, Invalid, FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads,
         StoreFull, StoreUnavailable,
     ),
 )  # fmt: skip
-async def begin_uploads(
+async def create_chunked_uploads(
     body: UploadsCreate, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> UploadsCreated:
-    """One for each file, or none. Room for all of them is reserved in the owner's quota."""
+    """Creates an upload for each file, or none. The sizes are reserved in the quota of the owner."""
     begun = await uploads.begin(
         work,
         parts.store,
@@ -120,22 +120,21 @@ async def begin_uploads(
 
 
 @router.post(
-    "/status", summary="How far several uploads are", responses=problems(Unauthenticated, Invalid)
+    "/status", summary="List chunked uploads", responses=problems(Unauthenticated, Invalid)
 )
-async def get_uploads(body: UploadIds, _: InternalCaller, work: WorkPart) -> UploadsRead:
-    """From the record, in no order: nothing is read or hashed again."""
+async def list_chunked_uploads(body: UploadIds, _: InternalCaller, work: WorkPart) -> UploadsRead:
+    """Returns the recorded state of uploads, in no order. Nothing is read or hashed again."""
     found = await uploads.status_of_each(work, upload_ids=body.ids)
     return UploadsRead(uploads=[UploadRead.of(status) for status in found])
 
 
 @router.post(
-    "/finish", summary="Make several uploads files", responses=problems(Unauthenticated, Invalid)
+    "/finish", summary="Complete chunked uploads", responses=problems(Unauthenticated, Invalid)
 )
-async def finish_uploads(body: UploadIds, _: InternalCaller, parts: TheParts) -> FinishResults:
-    """Finish each, as the route for one does; what is refused of one keeps none of the others.
-
-    Where that takes longer than an answer may, it goes on, and the problem of those that are still
-    under way is `upload-finishing`, with `retry_after_seconds`.
+async def complete_chunked_uploads(body: UploadIds, _: InternalCaller, parts: TheParts) -> FinishResults:
+    """Completes each upload, as the route for one does. An upload that is refused does not affect
+    the others. Uploads that take longer are completed in the background: their problem is
+    `upload-finishing`, with `retry_after_seconds`.
     """
     results = []
     for outcome in await parts.finishing.finish_each(body.ids):
@@ -151,12 +150,12 @@ async def finish_uploads(body: UploadIds, _: InternalCaller, parts: TheParts) ->
 @router.post(
     "/abort",
     status_code=204,
-    summary="Give up several uploads",
+    summary="Cancel chunked uploads",
     responses=problems(Unauthenticated, Invalid),
 )
-async def abort_uploads(
+async def cancel_chunked_uploads(
     body: UploadIds, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> None:
-    """Idempotent. The files of those that have become one go too."""
+    """Deletes uploads, and the files of those that were completed. Idempotent."""
     await uploads.abort(work, upload_ids=body.ids)
     parts.sweeper.wake()

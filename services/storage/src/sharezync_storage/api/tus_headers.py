@@ -87,7 +87,7 @@ def number_of(headers: Headers, name: str) -> int | None:
     if said is None:
         return None
     if not _NUMBER.fullmatch(said):
-        raise Malformed(f"{name} must be a whole number, from 0")
+        raise Malformed(f"{name} must be a non-negative integer")
     return min(int(said), _ENDLESS)
 
 
@@ -106,7 +106,7 @@ def metadata_of(headers: Headers) -> Metadata:
     for pair in given.split(",") if given else ():
         key, _, value = pair.strip(" ").partition(" ")
         if not _KEY.fullmatch(key):
-            raise Malformed("Upload-Metadata: a key is empty, or has characters it must not have")
+            raise Malformed("Upload-Metadata: a key is empty or has invalid characters")
         if key in pairs:
             raise Malformed("Upload-Metadata: all keys must be unique")
         try:
@@ -143,7 +143,7 @@ def one_of(headers: Headers, name: str) -> str | None:
     """Return a field's value, None where it is absent. Raises Malformed where it is there twice."""
     said = headers.getlist(name)
     if len(said) > 1:
-        raise Malformed(f"{name} is there twice")
+        raise Malformed(f"{name} is repeated")
     return said[0].strip(" \t") if said else None
 
 
@@ -155,11 +155,11 @@ def _upload_at(url: str) -> UploadId:
     try:
         path = urlsplit(urljoin(PATH, url)).path
     except ValueError as error:  # such as half an IPv6 address
-        raise Malformed("Upload-Concat: this is no URL of an upload") from error
+        raise Malformed("Upload-Concat: invalid URL of an upload") from error
     found = _UPLOAD_PATH.fullmatch(path)
     upload_id = upload_id_of(found[1]) if found else None
     if upload_id is None:
-        raise Malformed("Upload-Concat: this is no URL of an upload")
+        raise Malformed("Upload-Concat: invalid URL of an upload")
     return upload_id
 
 

@@ -220,7 +220,7 @@ class DiskStore(OnlyThroughUs):
         earlier = self._appending.get(key)
         if earlier is not None:
             if earlier.epoch >= epoch:
-                raise StoreUnavailable("Somebody else writes here now")
+                raise StoreUnavailable("Another process is writing")
             await earlier.fence()
         self._appending[key] = writer
         try:

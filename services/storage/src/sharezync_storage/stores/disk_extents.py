@@ -77,7 +77,7 @@ class FileWriter:
         try:
             async with self._writing:
                 if self._fenced:
-                    raise StoreUnavailable("Somebody else writes here now")
+                    raise StoreUnavailable("Another process is writing")
                 with told():
                     self._written = await self._threads.run(file.write, block, self._written)
         except Problem:

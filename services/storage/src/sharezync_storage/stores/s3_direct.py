@@ -65,7 +65,7 @@ async def complete(
     if await objects.bucket.size(key) != size_bytes:
         # Only where the server lets a part have another length than was signed.
         await objects.erase(key)
-        raise PartsWrong("The parts have another length than was said")
+        raise PartsWrong("The parts don't have the announced length")
     await objects.forget(key, upload_id)
 
 

@@ -279,7 +279,7 @@ class Appending:
             if upload.state in TAKES_BYTES:
                 await self._leases.let_go(upload.id, epoch)
         except Exception as error:  # noqa: BLE001 - what was acknowledged is on record already
-            log.warning("lease_not_let_go", upload_id=str(upload.id), error=repr(error))
+            log.warning("lease_not_released", upload_id=str(upload.id), error=repr(error))
 
     async def _why_preempted(self, upload_id: UUID) -> UploadBusy | UploadGone:
         async with self._work.begin() as unit:

@@ -90,7 +90,7 @@ class Chunks:
         size = sum(map(len, data))
         if size != expected:
             raise ChunkLength(
-                f"{size} bytes came, and {expected} belong here", expected_bytes=expected
+                f"The chunk has {size} bytes instead of {expected}", expected_bytes=expected
             )
         # One write to a place at a time, to its very end: two contents must never mix on disk,
         # whatever becomes of the requests that brought them.

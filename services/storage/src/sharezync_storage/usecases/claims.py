@@ -123,7 +123,7 @@ async def resume(work: Work, followed: Followed, claim_id: UUID) -> Download:
     if found is None or found.link_id != followed.link.id or found.expires_at <= work.now():
         raise ClaimGone
     if found.sent_bytes > 2 * followed.file.size_bytes + _SLACK_BYTES:
-        raise ClaimGone("It has sent the file more than once already")
+        raise ClaimGone("The download was used too often")
     return Download(work, followed.link.id, claim_id, resumed=True)
 
 

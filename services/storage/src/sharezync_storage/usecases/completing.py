@@ -91,7 +91,7 @@ class Completing:
         if not task.done():
             raise UploadFinishing(retry_after_seconds=1)
         if task.cancelled():
-            raise UploadFinishing("This process is leaving", retry_after_seconds=1)
+            raise UploadFinishing("The server is shutting down", retry_after_seconds=1)
         task.result()
 
     def _over(self, upload_id: UUID, task: "asyncio.Task[None]") -> None:
@@ -126,7 +126,7 @@ class Completing:
 def _in_order(upload: Upload, etags: Mapping[int, str]) -> list[str]:
     """Return the ETags, that of the first part first. Raises PartsWrong where one is missing."""
     if upload.chunk_size_bytes is None:
-        raise PartsWrong("Nothing can have come yet: ask for the URLs first")
+        raise PartsWrong("No part was uploaded yet: get the URLs first")
     count = plan_of(upload).count
     if upload.direct_id:
         count = max(count, 1)  # no bytes go to the store as one part too
@@ -140,4 +140,4 @@ def _check(kept: Mapping[int, str], named: Sequence[str]) -> None:
     """Raise PartsWrong unless every part that is named is kept; its ETag is its digest."""
     wrong = [n for n, etag in enumerate(named, start=1) if etag.strip('"') != kept.get(n)]
     if wrong:
-        raise PartsWrong("These are not here, or are others", numbers=wrong[:100])
+        raise PartsWrong("Parts are missing or differ", numbers=wrong[:100])

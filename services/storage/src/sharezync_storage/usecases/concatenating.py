@@ -83,7 +83,7 @@ async def _parts(
 ) -> dict[UUID, Upload]:
     """Return the parts by their ids, held until it is on record that they are needed."""
     if not source_ids:
-        raise Invalid("A final upload is made of one partial upload or more")
+        raise Invalid("A final upload needs at least one partial upload")
     statement = (
         select(Upload)
         .where(
@@ -98,11 +98,11 @@ async def _parts(
     for source_id in source_ids:
         part = found.get(source_id)
         if part is None:
-            raise NotFound(f"There is no upload {source_id}")
+            raise NotFound(f"The upload {source_id} doesn't exist")
         if part.state in ENDED or (part.expires_at is not None and part.expires_at < unit.now):
-            raise UploadGone(f"The upload {source_id} was given up, or has expired")
+            raise UploadGone(f"The upload {source_id} was cancelled or has expired")
         if part.tus_concat is None or part.source_ids is not None:
-            raise Invalid(f"The upload {source_id} is no partial one")
+            raise Invalid(f"The upload {source_id} isn't partial")
     unfinished = [one for one in found.values() if one.state != "held"]
     if unfinished:
         raise PartsUnfinished(unfinished=[f"/v1/uploads/{one.id}" for one in unfinished])

@@ -309,7 +309,7 @@ def _outcome(end: _End) -> Outcome:
     if not end.done():
         return UploadFinishing(retry_after_seconds=1)
     if end.cancelled():
-        return UploadFinishing("This process is leaving", retry_after_seconds=1)
+        return UploadFinishing("The server is shutting down", retry_after_seconds=1)
     error = end.exception()
     return error if isinstance(error, Exception) else end.result()
 

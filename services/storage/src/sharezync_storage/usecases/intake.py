@@ -61,7 +61,7 @@ class Intake:
                 if end > self._reserved_bytes:
                     await self._reserve(end)
             elif end > size:
-                raise UploadLengthConflict(f"The upload ends at {size} bytes")
+                raise UploadLengthConflict(f"The upload has only {size} bytes")
             await self._digests.feed(piece)
             yield piece
         if self._checksum is not None and self._sum is not None:

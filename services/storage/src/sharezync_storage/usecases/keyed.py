@@ -34,7 +34,7 @@ async def once(
             if before is None:
                 raise
     if not same(before):
-        raise Conflict("This Idempotency-Key has begun another upload")
+        raise Conflict("This Idempotency-Key was used for another upload")
     return before, False
 
 

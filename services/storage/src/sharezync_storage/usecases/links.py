@@ -128,7 +128,7 @@ async def follow(work: Work, token: str) -> Followed:
     async with work.read() as unit:
         link, file = await access.link_followed(unit, _digest(token))
     if file.deleted_at is not None or file.let_go_at is not None:
-        raise LinkGone("The file is gone")
+        raise LinkGone("The file was deleted")
     return Followed(link, file)
 
 
@@ -142,9 +142,9 @@ async def look(work: Work, token: str) -> Followed:
 def check_holds(link: Link, now: datetime) -> None:
     """Raise LinkGone for a link that has run out. A claim alone decides who is the last."""
     if link.expires_at <= now:
-        raise LinkGone("Its time has come")
+        raise LinkGone("The link has expired")
     if link.downloads_left == 0:
-        raise LinkGone("It was downloaded as often as it may be")
+        raise LinkGone("The downloads of the link are used up")
 
 
 async def sweep(work: Work) -> None:

@@ -75,7 +75,7 @@ class Limits:
         """Raise FileTooLarge for a file of more than one file may have."""
         if size_bytes > self.max_file_bytes:
             raise FileTooLarge(
-                f"One file may have at most {self.max_file_bytes} bytes",
+                f"A file may have at most {self.max_file_bytes} bytes",
                 limit_bytes=self.max_file_bytes,
             )
 

@@ -122,14 +122,14 @@ async def _came_before(unit: Unit, owner_id: UserId, key: str) -> File | None:
     if upload is None:
         return None
     if upload.door != "form":
-        raise Conflict("This Idempotency-Key has begun another upload")
+        raise Conflict("This Idempotency-Key was used for another upload")
     if upload.state in UNFINISHED:
         await give_up(unit, upload)
         await unit.session.flush()  # its row goes before there is another one of this key
         return None
     file = await unit.get(File, upload.id)
     if file is None or file.deleted_at is not None or file.let_go_at is not None:
-        raise UploadGone("What first came with this key was deleted: take another key")
+        raise UploadGone("The file of this key was deleted: use another key")
     return file
 
 
@@ -182,7 +182,7 @@ async def _finish(work: Work, begun: Upload, stored: Stored) -> File:
 
 def _given_up(begun: Upload) -> BodyBroken | UploadBusy:
     if begun.idempotency_key is None:
-        return BodyBroken("The upload was given up meanwhile")
+        return BodyBroken("The upload was cancelled")
     return UploadBusy(
         "The same key came again meanwhile, and this one was given up",
         headers={"Retry-After": "1"},
@@ -197,4 +197,4 @@ async def _abandon(work: Work, begun: Upload) -> None:
             if upload is not None and upload.state in UNFINISHED:
                 await give_up(unit, upload)
     except Exception as error:  # noqa: BLE001 - the failure that led here is the one to tell
-        log.warning("upload_not_given_up", upload_id=str(begun.id), error=repr(error))
+        log.warning("upload_not_cancelled", upload_id=str(begun.id), error=repr(error))

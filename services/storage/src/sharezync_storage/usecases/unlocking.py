@@ -60,7 +60,7 @@ class Unlocking:
             await self._run(_UNCOUNT, link.id)
             raise
         if not right:
-            raise LinkPassword("That is not its password")
+            raise LinkPassword("Wrong password")
         await self._run(_FORGIVE, link.id)
 
     async def _count(self, link_id: UUID) -> None:

@@ -94,7 +94,7 @@ async def begin(
     for file in coming:
         limits.check_size(file.size_bytes)
         if file.size_bytes > MAX_CHUNKS * chunk_size_bytes:
-            raise Invalid(f"An upload may have at most {MAX_CHUNKS} chunks: make them larger")
+            raise Invalid(f"An upload may have at most {MAX_CHUNKS} chunks: use larger ones")
     ids = [UploadId(uuid7()) for _ in coming]
     # All in one folder: a store on disk then makes their names durable at once.
     keys = [upload_key(upload_id, beside=ids[0]) for upload_id in ids]

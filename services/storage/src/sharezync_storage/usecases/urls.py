@@ -59,7 +59,7 @@ class Urls:
             content_type=content_type(file.mime),
             disposition=content_disposition(file.name, in_place=file.mime in INLINE),
         )
-        log.info("url_made", file_id=str(file.id), user_id=str(user_id), direct=url is not None)
+        log.info("url_created", file_id=str(file.id), user_id=str(user_id), direct=url is not None)
         return SignedUrl(
             url or self._signer.path(file.id, expires), datetime.fromtimestamp(expires, UTC)
         )

@@ -210,7 +210,7 @@ async def _run(command: Command, parts: _Parts) -> bytes:
     try:
         run = _KINDS.get(command.kind)
         if run is None:
-            raise Invalid(f"transfer knows no command {command.kind!r}")
+            raise Invalid(f"Unknown command {command.kind!r}")
         actor = Actor(command.user_id, command.device_id)
         done = await run(command, actor, parts)
         if done.end is None:

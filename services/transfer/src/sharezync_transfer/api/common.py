@@ -105,7 +105,7 @@ RangesByFile = Annotated[
 def _in_order(found: dict[int, list[RangePair]]) -> dict[int, list[RangePair]]:
     for pairs in found.values():
         if any(first > last for first, last in pairs):
-            raise ValueError("A range is [first, last], and the first is not the greater one")
+            raise ValueError("A range is [first, last] with first <= last")
     return found
 
 

@@ -41,7 +41,7 @@ class Confirmation(BaseModel):
     @classmethod
     def _in_order(cls, ranges: list[RangePair]) -> list[RangePair]:
         if any(first > last for first, last in ranges):
-            raise ValueError("A range is [first, last], and the first is not the greater one")
+            raise ValueError("A range is [first, last] with first <= last")
         return ranges
 
 

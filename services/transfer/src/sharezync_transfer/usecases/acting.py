@@ -131,7 +131,7 @@ async def _go_on_from(
 ) -> list[Recipient]:
     """Have a recipient go on where the actor is, with what they hold there; return who changed."""
     if whole.role_of(actor) == "sender":
-        raise Forbidden("What one holds is for a recipient to say")
+        raise Forbidden("Only recipients can report received chunks")
     recipient = whole.own_part(actor)
     before = recipient.state, recipient.device_id
     move(unit, recipient, "resume")
@@ -176,7 +176,7 @@ def _move_all(unit: Unit, whole: Whole, act: Act) -> list[Recipient]:
     if not able:
         state = whole.transfer.state
         problem = TransferOver if whole.transfer.over else NotInThisState
-        raise problem(f"It is {state}", state=state)
+        raise problem(f"The transfer is {state}", state=state)
     return [each for each in able if move(unit, each, act)]
 
 
@@ -192,7 +192,7 @@ def _wanted(whole: Whole, files: Collection[int] | None) -> set[int]:
         return everything
     wanted = set(files)
     if not wanted or not wanted <= everything:
-        raise Invalid(f"`files` must name some of the files 0 to {len(everything) - 1}")
+        raise Invalid(f"`files` must contain indexes from 0 to {len(everything) - 1}")
     return wanted
 
 

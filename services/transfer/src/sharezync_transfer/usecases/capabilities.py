@@ -54,9 +54,9 @@ class Grants:
             role = whole.role_of(actor)
             read = TransferRead.of(whole, role, actor.user_id)
         if read.state in life.FINAL - {"completed"}:
-            raise TransferOver(f"It is {read.state}", state=read.state)
+            raise TransferOver(f"The transfer is {read.state}", state=read.state)
         if role == "recipient" and read.state == "offered":
-            raise NotInThisState("Accept it first", state=read.state)
+            raise NotInThisState("Accept the transfer first", state=read.state)
         return self._issue(actor.user_id, role, read)
 
     async def admit(self, token: str, transfer_id: TransferId | None = None) -> Actor:
@@ -67,11 +67,11 @@ class Grants:
         """
         capability = self._capabilities.read(token, now=self._work.now())
         if transfer_id not in (None, capability.transfer_id):
-            raise CapabilityRefused("This token is for another transfer")
+            raise CapabilityRefused("The token is for another transfer")
         async with (await self._work.database.pool()).acquire() as connection:
             row = await connection.fetchrow(_STANDING, capability.transfer_id, capability.user_id)
         if row is None or not self._open(row, capability.role, capability.user_id):
-            raise CapabilityRefused("What this token was for is over")
+            raise CapabilityRefused("The token is no longer valid")
         device_id = row["sender_device_id" if capability.role == "sender" else "own_device_id"]
         return Actor(
             UserId(capability.user_id), DeviceId(device_id) if device_id else None, capability.role

@@ -49,7 +49,7 @@ async def complete(
 def _check_open(whole: Whole) -> None:
     state = whole.transfer.state
     if state in life.FINAL:
-        raise TransferOver(f"It is {state}", state=state)
+        raise TransferOver(f"The transfer is {state}", state=state)
 
 
 async def _finish(peers: Peers, files: Sequence[File]) -> list[tuple[File, Finished | Exception]]:
@@ -126,5 +126,5 @@ def _why_not(outcomes: Sequence[tuple[File, Finished | Exception]]) -> Exception
     gone = [failure for failure in failures if isinstance(failure, NotFound)]
     if gone:
         # Storage gave the upload up: nothing came for a week, or its owner's quota was withdrawn.
-        return Conflict("What was sent of it is no longer kept: send it anew")
-    return failures[0] if failures else Unavailable("Not every file could be confirmed")
+        return Conflict("The uploaded chunks were deleted: start a new transfer")
+    return failures[0] if failures else Unavailable("Not every file could be verified")

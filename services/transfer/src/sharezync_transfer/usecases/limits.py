@@ -56,7 +56,7 @@ async def check(
     for user_id, waiting, strangers, own in found:
         if user_id in to_strangers and own >= share:
             raise TooManyOffers(
-                "Who doesn't know you has not answered your offers yet", of="recipient",
+                "The recipient hasn't answered your earlier offers yet", of="recipient",
                 user_id=str(user_id), limit=share, pending=own,
             )  # fmt: skip
         if user_id in to_strangers and strangers >= settings.offers_from_strangers:

@@ -150,16 +150,16 @@ def _check(
     expires_in: timedelta | None,
 ) -> None:
     if len({each.user_id for each in to}) < len(to):
-        raise Invalid("Each recipient may be named once")
+        raise Invalid("Each recipient can be listed only once")
     for each in to:
         if each.user_id == actor.user_id and each.device_id in (None, actor.device_id):
-            raise Invalid("What one sends to oneself must be for another device")
+            raise Invalid("A transfer to yourself must be for another device")
     if expires_in is not None and expires_in > settings.longest_expires_in:
-        raise Invalid(f"An offer may stand for {settings.longest_expires_in.days} days at most")
+        raise Invalid(f"An offer can be valid for at most {settings.longest_expires_in.days} days")
     limit_bytes = settings.transfer_max_bytes
     if sum(file.size_bytes for file in files) > limit_bytes:
         raise TransferTooLarge(
-            f"All files together may have {limit_bytes} bytes", limit_bytes=limit_bytes
+            f"All files together may have at most {limit_bytes} bytes", limit_bytes=limit_bytes
         )
 
 
@@ -207,7 +207,7 @@ async def _drop(peers: Peers, upload_ids: Sequence[UUID]) -> None:
     try:
         await peers.drop_uploads(upload_ids)
     except Problem:
-        log.warning("uploads_left_behind", count=len(upload_ids))
+        log.warning("uploads_not_cancelled", count=len(upload_ids))
 
 
 def _name(path: str) -> str:

@@ -19,7 +19,7 @@ Shape = TypeVar("Shape")
 
 _MOST_IDS: Final = 100  # what one internal call may ask for
 _MOST_DEVICES: Final = 200
-_AWAY: Final = "Another service does not answer at this moment"
+_AWAY: Final = "Another service is temporarily unavailable"
 
 
 class PeerUser(msgspec.Struct, frozen=True):
@@ -274,7 +274,7 @@ def _decoded(answer: httpx.Response, shape: type[Shape]) -> Shape:
         return msgspec.json.decode(answer.content, type=shape)
     except msgspec.DecodeError as error:
         url = str(answer.url.copy_with(query=None))
-        log.warning("peer_misspoke", url=url, error=str(error))
+        log.warning("peer_response_invalid", url=url, error=str(error))
         raise Unavailable(_AWAY) from error
 
 

@@ -71,7 +71,7 @@ async def report(
         recipient = await unit.session.get(Recipient, (transfer.id, actor.user_id))
         role = access.role_in(transfer, recipient, actor)
         if (stored and role == "recipient") or (received and role == "sender"):
-            raise Forbidden("Each end reports for itself")
+            raise Forbidden("Sender and recipients can only report for themselves")
         if stored:
             connection = await unit.raw()
             await connection.execute(_STORED, transfer.id, list(stored), list(stored.values()))

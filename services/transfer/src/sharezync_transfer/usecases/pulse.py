@@ -82,7 +82,7 @@ class Pulse:
             except NotFound:
                 return
             except Exception as error:  # noqa: BLE001 - the rim: the next report says more
-                log.warning("progress_not_told", error=repr(error))
+                log.warning("progress_not_published", error=repr(error))
                 return
             if not told:
                 if transfer_id in self._held_back:

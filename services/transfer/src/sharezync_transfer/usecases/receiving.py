@@ -32,11 +32,11 @@ async def confirm(
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
         if whole.role_of(actor) == "sender":
-            raise Forbidden("What one holds is for a recipient to say")
+            raise Forbidden("Only recipients can report received chunks")
         _check(whole, actor)
         accepted = await receipts(unit, transfer_id, actor.user_id)
     if file not in {receipt.file_index for receipt in accepted}:
-        raise Invalid("`file` is none of the files that were accepted")
+        raise Invalid("`file` isn't an accepted file")
     await progress.report(
         work, pulse, actor=actor, transfer_id=transfer_id, stored={}, received={file: ranges}
     )
@@ -49,9 +49,9 @@ async def confirm(
 def _check(whole: Whole, actor: Actor) -> None:
     state = _own(whole, actor.user_id).state
     if state == "offered":
-        raise NotInThisState("Accept it first", state=state)
+        raise NotInThisState("Accept the transfer first", state=state)
     if state in life.FINAL - {"completed"}:
-        raise TransferOver(f"It is {state}", state=state)
+        raise TransferOver(f"The transfer is {state}", state=state)
 
 
 def _own(whole: Whole, user_id: UUID) -> RecipientRead:

@@ -149,7 +149,7 @@ async def prepare(
     hidden = {each for each in asked if each[0] in chosen.blocking}
     if strangers := asked - (owned - hidden):
         user_id, device_id = min(strangers)
-        raise Invalid(f"The device {device_id} is none of the user {user_id}'s")
+        raise Invalid(f"The device {device_id} doesn't belong to the user {user_id}")
     reception = Reception(settings, sender_id, to, known, owned, chosen)
     async with pool.acquire() as connection:
         await reception.check_limits(connection)  # as `check` does again: this is before what costs

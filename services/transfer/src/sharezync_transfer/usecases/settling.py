@@ -30,7 +30,7 @@ def move(unit: Unit, recipient: Recipient, act: Act) -> bool:
     reached = life.after(before, act)
     if reached is None:
         problem = TransferOver if before in life.FINAL else NotInThisState
-        raise problem(f"It is {before}", state=before)
+        raise problem(f"The transfer is {before}", state=before)
     if reached == before:
         return False
     recipient.state = reached

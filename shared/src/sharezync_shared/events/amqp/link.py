@@ -161,7 +161,7 @@ class Link:
         await asyncio.sleep(self._settle_seconds)
         while not tenant.serving.is_set():
             log.warning(
-                "broker_does_not_answer", link=self._name, tenant=tenant.name, seconds=waited
+                "broker_not_responding", link=self._name, tenant=tenant.name, seconds=waited
             )
             waited += self._settle_seconds
             await asyncio.sleep(self._settle_seconds)

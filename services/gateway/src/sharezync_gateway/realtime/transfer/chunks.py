@@ -62,17 +62,17 @@ def decode_frame(frame: bytes) -> Chunk:
         raise BadFrame("chunk-header", f"A chunk begins with {CHUNK_HEADER_BYTES} bytes of header")
     version, kind, flags, transfer_id, file, index, length, sha256 = _HEADER.unpack_from(frame)
     if version != VERSION:
-        raise BadFrame("chunk-version", f"Version {VERSION} is spoken here, not {version}")
+        raise BadFrame("chunk-version", f"Version {version} isn't supported; use {VERSION}")
     if kind != KIND_CHUNK:
-        raise BadFrame("chunk-kind", f"There are no frames of kind {kind}")
+        raise BadFrame("chunk-kind", f"Unknown kind of frame: {kind}")
     if flags:
         # They go down to receivers as they came: what we don't know must not pass for known.
-        raise BadFrame("chunk-flags", "This version knows no flags")
+        raise BadFrame("chunk-flags", "Flags must be 0")
     came = len(frame) - CHUNK_HEADER_BYTES
     if max(length, came) > MAX_CHUNK_BYTES:
         raise BadFrame("chunk-too-large", f"A chunk has at most {MAX_CHUNK_BYTES} bytes")
     if length != came:
-        raise BadFrame("chunk-length", f"{length} bytes were said, and {came} came")
+        raise BadFrame("chunk-length", f"The payload has {came} bytes instead of {length}")
     payload = memoryview(frame)[CHUNK_HEADER_BYTES:]
     return Chunk(UUID(bytes=transfer_id), file, index, sha256, payload, frame)
 

@@ -116,7 +116,7 @@ class Commanding:
             return TransferOutcome(problem=Refusal(refused.slug, _UNREADABLE, refused.status))
         except (PeerUnavailable, NotFound) as error:
             log.debug("transfer_command_failed", kind=kind, error=repr(error))
-            problem = Unavailable("Transfers can't be reached at this moment")
+            problem = Unavailable("Transfers are temporarily unavailable")
             return TransferOutcome(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
 
     def _after(

@@ -94,7 +94,7 @@ class Ends:
             )
         except PeerUnavailable as error:
             log.debug("transfer_not_attached", error=str(error))
-            raise Unavailable("Transfers can't be reached at this moment") from error
+            raise Unavailable("Transfers are temporarily unavailable") from error
         self._remember(transfer_id, attachment)
         return attachment
 
@@ -188,4 +188,4 @@ class Ends:
             if known not in self.following and (intake is None or not intake.busy):
                 self.forget(known)
                 return
-        raise RateLimited("Too many transfers at once on one socket", retry_after_seconds=1)
+        raise RateLimited("Too many concurrent transfers on this connection", retry_after_seconds=1)

@@ -166,7 +166,7 @@ class Following:
 
     async def _ask(self, ends: Ends, transfer_id: UUID) -> Attachment | None:
         """Return how it stands; None where it is none of this user's, or can't be found out."""
-        problem: Problem = Unavailable("Transfers can't be reached at this moment")
+        problem: Problem = Unavailable("Transfers are temporarily unavailable")
         for pause_seconds in _PAUSES_SECONDS:
             try:
                 return await ends.attach(transfer_id)

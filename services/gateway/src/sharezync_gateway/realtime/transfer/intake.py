@@ -144,9 +144,7 @@ class Intake:
             self._refuse(chunk, refusal.code, refusal.detail or "The chunk was refused")
         except StoreAway as error:
             log.debug("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
-            self._refuse(
-                chunk, "unavailable", "Storage does not answer: send it again", retryable=True
-            )
+            self._refuse(chunk, "unavailable", "Storage is temporarily unavailable", retryable=True)
         else:
             self._metrics.stored_bytes.inc(length)
             self._tally.note(chunk.file, chunk.index, length, stored.through)

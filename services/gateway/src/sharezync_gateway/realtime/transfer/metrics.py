@@ -9,22 +9,22 @@ class TransferMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.stored_bytes = Counter(
             "sharezync_ws_chunk_stored_bytes_total",
-            "Bytes of chunks that came up sockets and were stored",
+            "Bytes of stored chunks that were received on connections",
             registry=registry,
         )
         self.delivered_bytes = Counter(
             "sharezync_ws_chunk_delivered_bytes_total",
-            "Bytes of chunks that went down sockets",
+            "Bytes of chunks that were sent on connections",
             registry=registry,
         )
         self.refused = Counter(
             "sharezync_ws_chunks_refused_total",
-            "Chunks that came up sockets and were refused, by the code that the sender was told",
+            "Refused chunks that were received on connections, by error code",
             ("code",),
             registry=registry,
         )
         self.stalled = Counter(
             "sharezync_ws_deliveries_stalled_total",
-            "Times that a receiver acknowledged nothing for so long that pushing was given up",
+            "Deliveries that stopped because the recipient acknowledged nothing for too long",
             registry=registry,
         )

@@ -24,13 +24,13 @@ def refusal_of(attachment: Attachment, file: int, index: int, length_bytes: int)
     if attachment.role != "sender":
         return "forbidden", "Only the sender of a transfer sends its chunks"
     if attachment.state in OVER:
-        return "transfer-over", f"It is {attachment.state}"
+        return "transfer-over", f"The transfer is {attachment.state}"
     shape = attachment.shapes.get(file)
     if shape is None or index >= shape.chunk_count:
-        return "chunk-outside", "The transfer has no such chunk"
+        return "chunk-outside", "The transfer has no chunk with this index"
     expected = shape.length(index)
     if length_bytes != expected:
-        return "chunk-length", f"{length_bytes} bytes came, and {expected} belong here"
+        return "chunk-length", f"The chunk has {length_bytes} bytes instead of {expected}"
     return None
 
 

@@ -152,7 +152,7 @@ class Transfers:
         if attachment is None or ack.file not in attachment.shapes:
             attachment = await ends.attach(ack.transfer_id)
         if attachment.role != "recipient":
-            raise Forbidden("Only a recipient acknowledges what was received")
+            raise Forbidden("Only recipients can acknowledge chunks")
         held = _held(ack, attachment, head.id)
         delivery = ends.deliveries.get(ack.transfer_id)
         if delivery is not None:
@@ -277,7 +277,7 @@ class Transfers:
     def _ends_of(self, connection: Connection) -> Ends:
         """Return what this connection has to do with transfers. Raises NotFound."""
         if connection.channel is not None:
-            raise NotFound("This socket is for one channel only")
+            raise NotFound("This connection is for a single channel")
         ends = self._ends.get(connection)
         if ends is None:
             ends = self._ends[connection] = Ends(
@@ -300,7 +300,7 @@ def _held(ack: ReceiverAck, attachment: Attachment, frame_id: FrameId) -> Ranges
     """Return which chunks an acknowledgement is about. Raises BadFrame."""
     shape = attachment.shapes.get(ack.file)
     if shape is None:
-        raise BadFrame("chunk-outside", "No such file of this transfer was accepted", frame_id)
+        raise BadFrame("chunk-outside", "The file doesn't exist or wasn't accepted", frame_id)
     if max([ack.through, *(index + 1 for index in ack.indexes)]) > shape.chunk_count:
         raise BadFrame("chunk-outside", f"There are {shape.chunk_count} chunks", frame_id)
     pairs: Sequence[tuple[int, int]] = [(0, ack.through - 1)] if ack.through else []
