@@ -15,7 +15,7 @@ from sharezync.session import Session
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @command
 async def login(context: Context, *, username: str | None, password_stdin: bool) -> None:
-    """Log in; USERNAME may be the e-mail address. The login is kept on this device."""
+    """Log in with USERNAME or an email address. The session is stored on this device."""
     username = username or click.prompt("Username", err=True)
     password = _password(from_stdin=password_stdin, confirm=False)
     await _log_in(context, username, password)
@@ -27,7 +27,7 @@ async def login(context: Context, *, username: str | None, password_stdin: bool)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @command
 async def register(context: Context, *, username: str, email: str, password_stdin: bool) -> None:
-    """Make an account, and log in."""
+    """Create an account and log in."""
     password = _password(from_stdin=password_stdin, confirm=True)
     async with context.client() as client:
         await client.register(username, email, password)
@@ -37,7 +37,7 @@ async def register(context: Context, *, username: str, email: str, password_stdi
 @click.command()
 @command
 async def logout(context: Context) -> None:
-    """End the login, here and at the server."""
+    """End the session, here and on the server."""
     async with context.client() as client:
         await client.logout()
     context.out.record("logged_out", url=context.url)
@@ -47,7 +47,7 @@ async def logout(context: Context) -> None:
 @click.command()
 @command
 async def whoami(context: Context) -> None:
-    """Tell who is logged in, and what this device is called."""
+    """Show the logged-in user and the name of this device."""
     async with context.session() as session:
         _tell(context, await session.people.me())
 
@@ -56,7 +56,7 @@ async def whoami(context: Context) -> None:
 @click.argument("user", required=False)
 @command
 async def devices(context: Context, *, user: str | None) -> None:
-    """List your devices, or those of USER, if you know each other."""
+    """List your devices, or those of USER if you are acquainted."""
     async with context.session() as session:
         user_id = None if user is None else (await session.people.find(user)).id
         for each in await session.people.devices(user_id):

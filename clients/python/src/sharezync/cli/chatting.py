@@ -20,7 +20,7 @@ _NAME_CELLS: Final = 40
 @click.command()
 @command
 async def channels(context: Context) -> None:
-    """List the channels you are in."""
+    """List your channels."""
     async with context.session() as session:
         for each in await session.chat.channels():
             context.out.record(
@@ -40,14 +40,18 @@ async def channels(context: Context) -> None:
 
 @click.command()
 @click.argument("channel")
-@click.option("--send", "text", metavar="TEXT", help="Say this, and leave.")
-@click.option("--history", metavar="N", type=click.IntRange(0, 10_000), help="The last N messages.")
+@click.option("--send", "text", metavar="TEXT", help="Send TEXT and exit.")
+@click.option(
+    "--history",
+    metavar="N",
+    type=click.IntRange(0, 10_000),
+    help="Show the last N messages and exit.",
+)
 @command
 async def chat(context: Context, *, channel: str, text: str | None, history: int | None) -> None:
-    """Talk in CHANNEL (its name or id, or @USER for a direct conversation).
+    """Chat in CHANNEL: a name, an id, or @USER for a direct conversation.
 
-    Each line that you write is a message; Ctrl-D leaves. With --send or --history it does only
-    that, and leaves.
+    Each line that you enter is sent as a message; Ctrl-D exits.
     """
     async with context.session() as session:
         found = await session.chat.find(channel)

@@ -29,11 +29,11 @@ _MEANS: Final = {
 @click.argument("choice", required=False, type=click.Choice(list(_POLICIES)))
 @command
 async def policy(context: Context, *, device: str | None, choice: str | None) -> None:
-    """Tell what becomes of offers to your devices, or say so for DEVICE (`here` is this one).
+    """Show the offer policies of your devices, or set that of DEVICE (`here` is this one).
 
-    ask: they wait for an answer. known: what people send in whose company you joined a channel or
-    wrote there, or whose transfer you accepted before, is accepted at once, and waits for
-    `sharezync receive`. block: what is sent to this very device is rejected.
+    ask: offers wait for an answer. known: offers are accepted at once if the sender is in a channel
+    that you have joined or written to, or if you have accepted a transfer of theirs before; get the
+    files with `sharezync receive`. block: offers to this device are rejected.
     """
     async with context.session() as session:
         if device is None:
@@ -69,9 +69,9 @@ async def who_may_add(context: Context, *, who: WhoMayAdd | None) -> None:
 @click.argument("user")
 @command
 async def block(context: Context, *, user: str) -> None:
-    """Block USER: you can't write to each other, add or see each other, or send each other files.
+    """Block USER: neither can message, add or see the other, or send them files.
 
-    They aren't told.
+    The user isn't notified.
     """
     async with context.session() as session:
         found = await session.people.find(user)
@@ -86,7 +86,7 @@ async def block(context: Context, *, user: str) -> None:
 @click.argument("user")
 @command
 async def unblock(context: Context, *, user: str) -> None:
-    """Unblock USER. What they offered meanwhile stays unseen."""
+    """Unblock USER. Transfers that they offered while blocked stay hidden."""
     async with context.session() as session:
         found = await session.people.find(user)
         await session.choices.unblock(found.id)
@@ -97,7 +97,7 @@ async def unblock(context: Context, *, user: str) -> None:
 @click.command()
 @command
 async def blocks(context: Context) -> None:
-    """List whom you have blocked."""
+    """List blocked users."""
     async with context.session() as session:
         for each in await session.choices.blocked():
             name = await session.people.name_of(each.user_id)

@@ -27,7 +27,7 @@ over_option = click.option(
     type=click.Choice(get_args(Over)),
     default="auto",
     show_default=True,
-    help="By which way: a socket, HTTP, or whichever there is.",
+    help="Use WebSocket, HTTP, or whichever is available.",
 )
 
 
@@ -56,8 +56,13 @@ class Context:
 def command(run: Callable[..., Awaitable[int | None]]) -> Callable[..., int]:
     """Make a click callback of a coroutine function that takes a Context first."""
 
-    @click.option("--url", metavar="URL", envvar="SHAREZYNC_URL", help="The server.")
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, and no bars.")
+    @click.option("--url", metavar="URL", envvar="SHAREZYNC_URL", help="URL of the server.")
+    @click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print a JSON object per line, and no progress bars.",
+    )
     @functools.wraps(run)
     def callback(url: str | None, as_json: bool, **given: object) -> int:  # noqa: FBT001 - of click
         config = Config()

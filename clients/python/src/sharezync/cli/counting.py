@@ -14,13 +14,13 @@ from sharezync.transfer.statistics import BothWays, Sums
     type=click.IntRange(1, 366),
     default=30,
     show_default=True,
-    help="How many days to tell one by one.",
+    help="Number of days to list.",
 )
 @command
 async def statistics(context: Context, *, days: int) -> None:
-    """Tell what came of all that you sent and were sent: in all, by day, and by person.
+    """Show transfer statistics: in total, by day, and by user.
 
-    What is sent to three people counts three times.
+    A transfer to three users counts three times.
     """
     async with context.session() as session:
         found = await session.transfers.statistics(days=days)

@@ -28,22 +28,24 @@ _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
 
 @click.command()
 @click.argument("transfer_id", metavar="ID", required=False, callback=an_id)
-@click.option("--from", "sender", metavar="USER", help="Only what this person sends.")
+@click.option("--from", "sender", metavar="USER", help="Only receive transfers from USER.")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where a new folder is made for what comes; the present folder by default.",
+    help="Folder in which a new folder is created for each transfer; default: current folder.",
 )
-@click.option("--no-new-folder", is_flag=True, help="Save straight into DIR.")
-@click.option("--all", "take_all", is_flag=True, help="Everything that waits, without asking.")
-@click.option("-y", "--yes", is_flag=True, help="Take what you would be asked about.")
+@click.option("--no-new-folder", is_flag=True, help="Save directly into DIR.")
+@click.option(
+    "--all", "take_all", is_flag=True, help="Receive all waiting transfers without asking."
+)
+@click.option("-y", "--yes", is_flag=True, help="Answer all questions with yes.")
 @click.option(
     "--accept-from",
     multiple=True,
     metavar="USER",
-    help="Stay, and take what this person sends, without asking. May be repeated.",
+    help="Keep running and receive transfers from USER without asking. Can be repeated.",
 )
 @over_option
 @command
@@ -59,12 +61,12 @@ async def receive(
     accept_from: tuple[str, ...],
     over: Over,
 ) -> None:
-    """Receive what others send: the transfer ID, or what waits, or the next that comes.
+    """Receive the transfer ID, the waiting transfers, or else the next one that is offered.
 
-    You are asked, at the terminal, before anything is accepted, except with ID, --yes, --all and
-    --accept-from. Each transfer comes into a new folder of its own, called after who sends and
-    when. Nothing that is there is replaced, and no folder that is there is gone into. Names that
-    hide, run or are read by the system get others. Interrupted, the same command goes on.
+    Asks on the terminal before accepting, except with ID, --yes, --all and --accept-from. Each
+    transfer is saved in a new folder, named after its sender and time. Existing files and folders
+    are never replaced or written to. Hidden files, executable files and names that the system reads
+    are renamed. If interrupted, run the same command again to resume.
     """
     async with context.session() as session:
         me = (await session.people.me()).id

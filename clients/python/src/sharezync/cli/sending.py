@@ -22,16 +22,21 @@ _WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--to", "to", multiple=True, required=True, metavar="USER[/DEVICE]", help="May be repeated."
+    "--to",
+    "to",
+    multiple=True,
+    required=True,
+    metavar="USER[/DEVICE]",
+    help="Recipient; can be repeated.",
 )
-@click.option("--note", default="", metavar="TEXT", help="Something the recipients read first.")
+@click.option("--note", default="", metavar="TEXT", help="Message to the recipients.")
 @click.option(
     "--wait",
     type=click.Choice(_WAITS),
     default="receiving",
     show_default=True,
-    help="Stay until everything is stored; until those who receive by then are through; or until "
-    "all have answered and are through.",
+    help="When to exit: once everything is stored (nobody); once active recipients have finished "
+    "as well (receiving); or once all recipients have answered and finished (all).",
 )
 @over_option
 @command
@@ -44,9 +49,9 @@ async def send(
     wait: Wait,
     over: Over,
 ) -> None:
-    """Send FILES, and folders with what is in them, to people or to one of their devices.
+    """Send FILES and folders to users or to one of their devices.
 
-    Nobody needs to be there: what is stored waits. Interrupted, the same command goes on.
+    Recipients don't need to be online. If interrupted, run the same command again to resume.
     """
     out = context.out
     for path in list_files(files).left_out:

@@ -16,7 +16,7 @@ from sharezync.cli.text import one_line, verbatim
 )
 @command
 async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
-    """Put FILES into your storage; each gets an id. Interrupted, the same command goes on."""
+    """Upload FILES to your storage. If interrupted, run the same command again to resume."""
     out = context.out
     async with context.session() as session:
         for path in files:
@@ -51,15 +51,15 @@ async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
     type=click.Path(path_type=Path),
     default=Path(),
     metavar="PATH",
-    help="A name that nothing has, or a folder; the present folder by default.",
+    help="New file name, or a folder; default: current folder.",
 )
-@click.option("--replace", is_flag=True, help="Replace the file that is at PATH.")
+@click.option("--replace", is_flag=True, help="Replace an existing file at PATH.")
 @command
 async def download(context: Context, *, file_id: str, output: Path, replace: bool) -> None:
-    """Get the file ID. Interrupted, the same command goes on.
+    """Download the file ID. If interrupted, run the same command again to resume.
 
-    Nothing that is there is replaced, unless you say so. In a folder, a file whose name hides, or
-    does something when it is opened, gets another.
+    Existing files aren't replaced without --replace. In a folder, hidden and executable files are
+    renamed.
     """
     out = context.out
     async with context.session() as session:

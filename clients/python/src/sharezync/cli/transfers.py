@@ -10,14 +10,14 @@ from sharezync.session import Session
 
 
 @click.command()
-@click.option("--limit", default=20, show_default=True, help="How many at most.")
-@click.option("--cancel", metavar="ID", callback=an_id, help="Cancel this one instead.")
-@click.option("--reject", metavar="ID", callback=an_id, help="Reject this one instead.")
+@click.option("--limit", default=20, show_default=True, help="Maximum number of transfers.")
+@click.option("--cancel", metavar="ID", callback=an_id, help="Cancel transfer ID instead.")
+@click.option("--reject", metavar="ID", callback=an_id, help="Reject transfer ID instead.")
 @command
 async def transfers(
     context: Context, *, limit: int, cancel: str | None, reject: str | None
 ) -> None:
-    """List what you send and are sent, newest first."""
+    """List sent and received transfers, newest first."""
     async with context.session() as session:
         me = (await session.people.me()).id
         if cancel is not None:
