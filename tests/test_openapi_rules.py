@@ -72,7 +72,9 @@ def _document() -> dict[str, Any]:
         },
         "examples": [{"name": "engines", "kind": "public"}, {"name": "team", "kind": "private"}],
     }
-    problem = {"application/problem+json": {"examples": {"conflict": {"value": {}}}}}
+    problem: dict[str, Any] = {
+        "application/problem+json": {"examples": {"conflict": {"value": {}}}}
+    }
     operation = {
         "operationId": "create_channel",
         "summary": "Create a channel",
