@@ -49,11 +49,11 @@ class BlocksAsked(BaseModel):
 
 
 class BlocksRead(BaseModel):
-    """Those of the others whom the user has `blocked`, and who are `blocking` the user."""
+    """Blocks between a user and others."""
 
-    blocked: list[UUID]
-    blocking: list[UUID]
-    ids: list[UUID] = Field(description="Both together")
+    blocked: list[UUID] = Field(description="Users blocked by the user")
+    blocking: list[UUID] = Field(description="Users who have blocked the user")
+    ids: list[UUID] = Field(description="All of them")
 
 
 class ContactRulesRead(BaseModel):

@@ -167,9 +167,9 @@ class MembershipRead(Wire):
         "this; null: it isn't hidden",
     )
     accepted: bool = Field(
-        description="Whether the caller has agreed to be in it: made it, joined, accepted or said "
-        "something, and didn't hide it since. If not, others put them there: show it as a request. "
-        "Others are not told"
+        description="Whether the caller has agreed to be a member: created, joined, accepted or "
+        "posted, without hiding it since. If not, another user added them: show it as a request. "
+        "Not visible to other members"
     )
     joined_at: datetime
 
@@ -314,7 +314,9 @@ class OwnMemberUpdated(MemberRead):
     """`member.updated` in the inbox of the member, with private fields."""
 
     muted: bool
-    accepted: bool = Field(description="As in the membership; one's first act in it changes it")
+    accepted: bool = Field(
+        description="As in the membership. Changes with the caller's first act in the channel"
+    )
     hidden_up_to: int | None = Field(
         default=None, description="As in the membership; changes when the conversation is hidden"
     )
