@@ -57,41 +57,45 @@ class UploadsCreate(BaseModel):
 
     owner_id: UUID
     chunk_size_bytes: ChunkSize
-    files: list[FileComing] = Field(min_length=1, max_length=MOST_UPLOADS)
+    files: list[FileComing] = Field(
+        min_length=1, max_length=MOST_UPLOADS, description="Files to upload"
+    )
 
 
 class UploadsCreated(BaseModel):
     """An upload for each file, in their order."""
 
-    uploads: list[UploadCreated]
+    uploads: list[UploadCreated] = Field(description="New uploads, in the order of the files")
 
 
 class UploadIds(BaseModel):
     """Which uploads are meant."""
 
-    ids: Annotated[list[UploadId], Field(min_length=1, max_length=MOST_UPLOADS)]
+    ids: Annotated[
+        list[UploadId],
+        Field(min_length=1, max_length=MOST_UPLOADS, description="Ids of the uploads"),
+    ]
 
 
 class UploadsRead(BaseModel):
     """How far uploads are; those that are gone are left out."""
 
-    uploads: list[UploadRead]
+    uploads: list[UploadRead] = Field(description="Uploads that exist, in no order")
 
 
 class FinishResult(BaseModel):
     """`finished` on success, else `problem`."""
 
-    finished: UploadFinished | None = None
-    problem: Annotated[
-        dict[str, Any] | None,
-        Field(description="A problem document, as the route for one upload answers"),
-    ] = None
+    finished: UploadFinished | None = Field(None, description="The file, if it was completed")
+    problem: dict[str, Any] | None = Field(
+        None, description="Problem document, as the route for one upload answers"
+    )
 
 
 class FinishResults(BaseModel):
     """One result for each upload, in the order of the ids."""
 
-    results: list[FinishResult]
+    results: list[FinishResult] = Field(description="Results, in the order of the ids")
 
 
 @router.post(
@@ -106,7 +110,7 @@ class FinishResults(BaseModel):
 async def create_chunked_uploads(
     body: UploadsCreate, _: InternalCaller, work: WorkPart, parts: TheParts
 ) -> UploadsCreated:
-    """Creates an upload for each file, or none. The sizes are reserved in the quota of the owner."""
+    """Creates an upload for each file, or none. The sizes are reserved in the owner's quota."""
     begun = await uploads.begin(
         work,
         parts.store,
@@ -131,7 +135,9 @@ async def list_chunked_uploads(body: UploadIds, _: InternalCaller, work: WorkPar
 @router.post(
     "/finish", summary="Complete chunked uploads", responses=problems(Unauthenticated, Invalid)
 )
-async def complete_chunked_uploads(body: UploadIds, _: InternalCaller, parts: TheParts) -> FinishResults:
+async def complete_chunked_uploads(
+    body: UploadIds, _: InternalCaller, parts: TheParts
+) -> FinishResults:
     """Completes each upload, as the route for one does. An upload that is refused does not affect
     the others. Uploads that take longer are completed in the background: their problem is
     `upload-finishing`, with `retry_after_seconds`.
