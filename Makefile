@@ -80,10 +80,11 @@ replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotate
 	@$(PY) -m sharezync_embedded rabbitmq install
 	$(PYTEST) tests/fleet -s $(ARGS)
 
-torture: $(READY) ## messages and transfers while processes are killed at any moment (TORTURE_SECONDS=120)
+torture: $(READY) ## messages and transfers while processes are killed or hang at any moment (TORTURE_SECONDS=120)
 	@$(PY) -m sharezync_embedded rabbitmq install
 	TORTURE_SECONDS=$(TORTURE_SECONDS) KILLS=all \
-	  $(PYTEST) tests/fleet/test_history.py tests/fleet/test_transfer_kills.py -s $(ARGS)
+	  $(PYTEST) tests/fleet/test_history.py tests/fleet/test_transfer_kills.py \
+	    tests/fleet/test_hanging.py -s $(ARGS)
 
 memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB (TRANSFER_MEMORY_MIB=4096)
 	TRANSFER_MEMORY_MIB=$(TRANSFER_MEMORY_MIB) $(PYTEST) tests/test_transfer_memory.py $(ARGS)

@@ -14,9 +14,9 @@ from httpx_aiohttp import AiohttpTransport
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from sharezync_shared.asgi.middleware import HttpMetrics
-from sharezync_shared.calls.breaker import Breaker, BreakerMetrics
 from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.calls.guarded import GuardedTransport
+from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
@@ -54,11 +54,14 @@ class Platform:
         jwks_lifespan_seconds: float = 300,
         draining: Draining | None = None,
         owns_bus: bool = True,
+        breakers: Breakers | None = None,
     ) -> None:
+        """`breakers` are those of all calls to other services, also beside `client`."""
         self.name = name
         self.draining = draining or Draining()
         self.bus = bus
         self.registry = registry
+        self.breakers = breakers or Breakers(registry)
         self.http_metrics = http_metrics
         self._endpoint_for = endpoint_for
         self._clients: dict[str, httpx.AsyncClient] = {}
@@ -98,6 +101,7 @@ class Platform:
             await self.bus.aclose()
         for client in (*self._clients.values(), self._anonymous):
             await client.aclose()
+        await self.breakers.aclose()
 
 
 def service_secret(settings: Settings, name: str) -> str:
@@ -131,12 +135,11 @@ def fleet_platform(settings: Settings, name: str) -> Platform:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
 
-    metrics = BreakerMetrics(registry)
+    breakers = Breakers(registry, settings.service_urls)
 
-    @cache  # all clients of one service share its connections, and what is known of it
+    @cache  # all clients of one service share its connections
     def transport_to(service: str) -> httpx.AsyncBaseTransport:
-        breaker = Breaker(service, "calls", metrics)
-        return GuardedTransport(AiohttpTransport(client=_open_session), breaker)
+        return GuardedTransport(AiohttpTransport(client=_open_session), breakers.of(service))
 
     def endpoint_for(service: str) -> tuple[str, httpx.AsyncBaseTransport]:
         return settings.service_urls[service], transport_to(service)
@@ -150,4 +153,5 @@ def fleet_platform(settings: Settings, name: str) -> Platform:
         endpoint_for=endpoint_for,
         keys=key_source(settings),
         jwks_lifespan_seconds=settings.jwks_lifespan_seconds,
+        breakers=breakers,
     )

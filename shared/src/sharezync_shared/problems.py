@@ -161,7 +161,7 @@ class Unavailable(_RetryLater):
     kind, slug, title = Kind.UNAVAILABLE, "unavailable", "The service is temporarily unavailable"
 
 
-class UpstreamTimeout(Problem):
+class UpstreamTimeout(_RetryLater):
     kind, slug, title = (
         Kind.TIMEOUT,
         "upstream-timeout",

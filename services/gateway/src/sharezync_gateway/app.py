@@ -27,7 +27,6 @@ from sharezync_gateway.transfers import TransferRooms
 from sharezync_gateway.transfers.visit import Room
 from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
-from sharezync_shared.calls.breaker import BreakerMetrics
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
@@ -50,11 +49,11 @@ def create_app(
     """
     platform = platform or fleet_platform(settings, GATEWAY)
     # To services in this process there is no shorter way than the one of all calls.
-    metrics = BreakerMetrics(platform.registry)
+    breakers = platform.breakers
     command_calls = (
         None
         if upstreams
-        else CommandCalls(settings.chat_url, platform.credentials, metrics=metrics)
+        else CommandCalls(settings.chat_url, platform.credentials, breaker=breakers.of("chat"))
     )
     upstreams = upstreams or http_upstreams(settings)
     routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
@@ -75,7 +74,9 @@ def create_app(
             verifier=verifier,
             revocations=revocations,
             store=chunks
-            or HttpChunkStore(settings.storage_url, platform.credentials, metrics=metrics),
+            or HttpChunkStore(
+                settings.storage_url, platform.credentials, breaker=breakers.of("storage")
+            ),
             command_calls=command_calls,
         )
         rooms = TransferRooms(sockets.transfers, doorkeeper).by_route()
@@ -87,7 +88,7 @@ def create_app(
         version=version("sharezync-gateway"),
         keep_seconds=settings.openapi_cache_seconds,
     )
-    proxy = Proxy(upstreams, lanes(settings), metrics)
+    proxy = Proxy(upstreams, lanes(settings), breakers)
     pages = Pages(
         checks={
             "keys": keys_check(platform.keys),

@@ -1,15 +1,19 @@
-"""The circuit breaker of one way to one service: calls that would fail are refused at once.
+"""The circuit breaker of one service: calls that would fail are refused at once.
 
-Closed until several calls in a row have failed, then open for a moment, then half open: one call
-is let through, and what becomes of it decides. Source: Nygard, Release It!, 2nd edition, chapter 5.
+Closed until several calls in a row have failed, or the service has shown no sign of life for some
+seconds; then open for a moment, then half open: one call is let through, and what becomes of it
+decides. Source: Nygard, Release It!, 2nd edition, chapter 5.
 """
 
+import asyncio
 import random
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -20,7 +24,7 @@ _FAILURES: Final = 5
 """In a row, and none that went well between: who can make single calls fail can't open it."""
 _FIRST_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 10.0
-"""A service that is back is noticed after this at the latest."""
+"""Where calls fail again and again though the service lives."""
 _PROBE_SECONDS: Final = 5.0
 """A probe without a verdict for so long (a long upload) lets another one through."""
 
@@ -45,33 +49,51 @@ class BreakerMetrics:
     """States and refusals of all breakers of a registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        labels = ("service", "way")
         self.state = shared_metric(
             registry,
             Gauge,
             "sharezync_breaker_state",
             "Circuit breaker of calls to a service: 0 closed, 1 half open, 2 open",
-            labels,
+            ("service",),
         )
         self.refused = shared_metric(
             registry,
             Counter,
             "sharezync_breaker_refused_total",
             "Calls that were not made, as those before had failed",
-            labels,
+            ("service",),
         )
+
+
+class Watcher(Protocol):
+    """Asks a service for a sign of life where its breaker must know; see `Heartbeat`."""
+
+    def look(self) -> None:
+        """Begin to, unless it is at it. Called with each call; never raises."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call that was let through."""
+
+    generation: int
+    answers: int
+    """How many answers the service had given when it began."""
+    end: Callable[[], None] | None
 
 
 class Breaker:
     """Decides whether a call to `service` is made; told what became of each that was.
 
-    `way` tells several breakers of one service apart. Not thread-safe: for one event loop.
+    One for each service in a process, for all ways to it. Not thread-safe: for one event loop.
+    Without a `watcher` a call that is let through is what finds out whether the service is back;
+    with one, no call is made before the service has shown a sign of life.
     """
 
     def __init__(
         self,
         service: str,
-        way: str,
         metrics: BreakerMetrics | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -79,77 +101,148 @@ class Breaker:
     ) -> None:
         self.service = service
         self.state = State.CLOSED
+        self.watcher: Watcher | None = None
         self._clock = clock
         self._jitter = jitter
+        self._pending: set[Call] = set()
+        self._quiet_since = 0.0
+        self._answers = 0
         self._failures = 0
         self._generation = 0
         self._pause_seconds = _FIRST_SECONDS
         self._open_until = 0.0
         self._probe_until = 0.0
-        self._log = OutageLog("service_not_answering", upstream=service, way=way)
-        self._gauge = metrics.state.labels(service, way) if metrics else None
-        self._refused = metrics.refused.labels(service, way) if metrics else None
+        self._log = OutageLog("service_not_answering", upstream=service)
+        self._gauge = metrics.state.labels(service) if metrics else None
+        self._refused = metrics.refused.labels(service) if metrics else None
         self._show()
 
-    def enter(self) -> int:
-        """Return what `succeeded`, `failed` or `abandoned` must be given; exactly one is owed.
+    @property
+    def open_seconds(self) -> float:
+        """How long it stays open, at least; 0 where it isn't."""
+        return max(0.0, self._open_until - self._clock()) if self.state is State.OPEN else 0.0
 
-        Raises CircuitOpen.
+    @property
+    def quiet_seconds(self) -> float | None:
+        """For how long calls have waited in which no answer came; None where none waits."""
+        return self._clock() - self._quiet_since if self._pending else None
+
+    def check(self) -> None:
+        """Raise CircuitOpen where no call may be made now."""
+        if self.state is State.CLOSED:
+            return
+        until = self._open_until if self.state is State.OPEN else self._probe_until
+        wait_seconds = until - self._clock()
+        if self.state is State.OPEN and self.watcher is not None:
+            wait_seconds = max(wait_seconds, _FIRST_SECONDS)
+        if wait_seconds > 0:
+            if self._refused is not None:
+                self._refused.inc()
+            if self.watcher is not None:
+                self.watcher.look()
+            raise CircuitOpen(self.service, wait_seconds)
+
+    def enter(self, end: Callable[[], None] | None = None) -> Call:
+        """Let a call through; one of `succeeded`, `failed` and `abandoned` is owed, exactly once.
+
+        `end` is called where the service turns out not to live before that. Raises CircuitOpen.
         """
         if self.state is not State.CLOSED:
-            now = self._clock()
-            wait = (self._open_until if self.state is State.OPEN else self._probe_until) - now
-            if wait > 0:
-                if self._refused is not None:
-                    self._refused.inc()
-                raise CircuitOpen(self.service, wait)
-            self._probe_until = now + _PROBE_SECONDS
+            self.check()
+            self._probe_until = self._clock() + _PROBE_SECONDS
             if self.state is State.OPEN:
                 self._become(State.HALF_OPEN)
-        return self._generation
+        if not self._pending:
+            self._quiet_since = self._clock()
+        call = Call(self._generation, self._answers, end)
+        self._pending.add(call)
+        if self.watcher is not None:
+            self.watcher.look()
+        return call
 
-    def succeeded(self, generation: int) -> None:
+    def succeeded(self, call: Call) -> None:
         """Note that a call was answered, whatever the answer."""
-        if generation != self._generation:
-            return  # it began before the state changed, and says nothing about the present
-        self._failures = 0
-        if self.state is State.HALF_OPEN:
-            self._pause_seconds = _FIRST_SECONDS
-            self._become(State.CLOSED)
+        self._pending.discard(call)
+        self._heard()
+        # One that began before the state changed says nothing about whether calls go well now.
+        if call.generation == self._generation and self.state is State.HALF_OPEN:
+            self._close()
 
-    def failed(self, generation: int, error: BaseException) -> None:
+    def failed(self, call: Call, error: BaseException) -> None:
         """Note that a call had no answer."""
+        self._pending.discard(call)
         self._log.failed(error)
-        if generation != self._generation:
+        if call.generation != self._generation:
             return
-        self._failures += 1
-        if self.state is State.HALF_OPEN or self._failures >= _FAILURES:
-            # Replicas that met the same outage shall not come back as one.
-            self._open_until = self._clock() + self._pause_seconds * (0.75 + 0.5 * self._jitter())
-            self._pause_seconds = min(_LONGEST_SECONDS, self._pause_seconds * 2)
-            self._become(State.OPEN)
+        if self.state is State.CLOSED:
+            if call.answers != self._answers:
+                return  # others were answered meanwhile: it was the call's fault
+            self._failures += 1
+            if self._failures < _FAILURES:
+                return
+        self._open()
 
-    def abandoned(self, generation: int) -> None:
+    def abandoned(self, call: Call) -> None:
         """Note that a call ended for a reason that says nothing about the service."""
-        if generation == self._generation:
+        self._pending.discard(call)
+        if call.generation == self._generation:
             self._probe_until = 0.0
 
-    @contextmanager
-    def attempt(self, *failures: type[BaseException]) -> Generator[None]:
+    def lives(self) -> None:
+        """Note a sign of life that is no answer to a call."""
+        self._heard()
+        if self.state is State.OPEN and self._clock() >= self._open_until:
+            self._become(State.HALF_OPEN)
+            self._probe_until = 0.0
+        elif self.state is State.HALF_OPEN:
+            self._close()  # the probe is slow, and the service isn't
+
+    def silent(self) -> None:
+        """Note that the service shows no sign of life, and end the calls that wait for it."""
+        self._log.failed("no sign of life")
+        if self.state is not State.OPEN:
+            self._open()
+        ended = [call for call in self._pending if call.end is not None]
+        self._pending.difference_update(ended)
+        for call in ended:
+            assert call.end is not None  # noqa: S101 - narrows what was asked above
+            call.end()
+
+    @asynccontextmanager
+    async def attempt(self, *failures: type[BaseException]) -> AsyncGenerator[None]:
         """Make one call in the block; exceptions of the types `failures` are the service's fault.
 
-        Raises CircuitOpen before the block.
+        Raises CircuitOpen before the block, and TimeoutError out of it where the service turns out
+        not to live.
         """
-        generation = self.enter()
-        try:
-            yield
-        except failures as error:
-            self.failed(generation, error)
-            raise
-        except BaseException:
-            self.abandoned(generation)
-            raise
-        self.succeeded(generation)
+        async with asyncio.timeout(None) as waiting:
+            call = self.enter(partial(waiting.reschedule, 0.0))
+            try:
+                yield
+            except failures as error:
+                self.failed(call, error)
+                raise
+            except BaseException:
+                self.abandoned(call)
+                raise
+            self.succeeded(call)
+
+    def _heard(self) -> None:
+        self._failures = 0
+        self._answers += 1
+        self._quiet_since = self._clock()
+
+    def _close(self) -> None:
+        self._pause_seconds = _FIRST_SECONDS
+        self._become(State.CLOSED)
+
+    def _open(self) -> None:
+        # Replicas that met the same outage shall not come back as one.
+        self._open_until = self._clock() + self._pause_seconds * (0.75 + 0.5 * self._jitter())
+        self._pause_seconds = min(_LONGEST_SECONDS, self._pause_seconds * 2)
+        self._become(State.OPEN)
+        if self.watcher is not None:
+            self.watcher.look()
 
     def _become(self, state: State) -> None:
         self.state = state

@@ -43,10 +43,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def _attempt(self, request: httpx.Request) -> httpx.Response:
         try:
-            with self._breaker.attempt(httpx.TransportError):
+            async with self._breaker.attempt(httpx.TransportError):
                 return await self._inner.handle_async_request(request)
         except CircuitOpen as error:
             raise ServiceLeftAlone(str(error), request=request) from error
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no sign of life", request=request) from error
 
     async def aclose(self) -> None:
         """Close `inner`."""

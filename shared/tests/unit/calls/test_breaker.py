@@ -31,7 +31,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def breaker(clock: Clock, registry: CollectorRegistry) -> Breaker:
-    return Breaker("chat", "rest", BreakerMetrics(registry), clock=clock, jitter=lambda: 0.5)
+    return Breaker("chat", BreakerMetrics(registry), clock=clock, jitter=lambda: 0.5)
 
 
 def fail(breaker: Breaker, times: int = 5) -> None:
@@ -125,11 +125,12 @@ async def test_a_probe_that_tells_nothing_makes_room_for_the_next(
 async def test_the_block_of_an_attempt_tells_by_itself(breaker: Breaker, clock: Clock) -> None:
     for error, expected in ((KeyError(), State.CLOSED), (OSError(), State.OPEN)):
         for _ in range(5):
-            with pytest.raises(type(error)), breaker.attempt(OSError):
-                raise error
+            with pytest.raises(type(error)):
+                async with breaker.attempt(OSError):
+                    raise error
         assert state_of(breaker) is expected
     clock.now += 1
-    with breaker.attempt(OSError):
+    async with breaker.attempt(OSError):
         pass
     assert state_of(breaker) is State.CLOSED
 
@@ -137,7 +138,7 @@ async def test_the_block_of_an_attempt_tells_by_itself(breaker: Breaker, clock: 
 async def test_states_and_refusals_can_be_seen(
     breaker: Breaker, registry: CollectorRegistry, clock: Clock
 ) -> None:
-    labels = {"service": "chat", "way": "rest"}
+    labels = {"service": "chat"}
 
     def shown() -> float | None:
         return registry.get_sample_value("sharezync_breaker_state", labels)

@@ -62,7 +62,7 @@ def transport_to(answers: list[httpx.Response | Exception]) -> GuardedTransport:
             raise answer
         return answer
 
-    return GuardedTransport(httpx.MockTransport(respond), Breaker("chat", "calls"))
+    return GuardedTransport(httpx.MockTransport(respond), Breaker("chat"))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -1,7 +1,9 @@
 """The proxy itself: one request from the door to its service and back."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,9 +20,8 @@ from sharezync_gateway.proxy.headers import Head, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.upstream import Request, Upstream
 from sharezync_gateway.proxy.ways import Lanes, Memory, Passage, Way
-from sharezync_shared.calls.breaker import BreakerMetrics
+from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.observability import request_id_var
-from sharezync_shared.outage_log import OutageLogs
 from sharezync_shared.problems import Problem, Unavailable, send_problem
 from sharezync_shared.server import ABORT_EXTENSION, ZERO_COPY
 
@@ -52,14 +53,11 @@ class Origin:
 class Proxy:
     """Forwards requests that were let in."""
 
-    def __init__(
-        self, upstreams: Mapping[str, Upstream], lanes: Lanes, metrics: BreakerMetrics
-    ) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], lanes: Lanes, breakers: Breakers) -> None:
         self._ways = {
-            name: Way(name, upstream, lanes, metrics) for name, upstream in upstreams.items()
+            name: Way(upstream, lanes, breakers.of(name)) for name, upstream in upstreams.items()
         }
         self._memory = Memory()
-        self._logs = OutageLogs("upstream_failed")
 
     def states(self) -> dict[str, str]:
         """Return how the breaker of each service stands: `closed`, `half_open` or `open`."""
@@ -117,15 +115,14 @@ class Proxy:
                 or body.complete
                 or await body.gather(bounds.whole_within_seconds, passage.hold_body)
             ):
-                await passage.enter()
-                await self._ways[service].upstream.forward(request, answer)
+                await self._carry(request, answer, passage, self._ways[service].upstream)
         except Unavailable as problem:
             failure = problem
             if isinstance(problem, Unreachable):
-                self._note(service, problem, passage)
+                passage.failed(problem.__cause__ or problem)
         except (TookTooLong, BrokenAnswer) as problem:
             failure = problem
-            self._note(service, problem, passage)
+            passage.failed(problem.__cause__ or problem)
         finally:
             passage.close()
         failure = body.failure or failure
@@ -136,10 +133,15 @@ class Proxy:
         elif not answer.complete:
             _hang_up(scope)
 
-    def _note(self, service: str, problem: Problem, passage: Passage) -> None:
-        passage.failed(problem)
-        cause = problem.__cause__ or problem
-        self._logs.of(service).failed(cause, failure=problem.slug)
+    async def _carry(
+        self, request: Request, answer: Answer, passage: Passage, upstream: Upstream
+    ) -> None:
+        try:
+            async with asyncio.timeout(None) as waiting:
+                await passage.enter(end=partial(waiting.reschedule, 0.0))
+                await upstream.forward(request, answer)
+        except TimeoutError:
+            raise TookTooLong("The service shows no sign of life") from None
 
 
 def _with_forwarded(head: Head, origin: Origin) -> list[tuple[bytes, bytes]]:

@@ -1,12 +1,14 @@
 """The way to one service, as all requests share it: breaker, places, memory for what is held."""
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from sharezync_gateway.proxy.bulkhead import Bulkhead, Places
 from sharezync_gateway.proxy.quota import Quota
 from sharezync_gateway.proxy.upstream import Upstream
-from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen
+from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
 from sharezync_shared.problems import Unavailable
 
 MOST_HELD_BYTES: Final = 64 * 1024 * 1024
@@ -35,11 +37,9 @@ class Lanes:
 class Way:
     """What is between all requests and one service."""
 
-    def __init__(
-        self, service: str, upstream: Upstream, lanes: Lanes, metrics: BreakerMetrics
-    ) -> None:
+    def __init__(self, upstream: Upstream, lanes: Lanes, breaker: Breaker) -> None:
         self.upstream = upstream
-        self.breaker = Breaker(service, "rest", metrics)
+        self.breaker = breaker
         self.short = Bulkhead(lanes.short)
         self.long = Bulkhead(lanes.long)
 
@@ -48,8 +48,8 @@ class Passage:
     """One request's share of a way and of memory. `close` gives all of it back."""
 
     __slots__ = (
-        "_answer_bytes", "_body_bytes", "_bulkhead", "_caller", "_generation", "_inside", "_memory",
-        "_settled", "_way",
+        "_answer_bytes", "_body_bytes", "_bulkhead", "_call", "_caller", "_inside", "_memory",
+        "_way",
     )  # fmt: skip
 
     def __init__(self, way: Way, memory: Memory, caller: str, *, is_long: bool) -> None:
@@ -58,8 +58,7 @@ class Passage:
         self._caller = caller
         self._bulkhead = way.long if is_long else way.short
         self._inside = False
-        self._generation = 0
-        self._settled = True
+        self._call: Call | None = None
         self._body_bytes = 0
         self._answer_bytes = 0
 
@@ -79,30 +78,30 @@ class Passage:
         self._answer_bytes += size_bytes
         return True
 
-    async def enter(self) -> None:
-        """Take a place, and ask the breaker. Raises Unavailable."""
-        await self._bulkhead.enter(self._caller)
-        self._inside = True
-        try:
-            self._generation = self._way.breaker.enter()
-        except CircuitOpen as error:
-            raise Unavailable(
-                "The service is temporarily unavailable",
-                retry_after_seconds=error.retry_after_seconds,
-            ) from None
-        self._settled = False
+    async def enter(self, end: Callable[[], None]) -> None:
+        """Take a place, and ask the breaker. Raises Unavailable.
+
+        `end` is called where the service turns out not to live, before it has begun to answer. What
+        moves bytes waits all the same: a pause of some seconds must not cost an upload.
+        """
+        breaker = self._way.breaker
+        with _told_as_unavailable():
+            breaker.check()  # first: nobody waits for a place that would be of no use
+            await self._bulkhead.enter(self._caller)
+            self._inside = True
+            self._call = breaker.enter(None if self._bulkhead is self._way.long else end)
 
     def answered(self) -> None:
         """Note that the service has begun to answer."""
-        if not self._settled:
-            self._settled = True
-            self._way.breaker.succeeded(self._generation)
+        call, self._call = self._call, None
+        if call is not None:
+            self._way.breaker.succeeded(call)
 
     def failed(self, error: BaseException) -> None:
         """Note that the service has given no answer."""
-        if not self._settled:
-            self._settled = True
-            self._way.breaker.failed(self._generation, error)
+        call, self._call = self._call, None
+        if call is not None:
+            self._way.breaker.failed(call, error)
 
     def leave(self) -> None:
         """Give the place back: the service has said all. Safe to repeat."""
@@ -112,11 +111,22 @@ class Passage:
 
     def close(self) -> None:
         """Give everything back. Called once."""
-        if not self._settled:
-            self._settled = True
-            self._way.breaker.abandoned(self._generation)
+        call, self._call = self._call, None
+        if call is not None:
+            self._way.breaker.abandoned(call)
         self.leave()
         if self._body_bytes:
             self._memory.bodies.give(self._caller, self._body_bytes)
         if self._answer_bytes:
             self._memory.answers.give(self._caller, self._answer_bytes)
+
+
+@contextmanager
+def _told_as_unavailable() -> Generator[None]:
+    try:
+        yield
+    except CircuitOpen as error:
+        raise Unavailable(
+            "The service does not answer at this moment",
+            retry_after_seconds=error.retry_after_seconds,
+        ) from None

@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 import aiohttp
 
-from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen
+from sharezync_shared.calls.breaker import Breaker, CircuitOpen
 from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
@@ -40,7 +40,7 @@ class CommandCalls:
         base_url: str,
         credentials: Credentials,
         *,
-        metrics: BreakerMetrics | None = None,
+        breaker: Breaker | None = None,
         connect_timeout_seconds: float = 1,
         timeout_seconds: float = 10,
     ) -> None:
@@ -49,7 +49,7 @@ class CommandCalls:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, sock_connect=connect_timeout_seconds
         )
-        self._breaker = Breaker("chat", "commands", metrics)
+        self._breaker = breaker or Breaker("chat")
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -92,8 +92,8 @@ class CommandCalls:
         self, session: aiohttp.ClientSession, body: bytes, token: str
     ) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        with self._breaker.attempt(*_NO_ANSWER):
-            async with session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                return response.status, await response.read()
+        async with (
+            self._breaker.attempt(*_NO_ANSWER),
+            session.post(self._url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
+            return response.status, await response.read()

@@ -31,6 +31,8 @@ from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
+_NO_ANSWER: Final = (httpx.HTTPError, CredentialsUnavailable, Unavailable)
+"""What a call may end with instead of an answer. Who finds that out tells of it, once for all."""
 _AT_ONCE: Final = 64
 """Calls in flight, beside commands: after a restart thousands come back at the same moment."""
 
@@ -192,7 +194,8 @@ class HttpPeers:
         try:
             return _read_commands(await self._command_calls.call(commands))
         except (CallFailed, msgspec.DecodeError) as error:
-            self._logs.of("chat").failed(error)
+            if error.__cause__ is None:  # an answer; that there was none, the breaker has told
+                self._logs.of("chat").failed(error)
             raise PeerUnavailable("chat", str(error)) from error
 
     async def _get(self, service: str, path: str, shape: type[T], **query: str | int) -> T:
@@ -217,8 +220,9 @@ class HttpPeers:
         try:
             return await self._ask(service, method, path, shape, query=query, content=content)
         except PeerUnavailable as error:
-            # Here, once: every socket and every stream meets it.
-            self._logs.of(service).failed(error)
+            if not isinstance(error.__cause__, _NO_ANSWER):
+                # Here, once: every socket and every stream meets it.
+                self._logs.of(service).failed(error)
             raise
 
     async def _ask(
@@ -236,7 +240,7 @@ class HttpPeers:
             answer = await self._client(service).request(
                 method, path, params=query, content=content, headers=headers
             )
-        except (httpx.HTTPError, CredentialsUnavailable, Unavailable) as error:
+        except _NO_ANSWER as error:
             raise PeerUnavailable(service, repr(error)) from error
         if not answer.is_success:
             raise PeerUnavailable(service, f"{method} {path} was answered {answer.status_code}")

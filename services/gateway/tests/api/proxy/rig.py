@@ -18,6 +18,7 @@ from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.asgi.middleware import HttpMetrics
+from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.platform import EndpointFor, Platform
@@ -281,30 +282,33 @@ async def gateway(
     *,
     puppet: Puppet | None = None,
     real_sockets: bool = False,
+    watched: bool = False,
     server: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Rig]:
     """Run a gateway whose four services are all `puppet`, reached by `adapter`.
 
-    `server` has fields of `ServerSettings`.
+    `server` has fields of `ServerSettings`; `watched`: the services are asked whether they live.
     """
     puppet = puppet or Puppet()
     key = SigningKey.generate()
     issuer = TokenIssuer(key=key)
     registry = CollectorRegistry()
-    platform = Platform(
-        "gateway",
-        bus=LocalBus(),
-        registry=registry,
-        http_metrics=HttpMetrics(registry),
-        service_secret="secret",
-        endpoint_for=services_that_know_nobody(issuer),
-        keys=StaticKeys({key.kid: key.public_key()}),
-    )
     own = GatewaySettings(_env_file=None, **{"access_log": False, **settings})
     sockets = StubSockets()
     async with AsyncExitStack() as stack:
         behind = await stack.enter_async_context(serving(puppet)) if adapter == "http" else None
+        asked = dict.fromkeys(SERVICES, behind.http) if behind is not None and watched else None
+        platform = Platform(
+            "gateway",
+            bus=LocalBus(),
+            registry=registry,
+            http_metrics=HttpMetrics(registry),
+            service_secret="secret",
+            endpoint_for=services_that_know_nobody(issuer),
+            keys=StaticKeys({key.kid: key.public_key()}),
+            breakers=Breakers(registry, asked),
+        )
         upstreams: dict[str, Upstream] = {
             name: AsgiUpstream(puppet) if behind is None else HttpUpstream(behind.http)
             for name in SERVICES

@@ -181,7 +181,7 @@ async def test_a_service_that_does_not_answer_is_left_alone_and_found_again() ->
         refused = await rig.ask("GET", JSON_PATH)
         assert refused.json()["detail"] == "The service is temporarily unavailable"
         assert int(refused.headers["retry-after"]) >= 1
-        labels = {"service": "chat", "way": "rest"}
+        labels = {"service": "chat"}
         assert rig.registry.get_sample_value("sharezync_breaker_state", labels) == 2
         server = await asyncio.start_server(say_hello, "127.0.0.1", port)
         await wait_for_answer(rig)

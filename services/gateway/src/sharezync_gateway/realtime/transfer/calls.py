@@ -183,6 +183,9 @@ class _Record(msgspec.Struct):
 
 T = TypeVar("T")
 
+_NO_ANSWER: Final = (httpx.HTTPError, CredentialsUnavailable, Unavailable)
+"""What a call may end with instead of an answer. Who finds that out tells of it, once for all."""
+
 
 class HttpTransferCalls:
     """`TransferCalls` over the internal routes of the services."""
@@ -272,7 +275,8 @@ class HttpTransferCalls:
                 raise invalid
             return _decoded(service, f"{method} {path}", answer, shape)
         except PeerUnavailable as error:
-            self._logs.of(service).failed(error)
+            if not isinstance(error.__cause__, _NO_ANSWER):
+                self._logs.of(service).failed(error)
             raise
 
     async def _ask(
@@ -286,7 +290,7 @@ class HttpTransferCalls:
             options["timeout"] = httpx.Timeout(timeout_seconds, connect=1)
         try:
             return await self._client(service).request(method, path, **options)
-        except (httpx.HTTPError, CredentialsUnavailable, Unavailable) as error:
+        except _NO_ANSWER as error:
             raise PeerUnavailable(service, repr(error)) from error
 
 

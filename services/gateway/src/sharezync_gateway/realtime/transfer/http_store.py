@@ -20,7 +20,7 @@ from sharezync_gateway.realtime.transfer.store_answers import (
     chunk_path,
     stored_of,
 )
-from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen
+from sharezync_shared.calls.breaker import Breaker, CircuitOpen
 from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
@@ -38,7 +38,7 @@ class HttpChunkStore:
         base_url: str,
         credentials: Credentials,
         *,
-        metrics: BreakerMetrics | None = None,
+        breaker: Breaker | None = None,
         connections: int = 128,
         connect_timeout_seconds: float = 1,
         timeout_seconds: float = 30,
@@ -50,7 +50,7 @@ class HttpChunkStore:
             total=timeout_seconds, sock_connect=connect_timeout_seconds
         )
         self._log = OutageLog("chunks_not_moved", upstream="storage")
-        self._breaker = Breaker("storage", "chunks", metrics)
+        self._breaker = breaker or Breaker("storage")
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -93,7 +93,8 @@ class HttpChunkStore:
         try:
             yield
         except StoreAway as error:
-            self._log.failed(error)
+            if error.__cause__ is None:  # an answer; that there was none, the breaker has told
+                self._log.failed(error)
             raise
 
     async def _call(
@@ -121,10 +122,12 @@ class HttpChunkStore:
         token: str,
     ) -> tuple[int, dict[str, str], bytes]:
         signed = {**headers, "Authorization": f"Bearer {token}"}
-        with self._breaker.attempt(*_NO_ANSWER):
-            async with session.request(
+        async with (
+            self._breaker.attempt(*_NO_ANSWER),
+            session.request(
                 method, self._base + path, data=data, headers=signed, allow_redirects=False
-            ) as response:
-                body = await response.read()
-                lower = {name.lower(): value for name, value in response.headers.items()}
-                return response.status, lower, body
+            ) as response,
+        ):
+            body = await response.read()
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            return response.status, lower, body
