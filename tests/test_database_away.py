@@ -38,6 +38,7 @@ from sharezync_shared.testing.service import (
     platform_for_tests,
     running,
 )
+from sharezync_shared.testing.waiting import wait_until
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 from sharezync_shared.tokens.credentials import derive_service_secret
 
@@ -206,6 +207,18 @@ async def test_every_operation_says_when_to_come_again(
         assert {op: a.status_code == 503 for op, a in after.items()} == {
             op: a.status_code == 503 for op, a in before.items()
         }
+
+
+async def test_what_goes_on_in_the_background_tells_of_it_once(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharezync_storage.usecases.sweeping._POLL_SECONDS", 0.01)
+    async with scene("storage", databases, tmp_path) as there:
+        lines = Lines.of(outage_log, monkeypatch)
+        go_away(there.proxy)
+        await wait_until(lambda: lines.count("sweep_failed"))
+        await asyncio.sleep(0.1)  # several rounds
+        assert lines.count("sweep_failed") == 1
 
 
 @pytest.mark.parametrize("name", COMMANDS)

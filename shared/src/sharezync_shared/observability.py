@@ -148,5 +148,7 @@ def configure_logging(
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
     # A warning for each malformed form, with a piece of it: anybody could fill the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    # An error for each attempt to reconnect; our own connection tells of outages once.
+    # An error for each attempt to reconnect, and a warning with a traceback; what is ours tells of
+    # outages once.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)

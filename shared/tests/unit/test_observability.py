@@ -18,6 +18,7 @@ def fail(password):
 log.info("thing_made", thing_id=7)
 log.debug("never_shown")
 logging.getLogger("library").warning("from a library")
+logging.getLogger("asyncpg.pool").warning("an outage that others tell of")
 try:
     fail("hunter2-the-secret")
 except ValueError:

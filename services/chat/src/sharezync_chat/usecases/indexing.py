@@ -11,13 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
-import structlog
-
 from sharezync_chat.models import Message
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.work import Unit
-
-log = structlog.get_logger()
+from sharezync_shared.outage_log import OutageLog
 
 _BATCH: Final = 500
 _GATHER_SECONDS: Final = 0.2  # what comes within it is indexed at once
@@ -58,6 +55,7 @@ class Indexer:
         self._database = database
         self._behind: set[UUID] = set()
         self._wake = asyncio.Event()
+        self._log = OutageLog("indexing_failed")
 
     def posted(self, channel_ids: Iterable[UUID]) -> None:
         """Note that these channels have new messages. Costs nothing and never fails."""
@@ -106,14 +104,14 @@ class Indexer:
                 try:
                     await self._index(channel_id)
                 except Exception as error:  # noqa: BLE001 - the rim: the next look finds it
-                    log.warning("indexing_failed", channel_id=str(channel_id), error=repr(error))
+                    self._log.failed(error, channel_id=str(channel_id))
 
     async def _look(self) -> None:
         while True:
             try:
                 await self.catch_up()
             except Exception as error:  # noqa: BLE001 - the rim: the next look does it
-                log.warning("indexing_failed", error=repr(error))
+                self._log.failed(error)
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     async def _index(self, channel_id: UUID) -> None:

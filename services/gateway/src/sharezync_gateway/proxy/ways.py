@@ -127,6 +127,6 @@ def _told_as_unavailable() -> Generator[None]:
         yield
     except CircuitOpen as error:
         raise Unavailable(
-            "The service does not answer at this moment",
+            "The service is temporarily unavailable",
             retry_after_seconds=error.retry_after_seconds,
         ) from None

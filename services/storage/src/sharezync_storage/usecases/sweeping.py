@@ -6,15 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-import structlog
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.outage_log import OutageLog
 from sharezync_storage.models import Deletion
 from sharezync_storage.stores import BlobStore
-
-log = structlog.get_logger()
 
 AGAIN: Final = timedelta(minutes=20)
 """When what was still being written while it was deleted has come to its end: see `forget`."""
@@ -88,6 +86,8 @@ class Sweeper:
         self._store = store
         self._others = others
         self._woken = asyncio.Event()
+        self._log = OutageLog("sweep_failed")
+        self._deletions_log = OutageLog("deletion_failed")
 
     def wake(self) -> None:
         """Look now: there is something to delete."""
@@ -123,7 +123,7 @@ class Sweeper:
                 try:
                     await act()
                 except Exception as error:  # noqa: BLE001 - the rim: the next round may go better
-                    log.warning("sweep_failed", error=repr(error))
+                    self._log.failed(error)
             try:
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._woken.wait()
@@ -164,11 +164,6 @@ class Sweeper:
                 case _:
                     await self._store.delete(deletion.store_key)
         except Exception as error:  # noqa: BLE001 - one key that can't go must not keep the others
-            log.warning(
-                "deletion_failed",
-                key=deletion.store_key,
-                attempts=deletion.attempts,
-                error=repr(error),
-            )
+            self._deletions_log.failed(error, key=deletion.store_key, attempts=deletion.attempts)
             return False
         return True

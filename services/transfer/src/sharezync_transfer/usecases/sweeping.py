@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import structlog
 from sqlmodel import and_, col, or_, select
 
 from sharezync_shared.db.work import Work
+from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem
 from sharezync_transfer import access, life
 from sharezync_transfer.models import File, Transfer
 from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.settling import move, settle
-
-log = structlog.get_logger()
 
 _TRANSFERS: Final = 20  # in one transaction, or one round of calls
 
@@ -78,11 +76,8 @@ async def release_some(work: Work, peers: Peers, keep_completed: timedelta) -> i
             uploads.setdefault(transfer_id, []).append(upload_id)
     released: list[UUID] = []
     for transfer_id in transfer_ids:
-        try:
+        with suppress(Problem):  # the next round tries again
             await peers.drop_uploads(uploads[transfer_id])
-        except Problem as error:  # the next round tries again
-            log.debug("uploads_not_dropped", transfer_id=str(transfer_id), error=repr(error))
-        else:
             released.append(transfer_id)
     if released:
         async with work.begin() as unit:
@@ -113,6 +108,7 @@ async def sweeping(
 async def _sweep_forever(
     work: Work, peers: Peers, every_seconds: float, keep_completed: timedelta
 ) -> None:
+    log = OutageLog("transfer_sweep_failed")
     while True:
         try:
             busy = True
@@ -121,5 +117,5 @@ async def _sweep_forever(
                 released = await release_some(work, peers, keep_completed)
                 busy = max(expired, released) == _TRANSFERS
         except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
-            log.warning("transfer_sweep_failed", error=repr(error))
+            log.failed(error)
         await asyncio.sleep(every_seconds)
