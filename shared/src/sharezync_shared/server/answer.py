@@ -86,8 +86,11 @@ async def run_quietly(
         cycle.transport.close()
 
 
-def refusal(problem: Problem) -> bytes:
-    """Return the whole answer to what is no request, or may not be one; the last one."""
+def refusal(problem: Problem, *, to_head: bool = False) -> bytes:
+    """Return the whole answer to what is no request, or may not be one; the last one.
+
+    `to_head`: the method is HEAD, and the answer has no body (RFC 9110 §9.3.2).
+    """
     body = problem_body(problem)
     head = (
         STATUS_LINE[problem.status],
@@ -96,4 +99,4 @@ def refusal(problem: Problem) -> bytes:
         b"content-length: %d\r\n" % len(body),
         b"connection: close\r\n\r\n",
     )
-    return b"".join(head) + body
+    return b"".join(head) + (b"" if to_head else body)

@@ -22,12 +22,14 @@ _REQUEST_LINE: Final = re.compile(
 class HeadReader:
     """Collects one head, however it is cut."""
 
-    __slots__ = ("_head", "read_bytes")
+    __slots__ = ("_head", "is_for_head", "read_bytes")
 
     def __init__(self) -> None:
         self._head = bytearray()
         self.read_bytes = 0
         """How much has come of it, empty lines before it included."""
+        self.is_for_head = False
+        """Whether the method of the last one is HEAD, also where it isn't whole or is refused."""
 
     def feed(self, data: memoryview) -> tuple[bytes, memoryview]:
         """Return the head that is whole now (else nothing), and what of `data` is behind it.
@@ -40,6 +42,7 @@ class HeadReader:
         if head[:1] in b"\r\n":  # empty lines before a request are nothing (RFC 9112 §2.2)
             self._head = head = head.lstrip(b"\r\n")
             sought = 0
+        self.is_for_head = head.startswith(b"HEAD ")
         end = head.find(HEAD_END, sought)
         behind = len(head) - end - len(HEAD_END) if end >= 0 else 0
         if self.read_bytes - behind > MAX_HEAD_BYTES:

@@ -408,7 +408,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._close_politely(self._settings.refused_seconds)
                 return
         self._outgoing.add(self)
-        self.transport.write(refusal(problem))
+        self.transport.write(refusal(problem, to_head=self._head.is_for_head))
         self._ignored_bytes = 0
         self._close_politely(self._settings.refused_seconds)
 
