@@ -7,6 +7,7 @@ be said from a lifespan handler: they are said here, before uvicorn closes anyth
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -39,6 +40,13 @@ log = structlog.get_logger()
 _POLL_SECONDS: Final = 0.05
 _TICKS_BETWEEN_LOOKS: Final = 50
 """At memory that was freed; uvicorn has ten ticks a second."""
+_ACCEPTED_IN_A_PASS: Final = 8
+"""uvloop accepts one connection by a listening descriptor in each pass, and a pass takes some
+milliseconds where there is much to do. Who opens connections faster than that fills the queue; what
+finds it full is dropped, and is served when TCP has tried again, after 1 to 7 s."""
+_BACKLOG: Final = 4096
+"""Connections that wait to be accepted, as many as Linux allows (net.core.somaxconn): those that
+come while the process stands still."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -61,6 +69,7 @@ class DrainingServer(uvicorn.Server):
         self.drain_seconds = around.settings.drain_seconds
         self.connections = around.limits
         self._freed_memory = FreedMemory()
+        self._around = around
         self._on_listening = on_listening
 
     async def on_tick(self, counter: int) -> bool:
@@ -77,10 +86,30 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            await self._listen_with_more_descriptors()
             bound_kernel(s for server in self.servers for s in server.sockets)
             log.info("listening", host=self.config.host, port=self.port)
             if self._on_listening is not None:
                 self._on_listening(self.port)
+
+    async def _listen_with_more_descriptors(self) -> None:
+        """Accept several connections in a pass of the loop."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.BaseEventLoop):
+            return  # it accepts all that wait
+        protocol = partial(
+            connection_protocol,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            around=self._around,
+        )
+        listening = [each.fileno() for server in self.servers for each in server.sockets]
+        for descriptor in listening * (_ACCEPTED_IN_A_PASS - 1):
+            more = socket.socket(fileno=os.dup(descriptor))
+            self.servers.append(
+                await loop.create_server(protocol, sock=more, backlog=self.config.backlog)
+            )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         del frame
@@ -173,6 +202,7 @@ def make_server(
         app,
         host=settings.host,
         port=settings.port,
+        backlog=_BACKLOG,
         # Told, not guessed: uvicorn takes a bound method for ASGI 2.
         interface="asgi3",
         http=partial(connection_protocol, around=around),  # type: ignore[arg-type]  # called as the class would be
