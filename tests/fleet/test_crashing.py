@@ -88,6 +88,7 @@ async def test_devices_stay_online_while_auth_is_started_again(crowd: Crowd, fle
         await asyncio.to_thread(fleet.kill, "auth", 1)  # the one that gateway-1 knows
         await asyncio.to_thread(fleet.restart, "auth", 1)
 
+        await until(answers, elsewhere)  # its gateway looks now and then whether auth is back
         # What was said before holds for a lease's time, so whoever is online for longer is so by
         # heartbeats that arrive again.
         now = asyncio.get_running_loop().time
@@ -99,6 +100,10 @@ async def test_devices_stay_online_while_auth_is_started_again(crowd: Crowd, fle
                     since = now()
             await asyncio.sleep(0.1)
         tell("after auth's start all were online, to stay, after", [since - began])
+
+
+async def answers(way: Person) -> bool:
+    return (await way.http.get("/v1/devices")).status_code == 200
 
 
 def _at(device: Json) -> datetime:

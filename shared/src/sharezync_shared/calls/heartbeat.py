@@ -23,7 +23,7 @@ _QUIET_SECONDS: Final = 1.0
 _PINGS: Final = 3
 """That go unanswered one after the other: of several replicas behind a balancer one may hang."""
 _PING_SECONDS: Final = 1.0
-_EVERY_SECONDS: Final = 1.0
+_EVERY_SECONDS: Final = 0.25
 """Between pings of a service whose breaker is open: so soon it is noticed that it is back."""
 
 
