@@ -13,7 +13,7 @@ TRANSFER_MEMORY_MIB ?= 4096
 # How long each attack of `make hostile` goes on.
 HOSTILE_SECONDS ?= 6
 # How many streams of requests `make differential` tries in each of its tests, new ones each time; in
-# `make test` they are few, and the same ones.
+# `make test` they are few.
 EXAMPLES ?= 1000
 # What `make images` tags its images with; docker-compose.yml reads the same.
 SHAREZYNC_TAG ?= dev

@@ -12,6 +12,12 @@ from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import provision
 from sharezync_embedded.testing import Databases, RunFolder, S3Server, VirtualHosts
 from sharezync_embedded.testing_strict_s3 import StrictS3Server
+from sharezync_shared.testing.run_setup import (
+    SEED_VARIABLE,
+    make_parsing_safe,
+    restore_sigint,
+    use_fresh_examples,
+)
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
@@ -49,6 +55,26 @@ LONGEST = (
     "services/auth/tests/api/test_token_doors.py",
     "services/storage/tests/api/test_token_doors.py",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    restore_sigint()
+    make_parsing_safe()
+    use_fresh_examples(config.getoption("hypothesis_seed"))
+
+
+def pytest_report_header() -> str:
+    return _repeating()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(_repeating())
+
+
+def _repeating() -> str:
+    seed = os.environ[SEED_VARIABLE]
+    return f"Hypothesis: {SEED_VARIABLE}={seed} in the environment tries the same examples again"
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook

@@ -1,28 +1,23 @@
 """A transfer over sockets, whatever is dropped, repeated, damaged or started again meanwhile.
 
-MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few, the same
-in every run.
+MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few.
 """
 
-import os
 from pathlib import Path
-from typing import Final
 
-import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from sharezync_embedded.testing import Databases
+from sharezync_shared.testing.run_setup import asked_examples, model_settings
 from sharezync_shared.testing.threads import LoopThread
 from tests.conftest import GENEROUS
 from tests.transfer_machine import Transferring
 from tests.transfer_stage import House
 
-STORIES: Final = int(os.environ.get("MODEL_EXAMPLES", "0"))
-
 
 @pytest.mark.slow
-@pytest.mark.timeout(180 + 20 * STORIES)
+@pytest.mark.timeout(180 + 20 * asked_examples())
 async def test_a_file_arrives_whatever_befalls_its_ends_and_the_server(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,14 +25,7 @@ async def test_a_file_arrives_whatever_befalls_its_ends_and_the_server(
     for name, value in {**GENEROUS, "TRANSFER_WINDOW_BYTES": str(2**20)}.items():
         monkeypatch.setenv(name, value)
     loop = LoopThread()
-    bounds = hypothesis.settings(
-        max_examples=STORIES or 5,
-        stateful_step_count=20,
-        derandomize=not STORIES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    bounds = model_settings(5, stateful_step_count=20)
     async with House.opened(databases.new(), tmp_path) as house:
         ada, bob = await house.register("ada"), await house.register("bob")
 

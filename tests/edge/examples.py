@@ -1,4 +1,4 @@
-"""How many examples, and which: few and the same ones in `make test`, else as many as asked for."""
+"""How many examples: few in `make test`, else as many as asked for."""
 
 import os
 from typing import TypeVar
@@ -17,13 +17,10 @@ def count(usual: int, *, cost: int = 1) -> int:
 
 
 def examples(usual: int) -> settings:
-    """Decorate a test of Hypothesis: `usual` and the same ones, or as many new ones as asked."""
+    """Decorate a test of Hypothesis: `usual` examples, or as many as asked."""
     return settings(
         max_examples=count(usual),
-        derandomize=not ASKED,
         database=None,
-        deadline=None,
-        print_blob=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 

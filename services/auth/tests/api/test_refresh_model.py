@@ -1,22 +1,16 @@
 """Refresh tokens against a model, whatever people, thieves and time do, in any order.
 
-MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few, the same
-in every run.
+MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few.
 """
 
-import os
-from typing import Final
-
-import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from services.auth.tests.api.conftest import Auth
 from services.auth.tests.api.refresh_machine import IDLE, LONGEST, Refreshing
 from sharezync_auth.settings import AuthSettings
+from sharezync_shared.testing.run_setup import asked_examples, model_settings
 from sharezync_shared.testing.threads import LoopThread
-
-STORIES: Final = int(os.environ.get("MODEL_EXAMPLES", "0"))
 
 
 @pytest.fixture
@@ -27,17 +21,10 @@ def settings(settings: AuthSettings) -> AuthSettings:
     return settings.model_copy(update={**lifespans, **others})
 
 
-@pytest.mark.timeout(600 + 10 * STORIES)
+@pytest.mark.timeout(600 + 10 * asked_examples())
 async def test_sessions_live_and_end_as_the_model_says(auth: Auth) -> None:
     loop = LoopThread()
-    bounds = hypothesis.settings(
-        max_examples=STORIES or 40,
-        stateful_step_count=30,
-        derandomize=not STORIES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    bounds = model_settings(40, stateful_step_count=30)
 
     class Story(Refreshing):
         def __init__(self) -> None:

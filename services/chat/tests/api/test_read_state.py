@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.chat.tests.support.hub import Hub
 from services.chat.tests.support.world import Json, World
+from sharezync_shared.testing.run_setup import model_settings
 
 # Who posts (ada or bob himself) and how it calls bob; which of bob's devices, and how much.
 posts: Final = st.tuples(
@@ -65,13 +66,7 @@ async def test_all_devices_count_as_the_service_does(world: World) -> None:
     def do(coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-    @hypothesis.settings(
-        max_examples=25,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    @model_settings(25)
     @hypothesis.given(stories)
     def holds(story: list[tuple[str, int, Any]]) -> None:
         do(read_and_talk(world, story))

@@ -21,6 +21,7 @@ from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDeleted, MessageSent
 from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
 from sharezync_shared.ids import uuid7
+from sharezync_shared.testing.run_setup import model_settings
 from sharezync_storage.models import File
 from sharezync_storage.usecases import holding
 
@@ -192,13 +193,7 @@ async def test_a_file_is_there_exactly_as_long_as_somebody_has_it(
 ) -> None:
     loop = asyncio.get_running_loop()
 
-    @hypothesis.settings(
-        max_examples=24,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    @model_settings(24)
     @hypothesis.given(stories())
     def whatever_happens(story: Story) -> None:
         asyncio.run_coroutine_threadsafe(tell(world, clock, story), loop).result(30)

@@ -1,38 +1,25 @@
 """A transfer against a model, whatever its three ends do, and whatever is repeated or lost.
 
-MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few, the same
-in every run.
+MODEL_EXAMPLES asks for as many stories as one has time for; without it there are a few.
 """
 
-import os
-from typing import Final
-
-import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from services.transfer.tests.api.transfer_machine import Transferring
 from services.transfer.tests.support.stage import Stage
+from sharezync_shared.testing.run_setup import asked_examples, model_settings
 from sharezync_shared.testing.threads import LoopThread
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_transfer.settings import TransferSettings
 
-STORIES: Final = int(os.environ.get("MODEL_EXAMPLES", "0"))
 
-
-@pytest.mark.timeout(600 + 10 * STORIES)
+@pytest.mark.timeout(600 + 10 * asked_examples())
 async def test_a_transfer_goes_as_the_model_says(
     settings: TransferSettings, issuer: TokenIssuer
 ) -> None:
     loop = LoopThread()
-    bounds = hypothesis.settings(
-        max_examples=STORIES or 10,
-        stateful_step_count=25,
-        derandomize=not STORIES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    bounds = model_settings(10, stateful_step_count=25)
     async with Stage.set(settings, issuer) as stage:
 
         class Story(Transferring):

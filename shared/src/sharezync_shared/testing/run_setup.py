@@ -1,0 +1,98 @@
+"""What a test run sets up in its own process, before any test is collected."""
+
+import ast
+import functools
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import hypothesis
+import hypothesis.core
+from hypothesis import Phase
+
+SEED_VARIABLE: Final = "HYPOTHESIS_SEED"
+EXAMPLES_VARIABLE: Final = "MODEL_EXAMPLES"
+
+
+def restore_sigint() -> None:
+    """Let children have the default SIGINT, also where this process was told to ignore it.
+
+    A shell starts background jobs (`make test &`) with SIGINT ignored, and what is ignored stays so
+    across exec. A handler does not: the children of a process that has one begin with the default.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
+
+
+def use_fresh_examples(seed: str | None = None) -> str:
+    """Have Hypothesis try new examples in every run, in CI too; return the seed that repeats them.
+
+    The seed is `seed`, else that of HYPOTHESIS_SEED, else a new one. It goes to child processes
+    (the workers of a run) by the environment. Without this profile Hypothesis would choose its own
+    for CI, which tries the same examples for ever. No deadline: that is a matter of the machine.
+    """
+    hypothesis.settings.register_profile(
+        "sharezync", derandomize=False, deadline=None, print_blob=True
+    )
+    hypothesis.settings.load_profile("sharezync")
+    chosen = seed or os.environ.get(SEED_VARIABLE) or str(random.SystemRandom().getrandbits(32))
+    os.environ[SEED_VARIABLE] = chosen
+    hypothesis.core.global_force_seed = int(chosen)
+    return chosen
+
+
+def model_settings(few: int, **others: Any) -> hypothesis.settings:  # noqa: ANN401 - as Hypothesis
+    """Return settings of a test that plays whole stories on a running service.
+
+    `few` stories, or as many as MODEL_EXAMPLES asks for. Making a failing story shorter takes
+    minutes, which only who asked for many has. None is stored: the seed of the run repeats it.
+    """
+    phases = [Phase.generate, Phase.shrink] if asked_examples() else [Phase.generate]
+    return hypothesis.settings(
+        max_examples=asked_examples() or few,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        **others,
+    )
+
+
+def asked_examples() -> int:
+    """Return how many stories MODEL_EXAMPLES asks for; 0 where it doesn't."""
+    return int(os.environ.get(EXAMPLES_VARIABLE, "0"))
+
+
+def make_parsing_safe() -> None:
+    """Keep the garbage collector out of `ast.parse`, where CPython can't bear it. Safe to repeat.
+
+    Until 3.11.8 and 3.12.2 all calls share one counter of their depth (CPython issue 106905). A
+    collection during the call runs finalizers, which may let another thread parse, or format a
+    traceback, which parses too; the interrupted call then ends in `SystemError: AST constructor
+    recursion depth mismatch`. Hypothesis parses the sources of the product for constants, in a
+    thread beside the one that serves, so it happens in tests only.
+    """
+    if sys.version_info < (3, 12, 2) and not hasattr(ast.parse, "__wrapped__"):
+        ast.parse = _without_collection(ast.parse)
+
+
+def _without_collection(parse: Callable[..., Any]) -> Callable[..., Any]:
+    lock = threading.RLock()  # else one thread would switch on what another has just switched off
+
+    @functools.wraps(parse)
+    def parse_uninterrupted(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as `ast.parse`
+        with lock:
+            was_enabled = gc.isenabled()
+            gc.disable()
+            try:
+                return parse(*args, **options)
+            finally:
+                if was_enabled:
+                    gc.enable()
+
+    return parse_uninterrupted
