@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
@@ -12,6 +13,11 @@ from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+
+CHECK_TEXTS_AT_THE_COMMIT = """
+    ALTER TABLE notes.notes DROP CONSTRAINT uq_notes_text,
+      ADD CONSTRAINT uq_notes_text UNIQUE (text) DEFERRABLE INITIALLY DEFERRED
+"""
 
 
 async def count(notes: Notes, table: str) -> int:
@@ -57,13 +63,33 @@ async def test_an_exception_rolls_everything_back_and_tells_nobody(notes: Notes)
         assert (await unit.tell("channel:1", "note.taken", {})).seq == 1
 
 
-async def test_a_failing_commit_tells_nobody(notes: Notes) -> None:
+async def test_a_failing_commit_tells_nobody(notes: Notes, fresh_database_url: str) -> None:
+    """Every statement before it succeeds: what is looked at is the commit and nothing else."""
+    facts: list[Envelope] = []
+
+    async def take(envelope: Envelope) -> None:
+        facts.append(envelope)
+
+    await notes.bus.consume("others.events", [NoteTaken.type], take)
+    owner = await asyncpg.connect(fresh_database_url)
+    await owner.execute(CHECK_TEXTS_AT_THE_COMMIT)
+    await owner.close()
     async with notes.work.begin() as unit:
         unit.add(Note(text="bread"))
-    with pytest.raises(IntegrityError):
+    flushed = False
+    with pytest.raises(IntegrityError, match="uq_notes_text"):
         async with notes.work.begin() as unit:
             unit.add(Note(text="bread"))
+            await unit.tell("channel:1", "note.taken", {})
+            unit.signal("channel:1", "typing", {})
             unit.emit(NoteTaken(note_id=uuid7()))
+            await unit.session.flush()
+            flushed = True
+    await notes.relay.flush(5)
+
+    assert flushed, "it failed before the commit: this says nothing about what a commit does"
+    assert notes.frames == [], "clients heard of what was never committed"
+    assert facts == [], "services heard of what was never committed"
     assert await count(notes, "outbox") == 0
 
 

@@ -35,12 +35,14 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_nothing_beside_it_is_deleted_or_replaced(into: Path) -> None:
+@pytest.mark.parametrize("replace", [False, True])
+def test_nothing_in_a_folder_is_deleted_or_replaced(into: Path, replace: bool) -> None:
+    """`replace` is about a name that one chose: in a folder the sender of the file chose it."""
     mine = {"film.mkv": b"1", "film.mkv.part": b"2", ".film.mkv.part.json": b"3", "0.part": b"4"}
     for name, content in mine.items():
         (into / name).write_bytes(content)
-    assert finished(into) == into / "film (1).mkv"
-    assert tree(into) == {**mine, "film (1).mkv": b"theirs"}
+    finished(into, replace=replace)
+    assert tree(into) == {**mine, "film (1).mkv": b"theirs"}, "what was there must stay"
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_fetched(into: Path) -> None:

@@ -121,6 +121,17 @@ def test_a_retry_in_the_same_batch_is_the_first_message() -> None:
     assert isinstance(elsewhere, ClientMessageIdReused)
 
 
+def test_one_key_of_two_authors_in_one_batch_is_two_messages() -> None:
+    taken = batch()
+    taken.take(draft(ADA, client_message_id="1", text="by Ada"), found())
+    taken.take(draft(BOB, client_message_id="1", text="by Bob"), found())
+    outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, Posted)]
+    texts = [msgspec.json.decode(outcome.body)["text"] for outcome in outcomes]
+    assert texts == ["by Ada", "by Bob"]
+    assert [outcome.created for outcome in outcomes] == [True, True]
+    assert len(taken.columns.messages) == 2
+
+
 def test_a_retry_is_answered_with_what_stands_by_now() -> None:
     taken = batch()
     first_id = uuid7()

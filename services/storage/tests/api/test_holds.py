@@ -126,6 +126,36 @@ async def test_of_two_messages_the_last_one_counts(world: World, alice: Person) 
     await world.left(0)
 
 
+@pytest.mark.parametrize("last", ["message", "transfer"])
+async def test_of_a_message_and_a_transfer_the_last_one_counts(
+    world: World, alice: Person, last: str
+) -> None:
+    file = await alice.upload(b"x")
+    message = sent(file)
+    offered = TransferOffered(
+        transfer_id=uuid7(),
+        sender_id=alice.id,
+        recipient_ids=(uuid7(),),
+        file_count=1,
+        size_bytes=1,
+        file_ids=(UUID(file["id"]),),
+    )
+    over = TransferEnded(transfer_id=offered.transfer_id, outcome="completed")
+    ends = [taken_back(message), over] if last == "transfer" else [over, taken_back(message)]
+    await hear(world, message, offered)
+    await alice.http.delete(f"/v1/files/{file['id']}")
+
+    await hear(world, ends[0])
+    await world.collect()
+    assert [blob.name for blob in world.blobs()] == [UUID(file["id"]).hex], f"the {last} holds it"
+    assert await alice.usage() == (1, 0)
+
+    await hear(world, ends[1])
+    await world.collect()
+    await world.left(0)
+    assert await alice.usage() == (0, 0)
+
+
 async def test_a_channel_goes_with_all_that_its_messages_hold(world: World, alice: Person) -> None:
     file, other, channel = await alice.upload(b"x"), await alice.upload(b"y"), uuid7()
     await hear(world, sent(file, channel=channel), sent(other))

@@ -197,7 +197,10 @@ class Receiver:
     def _take_chunk(self, chunk: Chunk) -> None:
         place = (chunk.file, chunk.number)
         part = self._parts.get(chunk.file)
-        if part is None or place in self._in_hand:
+        if part is None:
+            return
+        self.progress.moved_bytes += len(chunk.payload)  # whether it was here already or not
+        if place in self._in_hand:
             return
         if chunk.number in part.held:
             self._acks.kept(chunk.file, len(chunk.payload))  # it was lost on the way
@@ -226,7 +229,6 @@ class Receiver:
             return
         finally:
             self._in_hand.discard((chunk.file, chunk.number))
-        self.progress.moved_bytes += len(chunk.payload)
         self._acks.kept(chunk.file, len(chunk.payload))
         self._tell_progress()
         if self._complete:

@@ -47,6 +47,18 @@ async def test_guessing_tokens_is_counted_by_address_and_proven_ones_go_on() -> 
         assert (await rig.client.get("/health")).status_code == 200
 
 
+async def test_all_addresses_of_one_ipv6_network_are_one_caller() -> None:
+    """A customer is given a /64: who may change the address may not begin anew with each."""
+
+    def at(address: str) -> dict[str, str]:
+        return {"X-Forwarded-For": address}
+
+    async with gateway("asgi", rate_limit_public="2/minute", trusted_proxies="127.0.0.0/8") as rig:
+        addresses = [f"2001:db8:0:1::{n}" for n in range(3)] + ["2001:db8:0:2::1"]
+        statuses = [(await rig.client.get("/docs", headers=at(a))).status_code for a in addresses]
+        assert statuses == [200, 200, 429, 200]
+
+
 async def test_signing_in_has_a_limit_of_its_own() -> None:
     async with gateway("asgi", rate_limit_sign_in="2/minute") as rig:
         statuses = [(await rig.client.post("/token")).status_code for _ in range(3)]
