@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile differential k8s lint types format lock bench clean
+.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile differential mutants k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -62,7 +62,8 @@ test: $(READY) ## everything: unit, api, integration, deploy and the black-box s
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
 unit: $(READY) ## pure tests, in seconds
-	$(PYTEST) $(wildcard shared/tests/unit services/*/tests/unit clients/*/tests/unit) $(ARGS)
+	$(PYTEST) $(wildcard shared/tests/unit services/*/tests/unit clients/*/tests/unit) \
+	  tests/mutants $(ARGS)
 
 api: $(READY) ## each service over HTTP and WebSocket, on an embedded PostgreSQL
 	$(PYTEST) -n $(WORKERS) --dist loadgroup \
@@ -96,6 +97,9 @@ hostile: $(READY) ## every attack of bench/load/attacks.py, beside an innocent u
 differential: $(READY) ## what clients may send, read by us and by h11, also by proxies (EXAMPLES=1000)
 	@$(PY) -m sharezync_embedded programs install
 	EXAMPLES=$(EXAMPLES) $(PYTEST) tests/edge --timeout 0 $(ARGS)
+
+mutants: $(READY) ## plant faults and count which the tests notice (ARGS=chat/: those called so)
+	@$(PY) -m tests.mutants --workers $(WORKERS) $(ARGS)
 
 k8s: $(READY) ## render deploy/k8s and check it against the schemas
 	$(PYTEST) deploy $(ARGS)

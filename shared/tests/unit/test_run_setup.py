@@ -74,9 +74,9 @@ def run_story(folder: Path, **environment: str) -> tuple[str, str]:
     story.write_text(STORY)
     drawn = folder / "drawn.json"
     inherited = {n: v for n, v in os.environ.items() if not n.startswith(("HYPOTHESIS", "PYTEST"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest"]
     ran = subprocess.run(
-        [*command, "-c", ROOT / "pyproject.toml", "-p", "conftest", story],
+        [*command, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), str(story)],
         cwd=ROOT,
         env={**inherited, "CI": "true", "DRAWN": str(drawn), **environment},
         capture_output=True,

@@ -80,7 +80,8 @@ async def test_a_login_names_only_ones_own_device(ada: Account, bob: Account) ->
         "password": PASSWORD,
         "device_id": await add(ada, PHONE),
     }
-    assert (await bob.http.post("/token", data=form)).json()["error"] == "invalid_request"
+    refused = await bob.http.post("/token", data=form)
+    assert (refused.status_code, refused.json().get("error")) == (400, "invalid_request")
     form["device_id"] = await add(bob, PHONE)
     assert (await bob.http.post("/token", data=form)).status_code == 200
 

@@ -46,7 +46,7 @@ def derived(auth: Auth, name: str) -> str:
 
 def check_refusal(answer: httpx.Response, status: int, error: str) -> None:
     body = answer.json()
-    assert (answer.status_code, body["error"]) == (status, error)
+    assert (answer.status_code, body.get("error")) == (status, error), answer.text
     assert DESCRIPTION.fullmatch(body["error_description"])
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
@@ -123,6 +123,26 @@ async def test_wrong_credentials_of_a_user_are_an_invalid_grant(auth: Auth) -> N
         {"grant_type": "refresh_token", "refresh_token": "szr_" + "A" * 50},
     ):
         check_refusal(await ask(auth, urlencode(form)), 400, "invalid_grant")
+
+
+async def test_a_password_that_changes_while_it_is_checked_begins_no_session(
+    auth: Auth, ada: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = auth.app.state.passwords
+    verify, another = passwords.verify, await passwords.hash("something else")
+    count = "SELECT count(*) FROM auth.sessions WHERE user_id = $1"
+    before = await auth.rows(count, UUID(ada.id))
+
+    async def verify_late(password: str, stored: str | None) -> tuple[bool, str | None]:
+        verdict: tuple[bool, str | None] = await verify(password, stored)
+        change = "UPDATE auth.users SET password_hash = $2 WHERE id = $1"
+        await auth.rows(change, UUID(ada.id), another)
+        return verdict
+
+    monkeypatch.setattr(passwords, "verify", verify_late)
+    form = {"grant_type": "password", "username": ada.username, "password": PASSWORD}
+    check_refusal(await auth.http.post("/token", data=form), 400, "invalid_grant")
+    assert await auth.rows(count, UUID(ada.id)) == before
 
 
 async def test_a_client_may_show_its_secret_either_way_but_not_both(auth: Auth) -> None:

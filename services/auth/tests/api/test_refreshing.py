@@ -99,7 +99,9 @@ async def test_all_that_is_no_token_is_refused_alike(auth: Auth, ada: Account) -
     auth.let_pass(timedelta(days=auth.settings.session_idle_days))
     garbage = ("szr_", "szr_" + "A" * 50, ran_out[:-8] + "AAAAAAAA", "null", "x" * 500)
     tokens = [ended, ran_out, ada.tokens["access_token"], *garbage]
-    answers = [(await ada.refresh(token)).json() for token in tokens]
+    refused = [await ada.refresh(token) for token in tokens]
+    assert [answer.status_code for answer in refused] == [400] * len(tokens)
+    answers = [answer.json() for answer in refused]
     for answer in answers:
         del answer["request_id"]
     assert answers == [answers[0]] * len(tokens)

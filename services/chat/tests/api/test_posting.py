@@ -242,22 +242,24 @@ _WAITING = """
 
 
 async def test_two_processes_share_a_channel(world: World, second: World) -> None:
-    """Two replicas of the service on one database: one order, one key."""
-    ada = await world.person()
-    path = await ada.channel()
+    """Two replicas of the service on one database: one order, one key, each mention once."""
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
     twin = await second.same(ada)
     body = {"text": "once", "client_message_id": "k"}
     for _ in range(5):
         await asyncio.gather(
-            *(who.say(path, "x") for who in (ada, twin) * 5),
+            *(who.say(path, f"@{bob.username}") for who in (ada, twin) * 5),
             *(who.http.post(f"{path}/messages", json=body) for who in (ada, twin)),
         )
     events = await world.events(channel_stream(path))
-    assert [event["seq"] for event in events] == list(range(1, 53))
-    messages = [event["data"] for event in events[1:]]
+    messages = [event["data"] for event in events if event["type"] == "message.created"]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert [message["number"] for message in messages] == list(range(1, 52))
     assert len({message["epoch"] for message in messages}) == 1
     assert sum(message["client_message_id"] == "k" for message in messages) == 1
+    (membership,) = (await bob.get("/v1/memberships"))["items"]
+    assert membership["mention_count"] == 50
 
 
 async def test_one_key_in_two_channels_through_two_processes_is_one_message(

@@ -42,7 +42,7 @@ def use_fresh_examples(seed: str | None = None) -> str:
     hypothesis.settings.load_profile("sharezync")
     chosen = seed or os.environ.get(SEED_VARIABLE) or str(random.SystemRandom().getrandbits(32))
     os.environ[SEED_VARIABLE] = chosen
-    hypothesis.core.global_force_seed = int(chosen)
+    hypothesis.core.global_force_seed = int(chosen)  # type: ignore[assignment]  # as its plugin does
     return chosen
 
 
