@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from shared.tests.integration.conftest import Notes
 from shared.tests.integration.notes import Note, NoteTaken
+from sharezync_shared.db.work import Work
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control
@@ -91,6 +92,20 @@ async def test_a_failing_commit_tells_nobody(notes: Notes, fresh_database_url: s
     assert notes.frames == [], "clients heard of what was never committed"
     assert facts == [], "services heard of what was never committed"
     assert await count(notes, "outbox") == 0
+
+
+async def test_what_a_command_commits_waits_for_a_servers_relay(notes: Notes) -> None:
+    facts: list[Envelope] = []
+
+    async def take(envelope: Envelope) -> None:
+        facts.append(envelope)
+
+    await notes.bus.consume("others.events", [NoteTaken.type], take)
+    command = Work(notes.database, notes.streams, relay=None)
+    async with command.begin() as unit:
+        unit.emit(NoteTaken(note_id=uuid7()))
+    # The relay of a server may have been quick.
+    assert await count(notes, "outbox") or facts, "a fact that nobody can ever tell"
 
 
 async def test_raw_statements_share_the_transaction_also_when_they_come_first(

@@ -249,7 +249,8 @@ async def test_two_processes_share_a_channel(world: World, second: World) -> Non
     body = {"text": "once", "client_message_id": "k"}
     for _ in range(5):
         await asyncio.gather(
-            *(who.say(path, f"@{bob.username}") for who in (ada, twin) * 5),
+            *(ada.say(path, f"@{bob.username}") for _ in range(5)),
+            *(twin.say(path, "x") for _ in range(5)),
             *(who.http.post(f"{path}/messages", json=body) for who in (ada, twin)),
         )
     events = await world.events(channel_stream(path))
@@ -259,7 +260,7 @@ async def test_two_processes_share_a_channel(world: World, second: World) -> Non
     assert len({message["epoch"] for message in messages}) == 1
     assert sum(message["client_message_id"] == "k" for message in messages) == 1
     (membership,) = (await bob.get("/v1/memberships"))["items"]
-    assert membership["mention_count"] == 50
+    assert membership["mention_count"] == 25
 
 
 async def test_one_key_in_two_channels_through_two_processes_is_one_message(

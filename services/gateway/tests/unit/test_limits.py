@@ -125,6 +125,17 @@ def test_never_more_than_twice_as_many_in_any_window(amount: int, pauses: list[f
         assert sum(int(moment // 60) == window for moment in admitted) <= amount
 
 
+async def test_a_new_window_still_knows_what_was_let_through_in_the_last_one() -> None:
+    """Else twice as many would pass around the moment between them."""
+    clock = Clock(6059.0)
+    counts, limit = MemoryCounts(clock), parse("10/minute")
+    assert [await counts.hit(limit, "k") for _ in range(10)] == [0.0] * 10
+    clock.now = 6061.0
+    assert await counts.hit(limit, "k") > 0
+    clock.now = 6090.0  # half of the window is over, and so is half of what was
+    assert [await counts.hit(limit, "k") == 0.0 for _ in range(6)] == [True] * 5 + [False]
+
+
 async def test_keys_that_are_gone_are_forgotten() -> None:
     clock = Clock()
     counts, limit = MemoryCounts(clock), parse("4/minute")

@@ -1,7 +1,9 @@
 """How tests wait for what must come."""
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 GIVE_UP_SECONDS: Final = 30.0
@@ -15,7 +17,27 @@ that gives up sooner is decided by timing.
 async def wait_until(
     condition: Callable[[], object], *, within_seconds: float = GIVE_UP_SECONDS
 ) -> None:
-    """Return once `condition()` is true; raises TimeoutError if that takes too long."""
-    async with asyncio.timeout(within_seconds):
-        while not condition():  # noqa: ASYNC110 - conditions of any kind, events included
-            await asyncio.sleep(0.005)
+    """Return once `condition()` is true; raises AssertionError, naming it, if it never is."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + within_seconds
+    while not condition():
+        if loop.time() > give_up_at:
+            raise AssertionError(f"not within {within_seconds:g} s: {_source_of(condition)}")
+        await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def giving_up(said: Callable[[], object]) -> AsyncGenerator[None]:
+    """Bound what the block waits for; raises AssertionError with what `said` returns by then."""
+    try:
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"not within {GIVE_UP_SECONDS:g} s: {said()}") from None
+
+
+def _source_of(condition: Callable[[], object]) -> str:
+    try:
+        return " ".join(inspect.getsource(condition).split())
+    except (OSError, TypeError):
+        return repr(condition)

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.tests.integration.events.outboxes import SCHEMA, LetterSent, Outbox
 from shared.tests.integration.events.world import RabbitMQWorld, Taken, frames_of
@@ -120,6 +122,27 @@ async def test_rows_are_left_to_their_own_process_at_first(outbox: Outbox) -> No
     await until_left(outbox, 1)
     assert outbox.told() == ids(old)
     await relay.aclose()
+
+
+async def test_what_comes_into_hand_while_the_sweep_looks_is_left_alone(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow unit commits rows that are old already, and announces them at the same moment."""
+    sweep = outbox.relay()._sweep
+    claim, in_hand = sweep._claim, set[UUID]()
+    await outbox.commit(2, age_seconds=5)
+
+    async def claim_slowly(
+        connection: AsyncConnection, settle_seconds: float, skip: set[UUID]
+    ) -> list[OutboxRow]:
+        claimed = await claim(connection, settle_seconds, skip)
+        in_hand.add(claimed[0].id)
+        return claimed
+
+    monkeypatch.setattr(sweep, "_claim", claim_slowly)
+    await sweep.once(settle_seconds=1, skip=in_hand)
+    assert not in_hand & set(outbox.told()), "it was told by two at once"
+    assert (len(outbox.told()), await outbox.left()) == (1, 1)
 
 
 async def test_frames_that_the_log_no_longer_holds_need_no_telling(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_shared.problems import Problem
+from sharezync_shared.problems import Malformed, Problem
 from sharezync_shared.server.bodies import ChunkedBody, LengthBody
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -71,6 +71,12 @@ def test_what_h11_refuses_is_refused(sent: bytes, sizes: list[int]) -> None:
     if is_complete:
         assert other is not None
         assert other[0] == content
+
+
+@pytest.mark.parametrize("sizes", [[1], [4, 2], [100]])
+def test_a_chunk_that_is_longer_than_its_size_says_is_refused(sizes: list[int]) -> None:
+    with pytest.raises(Malformed, match="longer"):
+        read(b"3\r\nabcd\r\n0\r\n\r\n", sizes)
 
 
 def test_no_more_is_done_at_a_time_than_may_be() -> None:

@@ -10,7 +10,7 @@ import h11
 from starlette.types import Receive, Scope, Send
 
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_shared.testing.waiting import giving_up
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Wire:
             self.seen = b""
         """What was read and belongs to no answer yet."""
         status, body = 0, b""
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: f"an answer; what came of it: {status} {body[:200]!r}"):
             while True:
                 event = client.next_event()
                 if event is h11.NEED_DATA:
@@ -99,7 +99,7 @@ class Wire:
 
     async def is_closed(self) -> bool:
         """Wait for the end of the connection; return whether nothing was said before it."""
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: "the end of the connection"):
             try:
                 return not (self.seen + await self.reader.read())
             except ConnectionResetError:

@@ -2,7 +2,7 @@ from shared.tests.unit.tokens.conftest import FakeClock
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.tokens import Identity, Revocations
 
-USER, SESSION = UserId(uuid7()), SessionId(uuid7())
+USER, OTHER, SESSION = UserId(uuid7()), UserId(uuid7()), SessionId(uuid7())
 LIFETIME, LEEWAY = 600, 10
 
 
@@ -42,6 +42,8 @@ def test_a_user_is_revoked_up_to_a_time(revocations: Revocations, clock: FakeClo
     revocations.revoke_user(USER, not_before=clock.now)
     assert revocations.covers(identity(clock.now))  # of the same second: may be from before
     assert not revocations.covers(identity(clock.now + 1))
+    revocations.revoke_user(OTHER, not_before=int(clock.now))
+    assert revocations.covers(identity(int(clock.now), OTHER)), "also where it is a whole one"
     revocations.revoke_user(USER, not_before=clock.now - 100)
     assert revocations.covers(identity(clock.now)), "an older news must not undo a newer one"
 

@@ -23,7 +23,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.platform import EndpointFor, Platform
 from sharezync_shared.testing.serving import Served, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, giving_up
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import StaticKeys
 from sharezync_shared.tokens.signing import SigningKey
@@ -156,7 +156,7 @@ class Wire:
 
     async def head(self) -> tuple[int, dict[str, str]]:
         """Read the head of an answer."""
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: "the head of an answer"):
             raw = await self.reader.readuntil(b"\r\n\r\n")
         status_line, *lines = raw.decode("latin-1").rstrip("\r\n").split("\r\n")
         headers = {}
@@ -170,7 +170,7 @@ class Wire:
         """Read a whole answer."""
         status, headers = await self.head()
         body = b""
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: f"the body of an answer of {status} {headers}"):
             if method == "HEAD" or status in {100, 204, 304}:
                 pass
             elif headers.get("transfer-encoding") == "chunked":

@@ -43,7 +43,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_shared.testing.waiting import giving_up
 from sharezync_shared.tokens import Revocations, SigningKey, StaticKeys, TokenIssuer, TokenVerifier
 from tests.frames import Conversation
 
@@ -331,6 +331,8 @@ class Device:
         self.token = token
         self.hello: dict[str, Any] = {}
         self.ready: dict[str, Any] = {}
+        self.last: str | bytes = ""
+        """The frame that was returned last."""
         self._ids = itertools.count(1)
         self._connecting = connect(
             node.served.ws + path,
@@ -375,8 +377,9 @@ class Device:
 
     async def frame(self, type_: str | None = None) -> dict[str, Any]:
         """Return the next frame; with `type_`, it must be of that type."""
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: f"{type_ or 'a frame'} after {self.last!r}"):
             text = await self.socket.recv()
+        self.last = text
         frame: dict[str, Any] = json.loads(text)
         assert type_ is None or frame["type"] == type_, frame
         return frame
@@ -404,10 +407,10 @@ class Device:
 
     async def closed(self) -> int:
         """Wait until the server has closed, and return the code; frames before are skipped."""
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: f"the end of the socket; the last frame was {self.last!r}"):
             try:
                 while True:
-                    await self.socket.recv()
+                    self.last = await self.socket.recv()
             except ConnectionClosed:
                 return self.socket.close_code or 0
 

@@ -30,7 +30,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_shared.testing.waiting import giving_up
 
 CHUNK = 64 * 1024
 Json = dict[str, Any]
@@ -263,7 +263,7 @@ class Talker:
         )
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(GIVE_UP_SECONDS):
+        async with giving_up(lambda: f"what is awaited; what came last: {self.texts[-3:]}"):
             while not condition():
                 self._arrived.clear()
                 await self._arrived.wait()
