@@ -61,14 +61,14 @@ class Talking(RuleBasedStateMachine):
         self.path = await ada.channel("public" if public else "private")
         self.stream = f"channel:{self.path.rpartition('/')[2]}"
         self.model = Model(public, ada.id)
-        self.model.enter(ada.id, "owner", 1)
+        self.model.enter(ada.id, "owner", 1, agreed=True)
         await self.hub.settle()
         for person, count in zip(self.people, DEVICES, strict=True):
             for _ in range(count):
                 await self.hub.connect(person)
         for person in self.people[1:3]:  # dan stays outside
             answer = await person_adds(ada, self.path, person)
-            self.model.enter(person.id, "member", seq_of(answer))
+            self.model.enter(person.id, "member", seq_of(answer), agreed=False)
         await self.hub.settle()
         self.code: str | None = None
         self.keys = 0
@@ -95,13 +95,18 @@ class Talking(RuleBasedStateMachine):
         new = model.unless_archived(201) if model.public else 404
         answer = self.ask(who, "POST", f"{self.path}/join", 200 if me in model.roles else new)
         if answer.status_code == 201:
-            model.enter(me, "member", seq_of(answer))
+            model.enter(me, "member", seq_of(answer), agreed=True)
+        elif answer.status_code == 200:
+            model.agreed.add(me)
 
     @rule(who=people)
     def leave(self, who: int) -> None:
         who = self.who(who)
         me, model = self.id(who), self.model
-        expected = model.to_members(me, 409 if model.is_last_owner(me) else 204)
+        if list(model.roles) == [me] and me not in model.agreed:
+            return  # the channel would end
+        stays = model.is_last_owner(me) and me in model.agreed
+        expected = model.to_members(me, 409 if stays else 204)
         answer = self.ask(who, "POST", f"{self.path}/leave", expected)
         if expected == 204:
             model.depart(me, seq_of(answer))
@@ -115,7 +120,9 @@ class Talking(RuleBasedStateMachine):
         body = {"user_id": them, "role": role}
         answer = self.ask(who, "POST", f"{self.path}/members", allowed(me, new), body)
         if answer.status_code == 201:
-            model.enter(them, role, seq_of(answer))
+            model.enter(them, role, seq_of(answer), agreed=False)
+            model.agreed.add(me)
+            model.removed.discard(them)
 
     @rule(who=people, other=anyone)
     def remove(self, who: int, other: int) -> None:
@@ -131,6 +138,7 @@ class Talking(RuleBasedStateMachine):
         answer = self.ask(who, "DELETE", f"{self.path}/members/{them}", expected)
         if expected == 204:
             model.depart(them, seq_of(answer))
+            model.removed.add(them)
 
     @rule(who=people, other=anyone, role=roles)
     def change_role(self, who: int, other: int, role: Role) -> None:
@@ -142,6 +150,8 @@ class Talking(RuleBasedStateMachine):
         expected = model.to_owners(me, expected)
         self.ask(who, "PATCH", f"{self.path}/members/{them}", expected, {"role": role})
         if expected == 200:
+            if role == "member" != model.roles[them]:
+                model.lose_right_to_invite(them)
             model.roles[them] = role
             model.settle_owner()
 
@@ -161,15 +171,18 @@ class Talking(RuleBasedStateMachine):
         answer = self.ask(who, "POST", f"{self.path}/invites", expected, {})
         if expected == 201:
             self.code = answer.json()["code"]
+            self.model.inviter, self.model.removed = self.id(who), set()
 
     @precondition(lambda self: self.code is not None)
     @rule(who=anyone)
     def accept(self, who: int) -> None:
         me, model = self.id(who), self.model
-        expected = 200 if me in model.roles else model.unless_archived(201)
+        expected = model.to_guest(me)
         answer = self.ask(who, "POST", f"/v1/invites/{self.code}/accept", expected)
         if expected == 201:
-            model.enter(me, "member", seq_of(answer))
+            model.enter(me, "member", seq_of(answer), agreed=True)
+        elif expected == 200:
+            model.agreed.add(me)
 
     @rule(who=people, archived=st.sampled_from([False, False, True]))
     def archive(self, who: int, archived: bool) -> None:
@@ -211,6 +224,7 @@ class Talking(RuleBasedStateMachine):
         said.shown = called
         model.said.append(said)
         model.marks[me] = (said.seq, said.number)
+        model.agreed.add(me)
 
     @precondition(something_was_said)
     @rule(pick=picks)
@@ -260,6 +274,8 @@ class Talking(RuleBasedStateMachine):
         self.ask(who, method, f"/v1/messages/{said.id}/reactions/{emoji}", expected)
         if expected == 204:
             users = said.reactions.setdefault(emoji, set())
+            if method == "PUT" and me not in users:
+                model.agreed.add(me)
             users.add(me) if method == "PUT" else users.discard(me)
 
     @precondition(something_was_said)
@@ -271,6 +287,8 @@ class Talking(RuleBasedStateMachine):
         expected = model.to_moderators(self.id(who), expected)
         self.ask(who, method, f"{self.path}/pins/{said.id}", expected)
         if expected == 204:
+            if method == "PUT" and not said.pinned:
+                model.agreed.add(self.id(who))
             said.pinned = method == "PUT"
 
     # --- devices -----------------------------------------------------------------------------

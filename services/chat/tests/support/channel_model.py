@@ -45,6 +45,12 @@ class Model:
     """How far each member has read: `seq`, and the number of the message there."""
     terms: dict[str, list[tuple[int, int | None]]] = field(default_factory=dict)
     """From and up to which `seq` each user was in the channel; None: still."""
+    agreed: set[str] = field(default_factory=set)
+    """Members who came by themselves, or did something here since they were added."""
+    inviter: str | None = None
+    """Who made the latest invite, as long as it holds."""
+    removed: set[str] = field(default_factory=set)
+    """Who was removed since then, and not had back by somebody with the right to."""
 
     # --- who may -----------------------------------------------------------------------------
 
@@ -68,23 +74,42 @@ class Model:
     def is_last_owner(self, user: str) -> bool:
         return [each for each, role in self.roles.items() if role == "owner"] == [user]
 
+    def to_guest(self, user: str) -> int:
+        """What somebody with the code of the latest invite is answered."""
+        if user in self.roles:
+            return 200
+        gone = self.inviter is None or user in self.removed
+        return 410 if gone else self.unless_archived(201)
+
     def unless_archived(self, status: int) -> int:
         return 409 if self.archived else status
 
     # --- coming and going --------------------------------------------------------------------
 
-    def enter(self, user: str, role: Role, seq: int) -> None:
+    def enter(self, user: str, role: Role, seq: int, *, agreed: bool) -> None:
         self.roles[user] = role
+        if agreed:
+            self.agreed.add(user)
         self.marks[user] = (seq, len(self.said))
         self.terms.setdefault(user, []).append((seq, None))
 
     def depart(self, user: str, seq: int) -> None:
         del self.roles[user], self.marks[user]
+        self.agreed.discard(user)
+        self.lose_right_to_invite(user)
         since, _ = self.terms[user].pop()
         self.terms[user].append((since, seq))
         self.settle_owner()
 
+    def lose_right_to_invite(self, user: str) -> None:
+        if self.inviter == user:
+            self.inviter = None
+
     def settle_owner(self) -> None:
+        """Have `owner` be one; where nobody is, the admin who came first, or else the member."""
+        if "owner" not in self.roles.values():
+            heirs = [user for user, role in self.roles.items() if role == "admin"]
+            self.roles[(heirs or list(self.roles))[0]] = "owner"
         owners = [user for user, role in self.roles.items() if role == "owner"]
         if self.owner not in owners:
             self.owner = owners[0]
