@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable
+from datetime import timedelta
+from uuid import UUID
 
 import httpx
 import pytest
@@ -18,7 +20,8 @@ from services.storage.tests.support import (
     root_of,
     sha256,
 )
-from sharezync_storage.problems import StoreUnavailable
+from sharezync_storage.problems import ChunkConflict, StoreUnavailable, UploadClosed
+from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows
 
 
 async def test_progress_counts_bytes_and_the_run_without_a_gap(world: World, upload: Json) -> None:
@@ -188,6 +191,24 @@ async def test_chunks_at_the_same_time_in_any_order_with_repeats_and_bad_ones(
     assert (await world.finish(upload)).json()["root"] == root_of(chunks)
     file = (await alice.http.get(f"/v1/files/{upload['id']}")).json()
     assert (await alice.content(file)).content == data
+
+
+async def test_what_other_replicas_recorded_meanwhile_decides(world: World, upload: Json) -> None:
+    """Each knows by itself only what came to it."""
+    other = ChunkRows(world.app.state.core.database, timedelta(days=1))
+
+    def row(index: int, content: bytes) -> ChunkRow:
+        return ChunkRow(UUID(upload["id"]), index, len(content), bytes.fromhex(sha256(content)))
+
+    await world.put(upload, 0, CHUNKS[0])
+    async with other.running():
+        (same,) = await other.record([row(0, CHUNKS[0])])
+        (different,) = await other.record([row(0, CHUNKS[1])])
+        assert same == (1000, 1, False)
+        assert isinstance(different, ChunkConflict)
+        await world.abort(upload)
+        (late,) = await other.record([row(1, CHUNKS[1])])
+        assert isinstance(late, UploadClosed)
 
 
 async def test_of_different_contents_at_the_same_time_one_wins_whole(
