@@ -81,7 +81,7 @@ KINDS: Final = {
         15,
     ),
 }
-SECRET: Final = "a secret of these tests, and of nobody else"
+SECRET: Final = "Tq8mLx3VnC6wRz9KpBy5Hd2JgFs7Ue4a"
 COMMANDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "chat": {
         "send_message": {"channel_id": str(uuid7()), "text": "hello"},

@@ -23,7 +23,7 @@ from sharezync_shared.tokens.signing import SigningKey
 from sharezync_storage.settings import StorageSettings
 from sharezync_transfer.settings import TransferSettings
 
-SECRET = "a secret of these tests, long enough"
+SECRET = "Tq8mLx3VnC6wRz9KpBy5Hd2JgFs7Ue4a"
 DATABASE = "postgresql://nobody@localhost/nothing"
 
 APPS: dict[str, Callable[[Platform, Path], FastAPI]] = {

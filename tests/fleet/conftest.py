@@ -28,7 +28,7 @@ IN_A_HURRY = {
     "DATABASE_POOL_SIZE": "5",
     "TRUSTED_PROXIES": "127.0.0.0/8",  # so that a test can have an address of its own
 }
-SECRET_KEY = "a secret of the fleet's tests, long enough to be taken"
+SECRET_KEY = "Wc7kP2vRx9LmZt4QhB8nYs6DfJg3Ue5a"
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook

@@ -13,7 +13,7 @@ from sharezync_embedded.processes import free_port
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 
-_SECRET: Final = "a secret of this test, long enough for HS256"
+_SECRET: Final = "Vx2h9QmTz4Lr8KpWcY6nBd3GfJs5Ue7a"
 _START_SECONDS: Final = 40
 
 

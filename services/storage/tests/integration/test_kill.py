@@ -18,7 +18,7 @@ from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.testing.waiting import wait_until
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 
-SECRET = "a secret of this test, long enough for HS256"
+SECRET = "Vx2h9QmTz4Lr8KpWcY6nBd3GfJs5Ue7a"
 CHUNK = 200_000
 
 

@@ -30,7 +30,7 @@ from sharezync_shared.tokens import SigningKey, TokenIssuer
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import MIB
 
-SECRET: Final = "a secret of this test, long enough for HS256"
+SECRET: Final = "Vx2h9QmTz4Lr8KpWcY6nBd3GfJs5Ue7a"
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 
 ANYWHERE: Final = (
