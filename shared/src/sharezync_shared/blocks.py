@@ -11,16 +11,13 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import httpx
-import msgspec
 import structlog
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text, Uuid
 from sqlalchemy import text as sql
 
+from sharezync_shared.contracts.auth import AuthClient, ContactRules
 from sharezync_shared.db.work import Unit, Work
-from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.log import Connection
-from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
 log = structlog.get_logger()
 
@@ -30,22 +27,6 @@ within days."""
 _BACKFILL: Final = "contact-rules"
 _AGAIN_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before auth is asked again; the last one repeats."""
-
-
-class ContactRules(msgspec.Struct, frozen=True):
-    """What somebody has said about who may reach them, as auth tells it."""
-
-    user_id: UUID
-    username: str
-    display_name: str
-    who_may_add: str
-    version: int
-    blocked_ids: list[UUID]
-
-
-class _Page(msgspec.Struct):
-    items: list[ContactRules]
-    next: UUID | None = None
 
 
 def blocks_tables(metadata: MetaData) -> None:
@@ -174,7 +155,7 @@ class Blocks:
     async def filling(
         self,
         work: Work,
-        auth: httpx.AsyncClient,
+        auth: AuthClient,
         take: Callable[[Unit, ContactRules], Awaitable[None]],
     ) -> AsyncGenerator[None]:
         """Fetch in the background, inside the block, what was said before this service listened.
@@ -192,7 +173,7 @@ class Blocks:
     async def _fill(
         self,
         work: Work,
-        auth: httpx.AsyncClient,
+        auth: AuthClient,
         take: Callable[[Unit, ContactRules], Awaitable[None]],
     ) -> None:
         attempt = 0
@@ -209,7 +190,7 @@ class Blocks:
     async def _fill_once(
         self,
         work: Work,
-        auth: httpx.AsyncClient,
+        auth: AuthClient,
         take: Callable[[Unit, ContactRules], Awaitable[None]],
     ) -> None:
         async with (await work.database.pool()).acquire() as connection:
@@ -220,7 +201,7 @@ class Blocks:
         after: UUID | None = None
         while not done:
             asked_at = work.now()
-            page = await _ask(auth, after)
+            page = await auth.contact_rules(after)
             for rules in page.items:
                 async with work.begin() as unit:
                     unit.caused_at = asked_at
@@ -234,13 +215,3 @@ class Blocks:
                 _BACKFILL,
                 work.now(),
             )
-
-
-async def _ask(auth: httpx.AsyncClient, after: UUID | None) -> _Page:
-    query = {} if after is None else {"after": str(after)}
-    try:
-        answer = await auth.get("/internal/contact-rules", params=query)
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=_Page)
-    except (httpx.HTTPError, CredentialsUnavailable, msgspec.DecodeError) as error:
-        raise Unavailable(f"auth does not say whom people have blocked: {error!r}") from error

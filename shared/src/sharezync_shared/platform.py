@@ -14,19 +14,17 @@ from httpx_aiohttp import AiohttpTransport
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from sharezync_shared.asgi.middleware import HttpMetrics
+from sharezync_shared.calls.client import Client, Credentials
 from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.calls.guarded import GuardedTransport
 from sharezync_shared.calls.heartbeat import Breakers
+from sharezync_shared.calls.transports import HttpxTransport
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.server import Draining
 from sharezync_shared.settings import Settings
-from sharezync_shared.tokens.credentials import (
-    ServiceAuth,
-    ServiceCredentials,
-    derive_service_secret,
-)
+from sharezync_shared.tokens.credentials import ServiceCredentials, derive_service_secret
 from sharezync_shared.tokens.jwks import JwksKeys
 from sharezync_shared.tokens.keys import KeySource, SecretKeys
 
@@ -64,31 +62,30 @@ class Platform:
         self.breakers = breakers or Breakers(registry)
         self.http_metrics = http_metrics
         self._endpoint_for = endpoint_for
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._transports: list[httpx.AsyncBaseTransport] = []
         self._owns_bus = owns_bus
-        self._anonymous = self._open("auth")
+        base_url, transport = self._endpoint("auth")
+        self._anonymous = httpx.AsyncClient(
+            base_url=base_url, transport=transport, timeout=_TIMEOUT
+        )
         self.keys: KeySource = keys or JwksKeys(
             self._anonymous, lifespan_seconds=jwks_lifespan_seconds
         )
-        # Also for what speaks to a service without `client`: chunks go a way of their own.
         self.credentials = ServiceCredentials(self._anonymous, service=name, secret=service_secret)
-        self._auth = ServiceAuth(self.credentials)
 
-    def client(self, service: str) -> httpx.AsyncClient:
-        """Return the client for `service`'s internal routes, e.g. `/internal/users`.
+    def client(self, kind: type[Client], credentials: Credentials | None = None) -> Client:
+        """Return a client for what `contracts` declare of a service, e.g. an `AuthClient`.
 
-        It carries this service's credential. Short JSON calls only: bytes of files have ways of
-        their own. Closed with the platform.
+        It carries this service's credentials, or those given. Short JSON calls only: bytes of files
+        have ways of their own. Its connections are closed with the platform.
         """
-        if service not in self._clients:
-            self._clients[service] = self._open(service, self._auth)
-        return self._clients[service]
+        transport = HttpxTransport(*self._endpoint(kind.service))
+        return kind(transport, credentials or self.credentials)
 
-    def _open(self, service: str, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
+    def _endpoint(self, service: str) -> tuple[str, httpx.AsyncBaseTransport]:
         base_url, transport = self._endpoint_for(service)
-        return httpx.AsyncClient(
-            base_url=base_url, transport=transport, timeout=_TIMEOUT, auth=auth
-        )
+        self._transports.append(transport)
+        return base_url, transport
 
     async def start(self) -> None:
         """Start what is ours to start. Consumers and receivers must have been declared before."""
@@ -99,8 +96,8 @@ class Platform:
         """Disconnect."""
         if self._owns_bus:
             await self.bus.aclose()
-        for client in (*self._clients.values(), self._anonymous):
-            await client.aclose()
+        for transport in self._transports:
+            await transport.aclose()
         await self.breakers.aclose()
 
 

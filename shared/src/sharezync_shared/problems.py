@@ -139,7 +139,9 @@ class Broken(Problem):
     """The answer to an exception that nobody foresaw: no detail ever leaves the process."""
 
 
-class _RetryLater(Problem):
+class RetryLater(Problem):
+    """It may go well after `retry_after_seconds`, which `Retry-After` says, rounded up."""
+
     def __init__(
         self,
         detail: str = "",
@@ -153,15 +155,15 @@ class _RetryLater(Problem):
         self.retry_after_seconds = retry_after_seconds
 
 
-class RateLimited(_RetryLater):
+class RateLimited(RetryLater):
     kind, slug, title = Kind.LIMITED, "rate-limited", "Too many requests"
 
 
-class Unavailable(_RetryLater):
+class Unavailable(RetryLater):
     kind, slug, title = Kind.UNAVAILABLE, "unavailable", "The service is temporarily unavailable"
 
 
-class UpstreamTimeout(_RetryLater):
+class UpstreamTimeout(RetryLater):
     kind, slug, title = (
         Kind.TIMEOUT,
         "upstream-timeout",

@@ -16,9 +16,10 @@ from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import bcrypt_costs
 from sharezync_auth.usecases.events import EVENTS
-from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.sweeping import sweeping
 from sharezync_auth.usecases.throttling import Guard
+from sharezync_auth.usecases.tokens import OwnCredentials
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
@@ -85,10 +86,5 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
     app.state.keyring = keyring
     app.state.passwords = passwords
     app.state.guard = Guard(passwords, settings, metrics)
-    app.state.peers = Peers(
-        chat=platform.client("chat"),
-        transfer=platform.client("transfer"),
-        storage=platform.client("storage"),
-        credential=lambda: keyring.issuer().service_token("auth").token,
-    )
+    app.state.services = Services.of(platform, OwnCredentials(keyring))
     return app

@@ -1,7 +1,7 @@
 """The tables of the schema `auth`."""
 
 from datetime import datetime
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
+from sharezync_shared.contracts.auth import WhoMayAdd
 from sharezync_shared.db.database import metadata_for
 from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
@@ -25,7 +26,6 @@ from sharezync_shared.streams.log import stream_tables
 
 SCHEMA: Final = "auth"
 
-WhoMayAdd = Literal["everybody", "known", "nobody"]
 
 metadata = metadata_for(SCHEMA)
 stream_tables(metadata)

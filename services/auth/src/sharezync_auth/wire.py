@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sharezync_auth.models import Block, Device, Session, User, WhoMayAdd
+from sharezync_auth.models import Block, Device, Session, User
+from sharezync_shared.contracts.auth import WhoMayAdd
 
 
 class PublicUser(BaseModel):

@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from sharezync_shared.contracts.acquaintances import GET_ACQUAINTANCE
+from sharezync_shared.contracts.storage import DESCRIBE_FILES, FileDescription, FileList
 from sharezync_shared.ids import uuid7
 
 PEERS = ("chat", "transfer")
@@ -32,7 +37,7 @@ class StandIns:
 
     @property
     def applications(self) -> Mapping[str, ASGIApp]:
-        storage = Starlette(routes=[Route("/internal/files", self._files)])
+        storage = Starlette(routes=[Route(DESCRIBE_FILES.path, self._files)])
         return {"storage": storage} | {name: self._application(name) for name in PEERS}
 
     def add_file(self, owner_id: str) -> str:
@@ -47,8 +52,14 @@ class StandIns:
         if "storage" in self.answers:
             return self.answers["storage"]
         asked = request.query_params["ids"].split(",")
-        files = [{"id": each, "owner_id": self.files[each]} for each in asked if each in self.files]
-        return JSONResponse({"files": files})
+        files = [
+            FileDescription(
+                UUID(each), "a.png", 1, "image/png", None, UUID(self.files[each]), datetime.now(UTC)
+            )
+            for each in asked
+            if each in self.files
+        ]
+        return Response(msgspec.json.encode(FileList(files)))
 
     def _application(self, name: str) -> ASGIApp:
         async def acquaintances(request: Request) -> Response:
@@ -62,4 +73,4 @@ class StandIns:
             found = (name, query["user_id"], query["other_id"]) in self.shared
             return JSONResponse({"acquainted": found})
 
-        return Starlette(routes=[Route("/internal/acquaintances", acquaintances)])
+        return Starlette(routes=[Route(GET_ACQUAINTANCE.path, acquaintances)])

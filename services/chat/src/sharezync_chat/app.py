@@ -4,7 +4,6 @@ from fastapi import FastAPI
 
 from sharezync_chat import consumers
 from sharezync_chat.api import (
-    acquaintances,
     bans,
     channels,
     internal,
@@ -25,9 +24,9 @@ from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.limits import Limits
 from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.older_texts import cleaning
-from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.purge import purging
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts.auth import (
     UserBlocked,
     UserDeleted,
@@ -46,6 +45,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     """Return the chat service; without a platform, that of a process of its own."""
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
+    services = Services.of(platform)
     indexer = Indexer(core.database)
     posting = Posting(core.database, core.streams, core.relay, indexer)
 
@@ -54,7 +54,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         description="Channels, conversations, messages and search.",
         version="1.0.0",
         routers=[
-            internal.router,  # routes are tried in turn, and this is the busiest
+            internal.ENDPOINT.router,  # routes are tried in turn, and this is the busiest
             channels.router,
             members.router,
             bans.router,
@@ -65,7 +65,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             search.router,
             me.router,
             me.sync_router,
-            acquaintances.router,
+            internal.router,
             streams_router(
                 database=core.database, log=core.streams, streams_of_user=streams_of_user
             ),
@@ -83,7 +83,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             indexer.running,
             lambda: purging(core.database),
             lambda: cleaning(core.work),
-            lambda: filling(core.work, platform.client("auth")),
+            lambda: filling(core.work, services.auth),
         ],
         realtime=Realtime(EVENTS, internal.COMMANDS),
         tags=TAGS,
@@ -92,5 +92,5 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     app.state.limits = Limits.of(settings)
     app.state.posting = posting
     app.state.indexer = indexer
-    app.state.peers = Peers(auth=platform.client("auth"), storage=platform.client("storage"))
+    app.state.services = services
     return app

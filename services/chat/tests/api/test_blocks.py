@@ -8,6 +8,7 @@ import pytest
 
 from services.chat.tests.support.world import Json, Person, World
 from sharezync_chat.usecases.contacts import filling
+from sharezync_shared.contracts.auth import AuthClient
 from sharezync_shared.events.contracts.auth import (
     UserBlocked,
     UserDeleted,
@@ -274,7 +275,7 @@ async def test_of_who_is_gone_by_now_nothing_is_fetched(world: World) -> None:
         world.peers.contact_rules.append(rules)
     await world.rows("DELETE FROM chat.backfills")
     done: list[object] = []
-    async with filling(world.core.work, world.platform.client("auth")):
+    async with filling(world.core.work, world.platform.client(AuthClient)):
         async with asyncio.timeout(30):
             while not done:
                 await asyncio.sleep(0.01)
@@ -305,7 +306,7 @@ async def test_what_was_said_before_chat_listened_is_fetched_once(
         world.peers.contact_rules.append(rules)
     world.peers.away.add("auth")
     await world.rows("DELETE FROM chat.backfills")
-    async with filling(world.core.work, world.platform.client("auth")):
+    async with filling(world.core.work, world.platform.client(AuthClient)):
         await wait_until(lambda: True)
         world.peers.away.clear()
         done: list[object] = []

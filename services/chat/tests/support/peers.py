@@ -11,7 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from sharezync_shared.contracts.auth import GET_NAMES, LIST_CONTACT_RULES
+from sharezync_shared.contracts.storage import DESCRIBE_FILES, MAKE_URL
 from sharezync_shared.ids import uuid7
+from sharezync_shared.problems import NotFound, problem_response
 
 
 @dataclass
@@ -38,6 +41,7 @@ class StandIns:
             "mime": "image/png",
             "owner_id": owner_id,
             "sha256": "0" * 64,
+            "created_at": "2026-11-21T17:00:00Z",
         }
         return file_id
 
@@ -46,14 +50,14 @@ class StandIns:
         return {
             "auth": Starlette(
                 routes=[
-                    Route("/internal/users", self._users),
-                    Route("/internal/contact-rules", self._contact_rules),
+                    Route(GET_NAMES.path, self._users),
+                    Route(LIST_CONTACT_RULES.path, self._contact_rules),
                 ]
             ),
             "storage": Starlette(
                 routes=[
-                    Route("/internal/files", self._files),
-                    Route("/internal/files/{file_id}/urls", self._url, methods=["POST"]),
+                    Route(DESCRIBE_FILES.path, self._files),
+                    Route(MAKE_URL.path, self._url, methods=["POST"]),
                 ]
             ),
         }
@@ -90,7 +94,7 @@ class StandIns:
             return Response(status_code=503)
         file_id = str(UUID(request.path_params["file_id"]))
         if file_id not in self.files:
-            return Response(status_code=404)
+            return problem_response(NotFound())
         asked = await request.json()
         self.urls.append(asked)
         url = f"/v1/files/{file_id}/content?expires=1&signature=abc"

@@ -17,7 +17,6 @@ from sharezync_gateway.pages import Pages
 from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
-from sharezync_gateway.realtime.command_calls import CommandCalls
 from sharezync_gateway.realtime.transfer import ChunkStore, HttpChunkStore, SocketsWithTransfers
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
@@ -27,6 +26,7 @@ from sharezync_gateway.transfers import TransferRooms
 from sharezync_gateway.transfers.visit import Room
 from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
+from sharezync_shared.calls.transports import PlainTransport
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
@@ -50,11 +50,7 @@ def create_app(
     platform = platform or fleet_platform(settings, GATEWAY)
     # To services in this process there is no shorter way than the one of all calls.
     breakers = platform.breakers
-    command_calls = (
-        None
-        if upstreams
-        else CommandCalls(settings.chat_url, platform.credentials, breaker=breakers.of("chat"))
-    )
+    commands = None if upstreams else PlainTransport(settings.chat_url, breakers.of("chat"))
     upstreams = upstreams or http_upstreams(settings)
     routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
     revocations = Revocations(access_lifetime_seconds=settings.access_token_expire_minutes * 60)
@@ -77,7 +73,7 @@ def create_app(
             or HttpChunkStore(
                 settings.storage_url, platform.credentials, breaker=breakers.of("storage")
             ),
-            command_calls=command_calls,
+            commands=commands,
         )
         rooms = TransferRooms(sockets.transfers, doorkeeper).by_route()
     life = Life(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)

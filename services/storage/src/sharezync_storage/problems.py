@@ -1,20 +1,9 @@
-"""What storage refuses, by name. Slugs are API: documented, tested, stable."""
+"""What storage refuses, by name. Slugs are API: documented, tested, stable.
+
+Those that other services act on stand in the contract.
+"""
 
 from sharezync_shared.problems import Kind, Problem, Unavailable
-
-
-class FileTooLarge(Problem):
-    """With `limit_bytes`."""
-
-    kind, slug = Kind.TOO_LARGE, "file-too-large"
-    title = "The file exceeds the maximum size"
-
-
-class QuotaExceeded(Problem):
-    """With `quota_bytes`, `used_bytes`, `reserved_bytes` and `wanted_bytes`."""
-
-    kind, slug = Kind.FULL, "quota-exceeded"
-    title = "The quota is exceeded"
 
 
 class StoreFull(Problem):
@@ -83,33 +72,6 @@ class ChunkConflict(Problem):
     title = "A different chunk is already stored at this index"
 
 
-class UploadClosed(Problem):
-    """With `state`."""
-
-    kind, slug = Kind.CONFLICT, "upload-closed"
-    title = "The upload accepts no more chunks"
-
-
-class UploadIncomplete(Problem):
-    """With `missing`: ranges of chunk indexes, both ends inclusive."""
-
-    kind, slug = Kind.CONFLICT, "upload-incomplete"
-    title = "Chunks are missing"
-
-
-class DigestMismatch(Problem):
-    """With `expected_sha256` and `actual_sha256`. Final: the upload has failed."""
-
-    kind, slug = Kind.INVALID, "digest-mismatch"
-    title = "The file doesn't match its digest"
-
-
-class UploadFinishing(Unavailable):
-    """Nothing is wrong: ask again after `Retry-After`; the work goes on meanwhile."""
-
-    slug, title = "upload-finishing", "The upload is still being verified"
-
-
 class OffsetMismatch(Problem):
     """With `offset`, in bytes: where the upload stands. Nothing was written."""
 
@@ -169,20 +131,6 @@ class PartsUnfinished(Problem):
 
 class UploadGone(Problem):
     kind, slug, title = Kind.GONE, "upload-gone", "The upload was cancelled or has expired"
-
-
-class TooManyUploads(Problem):
-    """With `limit` and `Retry-After`."""
-
-    kind, slug = Kind.LIMITED, "too-many-uploads"
-    title = "Too many active uploads; complete or cancel some first"
-
-
-class TooManyFiles(Problem):
-    """With `limit`."""
-
-    kind, slug = Kind.CONFLICT, "too-many-files"
-    title = "The limit of files is reached; delete some first"
 
 
 class BodyTooSlow(Problem):

@@ -11,12 +11,8 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-MAX_CHUNK_BYTES: Final = MIB
-"""The largest chunk of a transfer, as the realtime protocol has it (realtime.md, Frames)."""
 MAX_CHUNKS: Final = 100_000
 """In one upload. Bounds what its digests cost when it is finished: 3 MiB."""
-MAX_LINK_SECONDS: Final = 300
-"""How long a signed link may hold: passing it on must be of little use."""
 MAX_PART_URL_SECONDS: Final = 15 * 60
 """The same of a URL to which one part of an upload is put: a slow line takes its time."""
 

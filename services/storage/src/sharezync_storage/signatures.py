@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.types import Scope
 
+from sharezync_shared.contracts.storage import MAX_URL_SECONDS
 from sharezync_storage.problems import SignatureExpired, SignatureInvalid
-from sharezync_storage.settings import MAX_LINK_SECONDS, MAX_PART_URL_SECONDS
+from sharezync_storage.settings import MAX_PART_URL_SECONDS
 
 _SKEW_SECONDS: Final = 60
 """How far the clocks of two replicas may be apart."""
@@ -47,7 +48,7 @@ class Signer:
         `asked` is the path and query as they came: one that is spelt in another way is none of
         ours, and so is one that would hold for longer than any that we make.
         """
-        self._check("GET", f"/v1/files/{file_id}/content", expires, asked, now, MAX_LINK_SECONDS)
+        self._check("GET", f"/v1/files/{file_id}/content", expires, asked, now, MAX_URL_SECONDS)
 
     def part_path(self, upload_id: UUID, number: int, expires: int) -> str:
         """Return a path, with query, to which one part of an upload can be PUT until `expires`."""

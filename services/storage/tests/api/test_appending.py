@@ -9,12 +9,12 @@ import pytest
 
 from services.storage.tests.lines import Line, Sender, broken, whole
 from services.storage.tests.support import Person, World, sha256
+from sharezync_shared.contracts.storage import FileTooLarge
 from sharezync_shared.problems import NotFound
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import (
     BodyBroken,
-    FileTooLarge,
     OffsetMismatch,
     UploadBusy,
     UploadGone,

@@ -20,7 +20,8 @@ from services.storage.tests.support import (
     root_of,
     sha256,
 )
-from sharezync_storage.problems import ChunkConflict, StoreUnavailable, UploadClosed
+from sharezync_shared.contracts.storage import UploadClosed
+from sharezync_storage.problems import ChunkConflict, StoreUnavailable
 from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows
 
 

@@ -9,17 +9,11 @@ import pytest
 
 from services.storage.tests.lines import Line, Sender
 from services.storage.tests.support import Person, World, sha256
+from sharezync_shared.contracts.storage import FileTooLarge, QuotaExceeded
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import (
-    FileTooLarge,
-    FinalUpload,
-    PartsUnfinished,
-    QuotaExceeded,
-    UploadBusy,
-    UploadGone,
-)
+from sharezync_storage.problems import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
 from sharezync_storage.stores import BlobStore
 from sharezync_storage.usecases.uploads import give_up_expired
 

@@ -17,11 +17,12 @@ from services.storage.tests.support import (
     root_of,
     sha256,
 )
+from sharezync_shared.contracts.storage import MAX_CHUNK_BYTES
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.problems import StoreUnavailable
-from sharezync_storage.settings import MAX_CHUNK_BYTES, StorageSettings
+from sharezync_storage.settings import StorageSettings
 
 # --- one after the other -------------------------------------------------------------------------
 

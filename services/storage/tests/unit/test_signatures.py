@@ -4,9 +4,10 @@ from uuid import UUID
 
 import pytest
 
+from sharezync_shared.contracts.storage import MAX_URL_SECONDS
 from sharezync_shared.ids import uuid7
 from sharezync_storage.problems import SignatureExpired, SignatureInvalid
-from sharezync_storage.settings import MAX_LINK_SECONDS, MAX_PART_URL_SECONDS
+from sharezync_storage.settings import MAX_PART_URL_SECONDS
 from sharezync_storage.signatures import Signer
 
 FILE_ID = UUID("01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70")
@@ -63,7 +64,7 @@ def test_a_url_is_spelt_in_one_way_only(written: str, instead: str) -> None:
 
 def test_no_url_holds_for_longer_than_those_that_are_made() -> None:
     signer, now = Signer("secret"), 5000
-    expires = now + MAX_LINK_SECONDS
+    expires = now + MAX_URL_SECONDS
     signer.check(FILE_ID, expires, signer.path(FILE_ID, expires), now=now)
     expires += 3600
     with pytest.raises(SignatureInvalid):

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts.auth import (
     UserBlocked,
     UserDeleted,
@@ -19,7 +20,6 @@ from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.log import Connection
 from sharezync_transfer import consumers
 from sharezync_transfer.api import (
-    acquaintances,
     commands,
     internal,
     policies,
@@ -33,7 +33,6 @@ from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.capabilities import Grants
 from sharezync_transfer.usecases.contacts import filling
 from sharezync_transfer.usecases.events import EVENTS
-from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
 from sharezync_transfer.usecases.sweeping import sweeping
 
@@ -42,11 +41,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     """Return the transfer service; without a platform, that of a process of its own."""
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
-    peers = Peers(
-        auth=platform.client("auth"),
-        chat=platform.client("chat"),
-        storage=platform.client("storage"),
-    )
+    services = Services.of(platform)
     pulse = Pulse(core.work)
     grants = Grants(core.work, Capabilities(settings.require_secret_key()), settings.keep_completed)
 
@@ -56,7 +51,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     def swept() -> AbstractAsyncContextManager[None]:
         return sweeping(
             core.work,
-            peers,
+            services,
             every_seconds=settings.transfer_sweep_seconds,
             keep_completed=settings.keep_completed,
         )
@@ -66,7 +61,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         description="Transfers of files from user to user, in verified chunks.",
         version="1.0.0",
         routers=[
-            commands.router,  # routes are tried in turn, and these are the busiest
+            commands.ENDPOINT.router,  # routes are tried in turn, and these are the busiest
             internal.router,
             streams_router(
                 database=core.database, log=core.streams, streams_of_user=streams_of_user
@@ -74,7 +69,6 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             policies.router,
             transfers.router,
             receipts.router,
-            acquaintances.router,
         ],
         consumers={
             UserRegistered: consumers.on_user_registered,
@@ -83,13 +77,13 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             UserBlocked: consumers.on_user_blocked,
             UserUnblocked: consumers.on_user_unblocked,
         },
-        resources=[pulse.running, swept, lambda: filling(core.work, platform.client("auth"))],
+        resources=[pulse.running, swept, lambda: filling(core.work, services.auth)],
         max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),
         tags=TAGS,
         fields=FIELDS,
     )
-    app.state.peers = peers
+    app.state.services = services
     app.state.pulse = pulse
     app.state.grants = grants
     return app

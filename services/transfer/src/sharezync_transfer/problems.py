@@ -62,13 +62,6 @@ class TransferTooLarge(Problem):
     title = "The transfer is too large"
 
 
-class CapabilityRefused(Problem):
-    """To a gateway. To who showed the token it is `unauthenticated`."""
-
-    kind, slug = Kind.FORBIDDEN, "capability-refused"
-    title = "The token isn't valid for this transfer"
-
-
 class TooManyTransfers(Problem):
     """With `limit` and `open`."""
 

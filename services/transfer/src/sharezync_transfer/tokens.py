@@ -19,8 +19,8 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sharezync_shared.contracts.transfer import CapabilityRefused
 from sharezync_transfer.access import Role
-from sharezync_transfer.problems import CapabilityRefused
 
 _PREFIX: Final = "szt1"
 _MOST_CHARACTERS: Final = 512

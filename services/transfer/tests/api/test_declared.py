@@ -3,7 +3,7 @@
 from services.transfer.tests.support.world import DECLARED, MIB, World
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.testing.waiting import wait_until
-from sharezync_transfer.api.commands import _KINDS, COMMANDS
+from sharezync_transfer.api.commands import COMMANDS
 from sharezync_transfer.usecases.events import EVENTS
 
 
@@ -31,4 +31,3 @@ async def test_everything_declared_is_told_and_nothing_else(world: World) -> Non
 
 async def test_its_document_carries_what_it_declares(world: World) -> None:
     assert world.app.openapi()["x-realtime"] == Realtime(EVENTS, COMMANDS).document()
-    assert {command.type for command in COMMANDS} == set(_KINDS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.transfer.tests.support.world import MIB, World
+from services.transfer.tests.support.world import MIB, World, state_of
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
 from sharezync_transfer.models import chunks_stream
@@ -73,7 +73,7 @@ async def test_a_gateway_learns_where_chunks_go(world: World) -> None:
     attached = await world.attach(ada, offered)
     assert attached["role"] == "sender"
     assert attached["window_bytes"] == 4 * MIB
-    assert attached["transfer"] == await ada.sees(offered)
+    assert attached["transfer"] == state_of(await ada.sees(offered))
     assert attached["received"] == {}
     (upload_id,) = (i for i, u in world.peers.uploads.items() if u.body["name"] == "a")
     assert attached["files"][0] == {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.transfer.tests.support.world import MIB, Json, Person, World
+from services.transfer.tests.support.world import MIB, Json, Person, World, state_of
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_transfer.tokens import Capabilities
 
@@ -30,10 +30,10 @@ async def test_each_end_gets_a_token_of_its_own(world: World) -> None:
     ada, bob, sent, taken = await accepted(world)
     sending = await attach(world, sent, sent["token"])
     assert (sending["role"], sending["user_id"]) == ("sender", ada.id)
-    assert sending["transfer"] == await ada.sees(sent)
+    assert sending["transfer"] == state_of(await ada.sees(sent))
     receiving = await attach(world, sent, taken["token"])
     assert (receiving["role"], receiving["user_id"]) == ("recipient", bob.id)
-    assert receiving["transfer"] == await bob.sees(sent)
+    assert receiving["transfer"] == state_of(await bob.sees(sent))
 
 
 async def test_tokens_come_with_replies_on_a_socket_too(world: World) -> None:

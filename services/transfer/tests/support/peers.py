@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from sharezync_shared.contracts import auth, chat, storage
 from sharezync_shared.ids import uuid7
 from sharezync_shared.ranges import Ranges
 
@@ -60,20 +61,20 @@ class StandIns:
         return {
             "auth": Starlette(
                 routes=[
-                    Route("/internal/users", self._users),
-                    Route("/internal/contact-rules", self._contact_rules),
-                    Route("/internal/devices/owned", self._owned, methods=["POST"]),
+                    Route(auth.GET_NAMES.path, self._users),
+                    Route(auth.LIST_CONTACT_RULES.path, self._contact_rules),
+                    Route(auth.LIST_OWNED_DEVICES.path, self._owned, methods=["POST"]),
                 ]
             ),
             "chat": Starlette(
-                routes=[Route("/internal/acquaintances", self._acquaintances, methods=["POST"])]
+                routes=[Route(chat.LIST_ACQUAINTANCES.path, self._acquaintances, methods=["POST"])]
             ),
             "storage": Starlette(
                 routes=[
-                    Route("/internal/uploads/begin", self._begin, methods=["POST"]),
-                    Route("/internal/uploads/abort", self._abort, methods=["POST"]),
-                    Route("/internal/uploads/status", self._status, methods=["POST"]),
-                    Route("/internal/uploads/finish", self._finish, methods=["POST"]),
+                    Route(storage.BEGIN_UPLOADS.path, self._begin, methods=["POST"]),
+                    Route(storage.ABORT_UPLOADS.path, self._abort, methods=["POST"]),
+                    Route(storage.LIST_UPLOADS.path, self._status, methods=["POST"]),
+                    Route(storage.FINISH_UPLOADS.path, self._finish, methods=["POST"]),
                 ]
             ),
         }
@@ -139,11 +140,26 @@ class StandIns:
         if refusal := self._refusal("storage", request):
             return refusal
         found = [
-            {"id": upload_id, "stored": self.uploads[upload_id].stored.pairs()}
+            self._read(upload_id)
             for upload_id in (await request.json())["ids"]
             if upload_id in self.uploads
         ]
         return JSONResponse({"uploads": found})
+
+    def _read(self, upload_id: str) -> Json:
+        upload = self.uploads[upload_id]
+        return {
+            "id": upload_id,
+            "size_bytes": upload.body["size_bytes"],
+            "chunk_size_bytes": upload.body["chunk_size_bytes"],
+            "chunk_count": upload.chunk_count,
+            "stored_bytes": upload.stored.count * upload.body["chunk_size_bytes"],
+            "stored": upload.stored.pairs(),
+            "state": "receiving",
+            "root": None,
+            "sha256": upload.body["sha256"],
+            "file_id": None,
+        }
 
     async def _finish(self, request: Request) -> Response:
         if refusal := self._refusal("storage", request):

@@ -267,3 +267,10 @@ class World:
 
 async def _nothing_was_missed() -> None:
     """Nothing to do: the bus in process loses no frame that a test waits for."""
+
+
+def state_of(transfer: Json) -> Json:
+    """Return what gateways are told of a transfer, of what people see of it."""
+    of_file = ("index", "stored_bytes", "root", "name", "mime")
+    files = [{name: file[name] for name in of_file} for file in transfer["files"]]
+    return {"id": transfer["id"], "state": transfer["state"], "files": files}

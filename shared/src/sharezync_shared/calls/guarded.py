@@ -10,6 +10,7 @@ from sharezync_shared.calls.retry_budget import RetryBudget
 
 _PAUSE_SECONDS: Final = 0.1  # a service that restarts is soon back
 _NOTHING_WAS_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+_CONNECTION_LOST: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class ServiceLeftAlone(httpx.ConnectError):
@@ -20,7 +21,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     """Sends through `inner` what `breaker` lets pass.
 
     A call of which the service has seen nothing is made once more, whatever its method, as far as
-    the budget goes. Raises ServiceLeftAlone while the breaker is open.
+    the budget goes; with the extension `repeatable`, so is one whose connection was lost. Raises
+    ServiceLeftAlone while the breaker is open.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, breaker: Breaker) -> None:
@@ -35,8 +37,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             return await self._attempt(request)
         except ServiceLeftAlone:
             raise
-        except _NOTHING_WAS_SENT:
-            if not isinstance(request.stream, httpx.ByteStream) or not self._budget.spend():
+        except (*_NOTHING_WAS_SENT, *_CONNECTION_LOST) as error:
+            harmless = isinstance(error, _NOTHING_WAS_SENT) or request.extensions.get("repeatable")
+            if not harmless or not isinstance(request.stream, httpx.ByteStream):
+                raise
+            if not self._budget.spend():
                 raise
         await asyncio.sleep(_PAUSE_SECONDS)
         return await self._attempt(request)

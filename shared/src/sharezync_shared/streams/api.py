@@ -2,45 +2,24 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends
 
+from sharezync_shared.asgi.internal import serve
+from sharezync_shared.contracts.streams import (
+    GET_HEADS,
+    REPLAY,
+    Heads,
+    HeadsOf,
+    Replay,
+    ReplayFrom,
+)
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId
-from sharezync_shared.names.policies import verbatim
-from sharezync_shared.problems import Unauthenticated, problems
 from sharezync_shared.streams.log import Connection, StreamLog
-from sharezync_shared.tokens.dependencies import InternalCaller
 
 StreamsOfUser = Callable[[Connection, UserId], Awaitable[list[str]]]
-
-
-class Heads(BaseModel):
-    """The latest position of each stream of a user."""
-
-    streams: dict[str, tuple[str, int]] = Field(
-        description="Epoch and latest `seq` of each stream, by name",
-        examples=[{"channel:01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10": ("9c1d03aa", 4711)}],
-    )
-
-
-class ReplayRead(BaseModel):
-    """The frames after a position; `frames`, `seqs` and `controls` belong together by index."""
-
-    stream: str = Field(description="Name of the stream")
-    epoch: str = Field(description="Current epoch of the stream")
-    head: int = Field(description="Latest `seq` of the stream")
-    reset: bool = Field(
-        description="Whether the position can't be resumed from, so that the client must reload"
-    )
-    frames: list[str] = Field(description="Finished text frames, in the order of `seq`")
-    seqs: list[int] = Field(description="The `seq` of each frame")
-    controls: list[dict[str, Any] | None] = Field(
-        description="What the gateway must do for each frame; null for most"
-    )
 
 
 def streams_router(
@@ -53,55 +32,35 @@ def streams_router(
 
     `streams_of_user` names every stream that a user is on, their own inbox-like one included.
     """
-    router = APIRouter(prefix="/internal/streams", tags=["internal"])
+    router = APIRouter(tags=["internal"])
 
-    @router.get(
-        "/heads",
-        summary="List the stream positions of a user",
-        responses=problems(Unauthenticated),
-    )
-    async def list_stream_positions(
-        _: InternalCaller,
-        user_id: Annotated[UserId, Query(description="Id of the user")],
-    ) -> Heads:
+    @serve(router, GET_HEADS, summary="List the stream positions of a user")
+    async def list_stream_positions(asked: Annotated[HeadsOf, Depends()]) -> Heads:
         """Return the latest position of every stream that the user is subscribed to."""
         async with (await database.pool()).acquire() as connection:
-            names = await streams_of_user(connection, user_id)
+            names = await streams_of_user(connection, asked.user_id)
             positions = await log.heads(connection, names)
-        return Heads(streams={name: (p.epoch, p.seq) for name, p in positions.items()})
+        return Heads({name: (p.epoch, p.seq) for name, p in positions.items()})
 
-    @router.get(
-        "/replay",
-        summary="Replay a stream",
-        responses=problems(Unauthenticated),
-    )
-    async def replay_stream(
-        _: InternalCaller,
-        stream: Annotated[str, verbatim("stream", 200), Query(description="Name of the stream")],
-        after: Annotated[
-            int, Query(ge=0, le=2**63 - 1, description="The last `seq` that the client has")
-        ],
-        epoch: Annotated[
-            Annotated[str, verbatim("epoch", 64)] | None,
-            Query(description="The epoch that `after` belongs to"),
-        ] = None,
-    ) -> ReplayRead:
+    @serve(router, REPLAY, summary="Replay a stream")
+    async def replay_stream(asked: Annotated[ReplayFrom, Depends()]) -> Replay:
         """Return the frames of a stream after a position."""
         async with (await database.pool()).acquire() as connection:
             found = await log.replay(
-                connection, stream, epoch=epoch, after=after, now=datetime.now(UTC)
+                connection,
+                asked.stream,
+                epoch=asked.epoch,
+                after=asked.after,
+                now=datetime.now(UTC),
             )
-        return ReplayRead(
-            stream=stream,
+        return Replay(
+            stream=asked.stream,
             epoch=found.epoch,
             head=found.head,
             reset=found.reset,
             frames=[frame.text.decode() for frame in found.frames],
             seqs=[frame.seq for frame in found.frames],
-            controls=[
-                msgspec.to_builtins(frame.control) if frame.control else None
-                for frame in found.frames
-            ],
+            controls=[frame.control for frame in found.frames],
         )
 
     return router

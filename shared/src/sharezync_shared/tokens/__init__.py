@@ -7,14 +7,13 @@
 | `JwksKeys`, `StaticKeys`, `SecretKeys` | the key sources |
 | `Revocations` | sessions and users that are refused before their tokens run out |
 | `Caller`, `InternalCaller` | who is calling, as FastAPI dependencies |
-| `ServiceCredentials`, `ServiceAuth` | how a service calls another |
+| `ServiceCredentials` | the token with which a service calls another |
 """
 
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.claims import Identity, ServiceIdentity
 from sharezync_shared.tokens.credentials import (
     CredentialsUnavailable,
-    ServiceAuth,
     ServiceCredentials,
     derive_service_secret,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "KeysUnavailable",
     "Revocations",
     "SecretKeys",
-    "ServiceAuth",
     "ServiceCredentials",
     "ServiceIdentity",
     "SigningKey",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -147,35 +147,3 @@ class ServiceCredentials:
         margin = min(self._renew_before_seconds, answer.expires_in / 2)
         ends_at = asked_at + answer.expires_in
         return _Held(answer.access_token, ends_at - margin, ends_at)
-
-
-class ServiceAuth(httpx.Auth):
-    """Signs each request of an AsyncClient with this service's token.
-
-    After a 401 the request is sent once more with a fresh token, unless its body was a stream that
-    is gone by then; the second answer stands.
-    """
-
-    def __init__(self, credentials: ServiceCredentials) -> None:
-        self._credentials = credentials
-
-    def sync_auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Refuse: a request without its credentials would only be answered by a puzzling 401."""
-        raise RuntimeError(f"ServiceAuth is for httpx.AsyncClient, not for {request.method} here")
-
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Attach the token; renew it once."""
-        token = await self._credentials.token()
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code != httpx.codes.UNAUTHORIZED:
-            return
-        if not isinstance(request.stream, httpx.ByteStream):
-            return
-        token = await self._credentials.token_instead_of(token)
-        request.headers["Authorization"] = f"Bearer {token}"
-        yield request

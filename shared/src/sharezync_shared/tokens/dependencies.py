@@ -1,6 +1,6 @@
 """Who is calling, as FastAPI dependencies. The verifier is the app's: `app.state.verifier`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Security
 from fastapi.openapi.models import (
@@ -48,5 +48,8 @@ def _verifier(connection: HTTPConnection) -> TokenVerifier:
 Caller = Annotated[Identity, Security(_UserDoor())]
 """The user whose access token came with the request; without one the answer is 401."""
 
-InternalCaller = Annotated[ServiceIdentity, Security(_ServiceDoor())]
+SERVICES_ONLY: Final = Security(_ServiceDoor())
+"""The same for routes that don't ask which service it is."""
+
+InternalCaller = Annotated[ServiceIdentity, SERVICES_ONLY]
 """The service that calls: the only thing that `/internal/*` opens to; otherwise 401."""

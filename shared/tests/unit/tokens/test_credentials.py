@@ -16,7 +16,6 @@ from shared.tests.unit.tokens.conftest import SECRET_KEY, FakeClock
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens import (
     CredentialsUnavailable,
-    ServiceAuth,
     ServiceCredentials,
     TokenIssuer,
     TokenVerifier,
@@ -125,15 +124,6 @@ async def credentials(
     )
     yield credentials
     await credentials.aclose()
-
-
-@pytest.fixture
-async def peer(fleet: Fleet, credentials: ServiceCredentials) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(fleet.app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://storage", auth=ServiceAuth(credentials)
-    ) as client:
-        yield client
 
 
 # --- the derived secret ---------------------------------------------------------------------------
@@ -289,74 +279,3 @@ async def test_an_auth_that_cannot_be_reached_looks_like_any_failed_request() ->
         credentials = ServiceCredentials(client, service="chat", secret=SECRET, pause=pause)
         with pytest.raises(httpx.HTTPError):
             await credentials.token()
-
-
-# --- showing it -----------------------------------------------------------------------------------
-
-
-async def test_requests_carry_the_token(fleet: Fleet, peer: httpx.AsyncClient) -> None:
-    for _ in range(3):
-        assert (await peer.get("/internal/echo")).text == "welcome"
-    assert fleet.asked_for_token == 1
-
-
-async def test_a_refused_token_is_renewed_and_the_request_sent_again(
-    fleet: Fleet, peer: httpx.AsyncClient, credentials: ServiceCredentials
-) -> None:
-    fleet.refuse_tokens.add(await credentials.token())
-    answer = await peer.post("/internal/echo", json={"n": 1})
-    assert answer.text == "welcome"
-    assert [body for _, body in fleet.calls] == [b'{"n":1}'] * 2
-    assert fleet.asked_for_token == 2
-
-
-async def test_a_second_refusal_stands(fleet: Fleet, peer: httpx.AsyncClient) -> None:
-    fleet.refuse_all = True
-    assert (await peer.get("/internal/echo")).status_code == 401
-    assert len(fleet.calls) == 2
-
-
-async def test_a_token_refused_to_many_is_renewed_once(
-    fleet: Fleet, peer: httpx.AsyncClient, credentials: ServiceCredentials
-) -> None:
-    fleet.refuse_tokens.add(await credentials.token())
-    answers = await asyncio.gather(*(peer.get("/internal/echo") for _ in range(10)))
-    assert {answer.text for answer in answers} == {"welcome"}
-    assert fleet.asked_for_token == 2
-
-
-async def test_a_late_refusal_of_an_old_token_renews_nothing(
-    fleet: Fleet, credentials: ServiceCredentials
-) -> None:
-    old = await credentials.token()
-    current = await credentials.token_instead_of(old)
-    assert await credentials.token_instead_of(old) == current != old
-    assert fleet.asked_for_token == 2
-
-
-async def test_a_streamed_body_is_sent_once(
-    fleet: Fleet, peer: httpx.AsyncClient, credentials: ServiceCredentials
-) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"one"
-        yield b"two"
-
-    fleet.refuse_tokens.add(await credentials.token())
-    assert (await peer.post("/internal/echo", content=pieces())).status_code == 401
-    assert [body for _, body in fleet.calls] == [b"onetwo"]
-
-
-async def test_no_request_leaves_without_its_token(fleet: Fleet, peer: httpx.AsyncClient) -> None:
-    fleet.auth_says(Response(status_code=503))
-    with pytest.raises(httpx.HTTPError):
-        await peer.get("/internal/echo")
-    assert fleet.calls == []
-
-
-def test_a_client_that_is_not_async_is_refused(credentials: ServiceCredentials) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200))
-    with (
-        httpx.Client(transport=transport, auth=ServiceAuth(credentials)) as client,
-        pytest.raises(RuntimeError, match="AsyncClient"),
-    ):
-        client.get("http://storage/")

@@ -9,8 +9,8 @@ from sharezync_auth.keyring import Keyring
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.logins import Origin
-from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.throttling import Guard
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Work
 from sharezync_shared.names.characters import one_line
 
@@ -42,9 +42,9 @@ async def _keyring(connection: HTTPConnection) -> Keyring:
     return keyring
 
 
-async def _peers(connection: HTTPConnection) -> Peers:
-    peers: Peers = connection.app.state.peers
-    return peers
+async def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
+    return services
 
 
 async def _origin(request: Request) -> Origin:
@@ -60,5 +60,5 @@ PasswordsDep = Annotated[Passwords, Depends(_passwords)]
 GuardDep = Annotated[Guard, Depends(_guard)]
 SettingsDep = Annotated[AuthSettings, Depends(_settings)]
 KeyringDep = Annotated[Keyring, Depends(_keyring)]
-PeersDep = Annotated[Peers, Depends(_peers)]
+ServicesDep = Annotated[Services, Depends(_services)]
 OriginDep = Annotated[Origin, Depends(_origin)]

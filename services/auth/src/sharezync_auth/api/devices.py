@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_auth.api.dependencies import PeersDep, SettingsDep, WorkDep
+from sharezync_auth.api.dependencies import ServicesDep, SettingsDep, WorkDep
 from sharezync_auth.usecases import devices
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.ids import UserId
@@ -99,7 +99,7 @@ async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> 
     responses=problems(Unauthenticated, NotFound, Unavailable),
 )
 async def list_user_devices(
-    user_id: UUID, caller: Caller, work: WorkDep, peers: PeersDep, settings: SettingsDep
+    user_id: UUID, caller: Caller, work: WorkDep, services: ServicesDep, settings: SettingsDep
 ) -> DeviceList:
     """Available if the user has joined or written to a channel that you are in, or has accepted a
     transfer of yours. Otherwise, and if you have blocked the user, the answer is 404.
@@ -107,7 +107,7 @@ async def list_user_devices(
     return DeviceList(
         items=await devices.list_of(
             work,
-            peers,
+            services,
             viewer_id=caller.user_id,
             user_id=UserId(user_id),
             lease_seconds=settings.device_lease_seconds,

@@ -8,8 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 
-from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, PeersDep, WorkDep
-from sharezync_auth.models import WhoMayAdd
+from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, ServicesDep, WorkDep
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.usecases import users
@@ -17,6 +16,7 @@ from sharezync_auth.usecases.avatars import AvatarNotYours
 from sharezync_auth.usecases.confirming import WrongPassword
 from sharezync_auth.usecases.throttling import TooManyTries
 from sharezync_auth.wire import OwnUser, PublicUser
+from sharezync_shared.contracts.auth import WhoMayAdd
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import BIO, DISPLAY_NAME, Policy, verbatim
@@ -233,7 +233,7 @@ async def get_current_user(caller: Caller, work: WorkDep) -> OwnUser:
     ),
 )
 async def update_current_user(
-    body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep, peers: PeersDep
+    body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep, services: ServicesDep
 ) -> OwnUser:
     """Changes your profile. Omitted fields stay unchanged; if any field is refused, nothing is
     changed. Usernames may change, user ids never do.
@@ -244,7 +244,7 @@ async def update_current_user(
     return await users.update(
         work,
         guard,
-        peers,
+        services,
         user_id=caller.user_id,
         current_session=caller.session_id,
         current_password=body.current_password,

@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlmodel import select
 
 from sharezync_auth.models import User, account_stream
-from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.wire import OwnUser
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid
@@ -16,7 +16,7 @@ class AvatarNotYours(Invalid):
     slug, title = "avatar-not-yours", "The avatar must be a file that you own"
 
 
-async def check_avatar(peers: Peers, *, user_id: UserId, file_id: UUID) -> None:
+async def check_avatar(services: Services, *, user_id: UserId, file_id: UUID) -> None:
     """See that a file is one of the user's own, and whole. Call it outside of any transaction.
 
     Raises AvatarNotYours for somebody else's and for one that nobody has alike; Unavailable where
@@ -24,7 +24,8 @@ async def check_avatar(peers: Peers, *, user_id: UserId, file_id: UUID) -> None:
     of meanwhile: so the profile names it before the news that it is gone can come. Only who deletes
     it everywhere in this very moment is left with the id of a file that is no more.
     """
-    if not await peers.owns_file(user_id, file_id):
+    found = await services.storage.files([file_id], user_id)
+    if not any((file.id, file.owner_id) == (file_id, user_id) for file in found):
         raise AvatarNotYours
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_auth.models import Block, WhoMayAdd, account_stream
+from sharezync_auth.models import Block, account_stream
 from sharezync_auth.wire import BlockRead, Unblocked
+from sharezync_shared.contracts.auth import ContactRules
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
@@ -138,18 +139,6 @@ async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> Betwee
         rows = await connection.fetch(_BETWEEN, user_id, list(others))
     blocked = {row["id"] for row in rows if row["blocked"]}
     return Between(blocked, {row["id"] for row in rows if not row["blocked"]})
-
-
-class ContactRules(NamedTuple):
-    """What somebody has said about who may reach them, as of one moment."""
-
-    user_id: UUID
-    username: str
-    display_name: str
-    who_may_add: WhoMayAdd
-    version: int
-    """That of the whole list of blocks, as in `UserBlocked`."""
-    blocked_ids: list[UUID]
 
 
 async def rules(work: Work, *, after: UUID | None, limit: int) -> list[ContactRules]:

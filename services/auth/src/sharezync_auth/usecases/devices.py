@@ -10,9 +10,9 @@ from sqlmodel import col, func, select
 
 from sharezync_auth import access
 from sharezync_auth.models import Device, DeviceConnection, Session
-from sharezync_auth.usecases import blocks, nodes, sessions
-from sharezync_auth.usecases.peers import Peers
+from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
 from sharezync_auth.wire import DeviceRead
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
@@ -163,7 +163,7 @@ async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list
 
 
 async def list_of(
-    work: Work, peers: Peers, *, viewer_id: UserId, user_id: UserId, lease_seconds: float
+    work: Work, services: Services, *, viewer_id: UserId, user_id: UserId, lease_seconds: float
 ) -> list[DeviceRead]:
     """Return the devices of somebody who knows the viewer, or one's own.
 
@@ -176,7 +176,7 @@ async def list_of(
     hidden = False
     if user_id != viewer_id:
         between = await blocks.between(work, viewer_id, [user_id])
-        if between.blocked or not await peers.acquainted(viewer_id, user_id):
+        if between.blocked or not await acquaintances.exists(services, viewer_id, user_id):
             raise NotFound
         hidden = bool(between.blocking)
     async with work.read() as unit:

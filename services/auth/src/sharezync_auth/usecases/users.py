@@ -15,9 +15,9 @@ from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.confirming import check_password, confirmed_account
-from sharezync_auth.usecases.peers import Peers
 from sharezync_auth.usecases.throttling import Guard
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.events.contracts import auth as facts
@@ -78,7 +78,7 @@ async def register(
 async def update(
     work: Work,
     guard: Guard,
-    peers: Peers,
+    services: Services,
     *,
     user_id: UserId,
     current_session: SessionId,
@@ -106,7 +106,7 @@ async def update(
             password=current_password,
         )
     if (avatar := changes.get("avatar_file_id")) is not None:
-        await avatars.check_avatar(peers, user_id=user_id, file_id=avatar)
+        await avatars.check_avatar(services, user_id=user_id, file_id=avatar)
     try:
         async with work.begin() as unit:
             if checked is None:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from sharezync_chat.access import ConversationFixed, NotMember
-from sharezync_chat.api.common import Cursor, Limit, Page, PeersPart, WorkPart, answer, page_of
+from sharezync_chat.api.common import Cursor, Limit, Page, ServicesPart, WorkPart, answer, page_of
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import bans, people
 from sharezync_chat.usecases.bans import TooManyBans
@@ -50,7 +50,7 @@ async def ban_user_from_channel(
     user_id: UserId,
     caller: Caller,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     response: Response,
 ) -> BanRead:
     """Removes the user from the channel; until unbanned they can't join, accept an invite or be
@@ -59,7 +59,7 @@ async def ban_user_from_channel(
     Owners can ban everyone except themselves, admins only plain members and users who aren't
     members.
     """
-    await people.require(work, peers, [user_id])
+    await people.require(work, services, [user_id])
     told = await bans.ban(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
     return answer(response, told)
 

@@ -12,7 +12,7 @@ from sharezync_chat.api.common import (
     Limit,
     LimitsPart,
     Page,
-    PeersPart,
+    ServicesPart,
     WorkPart,
     answer,
     no_content,
@@ -231,7 +231,7 @@ async def create_conversation(
     body: ConversationStart,
     caller: Caller,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     limits: LimitsPart,
     response: Response,
 ) -> ChannelRead:
@@ -243,6 +243,6 @@ async def create_conversation(
     start conversations with them (`who_may_add` in their profile).
     """
     told = await conversations.find_or_create(
-        work, peers, limits, user_id=caller.user_id, others=body.user_ids, name=body.name
+        work, services, limits, user_id=caller.user_id, others=body.user_ids, name=body.name
     )
     return answer(response, told, location=f"/v1/channels/{told.outcome.id}")

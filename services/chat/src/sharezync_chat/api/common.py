@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
 from sharezync_chat.usecases.limits import Limits
-from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.streams.log import Position
@@ -38,9 +38,9 @@ async def _posting(request: Request) -> Posting:
     return posting
 
 
-async def _peers(request: Request) -> Peers:
-    peers: Peers = request.app.state.peers
-    return peers
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
 
 
 async def _limits(request: Request) -> Limits:
@@ -55,14 +55,14 @@ async def _settings(request: Request) -> ChatSettings:
 
 WorkPart = Annotated[Work, Depends(_work)]
 PostingPart = Annotated[Posting, Depends(_posting)]
-PeersPart = Annotated[Peers, Depends(_peers)]
+ServicesPart = Annotated[Services, Depends(_services)]
 LimitsPart = Annotated[Limits, Depends(_limits)]
 SettingsPart = Annotated[ChatSettings, Depends(_settings)]
 
 
-async def _known_caller(caller: Caller, work: WorkPart, peers: PeersPart) -> Identity:
+async def _known_caller(caller: Caller, work: WorkPart, services: ServicesPart) -> Identity:
     try:
-        await people.require(work, peers, [caller.user_id])
+        await people.require(work, services, [caller.user_id])
     except people.UserNotFound as error:
         raise Unauthenticated("The account of this token no longer exists") from error
     return caller

@@ -10,7 +10,7 @@ from sharezync_chat.api.common import (
     Limit,
     LimitsPart,
     Page,
-    PeersPart,
+    ServicesPart,
     WorkPart,
     answer,
     no_content,
@@ -190,7 +190,7 @@ async def add_channel_member(
     body: MemberAdd,
     caller: Caller,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     limits: LimitsPart,
     response: Response,
 ) -> MemberRead:
@@ -199,7 +199,7 @@ async def add_channel_member(
     Refused with `user-unreachable` if the user doesn't let you add them to channels
     (`who_may_add` in their profile).
     """
-    await people.require(work, peers, [body.user_id])
+    await people.require(work, services, [body.user_id])
     told = await members.add(
         work,
         limits,

@@ -14,8 +14,8 @@ from sharezync_chat.api.common import (
     Limit,
     LimitsPart,
     Page,
-    PeersPart,
     PostingPart,
+    ServicesPart,
     SettingsPart,
     WorkPart,
     answer,
@@ -145,7 +145,7 @@ async def create_message(
     body: MessageCreate,
     caller: Caller,
     posting: PostingPart,
-    peers: PeersPart,
+    services: ServicesPart,
     idempotency_key: Annotated[
         ClientMessageId | None,
         Header(description="Used as `client_message_id` if the body has none"),
@@ -159,7 +159,7 @@ async def create_message(
     """
     posted = await messages.post(
         posting,
-        peers,
+        services,
         channel_id=channel_id,
         author_id=caller.user_id,
         text=body.text,
@@ -352,7 +352,7 @@ async def download_attachment(
     file_id: FileId,
     caller: Caller,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     settings: SettingsPart,
 ) -> Response:
     """Redirects to the content of an attached file. You must be a member of the channel now.
@@ -361,7 +361,7 @@ async def download_attachment(
     """
     url = await messages.attachment_url(
         work,
-        peers,
+        services,
         user_id=caller.user_id,
         message_id=message_id,
         file_id=file_id,

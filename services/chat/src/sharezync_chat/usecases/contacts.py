@@ -3,18 +3,17 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import httpx
-
 from sharezync_chat.models import SCHEMA
 from sharezync_chat.usecases import people
-from sharezync_shared.blocks import Blocks, ContactRules
+from sharezync_shared.blocks import Blocks
+from sharezync_shared.contracts.auth import AuthClient, ContactRules
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 
 BLOCKS: Final = Blocks(SCHEMA)
 
 
-def filling(work: Work, auth: httpx.AsyncClient) -> AbstractAsyncContextManager[None]:
+def filling(work: Work, auth: AuthClient) -> AbstractAsyncContextManager[None]:
     """Fetch what was said before chat listened, in the background of the block."""
 
     async def take(unit: Unit, rules: ContactRules) -> None:

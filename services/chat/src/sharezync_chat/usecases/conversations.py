@@ -10,8 +10,8 @@ from sharezync_chat import access, reach
 from sharezync_chat.models import Channel, ChannelId, Member
 from sharezync_chat.usecases import channels, members, people, reads
 from sharezync_chat.usecases.limits import Limits
-from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.wire import ChannelRead
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
@@ -23,7 +23,7 @@ MOST_PEOPLE = 20
 
 async def find_or_create(
     work: Work,
-    peers: Peers,
+    services: Services,
     limits: Limits,
     *,
     user_id: UserId,
@@ -41,7 +41,7 @@ async def find_or_create(
     everyone = sorted({user_id, *others})
     if not 2 <= len(everyone) <= MOST_PEOPLE:
         raise Invalid(f"A conversation has 2 to {MOST_PEOPLE} members")
-    await people.require(work, peers, everyone)
+    await people.require(work, services, everyone)
     key = _key(everyone)
     existing = await _find(work, key)
     if existing is None:

@@ -20,9 +20,9 @@ from sharezync_chat.models import (
 from sharezync_chat.usecases import indexing, mentions, pins, reads
 from sharezync_chat.usecases.batch import Draft, Posted
 from sharezync_chat.usecases.limits import Limits
-from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.posting import Posting
 from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead, as_event
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts import chat as facts
@@ -45,7 +45,7 @@ class AttachmentUnusable(Problem):
 
 async def post(
     posting: Posting,
-    peers: Peers,
+    services: Services,
     *,
     channel_id: ChannelId,
     author_id: UserId,
@@ -61,7 +61,7 @@ async def post(
     AttachmentUnusable, ClientMessageIdReused and Invalid (for `reply_to`).
     """
     draft = await prepare(
-        peers,
+        services,
         channel_id=channel_id,
         author_id=author_id,
         text=text,
@@ -73,7 +73,7 @@ async def post(
 
 
 async def prepare(
-    peers: Peers,
+    services: Services,
     *,
     channel_id: ChannelId,
     author_id: UserId,
@@ -86,7 +86,7 @@ async def prepare(
     refusal: Problem | None = None
     described: tuple[AttachmentRead, ...] = ()
     try:
-        described = await _describe(peers, author_id, attachments) if attachments else ()
+        described = await _describe(services, author_id, attachments) if attachments else ()
     except Problem as problem:
         # A retry of what was posted before needs no file any more; who decides that knows.
         refusal = problem
@@ -104,9 +104,9 @@ async def prepare(
 
 
 async def _describe(
-    peers: Peers, author_id: UserId, file_ids: Sequence[FileId]
+    services: Services, author_id: UserId, file_ids: Sequence[FileId]
 ) -> tuple[AttachmentRead, ...]:
-    files = {file.id: file for file in await peers.files(file_ids, author_id)}
+    files = {file.id: file for file in await services.storage.files(file_ids, author_id)}
     unusable = [
         str(file_id)
         for file_id in file_ids
@@ -267,7 +267,7 @@ async def by_author(
 
 async def attachment_url(
     work: Work,
-    peers: Peers,
+    services: Services,
     *,
     user_id: UserId,
     message_id: MessageId,
@@ -287,7 +287,7 @@ async def attachment_url(
         )
         if attached.first() is None:
             raise NotFound
-    return await peers.file_url(file_id, user_id, expires_in_seconds)
+    return await services.storage.file_url(file_id, user_id, expires_in_seconds)
 
 
 async def detach(unit: Unit, file_id: FileId) -> None:

@@ -7,8 +7,8 @@ from sqlmodel import col, select
 
 from sharezync_chat.models import Member, User, channel_stream
 from sharezync_chat.usecases import reads
-from sharezync_chat.usecases.peers import Peers
 from sharezync_chat.usecases.wire import UserRead
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Kind, Problem
@@ -23,7 +23,7 @@ class UserNotFound(Problem):
     kind, slug, title = Kind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
-async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> None:
+async def require(work: Work, services: Services, user_ids: Collection[UserId]) -> None:
     """See to it that chat knows these users; asks auth for those it never heard of.
 
     Call it before a transaction. Raises UserNotFound for who does not exist or no longer does, and
@@ -33,7 +33,7 @@ async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> Non
     if not missing:
         return
     asked_at = work.now()
-    for user in await peers.users(missing):
+    for user in await services.auth.names(missing):
         async with work.begin() as unit:
             await learn(
                 unit,

@@ -12,14 +12,17 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import Command, Outcome, Peers, PeerUnavailable, Refusal
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import Error, FrameId
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.commands import Command, CommandResult, Refusal
+from sharezync_shared.ids import UserId
 from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.sizes import COMMAND_BYTES, COMMANDS_AT_ONCE, MAX_COMMANDS_BYTES
 
 log = structlog.get_logger()
 
-Answer = Callable[[Outcome], None]
+Answer = Callable[[CommandResult], None]
 
 RETRYABLE: Final = frozenset({429, 503, 504})
 """Statuses of problems that pass."""
@@ -60,7 +63,7 @@ class CommandQueue:
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
-        self._users: OrderedDict[str, _OfUser] = OrderedDict()
+        self._users: OrderedDict[UserId, _OfUser] = OrderedDict()
         """Those who have something waiting; whose turn is next stands first."""
         self._count = 0
         self._size_bytes = 0
@@ -75,7 +78,7 @@ class CommandQueue:
         """
         size_bytes = frame_bytes + COMMAND_BYTES
         if self._count >= _WAITING:
-            answer(Outcome(problem=_BUSY))
+            answer(CommandResult(problem=_BUSY))
             return
         theirs = self._users.get(command.user_id)
         full = self._size_bytes + size_bytes > _WAITING_BYTES
@@ -84,7 +87,7 @@ class CommandQueue:
             theirs = self._users[command.user_id] = _OfUser()
             theirs.size_bytes = 0
         elif theirs.size_bytes > most:
-            answer(Outcome(problem=_TOO_MUCH))
+            answer(CommandResult(problem=_TOO_MUCH))
             return
         theirs.append((command, size_bytes, answer))
         theirs.size_bytes += size_bytes
@@ -103,10 +106,10 @@ class CommandQueue:
         try:
             while self._users:
                 batch = self._next_batch()
-                outcomes = [Outcome(problem=_BUSY)] * len(batch)
+                outcomes = [CommandResult(problem=_BUSY)] * len(batch)
                 try:
                     outcomes = await self._peers.commands([command for command, _, _ in batch])
-                except PeerUnavailable as error:
+                except ServiceUnavailable as error:
                     log.debug("commands_failed", count=len(batch), error=str(error))
                 finally:
                     for (_, _, answer), outcome in zip(batch, outcomes, strict=True):
@@ -136,7 +139,7 @@ class CommandQueue:
         return batch
 
 
-def tell_outcome(connection: Connection, frame_id: FrameId, outcome: Outcome) -> None:
+def tell_outcome(connection: Connection, frame_id: FrameId, outcome: CommandResult) -> None:
     """Answer a command with `reply` or `error`; nobody where the client has left."""
     if connection.closed:
         return

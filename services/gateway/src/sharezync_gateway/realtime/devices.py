@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.peers import Peers
+from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -213,7 +214,7 @@ class Devices:
             device.id = await self._peers.connect_device(
                 self._node_id, user_id, session_id, client_id
             )
-        except PeerUnavailable as error:
+        except ServiceUnavailable as error:
             log.debug("device_not_connected", conn_id=connection.id, error=str(error))
             device.online = device.online or None
             return False
@@ -233,7 +234,7 @@ class Devices:
         device.doubted = False
         try:
             await self._peers.disconnect_device(self._node_id, device.key[0], device.id)
-        except PeerUnavailable as error:
+        except ServiceUnavailable as error:
             log.debug("device_not_disconnected", device_id=device.id, error=str(error))
             device.online = False
         else:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
-import httpx
 import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
@@ -22,7 +21,7 @@ from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.lease import Lease
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
 from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.rechecking import Rechecker
@@ -32,6 +31,8 @@ from sharezync_gateway.realtime.seating import Seating
 from sharezync_gateway.realtime.shell import Shell
 from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.services import Clients, Services
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Unavailable
@@ -74,14 +75,13 @@ class SocketSettings(Protocol):
     def typing(self) -> bool: ...
 
 
-class Surroundings(Protocol):
+class Surroundings(Clients, Protocol):
     """The part of `Platform` that sockets stand on."""
 
     @property
     def bus(self) -> Bus: ...
     @property
     def registry(self) -> CollectorRegistry: ...
-    def client(self, service: str) -> httpx.AsyncClient: ...
 
 
 class RealtimeEngine:
@@ -107,7 +107,7 @@ class RealtimeEngine:
         chunk_handler: ChunkHandler | None = None,
     ) -> None:
         self._bus = platform.bus
-        self._peers = peers = peers or HttpPeers(platform.client)
+        self._peers = peers = peers or HttpPeers(Services.of(platform))
         self._revocations = revocations
         self._chunk_handler = chunk_handler
         terms = terms or SocketTerms(
@@ -242,7 +242,7 @@ class RealtimeEngine:
         since_seconds = math.ceil(self._revocations.lifetime_seconds)
         try:
             revoked = await self._peers.revocations(since_seconds)
-        except PeerUnavailable as error:  # told already, once for each outage
+        except ServiceUnavailable as error:  # told already, once for each outage
             raise Unavailable(str(error)) from error
         self._revoker.revoke(revoked)
         self._knows_revocations = True

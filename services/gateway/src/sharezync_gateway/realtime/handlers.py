@@ -2,14 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from uuid import UUID
 
 from sharezync_gateway.realtime.commands import Answer, CommandQueue, tell_outcome
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.entrance import Entrance, Refused
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import Command
-from sharezync_gateway.realtime.peers import Outcome as CommandOutcome
 from sharezync_gateway.realtime.protocol import (
     Authenticate,
     CloseCode,
@@ -29,6 +28,8 @@ from sharezync_gateway.realtime.protocol import (
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_shared.contracts.commands import Command, CommandResult
+from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import NotFound, RateLimited
 
 _REPLAYS_FOR_A_COMMAND: Final = 20
@@ -156,12 +157,13 @@ class OwnHandlers:
         if connection.commands_in_flight >= self._terms.max_commands_in_flight:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
         connection.commands_in_flight += 1
-        command = Command(connection.user_id, connection.device, kind, data)
+        device_id = DeviceId(UUID(connection.device)) if connection.device else None
+        command = Command(UserId(UUID(connection.user_id)), kind, data, device_id)
         self._commands.submit(command, frame_bytes, _answer_to(connection, head.id))
 
 
 def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:
-    def answer(outcome: CommandOutcome) -> None:
+    def answer(outcome: CommandResult) -> None:
         connection.commands_in_flight -= 1
         tell_outcome(connection, frame_id, outcome)
 

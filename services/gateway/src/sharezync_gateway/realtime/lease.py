@@ -14,7 +14,9 @@ import structlog
 
 from sharezync_gateway.realtime.devices import Device, Devices
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Belief, Peers, PeerUnavailable, digest_of
+from sharezync_gateway.realtime.peers import Peers, digest_of
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.auth import Heartbeat
 
 log = structlog.get_logger()
 
@@ -69,7 +71,7 @@ class Lease:
                 await asyncio.wait({beating})
                 await self._peers.leave(self._node_id)
             self._devices.say_gone()
-        except (PeerUnavailable, TimeoutError) as error:
+        except (ServiceUnavailable, TimeoutError) as error:
             log.warning("node_not_deleted", error=repr(error))
         finally:
             beating.cancel()
@@ -78,7 +80,7 @@ class Lease:
     async def beat(self) -> float:
         """Say that we live, and put right what auth believes; return the seconds to the next time.
 
-        Raises PeerUnavailable or TimeoutError.
+        Raises ServiceUnavailable or TimeoutError.
         """
         with self._devices.noticing() as unsure:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -94,7 +96,7 @@ class Lease:
         while not self._leaving.is_set():
             try:
                 pause_seconds = await self.beat()
-            except (PeerUnavailable, TimeoutError) as error:
+            except (ServiceUnavailable, TimeoutError) as error:
                 self._metrics.heartbeats("failed").inc()
                 if not failures:
                     log.warning("heartbeat_failed", error=repr(error))
@@ -114,7 +116,7 @@ class Lease:
                 async with asyncio.timeout(pause_seconds):
                     await self._leaving.wait()
 
-    def _is_surprising(self, belief: Belief, unsure: set[Device]) -> bool:
+    def _is_surprising(self, belief: Heartbeat, unsure: set[Device]) -> bool:
         """Whether what auth believed, while devices in `unsure` came or went, calls for the list.
 
         What is wrong once may be a call that auth took in and answered too late for us.
@@ -128,7 +130,7 @@ class Lease:
         forgotten = belief.devices == 0 < least
         return forgotten or self._surprises > 1
 
-    def _is_true(self, belief: Belief, sure: Sequence[str], unsure: set[Device]) -> bool:
+    def _is_true(self, belief: Heartbeat, sure: Sequence[str], unsure: set[Device]) -> bool:
         """Whether auth may hold those we are sure of, any of the others, and none besides."""
         others = belief.devices - (len(sure) - self._passed_over)
         if not 0 <= others <= len(unsure):
@@ -140,9 +142,9 @@ class Lease:
         return any(digest_of(some) == rest for some in combinations(ids, others))
 
     async def _send_list(self) -> None:
-        """Say which devices we hold, all of them. Raises PeerUnavailable or TimeoutError."""
+        """Say which devices we hold, all of them. Raises ServiceUnavailable or TimeoutError."""
         ids = sorted(self._devices.held())
-        answer: Belief | None = None
+        answer: Heartbeat | None = None
         with self._devices.noticing() as changed:
             try:
                 for page, after, up_to in _pages(ids):

@@ -1,7 +1,7 @@
 """What sockets ask of the services, typed, as one small protocol (`http_peers` is the way there).
 
-The acting user is named in the call. Anything but an answer is `PeerUnavailable`: callers retry, or
-tell the client to.
+The acting user is named in the call. Anything but an answer is `ServiceUnavailable`: callers retry,
+or tell the client to.
 """
 
 import hashlib
@@ -10,7 +10,9 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from sharezync_gateway.realtime.protocol import Cursor, MarkRead, SendMessage
+from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_shared.contracts.auth import Heartbeat
+from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.streams.frames import Frame
 
 _OWNERS: Final = {
@@ -35,14 +37,6 @@ def in_batches(user_ids: Collection[str]) -> Generator[list[str]]:
     ids = list(user_ids)
     for start in range(0, len(ids), MOST_ASKED):
         yield ids[start : start + MOST_ASKED]
-
-
-class PeerUnavailable(Exception):
-    """A service did not answer, or not with what was promised."""
-
-    def __init__(self, service: str, detail: str) -> None:
-        super().__init__(f"{service}: {detail}")
-        self.service = service
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -75,15 +69,6 @@ class Present(msgspec.Struct, frozen=True):
     last_seen: dict[str, str] = {}
 
 
-class Belief(msgspec.Struct, frozen=True):
-    """What auth believes of a node: it lives for so long yet, with so many devices, and which."""
-
-    lease_seconds: float
-    devices: int
-    digest: int
-    """`digest_of` their ids."""
-
-
 def digest_of(device_ids: Iterable[str]) -> int:
     """Return what tells one set of devices from another; auth reckons it in the same way.
 
@@ -97,31 +82,6 @@ def digest_of(device_ids: Iterable[str]) -> int:
     return digest
 
 
-class Command(msgspec.Struct):
-    """Something that a user asks chat to do."""
-
-    user_id: str
-    device_id: str | None
-    kind: str
-    data: SendMessage | MarkRead
-
-
-class Refusal(msgspec.Struct):
-    """The problem that a command ran into, as REST would answer it."""
-
-    code: str
-    detail: str = ""
-    status: int = 400
-    retry_after_seconds: float | None = None
-
-
-class Outcome(msgspec.Struct):
-    """What became of a command: its data as finished JSON, or the problem."""
-
-    data: msgspec.Raw = msgspec.Raw(b"null")
-    problem: Refusal | None = None
-
-
 class Sight(NamedTuple):
     """Of some people, between whom and a user it is asked who may see whom."""
 
@@ -132,7 +92,7 @@ class Sight(NamedTuple):
 
 
 class Peers(Protocol):
-    """What sockets need of the services. Each call raises PeerUnavailable unless said otherwise."""
+    """What sockets need of the services. Each call raises ServiceUnavailable, but for `heads`."""
 
     async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
         """Return every stream that the user is on, of those `owners` that answer. Never raises."""
@@ -155,13 +115,13 @@ class Peers(Protocol):
         """Note that a device has no socket on a node any more."""
         ...
 
-    async def beat(self, node_id: str) -> Belief:
+    async def beat(self, node_id: str) -> Heartbeat:
         """Say that a node lives: for a lease's time its devices stay online."""
         ...
 
     async def list_devices(
         self, node_id: str, device_ids: Sequence[str], *, after: str | None, up_to: str | None
-    ) -> Belief:
+    ) -> Heartbeat:
         """Say which devices a node holds, of those with ids in (`after`, `up_to`]; None: no bound.
 
         Devices that don't exist are passed over.
@@ -191,7 +151,7 @@ class Peers(Protocol):
         """Return who of at most `MOST_ASKED` may see a user: the same the other way round."""
         ...
 
-    async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
+    async def commands(self, batch: Sequence[Command]) -> list[CommandResult]:
         """Have chat carry out commands, each by itself; one outcome for each, in their order.
 
         When this raises, some may have been carried out all the same.

@@ -17,7 +17,7 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.interest import Interest, Interests, Watched
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import MOST_ASKED, Peers, PeerUnavailable, in_batches
+from sharezync_gateway.realtime.peers import MOST_ASKED, Peers, in_batches
 from sharezync_gateway.realtime.protocol import (
     PresenceData,
     PresenceSignal,
@@ -26,6 +26,7 @@ from sharezync_gateway.realtime.protocol import (
     now_text,
 )
 from sharezync_gateway.realtime.signals import Signals
+from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -97,16 +98,16 @@ class Presence:
     # --- from auth -----------------------------------------------------------------------------
 
     async def ask(self, user_ids: Collection[str]) -> None:
-        """Learn from auth how it is with these users. Raises PeerUnavailable."""
+        """Learn from auth how it is with these users. Raises ServiceUnavailable."""
         for batch in in_batches(user_ids):
             turn = next(self._turns)
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     answer = await self._peers.presence(batch)
-            except (PeerUnavailable, TimeoutError) as error:
+            except (ServiceUnavailable, TimeoutError) as error:
                 self._metrics.presence_requests("failed").inc()
                 if isinstance(error, TimeoutError):
-                    raise PeerUnavailable("auth", "does not say who is online") from error
+                    raise ServiceUnavailable("auth", "does not say who is online") from error
                 raise
             self._metrics.presence_requests("ok").inc()
             for user_id in batch:
@@ -122,7 +123,7 @@ class Presence:
         watched = [user_id for user_id in user_ids if user_id in self._interests.watched]
         try:
             await self.ask(watched)
-        except PeerUnavailable as error:
+        except ServiceUnavailable as error:
             log.debug("presence_not_asked", users=len(watched), error=str(error))
             for user_id in watched:
                 self._doubted.add(user_id)
@@ -134,7 +135,7 @@ class Presence:
             await asyncio.sleep(self._poll_seconds / batches)
             try:
                 await self._ask_next()
-            except PeerUnavailable as error:
+            except ServiceUnavailable as error:
                 log.debug("presence_not_asked", error=str(error))
             except Exception:  # the rim: without rounds nothing that was lost is made good
                 log.exception("presence_refresh_failed")

@@ -11,8 +11,9 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ class RevocationPull:
     async def pull(self, now: float) -> None:
         """Ask for what was revoked since shortly before the last question that was answered.
 
-        `now` is of any steady clock, in seconds. Raises PeerUnavailable or TimeoutError.
+        `now` is of any steady clock, in seconds. Raises ServiceUnavailable or TimeoutError.
         """
         since_seconds = self._lifetime_seconds
         if self._known_at is not None:
@@ -78,7 +79,7 @@ class RevocationPull:
             except Exception as error:  # the rim: auth may be away, and whatever else, we go on
                 self._metrics.pulls("failed").inc()
                 if not is_lost:
-                    expected = isinstance(error, (PeerUnavailable, TimeoutError))
+                    expected = isinstance(error, (ServiceUnavailable, TimeoutError))
                     log.warning("revocations_not_pulled", error=repr(error), exc_info=not expected)
                 is_lost = True
             else:

@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import PeerUnavailable
 from sharezync_gateway.realtime.seating import Seating
+from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class Rechecker:
         self._on_recheck(user_id)
         try:
             missing = await self._seating.recheck(user_id)
-        except (PeerUnavailable, TimeoutError) as error:
+        except (ServiceUnavailable, TimeoutError) as error:
             log.debug("recheck_failed", error=repr(error))
             missing = frozenset({"unknown"})
         if missing:
@@ -92,7 +92,7 @@ class Rechecker:
                     missing = await self._seating.recheck(user_id)
                     if not missing and user_id not in self._again:
                         return
-                except (PeerUnavailable, TimeoutError) as error:
+                except (ServiceUnavailable, TimeoutError) as error:
                     log.debug("recheck_failed", attempt=attempt, error=repr(error))
         finally:  # at once: who asks from here on is not heard by this task any more
             self._again.discard(user_id)

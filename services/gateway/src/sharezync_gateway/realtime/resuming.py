@@ -13,9 +13,10 @@ from weakref import WeakValueDictionary
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub, Latecomer
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Replayed, owner_of
+from sharezync_gateway.realtime.peers import Peers, Replayed, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Outcome, Reset, Resumed
 from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Frame
 
@@ -128,7 +129,7 @@ class Resumer:
         for pause_seconds in (*_PAUSES_SECONDS, None):
             try:
                 return await self._peers.replay(stream, cursor)
-            except PeerUnavailable:
+            except ServiceUnavailable:
                 if pause_seconds is not None:
                     await _pause(pause_seconds)
         return None

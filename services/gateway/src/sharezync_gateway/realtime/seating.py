@@ -11,17 +11,11 @@ import structlog
 
 from sharezync_gateway.realtime.connection import Connection, Notes
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import (
-    OWNERS,
-    Heads,
-    Peers,
-    PeerUnavailable,
-    Replayed,
-    owner_of,
-)
+from sharezync_gateway.realtime.peers import OWNERS, Heads, Peers, Replayed, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, Reset
 from sharezync_gateway.realtime.revoking import Revoker
 from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()
@@ -56,13 +50,13 @@ class Seating:
         )
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
-        """Ask the owner. Raises PeerUnavailable."""
+        """Ask the owner. Raises ServiceUnavailable."""
         return await self._peers.replay(stream, cursor)
 
     async def reset(self, stream: str, position: Cursor) -> None:
         """Take off who isn't on the stream any more, and have the others refetch it.
 
-        Raises PeerUnavailable if the owner can't say who is on it; nobody was told anything then.
+        Raises ServiceUnavailable if the owner can't say who is on it: nobody was told anything.
         """
         room = self._hub.rooms.get(stream)
         if room is None:
@@ -80,7 +74,7 @@ class Seating:
             return False
         heads = await self._peers.heads(user_id, (owner,))
         if heads.missing:
-            raise PeerUnavailable(owner, "does not say who is on its streams")
+            raise ServiceUnavailable(owner, "does not say who is on its streams")
         return stream in heads.streams
 
     # --- for connections -----------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import MOST_INTERESTS, Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, owner_of
+from sharezync_gateway.realtime.peers import Peers, owner_of
 from sharezync_gateway.realtime.presence import STREAM as PRESENCE
 from sharezync_gateway.realtime.presence import Presence
 from sharezync_gateway.realtime.protocol import (
@@ -30,6 +30,7 @@ from sharezync_gateway.realtime.typists import STREAM as TYPING
 from sharezync_gateway.realtime.typists import Typists
 from sharezync_gateway.realtime.viewers import Viewers
 from sharezync_gateway.realtime.visibility import Visibility
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Conflict, Forbidden, NotFound, Unavailable
 from sharezync_shared.streams.frames import Control, Frame
@@ -163,7 +164,7 @@ class Subscriptions:
         connection.charge(len(users) / _USERS_FOR_A_COMMAND)
         try:
             seen = await self._watch(connection, users)
-        except PeerUnavailable as error:
+        except ServiceUnavailable as error:
             raise Unavailable("Presence is temporarily unavailable") from error
         if connection.closed:
             return
@@ -183,8 +184,8 @@ class Subscriptions:
     async def _watch(self, connection: Connection, users: Collection[str]) -> set[str]:
         """Have a connection watch those of the users whom it may, whose presence is known then.
 
-        Returns them, with those who are hidden from it. Raises PeerUnavailable; nothing was changed
-        then.
+        Returns them, with those who are hidden from it. Raises ServiceUnavailable; nothing was
+        changed then.
         """
         if not users:
             return set()
@@ -201,7 +202,7 @@ class Subscriptions:
             self._visibility.check_soon(connection.user_id)
         try:
             await self._presence.ask(seen)
-        except PeerUnavailable:
+        except ServiceUnavailable:
             self.interests.drop(connection, users=new)
             raise
         return seen

@@ -11,9 +11,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from sharezync_gateway.realtime.peers import PeerUnavailable, Replayed
+from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.sightings import Sightings
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()
@@ -44,13 +45,13 @@ class Streams(Protocol):
         ...
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
-        """Ask the owner for everything after `cursor`. Raises PeerUnavailable."""
+        """Ask the owner for everything after `cursor`. Raises ServiceUnavailable."""
         ...
 
     async def reset(self, stream: str, position: Cursor) -> None:
         """Frames were lost for good: let nobody stay who may not, and tell the others to refetch.
 
-        Nothing of the stream is delivered meanwhile. Raises PeerUnavailable; it is repeated.
+        Nothing of the stream is delivered meanwhile. Raises ServiceUnavailable; it is repeated.
         """
         ...
 
@@ -237,7 +238,7 @@ class Tracker:
                 before, track.again = track.seq, False
                 try:
                     await self._fetch_once(track)
-                except PeerUnavailable as error:
+                except ServiceUnavailable as error:
                     log.debug("gap_not_fetched", owner=error.service, failures=failures + 1)
                     await self._sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                     failures += 1

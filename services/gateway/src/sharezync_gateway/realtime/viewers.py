@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, in_batches
+from sharezync_gateway.realtime.peers import Peers, in_batches
+from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -60,7 +61,7 @@ class Viewers:
             for batch in in_batches(set(others) - {user_id}):
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     seeing |= (await self._peers.viewers(user_id, batch)).open
-        except (PeerUnavailable, TimeoutError) as error:
+        except (ServiceUnavailable, TimeoutError) as error:
             log.warning("viewers_unknown", error=repr(error))
             return
         finally:

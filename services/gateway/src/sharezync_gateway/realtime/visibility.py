@@ -18,7 +18,8 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Sight, in_batches
+from sharezync_gateway.realtime.peers import Peers, Sight, in_batches
+from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -64,7 +65,7 @@ class Visibility:
         return next(self._turns)
 
     async def visible(self, user_id: str, others: Collection[str]) -> Sight:
-        """Return whose presence of `others` a user may see. Raises PeerUnavailable."""
+        """Return whose presence of `others` a user may see. Raises ServiceUnavailable."""
         return await self._ask(self._peers.acquaintances, user_id, others)
 
     async def _ask(self, question: _Question, user_id: str, others: Collection[str]) -> Sight:
@@ -74,7 +75,7 @@ class Visibility:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     answer = await question(user_id, batch)
             except TimeoutError as error:
-                raise PeerUnavailable("chat", "does not say who knows whom") from error
+                raise ServiceUnavailable("chat", "does not say who knows whom") from error
             found.open.update(answer.open)
             found.hidden.update(answer.hidden)
         return found
@@ -122,7 +123,7 @@ class Visibility:
                 user_id = waiting.pop()
                 try:
                     await self._check(user_id)
-                except PeerUnavailable as error:
+                except ServiceUnavailable as error:
                     log.debug("visibility_not_checked", error=str(error))
                     self._checks.add(user_id)
 

@@ -9,15 +9,15 @@ from uuid import UUID
 
 import structlog
 
-from sharezync_gateway.realtime.peers import PeerUnavailable
-from sharezync_gateway.realtime.transfer.agenda import FileShape
-from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, Attachment
+from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER
 from sharezync_gateway.realtime.transfer.commons import Commons
 from sharezync_gateway.realtime.transfer.ends import CONNECTION_BYTES
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.transfers.callers import Caller
 from sharezync_gateway.transfers.problems import NotInThisState, TransferOver
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.transfer import Attachment, FileShape
 from sharezync_shared.problems import Forbidden, NotFound, Problem, Unavailable
 from sharezync_shared.tokens.single_flight import SingleFlight
 
@@ -71,7 +71,7 @@ class TransferEnds:
         asking = self._asking.setdefault(key, SingleFlight())
         try:
             return await asking.join(lambda: self._ask(transfer_id, caller))
-        except PeerUnavailable as error:
+        except ServiceUnavailable as error:
             log.debug("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers are temporarily unavailable") from error
         finally:
@@ -93,6 +93,8 @@ class TransferEnds:
                 attachment = await calls.attach_with(transfer_id, caller.token)
             else:
                 attachment = await calls.attach(transfer_id, caller.user_id, caller.device_id)
+        except ServiceUnavailable:
+            raise
         except Problem:
             self._ends.get(transfer_id, {}).pop(caller, None)
             raise
@@ -111,7 +113,8 @@ class TransferEnds:
     def _reporter(self, transfer_id: UUID, caller: Caller, attachment: Attachment) -> Reporter:
         user_id, device_id = caller.user_id, caller.device_id
         if caller.token is not None:
-            user_id, device_id = attachment.user_id, attachment.device_id
+            user_id = str(attachment.user_id)
+            device_id = str(attachment.device_id) if attachment.device_id else None
         return Reporter(self._commons.calls, self._commons.crew, transfer_id, user_id, device_id)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, StoreAway, Stored
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Chunk, gather_chunk
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.storing import refusal_of
@@ -22,6 +22,7 @@ from sharezync_gateway.transfers.problems import (
     of_code,
 )
 from sharezync_gateway.transfers.visit import Visit
+from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.problems import Invalid, TooLarge, Unavailable
 
 DIGEST_HEADER: Final = b"x-chunk-sha256"
@@ -64,7 +65,7 @@ class PutChunk:
         await visit.send({"type": "http.response.start", "status": 200, "headers": headers})
         await visit.send({"type": "http.response.body", "body": body})
 
-    async def _keep(self, chunk: Chunk, end: End) -> Stored:
+    async def _keep(self, chunk: Chunk, end: End) -> ChunkStored:
         upload_id = end.attachment.shapes[chunk.file].upload_id
         try:
             return await self._transfers.keep(chunk, upload_id, end.reporter)

@@ -5,12 +5,12 @@ from typing import Final
 
 import structlog
 
-from sharezync_gateway.realtime.peers import PeerUnavailable
 from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES
-from sharezync_gateway.realtime.transfer.agenda import FileShape
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Bytes
 from sharezync_gateway.realtime.transfer.commons import Commons
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.transfer import FileShape
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 
@@ -101,7 +101,7 @@ class Reading:
         self._looks += 1
         try:
             self._stored = self._stored | await self._commons.calls.stored(self.shape.upload_id)
-        except PeerUnavailable:
+        except ServiceUnavailable:
             pass
         except NotFound:
             self.gone = self.doubt = (

@@ -65,4 +65,4 @@ class TransferRooms:
         if end is None:
             await self._counts.admit_address(Rate.PUBLIC, visit.address)
             end = await self._ends.of(transfer_id, caller)
-        await self._counts.admit_user(visit.route.rate, end.attachment.user_id.replace("-", ""))
+        await self._counts.admit_user(visit.route.rate, end.attachment.user_id.hex)

@@ -4,14 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from sharezync_gateway.realtime.peers import (
-    MOST_ASKED,
-    Belief,
-    PeerUnavailable,
-    Present,
-    Revoked,
-    digest_of,
-)
+from sharezync_gateway.realtime.peers import MOST_ASKED, Present, Revoked, digest_of
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.auth import Heartbeat
 
 
 class Registry:
@@ -47,6 +42,10 @@ class Registry:
         held = {device_id for node in self.nodes.values() for device_id in node}
         return {name: device_id in held for device_id, name in self.names.items()}
 
+    def device_named(self, client_id: str) -> str:
+        """Return the id of the device that is made for a client id."""
+        return f"device-{client_id}"
+
     def calls(self, *names: str) -> list[str]:
         """Return the names of the calls that were made, of these only."""
         return [call[0] for call in self.asked if call[0] in names]
@@ -55,9 +54,9 @@ class Registry:
         self, node_id: str, user_id: str, session_id: str, client_id: str
     ) -> str:
         await self._arrive("connect_device", client_id)
-        device_id = f"device-{client_id}"
+        device_id = self.device_named(client_id)
         if self.names.setdefault(device_id, (user_id, client_id))[0] != user_id:
-            device_id = f"device-{client_id}-of-{user_id}"
+            device_id = self.device_named(f"{client_id}-of-{user_id}")
             self.names[device_id] = (user_id, client_id)
         self.sessions.setdefault(session_id, device_id)
         self.nodes.setdefault(node_id, set()).add(device_id)
@@ -69,16 +68,16 @@ class Registry:
         self.nodes.get(node_id, set()).discard(device_id)
         await self._pass("disconnect_device")
 
-    async def beat(self, node_id: str) -> Belief:
+    async def beat(self, node_id: str) -> Heartbeat:
         await self._arrive("beat", node_id)
         held = self.nodes.setdefault(node_id, set())
-        belief = Belief(self.lease_seconds, len(held), digest_of(held))
+        belief = Heartbeat(self.lease_seconds, len(held), digest_of(held))
         await self._pass("beat")
         return belief
 
     async def list_devices(
         self, node_id: str, device_ids: Sequence[str], *, after: str | None, up_to: str | None
-    ) -> Belief:
+    ) -> Heartbeat:
         await self._arrive("list_devices", list(device_ids), after, up_to)
         held = self.nodes.setdefault(node_id, set())
         within = {
@@ -88,7 +87,7 @@ class Registry:
         }
         held -= within
         held |= set(device_ids) - self.removed
-        belief = Belief(self.lease_seconds, len(held), digest_of(held))
+        belief = Heartbeat(self.lease_seconds, len(held), digest_of(held))
         await self._pass("list_devices")
         return belief
 
@@ -119,14 +118,14 @@ class Registry:
             await self.first_gate[call].wait()
         self._answer_from("auth")
         if call in self.lost:
-            raise PeerUnavailable("auth", f"{call} was lost")
+            raise ServiceUnavailable("auth", f"{call} was lost")
 
     def _answer_from(self, service: str) -> None:
         if service in self.away:
-            raise PeerUnavailable(service, "away")
+            raise ServiceUnavailable(service, "away")
 
     async def _pass(self, call: str) -> None:
         if call in self.gate:
             await self.gate[call].wait()
         if call in self.unanswered:
-            raise PeerUnavailable("auth", f"{call} was not answered")
+            raise ServiceUnavailable("auth", f"{call} was not answered")

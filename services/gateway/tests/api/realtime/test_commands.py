@@ -2,9 +2,9 @@
 
 import asyncio
 
-from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime.peers import Outcome, Refusal
+from services.gateway.tests.api.realtime.world import Node, User, World, device_named
 from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.contracts.commands import CommandResult, Refusal
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
 
@@ -29,9 +29,9 @@ async def test_a_command_is_carried_out_for_its_user_and_answered(
         reply = await device.frame("reply")
         assert reply["data"] == {"mark_read": {"channel_id": channel_id, "seq": 4}}
     commands = [command for batch in world.services.batches for command in batch]
-    assert [(c.user_id, c.device_id, c.kind) for c in commands] == [
-        (ada.id, "device-laptop", "send_message"),
-        (ada.id, "device-laptop", "mark_read"),
+    assert [(str(c.user_id), str(c.device_id), c.kind) for c in commands] == [
+        (ada.id, device_named("laptop"), "send_message"),
+        (ada.id, device_named("laptop"), "mark_read"),
     ]
 
 
@@ -58,8 +58,8 @@ async def test_a_refused_command_gets_the_problem_that_rest_would_answer(
     world: World, node: Node, ada: User
 ) -> None:
     world.services.outcomes = {
-        "no": Outcome(problem=Refusal("not-found", "No such channel", 404)),
-        "later": Outcome(problem=Refusal("rate-limited", "Slow down", 429, 1.5)),
+        "no": CommandResult(problem=Refusal("not-found", "No such channel", 404)),
+        "later": CommandResult(problem=Refusal("rate-limited", "Slow down", 429, 1.5)),
     }
     async with node.device(ada) as device:
         frame_id = await device.say("send_message", channel_id=str(uuid7()), text="no")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.gateway.tests.api.realtime.world import Node, User, World
+from services.gateway.tests.api.realtime.world import Node, User, World, device_named
 from sharezync_gateway.realtime import lease
 from sharezync_shared.testing.waiting import wait_until
 
@@ -47,13 +47,13 @@ async def test_logins_on_a_device_are_told_also_one_that_a_socket_changed_to(
     later = User(ada.id, world.user().session)
     sessions = world.services.sessions
     async with node.device(ada, "phone") as device:
-        assert sessions == {ada.session: "device-phone"}
+        assert sessions == {ada.session: device_named("phone")}
         await device.say("authenticate", token=world.token(ada))
         await device.frame("reply")
         assert world.services.calls("connect_device") == ["connect_device"]
         await device.say("authenticate", token=world.token(later))
         await device.frame("reply")
-        await wait_until(lambda: sessions.get(later.session) == "device-phone")
+        await wait_until(lambda: sessions.get(later.session) == device_named("phone"))
 
 
 async def test_with_auth_away_sockets_open_and_their_devices_follow(
@@ -66,7 +66,7 @@ async def test_with_auth_away_sockets_open_and_their_devices_follow(
         assert services.online == {}
         services.away.clear()
         await wait_until(lambda: services.online == {(ada.id, "phone"): True})
-        assert {c.device for c in node.engine.of_user(ada.id)} == {"device-phone"}
+        assert {c.device for c in node.engine.of_user(ada.id)} == {device_named("phone")}
     await wait_until(lambda: services.online == {(ada.id, "phone"): False})
 
 
@@ -84,7 +84,7 @@ async def test_a_device_that_comes_back_while_its_leaving_is_told_is_online(
         await wait_until(lambda: node.engine.of_user(ada.id))
         arrives.set()
         await coming
-        assert back.ready["device"] == "device-phone"
+        assert back.ready["device"] == device_named("phone")
         assert services.online == {(ada.id, "phone"): True}
         told = services.calls("connect_device", "disconnect_device")
         assert told == ["connect_device", "disconnect_device", "connect_device"]

@@ -8,7 +8,15 @@ from contextlib import AsyncExitStack
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from services.gateway.tests.api.realtime.world import ORIGIN, Device, Node, Settings, User, World
+from services.gateway.tests.api.realtime.world import (
+    ORIGIN,
+    Device,
+    Node,
+    Settings,
+    User,
+    World,
+    device_named,
+)
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.testing.waiting import wait_until
@@ -27,7 +35,7 @@ async def test_a_token_may_come_with_the_handshake(
         assert device.hello["limits"]["text_bytes"] == 65536
         assert device.ready["type"] == "ready"
         assert device.ready["user"] == ada.id
-        assert device.ready["device"] == "device-laptop"
+        assert device.ready["device"] == device_named("laptop")
         assert device.ready["heads"] == {
             channel: ["e1", 1],
             f"inbox:{ada.id}": ["e1", 0],

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.gateway.tests.api.realtime.test_pressure import KIB, stalled, the_stalled
 from services.gateway.tests.api.realtime.test_subscribing import subscribe, subscriptions
-from services.gateway.tests.api.realtime.world import Device, Node, User, World
+from services.gateway.tests.api.realtime.world import Device, Node, User, World, device_named
 from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.waiting import wait_until
@@ -149,7 +149,7 @@ async def test_users_of_a_node_that_died_go_offline(world: World, ada: User, bob
         told = await subscribe(watching, users=[bob.id])
         assert told["presence"][0]["online"] is True
         for devices in world.services.nodes.values():  # its lease is over
-            devices.discard("device-phone")
+            devices.discard(device_named("phone"))
         assert await presence(watching) == {bob.id: (False, None)}
 
 

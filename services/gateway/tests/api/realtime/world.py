@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
-import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
@@ -28,16 +27,15 @@ from sharezync_gateway.realtime import SOCKETS, RealtimeEngine
 from sharezync_gateway.realtime.peers import (
     MOST_ASKED,
     OWNERS,
-    Command,
     Heads,
-    Outcome,
-    PeerUnavailable,
     Replayed,
     Sight,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_shared.calls.client import Client, Credentials, ServiceUnavailable
+from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
@@ -53,6 +51,11 @@ AT = "2026-11-21T17:00:00.000000Z"
 PROTOCOL = stand_in_protocol()
 
 
+def device_named(client_id: str) -> str:
+    """Return the id of the device with this client id, whoever has one first."""
+    return str(uuid5(NAMESPACE_OID, client_id))
+
+
 class Services(Registry):
     """What the services behind would say: logs of streams, who is on them, and on which devices."""
 
@@ -66,7 +69,10 @@ class Services(Registry):
         self.blocks: set[tuple[str, str]] = set()
         """Who has blocked whom."""
         self.batches: list[list[Command]] = []
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, CommandResult] = {}
+
+    def device_named(self, client_id: str) -> str:
+        return device_named(client_id)
 
     def say(
         self, stream: str, text: str = "", *, control: Control | None = None, kind: str = "said"
@@ -108,7 +114,7 @@ class Services(Registry):
             await self.first_gate["replay"].wait()
         owner = owner_of(stream)
         if owner is None or owner in self.away:
-            raise PeerUnavailable(str(owner), "away")
+            raise ServiceUnavailable(str(owner), "away")
         epoch, after = cursor
         head = len(self.logs[stream])
         reset = epoch != self.epoch or not 0 <= head - after <= REPLAY_LIMIT
@@ -116,7 +122,7 @@ class Services(Registry):
         await self._pass("replay")
         return Replayed(self.epoch, head, reset, frames)
 
-    async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
+    async def commands(self, batch: Sequence[Command]) -> list[CommandResult]:
         self.batches.append(list(batch))
         await self._pass("commands")
         self._answer_from("chat")
@@ -147,10 +153,10 @@ class Services(Registry):
         await self._pass("acquaintances")
         return sight
 
-    def _carry_out(self, command: Command) -> Outcome:
+    def _carry_out(self, command: Command) -> CommandResult:
         data = msgspec.to_builtins(command.data)
         wanted = self.outcomes.get(data.get("text") or "")
-        return wanted or Outcome(msgspec.Raw(msgspec.json.encode({command.kind: data})))
+        return wanted or CommandResult(msgspec.Raw(msgspec.json.encode({command.kind: data})))
 
 
 class GappyBus(LocalBus):
@@ -207,8 +213,9 @@ class Surroundings:
     bus: LocalBus
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def client(self, service: str) -> httpx.AsyncClient:
-        raise AssertionError(f"the engine called {service} itself")
+    def client(self, kind: type[Client], credentials: Credentials | None = None) -> Client:
+        del credentials
+        raise AssertionError(f"the engine called {kind.service} itself")
 
 
 @dataclass(frozen=True)

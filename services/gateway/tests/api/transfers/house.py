@@ -9,16 +9,19 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services.gateway.tests.api.known_device import known_device
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
 from sharezync_gateway.app import create_app
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.settings import GatewaySettings
+from sharezync_shared.contracts.storage import UploadRead
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import NotFound, problem_response
@@ -161,7 +164,10 @@ class House:
         return JSONResponse({"results": [{"data": {"id": command["data"]["transfer_id"]}}]})
 
     async def record(self, request: Request) -> Response:
-        return JSONResponse({"stored": self.store.held(UUID(request.path_params["id"])).pairs()})
+        upload_id = UUID(request.path_params["id"])
+        stored = self.store.held(upload_id).pairs()
+        record = UploadRead(upload_id, 0, CHUNK, 0, 0, stored, "receiving", None, None, None)
+        return Response(msgspec.json.encode(record))
 
     def application(self, **settings: Any) -> Any:
         async def heads(_: Request) -> Response:
@@ -171,7 +177,7 @@ class House:
             return JSONResponse({"sessions": [], "users": []})
 
         async def device(_: Request) -> Response:
-            return JSONResponse({"id": str(uuid7())})
+            return Response(msgspec.json.encode(known_device()))
 
         at = "/internal/transfers/{id}"
         every = Route("/internal/streams/heads", heads)

@@ -4,15 +4,17 @@ import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, cast
+from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_gateway.realtime.commands import CommandQueue
-from sharezync_gateway.realtime.peers import Command, Outcome, Peers
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import MAX_TEXT_BYTES, SendMessage, read_body, size_in_utf8
-from sharezync_shared.ids import uuid7
+from sharezync_shared.contracts.commands import Command, CommandResult
+from sharezync_shared.ids import DeviceId, UserId, uuid7
 from sharezync_shared.sizes import (
     COMMAND_BYTES,
     COMMANDS_AT_ONCE,
@@ -24,6 +26,10 @@ from sharezync_shared.sizes import (
 CHANNEL = uuid7()
 
 
+def user_of(name: str) -> UserId:
+    return UserId(uuid5(NAMESPACE_OID, name))
+
+
 class Chat:
     """Takes batches as chat does: none that is more than a JSON request may be."""
 
@@ -32,12 +38,12 @@ class Chat:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def commands(self, batch: Sequence[Command]) -> list[Outcome]:
+    async def commands(self, batch: Sequence[Command]) -> list[CommandResult]:
         assert len(batch) <= COMMANDS_AT_ONCE
         assert len(msgspec.json.encode({"commands": batch})) <= MAX_JSON_BODY_BYTES
         self.batches.append(list(batch))
         await self.open.wait()
-        return [Outcome(msgspec.Raw(b"{}")) for _ in batch]
+        return [CommandResult(msgspec.Raw(b"{}")) for _ in batch]
 
     def texts(self) -> list[list[str | None]]:
         return [[cast("SendMessage", c.data).text for c in batch] for batch in self.batches]
@@ -49,7 +55,7 @@ class Senders:
     def __init__(self) -> None:
         self.chat = Chat()
         self.queue = CommandQueue(cast("Peers", self.chat))
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[CommandResult] = []
 
     def say(self, user_id: str, text: str) -> None:
         frame = json.dumps(
@@ -57,7 +63,7 @@ class Senders:
             ensure_ascii=False,
         )
         said = SendMessage(CHANNEL, text)
-        command = Command(user_id, str(uuid7()), "send_message", said)
+        command = Command(user_of(user_id), "send_message", said, DeviceId(uuid7()))
         self.queue.submit(command, size_in_utf8(frame), self.outcomes.append)
 
     def codes(self) -> list[str | None]:
@@ -139,5 +145,7 @@ def test_a_command_weighs_no_more_than_its_frame_and_what_is_added(
     said |= {"text": text} if text is not None else {}
     said |= {"client_message_id": key} if key is not None else {}
     frame = json.dumps(said, ensure_ascii=escaped, separators=(",", ":"))
-    command = Command(str(uuid7()), str(uuid7()), "send_message", read_body(frame, SendMessage))
+    command = Command(
+        UserId(uuid7()), "send_message", read_body(frame, SendMessage), DeviceId(uuid7())
+    )
     assert len(msgspec.json.encode(command)) + 1 <= size_in_utf8(frame) + COMMAND_BYTES

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.gateway.tests.api.realtime.registry import Registry
 from services.gateway.tests.unit.realtime.lease_rig import Rig
-from sharezync_gateway.realtime.peers import PeerUnavailable
+from sharezync_shared.calls.client import ServiceUnavailable
 
 
 class Fickle(Registry):
@@ -42,15 +42,15 @@ class Fickle(Registry):
             await _moments(3)
         elif fate == "lost":
             await _moments(1)
-            raise PeerUnavailable("auth", "lost")
+            raise ServiceUnavailable("auth", "lost")
         elif fate == "straggles":
             self.stragglers.add(asyncio.ensure_future(_later(call)))
-            raise PeerUnavailable("auth", "given up by the caller")
+            raise ServiceUnavailable("auth", "given up by the caller")
         answer = await call()
         if fate == "slowly answered":
             await _moments(3)
         elif fate == "unanswered":
-            raise PeerUnavailable("auth", "not answered")
+            raise ServiceUnavailable("auth", "not answered")
         return answer
 
 

@@ -2,67 +2,53 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from services.gateway.tests.unit.realtime.wire import Wire
 from sharezync_gateway.realtime.http_peers import HttpPeers
-from sharezync_gateway.realtime.peers import (
-    Belief,
-    Command,
-    PeerUnavailable,
-    Refusal,
-    Revoked,
-    owner_of,
-)
+from sharezync_gateway.realtime.peers import Revoked, owner_of
 from sharezync_gateway.realtime.protocol import MarkRead, SendMessage
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.auth import Heartbeat
+from sharezync_shared.contracts.commands import Command, Refusal
+from sharezync_shared.contracts.services import Services
+from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 CHANNEL = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 
 
-class Wire:
-    """The services' end: answers by path, and remembers what was asked."""
+ADA, BOB, CLEO, DAVE = (str(UUID(int=number)) for number in range(1, 5))
+EVE, FAY = (str(UUID(int=number)) for number in range(9, 11))
+NODE, PHONE, LAPTOP, LOGIN = (str(UUID(int=number)) for number in range(5, 9))
+DEVICE = {
+    "id": LAPTOP,
+    "client_id": "laptop",
+    "name": "",
+    "platform": "",
+    "online": True,
+    "last_seen_at": "2026-11-21T17:00:00Z",
+}
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str, str, dict[str, str], Any]] = []
-        self.answers: dict[str, Any] = {}
-        self.clients: dict[str, httpx.AsyncClient] = {}
 
-    def client(self, service: str) -> httpx.AsyncClient:
-        if service not in self.clients:
-            self.clients[service] = httpx.AsyncClient(
-                base_url=f"http://{service}", transport=httpx.MockTransport(self._answer)
-            )
-        return self.clients[service]
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content) if request.content else None
-        self.asked.append(
-            (request.url.host, request.method, request.url.path, dict(request.url.params), body)
-        )
-        answer = self.answers.get(f"{request.url.host}{request.url.path}")
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, httpx.Response):
-            return answer
-        return httpx.Response(200, json=answer) if answer is not None else httpx.Response(404)
+def command(user_id: str, kind: str, data: object, device_id: str | None = None) -> Command:
+    device = DeviceId(UUID(device_id)) if device_id else None
+    return Command(UserId(UUID(user_id)), kind, data, device)
 
 
 @pytest.fixture
-async def wire() -> AsyncGenerator[Wire]:
-    wire = Wire()
-    yield wire
-    for client in wire.clients.values():
-        await client.aclose()
+def wire() -> Wire:
+    return Wire()
 
 
 @pytest.fixture
 def peers(wire: Wire) -> HttpPeers:
-    return HttpPeers(wire.client)
+    return HttpPeers(Services.of(wire))
 
 
 async def test_heads_are_gathered_from_all_owners(wire: Wire, peers: HttpPeers) -> None:
@@ -70,10 +56,10 @@ async def test_heads_are_gathered_from_all_owners(wire: Wire, peers: HttpPeers) 
     wire.answers[f"chat{heads}"] = {"streams": {"channel:a": ["e", 4]}}
     wire.answers[f"auth{heads}"] = {"streams": {"account:u": ["f", 0]}, "more": 1}
     wire.answers[f"transfer{heads}"] = httpx.ConnectError("away")
-    found = await peers.heads("u")
+    found = await peers.heads(ADA)
     assert found.streams == {"channel:a": ("e", 4), "account:u": ("f", 0)}
     assert found.missing == {"transfer"}
-    assert ("chat", "GET", heads, {"user_id": "u"}, None) in wire.asked
+    assert ("chat", "GET", heads, {"user_id": ADA}, None) in wire.asked
 
 
 async def test_a_replay_asks_the_owner_and_becomes_frames(wire: Wire, peers: HttpPeers) -> None:
@@ -115,8 +101,8 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
     }
     done, refused = await peers.commands(
         [
-            Command("u", None, "send_message", SendMessage(UUID(CHANNEL), "hi")),
-            Command("v", "d", "mark_read", MarkRead(UUID(CHANNEL), 4)),
+            command(ADA, "send_message", SendMessage(UUID(CHANNEL), "hi")),
+            command(BOB, "mark_read", MarkRead(UUID(CHANNEL), 4), PHONE),
         ]
     )
     assert json.loads(bytes(done.data)) == {"id": "m1", "text": "é"}
@@ -124,14 +110,14 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
     assert wire.asked[0][4] == {
         "commands": [
             {
-                "user_id": "u",
+                "user_id": ADA,
                 "device_id": None,
                 "kind": "send_message",
                 "data": {"channel_id": CHANNEL, "text": "hi"},
             },
             {
-                "user_id": "v",
-                "device_id": "d",
+                "user_id": BOB,
+                "device_id": PHONE,
                 "kind": "mark_read",
                 "data": {"channel_id": CHANNEL, "seq": 4},
             },
@@ -140,62 +126,77 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
 
 
 async def test_auth_is_told_of_devices(wire: Wire, peers: HttpPeers) -> None:
-    wire.answers["auth/internal/devices/connect"] = {"id": "d1", "client_id": "laptop"}
+    wire.answers["auth/internal/devices/connect"] = DEVICE
     wire.answers["auth/internal/devices/disconnect"] = httpx.Response(204)
-    assert await peers.connect_device("n", "u", "s", "laptop") == "d1"
-    await peers.disconnect_device("n", "u", "d1")
+    assert await peers.connect_device(NODE, ADA, LOGIN, "laptop") == LAPTOP
+    await peers.disconnect_device(NODE, ADA, LAPTOP)
     assert [(method, told) for _, method, _, _, told in wire.asked] == [
-        ("POST", {"node_id": "n", "user_id": "u", "session_id": "s", "client_id": "laptop"}),
-        ("POST", {"node_id": "n", "user_id": "u", "device_id": "d1"}),
+        (
+            "POST",
+            {
+                "node_id": NODE,
+                "user_id": ADA,
+                "client_id": "laptop",
+                "session_id": LOGIN,
+                "name": None,
+                "platform": None,
+            },
+        ),
+        ("POST", {"node_id": NODE, "user_id": ADA, "device_id": LAPTOP}),
     ]
 
 
 async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
-    wire.answers["auth/internal/nodes/n/heartbeat"] = {
+    wire.answers[f"auth/internal/nodes/{NODE}/heartbeat"] = {
         "lease_seconds": 45,
         "devices": 3,
         "digest": 7,
     }
-    wire.answers["auth/internal/nodes/n/devices"] = {"lease_seconds": 45, "devices": 2, "digest": 6}
-    wire.answers["auth/internal/nodes/n"] = httpx.Response(204)
-    assert await peers.beat("n") == Belief(45, 3, 7)
-    assert await peers.list_devices("n", ["d1", "d2"], after=None, up_to="d2") == Belief(45, 2, 6)
-    await peers.leave("n")
+    wire.answers[f"auth/internal/nodes/{NODE}/devices"] = {
+        "lease_seconds": 45,
+        "devices": 2,
+        "digest": 6,
+    }
+    wire.answers[f"auth/internal/nodes/{NODE}"] = httpx.Response(204)
+    assert await peers.beat(NODE) == Heartbeat(45, 3, 7)
+    assert await peers.list_devices(NODE, [PHONE, LAPTOP], after=None, up_to=LAPTOP) == Heartbeat(
+        45, 2, 6
+    )
+    await peers.leave(NODE)
     assert [(method, told) for _, method, _, _, told in wire.asked] == [
         ("POST", None),
-        ("PUT", {"device_ids": ["d1", "d2"], "after": None, "up_to": "d2"}),
+        ("PUT", {"device_ids": [PHONE, LAPTOP], "after": None, "up_to": LAPTOP}),
         ("DELETE", None),
     ]
 
 
 async def test_auth_is_asked_what_was_revoked(wire: Wire, peers: HttpPeers) -> None:
-    wire.answers["auth/internal/revocations"] = {"sessions": ["s1"], "users": []}
-    assert await peers.revocations(600) == Revoked(["s1"], [])
+    wire.answers["auth/internal/revocations"] = {"sessions": [LOGIN], "users": []}
+    assert await peers.revocations(600) == Revoked([LOGIN], [])
     assert wire.asked[0][3:] == ({"since_seconds": "600"}, None)
 
 
-async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect() -> None:
+async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect(
+    wire: Wire, peers: HttpPeers
+) -> None:
     connecting = asyncio.Event()
 
-    async def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/internal/devices/connect":
-            await connecting.wait()
-            return httpx.Response(200, json={"id": "d"})
-        return httpx.Response(
-            200, json={"lease_seconds": 45, "devices": 0, "digest": 0, "sessions": []}
-        )
+    async def connect(_: httpx.Request) -> httpx.Response:
+        await connecting.wait()
+        return httpx.Response(200, json=DEVICE)
 
-    transport = httpx.MockTransport(answer)
-    async with httpx.AsyncClient(base_url="http://auth", transport=transport) as client:
-        peers = HttpPeers(lambda _: client)
-        async with asyncio.TaskGroup() as group:
-            for number in range(1000):
-                group.create_task(peers.connect_device("n", "u", "s", str(number)))
-            await asyncio.sleep(0)
-            async with asyncio.timeout(GIVE_UP_SECONDS):
-                assert (await peers.beat("n")).lease_seconds == 45
-                assert (await peers.revocations(1)).sessions == []
-            connecting.set()
+    wire.answers["auth/internal/devices/connect"] = connect
+    beat = {"lease_seconds": 45, "devices": 0, "digest": 0}
+    wire.answers[f"auth/internal/nodes/{NODE}/heartbeat"] = beat
+    wire.answers["auth/internal/revocations"] = {"sessions": [], "users": []}
+    async with asyncio.TaskGroup() as group:
+        for number in range(1000):
+            group.create_task(peers.connect_device(NODE, ADA, LOGIN, str(number)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            assert (await peers.beat(NODE)).lease_seconds == 45
+            assert (await peers.revocations(1)).sessions == []
+        connecting.set()
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect() -> None:
     "ask",
     [
         lambda peers: peers.replay("channel:a", ("e", 0)),
-        lambda peers: peers.commands([Command("u", None, "x", MarkRead(UUID(CHANNEL)))]),
+        lambda peers: peers.commands([command(ADA, "x", MarkRead(UUID(CHANNEL)))]),
     ],
 )
 async def test_anything_but_an_answer_is_unavailable(
@@ -221,19 +222,19 @@ async def test_anything_but_an_answer_is_unavailable(
 ) -> None:
     wire.answers["chat/internal/streams/replay"] = answer
     wire.answers["chat/internal/commands"] = answer
-    with pytest.raises(PeerUnavailable) as unavailable:
+    with pytest.raises(ServiceUnavailable) as unavailable:
         await ask(peers)
     assert unavailable.value.service == "chat"
 
 
 async def test_too_few_results_are_no_answer(wire: Wire, peers: HttpPeers) -> None:
     wire.answers["chat/internal/commands"] = {"results": []}
-    with pytest.raises(PeerUnavailable):
-        await peers.commands([Command("u", None, "mark_read", MarkRead(UUID(CHANNEL)))])
+    with pytest.raises(ServiceUnavailable):
+        await peers.commands([command(ADA, "mark_read", MarkRead(UUID(CHANNEL)))])
 
 
 async def test_a_stream_of_nobody_cannot_be_replayed(peers: HttpPeers) -> None:
-    with pytest.raises(PeerUnavailable):
+    with pytest.raises(ServiceUnavailable):
         await peers.replay("nonsense", ("e", 0))
 
 
@@ -254,13 +255,13 @@ def test_streams_have_owners(stream: str, owner: str | None) -> None:
 
 async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
     wire.answers["auth/internal/presence"] = {
-        "online": ["a"],
-        "last_seen": {"a": "2026-11-21T17:00:00Z", "b": "2026-11-21T16:00:00Z"},
+        "online": [ADA],
+        "last_seen": {ADA: "2026-11-21T17:00:00Z", BOB: "2026-11-21T16:00:00Z"},
     }
-    found = await peers.presence(["a", "b", "c"])
-    assert found.online == {"a"}
-    assert found.last_seen["b"] == "2026-11-21T16:00:00Z"
-    body = {"user_ids": ["a", "b", "c"]}
+    found = await peers.presence([ADA, BOB, CLEO])
+    assert found.online == {ADA}
+    assert found.last_seen[BOB] == "2026-11-21T16:00:00Z"
+    body = {"user_ids": [ADA, BOB, CLEO]}
     assert wire.asked == [("auth", "POST", "/internal/presence", {}, body)]
 
 
@@ -268,22 +269,22 @@ async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
 async def test_who_may_see_whom_is_what_chat_says_and_who_blocked_is_hidden(
     wire: Wire, peers: HttpPeers, looking: str
 ) -> None:
-    wire.answers["chat/internal/acquaintances"] = {"ids": ["b", "c", "e", "f"]}
+    wire.answers["chat/internal/acquaintances"] = {"ids": [BOB, CLEO, EVE, FAY]}
     wire.answers["auth/internal/blocks"] = {
-        "ids": ["c", "d", "e", "f"],
-        "blocked": ["c", "f"],
-        "blocking": ["d", "e", "f"],
+        "ids": [CLEO, DAVE, EVE, FAY],
+        "blocked": [CLEO, FAY],
+        "blocking": [DAVE, EVE, FAY],
     }
     ask = peers.acquaintances if looking == "user" else peers.viewers
-    hidden = {"e"} if looking == "user" else {"c"}
-    assert await ask("a", ["b", "c", "d"]) == ({"b"}, hidden)
-    body = {"user_id": "a", "other_ids": ["b", "c", "d"]}
+    hidden = {EVE} if looking == "user" else {CLEO}
+    assert await ask(ADA, [BOB, CLEO, DAVE]) == ({BOB}, hidden)
+    body = {"user_id": ADA, "other_ids": [BOB, CLEO, DAVE]}
     assert sorted(wire.asked) == [
         ("auth", "POST", "/internal/blocks", {}, body),
         ("chat", "POST", "/internal/acquaintances", {}, {**body, "looking": looking}),
     ]
     for path in ("chat/internal/acquaintances", "auth/internal/blocks"):
         answer, wire.answers[path] = wire.answers[path], httpx.Response(503)
-        with pytest.raises(PeerUnavailable):
-            await ask("a", ["b"])
+        with pytest.raises(ServiceUnavailable):
+            await ask(ADA, [BOB])
         wire.answers[path] = answer

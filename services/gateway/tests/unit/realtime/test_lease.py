@@ -7,7 +7,8 @@ import pytest
 
 from services.gateway.tests.unit.realtime.lease_rig import NODE, Rig
 from sharezync_gateway.realtime import lease as lease_module
-from sharezync_gateway.realtime.peers import PeerUnavailable, digest_of
+from sharezync_gateway.realtime.peers import digest_of
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -81,7 +82,7 @@ async def test_a_list_that_did_not_arrive_goes_with_the_next_heartbeat(rig: Rig)
     rig.auth.nodes[NODE] = {"ghost"}
     rig.auth.lost.add("list_devices")
     await rig.beat()
-    with pytest.raises(PeerUnavailable):
+    with pytest.raises(ServiceUnavailable):
         await rig.beat()
     rig.auth.lost.clear()
     await rig.beat()
@@ -207,7 +208,7 @@ async def test_a_removed_device_whose_socket_lives_on_is_not_listed_for_ever(rig
 async def test_a_device_that_could_not_be_told_of_is_told_when_auth_answers(rig: Rig) -> None:
     rig.auth.away.add("auth")
     await rig.come("phone")
-    with pytest.raises(PeerUnavailable):
+    with pytest.raises(ServiceUnavailable):
         await rig.beat()
     assert rig.auth.calls("connect_device") == ["connect_device"]
     rig.auth.away.clear()

@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Present
+from sharezync_gateway.realtime.peers import Peers, Present
 from sharezync_gateway.realtime.presence import Presence
 from sharezync_gateway.realtime.signals import Signals
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.waiting import wait_until
@@ -164,7 +165,7 @@ async def test_going_is_asked_about_until_auth_answers(
         nonlocal failures
         failures += 1
         if failures < 3:
-            raise PeerUnavailable("auth", "away")
+            raise ServiceUnavailable("auth", "away")
         return Present(frozenset())
 
     monkeypatch.setattr(rig.auth, "presence", fails)

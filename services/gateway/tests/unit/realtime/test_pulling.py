@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry
 from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Revoked
+from sharezync_gateway.realtime.peers import Peers, Revoked
 from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.ids import uuid7
 from sharezync_shared.tokens.revocations import Revocations
 
@@ -61,7 +62,7 @@ async def test_later_ones_reach_back_before_the_last_that_was_answered(rig: Rig)
     await rig.pull.pull(0.5)
     rig.auth.away.add("auth")
     for now in (1.0, 30.0):
-        with pytest.raises(PeerUnavailable):
+        with pytest.raises(ServiceUnavailable):
             await rig.pull.pull(now)
     rig.auth.away.clear()
     await rig.pull.pull(60.1)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.gateway.tests.unit.realtime.tracker_bench import Bench, S, frame, make_bench
-from sharezync_gateway.realtime.peers import PeerUnavailable
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.tracker import PATIENCE_SECONDS
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -205,7 +205,7 @@ async def test_a_reset_that_fails_is_repeated(bench: Bench) -> None:
     owner = bench.owner
     bench.tracker.track(S, ("old", 3))
     owner.say(2)
-    real, failures = owner.reset, [PeerUnavailable("chat", "away")] * 2
+    real, failures = owner.reset, [ServiceUnavailable("chat", "away")] * 2
 
     async def reset(stream: str, position: Cursor) -> None:
         if failures:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
-from sharezync_gateway.realtime.peers import Peers, PeerUnavailable, Sight
+from sharezync_gateway.realtime.peers import Peers, Sight
 from sharezync_gateway.realtime.viewers import Viewers
+from sharezync_shared.calls.client import ServiceUnavailable
 
 
 class Services:
@@ -24,7 +25,7 @@ class Services:
         found = Sight(self.seeing & set(other_ids), self.hidden & set(other_ids))
         await self.answers.wait()
         if self.away:
-            raise PeerUnavailable("auth", "away")
+            raise ServiceUnavailable("auth", "away")
         return found
 
 

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sharezync_gateway.realtime.peers import PeerUnavailable, Replayed
+from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Control, Frame
 
 S = "channel:s"
@@ -72,7 +73,7 @@ class Owner:
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
         self.asked.append(cursor)
         if self.away:
-            raise PeerUnavailable("chat", "away")
+            raise ServiceUnavailable("chat", "away")
         epoch, after = cursor
         head = len(self.log)
         reset = epoch != self.epoch or not 0 <= head - after <= self.too_far
@@ -85,7 +86,7 @@ class Owner:
 
     async def reset(self, stream: str, position: Cursor) -> None:
         if self.away:
-            raise PeerUnavailable("chat", "away")
+            raise ServiceUnavailable("chat", "away")
         self.resets.append(position)
 
     def say(self, count: int = 1) -> list[Frame]:

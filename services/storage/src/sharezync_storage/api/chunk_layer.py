@@ -16,9 +16,9 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
+from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_storage.api.internal_uploads import (
-    DIGEST_HEADER,
     MOST_INDEX,
     chunk_router,
     download_chunk,
@@ -26,7 +26,7 @@ from sharezync_storage.api.internal_uploads import (
 )
 from sharezync_storage.models import UploadId
 
-_PATH: Final = re.compile(r"/internal/uploads/([0-9a-fA-F-]{36})/chunks/([0-9]{1,10})")
+_PATH: Final = re.compile(CHUNK_PATH.format(upload_id="([0-9a-fA-F-]{36})", index="([0-9]{1,10})"))
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
 _ROUTES: Final = {
     method: route

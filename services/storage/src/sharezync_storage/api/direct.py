@@ -4,6 +4,15 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from sharezync_shared.contracts.storage import (
+    DigestMismatch,
+    FileTooLarge,
+    QuotaExceeded,
+    TooManyFiles,
+    TooManyUploads,
+    UploadClosed,
+    UploadFinishing,
+)
 from sharezync_shared.names.policies import KEY, Parsed
 from sharezync_shared.problems import (
     Conflict,
@@ -26,18 +35,11 @@ from sharezync_storage.problems import (
     ChunkLength,
     ChunkOutside,
     ContentDamaged,
-    DigestMismatch,
-    FileTooLarge,
     PartsWrong,
-    QuotaExceeded,
     SignatureExpired,
     SignatureInvalid,
     StoreFull,
     StoreUnavailable,
-    TooManyFiles,
-    TooManyUploads,
-    UploadClosed,
-    UploadFinishing,
     UploadGone,
 )
 from sharezync_storage.settings import MIB

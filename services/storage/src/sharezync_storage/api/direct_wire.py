@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from sharezync_shared.contracts.storage import Sha256Hex
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE
-from sharezync_storage.api.wire import Sha256Hex
 from sharezync_storage.stores import DirectPart
 from sharezync_storage.usecases.direct import Ticket
 

@@ -5,6 +5,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from sharezync_shared.contracts.storage import (
+    FileTooLarge,
+    QuotaExceeded,
+    TooManyFiles,
+    TooManyUploads,
+)
 from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import (
     Conflict,
@@ -23,14 +29,10 @@ from sharezync_storage.models import FileId
 from sharezync_storage.problems import (
     BodyBroken,
     BodyTooSlow,
-    FileTooLarge,
     FormInvalid,
     NotAForm,
-    QuotaExceeded,
     StoreFull,
     StoreUnavailable,
-    TooManyFiles,
-    TooManyUploads,
     UploadBusy,
     UploadGone,
 )

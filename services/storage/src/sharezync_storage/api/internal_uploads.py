@@ -1,23 +1,19 @@
-"""`/internal/uploads`: uploads in chunks, for transfers. The gateway never routes these."""
+"""Uploads in chunks, for transfers. The gateway never routes these."""
 
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
 
+from sharezync_shared.asgi.internal import serve
+from sharezync_shared.contracts import storage
+from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER, ChunkStored, Sha256Hex
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import InternalCaller
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
 from sharezync_storage.api.dependencies import TheParts, WorkPart
-from sharezync_storage.api.wire import (
-    ChunkStored,
-    Sha256Hex,
-    UploadCreate,
-    UploadCreated,
-    UploadFinished,
-    UploadRead,
-)
+from sharezync_storage.api.wire import coming_of, created_of, finished_of, upload_of
 from sharezync_storage.models import UploadId
 from sharezync_storage.problems import (
     BodyBroken,
@@ -27,111 +23,77 @@ from sharezync_storage.problems import (
     ChunkLength,
     ChunkOutside,
     ContentDamaged,
-    DigestMismatch,
-    FileTooLarge,
-    QuotaExceeded,
     StoreFull,
     StoreUnavailable,
-    TooManyFiles,
-    TooManyUploads,
-    UploadClosed,
-    UploadFinishing,
-    UploadIncomplete,
 )
 from sharezync_storage.usecases import uploads
 
-router = APIRouter(prefix="/internal/uploads", tags=["internal"], route_class=SmallBodyRoute)
+router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
 
 MOST_INDEX: Final = 2**31 - 1
-DIGEST_HEADER: Final = "x-chunk-sha256"
 _CHUNK = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 Index = Annotated[int, Path(ge=0, le=MOST_INDEX, description="Number of the chunk, from 0")]
 
 
-chunk_router = APIRouter(prefix="/internal/uploads", tags=["internal"])
+chunk_router = APIRouter(tags=["internal"])
 """Its bodies are chunks: they have exactly the length of their place. See `chunk_layer.py`, too."""
 
 
-@router.post(
-    "",
-    status_code=201,
-    summary="Create a chunked upload",
-    responses=problems(
-        Unauthenticated,
-        Invalid,
-        FileTooLarge,
-        QuotaExceeded,
-        TooManyFiles,
-        TooManyUploads,
-        StoreFull,
-        StoreUnavailable,
-    ),
-)
+@serve(router, storage.BEGIN_UPLOAD, StoreFull, StoreUnavailable, summary="Create a chunked upload")
 async def create_chunked_upload(
-    body: UploadCreate, _: InternalCaller, work: WorkPart, parts: TheParts
-) -> UploadCreated:
+    body: storage.UploadCreate, work: WorkPart, parts: TheParts
+) -> storage.UploadCreated:
     """The size is reserved in the quota of the owner."""
     (begun,) = await uploads.begin(
         work,
         parts.store,
         parts.limits,
         owner_id=UserId(body.owner_id),
-        coming=[body.coming()],
+        coming=[coming_of(body)],
         chunk_size_bytes=body.chunk_size_bytes,
         lifetime=parts.upload_lifetime,
     )
-    return UploadCreated.of(begun)
+    return created_of(begun)
 
 
-@router.get(
-    "/{upload_id}", summary="Get a chunked upload", responses=problems(Unauthenticated, NotFound)
-)
-async def get_chunked_upload(upload_id: UploadId, _: InternalCaller, work: WorkPart) -> UploadRead:
+@serve(router, storage.GET_UPLOAD, summary="Get a chunked upload")
+async def get_chunked_upload(upload_id: UploadId, work: WorkPart) -> storage.UploadRead:
     """Returns the recorded state; no content is read."""
-    return UploadRead.of(await uploads.status(work, upload_id=upload_id))
+    return upload_of(await uploads.status(work, upload_id=upload_id))
 
 
-@router.post(
-    "/{upload_id}/finish",
+@serve(
+    router,
+    storage.FINISH_UPLOAD,
+    ContentDamaged,
+    StoreFull,
+    StoreUnavailable,
     summary="Complete a chunked upload",
-    responses=problems(
-        Unauthenticated, NotFound, UploadIncomplete, UploadClosed, DigestMismatch, UploadFinishing,
-        ContentDamaged, StoreFull, StoreUnavailable,
-    ),
-)  # fmt: skip
-async def complete_chunked_upload(
-    upload_id: UploadId, _: InternalCaller, parts: TheParts
-) -> UploadFinished:
+)
+async def complete_chunked_upload(upload_id: UploadId, parts: TheParts) -> storage.UploadFinished:
     """Checks that no chunk is missing, and the digest of the file if one was given. Idempotent.
 
     If it takes too long, it continues in the background and the answer is `upload-finishing`:
     repeat the request.
     """
-    return UploadFinished.of(await parts.finishing.finish(upload_id))
+    return finished_of(await parts.finishing.finish(upload_id))
 
 
-@router.delete(
-    "/{upload_id}",
-    status_code=204,
-    summary="Cancel a chunked upload",
-    responses=problems(Unauthenticated),
-)
-async def cancel_chunked_upload(
-    upload_id: UploadId, _: InternalCaller, work: WorkPart, parts: TheParts
-) -> None:
+@serve(router, storage.ABORT_UPLOAD, summary="Cancel a chunked upload")
+async def cancel_chunked_upload(upload_id: UploadId, work: WorkPart, parts: TheParts) -> None:
     """Deletes the upload, and its file if it was completed. Idempotent."""
     await uploads.abort(work, upload_ids=[upload_id])
     parts.sweeper.wake()
 
 
 @chunk_router.put(
-    "/{upload_id}/chunks/{index}",
+    CHUNK_PATH,
     summary="Upload a chunk",
     response_model=ChunkStored,
     responses=problems(
         Unauthenticated, Invalid, NotFound, ChunkOutside, ChunkLength, ChunkCorrupt, ChunkConflict,
-        UploadClosed, BodyBroken, BodyTooSlow, StoreFull, StoreUnavailable,
+        storage.UploadClosed, BodyBroken, BodyTooSlow, StoreFull, StoreUnavailable,
     ),
     openapi_extra={"requestBody": {"required": True, "content": _CHUNK}},
 )  # fmt: skip
@@ -157,7 +119,7 @@ async def upload_chunk(
 
 
 @chunk_router.get(
-    "/{upload_id}/chunks/{index}",
+    CHUNK_PATH,
     summary="Download a chunk",
     response_class=Response,
     responses={

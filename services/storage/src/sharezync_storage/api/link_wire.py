@@ -6,30 +6,22 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sharezync_shared.contracts.storage import MAX_URL_SECONDS
 from sharezync_shared.names.policies import verbatim
 from sharezync_storage.models import Link
 from sharezync_storage.passwords import MAX_CHARACTERS
-from sharezync_storage.settings import MAX_LINK_SECONDS
 from sharezync_storage.usecases.links import Followed, NewLink
 from sharezync_storage.usecases.urls import SignedUrl
 
 _DAY_SECONDS: Final = 24 * 3600
 
-Lifetime = Annotated[int, Field(ge=1, le=MAX_LINK_SECONDS, strict=True)]
+Lifetime = Annotated[int, Field(ge=1, le=MAX_URL_SECONDS, strict=True)]
 
 
 class UrlCreate(BaseModel):
     """The lifetime of a URL."""
 
-    expires_in_seconds: Lifetime = MAX_LINK_SECONDS
-
-
-class UrlCreateFor(UrlCreate):
-    """The user and the lifetime of a URL."""
-
-    user_id: UUID = Field(
-        description="User who may read the file, as the calling service has checked"
-    )
+    expires_in_seconds: Lifetime = MAX_URL_SECONDS
 
 
 class UrlRead(BaseModel):

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from sharezync_shared.contracts.storage import FileTooLarge, QuotaExceeded
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import (
     Malformed,
@@ -36,11 +37,9 @@ from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import (
     ChecksumMismatch,
     ChecksumUnsupported,
-    FileTooLarge,
     FinalUpload,
     NotAnOffsetStream,
     OffsetMismatch,
-    QuotaExceeded,
     StoreFull,
     StoreUnavailable,
     TusVersionUnsupported,

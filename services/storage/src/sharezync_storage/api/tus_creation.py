@@ -6,6 +6,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request, Response
 
+from sharezync_shared.contracts.storage import (
+    FileTooLarge,
+    QuotaExceeded,
+    TooManyFiles,
+    TooManyUploads,
+)
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import Conflict, Invalid, Malformed, NotFound, Problem, problems
@@ -30,14 +36,10 @@ from sharezync_storage.api.tus_headers import (
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import (
     ChecksumMismatch,
-    FileTooLarge,
     FinalUpload,
     OffsetMismatch,
     PartsUnfinished,
-    QuotaExceeded,
     StoreFull,
-    TooManyFiles,
-    TooManyUploads,
     UploadBusy,
     UploadGone,
     UploadLengthConflict,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.problems import NotFound
 from sharezync_storage.keys import file_key
@@ -23,7 +24,6 @@ from sharezync_storage.problems import (
     ChunkLength,
     ChunkOutside,
     ContentDamaged,
-    UploadClosed,
 )
 from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import BlobStore, ChunkPlan, NoSuchBlob

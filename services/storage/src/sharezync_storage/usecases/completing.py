@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlmodel import select
 
+from sharezync_shared.contracts.storage import UploadFinishing
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_storage import access
 from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
-from sharezync_storage.problems import PartsWrong, UploadFinishing, UploadGone
+from sharezync_storage.problems import PartsWrong, UploadGone
 from sharezync_storage.states import ENDED, TAKES_BYTES
 from sharezync_storage.stores import BlobStore, NoSuchBlob
 from sharezync_storage.usecases.finishing import PATIENCE_SECONDS, Finishing

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
@@ -19,7 +20,7 @@ from sharezync_shared.names.filenames import clean_name
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import UploadClosed, UploadGone
+from sharezync_storage.problems import UploadGone
 from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
 from sharezync_storage.signatures import Signer
 from sharezync_storage.states import ENDED, UNFINISHED

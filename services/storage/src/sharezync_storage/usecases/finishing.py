@@ -13,17 +13,17 @@ import structlog
 from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
-from sharezync_shared.problems import NotFound
-from sharezync_storage import access
-from sharezync_storage.keys import file_key
-from sharezync_storage.models import FileId, Upload, UploadId
-from sharezync_storage.problems import (
+from sharezync_shared.contracts.storage import (
     DigestMismatch,
     UploadClosed,
     UploadFinishing,
     UploadIncomplete,
 )
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.problems import NotFound
+from sharezync_storage import access
+from sharezync_storage.keys import file_key
+from sharezync_storage.models import FileId, Upload, UploadId
 from sharezync_storage.states import TAKES_BYTES, after
 from sharezync_storage.stores import BlobStore
 from sharezync_storage.stores.in_order import in_order

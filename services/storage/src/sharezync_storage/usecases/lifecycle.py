@@ -1,7 +1,7 @@
 """The one way in which an upload changes its state: by an act that the table knows."""
 
+from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import UploadClosed
 from sharezync_storage.states import Act, after
 
 

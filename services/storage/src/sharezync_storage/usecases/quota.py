@@ -13,15 +13,15 @@ from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
-from sharezync_shared.ids import UserId
-from sharezync_storage.models import File, Upload, Usage
-from sharezync_storage.problems import (
+from sharezync_shared.contracts.storage import (
     FileTooLarge,
     QuotaExceeded,
     TooManyFiles,
     TooManyUploads,
 )
+from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.ids import UserId
+from sharezync_storage.models import File, Upload, Usage
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.states import ENDED, UNFINISHED
 

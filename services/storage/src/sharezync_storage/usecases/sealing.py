@@ -13,11 +13,11 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from sharezync_shared.contracts.storage import DigestMismatch, UploadIncomplete
 from sharezync_shared.db.work import Unit
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, Upload
-from sharezync_storage.problems import DigestMismatch, UploadIncomplete
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores import BlobStore, NoSuchBlob
 from sharezync_storage.stores.blocks import blocks

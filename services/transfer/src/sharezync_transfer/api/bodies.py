@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
+from sharezync_shared.contracts.transfer import FileIndex, OrderedRangesByFile
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import KEY, MEDIA_TYPE, NOTE, PATH
-from sharezync_transfer.api.common import FileIndex, OrderedRangesByFile
 from sharezync_transfer.settings import (
     MAX_CHUNK_BYTES,
     MAX_FILES,

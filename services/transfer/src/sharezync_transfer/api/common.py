@@ -5,11 +5,12 @@ from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Work
 from sharezync_shared.problems import Unauthenticated
-from sharezync_shared.ranges import Ranges
+from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.streams.log import Position
 from sharezync_shared.streams.told import Told
 from sharezync_shared.tokens import Caller
@@ -17,7 +18,6 @@ from sharezync_transfer.access import Actor
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.capabilities import Grants
-from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.pulse import Pulse
 
 Item = TypeVar("Item")
@@ -35,9 +35,9 @@ async def _work(request: Request) -> Work:
     return work
 
 
-async def _peers(request: Request) -> Peers:
-    peers: Peers = request.app.state.peers
-    return peers
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
 
 
 async def _pulse(request: Request) -> Pulse:
@@ -56,7 +56,7 @@ async def _grants(request: Request) -> Grants:
 
 
 WorkPart = Annotated[Work, Depends(_work)]
-PeersPart = Annotated[Peers, Depends(_peers)]
+ServicesPart = Annotated[Services, Depends(_services)]
 PulsePart = Annotated[Pulse, Depends(_pulse)]
 SettingsPart = Annotated[TransferSettings, Depends(_settings)]
 GrantsPart = Annotated[Grants, Depends(_grants)]
@@ -66,9 +66,9 @@ async def _actor(caller: Caller) -> Actor:
     return Actor(caller.user_id, caller.device_id)
 
 
-async def _known_actor(caller: Caller, work: WorkPart, peers: PeersPart) -> Actor:
+async def _known_actor(caller: Caller, work: WorkPart, services: ServicesPart) -> Actor:
     try:
-        await people.require(work, peers, [caller.user_id])
+        await people.require(work, services, [caller.user_id])
     except people.UserNotFound as error:
         raise Unauthenticated("The account of this token no longer exists") from error
     return await _actor(caller)
@@ -86,33 +86,8 @@ KnownActor = Annotated[Actor, Depends(_known_actor)]
 Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items")]
 Cursor = Annotated[UUID | None, Query(description="`next` of the previous page")]
 
-_MOST_INDEX: Final = 2**31 - 1
 
-Index = Annotated[int, Field(ge=0, le=_MOST_INDEX)]
-FileIndex = Annotated[Index, Field(description="Number of the file in the transfer, from 0")]
-_Chunk = Annotated[Index, Strict()]
-RangePair = tuple[_Chunk, _Chunk]
-RangesByFile = Annotated[
-    dict[FileIndex, Annotated[list[RangePair], Field(max_length=10_000)]],
-    Field(
-        max_length=1000,
-        examples=[{"0": [[0, 41], [43, 43]]}],
-        description="Ranges of chunk indexes by file, both ends inclusive",
-    ),
-]
-
-
-def _in_order(found: dict[int, list[RangePair]]) -> dict[int, list[RangePair]]:
-    for pairs in found.values():
-        if any(first > last for first, last in pairs):
-            raise ValueError("A range is [first, last] with first <= last")
-    return found
-
-
-OrderedRangesByFile = Annotated[RangesByFile, AfterValidator(_in_order)]
-
-
-def ranges_of(found: dict[int, list[RangePair]]) -> dict[int, Ranges]:
+def ranges_of(found: dict[int, list[Pair]]) -> dict[int, Ranges]:
     """Return checked input as sets."""
     return {index: Ranges(pairs) for index, pairs in found.items()}
 

@@ -9,7 +9,7 @@ from sharezync_transfer.api.common import (
     CallingActor,
     KnownActor,
     Page,
-    PeersPart,
+    ServicesPart,
     WorkPart,
     answer,
 )
@@ -47,10 +47,10 @@ async def list_offer_policies(actor: CallingActor, work: WorkPart) -> Page[Polic
     responses=problems(Unauthenticated, NotFound, Invalid, Unavailable),
 )
 async def get_offer_policy(
-    device_id: DeviceId, actor: CallingActor, work: WorkPart, peers: PeersPart
+    device_id: DeviceId, actor: CallingActor, work: WorkPart, services: ServicesPart
 ) -> PolicyRead:
     """Returns how offers to one of your devices are handled."""
-    found = await choices.policy_of(work, peers, user_id=actor.user_id, device_id=device_id)
+    found = await choices.policy_of(work, services, user_id=actor.user_id, device_id=device_id)
     if found is None:
         return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
     return PolicyRead.of(found)
@@ -66,13 +66,13 @@ async def update_offer_policy(
     body: PolicyChoice,
     actor: KnownActor,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     response: Response,
 ) -> PolicyRead:
     """Sets how offers to one of your devices are handled. An offer without a device goes to the
     device that was last set to accept. Your connected devices receive `policy_updated`.
     """
     told = await choices.set_policy(
-        work, peers, user_id=actor.user_id, device_id=device_id, policy=body.policy
+        work, services, user_id=actor.user_id, device_id=device_id, policy=body.policy
     )
     return PolicyRead.of(answer(response, told))

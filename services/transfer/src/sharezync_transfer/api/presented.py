@@ -14,13 +14,13 @@ from fastapi.openapi.models import (
 )
 from fastapi.security.base import SecurityBase
 
+from sharezync_shared.contracts.transfer import CapabilityRefused
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens import bearer_token
 from sharezync_shared.tokens.dependencies import TOKEN_URL
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.common import GrantsPart
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.problems import CapabilityRefused
 
 SCHEME: Final = b"transfer"
 _CHALLENGE: Final = 'Bearer, Transfer error="invalid_token"'

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
+from sharezync_shared.contracts.transfer import FileIndex, RangePair
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.ranges import Ranges
-from sharezync_transfer.api.common import FileIndex, PulsePart, RangePair, WorkPart
+from sharezync_transfer.api.common import PulsePart, WorkPart
 from sharezync_transfer.api.presented import PresentedActor
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.problems import NotInThisState, TransferOver

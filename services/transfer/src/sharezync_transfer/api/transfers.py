@@ -25,7 +25,7 @@ from sharezync_transfer.api.common import (
     KnownActor,
     Limit,
     Page,
-    PeersPart,
+    ServicesPart,
     SettingsPart,
     WorkPart,
     answer,
@@ -91,7 +91,7 @@ async def create_transfer(
     body: TransferOffer,
     actor: KnownActor,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     settings: SettingsPart,
     grants: GrantsPart,
     response: Response,
@@ -109,7 +109,7 @@ async def create_transfer(
     """
     told = await offering.offer(
         work,
-        peers,
+        services,
         settings,
         actor=actor,
         to=[Addressee(each.user_id, each.device_id) for each in body.recipients],
@@ -173,12 +173,12 @@ async def get_transfer(
     responses=problems(*_NOBODYS, Unavailable),
 )
 async def list_missing_chunks(
-    transfer_id: TransferId, actor: PresentedActor, work: WorkPart, peers: PeersPart
+    transfer_id: TransferId, actor: PresentedActor, work: WorkPart, services: ServicesPart
 ) -> MissingRead:
     """Returns ranges of chunks: to the sender those that aren't stored, to a recipient those that
     they have accepted but not confirmed.
     """
-    return await looking.missing(work, peers, actor=actor, transfer_id=transfer_id)
+    return await looking.missing(work, services, actor=actor, transfer_id=transfer_id)
 
 
 @router.post(
@@ -286,12 +286,12 @@ async def complete_transfer(
     transfer_id: TransferId,
     actor: PresentedActor,
     work: WorkPart,
-    peers: PeersPart,
+    services: ServicesPart,
     response: Response,
 ) -> TransferRead:
     """Verifies all files after the sender has uploaded every chunk.
 
     For each recipient the transfer is completed once they have confirmed all chunks they accepted.
     """
-    told = await completing.complete(work, peers, actor=actor, transfer_id=transfer_id)
+    told = await completing.complete(work, services, actor=actor, transfer_id=transfer_id)
     return answer(response, told)

@@ -21,5 +21,5 @@
 Beneath them: `receptions` (how an offer is met) and `limits`, `settling` (the end of every
 change) and `sums` (what statistics are read from), `pulse` and `speeds` (what both ends hear of
 progress), `wire` (the documents), `attachments` (somebody's end of a transfer), `events` (which
-documents are told), `peers` (other services).
+documents are told), `services` (other services).
 """

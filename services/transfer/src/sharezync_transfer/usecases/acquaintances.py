@@ -9,10 +9,10 @@ from uuid import UUID
 
 import structlog
 
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Unavailable
-from sharezync_transfer.usecases.peers import Peers
 
 log = structlog.get_logger()
 
@@ -42,7 +42,9 @@ async def exists(work: Work, user_id: UserId, other_id: UserId) -> bool:
     return bool(await _met_here(work, user_id, [other_id]))
 
 
-async def among(work: Work, peers: Peers, user_id: UserId, others: Iterable[UserId]) -> set[UUID]:
+async def among(
+    work: Work, services: Services, user_id: UserId, others: Iterable[UserId]
+) -> set[UUID]:
     """Return those of the others who know somebody, from here or from a channel; oneself too.
 
     Call it before a transaction. Where chat can't be asked people count as strangers: an offer to
@@ -52,8 +54,8 @@ async def among(work: Work, peers: Peers, user_id: UserId, others: Iterable[User
     known = {user_id} & asked | await _met_here(work, user_id, asked - {user_id})
     if unknown := asked - known:
         try:
-            known |= await peers.who_know(user_id, [UserId(each) for each in unknown])
-        except Unavailable:
+            known |= await services.chat.acquaintances(user_id, [UserId(each) for each in unknown])
+        except ServiceUnavailable:
             log.warning("acquaintances_unknown", people=len(unknown))
     return known
 

@@ -3,24 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
-from uuid import UUID
 
+from sharezync_shared.contracts.transfer import AttachedFile
 from sharezync_shared.ranges import Pair
 from sharezync_transfer.access import Actor, Role, Whole
 from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.usecases.wire import TransferRead
-
-
-@dataclass(frozen=True, slots=True)
-class AttachedFile:
-    """Where a file's chunks lie and how it is cut. To the sender all files are `accepted`."""
-
-    index: int
-    upload_id: UUID
-    size_bytes: int
-    chunk_size_bytes: int
-    chunk_count: int
-    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import asyncpg
 
+from sharezync_shared.contracts.transfer import CapabilityRefused
 from sharezync_shared.db.work import Work
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, Role
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.problems import CapabilityRefused, NotInThisState, TransferOver
+from sharezync_transfer.problems import NotInThisState, TransferOver
 from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.wire import TokenRead, TransferRead
 

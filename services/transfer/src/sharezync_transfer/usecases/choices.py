@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import NotFound
@@ -19,7 +20,6 @@ from sharezync_shared.streams.log import Connection
 from sharezync_shared.streams.told import Told
 from sharezync_transfer.models import DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.usecases import contacts, people
-from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.wire import PolicyRead
 
 _POLICIES: Final = """
@@ -97,24 +97,24 @@ async def policies(work: Work, *, user_id: UserId) -> Sequence[DevicePolicy]:
 
 
 async def policy_of(
-    work: Work, peers: Peers, *, user_id: UserId, device_id: DeviceId
+    work: Work, services: Services, *, user_id: UserId, device_id: DeviceId
 ) -> DevicePolicy | None:
     """Return the policy of one's device; None: nothing was set. Raises NotFound, Unavailable."""
     async with work.read() as unit:
         found = await unit.get(DevicePolicy, (user_id, device_id))
     if found is None:
-        await _insist_on_device(peers, user_id, device_id)
+        await _insist_on_device(services, user_id, device_id)
     return found
 
 
 async def set_policy(
-    work: Work, peers: Peers, *, user_id: UserId, device_id: DeviceId, policy: Policy
+    work: Work, services: Services, *, user_id: UserId, device_id: DeviceId, policy: Policy
 ) -> Told[DevicePolicy]:
     """Say what becomes of offers to one's device; said again, it is the latest.
 
     The user must be known. Raises NotFound where the device is not theirs, UserNotFound.
     """
-    await _insist_on_device(peers, user_id, device_id)
+    await _insist_on_device(services, user_id, device_id)
     async with work.begin() as unit:
         await people.insist(unit, [user_id])
         stream = transfers_stream(user_id)
@@ -132,6 +132,6 @@ async def forget(unit: Unit, user_id: UserId) -> None:
     await connection.execute("DELETE FROM transfer.policies WHERE user_id = $1", user_id)
 
 
-async def _insist_on_device(peers: Peers, user_id: UserId, device_id: DeviceId) -> None:
-    if not await peers.owned_devices([(user_id, device_id)]):
+async def _insist_on_device(services: Services, user_id: UserId, device_id: DeviceId) -> None:
+    if not await services.auth.owned_devices([(user_id, device_id)]):
         raise NotFound

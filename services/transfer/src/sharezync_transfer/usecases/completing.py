@@ -4,20 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from sharezync_shared.contracts import storage
+from sharezync_shared.contracts.services import Services
+from sharezync_shared.contracts.storage import UploadClosed, UploadFinished, UploadFinishing
 from sharezync_shared.db.work import Unit, Work
-from sharezync_shared.problems import Conflict, NotFound, Unavailable
+from sharezync_shared.problems import Conflict, NotFound, Problem, Unavailable
 from sharezync_shared.streams.told import Told
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, Whole
 from sharezync_transfer.models import File, TransferId
 from sharezync_transfer.problems import DigestMismatch, TransferOver, UploadIncomplete
-from sharezync_transfer.usecases.peers import (
-    ChunksMissing,
-    DigestsDiffer,
-    Finished,
-    Peers,
-    StillVerifying,
-)
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -26,7 +22,7 @@ PATIENCE_SECONDS: Final = 25.0
 
 
 async def complete(
-    work: Work, peers: Peers, *, actor: Actor, transfer_id: TransferId
+    work: Work, services: Services, *, actor: Actor, transfer_id: TransferId
 ) -> Told[TransferRead]:
     """Have every file confirmed; recipients who hold all they accepted are then through.
 
@@ -42,7 +38,7 @@ async def complete(
         _check_open(whole)
         unconfirmed = [file for file in whole.files if file.root is None]
     # No transaction is open: hashing gigabytes takes its time.
-    outcomes = await _finish(peers, unconfirmed)
+    outcomes = await _finish(services, unconfirmed)
     return await _conclude(work, actor, transfer_id, outcomes)
 
 
@@ -52,21 +48,23 @@ def _check_open(whole: Whole) -> None:
         raise TransferOver(f"The transfer is {state}", state=state)
 
 
-async def _finish(peers: Peers, files: Sequence[File]) -> list[tuple[File, Finished | Exception]]:
+async def _finish(
+    services: Services, files: Sequence[File]
+) -> list[tuple[File, UploadFinished | Problem]]:
     """Have storage finish these files, those again that it is still at, as long as we may wait."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    outcomes: dict[int, Finished | Exception] = {}
+    outcomes: dict[int, UploadFinished | Problem] = {}
     asked = list(files)
     while asked:
-        found = await peers.finish_uploads([file.upload_id for file in asked])
+        found = await services.storage.finish_uploads([file.upload_id for file in asked])
         outcomes |= {file.index: outcome for file, outcome in zip(asked, found, strict=True)}
-        waits = [each.after_seconds for each in found if isinstance(each, StillVerifying)]
+        waits = [each.retry_after_seconds for each in found if isinstance(each, UploadFinishing)]
         if not waits:
             break
         if asyncio.get_running_loop().time() + max(waits) > deadline:
             break
         await asyncio.sleep(max(waits))
-        asked = [file for file in asked if isinstance(outcomes[file.index], StillVerifying)]
+        asked = [file for file in asked if isinstance(outcomes[file.index], UploadFinishing)]
     return [(file, outcomes[file.index]) for file in files]
 
 
@@ -74,15 +72,17 @@ async def _conclude(
     work: Work,
     actor: Actor,
     transfer_id: TransferId,
-    outcomes: Sequence[tuple[File, Finished | Exception]],
+    outcomes: Sequence[tuple[File, UploadFinished | Problem]],
 ) -> Told[TransferRead]:
-    differing = [file.index for file, outcome in outcomes if isinstance(outcome, DigestsDiffer)]
+    differing = [
+        file.index for file, outcome in outcomes if isinstance(outcome, storage.DigestMismatch)
+    ]
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
         if whole.transfer.confirmed_at is not None:  # another request was faster
             return seen_by(whole, actor)
         _check_open(whole)
-        finished = [(each, to) for each, to in outcomes if isinstance(to, Finished)]
+        finished = [(each, to) for each, to in outcomes if isinstance(to, UploadFinished)]
         if differing:
             open_ones = [each for each in whole.recipients if each.state not in life.FINAL]
             await settle(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
@@ -111,19 +111,19 @@ async def _confirm(unit: Unit, whole: Whole, actor: Actor) -> Told[TransferRead]
     return seen_by(whole, actor, await settle(unit, whole, changed, everyone=True))
 
 
-def _why_not(outcomes: Sequence[tuple[File, Finished | Exception]]) -> Exception:
+def _why_not(outcomes: Sequence[tuple[File, UploadFinished | Problem]]) -> Exception:
     """Return the most useful of the reasons for which not every file was confirmed."""
     lacking = [
-        {"index": file.index, "missing": outcome.missing}
+        {"index": file.index, "missing": outcome.extras.get("missing", [])}
         for file, outcome in outcomes
-        if isinstance(outcome, ChunksMissing)
+        if isinstance(outcome, storage.UploadIncomplete)
     ]
     if lacking:
         return UploadIncomplete(files=lacking)
-    failures = [outcome for _, outcome in outcomes if isinstance(outcome, Exception)]
-    if any(isinstance(failure, StillVerifying) for failure in failures):
+    failures = [outcome for _, outcome in outcomes if isinstance(outcome, Problem)]
+    if any(isinstance(failure, UploadFinishing) for failure in failures):
         return Unavailable("The files are still being verified: ask again", retry_after_seconds=1)
-    gone = [failure for failure in failures if isinstance(failure, NotFound)]
+    gone = [failure for failure in failures if isinstance(failure, NotFound | UploadClosed)]
     if gone:
         # Storage gave the upload up: nothing came for a week, or its owner's quota was withdrawn.
         return Conflict("The uploaded chunks were deleted: start a new transfer")

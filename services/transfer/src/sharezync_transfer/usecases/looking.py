@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Work
 from sharezync_shared.ranges import Ranges
 from sharezync_transfer import access
@@ -10,7 +11,6 @@ from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.life import State
 from sharezync_transfer.models import File, TransferId
 from sharezync_transfer.usecases.acting import receipts_of
-from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.wire import (
     MissingOfFile,
     MissingRead,
@@ -65,7 +65,7 @@ async def page(
 
 
 async def missing(
-    work: Work, peers: Peers, *, actor: Actor, transfer_id: TransferId
+    work: Work, services: Services, *, actor: Actor, transfer_id: TransferId
 ) -> MissingRead:
     """Return which chunks are still to come: to the sender from storage's own record.
 
@@ -81,7 +81,7 @@ async def missing(
     held = {file.index: Ranges.whole(_count(whole, file)) for file in whole.files}
     asked = [file for file in whole.files if file.root is None and not whole.transfer.over]
     if asked:
-        stored = await peers.stored([file.upload_id for file in asked])
+        stored = await services.storage.stored([file.upload_id for file in asked])
         # What storage gave up is missing altogether.
         held |= {file.index: stored.get(file.upload_id, Ranges()) for file in asked}
     return _missing(whole, held)

@@ -12,6 +12,8 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
+from sharezync_shared.contracts.services import Services
+from sharezync_shared.contracts.storage import FileComing
 from sharezync_shared.db.work import Unit, Work, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
@@ -26,8 +28,8 @@ from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people, receptions, settling
 from sharezync_transfer.usecases.attachments import Attachment
-from sharezync_transfer.usecases.peers import FileToStore, Peers
 from sharezync_transfer.usecases.receptions import Addressee
+from sharezync_transfer.usecases.uploads import open_uploads
 from sharezync_transfer.usecases.wire import TransferRead
 
 log = structlog.get_logger()
@@ -53,7 +55,7 @@ class OfferedFile:
 
 async def offer(
     work: Work,
-    peers: Peers,
+    services: Services,
     settings: TransferSettings,
     *,
     actor: Actor,
@@ -76,9 +78,9 @@ async def offer(
     _check(settings, actor, to, files, expires_in)
     paths = _paths(files)
     everybody = [actor.user_id, *(each.user_id for each in to)]
-    await people.require(work, peers, everybody)
-    reception = await receptions.prepare(work, peers, settings, actor.user_id, to)
-    uploads = await _open_uploads(peers, actor.user_id, files, paths, chunk_size_bytes)
+    await people.require(work, services, everybody)
+    reception = await receptions.prepare(work, services, settings, actor.user_id, to)
+    uploads = await _open_uploads(services, actor.user_id, files, paths, chunk_size_bytes)
     try:
         async with work.begin() as unit:
             await people.insist(unit, everybody)
@@ -110,7 +112,7 @@ async def offer(
             at = (await unit.tell_all(_entries(whole)))[-1]
             await reception.note(unit, whole, answered)
     except BaseException as error:
-        await asyncio.shield(_drop(peers, uploads))
+        await asyncio.shield(_drop(services, uploads))
         if isinstance(error, IntegrityError):  # the same offer came twice at the same moment
             before = await _made_before(work, actor, client_transfer_id)
             if before is not None:
@@ -177,7 +179,7 @@ def _paths(files: Sequence[OfferedFile]) -> list[str]:
 
 
 async def _open_uploads(
-    peers: Peers,
+    services: Services,
     owner_id: UserId,
     files: Sequence[OfferedFile],
     paths: Sequence[str],
@@ -185,27 +187,30 @@ async def _open_uploads(
 ) -> list[UUID]:
     """Open a place at storage for each file, or for none."""
     coming = [
-        FileToStore(
-            _name(path), file.size_bytes, file.mime, file.sha256.hex() if file.sha256 else None
+        FileComing(
+            name=_name(path),
+            size_bytes=file.size_bytes,
+            mime=file.mime,
+            sha256=file.sha256.hex() if file.sha256 else None,
         )
         for file, path in zip(files, paths, strict=True)
     ]
     # To the end, also when the caller is gone: what was opened must not be lost from sight.
     opening = asyncio.ensure_future(
-        peers.open_uploads(owner_id=owner_id, files=coming, chunk_size_bytes=chunk_size_bytes)
+        open_uploads(services.storage, owner_id, coming, chunk_size_bytes)
     )
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
         with suppress(Exception):
-            await _drop(peers, await opening)
+            await _drop(services, await opening)
         raise
 
 
-async def _drop(peers: Peers, upload_ids: Sequence[UUID]) -> None:
+async def _drop(services: Services, upload_ids: Sequence[UUID]) -> None:
     """Have storage forget uploads; those that it doesn't hear of expire there."""
     try:
-        await peers.drop_uploads(upload_ids)
+        await services.storage.abort_uploads(upload_ids)
     except Problem:
         log.warning("uploads_not_cancelled", count=len(upload_ids))
 

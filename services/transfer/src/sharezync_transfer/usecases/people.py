@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Kind, Problem
-from sharezync_transfer.usecases.peers import Peers
 
 DELETED_USERNAME = "deleted"
 DELETED_DISPLAY_NAME = "Deleted user"
@@ -16,7 +16,7 @@ class UserNotFound(Problem):
     kind, slug, title = Kind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
-async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> None:
+async def require(work: Work, services: Services, user_ids: Collection[UserId]) -> None:
     """See to it that transfer knows these users; asks auth for those it never heard of.
 
     Call it before a transaction. Raises UserNotFound for who does not exist or no longer does, and
@@ -26,7 +26,7 @@ async def require(work: Work, peers: Peers, user_ids: Collection[UserId]) -> Non
     if not missing:
         return
     asked_at = work.now()
-    found = await peers.users(missing)
+    found = await services.auth.names(missing)
     async with work.begin() as unit:
         for user in sorted(found, key=lambda user: user.id):
             await learn(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Unit, Work
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Invalid
@@ -22,7 +23,6 @@ from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acquaintances, choices, limits, sums
 from sharezync_transfer.usecases.acting import take
 from sharezync_transfer.usecases.choices import Choices
-from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.settling import move
 
 
@@ -122,7 +122,11 @@ class Reception:
 
 
 async def prepare(
-    work: Work, peers: Peers, settings: TransferSettings, sender_id: UserId, to: Sequence[Addressee]
+    work: Work,
+    services: Services,
+    settings: TransferSettings,
+    sender_id: UserId,
+    to: Sequence[Addressee],
 ) -> Reception:
     """Ask others what must be known before a transaction begins.
 
@@ -131,7 +135,7 @@ async def prepare(
     is away.
     """
     users = [each.user_id for each in to]
-    known = await acquaintances.among(work, peers, sender_id, users)
+    known = await acquaintances.among(work, services, sender_id, users)
     pool = await work.database.pool()
     async with pool.acquire() as connection:
         chosen = await choices.concerning(connection, sender_id, users)
@@ -144,7 +148,7 @@ async def prepare(
         for device_id, policy in policies
         if policy == "accept_known" and user_id in known
     }
-    owned = await peers.owned_devices(asked | accepting) if asked | accepting else set()
+    owned = await services.auth.owned_devices(asked | accepting) if asked | accepting else set()
     # Who has blocked the sender shows them no device (auth), so that none is found here.
     hidden = {each for each in asked if each[0] in chosen.blocking}
     if strangers := asked - (owned - hidden):

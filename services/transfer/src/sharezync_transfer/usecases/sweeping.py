@@ -9,12 +9,12 @@ from uuid import UUID
 
 from sqlmodel import and_, col, or_, select
 
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import Work
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem
 from sharezync_transfer import access, life
 from sharezync_transfer.models import File, Transfer
-from sharezync_transfer.usecases.peers import Peers
 from sharezync_transfer.usecases.settling import move, settle
 
 _TRANSFERS: Final = 20  # in one transaction, or one round of calls
@@ -51,7 +51,7 @@ async def expire_some(work: Work) -> int:
     return expired
 
 
-async def release_some(work: Work, peers: Peers, keep_completed: timedelta) -> int:
+async def release_some(work: Work, services: Services, keep_completed: timedelta) -> int:
     """Have storage forget the chunks of some transfers that are over; returns of how many.
 
     Completed ones stay for `keep_completed`. Safe to repeat: whatever is in the way, it is tried
@@ -77,7 +77,7 @@ async def release_some(work: Work, peers: Peers, keep_completed: timedelta) -> i
     released: list[UUID] = []
     for transfer_id in transfer_ids:
         with suppress(Problem):  # the next round tries again
-            await peers.drop_uploads(uploads[transfer_id])
+            await services.storage.abort_uploads(uploads[transfer_id])
             released.append(transfer_id)
     if released:
         async with work.begin() as unit:
@@ -92,11 +92,11 @@ async def release_some(work: Work, peers: Peers, keep_completed: timedelta) -> i
 
 @asynccontextmanager
 async def sweeping(
-    work: Work, peers: Peers, *, every_seconds: float, keep_completed: timedelta
+    work: Work, services: Services, *, every_seconds: float, keep_completed: timedelta
 ) -> AsyncGenerator[None]:
     """Sweep in the background, inside the block."""
     task = asyncio.create_task(
-        _sweep_forever(work, peers, every_seconds, keep_completed), name="transfer-sweep"
+        _sweep_forever(work, services, every_seconds, keep_completed), name="transfer-sweep"
     )
     try:
         yield
@@ -106,7 +106,7 @@ async def sweeping(
 
 
 async def _sweep_forever(
-    work: Work, peers: Peers, every_seconds: float, keep_completed: timedelta
+    work: Work, services: Services, every_seconds: float, keep_completed: timedelta
 ) -> None:
     log = OutageLog("transfer_sweep_failed")
     while True:
@@ -114,7 +114,7 @@ async def _sweep_forever(
             busy = True
             while busy:
                 expired = await expire_some(work)
-                released = await release_some(work, peers, keep_completed)
+                released = await release_some(work, services, keep_completed)
                 busy = max(expired, released) == _TRANSFERS
         except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
             log.failed(error)

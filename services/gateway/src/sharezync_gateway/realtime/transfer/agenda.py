@@ -1,25 +1,10 @@
 """What is still to be pushed to one receiver, and how much may be on its way. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from uuid import UUID
 
 from sharezync_gateway.realtime.transfer.chunks import Place
+from sharezync_shared.contracts.transfer import FileShape
 from sharezync_shared.ranges import Ranges
-
-
-@dataclass(frozen=True, slots=True)
-class FileShape:
-    """A file: where its chunks lie, and how it is cut."""
-
-    upload_id: UUID
-    size_bytes: int
-    chunk_size_bytes: int
-    chunk_count: int
-
-    def length(self, index: int) -> int:
-        """Return how many bytes a chunk has; only the last may be shorter."""
-        return min(self.chunk_size_bytes, self.size_bytes - index * self.chunk_size_bytes)
 
 
 class Agenda:

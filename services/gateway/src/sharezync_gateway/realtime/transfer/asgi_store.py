@@ -5,19 +5,11 @@ from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Scope
 
-from sharezync_gateway.realtime.transfer.chunk_store import (
-    Credentials,
-    StoreAway,
-    Stored,
-    StoredChunk,
-)
+from sharezync_gateway.realtime.transfer.chunk_store import StoreAway, StoredChunk
 from sharezync_gateway.realtime.transfer.chunks import Bytes
-from sharezync_gateway.realtime.transfer.store_answers import (
-    DIGEST_HEADER,
-    chunk_of,
-    chunk_path,
-    stored_of,
-)
+from sharezync_gateway.realtime.transfer.store_answers import chunk_of, chunk_path, stored_of
+from sharezync_shared.calls.client import Credentials
+from sharezync_shared.contracts.storage import DIGEST_HEADER, ChunkStored
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
@@ -43,7 +35,9 @@ class AsgiChunkStore:
     async def aclose(self) -> None:
         """Nothing to do."""
 
-    async def put_chunk(self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes) -> Stored:
+    async def put_chunk(
+        self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
+    ) -> ChunkStored:
         """Store one chunk; see `ChunkStore.put_chunk`."""
         headers = [
             (DIGEST_HEADER.encode(), sha256.hex().encode()),

@@ -5,15 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from sharezync_gateway.realtime.transfer.chunks import Bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """How far an upload is. `through`: how many chunks are stored without a gap from the first."""
-
-    stored_bytes: int
-    through: int
-    complete: bool
+from sharezync_shared.contracts.storage import ChunkStored
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +37,6 @@ class StoreAway(Exception):
     """The store did not answer, or not with what was promised: try again."""
 
 
-class Credentials(Protocol):
-    """Where a service's own token comes from; see `tokens.credentials`."""
-
-    async def token(self) -> str:
-        """Return a token that holds for some time yet."""
-        ...
-
-    async def token_instead_of(self, refused: str) -> str:
-        """Return another one than that which was refused."""
-        ...
-
-
 class ChunkStore(Protocol):
     """Puts and gets chunks of uploads. One test suite holds every adapter to this."""
 
@@ -68,7 +48,9 @@ class ChunkStore(Protocol):
         """Give back what `start` took. Idempotent."""
         ...
 
-    async def put_chunk(self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes) -> Stored:
+    async def put_chunk(
+        self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
+    ) -> ChunkStored:
         """Store one chunk; it is durable when this returns, and can be read.
 
         Any number may be under way. The same chunk may be put again. Raises ChunkRefused (with

@@ -9,9 +9,8 @@ import structlog
 
 from sharezync_gateway.realtime.commands import tell_outcome
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import PeerUnavailable, Refusal
 from sharezync_gateway.realtime.protocol import Head
-from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls, TransferOutcome
+from sharezync_gateway.realtime.transfer.calls import TransferCalls
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.ends import Ends
 from sharezync_gateway.realtime.transfer.following import Following
@@ -21,6 +20,9 @@ from sharezync_gateway.realtime.transfer.frames import (
     read_command,
     read_named,
 )
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.commands import Refusal
+from sharezync_shared.contracts.transfer import Attachment, TransferResult
 from sharezync_shared.problems import Invalid, NotFound, RateLimited, Unavailable
 
 log = structlog.get_logger()
@@ -109,15 +111,15 @@ class Commanding:
 
     async def _ask(
         self, connection: Connection, kind: str, data: Mapping[str, Any]
-    ) -> TransferOutcome:
+    ) -> TransferResult:
         try:
             return await self._calls.command(connection.user_id, connection.device, kind, data)
         except Invalid as refused:
-            return TransferOutcome(problem=Refusal(refused.slug, _UNREADABLE, refused.status))
-        except (PeerUnavailable, NotFound) as error:
+            return TransferResult(problem=Refusal(refused.slug, _UNREADABLE, refused.status))
+        except (ServiceUnavailable, NotFound) as error:
             log.debug("transfer_command_failed", kind=kind, error=repr(error))
             problem = Unavailable("Transfers are temporarily unavailable")
-            return TransferOutcome(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
+            return TransferResult(problem=Refusal(problem.slug, problem.detail, problem.status, 1))
 
     def _after(
         self,
@@ -125,7 +127,7 @@ class Commanding:
         kind: str,
         transfer_id: UUID,
         window_bytes: int | None,
-        outcome: TransferOutcome,
+        outcome: TransferResult,
     ) -> None:
         if outcome.problem is not None:
             self._following.look_again(ends, transfer_id)  # perhaps it goes on after all

@@ -9,15 +9,16 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import PeerUnavailable
-from sharezync_gateway.realtime.transfer.agenda import Agenda, FileShape
-from sharezync_gateway.realtime.transfer.calls import Attachment, ProgressCalls
+from sharezync_gateway.realtime.transfer.agenda import Agenda
+from sharezync_gateway.realtime.transfer.calls import ProgressCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkStore, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Place, chunk_header
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.frames import ChunkError, encode_frame
 from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.transfer import Attachment, FileShape
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 
@@ -249,7 +250,7 @@ class Delivery:
         for file in chosen:
             try:
                 stored = await self._calls.stored(self.agenda.files[file].upload_id)
-            except PeerUnavailable:
+            except ServiceUnavailable:
                 continue
             except NotFound:
                 self._on_doubt()  # storage gave it up: something has happened to the transfer

@@ -8,13 +8,14 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import PeerUnavailable
-from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
+from sharezync_gateway.realtime.transfer.calls import TransferCalls
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.intake import Intake
 from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.problems import RateLimited, Unavailable
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class Ends:
             attachment = await self._calls.attach(
                 transfer_id, connection.user_id, connection.device
             )
-        except PeerUnavailable as error:
+        except ServiceUnavailable as error:
             log.debug("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers are temporarily unavailable") from error
         self._remember(transfer_id, attachment)

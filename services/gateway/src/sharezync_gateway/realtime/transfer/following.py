@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.commands import RETRYABLE
-from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, Attachment, TransferCalls
+from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER, TransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
 from sharezync_gateway.realtime.transfer.chunks import Place
 from sharezync_gateway.realtime.transfer.crew import Crew
@@ -21,6 +21,7 @@ from sharezync_gateway.realtime.transfer.frames import (
 )
 from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.problems import Problem, RateLimited, Unavailable
 
 log = structlog.get_logger()

@@ -7,21 +7,13 @@ from uuid import UUID
 
 import aiohttp
 
-from sharezync_gateway.realtime.transfer.chunk_store import (
-    Credentials,
-    StoreAway,
-    Stored,
-    StoredChunk,
-)
+from sharezync_gateway.realtime.transfer.chunk_store import StoreAway, StoredChunk
 from sharezync_gateway.realtime.transfer.chunks import Bytes
-from sharezync_gateway.realtime.transfer.store_answers import (
-    DIGEST_HEADER,
-    chunk_of,
-    chunk_path,
-    stored_of,
-)
+from sharezync_gateway.realtime.transfer.store_answers import chunk_of, chunk_path, stored_of
 from sharezync_shared.calls.breaker import Breaker, CircuitOpen
+from sharezync_shared.calls.client import Credentials
 from sharezync_shared.calls.connector import AgingConnector
+from sharezync_shared.contracts.storage import DIGEST_HEADER, ChunkStored
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
@@ -70,7 +62,9 @@ class HttpChunkStore:
         if self._session is not None:
             await self._session.close()
 
-    async def put_chunk(self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes) -> Stored:
+    async def put_chunk(
+        self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
+    ) -> ChunkStored:
         """Store one chunk; see `ChunkStore.put_chunk`."""
         headers = {
             DIGEST_HEADER: sha256.hex(),

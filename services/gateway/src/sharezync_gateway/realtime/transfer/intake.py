@@ -8,7 +8,6 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.transfer.calls import Attachment
 from sharezync_gateway.realtime.transfer.chunk_store import (
     ChunkRefused,
     ChunkStore,
@@ -22,6 +21,7 @@ from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.realtime.transfer.storing import put_patiently, refusal_of
 from sharezync_gateway.realtime.transfer.tallies import ACK_SECONDS, Tally
+from sharezync_shared.contracts.transfer import Attachment
 
 log = structlog.get_logger()
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import structlog
 
-from sharezync_gateway.realtime.peers import PeerUnavailable
 from sharezync_gateway.realtime.transfer.calls import ProgressCalls
 from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.problems import Problem
 from sharezync_shared.ranges import Ranges
 
@@ -106,7 +106,7 @@ class Reporter:
                     stored=stored,
                     received=received,
                 )
-            except PeerUnavailable as error:
+            except ServiceUnavailable as error:
                 if pause_seconds is None:
                     log.debug("progress_not_reported", error=str(error))
                     return

@@ -4,13 +4,16 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from sharezync_gateway.realtime.command_calls import CommandCalls
 from sharezync_gateway.realtime.engine import RealtimeEngine, SocketSettings
 from sharezync_gateway.realtime.engine import Surroundings as EngineSurroundings
 from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.transfer.calls import HttpTransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
 from sharezync_gateway.realtime.transfer.transfers import Transfers
+from sharezync_shared.calls.client import Credentials
+from sharezync_shared.calls.transports import PlainTransport
+from sharezync_shared.contracts.chat import ChatClient
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
 
@@ -18,12 +21,15 @@ from sharezync_shared.tokens.verifier import TokenVerifier
 class Surroundings(EngineSurroundings, Protocol):
     """The part of `Platform` that both stand on."""
 
+    @property
+    def credentials(self) -> Credentials: ...
+
 
 class SocketsWithTransfers:
     """As `RealtimeEngine`, and chunks go through it.
 
-    `store` and `command_calls` are started and closed here. `command_calls` None: commands go the
-    way of all other calls.
+    `store` and `commands`, the way of commands to chat, are started and closed here. `commands`
+    None: they go the way of all other calls.
     """
 
     def __init__(
@@ -34,18 +40,21 @@ class SocketsWithTransfers:
         verifier: TokenVerifier,
         revocations: Revocations,
         store: ChunkStore,
-        command_calls: CommandCalls | None = None,
+        commands: PlainTransport | None = None,
     ) -> None:
-        self._command_calls = command_calls
+        self._commands = commands
+        services = Services.of(platform)
         self.transfers = Transfers(
-            platform=platform, store=store, calls=HttpTransferCalls(platform.client)
+            platform=platform, store=store, calls=HttpTransferCalls(services)
         )
         self.engine = RealtimeEngine(
             settings=settings,
             platform=platform,
             verifier=verifier,
             revocations=revocations,
-            peers=HttpPeers(platform.client, command_calls),
+            peers=HttpPeers(
+                services, ChatClient(commands, platform.credentials) if commands else None
+            ),
             handlers=self.transfers.handlers,
             binary_handler=self.transfers.take_binary,
             chunk_handler=self.transfers.take_notice,
@@ -59,8 +68,8 @@ class SocketsWithTransfers:
     async def start(self) -> None:
         """Begin to listen to the bus, which is started afterwards."""
         await self.transfers.start()
-        if self._command_calls is not None:
-            await self._command_calls.start()
+        if self._commands is not None:
+            await self._commands.start()
         await self.engine.start()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +83,6 @@ class SocketsWithTransfers:
     async def aclose(self) -> None:
         """Stop everything; sockets that are still open are closed."""
         await self.engine.aclose()
-        if self._command_calls is not None:
-            await self._command_calls.aclose()
+        if self._commands is not None:
+            await self._commands.aclose()
         await self.transfers.aclose()

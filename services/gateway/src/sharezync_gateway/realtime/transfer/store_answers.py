@@ -10,11 +10,10 @@ from sharezync_gateway.realtime.transfer.chunk_store import (
     ChunkAbsent,
     ChunkRefused,
     StoreAway,
-    Stored,
     StoredChunk,
 )
+from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER, ChunkStored
 
-DIGEST_HEADER: Final = "x-chunk-sha256"
 _RETRYABLE: Final = frozenset({401, 408, 429})
 
 
@@ -23,15 +22,15 @@ class _Refusal(msgspec.Struct):
     detail: str = ""
 
 
-_stored_decoder = msgspec.json.Decoder(Stored)
+_stored_decoder = msgspec.json.Decoder(ChunkStored)
 
 
 def chunk_path(upload_id: UUID, index: int) -> str:
     """Return where a chunk lies at storage."""
-    return f"/internal/uploads/{upload_id}/chunks/{index}"
+    return CHUNK_PATH.format(upload_id=upload_id, index=index)
 
 
-def stored_of(status: int, body: bytes) -> Stored:
+def stored_of(status: int, body: bytes) -> ChunkStored:
     """Return what storage says to a chunk that was put. Raises ChunkRefused and StoreAway."""
     if status == 200:
         try:

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import structlog
 
-from sharezync_gateway.realtime.transfer.calls import OVER, Attachment
-from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore, StoreAway, Stored
+from sharezync_gateway.realtime.transfer.calls import OVER
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Chunk
+from sharezync_shared.contracts.storage import ChunkStored
+from sharezync_shared.contracts.transfer import Attachment
 
 log = structlog.get_logger()
 
@@ -34,7 +36,7 @@ def refusal_of(attachment: Attachment, file: int, index: int, length_bytes: int)
     return None
 
 
-async def put_patiently(store: ChunkStore, upload_id: UUID, chunk: Chunk) -> Stored:
+async def put_patiently(store: ChunkStore, upload_id: UUID, chunk: Chunk) -> ChunkStored:
     """Have a chunk stored, again and again while storage is away.
 
     Raises ChunkRefused, and StoreAway once patience is over.

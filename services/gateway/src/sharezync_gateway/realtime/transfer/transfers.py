@@ -12,8 +12,8 @@ from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.protocol import BadFrame, FrameId, Head, read_body
-from sharezync_gateway.realtime.transfer.calls import Attachment, TransferCalls
-from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, ChunkStore, Stored
+from sharezync_gateway.realtime.transfer.calls import TransferCalls
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, ChunkStore
 from sharezync_gateway.realtime.transfer.chunks import (
     Chunk,
     decode_frame,
@@ -41,6 +41,8 @@ from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.notices import Notices
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.realtime.transfer.storing import put_patiently
+from sharezync_shared.contracts.storage import ChunkStored
+from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Forbidden, NotFound, Problem, RateLimited
 from sharezync_shared.ranges import Ranges
@@ -210,7 +212,7 @@ class Transfers:
 
     # --- over HTTP -----------------------------------------------------------------------------
 
-    async def keep(self, chunk: Chunk, upload_id: UUID, reporter: Reporter) -> Stored:
+    async def keep(self, chunk: Chunk, upload_id: UUID, reporter: Reporter) -> ChunkStored:
         """Have a chunk stored that came in a request; all hear of it that would of a socket's.
 
         Raises ChunkRefused and StoreAway.

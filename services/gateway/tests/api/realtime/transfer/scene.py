@@ -15,16 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
-from sharezync_gateway.realtime.peers import PeerUnavailable, Refusal
-from sharezync_gateway.realtime.transfer.calls import (
-    Attachment,
-    Standing,
-    TokenRefused,
-    TransferOutcome,
-)
+from sharezync_gateway.realtime.transfer.calls import TokenRefused
 from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, make_chunk
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
 from sharezync_gateway.realtime.transfer.transfers import Transfers
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.commands import Refusal
+from sharezync_shared.contracts.transfer import Attachment, Standing, TransferResult
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import NotFound
@@ -91,7 +88,7 @@ class TransferService:
     async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
         self.asked += 1
         if self.away:
-            raise PeerUnavailable("transfer", "away")
+            raise ServiceUnavailable("transfer", "away")
         return self._end(self._seen(transfer_id, user_id), user_id)
 
     def _end(self, offer: Offer, user_id: str) -> Attachment:
@@ -111,8 +108,10 @@ class TransferService:
             {"index": index, "stored_bytes": offer.stored.get(index, 0)}
             for index in range(len(offer.sizes))
         ]
-        received = {str(file): held.pairs() for file, held in offer.received.items()}
+        received = {file: held.pairs() for file, held in offer.received.items()}
         document = {
+            "user_id": user_id,
+            "device_id": None,
             "role": "sender" if is_sender else "recipient",
             "transfer": {"id": offer.id, "state": offer.state, "files": states},
             "window_bytes": self.window_bytes,
@@ -141,14 +140,14 @@ class TransferService:
 
     async def command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> TransferOutcome:
+    ) -> TransferResult:
         said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(data))  # as it travels
         self.commands.append((kind, str(device_id), said))
         done = await self._carry_out(user_id, kind, said)
         await self.answers.wait()
         return done
 
-    async def _carry_out(self, user_id: str, kind: str, data: Mapping[str, Any]) -> TransferOutcome:
+    async def _carry_out(self, user_id: str, kind: str, data: Mapping[str, Any]) -> TransferResult:
         await asyncio.sleep(0)
         if kind == "file_transfer_start":
             recipient_id = next((each["user_id"] for each in data["recipients"]), "")
@@ -159,7 +158,7 @@ class TransferService:
         try:
             offer = self._seen(UUID(data["transfer_id"]), user_id)
         except NotFound:
-            return TransferOutcome(problem=Refusal("not-found", "no such transfer", 404))
+            return TransferResult(problem=Refusal("not-found", "no such transfer", 404))
         act = kind.removeprefix("transfer_")
         if act == "complete":
             self.stored_when_completed = len(self.store.chunks)
@@ -170,9 +169,9 @@ class TransferService:
             await self.change(offer, states.get(act, f"{act}ed"))
         return self._done(offer, user_id, moves=act in {"accept", "resume"})
 
-    def _done(self, offer: Offer, user_id: str, *, moves: bool, **data: Any) -> TransferOutcome:
+    def _done(self, offer: Offer, user_id: str, *, moves: bool, **data: Any) -> TransferResult:
         told = msgspec.json.encode({"id": str(offer.id), "state": offer.state, **data})
-        return TransferOutcome(msgspec.Raw(told), end=self._end(offer, user_id) if moves else None)
+        return TransferResult(msgspec.Raw(told), end=self._end(offer, user_id) if moves else None)
 
     async def stored(self, upload_id: UUID) -> Ranges:
         return self.store.held(upload_id)

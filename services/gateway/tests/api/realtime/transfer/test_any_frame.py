@@ -15,11 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from services.gateway.tests.api.realtime.transfer.scene import Scene, Surroundings
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.asyncapi.frames import CLIENT
-from sharezync_gateway.realtime.peers import Command, Outcome, Replayed
+from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import CloseCode, Cursor
 from sharezync_gateway.realtime.terms import SocketTerms
-from sharezync_gateway.realtime.transfer.calls import TransferOutcome
 from sharezync_gateway.realtime.transfer.transfers import Transfers
+from sharezync_shared.contracts.commands import Command, CommandResult
+from sharezync_shared.contracts.transfer import TransferResult
 from sharezync_shared.testing.threads import LoopThread
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
@@ -114,7 +115,7 @@ class CarefulScene(Scene):
                 self.asked_wrongly.append(f"{stream} {cursor}")
             return await replay(stream, cursor)
 
-        async def careful_commands(batch: Sequence[Command]) -> list[Outcome]:
+        async def careful_commands(batch: Sequence[Command]) -> list[CommandResult]:
             for command in batch:
                 seq = getattr(command.data, "seq", None)
                 if seq is not None and seq not in INT64:
@@ -127,9 +128,9 @@ class CarefulScene(Scene):
 
     async def _command(
         self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> TransferOutcome:
+    ) -> TransferResult:
         msgspec.json.encode(data)
-        return TransferOutcome(msgspec.Raw(b"{}"))
+        return TransferResult(msgspec.Raw(b"{}"))
 
 
 async def answers(node: Node, user: User, said: Sequence[str]) -> None:

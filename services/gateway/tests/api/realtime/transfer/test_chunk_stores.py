@@ -14,12 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sharezync_gateway.realtime.transfer import AsgiChunkStore, ChunkStore, HttpChunkStore
-from sharezync_gateway.realtime.transfer.chunk_store import (
-    ChunkAbsent,
-    ChunkRefused,
-    StoreAway,
-    Stored,
-)
+from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkRefused, StoreAway
+from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.testing.serving import serving
 
 MIB = 1024 * 1024
@@ -111,7 +107,7 @@ async def store(
         yield made
 
 
-async def put(store: ChunkStore, payload: bytes | memoryview, index: int = 0) -> Stored:
+async def put(store: ChunkStore, payload: bytes | memoryview, index: int = 0) -> ChunkStored:
     return await store.put_chunk(UPLOAD, index, hashlib.sha256(payload).digest(), payload)
 
 
@@ -119,7 +115,7 @@ async def put(store: ChunkStore, payload: bytes | memoryview, index: int = 0) ->
 async def test_what_was_put_can_be_got(store: ChunkStore, size: int) -> None:
     frame = b"header" + bytes(i % 251 for i in range(size))
     payload = memoryview(frame)[6:]
-    assert await put(store, payload, 7) == Stored(size, 1, complete=True)
+    assert await put(store, payload, 7) == ChunkStored(size, 1, complete=True)
     chunk = await store.get_chunk(UPLOAD, 7)
     assert chunk.payload == payload
     assert chunk.sha256 == hashlib.sha256(payload).digest()
@@ -249,6 +245,6 @@ async def test_an_uncopied_payload_reaches_the_application() -> None:
     frame = b"headerabc"
     payload = memoryview(frame)[6:]
     stored = await AsgiChunkStore(app, Credentials()).put_chunk(UUID(int=1), 0, bytes(32), payload)
-    assert stored == Stored(3, 1, complete=False)
+    assert stored == ChunkStored(3, 1, complete=False)
     assert seen == [payload]
     assert seen[0] is payload

@@ -5,6 +5,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +13,7 @@ from starlette.routing import Route
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from services.gateway.tests.api.known_device import known_device
 from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Storage
 from services.gateway.tests.api.realtime.world import Settings
 from sharezync_gateway.realtime import SOCKETS
@@ -35,13 +37,15 @@ async def _revocations(request: Request) -> Response:
 
 
 async def _device(request: Request) -> Response:
-    return JSONResponse({"id": str(uuid7())})
+    return Response(msgspec.json.encode(known_device()))
 
 
 async def _attach(request: Request) -> Response:
     file = {"index": 0, "upload_id": str(UPLOAD), "size_bytes": CHUNK, "chunk_count": 1}
     return JSONResponse(
         {
+            "user_id": str(uuid7()),
+            "device_id": None,
             "role": "sender",
             "transfer": {"id": str(uuid7()), "state": "offered", "files": []},
             "window_bytes": 4 * 1024 * 1024,

@@ -12,7 +12,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
     content_of,
     talking,
 )
-from services.gateway.tests.api.realtime.world import User, World
+from services.gateway.tests.api.realtime.world import User, World, device_named
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
 
@@ -125,7 +125,7 @@ async def test_commands_are_carried_to_transfer_and_answered(
         invalid = await adas.command("transfer_accept", transfer_id="nobody's")
         assert (invalid["type"], invalid["code"]) == ("error", "invalid")
     kind, device, data = scene.service.commands[0]
-    assert (kind, device) == ("file_transfer_start", "device-phone")
+    assert (kind, device) == ("file_transfer_start", device_named("phone"))
     assert data == {"recipients": [], "files": files}
 
 

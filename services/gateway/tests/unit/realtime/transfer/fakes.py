@@ -10,16 +10,16 @@ from uuid import UUID, uuid4
 import msgspec
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import PeerUnavailable
-from sharezync_gateway.realtime.transfer.calls import Attachment, Standing
 from sharezync_gateway.realtime.transfer.chunk_store import (
     ChunkAbsent,
     ChunkRefused,
     StoreAway,
-    Stored,
     StoredChunk,
 )
 from sharezync_gateway.realtime.transfer.chunks import Bytes, Chunk, make_chunk
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.storage import ChunkStored
+from sharezync_shared.contracts.transfer import Attachment, Standing
 from sharezync_shared.ranges import Ranges
 
 CHUNK = 100
@@ -81,7 +81,9 @@ class FakeStore:
     async def start(self) -> None: ...
     async def aclose(self) -> None: ...
 
-    async def put_chunk(self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes) -> Stored:
+    async def put_chunk(
+        self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
+    ) -> ChunkStored:
         self.puts += 1
         self._bytes += len(payload)
         self.most_bytes = max(self.most_bytes, self._bytes)
@@ -96,7 +98,7 @@ class FakeStore:
             self._bytes -= len(payload)
         held = self.held(upload_id)
         total = sum(len(c.payload) for (u, _), c in self.chunks.items() if u == upload_id)
-        return Stored(total, held.through, complete=False)
+        return ChunkStored(total, held.through, complete=False)
 
     async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
         self.gets += 1
@@ -148,7 +150,7 @@ class FakeCalls:
     def _be_away(self) -> None:
         if self.away:
             self.away -= 1
-            raise PeerUnavailable("transfer", "away")
+            raise ServiceUnavailable("transfer", "away")
 
 
 def attachment(
@@ -157,7 +159,7 @@ def attachment(
     state: str = "accepted",
     window_bytes: int = 4 * CHUNK,
     stored_bytes: int = 0,
-    received: dict[str, list[tuple[int, int]]] | None = None,
+    received: dict[int, list[tuple[int, int]]] | None = None,
 ) -> Attachment:
     """An end of a transfer of files of these sizes."""
     files = [
@@ -174,6 +176,8 @@ def attachment(
     states = [{"index": index, "stored_bytes": stored_bytes} for index in range(len(sizes))]
     return msgspec.convert(
         {
+            "user_id": uuid4(),
+            "device_id": None,
             "role": role,
             "transfer": {"id": uuid4(), "state": state, "files": states},
             "window_bytes": window_bytes,

@@ -5,8 +5,9 @@ from uuid import uuid4
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sharezync_gateway.realtime.transfer.agenda import Agenda, FileShape
+from sharezync_gateway.realtime.transfer.agenda import Agenda
 from sharezync_gateway.realtime.transfer.chunks import Place
+from sharezync_shared.contracts.transfer import FileShape
 from sharezync_shared.ranges import Ranges
 
 

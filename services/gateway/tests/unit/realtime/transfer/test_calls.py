@@ -1,15 +1,16 @@
 """The calls to transfer and storage, as they look on the wire."""
 
 import json
-from collections.abc import AsyncGenerator
-from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from sharezync_gateway.realtime.peers import PeerUnavailable, Refusal
+from services.gateway.tests.unit.realtime.wire import Wire
 from sharezync_gateway.realtime.transfer.calls import HttpTransferCalls
+from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.commands import Refusal
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 
@@ -17,45 +18,26 @@ TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 UPLOAD = UUID("01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77")
 
 
-class Wire:
-    """The services' end: one answer for everything, and what was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str, str, Any]] = []
-        self.timeouts: list[float] = []
-        self.answer: httpx.Response | Exception = httpx.Response(404)
-        self.clients: dict[str, httpx.AsyncClient] = {}
-
-    def client(self, service: str) -> httpx.AsyncClient:
-        if service not in self.clients:
-            self.clients[service] = httpx.AsyncClient(
-                base_url=f"http://{service}", transport=httpx.MockTransport(self._answer)
-            )
-        return self.clients[service]
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content) if request.content else None
-        self.asked.append((request.url.host, request.method, request.url.path, body))
-        self.timeouts.append(request.extensions["timeout"]["read"])
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+ADA, PHONE = str(UUID(int=1)), str(UUID(int=2))
+ATTACH = f"transfer/internal/transfers/{TRANSFER}/attach"
+PROGRESS = f"transfer/internal/transfers/{TRANSFER}/progress"
+COMMANDS = "transfer/internal/commands"
+RECORD = f"storage/internal/uploads/{UPLOAD}"
 
 
 @pytest.fixture
-async def wire() -> AsyncGenerator[Wire]:
-    wire = Wire()
-    yield wire
-    for client in wire.clients.values():
-        await client.aclose()
+def wire() -> Wire:
+    return Wire()
 
 
 @pytest.fixture
 def calls(wire: Wire) -> HttpTransferCalls:
-    return HttpTransferCalls(wire.client)
+    return HttpTransferCalls(Services.of(wire))
 
 
 ATTACHMENT = {
+    "user_id": ADA,
+    "device_id": PHONE,
     "role": "recipient",
     "transfer": {
         "id": str(TRANSFER),
@@ -85,14 +67,15 @@ ATTACHMENT = {
 async def test_attaching_tells_who_somebody_is_and_where_chunks_go(
     wire: Wire, calls: HttpTransferCalls
 ) -> None:
-    wire.answer = httpx.Response(200, json=ATTACHMENT)
-    attached = await calls.attach(TRANSFER, "ada", "phone")
+    wire.answers[ATTACH] = ATTACHMENT
+    attached = await calls.attach(TRANSFER, ADA, PHONE)
     assert wire.asked == [
         (
             "transfer",
             "POST",
             f"/internal/transfers/{TRANSFER}/attach",
-            {"user_id": "ada", "device_id": "phone"},
+            {},
+            {"user_id": ADA, "device_id": PHONE, "token": None},
         )
     ]
     assert (attached.role, attached.state, attached.window_bytes) == (
@@ -108,15 +91,16 @@ async def test_attaching_tells_who_somebody_is_and_where_chunks_go(
 
 
 async def test_progress_is_reported_for_whom_it_is(wire: Wire, calls: HttpTransferCalls) -> None:
-    wire.answer = httpx.Response(200, json={"state": "receiving", "recipient_state": None})
+    wire.answers[PROGRESS] = {"state": "receiving", "recipient_state": None}
     standing = await calls.report(
-        TRANSFER, "ada", None, stored={0: 5}, received={1: Ranges([(0, 3)])}
+        TRANSFER, ADA, None, stored={0: 5}, received={1: Ranges([(0, 3)])}
     )
     assert standing.state == "receiving"
     assert wire.asked[0][2:] == (
         f"/internal/transfers/{TRANSFER}/progress",
+        {},
         {
-            "user_id": "ada",
+            "user_id": ADA,
             "device_id": None,
             "stored": {"0": 5},
             "received": {"1": [[0, 3]]},
@@ -125,19 +109,20 @@ async def test_progress_is_reported_for_whom_it_is(wire: Wire, calls: HttpTransf
 
 
 async def test_a_command_is_carried_out_for_its_user(wire: Wire, calls: HttpTransferCalls) -> None:
-    wire.answer = httpx.Response(200, json={"results": [{"data": {"id": "t"}}]})
-    outcome = await calls.command("ada", "phone", "transfer_accept", {"transfer_id": "t"})
+    wire.answers[COMMANDS] = {"results": [{"data": {"id": "t"}}]}
+    outcome = await calls.command(ADA, PHONE, "transfer_accept", {"transfer_id": "t"})
     assert json.loads(bytes(outcome.data)) == {"id": "t"}
     assert wire.asked == [
         (
             "transfer",
             "POST",
             "/internal/commands",
+            {},
             {
                 "commands": [
                     {
-                        "user_id": "ada",
-                        "device_id": "phone",
+                        "user_id": ADA,
+                        "device_id": PHONE,
                         "kind": "transfer_accept",
                         "data": {"transfer_id": "t"},
                     }
@@ -156,19 +141,30 @@ async def test_a_refused_command_brings_its_problem(wire: Wire, calls: HttpTrans
         "status": 503,
         "retry_after_seconds": 1,
     }
-    wire.answer = httpx.Response(200, json={"results": [{"problem": problem}]})
-    outcome = await calls.command("ada", None, "transfer_complete", {})
+    wire.answers[COMMANDS] = {"results": [{"problem": problem}]}
+    outcome = await calls.command(ADA, None, "transfer_complete", {})
     assert outcome.problem == Refusal("unavailable", "later", 503, 1)
 
 
 async def test_the_record_of_an_upload_is_storages(wire: Wire, calls: HttpTransferCalls) -> None:
-    wire.answer = httpx.Response(200, json={"id": str(UPLOAD), "stored": [[0, 3], [5, 5]]})
+    wire.answers[RECORD] = {
+        "id": str(UPLOAD),
+        "size_bytes": 100,
+        "chunk_size_bytes": 10,
+        "chunk_count": 10,
+        "stored_bytes": 50,
+        "stored": [[0, 3], [5, 5]],
+        "state": "receiving",
+        "root": None,
+        "sha256": None,
+        "file_id": None,
+    }
     assert await calls.stored(UPLOAD) == Ranges([(0, 3), (5, 5)])
-    assert wire.asked == [("storage", "GET", f"/internal/uploads/{UPLOAD}", None)]
+    assert wire.asked == [("storage", "GET", f"/internal/uploads/{UPLOAD}", {}, None)]
 
 
 async def test_what_is_not_there_is_not_found(wire: Wire, calls: HttpTransferCalls) -> None:
-    for call in (calls.attach(TRANSFER, "ada", None), calls.stored(UPLOAD)):
+    for call in (calls.attach(TRANSFER, ADA, None), calls.stored(UPLOAD)):
         with pytest.raises(NotFound):
             await call
 
@@ -188,14 +184,14 @@ async def test_what_is_not_there_is_not_found(wire: Wire, calls: HttpTransferCal
 async def test_no_useful_answer_is_no_answer(
     wire: Wire, calls: HttpTransferCalls, answer: httpx.Response | Exception
 ) -> None:
-    wire.answer = answer
+    wire.answers |= dict.fromkeys((ATTACH, PROGRESS, COMMANDS, RECORD), answer)
     for call in (
-        calls.attach(TRANSFER, "ada", None),
-        calls.command("ada", None, "transfer_accept", {}),
-        calls.report(TRANSFER, "ada", None, stored={}, received={}),
+        calls.attach(TRANSFER, ADA, None),
+        calls.command(ADA, None, "transfer_accept", {}),
+        calls.report(TRANSFER, ADA, None, stored={}, received={}),
         calls.stored(UPLOAD),
     ):
-        with pytest.raises(PeerUnavailable):
+        with pytest.raises(ServiceUnavailable):
             await call
 
 
@@ -203,8 +199,8 @@ async def test_what_is_looked_up_for_each_chunk_is_made_once(
     wire: Wire, calls: HttpTransferCalls
 ) -> None:
     """Else a chunk of one file among a thousand costs as much as a thousand."""
-    wire.answer = httpx.Response(200, json=ATTACHMENT)
-    attachment = await calls.attach(TRANSFER, "user", None)
+    wire.answers[ATTACH] = ATTACHMENT
+    attachment = await calls.attach(TRANSFER, ADA, None)
     assert attachment.shapes is attachment.shapes
     for state in attachment.transfer.files:
         assert attachment.file(state.index) is state

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from uuid import UUID, uuid4
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,12 +17,12 @@ from services.gateway.tests.unit.realtime.transfer.fakes import (
     chunk_of,
 )
 from sharezync_gateway.realtime.transfer import delivery as delivery_module
-from sharezync_gateway.realtime.transfer.calls import Attachment
 from sharezync_gateway.realtime.transfer.chunks import Chunk, Place, decode_frame
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.testing.waiting import wait_until
@@ -159,7 +160,7 @@ async def test_at_the_beginning_every_file_is_looked_at(scene: Scene) -> None:
 
 
 async def test_what_the_receiver_holds_is_not_pushed(scene: Scene) -> None:
-    known = attachment(500, role="recipient", stored_bytes=500, received={"0": [(0, 2)]})
+    known = attachment(500, role="recipient", stored_bytes=500, received={0: [(0, 2)]})
     await scene.keep(known, *((0, index) for index in range(5)))
     scene.deliver(known)
     await wait_until(lambda: len(scene.places) == 2)
@@ -277,7 +278,7 @@ async def test_nothing_goes_on_when_the_socket_is_gone(scene: Scene) -> None:
 
 
 async def test_a_receiver_that_holds_everything_is_done_at_once(scene: Scene) -> None:
-    known = attachment(100, 0, role="recipient", received={"0": [(0, 0)], "1": []})
+    known = attachment(100, 0, role="recipient", received={0: [(0, 0)], 1: []})
     delivery = scene.deliver(known)
     await wait_until(lambda: scene.finished == [delivery])
     assert scene.calls.looks == 0
@@ -285,7 +286,7 @@ async def test_a_receiver_that_holds_everything_is_done_at_once(scene: Scene) ->
 
 async def test_files_that_were_not_accepted_are_not_pushed(scene: Scene) -> None:
     known = attachment(100, 100, role="recipient", stored_bytes=100)
-    known.files[0] = type(known.files[0])(0, uuid4(), 100, CHUNK, 1, accepted=False)
+    known.files[0] = replace(known.files[0], accepted=False)
     await scene.keep(known, (1, 0))
     scene.deliver(known)
     await wait_until(lambda: scene.places == [(1, 0)])

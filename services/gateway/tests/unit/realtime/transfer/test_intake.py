@@ -15,13 +15,13 @@ from services.gateway.tests.unit.realtime.transfer.fakes import (
     attachment,
     chunk_of,
 )
-from sharezync_gateway.realtime.transfer.calls import Attachment
 from sharezync_gateway.realtime.transfer.chunks import Chunk, Place, make_chunk
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.intake import Intake
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")

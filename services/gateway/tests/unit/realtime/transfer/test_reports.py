@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeCalls, FakeStore
-from sharezync_gateway.realtime.transfer.calls import Standing
 from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.reports import BETWEEN_SECONDS, Reporter
+from sharezync_shared.contracts.transfer import Standing
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.testing.waiting import wait_until
 
