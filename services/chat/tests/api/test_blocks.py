@@ -273,13 +273,13 @@ async def test_of_who_is_gone_by_now_nothing_is_fetched(world: World) -> None:
             "blocked_ids": blocked,
         }
         world.peers.contact_rules.append(rules)
-    await world.rows("DELETE FROM chat.backfills")
+    await world.rows("DELETE FROM chat.backfills WHERE name = 'contact-rules'")
     done: list[object] = []
     async with filling(world.core.work, world.platform.client(AuthClient)):
         async with asyncio.timeout(30):
             while not done:
                 await asyncio.sleep(0.01)
-                done = await world.rows("SELECT FROM chat.backfills")
+                done = await world.rows("SELECT FROM chat.backfills WHERE name = 'contact-rules'")
     kept = await world.rows(
         "SELECT user_id, blocked_id FROM chat.blocks WHERE user_id = ANY($1)",
         [UUID(ada.id), UUID(bob.id)],
@@ -305,13 +305,13 @@ async def test_what_was_said_before_chat_listened_is_fetched_once(
         }
         world.peers.contact_rules.append(rules)
     world.peers.away.add("auth")
-    await world.rows("DELETE FROM chat.backfills")
+    await world.rows("DELETE FROM chat.backfills WHERE name = 'contact-rules'")
     async with filling(world.core.work, world.platform.client(AuthClient)):
         await wait_until(lambda: True)
         world.peers.away.clear()
         done: list[object] = []
         while not done:
-            done = await world.rows("SELECT FROM chat.backfills")
+            done = await world.rows("SELECT FROM chat.backfills WHERE name = 'contact-rules'")
     await bob.post(f"{path}/messages", {"text": "x"}, 403)
     assert (await ada.post("/v1/conversations", {"user_ids": [cleo.id]}, 403))["code"] == (
         "user-unreachable"  # and not `user-blocked`: that block was taken back since
