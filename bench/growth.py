@@ -33,7 +33,7 @@ from load.service import Underneath, running_chat, running_servers
 
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import history, memberships
-from sharezync_chat.usecases.batch import Draft
+from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_shared.ids import UserId, uuid7
 
 OWN_CHANNELS = 50
@@ -125,7 +125,7 @@ class World:
 
     async def send(self) -> None:
         """Post a message of 200 bytes."""
-        draft = Draft(
+        draft = MessageDraft(
             id=uuid7(), channel_id=self._channel(), author_id=self._user_id,
             text="x" * 200, client_message_id=uuid7().hex,
         )  # fmt: skip

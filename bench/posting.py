@@ -37,7 +37,7 @@ from load.results import keep, show
 from load.service import Underneath, running_chat, running_servers
 
 from sharezync_chat.models import Channel, ChannelId, Member, Message, User, metadata
-from sharezync_chat.usecases.batch import Draft
+from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_chat.usecases.wire import MessageRead, UserRead
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId, uuid7
@@ -198,7 +198,7 @@ async def run(underneath: Underneath, asked: argparse.Namespace) -> list[dict[st
         stack.push_async_callback(plain.engine.dispose)
 
         async def ours(author_id: UserId, channel_id: ChannelId) -> None:
-            draft = Draft(
+            draft = MessageDraft(
                 id=uuid7(), channel_id=channel_id, author_id=author_id, text=TEXT,
                 client_message_id=uuid7().hex,
             )  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sharezync_embedded.compose import Composition, migrate
+from sharezync_embedded.compose import CombinedApp, migrate
 from sharezync_gateway.realtime import SOCKETS
 from sharezync_shared.testing.serving import serving
 from tests.blackbox import people
@@ -68,7 +68,7 @@ class House:
             person.http.base_url = self._url
 
     async def _begin(self) -> None:
-        composition = Composition(
+        composition = CombinedApp(
             database_url=self._database_url,
             secret_key="a secret of the model's, long enough to be taken",
             data_dir=self._data_dir,

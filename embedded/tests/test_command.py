@@ -9,7 +9,7 @@ import pytest
 from sharezync_embedded.__main__ import main
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.programs import NGINX
-from sharezync_embedded.provision import Given
+from sharezync_embedded.provision import ExternalBroker
 
 
 def test_postgres_is_started_asked_and_stopped(
@@ -35,11 +35,11 @@ def test_postgres_is_started_asked_and_stopped(
     [
         ("true", None, 1),  # CI leaves no test out
         ("", None, 0),
-        ("true", Given("amqp://given"), 0),
+        ("true", ExternalBroker("amqp://given"), 0),
     ],
 )
 def test_only_ci_insists_on_a_broker(
-    ci: str, source: Given | None, code: int, monkeypatch: pytest.MonkeyPatch
+    ci: str, source: ExternalBroker | None, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr("sharezync_embedded.__main__.provision", lambda *_, **__: source)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sharezync_embedded.compose import MIGRATIONS, Composition
+from sharezync_embedded.compose import MIGRATIONS, CombinedApp
 from sharezync_gateway.openapi.merge import unrouted
 from sharezync_gateway.routes import GATEWAY, ROUTES
 from sharezync_gateway.routing import RouteTable
@@ -13,9 +13,9 @@ SERVICES = ("auth", "storage", "chat", "transfer")
 
 
 @pytest.fixture
-def composition(tmp_path: Path) -> Composition:
+def composition(tmp_path: Path) -> CombinedApp:
     """All wired up, nothing connected."""
-    return Composition(
+    return CombinedApp(
         database_url="postgresql://nobody@127.0.0.1:1/none",
         secret_key="wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi",
         data_dir=tmp_path,
@@ -24,7 +24,7 @@ def composition(tmp_path: Path) -> Composition:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_every_public_operation_has_a_row_in_the_route_table(
-    composition: Composition, service: str
+    composition: CombinedApp, service: str
 ) -> None:
     routes = RouteTable(ROUTES, services={GATEWAY, *composition.apps})
     document = composition.apps[service].openapi()
@@ -34,7 +34,7 @@ async def test_every_public_operation_has_a_row_in_the_route_table(
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_every_public_operation_says_what_it_does_and_how_it_fails(
-    composition: Composition, service: str
+    composition: CombinedApp, service: str
 ) -> None:
     for path, operations in composition.apps[service].openapi()["paths"].items():
         for method, operation in operations.items():

@@ -9,7 +9,7 @@ import pytest
 
 from embedded.tests.conftest import Script
 from sharezync_embedded.fleet import SERVICES, Fleet, FleetFailed
-from sharezync_embedded.processes import Sighting
+from sharezync_embedded.processes import ProcessIdentity
 
 # Answers /ready, and writes down what it was told to do.
 SERVICE = """
@@ -237,12 +237,12 @@ def test_a_database_of_our_own_gives_each_service_a_role(
     assert all("/sharezync?host=" in entry["DATABASE_URL"] for entry in told())
 
 
-def _running(told: list[dict[str, str]]) -> list[Sighting]:
+def _running(told: list[dict[str, str]]) -> list[ProcessIdentity]:
     found = []
     for entry in told:
         if entry["command"] == "serve":
             try:
-                sighting = Sighting.of(int(entry["pid"]))
+                sighting = ProcessIdentity.of(int(entry["pid"]))
             except ProcessLookupError:
                 continue
             if sighting.alive():

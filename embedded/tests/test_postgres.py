@@ -14,7 +14,7 @@ import pytest
 from embedded.tests.conftest import Script
 from sharezync_embedded.account import account_for
 from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
-from sharezync_embedded.processes import Sighting
+from sharezync_embedded.processes import ProcessIdentity
 
 START_AND_DIE = """
 import os, pathlib, signal, sys
@@ -84,7 +84,7 @@ async def test_a_server_that_survived_its_owner_is_taken_over_and_stopped(
     with python(START_AND_DIE, folder) as owner:
         output = owner.communicate(timeout=60)[0]
         assert owner.returncode == -signal.SIGKILL, output
-    survivor = Sighting.of(int(output))
+    survivor = ProcessIdentity.of(int(output))
     assert server.pid() == survivor.pid
     server.start()
     assert server.pid() == survivor.pid

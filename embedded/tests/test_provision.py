@@ -12,7 +12,7 @@ import pytest
 from sharezync_embedded import debian_packages
 from sharezync_embedded import provision as module
 from sharezync_embedded.broker import GivenBroker, broker_from
-from sharezync_embedded.provision import Container, Given, Installed, provision
+from sharezync_embedded.provision import ContainerEngine, ExternalBroker, InstalledBroker, provision
 from sharezync_embedded.rabbitmq_container import ContainerBroker
 
 Program = Callable[[str, str], Path]
@@ -44,7 +44,7 @@ def heard() -> list[str]:
 
 def test_a_given_broker_is_used_and_left_alone(program: Program, tmp_path: Path) -> None:
     source = provision("amqp://somewhere/")
-    assert source == Given("amqp://somewhere/")
+    assert source == ExternalBroker("amqp://somewhere/")
     broker = broker_from(source, tmp_path)
     assert isinstance(broker, GivenBroker)
     assert broker.start() == broker.url() == "amqp://somewhere/"
@@ -53,7 +53,7 @@ def test_a_given_broker_is_used_and_left_alone(program: Program, tmp_path: Path)
 
 def test_an_installed_one_is_found(program: Program) -> None:
     server = program("rabbitmq-server", "")
-    assert provision(None) == Installed(server)
+    assert provision(None) == InstalledBroker(server)
 
 
 def test_the_program_itself_goes_before_a_wrapper_in_the_path(
@@ -63,7 +63,7 @@ def test_the_program_itself_goes_before_a_wrapper_in_the_path(
     (tmp_path / "opt").mkdir()
     real = tmp_path / "opt" / "rabbitmq-server"
     real.touch(mode=0o755)
-    assert provision(None) == Installed(real)
+    assert provision(None) == InstalledBroker(real)
 
 
 def test_a_missing_one_is_installed_without_starting_a_service(
@@ -77,7 +77,7 @@ def test_a_missing_one_is_installed_without_starting_a_service(
         f"{policy}; echo policy $? >> {calls}\n"
         f'case "$*" in *install*) printf "#!/bin/sh\\n" > {server}; chmod +x {server};; esac',
     )
-    assert provision(None, say=heard.append) == Installed(server)
+    assert provision(None, say=heard.append) == InstalledBroker(server)
     update, refused, install, refused_again = calls.read_text().splitlines()
     assert "noninteractive" in update
     assert update.endswith("update --quiet")
@@ -98,7 +98,7 @@ def test_nothing_is_installed_where_that_was_not_asked_for(
 def test_a_container_comes_after_a_failed_installation(program: Program, heard: list[str]) -> None:
     program("apt-get", "echo 'no network' >&2; exit 100")
     program("docker", "echo 28.0")
-    assert provision(None, say=heard.append) == Container()
+    assert provision(None, say=heard.append) == ContainerEngine()
     assert any("no network" in line for line in heard)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from embedded.tests.conftest import Script
-from sharezync_embedded.processes import Sighting, free_port, port_is_free, spawn_apart
+from sharezync_embedded.processes import ProcessIdentity, free_port, port_is_free, spawn_apart
 from sharezync_embedded.server import banner, metrics_port_of, up
 from sharezync_shared.settings import Settings
 
@@ -65,9 +65,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     with python(script, tmp_path / "log") as parent:
         pid, started_at = parent.communicate(timeout=30)[0].split()
-    apart = Sighting(int(pid), float(started_at))
+    apart = ProcessIdentity(int(pid), float(started_at))
     assert apart.alive()
-    assert not Sighting(apart.pid, apart.started_at - 60).alive()  # the id, but not the process
+    assert not ProcessIdentity(
+        apart.pid, apart.started_at - 60
+    ).alive()  # the id, but not the process
     assert apart.end(timeout_seconds=10)
     assert not apart.alive()
     assert apart.end(timeout_seconds=0)  # gone already
@@ -105,7 +107,7 @@ sys.stdin.read()
 """
     with python(middle) as parent:
         assert parent.stdout
-        child = Sighting.of(int(parent.stdout.readline()))
+        child = ProcessIdentity.of(int(parent.stdout.readline()))
         os.kill(parent.pid, signal.SIGKILL)
         deadline = time.monotonic() + 10
         while child.alive() and time.monotonic() < deadline:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sharezync_embedded.provision import Container, Given, Installed, Source
+from sharezync_embedded.provision import ContainerEngine, ExternalBroker, InstalledBroker, Source
 from sharezync_embedded.rabbitmq import Broker, DevBroker
 from sharezync_embedded.rabbitmq_container import ContainerBroker
 
@@ -33,9 +33,9 @@ def broker_from(source: Source, data_dir: Path, *, durable: bool = True) -> Brok
     `durable=False`: what it holds may be lost when it stops.
     """
     match source:
-        case Given(url):
+        case ExternalBroker(url):
             return GivenBroker(url)
-        case Installed(server):
+        case InstalledBroker(server):
             return DevBroker(data_dir, server, durable=durable)
-        case Container(image):
+        case ContainerEngine(image):
             return ContainerBroker(data_dir, image)

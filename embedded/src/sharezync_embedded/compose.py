@@ -56,7 +56,7 @@ async def migrate(database_url: str) -> None:
         await migrations.upgrade(database_url, role=role_of(migrations.schema))
 
 
-class Composition:
+class CombinedApp:
     """All five services as one ASGI application, `app`.
 
     `draining` and `registry` are those of the one process that serves it; `gateway` has

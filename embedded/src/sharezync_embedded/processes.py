@@ -19,14 +19,14 @@ _SAME_PROCESS_SECONDS = 0.05  # clocks of start times are read with this much sl
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ProcessIdentity:
     """One certain process: its id, and when it started, since ids are used again."""
 
     pid: int
     started_at: float  # seconds since the epoch, as the kernel says
 
     @classmethod
-    def of(cls, pid: int) -> "Sighting":
+    def of(cls, pid: int) -> "ProcessIdentity":
         """The process that has this id now. Raises ProcessLookupError where there is none."""
         try:
             return cls(pid, psutil.Process(pid).create_time())
@@ -79,7 +79,7 @@ def spawn_apart(
     env: Mapping[str, str],
     log_path: Path,
     folder: Path | None = None,
-) -> Sighting:
+) -> ProcessIdentity:
     """Start `command` in a session of its own, as nobody's child, writing to `log_path`.
 
     It runs on when we end, in whatever way, and leaves no zombie with us when it ends. Raises
@@ -94,7 +94,7 @@ def spawn_apart(
         stdout=subprocess.PIPE,
         text=True,
     )
-    return Sighting.of(int(shell.stdout))
+    return ProcessIdentity.of(int(shell.stdout))
 
 
 def free_port(*, besides: Container[int] = ()) -> int:

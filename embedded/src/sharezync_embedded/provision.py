@@ -25,27 +25,27 @@ _PLACES = (
 
 
 @dataclass(frozen=True)
-class Given:
+class ExternalBroker:
     """A broker that somebody else runs."""
 
     url: str
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledBroker:
     """RabbitMQ's own start script on this machine."""
 
     server: Path
 
 
 @dataclass(frozen=True)
-class Container:
+class ContainerEngine:
     """A Docker engine that answers."""
 
     image: str = CONTAINER_IMAGE
 
 
-Source = Given | Installed | Container
+Source = ExternalBroker | InstalledBroker | ContainerEngine
 
 
 def provision(
@@ -57,15 +57,15 @@ def provision(
     hears of it. Returns None where there is none to be had, after having said so loudly.
     """
     if amqp_url:
-        return Given(amqp_url)
+        return ExternalBroker(amqp_url)
     if server := find_server():
-        return Installed(server)
+        return InstalledBroker(server)
     if install and debian_packages.can_install():
         debian_packages.install([BROKER_PACKAGE], say)
         if server := find_server():
-            return Installed(server)
+            return InstalledBroker(server)
     if _docker_answers():
-        return Container()
+        return ContainerEngine()
     for line in (
         "=" * 78,
         "There is NO RABBITMQ to be had: none is installed, Debian's packages can't be installed",

@@ -17,7 +17,7 @@ import msgspec
 
 from sharezync_embedded.occupancy import Occupancy
 from sharezync_embedded.processes import (
-    Sighting,
+    ProcessIdentity,
     free_port,
     inherited,
     port_is_free,
@@ -66,8 +66,8 @@ class _Node(msgspec.Struct, frozen=True):
     started_at: float = 0.0
 
     @property
-    def process(self) -> Sighting:
-        return Sighting(self.pid, self.started_at)
+    def process(self) -> ProcessIdentity:
+        return ProcessIdentity(self.pid, self.started_at)
 
 
 class DevBroker:

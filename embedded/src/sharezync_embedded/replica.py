@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sharezync_embedded.processes import Sighting
+from sharezync_embedded.processes import ProcessIdentity
 
 
 class Replica:
@@ -53,11 +53,11 @@ class Replica:
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
     @property
-    def sighting(self) -> Sighting | None:
+    def sighting(self) -> ProcessIdentity | None:
         """Its process; None where none was started or it has ended."""
         if self._process is None or self._process.poll() is not None:
             return None
-        return Sighting.of(self._process.pid)
+        return ProcessIdentity.of(self._process.pid)
 
     def migrate(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Begin `migrate` of this service, writing to its log."""

@@ -45,11 +45,11 @@ def up(settings: Settings, say: Say) -> None:
 async def _serve(
     settings: Settings, database_url: str, secret_key: str, began: float, say: Say
 ) -> None:
-    from sharezync_embedded.compose import Composition, migrate  # noqa: PLC0415 - loaded by now
+    from sharezync_embedded.compose import CombinedApp, migrate  # noqa: PLC0415 - loaded by now
     from sharezync_gateway.realtime import SOCKETS  # noqa: PLC0415 - as above
 
     await migrate(database_url)
-    composition = Composition(
+    composition = CombinedApp(
         database_url=database_url, secret_key=secret_key, data_dir=settings.data_dir
     )
     metrics_port = metrics_port_of(settings)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from sharezync_embedded.processes import Sighting
+from sharezync_embedded.processes import ProcessIdentity
 
 STOP_TIMEOUT_SECONDS = 30.0  # longer than the 20 s that a service may take to say goodbye
 
 
-def remember(data_dir: Path, processes: Sequence[Sighting]) -> None:
+def remember(data_dir: Path, processes: Sequence[ProcessIdentity]) -> None:
     """Write down who runs on `data_dir`, instead of whoever was written down before."""
     notes = [(process.pid, process.started_at) for process in processes]
     draft = _notes(data_dir).with_suffix(".draft")
@@ -30,7 +30,7 @@ def end_survivors(data_dir: Path) -> None:
     except (FileNotFoundError, msgspec.DecodeError):
         return
     for pid, started_at in notes:
-        Sighting(pid, started_at).end(timeout_seconds=STOP_TIMEOUT_SECONDS)
+        ProcessIdentity(pid, started_at).end(timeout_seconds=STOP_TIMEOUT_SECONDS)
     forget(data_dir)
 
 

@@ -19,7 +19,7 @@ from typing import Self
 import msgspec
 
 from sharezync_embedded.occupancy import Occupancy
-from sharezync_embedded.processes import Sighting, free_port, inherited, spawn_apart
+from sharezync_embedded.processes import ProcessIdentity, free_port, inherited, spawn_apart
 from sharezync_embedded.testing_swift import SERVERS, command_of, configure
 from sharezync_shared.testing.chaos import ChaosProxy
 
@@ -32,7 +32,7 @@ class StrictS3Failed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Line:
+class FaultyConnection:
     """A way to the server that misbehaves on request; it behaves until `chaos` is told."""
 
     endpoint_url: str
@@ -45,8 +45,8 @@ class _Notes(msgspec.Struct, frozen=True):
     ports: dict[str, int]
     processes: list[tuple[int, float]]
 
-    def sightings(self) -> list[Sighting]:
-        return [Sighting(pid, started_at) for pid, started_at in self.processes]
+    def sightings(self) -> list[ProcessIdentity]:
+        return [ProcessIdentity(pid, started_at) for pid, started_at in self.processes]
 
     def alive(self) -> bool:
         return len(self.processes) == len(SERVERS) and all(s.alive() for s in self.sightings())
@@ -140,11 +140,11 @@ class StrictS3Server:
             return name
 
     @asynccontextmanager
-    async def line(self) -> AsyncGenerator[Line]:
+    async def line(self) -> AsyncGenerator[FaultyConnection]:
         """A line of one's own to the server: what it is told to do, other users don't notice."""
         port = int(self.endpoint_url.rpartition(":")[2])
         async with ChaosProxy(("127.0.0.1", port)) as chaos:
-            yield Line(f"http://{chaos.host}:{chaos.port}", chaos)
+            yield FaultyConnection(f"http://{chaos.host}:{chaos.port}", chaos)
 
     def _find_running(self) -> bool:
         """Whether the servers run and answer; what is left of them is ended otherwise."""

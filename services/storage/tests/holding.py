@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.storage.tests.support import Json, World
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.contracts import Event
 from sharezync_storage.consumers import CONSUMERS
 
@@ -12,7 +12,7 @@ from sharezync_storage.consumers import CONSUMERS
 class Clock:
     """The clock of a service, which tests move on. It never goes back."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: UnitsOfWork) -> None:
         self._now = work.now
         self._ahead = timedelta()
 

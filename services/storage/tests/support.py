@@ -20,10 +20,10 @@ from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.testing.service import client_for, client_of_service
 from sharezync_shared.testing.waiting import wait_until
 from sharezync_shared.tokens import TokenIssuer
-from sharezync_storage.api.dependencies import Parts
+from sharezync_storage.api.dependencies import StorageContext
 from sharezync_storage.models import Deletion
 from sharezync_storage.usecases.collecting import remove_unheld
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 def allow(world: "World", **limits: int) -> None:
     """Change the limits of the running service."""
-    given = Limits(**{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
+    given = StorageLimits(**{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
     world.app.state.parts = replace(world.parts, limits=given)
     world.parts.appending._limits = given
 
@@ -125,8 +125,8 @@ class World:
         return Person(user_id, await self._stack.enter_async_context(http))
 
     @property
-    def parts(self) -> Parts:
-        parts: Parts = self.app.state.parts
+    def parts(self) -> StorageContext:
+        parts: StorageContext = self.app.state.parts
         return parts
 
     def told(self, thing: Json) -> list[Envelope]:

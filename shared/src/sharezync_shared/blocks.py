@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, T
 from sqlalchemy import text as sql
 
 from sharezync_shared.contracts.auth import AuthClient, ContactRules
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.streams.log import Connection
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ class Blocks:
         self._schema = schema
 
     async def learn(
-        self, unit: Unit, user_id: UUID, blocked_id: UUID, *, version: int, active: bool
+        self, unit: UnitOfWork, user_id: UUID, blocked_id: UUID, *, version: int, active: bool
     ) -> None:
         """Take over that a block came or was taken back; older news than what is known is passed
         over, and news of who is gone.
@@ -93,7 +93,7 @@ class Blocks:
             unit.now - _KEEP_TAKEN_BACK,
         )
 
-    async def learn_list(self, unit: Unit, rules: ContactRules) -> None:
+    async def learn_list(self, unit: UnitOfWork, rules: ContactRules) -> None:
         """Take over somebody's whole list as it was at its version, but for what is known since,
         and for who is gone since.
         """
@@ -120,7 +120,7 @@ class Blocks:
             rules.version,
         )
 
-    async def forget(self, unit: Unit, user_id: UUID) -> None:
+    async def forget(self, unit: UnitOfWork, user_id: UUID) -> None:
         """Drop all blocks by and of somebody who is gone. Call it once their row says so."""
         await (await unit.raw()).execute(
             f"DELETE FROM {self._schema}.blocks WHERE user_id = $1 OR blocked_id = $1",  # noqa: S608 - as above
@@ -154,9 +154,9 @@ class Blocks:
     @asynccontextmanager
     async def filling(
         self,
-        work: Work,
+        work: UnitsOfWork,
         auth: AuthClient,
-        take: Callable[[Unit, ContactRules], Awaitable[None]],
+        take: Callable[[UnitOfWork, ContactRules], Awaitable[None]],
     ) -> AsyncGenerator[None]:
         """Fetch in the background, inside the block, what was said before this service listened.
 
@@ -172,9 +172,9 @@ class Blocks:
 
     async def _fill(
         self,
-        work: Work,
+        work: UnitsOfWork,
         auth: AuthClient,
-        take: Callable[[Unit, ContactRules], Awaitable[None]],
+        take: Callable[[UnitOfWork, ContactRules], Awaitable[None]],
     ) -> None:
         attempt = 0
         while True:
@@ -189,9 +189,9 @@ class Blocks:
 
     async def _fill_once(
         self,
-        work: Work,
+        work: UnitsOfWork,
         auth: AuthClient,
-        take: Callable[[Unit, ContactRules], Awaitable[None]],
+        take: Callable[[UnitOfWork, ContactRules], Awaitable[None]],
     ) -> None:
         async with (await work.database.pool()).acquire() as connection:
             done = await connection.fetchval(

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 CONTENT_TYPE = "application/problem+json"
 
 
-class Kind(Enum):
+class ProblemKind(Enum):
     """What sort of thing went wrong; the value is the HTTP status."""
 
     MALFORMED = 400
@@ -55,7 +55,7 @@ class Kind(Enum):
 class Problem(Exception):
     """An error with a stable name. Subclass it with a slug and a title of its own."""
 
-    kind: ClassVar[Kind] = Kind.BROKEN
+    kind: ClassVar[ProblemKind] = ProblemKind.BROKEN
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal server error"
 
@@ -78,11 +78,11 @@ class Problem(Exception):
 
 
 class Malformed(Problem):
-    kind, slug, title = Kind.MALFORMED, "malformed", "The request is malformed"
+    kind, slug, title = ProblemKind.MALFORMED, "malformed", "The request is malformed"
 
 
 class Unauthenticated(Problem):
-    kind, slug = Kind.UNAUTHENTICATED, "unauthenticated"
+    kind, slug = ProblemKind.UNAUTHENTICATED, "unauthenticated"
     title = "A valid access token is required"
 
     def __init__(
@@ -98,44 +98,48 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    kind, slug, title = Kind.FORBIDDEN, "forbidden", "You don't have permission to do this"
+    kind, slug, title = ProblemKind.FORBIDDEN, "forbidden", "You don't have permission to do this"
 
 
 class NotFound(Problem):
     kind, slug, title = (
-        Kind.NOT_FOUND,
+        ProblemKind.NOT_FOUND,
         "not-found",
         "The resource doesn't exist, or you can't access it",
     )
 
 
 class NotAllowed(Problem):
-    kind, slug = Kind.NOT_ALLOWED, "method-not-allowed"
+    kind, slug = ProblemKind.NOT_ALLOWED, "method-not-allowed"
     title = "This method isn't allowed for this path"
 
 
 class Conflict(Problem):
-    kind, slug, title = Kind.CONFLICT, "conflict", "The request conflicts with the current state"
+    kind, slug, title = (
+        ProblemKind.CONFLICT,
+        "conflict",
+        "The request conflicts with the current state",
+    )
 
 
 class Gone(Problem):
-    kind, slug, title = Kind.GONE, "gone", "The resource is no longer available"
+    kind, slug, title = ProblemKind.GONE, "gone", "The resource is no longer available"
 
 
 class TooLarge(Problem):
-    kind, slug, title = Kind.TOO_LARGE, "too-large", "The request is too large"
+    kind, slug, title = ProblemKind.TOO_LARGE, "too-large", "The request is too large"
 
 
 class Unsupported(Problem):
-    kind, slug = Kind.UNSUPPORTED, "unsupported-media-type"
+    kind, slug = ProblemKind.UNSUPPORTED, "unsupported-media-type"
     title = "This content type isn't supported"
 
 
 class Invalid(Problem):
-    kind, slug, title = Kind.INVALID, "invalid", "The request is invalid"
+    kind, slug, title = ProblemKind.INVALID, "invalid", "The request is invalid"
 
 
-class Broken(Problem):
+class InternalError(Problem):
     """The answer to an exception that nobody foresaw: no detail ever leaves the process."""
 
 
@@ -156,16 +160,20 @@ class RetryLater(Problem):
 
 
 class RateLimited(RetryLater):
-    kind, slug, title = Kind.LIMITED, "rate-limited", "Too many requests"
+    kind, slug, title = ProblemKind.LIMITED, "rate-limited", "Too many requests"
 
 
 class Unavailable(RetryLater):
-    kind, slug, title = Kind.UNAVAILABLE, "unavailable", "The service is temporarily unavailable"
+    kind, slug, title = (
+        ProblemKind.UNAVAILABLE,
+        "unavailable",
+        "The service is temporarily unavailable",
+    )
 
 
 class UpstreamTimeout(RetryLater):
     kind, slug, title = (
-        Kind.TIMEOUT,
+        ProblemKind.TIMEOUT,
         "upstream-timeout",
         "An upstream service took too long to respond",
     )
@@ -271,7 +279,7 @@ def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None =
     """Return the generic problem for an HTTP status that a framework chose."""
     found = _BY_STATUS.get(status)
     if found is None:
-        return (Malformed if status < 500 else Broken)(detail, headers=headers)
+        return (Malformed if status < 500 else InternalError)(detail, headers=headers)
     return found(detail, headers=headers)
 
 
@@ -309,7 +317,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def on_any(_: Request, error: Exception) -> Response:
         log.error("unhandled_exception", exc_info=error)
-        return problem_response(Broken())
+        return problem_response(InternalError())
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)

@@ -19,7 +19,7 @@ from sharezync_shared.asgi.app import ReadyCheck, create_service_app
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import install_outage_handlers, is_away
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.bus import Envelope, NotNow, PermanentError
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.inbox import prune as prune_inbox
@@ -29,14 +29,14 @@ from sharezync_shared.settings import Settings
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import Position, StreamLog
+from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.tokens.keys import KeySource
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
 
 log = structlog.get_logger()
 
-Consumer = Callable[[Unit, Any], Awaitable[None]]
+Consumer = Callable[[UnitOfWork, Any], Awaitable[None]]
 """Reacts to one event inside a unit in which the event was claimed."""
 
 _HOUR_SECONDS = 3600
@@ -78,7 +78,7 @@ class ServiceCore:
         )
         # What the last request committed is told before we go; whatever is not, a replica tells.
         platform.draining.add(f"{name}-outbox", self._flush, after_requests=True)
-        self.work = Work(self.database, self.streams, self.relay)
+        self.work = UnitsOfWork(self.database, self.streams, self.relay)
         self.costly = CostlyReads(
             Database(
                 settings.require_database_url(),
@@ -196,7 +196,7 @@ class ServiceCore:
     async def _flush(self, seconds: float) -> None:
         await self.relay.flush(seconds)
 
-    async def _load_frames(self, positions: Sequence[Position]) -> list[Frame]:
+    async def _load_frames(self, positions: Sequence[StreamPosition]) -> list[Frame]:
         async with (await self.database.pool()).acquire() as connection:
             return await self.streams.load(connection, positions)
 

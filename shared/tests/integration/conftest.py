@@ -6,11 +6,11 @@ from prometheus_client import CollectorRegistry
 
 from shared.tests.integration.notes import ROLE, migrations, outbox
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import Position, StreamLog
+from sharezync_shared.streams.log import StreamLog, StreamPosition
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Notes:
     streams: StreamLog
     bus: LocalBus
     relay: Relay
-    work: Work
+    work: UnitsOfWork
     frames: list[Frame] = field(default_factory=list)
 
 
@@ -32,7 +32,7 @@ async def notes(fresh_database_url: str) -> AsyncGenerator[Notes]:
     streams = StreamLog("notes")
     bus = LocalBus()
 
-    async def load_frames(positions: Sequence[Position]) -> list[Frame]:
+    async def load_frames(positions: Sequence[StreamPosition]) -> list[Frame]:
         async with (await database.pool()).acquire() as connection:
             return await streams.load(connection, positions)
 
@@ -43,7 +43,7 @@ async def notes(fresh_database_url: str) -> AsyncGenerator[Notes]:
         load_frames,
         registry=CollectorRegistry(),
     )
-    notes = Notes(database, streams, bus, relay, Work(database, streams, relay))
+    notes = Notes(database, streams, bus, relay, UnitsOfWork(database, streams, relay))
 
     async def on_gap() -> None:
         pass

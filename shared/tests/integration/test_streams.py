@@ -10,7 +10,7 @@ from shared.tests.integration.conftest import Notes
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, Position, Replay
+from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, LogReplay, StreamPosition
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 STREAM = "channel:1"
@@ -25,7 +25,7 @@ async def append(notes: Notes, *entries: Entry, at: datetime = NOW) -> list[int]
 
 async def replay(
     notes: Notes, after: int, *, epoch: str | None = None, now: datetime = NOW
-) -> Replay:
+) -> LogReplay:
     async with (await notes.database.pool()).acquire() as connection:
         return await notes.streams.replay(connection, STREAM, epoch=epoch, after=after, now=now)
 
@@ -105,7 +105,7 @@ async def test_pruned_frames_reset_and_kept_ones_replay(notes: Notes) -> None:
 async def test_a_stream_where_nothing_was_said_has_a_head(notes: Notes) -> None:
     async with (await notes.database.pool()).acquire() as connection:
         heads = await notes.streams.heads(connection, [STREAM])
-    assert heads == {STREAM: Position(STREAM, notes.streams.epoch, 0)}
+    assert heads == {STREAM: StreamPosition(STREAM, notes.streams.epoch, 0)}
     assert not (await replay(notes, 0, epoch=notes.streams.epoch)).reset
 
 
@@ -113,7 +113,7 @@ async def test_frames_are_loaded_by_position(notes: Notes) -> None:
     await append(notes, *entries(3), *entries(1, "channel:2"))
     async with (await notes.database.pool()).acquire() as connection:
         frames = await notes.streams.load(
-            connection, [Position(STREAM, "", 2), Position("channel:2", "", 1)]
+            connection, [StreamPosition(STREAM, "", 2), StreamPosition("channel:2", "", 1)]
         )
     assert [(frame.stream, frame.seq) for frame in frames] == [(STREAM, 2), ("channel:2", 1)]
 

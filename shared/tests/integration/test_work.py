@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from shared.tests.integration.conftest import Notes
 from shared.tests.integration.notes import Note, NoteTaken
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control
@@ -101,7 +101,7 @@ async def test_what_a_command_commits_waits_for_a_servers_relay(notes: Notes) ->
         facts.append(envelope)
 
     await notes.bus.consume("others.events", [NoteTaken.type], take)
-    command = Work(notes.database, notes.streams, relay=None)
+    command = UnitsOfWork(notes.database, notes.streams, relay=None)
     async with command.begin() as unit:
         unit.emit(NoteTaken(note_id=uuid7()))
     # The relay of a server may have been quick.

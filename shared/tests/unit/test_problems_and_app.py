@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
 from sharezync_shared.asgi.app import create_service_app
-from sharezync_shared.problems import Conflict, Kind, NotFound, problems
+from sharezync_shared.problems import Conflict, NotFound, ProblemKind, problems
 
 
 class Archived(Conflict):
@@ -172,4 +172,4 @@ async def test_the_openapi_document_declares_problems(app: FastAPI) -> None:
 
 
 def test_every_kind_is_an_http_error_status() -> None:
-    assert all(400 <= kind.value < 600 for kind in Kind)
+    assert all(400 <= kind.value < 600 for kind in ProblemKind)

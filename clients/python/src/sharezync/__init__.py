@@ -4,7 +4,6 @@
 wrong is a `SharezyncError`.
 """
 
-from sharezync.choices import Blocked, DevicePolicy
 from sharezync.client import Client
 from sharezync.documents import (
     Ban,
@@ -18,6 +17,7 @@ from sharezync.documents import (
     TransferFile,
     User,
 )
+from sharezync.preferences import Blocked, ReceivingPolicy
 from sharezync.problems import (
     AlreadyThere,
     Corrupt,
@@ -31,14 +31,21 @@ from sharezync.problems import (
     Unreachable,
     UnsafePath,
 )
-from sharezync.realtime.frames import Connected, Event, Incoming, Lost, Reset, Signal
+from sharezync.realtime.frames import (
+    Connected,
+    Incoming,
+    Lost,
+    Signal,
+    StreamEventFrame,
+    StreamReset,
+)
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
 from sharezync.tokens import FileTokens, MemoryTokens, Tokens, TokenStore
-from sharezync.transfer.doors import Doors
 from sharezync.transfer.offering import Address
 from sharezync.transfer.progress import Progress
 from sharezync.transfer.statistics import Statistics
+from sharezync.transfer.transfer_http import TransferHttp
 
 __all__ = [
     "Address",
@@ -51,9 +58,6 @@ __all__ = [
     "Connected",
     "Corrupt",
     "Device",
-    "DevicePolicy",
-    "Doors",
-    "Event",
     "FileChanged",
     "FileTokens",
     "Incoming",
@@ -64,8 +68,8 @@ __all__ = [
     "NotUnderstood",
     "Problem",
     "Progress",
+    "ReceivingPolicy",
     "Recipient",
-    "Reset",
     "Session",
     "SharezyncError",
     "Signal",
@@ -73,11 +77,14 @@ __all__ = [
     "SocketClosed",
     "Statistics",
     "StoredFile",
+    "StreamEventFrame",
+    "StreamReset",
     "TokenStore",
     "Tokens",
     "Transfer",
     "TransferEnded",
     "TransferFile",
+    "TransferHttp",
     "Unreachable",
     "UnsafePath",
     "User",

@@ -14,7 +14,7 @@ from sharezync.problems import Problem
 from sharezync.renewing import Renewal
 from sharezync.session import Session
 from sharezync.tokens import MemoryTokens, Tokens, TokenStore
-from sharezync.transfer.doors import Doors
+from sharezync.transfer.transfer_http import TransferHttp
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
@@ -104,9 +104,9 @@ class Client:
         _ = self._renewal.tokens
         return Session(self.base_url, self._http, self._renewal)
 
-    def doors(self, transfer_id: str, token: str) -> Doors:
+    def doors(self, transfer_id: str, token: str) -> TransferHttp:
         """Return the doors of one end of a transfer that somebody gave us a token for: no login."""
-        return Doors(self._http, transfer_id, token)
+        return TransferHttp(self._http, transfer_id, token)
 
     async def logout(self) -> None:
         """End the login, here and at the server, where it can be reached."""

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 
 from sharezync.chat import Chat
-from sharezync.choices import Choices
 from sharezync.files.downloads import Downloads
 from sharezync.files.uploads import Uploads
 from sharezync.http import Http, document_of
 from sharezync.people import People
+from sharezync.preferences import Preferences
 from sharezync.realtime.cursors import Cursor
 from sharezync.realtime.socket import Socket
 from sharezync.renewing import Renewal
@@ -31,7 +31,7 @@ class Session:
         self.people = People(self)
         self.chat = Chat(self)
         self.transfers = Transfers(self)
-        self.choices = Choices(self)
+        self.choices = Preferences(self)
         self.uploads = Uploads(self)
         self.downloads = Downloads(self)
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from clients.python.tests.support.people import Login, channel_of
-from sharezync import Client, Connected, Event, MemoryTokens, Problem, Session, Socket
+from sharezync import Client, Connected, MemoryTokens, Problem, Session, Socket, StreamEventFrame
 from sharezync_shared.testing.chaos import ChaosProxy
 
 LogIn = Callable[..., Awaitable[Login]]
@@ -23,12 +23,12 @@ def over(line: ChaosProxy, login: Login) -> Client:
     return Client(f"http://{line.host}:{line.port}", tokens=store)
 
 
-async def heard(socket: Socket, stream: str, count: int) -> list[Event]:
+async def heard(socket: Socket, stream: str, count: int) -> list[StreamEventFrame]:
     """Wait for so many events of a stream."""
-    found: list[Event] = []
+    found: list[StreamEventFrame] = []
     async with asyncio.timeout(60):
         async for incoming in socket:
-            if isinstance(incoming, Event) and incoming.stream == stream:
+            if isinstance(incoming, StreamEventFrame) and incoming.stream == stream:
                 found.append(incoming)
                 if len(found) == count:
                     return found

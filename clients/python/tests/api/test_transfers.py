@@ -12,11 +12,11 @@ from clients.python.tests.support.people import Login
 from sharezync import (
     Address,
     Client,
-    Event,
     FileChanged,
     MemoryTokens,
     Progress,
     Session,
+    StreamEventFrame,
     Transfer,
     TransferEnded,
 )
@@ -45,7 +45,7 @@ async def offered_to(session: Session, device: str) -> Transfer:
         for transfer in await session.transfers.all(role="recipient", state="offered"):
             return transfer
         async for incoming in socket:
-            if isinstance(incoming, Event) and incoming.type == "incoming_transfer":
+            if isinstance(incoming, StreamEventFrame) and incoming.type == "incoming_transfer":
                 return Transfer.of(incoming.data)
     raise AssertionError
 

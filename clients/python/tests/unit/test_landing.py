@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sharezync import Corrupt, Transfer
-from sharezync.transfer.landing import Destination, Landing
+from sharezync.transfer.received_files import Destination, ReceivedFiles
 
 CHUNK = 4
 ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
@@ -44,7 +44,9 @@ def transfer(*files: tuple[str, bytes], roots: list[str | None] | None = None) -
     )
 
 
-def fill(landing: Landing, index: int, content: bytes, *numbers: int, flushed: bool = True) -> None:
+def fill(
+    landing: ReceivedFiles, index: int, content: bytes, *numbers: int, flushed: bool = True
+) -> None:
     """Receive chunks of a file: these, or all."""
     part = landing.parts[index]
     for number in numbers or range(-(-len(content) // CHUNK)):
@@ -55,10 +57,10 @@ def fill(landing: Landing, index: int, content: bytes, *numbers: int, flushed: b
         part.flush()
 
 
-def opened(into: Path, *files: tuple[str, bytes], new_folder: str | None = None) -> Landing:
+def opened(into: Path, *files: tuple[str, bytes], new_folder: str | None = None) -> ReceivedFiles:
     """Begin, or go on, straight into a folder or in a new one."""
     destination = Destination(into, new_folder, records_of(into), "http://here")
-    landing = Landing(destination, transfer(*files))
+    landing = ReceivedFiles(destination, transfer(*files))
     landing.open(range(len(files)))
     return landing
 
@@ -68,7 +70,7 @@ def records_of(into: Path) -> Path:
     return into.parent / f"state of {into.name}"
 
 
-def staging_of(landing: Landing) -> Path:
+def staging_of(landing: ReceivedFiles) -> Path:
     return landing._staging.folder.path
 
 

@@ -8,7 +8,7 @@ import pytest
 from clients.python.tests.unit.test_landing import fill, into, opened, records_of, transfer
 from sharezync import UnsafePath
 from sharezync.folders import Folder
-from sharezync.transfer.landing import begun_in
+from sharezync.transfer.received_files import begun_in
 
 __all__ = ["into"]  # a fixture
 

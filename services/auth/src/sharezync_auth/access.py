@@ -5,12 +5,12 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_auth.models import Device, Session, User
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound, Unauthenticated
 
 
-async def own_account(unit: Unit, user_id: UserId, *, lock: bool = False) -> User:
+async def own_account(unit: UnitOfWork, user_id: UserId, *, lock: bool = False) -> User:
     """Return the caller's account. A token may outlive it by minutes: then they are nobody.
 
     With `lock` it is held until the commit: logins and devices come and go one after the other.
@@ -21,7 +21,7 @@ async def own_account(unit: Unit, user_id: UserId, *, lock: bool = False) -> Use
     return user
 
 
-async def keep_account(unit: Unit, user_id: UserId) -> None:
+async def keep_account(unit: UnitOfWork, user_id: UserId) -> None:
     """Keep an account from being deleted until the commit; others may do so at the same time.
 
     Raises Unauthenticated where it is gone.
@@ -32,7 +32,7 @@ async def keep_account(unit: Unit, user_id: UserId) -> None:
         raise Unauthenticated("The account no longer exists")
 
 
-async def profile_to_see(unit: Unit, user_id: UserId) -> User:
+async def profile_to_see(unit: UnitOfWork, user_id: UserId) -> User:
     """Return anybody's account, for what everyone may see of it."""
     user = await unit.get(User, user_id)
     if user is None:
@@ -40,7 +40,7 @@ async def profile_to_see(unit: Unit, user_id: UserId) -> User:
     return user
 
 
-async def session_to_end(unit: Unit, user_id: UserId, session_id: UUID) -> Session:
+async def session_to_end(unit: UnitOfWork, user_id: UserId, session_id: UUID) -> Session:
     """Return a session of the caller's own that has not ended, held until the commit."""
     statement = (
         select(Session)
@@ -54,7 +54,7 @@ async def session_to_end(unit: Unit, user_id: UserId, session_id: UUID) -> Sessi
     return session
 
 
-async def device_to_change(unit: Unit, user_id: UserId, device_id: UUID) -> Device:
+async def device_to_change(unit: UnitOfWork, user_id: UserId, device_id: UUID) -> Device:
     """Return a device of the caller's own, held until the commit."""
     device = await unit.get(Device, device_id, lock=True)
     if device is None or device.user_id != user_id:

@@ -17,7 +17,7 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import bcrypt_costs
 from sharezync_auth.usecases.events import EVENTS
 from sharezync_auth.usecases.sweeping import sweeping
-from sharezync_auth.usecases.throttling import Guard
+from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_auth.usecases.tokens import OwnCredentials
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts.storage import FileDeleted
@@ -85,6 +85,6 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
     )
     app.state.keyring = keyring
     app.state.passwords = passwords
-    app.state.guard = Guard(passwords, settings, metrics)
+    app.state.guard = LoginThrottle(passwords, settings, metrics)
     app.state.services = Services.of(platform, OwnCredentials(keyring))
     return app

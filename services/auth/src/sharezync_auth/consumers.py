@@ -5,13 +5,13 @@ here. What each says about repeating is for dead letters that are replayed after
 """
 
 from sharezync_auth.usecases import avatars, blocks
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
 
 
-async def on_block_kept(unit: Unit, event: BlockKept) -> None:
+async def on_block_kept(unit: UnitOfWork, event: BlockKept) -> None:
     """Take over a block from before auth kept them. Repeatable: it is there already."""
     await blocks.take_over(
         unit,
@@ -21,7 +21,7 @@ async def on_block_kept(unit: Unit, event: BlockKept) -> None:
     )
 
 
-async def on_file_deleted(unit: Unit, event: FileDeleted) -> None:
+async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
     """Take a file off the profile of its owner, the only one who can have it as avatar.
 
     Repeatable: it is none any more, and an id never comes back, so that a later avatar stays.

@@ -40,7 +40,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class RotationPolicy:
     """How long a key stays in each state."""
 
     publish: timedelta
@@ -64,7 +64,7 @@ class Terms:
         )
 
 
-class Order(Enum):
+class KeyRequest(Enum):
     """What somebody wants done about the keys."""
 
     UPKEEP = auto()
@@ -116,7 +116,7 @@ class TooMany(Exception):
 
 
 def plan(
-    keys: Sequence[Key], now: datetime, terms: Terms, order: Order = Order.UPKEEP
+    keys: Sequence[Key], now: datetime, terms: RotationPolicy, order: KeyRequest = KeyRequest.UPKEEP
 ) -> list[Step]:
     """Return what to do at the time `now`, in this order; nothing where all is well.
 
@@ -127,7 +127,7 @@ def plan(
     Raises TooYoung and TooMany where an order other than UPKEEP can't be followed; nothing is
     to be done then. REPLACE_ALL always can.
     """
-    if order is Order.REPLACE_ALL:
+    if order is KeyRequest.REPLACE_ALL:
         return [*(Remove(key.kid) for key in keys), Make(ACTIVE), Make(NEXT)]
     # A moment that lies ahead counts as now: every term begins anew, which harms nobody.
     steps: list[Step] = [Move(key.kid, key.state) for key in keys if key.since > now + SLACK]
@@ -150,21 +150,26 @@ def plan(
 
 
 def _is_wanted(
-    active: Key, following: Key | None, count: int, now: datetime, terms: Terms, order: Order
+    active: Key,
+    following: Key | None,
+    count: int,
+    now: datetime,
+    terms: RotationPolicy,
+    order: KeyRequest,
 ) -> bool:
     """Whether to rotate. Raises TooYoung and TooMany unless for UPKEEP."""
-    if order is Order.UPKEEP:
+    if order is KeyRequest.UPKEEP:
         due = now - active.since >= terms.rotate
         return due and count < MAX_KEYS and _is_known(following, now, terms)
     if count >= MAX_KEYS:
         raise TooMany
-    if order is Order.ROTATE and not _is_known(following, now, terms):
+    if order is KeyRequest.ROTATE and not _is_known(following, now, terms):
         since = min(following.since, now) if following else None
         raise TooYoung(since, since + terms.publish if since else None)
     return True
 
 
-def _is_known(following: Key | None, now: datetime, terms: Terms) -> bool:
+def _is_known(following: Key | None, now: datetime, terms: RotationPolicy) -> bool:
     return following is not None and now - following.since >= terms.publish
 
 

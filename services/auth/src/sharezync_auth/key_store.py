@@ -12,9 +12,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlmodel import col, select
 
-from sharezync_auth.key_states import Key, Make, Move, Order, Remove, Step, Terms, plan
+from sharezync_auth.key_states import (
+    Key,
+    KeyRequest,
+    Make,
+    Move,
+    Remove,
+    RotationPolicy,
+    Step,
+    plan,
+)
 from sharezync_auth.models import SCHEMA, StoredKey
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.tokens.signing import SigningKey
 
 log = structlog.get_logger()
@@ -27,7 +36,7 @@ class WrongSecretKey(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class HeldKey:
+class PrivateKey:
     """A key with its private half."""
 
     key: Key
@@ -37,7 +46,7 @@ class HeldKey:
 class KeyStore:
     """The one hand that reads and changes the stored keys. Any number of processes may."""
 
-    def __init__(self, work: Work, secret_key: str) -> None:
+    def __init__(self, work: UnitsOfWork, secret_key: str) -> None:
         self._work = work
         self._sealing = AESGCM(
             HKDF(SHA256(), 32, salt=None, info=b"sharezync signing keys").derive(
@@ -45,22 +54,22 @@ class KeyStore:
             )
         )
 
-    async def look(self, terms: Terms) -> list[HeldKey]:
+    async def look(self, terms: RotationPolicy) -> list[PrivateKey]:
         """Return all keys, after doing what is due. Raises WrongSecretKey."""
         async with self._work.read() as unit:
             held = [self._open(row) for row in await _rows(unit)]
         if plan([each.key for each in held], unit.now, terms):
-            return await self.follow(Order.UPKEEP, terms)
+            return await self.follow(KeyRequest.UPKEEP, terms)
         return held
 
-    async def read(self) -> list[HeldKey]:
+    async def read(self) -> list[PrivateKey]:
         """Return all keys as they are. Raises WrongSecretKey."""
         async with self._work.read() as unit:
             return [self._open(row) for row in await _rows(unit)]
 
     async def follow(
-        self, order: Order, terms: Terms, *, whatever_sealed_them: bool = False
-    ) -> list[HeldKey]:
+        self, order: KeyRequest, terms: RotationPolicy, *, whatever_sealed_them: bool = False
+    ) -> list[PrivateKey]:
         """Do what `plan` says, in one transaction; return all keys as they are then.
 
         Raises TooYoung, TooMany and WrongSecretKey: nothing was changed then. With
@@ -81,7 +90,7 @@ class KeyStore:
                 await self._take(step, unit, rows)
             return [self._open(row) for row in rows.values()]
 
-    async def _take(self, step: Step, unit: Unit, rows: dict[str, StoredKey]) -> None:
+    async def _take(self, step: Step, unit: UnitOfWork, rows: dict[str, StoredKey]) -> None:
         match step:
             case Make(state):
                 row = self._seal(SigningKey.generate(), state, unit)
@@ -95,7 +104,7 @@ class KeyStore:
                 log.info("signing_key_removed", kid=kid, before=rows[kid].state)
                 await unit.session.delete(rows.pop(kid))
 
-    def _seal(self, key: SigningKey, state: str, unit: Unit) -> StoredKey:
+    def _seal(self, key: SigningKey, state: str, unit: UnitOfWork) -> StoredKey:
         nonce = os.urandom(_NONCE_BYTES)
         # The name is sealed in, so that a sealed key can't be passed off as another.
         sealed = nonce + self._sealing.encrypt(nonce, key.to_pem().encode(), key.kid.encode())
@@ -103,7 +112,7 @@ class KeyStore:
             kid=key.kid, state=state, sealed_pem=sealed, created_at=unit.now, state_since=unit.now
         )
 
-    def _open(self, row: StoredKey) -> HeldKey:
+    def _open(self, row: StoredKey) -> PrivateKey:
         nonce, sealed = row.sealed_pem[:_NONCE_BYTES], row.sealed_pem[_NONCE_BYTES:]
         try:
             pem = self._sealing.decrypt(nonce, sealed, row.kid.encode())
@@ -113,10 +122,10 @@ class KeyStore:
                 "with. Put the old one back; or, where the new one is meant, make new keys with "
                 "`python -m sharezync_auth rotate-keys --compromised --new-secret-key`."
             ) from error
-        return HeldKey(_key(row), SigningKey.from_pem(pem.decode()))
+        return PrivateKey(_key(row), SigningKey.from_pem(pem.decode()))
 
 
-async def _rows(unit: Unit) -> Sequence[StoredKey]:
+async def _rows(unit: UnitOfWork) -> Sequence[StoredKey]:
     return (await unit.session.exec(select(StoredKey).order_by(col(StoredKey.kid)))).all()
 
 

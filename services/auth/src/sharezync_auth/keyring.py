@@ -16,10 +16,10 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
-from sharezync_auth.key_states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, Terms
-from sharezync_auth.key_store import HeldKey, KeyStore
+from sharezync_auth.key_states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, RotationPolicy
+from sharezync_auth.key_store import KeyStore, PrivateKey
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import (
@@ -65,7 +65,7 @@ class Keyring:
         registry: CollectorRegistry,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.terms = Terms.of(settings)
+        self.terms = RotationPolicy.of(settings)
         self.look_seconds = LOOK_SECONDS
         self._settings = settings
         self._monotonic = monotonic
@@ -132,7 +132,7 @@ class Keyring:
         return view.document, view.etag
 
     @asynccontextmanager
-    async def kept(self, work: Work) -> AsyncGenerator[None]:
+    async def kept(self, work: UnitsOfWork) -> AsyncGenerator[None]:
         """Look at the keys, and again every `look_seconds` inside the block; do what is due.
 
         The very first start of an installation makes its keys. Raises WrongSecretKey.
@@ -185,7 +185,7 @@ class Keyring:
         self._failing = True
         log.error("signing_keys_not_read", error=repr(error))
 
-    def _see(self, held: Sequence[HeldKey]) -> None:
+    def _see(self, held: Sequence[PrivateKey]) -> None:
         signing = [each for each in held if each.key.state == ACTIVE]
         active = min(signing, key=lambda each: each.key.since)
         published = [each.signing for each in held]
@@ -218,7 +218,7 @@ class _Metrics:
             registry=registry,
         )
 
-    def see(self, held: Sequence[HeldKey], active_since: datetime) -> None:
+    def see(self, held: Sequence[PrivateKey], active_since: datetime) -> None:
         for state in (NEXT, ACTIVE, RETIRING):
             self._keys.labels(state).set(sum(each.key.state == state for each in held))
         since = active_since.timestamp()

@@ -47,7 +47,7 @@ LAST_COUNTER: Final = 2**31 - 1
 """What the column holds. Nobody refreshes that often: a session that gets there ends."""
 
 
-class Verdict(Enum):
+class RefreshVerdict(Enum):
     """What the counter of a genuine token says."""
 
     CURRENT = auto()
@@ -105,7 +105,7 @@ def judge(
     counter: int,
     since_rotation: timedelta,
     late_grace_counter: int,
-) -> Verdict | None:
+) -> RefreshVerdict | None:
     """Return what `token` means for a session whose present counter is `counter`.
 
     `since_rotation` is the age of the present token; `late_grace_counter` is the last number that
@@ -117,13 +117,13 @@ def judge(
         return None
     match counter - token.counter:
         case 0:
-            return Verdict.CURRENT if counter < LAST_COUNTER else Verdict.SPENT
+            return RefreshVerdict.CURRENT if counter < LAST_COUNTER else RefreshVerdict.SPENT
         case 1 if since_rotation <= timedelta(seconds=GRACE_SECONDS):
-            return Verdict.PREVIOUS
+            return RefreshVerdict.PREVIOUS
         case 1 if late_grace_counter != counter - 1:
-            return Verdict.PREVIOUS_LATE
+            return RefreshVerdict.PREVIOUS_LATE
         case _:
-            return Verdict.REUSED
+            return RefreshVerdict.REUSED
 
 
 def _mac(body: bytes, key: bytes) -> bytes:

@@ -8,8 +8,8 @@ import asyncpg
 from prometheus_client import CollectorRegistry
 
 from sharezync_auth.commands import work_for
-from sharezync_auth.key_states import Order, Terms
-from sharezync_auth.key_store import HeldKey, KeyStore
+from sharezync_auth.key_states import KeyRequest, RotationPolicy
+from sharezync_auth.key_store import KeyStore, PrivateKey
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
 
@@ -56,13 +56,13 @@ async def kept_keyring(
         yield keyring
 
 
-async def follow(settings: AuthSettings, order: Order) -> list[HeldKey]:
+async def follow(settings: AuthSettings, order: KeyRequest) -> list[PrivateKey]:
     """Do with the keys what an operator can; return what they are then."""
     async with work_for(settings) as work:
         store = KeyStore(work, settings.require_secret_key())
-        return await store.follow(order, Terms.of(settings))
+        return await store.follow(order, RotationPolicy.of(settings))
 
 
-def states(held: list[HeldKey]) -> dict[str, str]:
+def states(held: list[PrivateKey]) -> dict[str, str]:
     """The state of each key, by its name."""
     return {each.key.kid: each.key.state for each in held}

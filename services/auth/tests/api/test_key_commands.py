@@ -16,7 +16,7 @@ from services.auth.tests.api.keys import follow, forget_keys, kept_keyring, make
 from sharezync_auth import key_states
 from sharezync_auth.commands.rotate_keys import ROTATE_KEYS
 from sharezync_auth.commands.service_client import SERVICE_CLIENT
-from sharezync_auth.key_states import ACTIVE, MAX_KEYS, NEXT, RETIRING, Order, Terms
+from sharezync_auth.key_states import ACTIVE, MAX_KEYS, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.cli import Command
 from sharezync_shared.testing.bad_tokens import bearer
@@ -47,7 +47,7 @@ async def rotate(settings: AuthSettings, capsys: Output, *words: str) -> tuple[i
 
 
 async def stored(settings: AuthSettings) -> dict[str, str]:
-    return states(await follow(settings, Order.UPKEEP))
+    return states(await follow(settings, KeyRequest.UPKEEP))
 
 
 async def test_rotation_waits_for_the_next_key_and_changes_nothing_before(
@@ -62,7 +62,7 @@ async def test_rotation_waits_for_the_next_key_and_changes_nothing_before(
     assert "--now" in said.err
     assert await stored(settings) == before
 
-    await make_older(settings, NEXT, Terms.of(settings).publish)
+    await make_older(settings, NEXT, RotationPolicy.of(settings).publish)
     status, after = await rotate(settings, capsys)
     assert status == 0
     (signing,) = [kid for kid, state in before.items() if state == NEXT]

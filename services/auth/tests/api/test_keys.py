@@ -23,8 +23,8 @@ from services.auth.tests.api.keys import (
 )
 from sharezync_auth.app import create_app
 from sharezync_auth.commands import work_for
-from sharezync_auth.key_states import ACTIVE, CUT_OFF, NEXT, RETIRING, Order, Terms
-from sharezync_auth.key_store import HeldKey, KeyStore, WrongSecretKey
+from sharezync_auth.key_states import ACTIVE, CUT_OFF, NEXT, RETIRING, KeyRequest, RotationPolicy
+from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.problems import Unavailable
@@ -45,8 +45,8 @@ async def settings(settings: AuthSettings) -> AsyncGenerator[AuthSettings]:
 
 
 @pytest.fixture
-def terms(settings: AuthSettings) -> Terms:
-    return Terms.of(settings)
+def terms(settings: AuthSettings) -> RotationPolicy:
+    return RotationPolicy.of(settings)
 
 
 def published(keyring: Keyring) -> list[str]:
@@ -75,14 +75,14 @@ class Store(KeyStore):
         self.may_read = asyncio.Event()
         self.may_read.set()
 
-    async def read(self) -> list[HeldKey]:
+    async def read(self) -> list[PrivateKey]:
         self.reads += 1
         await self.may_read.wait()
         if self.error:
             raise self.error
         return await super().read()
 
-    async def look(self, terms: Terms) -> list[HeldKey]:
+    async def look(self, terms: RotationPolicy) -> list[PrivateKey]:
         if self.error:
             raise self.error
         return await super().look(terms)
@@ -102,7 +102,7 @@ async def test_the_first_start_makes_one_key_to_sign_and_one_to_come(
     settings: AuthSettings,
 ) -> None:
     async with kept_keyring(settings) as keyring:
-        held = states(await follow(settings, Order.UPKEEP))
+        held = states(await follow(settings, KeyRequest.UPKEEP))
         assert sorted(held.values()) == [ACTIVE, NEXT]
         assert held[signs(keyring)] == ACTIVE
         assert set(published(keyring)) == held.keys()
@@ -118,7 +118,9 @@ async def test_replicas_that_start_together_agree_on_the_keys(settings: AuthSett
     assert len(seen[0][1]) == 2
 
 
-async def test_the_schedule_rotates_by_itself(settings: AuthSettings, terms: Terms) -> None:
+async def test_the_schedule_rotates_by_itself(
+    settings: AuthSettings, terms: RotationPolicy
+) -> None:
     async with kept_keyring(settings) as keyring:
         before = signs(keyring)
         (following,) = set(published(keyring)) - {before}
@@ -143,7 +145,7 @@ async def test_every_replica_follows_a_rotation_by_itself(settings: AuthSettings
     keyring.look_seconds = 0.02
     async with work_for(settings) as work, keyring.kept(work):
         before = signs(keyring)
-        rotated = states(await follow(settings, Order.ROTATE_NOW))
+        rotated = states(await follow(settings, KeyRequest.ROTATE_NOW))
         await become(lambda: signs(keyring) != before)
         assert rotated[signs(keyring)] == ACTIVE
         assert rotated[before] == RETIRING
@@ -160,7 +162,7 @@ async def test_a_failed_look_is_told_and_made_good(settings: AuthSettings) -> No
             await become(lambda: any(log["event"] == "signing_keys_not_read" for log in logs))
         assert signs(keyring) == before  # what is at hand goes on to sign
 
-        await follow(settings, Order.ROTATE_NOW)
+        await follow(settings, KeyRequest.ROTATE_NOW)
         store.error = None
         await become(lambda: signs(keyring) != before)
 
@@ -175,10 +177,10 @@ async def test_keys_of_another_secret_are_neither_read_nor_changed(settings: Aut
                 ).secret_key
             }
         )
-        for order in Order:
+        for order in KeyRequest:
             with pytest.raises(WrongSecretKey, match="SECRET_KEY"):
                 await follow(wrong, order)
-        assert states(await follow(settings, Order.UPKEEP)).keys() == before
+        assert states(await follow(settings, KeyRequest.UPKEEP)).keys() == before
 
 
 async def test_a_sealed_key_cannot_pass_for_another(settings: AuthSettings) -> None:
@@ -189,7 +191,7 @@ async def test_a_sealed_key_cannot_pass_for_another(settings: AuthSettings) -> N
                 " (SELECT sealed_pem FROM auth.signing_keys WHERE state = 'next')"
             )
         with pytest.raises(WrongSecretKey):
-            await follow(settings, Order.UPKEEP)
+            await follow(settings, KeyRequest.UPKEEP)
 
 
 # ---------------------------------------------------------------------------------- looking up
@@ -197,7 +199,7 @@ async def test_a_sealed_key_cannot_pass_for_another(settings: AuthSettings) -> N
 
 async def test_a_key_that_just_came_is_found_at_once(settings: AuthSettings) -> None:
     async with kept_keyring(settings) as keyring:
-        held = await follow(settings, Order.ROTATE_NOW)
+        held = await follow(settings, KeyRequest.ROTATE_NOW)
         (following,) = [each for each in held if each.key.state == NEXT]
         assert following.key.kid not in published(keyring)
         found = await keyring.key_for(following.key.kid)
@@ -269,7 +271,7 @@ async def test_the_numbers_of_keys_and_the_age_of_the_active_one_are_measured(
     keyring = Keyring(settings, registry=registry)
     async with work_for(settings) as work, keyring.kept(work):
         await make_older(settings, ACTIVE, timedelta(days=2))
-        await follow(settings, Order.ROTATE_NOW)
+        await follow(settings, KeyRequest.ROTATE_NOW)
         await make_older(settings, ACTIVE, timedelta(days=3))
         await keyring.look()
     count = partial(registry.get_sample_value, "sharezync_signing_keys")
@@ -284,7 +286,7 @@ async def test_the_numbers_of_keys_and_the_age_of_the_active_one_are_measured(
 async def test_the_set_is_published_with_public_members_only(
     settings: AuthSettings, auth: Auth
 ) -> None:
-    held = states(await follow(settings, Order.ROTATE_NOW))
+    held = states(await follow(settings, KeyRequest.ROTATE_NOW))
     await auth.app.state.keyring.look()
     answer = await auth.http.get("/.well-known/jwks.json")
 
@@ -313,7 +315,7 @@ async def test_caches_may_keep_the_set_for_a_lifespan_and_ask_whether_it_changed
         assert await ask(same) == (304, b"")
     assert await ask('"other"') == (200, first.content)
 
-    await follow(settings, Order.ROTATE_NOW)
+    await follow(settings, KeyRequest.ROTATE_NOW)
     await auth.app.state.keyring.look()
     assert (await ask(etag))[0] == 200
 

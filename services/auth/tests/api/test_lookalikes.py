@@ -10,7 +10,7 @@ import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth, register
 from sharezync_auth.usecases import importing, skeletons
-from sharezync_auth.usecases.importing import Newcomer, Outcome
+from sharezync_auth.usecases.importing import ImportedUser, ImportOutcome
 from sharezync_shared.ids import uuid7
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
 from sharezync_shared.text import key_of
@@ -284,14 +284,16 @@ async def test_an_import_brings_no_lookalikes_of_who_is_there(
     assert (await attempt(auth, f"coco{ending}")).status_code == 201
     names = [f"сосо{ending}", f"BoB{ending}", f"B0b{ending}x", f"bo6{ending}", f"Воb{ending}"]
     batch = [
-        Newcomer(name, key_of(name), skeleton_of(name), f"{key_of(name)}@x.y", f"{name}@x.y", "-")
+        ImportedUser(
+            name, key_of(name), skeleton_of(name), f"{key_of(name)}@x.y", f"{name}@x.y", "-"
+        )
         for name in names
     ]
     work = auth.app.state.work
     for _ in range(2):  # it may be run again
         outcomes = await importing.add(work, batch, dry_run=dry_run)
-        assert outcomes[0] is outcomes[4] is Outcome.LOOKALIKE
-        assert outcomes[1] is Outcome.USERNAME_TAKEN
+        assert outcomes[0] is outcomes[4] is ImportOutcome.LOOKALIKE
+        assert outcomes[1] is ImportOutcome.USERNAME_TAKEN
     await auth.rows("DELETE FROM auth.users WHERE email LIKE '%@x.y'")
 
 

@@ -20,7 +20,7 @@ from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.passwords import _MEMORY_KIB, Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import bcrypt_costs, logins
-from sharezync_auth.usecases.logins import Origin
+from sharezync_auth.usecases.logins import LoginOrigin
 from sharezync_auth.usecases.tokens import InvalidGrant
 
 LIMIT = 5.0
@@ -76,7 +76,7 @@ async def timed(auth: Auth, names: dict[str, str], *, tries: int) -> dict[str, l
                 username=names[kind],
                 password="wrong one",
                 device_id=None,
-                origin=Origin("192.0.2.1", ""),
+                origin=LoginOrigin("192.0.2.1", ""),
             )
         seconds[kind].append(time.perf_counter() - began)
     return seconds

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from services.auth.tests.api.conftest import PASSWORD
 from services.auth.tests.api.keys import forget_keys
 from sharezync_auth.app import create_app
-from sharezync_auth.key_states import Order, Terms, TooYoung
+from sharezync_auth.key_states import KeyRequest, RotationPolicy, TooYoung
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import Unauthenticated
@@ -146,14 +146,14 @@ class World:
         """An operator tries to."""
         keyring = self.apps[0].state.keyring
         try:
-            await keyring._store.follow(Order.ROTATE, keyring.terms)
+            await keyring._store.follow(KeyRequest.ROTATE, keyring.terms)
         except TooYoung:
             return
         await keyring.look()
 
 
 @asynccontextmanager
-async def world(settings: AuthSettings, terms: Terms) -> AsyncGenerator[World]:
+async def world(settings: AuthSettings, terms: RotationPolicy) -> AsyncGenerator[World]:
     time = Time()
     async with AsyncExitStack() as stack:
 
@@ -236,7 +236,7 @@ async def live(world: World, hours: float) -> None:
 
 
 async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthSettings) -> None:
-    terms = replace(Terms.of(settings), rotate=timedelta(minutes=12))
+    terms = replace(RotationPolicy.of(settings), rotate=timedelta(minutes=12))
     async with world(settings, terms) as here:
         await live(here, hours=1.5)
         assert here.refused == []
@@ -253,7 +253,7 @@ async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthS
 async def test_shorter_terms_would_have_somebody_refused(
     settings: AuthSettings, broken: str
 ) -> None:
-    terms = replace(Terms.of(settings), rotate=timedelta(minutes=12))
+    terms = replace(RotationPolicy.of(settings), rotate=timedelta(minutes=12))
     async with world(settings, replace(terms, **{broken: timedelta(minutes=8)})) as here:
         await live(here, hours=1)
         assert here.refused

@@ -17,12 +17,12 @@ from sharezync_auth.key_states import (
     SERVICE_LIFETIME,
     SLACK,
     Key,
+    KeyRequest,
     Make,
     Move,
-    Order,
     Remove,
+    RotationPolicy,
     Step,
-    Terms,
     TooMany,
     TooYoung,
     plan,
@@ -36,7 +36,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIFESPAN = timedelta(seconds=300)
 LIFETIME = timedelta(minutes=10)
 LEEWAY = timedelta(seconds=LEEWAY_SECONDS)
-TERMS = Terms.of(
+TERMS = RotationPolicy.of(
     AuthSettings(
         jwks_lifespan_seconds=LIFESPAN.total_seconds(),
         access_token_expire_minutes=10,
@@ -74,7 +74,7 @@ def test_the_terms_follow_from_what_others_may_keep() -> None:
     assert TERMS.publish == timedelta(seconds=2 * 300 + 60)
     assert TERMS.retire == timedelta(seconds=600 + 10 + 3600)
     assert TERMS.rotate == timedelta(hours=3)
-    shortest = Terms.of(AuthSettings(access_token_expire_minutes=1))
+    shortest = RotationPolicy.of(AuthSettings(access_token_expire_minutes=1))
     assert shortest.retire == SERVICE_LIFETIME + LEEWAY + CUT_OFF
     issuer = TokenIssuer(key=SigningKey.generate())
     assert timedelta(seconds=issuer.service_lifetime_seconds) == SERVICE_LIFETIME
@@ -144,20 +144,20 @@ def test_upkeep_does_what_the_situation_asks_and_then_rests(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("order", KeyRequest)
 def test_every_order_in_every_situation_leaves_one_active_and_one_next_or_changes_nothing(
-    name: str, order: Order
+    name: str, order: KeyRequest
 ) -> None:
     keys, _ = SITUATIONS[name]
     try:
         steps = plan(keys, NOW, TERMS, order)
     except (TooYoung, TooMany):
-        assert order in {Order.ROTATE, Order.ROTATE_NOW}
+        assert order in {KeyRequest.ROTATE, KeyRequest.ROTATE_NOW}
         return
     after = made(keys, steps, NOW)
     assert [each.state for each in after].count(ACTIVE) == 1
     assert [each.state for each in after].count(NEXT) == 1
-    if order is not Order.UPKEEP:
+    if order is not KeyRequest.UPKEEP:
         before = min(
             (each for each in keys if each.state == ACTIVE),
             key=lambda each: each.since,
@@ -169,28 +169,28 @@ def test_every_order_in_every_situation_leaves_one_active_and_one_next_or_change
 def test_an_order_to_rotate_waits_until_the_next_is_known() -> None:
     keys = [key("a", ACTIVE, YOUNG), key("n", NEXT, RIPE - YOUNG)]
     with pytest.raises(TooYoung) as refused:
-        plan(keys, NOW, TERMS, Order.ROTATE)
+        plan(keys, NOW, TERMS, KeyRequest.ROTATE)
     assert refused.value.since == NOW - (RIPE - YOUNG)
     assert refused.value.signs_from == NOW + YOUNG
 
     known = [keys[0], key("n", NEXT, RIPE)]
     rotated = [Move("a", RETIRING), Move("n", ACTIVE), Make(NEXT)]
-    assert plan(known, NOW, TERMS, Order.ROTATE) == rotated
-    assert plan(keys, NOW, TERMS, Order.ROTATE_NOW) == rotated
+    assert plan(known, NOW, TERMS, KeyRequest.ROTATE) == rotated
+    assert plan(keys, NOW, TERMS, KeyRequest.ROTATE_NOW) == rotated
 
 
 def test_without_a_next_key_only_rotation_at_once_is_possible() -> None:
     keys = [key("a", ACTIVE, DUE)]
     with pytest.raises(TooYoung) as refused:
-        plan(keys, NOW, TERMS, Order.ROTATE)
+        plan(keys, NOW, TERMS, KeyRequest.ROTATE)
     assert refused.value.since is None
     at_once = [Move("a", RETIRING), Make(ACTIVE), Make(NEXT)]
-    assert plan(keys, NOW, TERMS, Order.ROTATE_NOW) == at_once
+    assert plan(keys, NOW, TERMS, KeyRequest.ROTATE_NOW) == at_once
 
 
 def test_known_keys_go_all_and_at_once() -> None:
     keys = [*HEALTHY, key("r", RETIRING, YOUNG)]
-    assert plan(keys, NOW, TERMS, Order.REPLACE_ALL) == [
+    assert plan(keys, NOW, TERMS, KeyRequest.REPLACE_ALL) == [
         Remove("a"),
         Remove("n"),
         Remove("r"),
@@ -201,10 +201,10 @@ def test_known_keys_go_all_and_at_once() -> None:
 
 def test_too_many_keys_stop_every_rotation_but_the_one_that_clears_them() -> None:
     keys, _ = SITUATIONS["due, but there are too many"]
-    for order in (Order.ROTATE, Order.ROTATE_NOW):
+    for order in (KeyRequest.ROTATE, KeyRequest.ROTATE_NOW):
         with pytest.raises(TooMany):
             plan(keys, NOW, TERMS, order)
-    assert len(made(keys, plan(keys, NOW, TERMS, Order.REPLACE_ALL), NOW)) == 2
+    assert len(made(keys, plan(keys, NOW, TERMS, KeyRequest.REPLACE_ALL), NOW)) == 2
 
 
 # ------------------------------------------------------------------------- a world of replicas
@@ -231,7 +231,7 @@ class World:
     signed: list[tuple[datetime, str]] = field(default_factory=list)
     fetched: list[tuple[datetime, frozenset[str]]] = field(default_factory=list)
 
-    def order(self, order: Order) -> None:
+    def order(self, order: KeyRequest) -> None:
         try:
             steps = plan(self.keys, self.now, TERMS, order)
         except (TooYoung, TooMany):
@@ -314,9 +314,9 @@ def test_no_token_is_refused_whenever_keys_rotate(
         world.wait(edge, replica, offset)
         world.live()
         if act == "rotates":
-            world.order(Order.ROTATE)
+            world.order(KeyRequest.ROTATE)
         if act != "only waits":
-            world.order(Order.UPKEEP)
+            world.order(KeyRequest.UPKEEP)
             world.replicas[replica].look(world.keys, world.now)
         world.live()
     assert world.refused() == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_auth.refresh import LAST_COUNTER, Verdict, judge, new_key, parse, seal
+from sharezync_auth.refresh import LAST_COUNTER, RefreshVerdict, judge, new_key, parse, seal
 
 SESSION = uuid4()
 KEY = new_key()
@@ -18,7 +18,7 @@ def verdict_on(
     seconds: float = 0,
     late_grace_counter: int = 0,
     key: bytes = KEY,
-) -> Verdict | None:
+) -> RefreshVerdict | None:
     token = parse(seal(SESSION, given_counter, KEY))
     assert token is not None
     return judge(
@@ -34,16 +34,16 @@ def verdict_on(
 @pytest.mark.parametrize(
     ("given_counter", "counter", "verdict"),
     [
-        (5, 5, Verdict.CURRENT),
-        (3, 5, Verdict.REUSED),
-        (1, 5, Verdict.REUSED),
+        (5, 5, RefreshVerdict.CURRENT),
+        (3, 5, RefreshVerdict.REUSED),
+        (1, 5, RefreshVerdict.REUSED),
         (6, 5, None),  # never given out
-        (LAST_COUNTER - 1, LAST_COUNTER - 1, Verdict.CURRENT),
-        (LAST_COUNTER, LAST_COUNTER, Verdict.SPENT),
+        (LAST_COUNTER - 1, LAST_COUNTER - 1, RefreshVerdict.CURRENT),
+        (LAST_COUNTER, LAST_COUNTER, RefreshVerdict.SPENT),
     ],
 )
 def test_the_counter_tells_what_a_genuine_token_means(
-    given_counter: int, counter: int, verdict: Verdict | None, seconds: float
+    given_counter: int, counter: int, verdict: RefreshVerdict | None, seconds: float
 ) -> None:
     assert verdict_on(given_counter, counter, seconds=seconds) is verdict
 
@@ -51,19 +51,19 @@ def test_the_counter_tells_what_a_genuine_token_means(
 @pytest.mark.parametrize(
     ("seconds", "late_grace_counter", "verdict"),
     [
-        (0, 0, Verdict.PREVIOUS),
-        (60, 0, Verdict.PREVIOUS),
-        (60, 4, Verdict.PREVIOUS),
-        (-5, 4, Verdict.PREVIOUS),  # the clock was put back
-        (60.001, 0, Verdict.PREVIOUS_LATE),
-        (86400, 3, Verdict.PREVIOUS_LATE),
-        (86400, 5, Verdict.PREVIOUS_LATE),  # the same number again: no step was made
-        (60.001, 4, Verdict.REUSED),
-        (86400, 4, Verdict.REUSED),
+        (0, 0, RefreshVerdict.PREVIOUS),
+        (60, 0, RefreshVerdict.PREVIOUS),
+        (60, 4, RefreshVerdict.PREVIOUS),
+        (-5, 4, RefreshVerdict.PREVIOUS),  # the clock was put back
+        (60.001, 0, RefreshVerdict.PREVIOUS_LATE),
+        (86400, 3, RefreshVerdict.PREVIOUS_LATE),
+        (86400, 5, RefreshVerdict.PREVIOUS_LATE),  # the same number again: no step was made
+        (60.001, 4, RefreshVerdict.REUSED),
+        (86400, 4, RefreshVerdict.REUSED),
     ],
 )
 def test_the_one_before_is_taken_late_but_not_twice_running(
-    seconds: float, late_grace_counter: int, verdict: Verdict
+    seconds: float, late_grace_counter: int, verdict: RefreshVerdict
 ) -> None:
     found = verdict_on(4, 5, seconds=seconds, late_grace_counter=late_grace_counter)
     assert found is verdict
@@ -75,9 +75,9 @@ def test_who_lives_on_the_one_before_is_found_at_the_second_step() -> None:
     while counter < 100:
         counter += 1  # by the client
         verdict = verdict_on(counter - 1, counter, seconds=90, late_grace_counter=late)
-        if verdict is Verdict.REUSED:
+        if verdict is RefreshVerdict.REUSED:
             break
-        assert verdict is Verdict.PREVIOUS_LATE
+        assert verdict is RefreshVerdict.PREVIOUS_LATE
         late, taken = counter, taken + 1
     assert taken == 1
 

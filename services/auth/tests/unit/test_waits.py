@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_auth.waits import (
+from sharezync_auth.backoff import (
     FORGOTTEN_AFTER,
-    Rule,
-    Tallies,
-    Tally,
+    BackoffRule,
+    FailureCount,
+    FailureCounts,
     failed,
     living,
     remaining,
@@ -19,8 +19,8 @@ from sharezync_auth.waits import (
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ACCOUNT = Rule(free_failures=3, max_wait_seconds=60)
-ADDRESS = Rule(free_failures=5, max_wait_seconds=60)
+ACCOUNT = BackoffRule(free_failures=3, max_wait_seconds=60)
+ADDRESS = BackoffRule(free_failures=5, max_wait_seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,15 @@ def test_the_wait_doubles_after_the_free_failures(failures: int, seconds: float)
     [(timedelta(0), 6), (FORGOTTEN_AFTER - timedelta(microseconds=1), 6), (FORGOTTEN_AFTER, 1)],
 )
 def test_after_an_hour_all_begins_anew(age: timedelta, failures_after: int) -> None:
-    old = Tally(5, NOW - age, NOW - age)
-    after = failed(Tallies(account=old), NOW, account=ACCOUNT, address=ADDRESS)
+    old = FailureCount(5, NOW - age, NOW - age)
+    after = failed(FailureCounts(account=old), NOW, account=ACCOUNT, address=ADDRESS)
     assert after.account is not None
     assert after.account.failures == failures_after
     assert (living(old, NOW) is None) == (failures_after == 1)
 
 
 def test_a_wait_ends_at_its_moment_and_with_what_caused_it() -> None:
-    tally = Tally(9, NOW, NOW + timedelta(seconds=60))
+    tally = FailureCount(9, NOW, NOW + timedelta(seconds=60))
     assert remaining(tally, NOW) == timedelta(seconds=60)
     assert remaining(tally, NOW + timedelta(seconds=59)) == timedelta(seconds=1)
     assert remaining(tally, NOW + timedelta(seconds=60)) is None
@@ -56,25 +56,25 @@ def test_a_wait_ends_at_its_moment_and_with_what_caused_it() -> None:
 
 
 def test_a_pair_waits_as_long_as_its_account_failed() -> None:
-    elsewhere = Tally(5, NOW, NOW)
-    after = failed(Tallies(account=elsewhere), NOW, account=ACCOUNT, address=ADDRESS)
-    assert after.account == Tally(6, NOW, NOW + timedelta(seconds=8))
-    assert after.pair == Tally(1, NOW, NOW + timedelta(seconds=8))
-    assert after.address == Tally(1, NOW, NOW)
+    elsewhere = FailureCount(5, NOW, NOW)
+    after = failed(FailureCounts(account=elsewhere), NOW, account=ACCOUNT, address=ADDRESS)
+    assert after.account == FailureCount(6, NOW, NOW + timedelta(seconds=8))
+    assert after.pair == FailureCount(1, NOW, NOW + timedelta(seconds=8))
+    assert after.address == FailureCount(1, NOW, NOW)
 
 
 def test_what_has_no_address_has_no_tally_of_one() -> None:
-    assert failed(Tallies(), NOW, account=ACCOUNT, address=None).address is None
+    assert failed(FailureCounts(), NOW, account=ACCOUNT, address=None).address is None
 
 
 def test_what_failed_meanwhile_stands_when_a_try_is_taken_back() -> None:
-    mine = Tally(4, NOW, NOW + timedelta(seconds=2))
-    others = Tally(5, NOW + timedelta(seconds=1), NOW + timedelta(seconds=5))
-    before = Tally(3, NOW - timedelta(minutes=9), NOW - timedelta(minutes=8))
+    mine = FailureCount(4, NOW, NOW + timedelta(seconds=2))
+    others = FailureCount(5, NOW + timedelta(seconds=1), NOW + timedelta(seconds=5))
+    before = FailureCount(3, NOW - timedelta(minutes=9), NOW - timedelta(minutes=8))
     assert taken_back(mine, before=before, after=mine) == before
     assert taken_back(others, before=before, after=mine) == replace(others, failures=4)
     assert taken_back(None, before=before, after=mine) is None
-    first = Tally(1, NOW, NOW)
+    first = FailureCount(1, NOW, NOW)
     assert taken_back(first, before=None, after=first) is None
 
 
@@ -94,14 +94,14 @@ class Course:
 
     def __init__(self) -> None:
         self.now = NOW
-        self.account: Tally | None = None
-        self.pairs: dict[str, Tally | None] = {}
-        self.addresses: dict[str, Tally | None] = {}
+        self.account: FailureCount | None = None
+        self.pairs: dict[str, FailureCount | None] = {}
+        self.addresses: dict[str, FailureCount | None] = {}
 
-    def of(self, place: str) -> Tallies:
-        return Tallies(self.account, self.pairs.get(place), self.addresses.get(place))
+    def of(self, place: str) -> FailureCounts:
+        return FailureCounts(self.account, self.pairs.get(place), self.addresses.get(place))
 
-    def put(self, place: str, tallies: Tallies) -> None:
+    def put(self, place: str, tallies: FailureCounts) -> None:
         self.account, self.pairs[place], self.addresses[place] = (
             tallies.account,
             tallies.pair,
@@ -120,7 +120,7 @@ class Course:
             assert after.address
             account = taken_back(after.account, before=before.account, after=after.account)
             address = taken_back(after.address, before=before.address, after=after.address)
-            self.put(place, Tallies(account, None, address))
+            self.put(place, FailureCounts(account, None, address))
         return True
 
 

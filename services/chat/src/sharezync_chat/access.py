@@ -26,29 +26,29 @@ from sharezync_chat.models import (
     inbox_stream,
 )
 from sharezync_chat.reach import insist_on_saying
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
+from sharezync_shared.problems import Forbidden, NotFound, Problem, ProblemKind
 
 
 class NotMember(Problem):
-    kind, slug, title = Kind.FORBIDDEN, "not-a-member", "You aren't a member of this channel"
+    kind, slug, title = ProblemKind.FORBIDDEN, "not-a-member", "You aren't a member of this channel"
 
 
 class ChannelArchived(Problem):
-    kind, slug, title = Kind.CONFLICT, "channel-archived", "The channel is archived"
+    kind, slug, title = ProblemKind.CONFLICT, "channel-archived", "The channel is archived"
 
 
 class ConversationFixed(Problem):
-    kind, slug = Kind.CONFLICT, "conversation-fixed"
+    kind, slug = ProblemKind.CONFLICT, "conversation-fixed"
     title = "Not possible in a conversation"
 
 
 class MessageGone(Problem):
-    kind, slug, title = Kind.GONE, "message-deleted", "The message was deleted"
+    kind, slug, title = ProblemKind.GONE, "message-deleted", "The message was deleted"
 
 
-class Seat(NamedTuple):
+class Membership(NamedTuple):
     """A channel and the caller's place in it."""
 
     channel: Channel
@@ -58,21 +58,21 @@ class Seat(NamedTuple):
 # ----------------------------------------------------------------------------------------- looking
 
 
-async def channel_to_see(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
+async def channel_to_see(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Channel:
     """Return a channel that is public, or that the user is in. Raises NotFound."""
     channel, _ = await _channel_and_member(unit, user_id, channel_id)
     return channel
 
 
-async def channel_to_read(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
+async def channel_to_read(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Membership:
     """Return the channel for one of its members. Raises NotFound and NotMember."""
     channel, member = await _channel_and_member(unit, user_id, channel_id)
     if member is None:
         raise NotMember
-    return Seat(channel, member)
+    return Membership(channel, member)
 
 
-async def message_to_read(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+async def message_to_read(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message, or what is left of it, to a member of its channel. Raises NotFound."""
     return (await _message_and_seat(unit, user_id, message_id))[0]
 
@@ -80,7 +80,7 @@ async def message_to_read(unit: Unit, user_id: UserId, message_id: MessageId) ->
 # ---------------------------------------------------------------------------------------- changing
 
 
-async def hold(unit: Unit, channel_id: ChannelId, *also_inboxes_of: UserId) -> None:
+async def hold(unit: UnitOfWork, channel_id: ChannelId, *also_inboxes_of: UserId) -> None:
     """Hold the channel's stream, and these users' inboxes, until the commit.
 
     Raises NotFound for a channel that never was: a made-up id must leave no trace.
@@ -92,7 +92,7 @@ async def hold(unit: Unit, channel_id: ChannelId, *also_inboxes_of: UserId) -> N
     )
 
 
-async def channel_to_join(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
+async def channel_to_join(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Channel:
     """Return a channel that anyone may join, or that the user is in, held with the user's inbox.
 
     Raises NotFound for all others. Being in it already, being banned from it, or its being
@@ -102,7 +102,7 @@ async def channel_to_join(unit: Unit, user_id: UserId, channel_id: ChannelId) ->
     return await channel_to_see(unit, user_id, channel_id)
 
 
-async def channel_to_leave(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
+async def channel_to_leave(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Membership:
     """Return a channel that the user is in, held together with their inbox.
 
     Everybody can leave; what becomes of a direct conversation then is for the caller to say.
@@ -112,8 +112,8 @@ async def channel_to_leave(unit: Unit, user_id: UserId, channel_id: ChannelId) -
 
 
 async def channel_to_manage(
-    unit: Unit, user_id: UserId, channel_id: ChannelId, *also_inboxes_of: UserId
-) -> Seat:
+    unit: UnitOfWork, user_id: UserId, channel_id: ChannelId, *also_inboxes_of: UserId
+) -> Membership:
     """Return a channel to an owner or admin of it, held with the inboxes of those concerned."""
     await hold(unit, channel_id, *also_inboxes_of)
     seat = await channel_to_read(unit, user_id, channel_id)
@@ -124,7 +124,7 @@ async def channel_to_manage(
     return seat
 
 
-async def channel_to_own(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Seat:
+async def channel_to_own(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Membership:
     """Return a channel to an owner of it, held."""
     seat = await channel_to_manage(unit, user_id, channel_id)
     if seat.member.role != "owner":
@@ -132,7 +132,7 @@ async def channel_to_own(unit: Unit, user_id: UserId, channel_id: ChannelId) -> 
     return seat
 
 
-async def channel_to_change(unit: Unit, user_id: UserId, channel_id: ChannelId) -> Channel:
+async def channel_to_change(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Channel:
     """Return a channel whose names the user may change, held: a group's members may, too."""
     await hold(unit, channel_id)
     channel, member = await channel_to_read(unit, user_id, channel_id)
@@ -143,7 +143,7 @@ async def channel_to_change(unit: Unit, user_id: UserId, channel_id: ChannelId) 
     return channel
 
 
-async def message_to_edit(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+async def message_to_edit(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message to its author, its channel held.
 
     Raises NotFound, Forbidden, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
@@ -160,7 +160,7 @@ async def message_to_edit(unit: Unit, user_id: UserId, message_id: MessageId) ->
     return message
 
 
-async def message_to_delete(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+async def message_to_delete(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message to its author or an owner or admin of its channel, the channel held.
 
     It may be deleted already. Raises NotFound and Forbidden.
@@ -174,7 +174,7 @@ async def message_to_delete(unit: Unit, user_id: UserId, message_id: MessageId) 
     return message
 
 
-async def message_to_react_to(unit: Unit, user_id: UserId, message_id: MessageId) -> Message:
+async def message_to_react_to(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message to a member of its channel, which is held.
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
@@ -190,7 +190,7 @@ async def message_to_react_to(unit: Unit, user_id: UserId, message_id: MessageId
 
 
 async def message_to_pin(
-    unit: Unit, user_id: UserId, channel_id: ChannelId, message_id: MessageId
+    unit: UnitOfWork, user_id: UserId, channel_id: ChannelId, message_id: MessageId
 ) -> Message:
     """Return a message of this channel to who keeps order there, the channel held.
 
@@ -216,7 +216,7 @@ async def message_to_pin(
 
 
 async def _channel_and_member(
-    unit: Unit, user_id: UserId, channel_id: ChannelId
+    unit: UnitOfWork, user_id: UserId, channel_id: ChannelId
 ) -> tuple[Channel, Member | None]:
     found = await unit.session.exec(
         select(Channel, Member)
@@ -232,8 +232,8 @@ async def _channel_and_member(
 
 
 async def _message_and_seat(
-    unit: Unit, user_id: UserId, message_id: MessageId
-) -> tuple[Message, Seat]:
+    unit: UnitOfWork, user_id: UserId, message_id: MessageId
+) -> tuple[Message, Membership]:
     found = await unit.session.exec(
         select(Message, Channel, Member)
         .join(Channel, col(Channel.id) == Message.channel_id)
@@ -246,10 +246,10 @@ async def _message_and_seat(
     row = found.first()
     if row is None:
         raise NotFound
-    return row[0], Seat(row[1], row[2])
+    return row[0], Membership(row[1], row[2])
 
 
-async def _hold_channel_of(unit: Unit, message_id: MessageId) -> None:
+async def _hold_channel_of(unit: UnitOfWork, message_id: MessageId) -> None:
     channel_id = await unit.session.scalar(
         select(Message.channel_id).where(Message.id == message_id)
     )

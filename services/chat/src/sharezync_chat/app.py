@@ -21,10 +21,10 @@ from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.contacts import filling
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
-from sharezync_chat.usecases.limits import Limits
+from sharezync_chat.usecases.limits import ChatLimits
 from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.older_texts import cleaning
-from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_chat.usecases.purge import purging
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts.auth import (
@@ -47,7 +47,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     services = Services.of(platform)
     indexer = Indexer(core.database)
-    posting = Posting(core.database, core.streams, core.relay, indexer)
+    posting = MessageWriter(core.database, core.streams, core.relay, indexer)
 
     app = core.app(
         summary="Channels, conversations and messages",
@@ -89,7 +89,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         tags=TAGS,
         fields=FIELDS,
     )
-    app.state.limits = Limits.of(settings)
+    app.state.limits = ChatLimits.of(settings)
     app.state.posting = posting
     app.state.indexer = indexer
     app.state.services = services

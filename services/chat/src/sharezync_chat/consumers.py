@@ -6,7 +6,7 @@ here. What each says about repeating is for dead letters that are replayed after
 
 from sharezync_chat.models import FileId
 from sharezync_chat.usecases import bans, contacts, messages, people, seats, traces
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.auth import (
     UserBlocked,
     UserDeleted,
@@ -18,7 +18,7 @@ from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.ids import UserId
 
 
-async def on_user_registered(unit: Unit, event: UserRegistered) -> None:
+async def on_user_registered(unit: UnitOfWork, event: UserRegistered) -> None:
     """Learn a new user's names. Repeatable: older news than what is known changes nothing."""
     await people.learn(
         unit,
@@ -29,7 +29,7 @@ async def on_user_registered(unit: Unit, event: UserRegistered) -> None:
     )
 
 
-async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
+async def on_user_updated(unit: UnitOfWork, event: UserUpdated) -> None:
     """Take over changed names. Repeatable: older news than what is known changes nothing."""
     await people.learn(
         unit,
@@ -41,21 +41,21 @@ async def on_user_updated(unit: Unit, event: UserUpdated) -> None:
     )
 
 
-async def on_user_blocked(unit: Unit, event: UserBlocked) -> None:
+async def on_user_blocked(unit: UnitOfWork, event: UserBlocked) -> None:
     """Note a block. Repeatable: older news than what is known changes nothing."""
     await contacts.BLOCKS.learn(
         unit, event.user_id, event.blocked_id, version=event.version, active=True
     )
 
 
-async def on_user_unblocked(unit: Unit, event: UserUnblocked) -> None:
+async def on_user_unblocked(unit: UnitOfWork, event: UserUnblocked) -> None:
     """Note that a block was taken back. Repeatable, as above."""
     await contacts.BLOCKS.learn(
         unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 
 
-async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
+async def on_user_deleted(unit: UnitOfWork, event: UserDeleted) -> None:
     """Forget who somebody was and end their memberships, each in the order of its stream.
 
     What they wrote stays, as written by a deleted user. Repeatable: nothing is left to end.
@@ -68,6 +68,6 @@ async def on_user_deleted(unit: Unit, event: UserDeleted) -> None:
     await seats.leave_everything(unit, user_id, gone)
 
 
-async def on_file_deleted(unit: Unit, event: FileDeleted) -> None:
+async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
     """Take a file off the messages it was attached to. Repeatable: it is on none any more."""
     await messages.detach(unit, FileId(event.file_id))

@@ -14,9 +14,9 @@ from typing import Final
 from uuid import UUID
 
 from sharezync_chat.models import Channel
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.problems import Problem, ProblemKind
 
 KNOWS: Final = """
     EXISTS (SELECT FROM chat.members AS theirs
@@ -64,18 +64,18 @@ it is one; of other channels no row is looked at."""
 class UserUnreachable(Problem):
     """With `user_ids`, where there were several to choose from."""
 
-    kind, slug = Kind.FORBIDDEN, "user-unreachable"
+    kind, slug = ProblemKind.FORBIDDEN, "user-unreachable"
     title = "The user doesn't accept this from you"
 
 
 class UserBlocked(Problem):
     """With `user_ids`, as above."""
 
-    kind, slug = Kind.CONFLICT, "user-blocked"
+    kind, slug = ProblemKind.CONFLICT, "user-blocked"
     title = "You have blocked the user; unblock them first"
 
 
-async def insist_on_adding(unit: Unit, user_id: UserId, others: Collection[UUID]) -> None:
+async def insist_on_adding(unit: UnitOfWork, user_id: UserId, others: Collection[UUID]) -> None:
     """Raise where somebody may not add one of the others, or open a conversation with them.
 
     Raises UserBlocked for whom they have blocked themselves, else UserUnreachable.
@@ -87,7 +87,7 @@ async def insist_on_adding(unit: Unit, user_id: UserId, others: Collection[UUID]
         raise UserUnreachable(user_ids=unreachable)
 
 
-async def insist_on_saying(unit: Unit, user_id: UserId, channel: Channel) -> None:
+async def insist_on_saying(unit: UnitOfWork, user_id: UserId, channel: Channel) -> None:
     """Raise where somebody can't say anything to the other one of a direct conversation.
 
     In all other channels everybody can. Raises UserBlocked and UserUnreachable.

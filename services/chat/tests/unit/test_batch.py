@@ -10,10 +10,10 @@ import pytest
 from sharezync_chat.access import ChannelArchived, NotMember
 from sharezync_chat.models import ChannelId, MessageId, channel_stream
 from sharezync_chat.usecases.batch import (
-    Batch,
     ClientMessageIdReused,
-    Draft,
-    Posted,
+    MessageBatch,
+    MessageDraft,
+    PostedMessage,
     columns_of,
 )
 from sharezync_chat.usecases.messages import AttachmentUnusable
@@ -26,9 +26,9 @@ CHANNEL, OTHER = ChannelId(uuid7()), ChannelId(uuid7())
 ADA, BOB = UserId(uuid7()), UserId(uuid7())
 
 
-def draft(author: UserId = ADA, **more: Any) -> Draft:
+def draft(author: UserId = ADA, **more: Any) -> MessageDraft:
     given = {"id": MessageId(uuid7()), "channel_id": CHANNEL, "text": "hello"}
-    return Draft(author_id=author, **{**given, **more})
+    return MessageDraft(author_id=author, **{**given, **more})
 
 
 def found(**more: Any) -> dict[str, Any]:
@@ -51,15 +51,15 @@ def found(**more: Any) -> dict[str, Any]:
     }
 
 
-def batch() -> Batch:
-    return Batch({channel_stream(CHANNEL): 40, channel_stream(OTHER): 0}, "e1", NOW)
+def batch() -> MessageBatch:
+    return MessageBatch({channel_stream(CHANNEL): 40, channel_stream(OTHER): 0}, "e1", NOW)
 
 
 def test_messages_of_a_batch_follow_each_other() -> None:
     taken = batch()
     for author in (ADA, BOB, ADA):
         taken.take(draft(author), found())
-    outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, Posted)]
+    outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, PostedMessage)]
     assert [outcome.at.seq for outcome in outcomes] == [41, 42, 43]
     bodies = [msgspec.json.decode(outcome.body) for outcome in outcomes]
     assert [body["number"] for body in bodies] == [8, 9, 10]
@@ -75,7 +75,7 @@ def test_the_document_made_by_hand_is_the_one_that_is_read_later() -> None:
     posting = draft(attachments=(file,), client_message_id="k", reply_to=reply_to)
     taken.take(posting, found(reply_id=reply_to))
     (posted,) = taken.outcomes()
-    assert isinstance(posted, Posted)
+    assert isinstance(posted, PostedMessage)
     read = MessageRead.model_validate_json(posted.body)
     assert read.model_dump_json().encode() == posted.body
     assert read.attachments == [file]
@@ -102,7 +102,7 @@ def test_a_refusal_leaves_no_trace(
     taken.take(draft(), found())
     refused, posted = taken.outcomes()
     assert type(refused) is refusal
-    assert isinstance(posted, Posted)
+    assert isinstance(posted, PostedMessage)
     assert posted.at.seq == 41
     assert len(taken.entries) == len(taken.columns.messages) == 1
     assert taken.facts() == []
@@ -114,8 +114,8 @@ def test_a_retry_in_the_same_batch_is_the_first_message() -> None:
         again = draft(client_message_id="k", channel_id=channel_id)
         taken.take(again, found(channel_id=channel_id))
     first, second, elsewhere = taken.outcomes()
-    assert isinstance(first, Posted)
-    assert isinstance(second, Posted)
+    assert isinstance(first, PostedMessage)
+    assert isinstance(second, PostedMessage)
     assert (first.created, second.created) == (True, False)
     assert (first.id, first.body) == (second.id, second.body)
     assert isinstance(elsewhere, ClientMessageIdReused)
@@ -125,7 +125,7 @@ def test_one_key_of_two_authors_in_one_batch_is_two_messages() -> None:
     taken = batch()
     taken.take(draft(ADA, client_message_id="1", text="by Ada"), found())
     taken.take(draft(BOB, client_message_id="1", text="by Bob"), found())
-    outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, Posted)]
+    outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, PostedMessage)]
     texts = [msgspec.json.decode(outcome.body)["text"] for outcome in outcomes]
     assert texts == ["by Ada", "by Bob"]
     assert [outcome.created for outcome in outcomes] == [True, True]
@@ -142,10 +142,10 @@ def test_a_retry_is_answered_with_what_stands_by_now() -> None:
     other = batch()
     other.take(draft(id=MessageId(first_id)), found())
     (made,) = other.outcomes()
-    assert isinstance(made, Posted)
+    assert isinstance(made, PostedMessage)
     taken.recall([MessageRead.model_validate_json(made.body)])
     for outcome in taken.outcomes():
-        assert isinstance(outcome, Posted)
+        assert isinstance(outcome, PostedMessage)
         assert (outcome.body, outcome.created) == (made.body, False)
     assert taken.entries == []
 

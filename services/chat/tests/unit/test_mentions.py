@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_chat.usecases.mentions import MAX_NAMES, NOBODY, Calls, calls_in
+from sharezync_chat.usecases.mentions import MAX_NAMES, NOBODY, MentionedNames, calls_in
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ from sharezync_chat.usecases.mentions import MAX_NAMES, NOBODY, Calls, calls_in
     ],
 )
 def test_names_after_an_at_sign_are_called(text: str, keys: tuple[str, ...]) -> None:
-    assert calls_in(text) == Calls(keys)
+    assert calls_in(text) == MentionedNames(keys)
 
 
 def test_everyone_is_called_by_the_channel() -> None:
-    assert calls_in("@channel look, @ada") == Calls(("ada",), channel=True)
-    assert calls_in("@Channel!") == Calls((), channel=True)
-    assert calls_in("@channels") == Calls(("channels",))
+    assert calls_in("@channel look, @ada") == MentionedNames(("ada",), channel=True)
+    assert calls_in("@Channel!") == MentionedNames((), channel=True)
+    assert calls_in("@channels") == MentionedNames(("channels",))
 
 
 def test_a_text_calls_so_many_and_no_more() -> None:

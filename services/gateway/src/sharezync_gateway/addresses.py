@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.types import Scope
 
-from sharezync_gateway.proxy.forward import Origin
-from sharezync_gateway.proxy.headers import Head
+from sharezync_gateway.proxy.forward import ClientOrigin
+from sharezync_gateway.proxy.headers import RequestHead
 from sharezync_gateway.settings import Network
 from sharezync_shared.addresses import UNKNOWN
 
@@ -22,7 +22,7 @@ class Addresses:
         self._trusted = tuple(trusted)
         self._is_trusted = lru_cache(_REMEMBERED)(self._look_up)
 
-    def origin(self, scope: Scope, head: Head) -> Origin:
+    def origin(self, scope: Scope, head: RequestHead) -> ClientOrigin:
         """Return where a request came from.
 
         X-Forwarded-For is read from its end: the first address that is no trusted proxy's is the
@@ -32,7 +32,7 @@ class Addresses:
         peer = peer_of(scope)
         scheme = _plain(scope.get("scheme", "http"))
         if not self._trusted or not self._is_trusted(peer):
-            return Origin(address=peer, scheme=scheme, host=head.host)
+            return ClientOrigin(address=peer, scheme=scheme, host=head.host)
         address = peer
         for raw in reversed(head.forwarded_for):
             if not _is_address(address := raw.decode("latin-1")):
@@ -42,7 +42,7 @@ class Addresses:
                 break
         if head.forwarded_proto in {b"http", b"https"}:
             scheme = head.forwarded_proto.decode()
-        return Origin(address=address, scheme=scheme, host=head.forwarded_host or head.host)
+        return ClientOrigin(address=address, scheme=scheme, host=head.forwarded_host or head.host)
 
     def _look_up(self, address: str) -> bool:
         if not _is_address(address):

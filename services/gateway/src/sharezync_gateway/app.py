@@ -8,22 +8,22 @@ from starlette.types import ASGIApp
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.cors import with_cors
-from sharezync_gateway.door import Door, Doorkeeper
-from sharezync_gateway.life import Life, Sockets, keys_check
-from sharezync_gateway.limits import Limits, make_counts
+from sharezync_gateway.gateway_app import GatewayApp, RequestAdmission
+from sharezync_gateway.lifespan import GatewayLifespan, SocketEngine, keys_check
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_gateway.openapi.own import own_document
 from sharezync_gateway.pages import Pages
 from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
+from sharezync_gateway.rate_limits import RateLimiter, make_counts
 from sharezync_gateway.realtime.transfer import ChunkStore, HttpChunkStore, SocketsWithTransfers
+from sharezync_gateway.route_limits import RouteLimits, lanes, rates
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_gateway.terms import Terms, lanes, rates
-from sharezync_gateway.transfers import TransferRooms
-from sharezync_gateway.transfers.visit import Room
+from sharezync_gateway.transfers import TransferRoutes
+from sharezync_gateway.transfers.routed_request import Room
 from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
@@ -38,7 +38,7 @@ def create_app(
     *,
     upstreams: Mapping[str, Upstream] | None = None,
     chunks: ChunkStore | None = None,
-    sockets: Sockets | None = None,
+    sockets: SocketEngine | None = None,
 ) -> ASGIApp:
     """Return the gateway as an ASGI application; nothing is connected before its lifespan begins.
 
@@ -60,8 +60,8 @@ def create_app(
         audience=settings.jwt_audience,
         revocations=revocations,
     )
-    limits = Limits(rates(settings), make_counts(settings.redis_url))
-    doorkeeper = Doorkeeper(verifier, limits)
+    limits = RateLimiter(rates(settings), make_counts(settings.redis_url))
+    doorkeeper = RequestAdmission(verifier, limits)
     rooms: dict[str, Room] = {}
     if sockets is None:
         sockets = SocketsWithTransfers(
@@ -75,8 +75,8 @@ def create_app(
             ),
             commands=commands,
         )
-        rooms = TransferRooms(sockets.transfers, doorkeeper).by_route()
-    life = Life(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)
+        rooms = TransferRoutes(sockets.transfers, doorkeeper).by_route()
+    life = GatewayLifespan(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)
     catalogue = Catalogue(
         upstreams,
         routes,
@@ -95,13 +95,13 @@ def create_app(
         asyncapi=AsyncApi(catalogue, version=version("sharezync-gateway")),
         services=proxy.states,
     )
-    door = Door(
+    door = GatewayApp(
         routes=routes,
         socket_routes=RouteTable(SOCKET_ROUTES, services={GATEWAY}),
         doorkeeper=doorkeeper,
         addresses=Addresses(settings.trusted_proxies),
         proxy=proxy,
-        terms=Terms(ROUTES, settings),
+        terms=RouteLimits(ROUTES, settings),
         pages=pages.by_route(),
         rooms=rooms,
         sockets=sockets,

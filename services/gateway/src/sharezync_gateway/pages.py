@@ -10,7 +10,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.types import Send
 
 from sharezync_gateway.asyncapi import AsyncApi
-from sharezync_gateway.door import Page
+from sharezync_gateway.gateway_app import Page
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_shared.asgi.app import ReadyCheck, run_checks
 from sharezync_shared.problems import NotFound

@@ -24,7 +24,7 @@ class Access(Enum):
     """Anybody; the service may still ask for a token of its own kind."""
 
 
-class Body(Enum):
+class BodyKind(Enum):
     """How much a request may carry (settings: `MAX_…_BODY_BYTES`)."""
 
     JSON = "json"
@@ -41,7 +41,7 @@ class Wait(Enum):
     """Where the answer follows something that is still arriving."""
 
 
-class Rate(Enum):
+class RateClass(Enum):
     """Which limit counts (settings: `RATE_LIMIT_…`): a user's, or an address's."""
 
     STANDARD = "standard"
@@ -66,17 +66,17 @@ class Route:
     """Template such as `/v1/channels/{id}`; a `{name}` stands for one segment. Metrics show it."""
     service: str
     access: Access = Access.USER
-    body: Body = Body.JSON
+    body: BodyKind = BodyKind.JSON
     wait: Wait = Wait.USUAL
-    rate: Rate = Rate.STANDARD
+    rate: RateClass = RateClass.STANDARD
 
 
 GATEWAY: Final = "gateway"
-_Trait = Access | Body | Wait | Rate
+_Trait = Access | BodyKind | Wait | RateClass
 
-PUBLIC, SIGN_IN, COSTLY, FREE = Access.PUBLIC, Rate.SIGN_IN, Rate.COSTLY, Rate.FREE
-_FILE: Final = (Body.FILE, Wait.BYTES, Rate.BYTES)
-_BYTES: Final = (Wait.BYTES, Rate.BYTES)
+PUBLIC, SIGN_IN, COSTLY, FREE = Access.PUBLIC, RateClass.SIGN_IN, RateClass.COSTLY, RateClass.FREE
+_FILE: Final = (BodyKind.FILE, Wait.BYTES, RateClass.BYTES)
+_BYTES: Final = (Wait.BYTES, RateClass.BYTES)
 
 
 def _rows(service: str, *rows: tuple[str | _Trait, ...]) -> tuple[Route, ...]:
@@ -85,10 +85,10 @@ def _rows(service: str, *rows: tuple[str | _Trait, ...]) -> tuple[Route, ...]:
 
 
 def _route(service: str, methods: str | _Trait, path: str | _Trait, *traits: str | _Trait) -> Route:
-    names = {Access: "access", Body: "body", Wait: "wait", Rate: "rate"}
+    names = {Access: "access", BodyKind: "body", Wait: "wait", RateClass: "rate"}
     terms: dict[str, object] = {names[type(trait)]: trait for trait in traits}  # type: ignore[index]  # a str among the traits is a KeyError: the table is wrong
     if terms.get("access") is PUBLIC:
-        terms.setdefault("rate", Rate.PUBLIC)
+        terms.setdefault("rate", RateClass.PUBLIC)
     return Route(methods=frozenset(str(methods).split()), path=str(path), service=service, **terms)  # type: ignore[arg-type]  # the names above map each trait to the field of its type
 
 
@@ -112,7 +112,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             "/v1/transfers/{id}/files/{n}/content",
             Access.CAPABILITY,
             Wait.FOLLOW,
-            Rate.BYTES,
+            RateClass.BYTES,
         ),
     ),
     *_rows(
@@ -208,7 +208,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 SOCKET_ROUTES: Final[tuple[Route, ...]] = _rows(
     GATEWAY,
-    ("WEBSOCKET", "/ws/{client_id}", PUBLIC, Rate.SOCKETS),
-    ("WEBSOCKET", "/ws/channels/{channel_id}", PUBLIC, Rate.SOCKETS),
+    ("WEBSOCKET", "/ws/{client_id}", PUBLIC, RateClass.SOCKETS),
+    ("WEBSOCKET", "/ws/channels/{channel_id}", PUBLIC, RateClass.SOCKETS),
 )
 """Sockets; who may open one is for the socket engine to find out."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sharezync_gateway.routes import Access, Rate, Route
+from sharezync_gateway.routes import Access, RateClass, Route
 from sharezync_shared.problems import NotAllowed, NotFound
 
 _METHODS: Final = frozenset(
@@ -14,7 +14,9 @@ _METHODS: Final = frozenset(
 _LITERAL: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*|\.well-known")
 _PARAMETER: Final = re.compile(r"\{[a-z][a-z0-9_]*\}")
 _NEVER: Final = "internal"
-_BY_ADDRESS: Final = frozenset({Rate.PUBLIC, Rate.SIGN_IN, Rate.SOCKETS, Rate.FREE})
+_BY_ADDRESS: Final = frozenset(
+    {RateClass.PUBLIC, RateClass.SIGN_IN, RateClass.SOCKETS, RateClass.FREE}
+)
 
 
 @dataclass(slots=True)

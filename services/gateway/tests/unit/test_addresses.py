@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from sharezync_gateway.addresses import Addresses
-from sharezync_gateway.proxy.headers import Head
+from sharezync_gateway.proxy.headers import RequestHead
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.addresses import UNKNOWN
 
@@ -13,7 +13,7 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
 def origin_address(peer: str, *forwarded_for: str) -> str:
-    head = Head(forwarded_for=[text.encode() for text in forwarded_for])
+    head = RequestHead(forwarded_for=[text.encode() for text in forwarded_for])
     return Addresses(TRUSTED).origin({"client": (peer, 1), "scheme": "http"}, head).address
 
 
@@ -40,12 +40,12 @@ def test_the_first_stranger_from_the_end_is_the_client(
 
 
 def test_a_peer_without_an_address_is_unknown() -> None:
-    origin = Addresses(TRUSTED).origin({"client": None, "scheme": "http"}, Head())
+    origin = Addresses(TRUSTED).origin({"client": None, "scheme": "http"}, RequestHead())
     assert origin.address == UNKNOWN
 
 
 def test_only_a_trusted_peer_says_scheme_and_host() -> None:
-    head = Head(host=b"a", forwarded_proto=b"https", forwarded_host=b"b")
+    head = RequestHead(host=b"a", forwarded_proto=b"https", forwarded_host=b"b")
     strange = Addresses(TRUSTED).origin({"client": ("9.9.9.9", 1), "scheme": "http"}, head)
     known = Addresses(TRUSTED).origin({"client": ("10.0.0.1", 1), "scheme": "http"}, head)
     assert (strange.scheme, strange.host) == ("http", b"a")
@@ -53,7 +53,7 @@ def test_only_a_trusted_peer_says_scheme_and_host() -> None:
 
 
 def test_an_invented_scheme_is_not_believed() -> None:
-    head = Head(forwarded_proto=b"javascript")
+    head = RequestHead(forwarded_proto=b"javascript")
     known = Addresses(TRUSTED).origin({"client": ("10.0.0.1", 1), "scheme": "wss"}, head)
     assert known.scheme == "https"
 

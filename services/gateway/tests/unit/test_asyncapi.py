@@ -25,7 +25,7 @@ from tests.frames import Conversation, Protocol, valid_frame
 
 Json = dict[str, Any]
 
-HELLO: Json = msgspec.to_builtins(protocol.Hello("c1", 20.0, protocol.Limits()))
+HELLO: Json = msgspec.to_builtins(protocol.Hello("c1", 20.0, protocol.AnnouncedLimits()))
 
 
 @pytest.fixture(scope="module")

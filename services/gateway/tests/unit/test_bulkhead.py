@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from sharezync_gateway.proxy.bulkhead import Bulkhead, Places
+from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
 from sharezync_gateway.proxy.quota import Quota
 from sharezync_shared.problems import Unavailable
 
 
 def bulkhead(wait_seconds: float = 30) -> Bulkhead:
-    return Bulkhead(Places(total=4, per_caller=2, wait_seconds=wait_seconds))
+    return Bulkhead(BulkheadLimits(total=4, per_caller=2, wait_seconds=wait_seconds))
 
 
 async def enter(bulkhead: Bulkhead, *callers: str) -> list["asyncio.Task[None]"]:

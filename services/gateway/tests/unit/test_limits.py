@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from limits import RateLimitItem, parse
 from structlog.testing import capture_logs
 
-from sharezync_gateway.limits import (
-    Counts,
-    FallingBack,
-    Limits,
-    MemoryCounts,
+from sharezync_gateway.rate_limits import (
+    FallbackHitCounter,
+    HitCounter,
+    MemoryHitCounter,
+    RateLimiter,
     make_counts,
 )
-from sharezync_gateway.redis_counts import RedisCounts
-from sharezync_gateway.routes import Rate
+from sharezync_gateway.redis_hit_counter import RedisHitCounter
+from sharezync_gateway.routes import RateClass
 from sharezync_shared.problems import RateLimited
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
@@ -64,27 +64,27 @@ class TestCounts:
     """The contract, over both adapters."""
 
     @pytest.fixture(params=["memory", "redis"])
-    async def counts(self, request: pytest.FixtureRequest) -> AsyncGenerator[Counts]:
+    async def counts(self, request: pytest.FixtureRequest) -> AsyncGenerator[HitCounter]:
         if request.param == "memory":
-            yield MemoryCounts()
+            yield MemoryHitCounter()
             return
-        redis = RedisCounts(request.getfixturevalue("redis_url"), timeout_seconds=10)
+        redis = RedisHitCounter(request.getfixturevalue("redis_url"), timeout_seconds=10)
         yield redis
         await redis.aclose()
 
-    async def test_so_many_are_let_through_and_no_more(self, counts: Counts) -> None:
+    async def test_so_many_are_let_through_and_no_more(self, counts: HitCounter) -> None:
         limit = parse("5/hour")
         waits = [await counts.hit(limit, "so-many") for _ in range(8)]
         assert waits[:5] == [0.0] * 5
         assert all(0 < wait <= 7200 for wait in waits[5:])
 
-    async def test_keys_do_not_share(self, counts: Counts) -> None:
+    async def test_keys_do_not_share(self, counts: HitCounter) -> None:
         limit = parse("1/hour")
         assert await counts.hit(limit, "one") == 0
         assert await counts.hit(limit, "two") == 0
         assert await counts.hit(limit, "one") > 0
 
-    async def test_concurrent_hits_are_all_counted(self, counts: Counts) -> None:
+    async def test_concurrent_hits_are_all_counted(self, counts: HitCounter) -> None:
         limit = parse("10/hour")
         waits = await asyncio.gather(*(counts.hit(limit, "at-once") for _ in range(30)))
         assert waits.count(0.0) == 10
@@ -92,7 +92,7 @@ class TestCounts:
 
 async def test_waiting_as_long_as_was_said_is_enough() -> None:
     clock = Clock()
-    counts, limit = MemoryCounts(clock), parse("4/minute")
+    counts, limit = MemoryHitCounter(clock), parse("4/minute")
     for _ in range(200):
         wait = await counts.hit(limit, "k")
         if wait:
@@ -112,7 +112,7 @@ def test_never_more_than_twice_as_many_in_any_window(amount: int, pauses: list[f
     admitted: list[float] = []
 
     async def walk() -> None:
-        counts = MemoryCounts(clock)
+        counts = MemoryHitCounter(clock)
         for pause in pauses:
             clock.now += pause
             if await counts.hit(limit, "k") == 0.0:
@@ -128,7 +128,7 @@ def test_never_more_than_twice_as_many_in_any_window(amount: int, pauses: list[f
 async def test_a_new_window_still_knows_what_was_let_through_in_the_last_one() -> None:
     """Else twice as many would pass around the moment between them."""
     clock = Clock(6059.0)
-    counts, limit = MemoryCounts(clock), parse("10/minute")
+    counts, limit = MemoryHitCounter(clock), parse("10/minute")
     assert [await counts.hit(limit, "k") for _ in range(10)] == [0.0] * 10
     clock.now = 6061.0
     assert await counts.hit(limit, "k") > 0
@@ -138,7 +138,7 @@ async def test_a_new_window_still_knows_what_was_let_through_in_the_last_one() -
 
 async def test_keys_that_are_gone_are_forgotten() -> None:
     clock = Clock()
-    counts, limit = MemoryCounts(clock), parse("4/minute")
+    counts, limit = MemoryHitCounter(clock), parse("4/minute")
     for n in range(1000):
         await counts.hit(limit, str(n))
     clock.now += 121
@@ -163,7 +163,7 @@ class Flaky:
 
 async def test_when_the_store_is_away_requests_go_on_and_it_is_said_once() -> None:
     clock, store = Clock(), Flaky()
-    counts, limit = FallingBack(store, MemoryCounts(), clock), parse("3/hour")
+    counts, limit = FallbackHitCounter(store, MemoryHitCounter(), clock), parse("3/hour")
     with capture_logs() as logs:
         waits = [await counts.hit(limit, "k") for _ in range(4)]
         clock.now += 6
@@ -176,7 +176,7 @@ async def test_when_the_store_is_away_requests_go_on_and_it_is_said_once() -> No
 
 async def test_when_the_store_is_back_it_counts_again() -> None:
     clock, store = Clock(), Flaky()
-    counts, limit = FallingBack(store, MemoryCounts(), clock), parse("3/hour")
+    counts, limit = FallbackHitCounter(store, MemoryHitCounter(), clock), parse("3/hour")
     await counts.hit(limit, "k")
     store.broken = False
     clock.now += 6
@@ -191,24 +191,26 @@ async def test_a_redis_that_is_not_there_costs_nobody_a_request() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         counts = make_counts(f"redis://127.0.0.1:{probe.getsockname()[1]}")
-        limits = Limits({Rate.STANDARD: "2/minute"}, counts)
+        limits = RateLimiter({RateClass.STANDARD: "2/minute"}, counts)
         async with asyncio.timeout(GIVE_UP_SECONDS):
-            await limits.admit(Rate.STANDARD, "k")
-            await limits.admit(Rate.STANDARD, "k")
+            await limits.admit(RateClass.STANDARD, "k")
+            await limits.admit(RateClass.STANDARD, "k")
             with pytest.raises(RateLimited):
-                await limits.admit(Rate.STANDARD, "k")
+                await limits.admit(RateClass.STANDARD, "k")
         await limits.aclose()
 
 
 async def test_classes_count_apart() -> None:
-    limits = Limits({Rate.STANDARD: "1/minute", Rate.COSTLY: "1/minute"}, MemoryCounts())
-    await limits.admit(Rate.STANDARD, "k")
-    await limits.admit(Rate.COSTLY, "k")
+    limits = RateLimiter(
+        {RateClass.STANDARD: "1/minute", RateClass.COSTLY: "1/minute"}, MemoryHitCounter()
+    )
+    await limits.admit(RateClass.STANDARD, "k")
+    await limits.admit(RateClass.COSTLY, "k")
     with pytest.raises(RateLimited):
-        await limits.admit(Rate.COSTLY, "k")
+        await limits.admit(RateClass.COSTLY, "k")
 
 
 async def test_what_is_free_is_not_counted() -> None:
-    limits = Limits({Rate.STANDARD: "1/minute"}, MemoryCounts())
+    limits = RateLimiter({RateClass.STANDARD: "1/minute"}, MemoryHitCounter())
     for _ in range(5):
-        await limits.admit(Rate.FREE, "k")
+        await limits.admit(RateClass.FREE, "k")

@@ -3,7 +3,7 @@
 import pytest
 
 from sharezync_gateway.proxy.http import HttpUpstream
-from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES, Access, Rate, Route
+from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES, Access, RateClass, Route
 from sharezync_gateway.routing import RouteTable
 from sharezync_shared.problems import NotAllowed, NotFound
 
@@ -83,7 +83,7 @@ def test_unknown_paths_and_methods_are_told_apart() -> None:
         [route("/a", "FETCH")],
         [route("/a", "")],
         [route("/a", access=Access.PUBLIC)],
-        [route("/a", rate=Rate.SIGN_IN)],
+        [route("/a", rate=RateClass.SIGN_IN)],
         [Route(methods=frozenset({"GET"}), path="/a", service="billing")],
     ],
 )

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from sharezync_gateway.proxy.answer import Answer
+from sharezync_gateway.proxy.allowances import RequestAllowance
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
-from sharezync_gateway.proxy.ways import Passage
+from sharezync_gateway.proxy.response_writer import ResponseWriter
 from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 
 A_SECOND: dict[str, Message] = {
@@ -17,13 +17,13 @@ A_SECOND: dict[str, Message] = {
 }
 
 
-def answer_taken_in(seconds: float) -> Answer:
+def answer_taken_in(seconds: float) -> ResponseWriter:
     async def send(message: Message) -> None:
         await asyncio.sleep(seconds)
 
     body = object.__new__(RequestBody)  # neither is asked
-    passage = object.__new__(Passage)
-    return Answer(send, body, passage, stall_seconds=0.05)
+    passage = object.__new__(RequestAllowance)
+    return ResponseWriter(send, body, passage, stall_seconds=0.05)
 
 
 @pytest.mark.parametrize("message", A_SECOND.values(), ids=list(A_SECOND))

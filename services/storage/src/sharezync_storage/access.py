@@ -7,13 +7,15 @@ from sqlalchemy import ColumnElement, Uuid, any_, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_storage.models import File, FileId, Grant, Link, LinkId, Upload, UploadId
 
 
-async def own_file(unit: Unit, user_id: UserId, file_id: FileId, *, lock: bool = False) -> File:
+async def own_file(
+    unit: UnitOfWork, user_id: UserId, file_id: FileId, *, lock: bool = False
+) -> File:
     """Return a file of the user's own; with `lock`, held until the commit.
 
     One that they have deleted is none of theirs any more, even where others still hold it.
@@ -24,7 +26,7 @@ async def own_file(unit: Unit, user_id: UserId, file_id: FileId, *, lock: bool =
     return file
 
 
-async def readable_file(unit: Unit, user_id: UserId, file_id: FileId) -> File:
+async def readable_file(unit: UnitOfWork, user_id: UserId, file_id: FileId) -> File:
     """Return a file that the user may read: their own, or one that was granted to them."""
     file = await file_vouched_for(unit, file_id)
     if file.owner_id == user_id and file.let_go_at is None:
@@ -34,7 +36,7 @@ async def readable_file(unit: Unit, user_id: UserId, file_id: FileId) -> File:
     return file
 
 
-async def file_vouched_for(unit: Unit, file_id: FileId, *, lock: bool = False) -> File:
+async def file_vouched_for(unit: UnitOfWork, file_id: FileId, *, lock: bool = False) -> File:
     """Return a file for a reader that somebody else vouches for: a signature, or a service."""
     file = await unit.get(File, file_id, lock=lock)
     if file is None or file.deleted_at is not None:
@@ -42,7 +44,7 @@ async def file_vouched_for(unit: Unit, file_id: FileId, *, lock: bool = False) -
     return file
 
 
-async def own_link(unit: Unit, user_id: UserId, file_id: FileId, link_id: LinkId) -> Link:
+async def own_link(unit: UnitOfWork, user_id: UserId, file_id: FileId, link_id: LinkId) -> Link:
     """Return a link to a file of the user's own."""
     await own_file(unit, user_id, file_id)
     link = await unit.get(Link, link_id)
@@ -51,7 +53,7 @@ async def own_link(unit: Unit, user_id: UserId, file_id: FileId, link_id: LinkId
     return link
 
 
-async def link_followed(unit: Unit, token_digest: bytes) -> tuple[Link, File]:
+async def link_followed(unit: UnitOfWork, token_digest: bytes) -> tuple[Link, File]:
     """Return a link, and the file behind it, for whoever has its token.
 
     Both may have come to their end: what is left of them is told to nobody who has no token.
@@ -67,7 +69,9 @@ async def link_followed(unit: Unit, token_digest: bytes) -> tuple[Link, File]:
     return found[0], found[1]
 
 
-async def upload_in_chunks(unit: Unit, upload_id: UploadId | UUID, *, lock: bool = False) -> Upload:
+async def upload_in_chunks(
+    unit: UnitOfWork, upload_id: UploadId | UUID, *, lock: bool = False
+) -> Upload:
     """Return an upload that comes in chunks, for a service of ours."""
     upload = await unit.get(Upload, upload_id, lock=lock)
     if upload is None or not in_chunks(upload):
@@ -75,20 +79,20 @@ async def upload_in_chunks(unit: Unit, upload_id: UploadId | UUID, *, lock: bool
     return upload
 
 
-async def uploads_held(unit: Unit, upload_ids: Collection[UUID]) -> list[Upload]:
+async def uploads_held(unit: UnitOfWork, upload_ids: Collection[UUID]) -> list[Upload]:
     """Return those of these uploads that there are, by whatever door, held until the commit."""
     statement = select(Upload).where(among(Upload.id, upload_ids)).order_by(col(Upload.id))
     return list(await unit.session.exec(statement.with_for_update()))
 
 
-async def files_held(unit: Unit, file_ids: Collection[UUID]) -> list[File]:
+async def files_held(unit: UnitOfWork, file_ids: Collection[UUID]) -> list[File]:
     """Return those of these files that there are, deleted ones too, held until the commit."""
     statement = select(File).where(among(File.id, file_ids)).order_by(col(File.id))
     return list(await unit.session.exec(statement.with_for_update()))
 
 
 async def own_upload(
-    unit: Unit, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
+    unit: UnitOfWork, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
 ) -> Upload:
     """Return an upload of the user's own that comes by tus."""
     upload = await unit.get(Upload, upload_id, lock=lock)
@@ -98,7 +102,7 @@ async def own_upload(
 
 
 async def own_direct(
-    unit: Unit, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
+    unit: UnitOfWork, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
 ) -> Upload:
     """Return an upload of the user's own that goes by signed URLs."""
     upload = await unit.get(Upload, upload_id, lock=lock)

@@ -21,9 +21,10 @@ from sharezync_storage.api import (
     tus_creation,
 )
 from sharezync_storage.api.chunk_layer import ChunkLayer
-from sharezync_storage.api.dependencies import Parts
+from sharezync_storage.api.dependencies import StorageContext
 from sharezync_storage.api.documentation import FIELDS, TAGS
 from sharezync_storage.api.tus_layer import TusLayer
+from sharezync_storage.auditing import StoreAudit
 from sharezync_storage.consumers import CONSUMERS
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import SCHEMA, metadata
@@ -40,13 +41,12 @@ from sharezync_storage.usecases.completing import Completing
 from sharezync_storage.usecases.direct import Direct
 from sharezync_storage.usecases.finishing import Finishing
 from sharezync_storage.usecases.leasing import Leases
-from sharezync_storage.usecases.places import Places
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
-from sharezync_storage.usecases.unlocking import Unlocking
+from sharezync_storage.usecases.unlocking import LinkPasswordCheck
 from sharezync_storage.usecases.uploads import give_up_expired
 from sharezync_storage.usecases.urls import Urls
-from sharezync_storage.watching import Watch
+from sharezync_storage.usecases.writer_slots import WriterSlots
 
 
 def create_app(settings: StorageSettings, platform: Platform | None = None) -> FastAPI:
@@ -55,11 +55,11 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     store = open_store(settings)
     metrics = StorageMetrics(platform.registry)
-    limits, places = Limits.of(settings), Places(settings.max_writers)
+    limits, places = StorageLimits.of(settings), WriterSlots(settings.max_writers)
     finishing = Finishing(core.work, store)
     chunks = Chunks(ChunkRows(core.database, settings.upload_lifetime), store)
     signer, passwords = Signer(settings.require_secret_key()), LinkPasswords()
-    parts = Parts(
+    parts = StorageContext(
         store=store,
         limits=limits,
         places=places,
@@ -78,7 +78,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         completing=Completing(core.work, store, finishing),
         urls=Urls(core.work, store, signer),
         passwords=passwords,
-        unlocking=Unlocking(core.work, passwords),
+        unlocking=LinkPasswordCheck(core.work, passwords),
         sweeper=Sweeper(
             core.work,
             store,
@@ -93,7 +93,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         ),
         signer=signer,
         metrics=metrics,
-        watch=Watch(core.work, store, metrics),
+        watch=StoreAudit(core.work, store, metrics),
         upload_lifetime=settings.upload_lifetime,
     )
 

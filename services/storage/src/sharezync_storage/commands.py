@@ -9,7 +9,7 @@ from typing import Final
 
 from sharezync_shared.cli import Command
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.streams.log import StreamLog
 from sharezync_storage.models import SCHEMA
 from sharezync_storage.settings import StorageSettings
@@ -75,7 +75,7 @@ def _show(due: Sequence[Due]) -> None:
 
 
 @asynccontextmanager
-async def _work_for(settings: StorageSettings) -> AsyncGenerator[Work]:
+async def _work_for(settings: StorageSettings) -> AsyncGenerator[UnitsOfWork]:
     """Return a unit of work on a connection or two. What it emits, a server tells."""
     database = Database(
         settings.require_database_url(), SCHEMA, role=settings.database_role, pool_size=2
@@ -83,7 +83,7 @@ async def _work_for(settings: StorageSettings) -> AsyncGenerator[Work]:
     streams = StreamLog(SCHEMA)
     try:
         await streams.open(await database.pool())
-        yield Work(database, streams, relay=None)
+        yield UnitsOfWork(database, streams, relay=None)
     finally:
         await database.aclose()
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from sharezync_storage.usecases.figures import Figures
+from sharezync_storage.usecases.totals import StorageTotals
 
 
 class StorageMetrics:
@@ -40,7 +40,7 @@ class StorageMetrics:
             registry=registry,
         )
 
-    def show(self, figures: Figures) -> None:
+    def show(self, figures: StorageTotals) -> None:
         """Tell how things stand. Every replica tells the same, of the whole."""
         self._gauges.show(figures)
 
@@ -73,7 +73,7 @@ class _Gauges:
         self._used = gauge("used_bytes", "Bytes of files, as they count in quotas")
         self._reserved = gauge("reserved_bytes", "Bytes that are reserved for uploads")
 
-    def show(self, figures: Figures) -> None:
+    def show(self, figures: StorageTotals) -> None:
         self._pending.set(figures.pending_deletions)
         self._pending_bytes.set(figures.pending_deletion_bytes)
         self._oldest.set(figures.oldest_due_deletion_seconds)

@@ -21,7 +21,7 @@ from sharezync_storage.problems import (
     UploadLengthConflict,
 )
 from sharezync_storage.settings import MIB
-from sharezync_storage.usecases import sealing
+from sharezync_storage.usecases import assembling
 from sharezync_storage.usecases.uploads import give_up_expired
 
 DATA = os.urandom(9 * MIB + 77)
@@ -258,7 +258,7 @@ async def test_the_digest_is_made_on_the_way(
     async def unread(*_: object) -> bytes:
         raise AssertionError("the file was read again")
 
-    monkeypatch.setattr(sealing, "_sha256_of", unread)
+    monkeypatch.setattr(assembling, "_sha256_of", unread)
     sender = await Sender.begin(world, alice, len(DATA))
     await sender.append(0, DATA[: 3 * MIB])
     with pytest.raises(BodyBroken):

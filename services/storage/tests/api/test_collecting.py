@@ -14,7 +14,7 @@ from sqlmodel import col, update
 
 from services.storage.tests.holding import Clock, hear
 from services.storage.tests.support import CHUNKS, DATA, Json, Person, World
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.chat import MessageDeleted, MessageSent
 from sharezync_shared.ids import uuid7
 from sharezync_storage.models import Upload
@@ -88,7 +88,7 @@ class Steps:
             raise Killed
 
     @asynccontextmanager
-    async def begin(self) -> AsyncGenerator[Unit]:
+    async def begin(self) -> AsyncGenerator[UnitOfWork]:
         async with type(self._work).begin(self._work) as unit:
             yield unit
             self.step()  # what follows is the commit

@@ -201,7 +201,7 @@ async def test_only_the_segments_on_record_are_kept(store: S3Store, small_segmen
 async def test_one_who_pauses_again_and_again_does_not_have_it_all_written_each_time(
     store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_storage.stores.intake.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("sharezync_storage.stores.read_ahead.PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(writing, "_ANEW_BYTES_PER_SECOND", 0.001)
     record, recorded = Record(), asyncio.Event()
 

@@ -11,7 +11,7 @@ import pytest
 from services.storage.tests.store_support import MIB, cut, plan_for, sha256, write
 from sharezync_storage.problems import StoreFull
 from sharezync_storage.stores import DiskStore
-from sharezync_storage.stores.past_cache import open_past_cache, write_past_cache
+from sharezync_storage.stores.direct_io import open_past_cache, write_past_cache
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Forbidden, NotFound
 from sharezync_transfer.models import File, Recipient, Transfer, TransferId
@@ -38,7 +38,7 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class TransferAggregate:
     """A transfer with everything that belongs to it."""
 
     transfer: Transfer
@@ -80,7 +80,9 @@ def role_in(transfer: Transfer, recipient: Recipient | None, actor: Actor) -> Ro
     return "recipient" if recipient.device_id == actor.device_id else "sender"
 
 
-async def transfer_to_see(unit: Unit, actor: Actor, transfer_id: TransferId) -> Whole:
+async def transfer_to_see(
+    unit: UnitOfWork, actor: Actor, transfer_id: TransferId
+) -> TransferAggregate:
     """Return a transfer to its sender or one of its recipients. Raises NotFound."""
     found = await load(unit, [transfer_id])
     if not found:
@@ -89,7 +91,9 @@ async def transfer_to_see(unit: Unit, actor: Actor, transfer_id: TransferId) -> 
     return found[0]
 
 
-async def transfer_to_change(unit: Unit, actor: Actor, transfer_id: TransferId) -> Whole:
+async def transfer_to_change(
+    unit: UnitOfWork, actor: Actor, transfer_id: TransferId
+) -> TransferAggregate:
     """Return a transfer to its sender or one of its recipients, held. Raises NotFound."""
     transfer = await hold(unit, transfer_id)
     (whole,) = await _wholes(unit, [transfer])
@@ -97,13 +101,13 @@ async def transfer_to_change(unit: Unit, actor: Actor, transfer_id: TransferId) 
     return whole
 
 
-def insist_on_sender(whole: Whole, actor: Actor) -> None:
+def insist_on_sender(whole: TransferAggregate, actor: Actor) -> None:
     """Raise Forbidden for recipients, and NotFound for strangers."""
     if whole.role_of(actor) != "sender":
         raise Forbidden("Only the sender can do this")
 
 
-async def hold(unit: Unit, transfer_id: TransferId) -> Transfer:
+async def hold(unit: UnitOfWork, transfer_id: TransferId) -> Transfer:
     """Hold a transfer until the commit and return it. Raises NotFound."""
     transfer = await unit.get(Transfer, transfer_id, lock=True)
     if transfer is None:
@@ -111,14 +115,14 @@ async def hold(unit: Unit, transfer_id: TransferId) -> Transfer:
     return transfer
 
 
-async def load(unit: Unit, transfer_ids: Sequence[UUID]) -> list[Whole]:
+async def load(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> list[TransferAggregate]:
     """Return those of these transfers that exist, in the order given, on nobody's behalf."""
     found = await unit.session.exec(select(Transfer).where(col(Transfer.id).in_(transfer_ids)))
     by_id = {each.id: each for each in found}
     return await _wholes(unit, [by_id[each] for each in transfer_ids if each in by_id])
 
 
-async def files_of(unit: Unit, transfer_ids: Sequence[UUID]) -> Sequence[File]:
+async def files_of(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> Sequence[File]:
     """Return the files of these transfers, of each in the order of their indexes."""
     files = await unit.session.exec(
         select(File)
@@ -128,7 +132,7 @@ async def files_of(unit: Unit, transfer_ids: Sequence[UUID]) -> Sequence[File]:
     return files.all()
 
 
-async def _wholes(unit: Unit, transfers: Sequence[Transfer]) -> list[Whole]:
+async def _wholes(unit: UnitOfWork, transfers: Sequence[Transfer]) -> list[TransferAggregate]:
     ids = [each.id for each in transfers]
     files = await files_of(unit, ids)
     recipients = await unit.session.exec(
@@ -143,5 +147,6 @@ async def _wholes(unit: Unit, transfers: Sequence[Transfer]) -> list[Whole]:
     for recipient in recipients:
         recipients_by.setdefault(recipient.transfer_id, []).append(recipient)
     return [
-        Whole(each, files_by.get(each.id, []), recipients_by.get(each.id, [])) for each in transfers
+        TransferAggregate(each, files_by.get(each.id, []), recipients_by.get(each.id, []))
+        for each in transfers
     ]

@@ -30,10 +30,10 @@ from sharezync_transfer.api.documentation import FIELDS, TAGS
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
 from sharezync_transfer.tokens import Capabilities
-from sharezync_transfer.usecases.capabilities import Grants
+from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.contacts import filling
 from sharezync_transfer.usecases.events import EVENTS
-from sharezync_transfer.usecases.pulse import Pulse
+from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 from sharezync_transfer.usecases.sweeping import sweeping
 
 
@@ -42,8 +42,10 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     services = Services.of(platform)
-    pulse = Pulse(core.work)
-    grants = Grants(core.work, Capabilities(settings.require_secret_key()), settings.keep_completed)
+    pulse = ProgressBroadcast(core.work)
+    grants = CapabilityIssuer(
+        core.work, Capabilities(settings.require_secret_key()), settings.keep_completed
+    )
 
     async def streams_of_user(_: Connection, user_id: UserId) -> list[str]:
         return [transfers_stream(user_id)]

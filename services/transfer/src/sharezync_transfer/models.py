@@ -232,7 +232,7 @@ class Acquaintance(TransferTable, table=True):
     other_accepted: bool = Field(default=False, sa_column_kwargs=_NO)
 
 
-class DaySums(TransferTable, table=True):
+class DayTotals(TransferTable, table=True):
     """What came of what somebody sent, or was sent, and what ended on one day in UTC.
 
     Each recipient of a transfer counts for themselves. `timed_bytes` came in `seconds`: those of
@@ -253,7 +253,7 @@ class DaySums(TransferTable, table=True):
     best_bytes_per_second: float = Field(default=0)
 
 
-class PeerSums(TransferTable, table=True):
+class PeerTotals(TransferTable, table=True):
     """The same of all days, with one other person."""
 
     __tablename__: ClassVar[str] = "sums_by_peer"

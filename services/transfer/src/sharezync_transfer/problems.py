@@ -1,83 +1,83 @@
 """What transfer refuses, by name. Slugs are API: documented, tested, stable."""
 
-from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.problems import Problem, ProblemKind
 
 
 class TransferOver(Problem):
     """With `state`."""
 
-    kind, slug = Kind.CONFLICT, "transfer-over"
+    kind, slug = ProblemKind.CONFLICT, "transfer-over"
     title = "The transfer has ended"
 
 
 class NotInThisState(Problem):
     """With `state`."""
 
-    kind, slug = Kind.CONFLICT, "wrong-state"
+    kind, slug = ProblemKind.CONFLICT, "wrong-state"
     title = "Not possible in the current state of the transfer"
 
 
 class AcceptedOtherwise(Problem):
     """With `files`: what was accepted."""
 
-    kind, slug = Kind.CONFLICT, "accepted-otherwise"
+    kind, slug = ProblemKind.CONFLICT, "accepted-otherwise"
     title = "Other files of the transfer were accepted already"
 
 
 class OtherDevice(Problem):
-    kind, slug = Kind.FORBIDDEN, "other-device"
+    kind, slug = ProblemKind.FORBIDDEN, "other-device"
     title = "The transfer was offered to another of your devices"
 
 
 class UploadIncomplete(Problem):
     """With `files`: for each that lacks chunks its `index` and `missing`, ranges of indexes."""
 
-    kind, slug = Kind.CONFLICT, "upload-incomplete"
+    kind, slug = ProblemKind.CONFLICT, "upload-incomplete"
     title = "Chunks are missing"
 
 
 class DigestMismatch(Problem):
     """With `file`. Final: the transfer has failed."""
 
-    kind, slug = Kind.INVALID, "digest-mismatch"
+    kind, slug = ProblemKind.INVALID, "digest-mismatch"
     title = "A file doesn't match its digest"
 
 
 class QuotaExceeded(Problem):
-    kind, slug = Kind.FULL, "quota-exceeded"
+    kind, slug = ProblemKind.FULL, "quota-exceeded"
     title = "The quota is exceeded"
 
 
 class TooManyFiles(Problem):
     """Of the sender's, under way or kept at storage."""
 
-    kind, slug = Kind.CONFLICT, "too-many-files"
+    kind, slug = ProblemKind.CONFLICT, "too-many-files"
     title = "The limit of files is reached"
 
 
 class TransferTooLarge(Problem):
     """With `limit_bytes`, where that is known."""
 
-    kind, slug = Kind.TOO_LARGE, "transfer-too-large"
+    kind, slug = ProblemKind.TOO_LARGE, "transfer-too-large"
     title = "The transfer is too large"
 
 
 class TooManyTransfers(Problem):
     """With `limit` and `open`."""
 
-    kind, slug = Kind.LIMITED, "too-many-transfers"
+    kind, slug = ProblemKind.LIMITED, "too-many-transfers"
     title = "The limit of active transfers is reached"
 
 
 class UserBlocked(Problem):
     """With `user_ids`: whom of the recipients the sender has blocked."""
 
-    kind, slug = Kind.CONFLICT, "user-blocked"
+    kind, slug = ProblemKind.CONFLICT, "user-blocked"
     title = "You have blocked the user; unblock them first"
 
 
 class TooManyOffers(Problem):
     """With `limit`, `pending` and `of`: `sender` or `recipient`, and then their `user_id`."""
 
-    kind, slug = Kind.LIMITED, "too-many-offers"
+    kind, slug = ProblemKind.LIMITED, "too-many-offers"
     title = "The limit of unanswered offers is reached"

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from sharezync_transfer.usecases.speeds import Speeds
+from sharezync_transfer.usecases.rates import TransferRates
 
 A, B = uuid4(), uuid4()
 
@@ -17,7 +17,7 @@ class Clock:
 
 def test_a_steady_transfer_has_its_speed() -> None:
     clock = Clock()
-    speeds = Speeds(clock)
+    speeds = TransferRates(clock)
     assert speeds.sample(A, "stored", 0) == 0
     for second in range(1, 20):
         clock.now += 1
@@ -26,7 +26,7 @@ def test_a_steady_transfer_has_its_speed() -> None:
 
 def test_what_was_long_ago_does_not_count() -> None:
     clock = Clock()
-    speeds = Speeds(clock)
+    speeds = TransferRates(clock)
     speeds.sample(A, "stored", 0)
     for _ in range(7):
         clock.now += 2
@@ -36,7 +36,7 @@ def test_what_was_long_ago_does_not_count() -> None:
 
 def test_each_transfer_and_each_end_has_its_own_speed() -> None:
     clock = Clock()
-    speeds = Speeds(clock)
+    speeds = TransferRates(clock)
     for key in ((A, "stored"), (A, "received"), (B, "stored")):
         speeds.sample(*key, 0)
     clock.now += 1
@@ -47,7 +47,7 @@ def test_each_transfer_and_each_end_has_its_own_speed() -> None:
 
 def test_who_begins_anew_is_not_slower_than_nothing() -> None:
     clock = Clock()
-    speeds = Speeds(clock)
+    speeds = TransferRates(clock)
     speeds.sample(A, "stored", 5000)
     clock.now += 1
     assert speeds.sample(A, "stored", 0) == 0

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
-from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.problems import Problem, ProblemKind
 
 # Nineteen digits reach beyond any file; more are nobody's honest question.
 _RANGE: Final = re.compile(r"(\d{0,19})-(\d{0,19})", re.ASCII)
@@ -18,14 +18,14 @@ _ETAG: Final = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 class PreconditionFailed(Problem):
     """RFC 9110 §13.1.1, §13.1.4: `If-Match` or `If-Unmodified-Since` does not hold."""
 
-    kind, slug = Kind.PRECONDITION, "precondition-failed"
+    kind, slug = ProblemKind.PRECONDITION, "precondition-failed"
     title = "The content doesn't match the precondition"
 
 
 class RangeUnsatisfiable(Problem):
     """With the header `Content-Range: bytes */<size>` (RFC 9110 §15.5.17)."""
 
-    kind, slug = Kind.RANGE, "range-unsatisfiable"
+    kind, slug = ProblemKind.RANGE, "range-unsatisfiable"
     title = "The range lies outside the file, or there is more than one"
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sharezync_shared.ids import uuid7
 from sharezync_shared.observability import request_id_var
-from sharezync_shared.problems import Broken, Problem, TooLarge, send_problem
+from sharezync_shared.problems import InternalError, Problem, TooLarge, send_problem
 from sharezync_shared.server import ABORT_EXTENSION
 
 log = structlog.get_logger()
@@ -151,7 +151,7 @@ class RequestLayer:
             if status():
                 await _hang_up(scope)
             else:
-                await send_problem(send, Broken())
+                await send_problem(send, InternalError())
 
 
 class _Sending:

@@ -14,7 +14,7 @@ from sharezync_shared.calls.operations import Operation
 from sharezync_shared.contracts.portions import joined, portions
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE, Parsed
-from sharezync_shared.problems import Invalid, Kind, NotFound, Problem, Unavailable
+from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind, Unavailable
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.sizes import KIB
 
@@ -38,49 +38,49 @@ Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$", to_lo
 class FileTooLarge(Problem):
     """With `limit_bytes`."""
 
-    kind, slug = Kind.TOO_LARGE, "file-too-large"
+    kind, slug = ProblemKind.TOO_LARGE, "file-too-large"
     title = "The file exceeds the maximum size"
 
 
 class QuotaExceeded(Problem):
     """With `quota_bytes`, `used_bytes`, `reserved_bytes` and `wanted_bytes`."""
 
-    kind, slug = Kind.FULL, "quota-exceeded"
+    kind, slug = ProblemKind.FULL, "quota-exceeded"
     title = "The quota is exceeded"
 
 
 class TooManyUploads(Problem):
     """With `limit` and `Retry-After`."""
 
-    kind, slug = Kind.LIMITED, "too-many-uploads"
+    kind, slug = ProblemKind.LIMITED, "too-many-uploads"
     title = "Too many active uploads; complete or cancel some first"
 
 
 class TooManyFiles(Problem):
     """With `limit`."""
 
-    kind, slug = Kind.CONFLICT, "too-many-files"
+    kind, slug = ProblemKind.CONFLICT, "too-many-files"
     title = "The limit of files is reached; delete some first"
 
 
 class UploadClosed(Problem):
     """With `state`."""
 
-    kind, slug = Kind.CONFLICT, "upload-closed"
+    kind, slug = ProblemKind.CONFLICT, "upload-closed"
     title = "The upload accepts no more chunks"
 
 
 class UploadIncomplete(Problem):
     """With `missing`: ranges of chunk indexes, both ends inclusive."""
 
-    kind, slug = Kind.CONFLICT, "upload-incomplete"
+    kind, slug = ProblemKind.CONFLICT, "upload-incomplete"
     title = "Chunks are missing"
 
 
 class DigestMismatch(Problem):
     """With `expected_sha256` and `actual_sha256`. Final: the upload has failed."""
 
-    kind, slug = Kind.INVALID, "digest-mismatch"
+    kind, slug = ProblemKind.INVALID, "digest-mismatch"
     title = "The file doesn't match its digest"
 
 

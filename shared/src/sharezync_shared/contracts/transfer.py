@@ -18,7 +18,7 @@ from sharezync_shared.contracts.commands import (
 from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import Parsed
-from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
+from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind
 from sharezync_shared.ranges import Pair, Ranges
 
 _Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -48,7 +48,7 @@ OrderedRangesByFile = Annotated[RangesByFile, AfterValidator(_in_order)]
 class CapabilityRefused(Problem):
     """To a gateway. To who showed the token it is `unauthenticated`."""
 
-    kind, slug = Kind.FORBIDDEN, "capability-refused"
+    kind, slug = ProblemKind.FORBIDDEN, "capability-refused"
     title = "The token isn't valid for this transfer"
 
 

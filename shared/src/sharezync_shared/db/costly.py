@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError
 
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.streams.log import StreamLog
@@ -40,7 +40,7 @@ class _OfUser:
 
 
 class CostlyReads:
-    """Begins units that only read, as `Work.read`, for few at a time.
+    """Begins units that only read, as `UnitsOfWork.read`, for few at a time.
 
     `at_once` of them run in this process, `per_user` of one user; `database` has a connection for
     each, and a statement timeout of its own.
@@ -48,7 +48,7 @@ class CostlyReads:
 
     def __init__(self, database: Database, log: StreamLog, *, at_once: int, per_user: int) -> None:
         self._database = database
-        self._work = Work(database, log, None)
+        self._work = UnitsOfWork(database, log, None)
         self._turns = asyncio.Semaphore(at_once)
         self._most = at_once + _WAITING
         self._per_user = per_user
@@ -56,7 +56,7 @@ class CostlyReads:
         self._count = 0
 
     @asynccontextmanager
-    async def read(self, user_id: UserId) -> AsyncGenerator[Unit]:
+    async def read(self, user_id: UserId) -> AsyncGenerator[UnitOfWork]:
         """Begin a unit that sees one moment of the database and can change nothing.
 
         Waits a second for a turn. Raises RateLimited for a user who asks for too much at a time,

@@ -29,7 +29,7 @@ from sharezync_shared.events.inbox import claim
 from sharezync_shared.events.outbox import OutboxRow, insert_rows
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.streams.log import Entry, Position, StreamLog, signal_text
+from sharezync_shared.streams.log import Entry, StreamLog, StreamPosition, signal_text
 
 Row = TypeVar("Row", bound=SQLModel)
 Telling = BaseModel | msgspec.Struct | Mapping[str, Any]
@@ -42,10 +42,10 @@ def to_json(data: Telling) -> bytes:
     return msgspec.json.encode(data)
 
 
-class Unit:
-    """One transaction of one service. Made by `Work.begin`; not safe for several tasks."""
+class UnitOfWork:
+    """One transaction of one service. Made by `UnitsOfWork.begin`; not safe for several tasks."""
 
-    def __init__(self, session: AsyncSession, work: "Work") -> None:
+    def __init__(self, session: AsyncSession, work: "UnitsOfWork") -> None:
         self.session = session
         self.now = work.now()
         """One moment for the whole transaction."""
@@ -96,12 +96,12 @@ class Unit:
 
     async def tell(
         self, stream: str, event_type: str, data: Telling, *, control: Control | None = None
-    ) -> Position:
+    ) -> StreamPosition:
         """Append an event to a stream; everyone on it hears of it. Returns its place."""
         entry = Entry(stream, event_type, to_json(data), control)
         return (await self.tell_all([entry]))[0]
 
-    async def tell_all(self, entries: Sequence[Entry]) -> list[Position]:
+    async def tell_all(self, entries: Sequence[Entry]) -> list[StreamPosition]:
         """Append several events, in order; streams are locked in name order."""
         streams = {entry.stream for entry in entries}
         if not streams <= self._heads.keys():
@@ -109,7 +109,7 @@ class Unit:
         frames = await self._work.log.append(await self.raw(), entries, self.now, heads=self._heads)
         self._heads |= {frame.stream: frame.seq for frame in frames}
         self._told += frames
-        return [Position(frame.stream, frame.epoch, frame.seq) for frame in frames]
+        return [StreamPosition(frame.stream, frame.epoch, frame.seq) for frame in frames]
 
     def signal(self, stream: str, signal_type: str, data: Telling) -> None:
         """Send something that may be lost to everyone on a stream, after the commit."""
@@ -144,7 +144,7 @@ class Unit:
         return self._signals
 
 
-class Work:
+class UnitsOfWork:
     """Begins units of work on one service's schema.
 
     Without a relay, as in a command, nothing is told from here: what was committed waits in the
@@ -161,14 +161,14 @@ class Work:
         return datetime.now(UTC)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncGenerator[Unit]:
+    async def begin(self) -> AsyncGenerator[UnitOfWork]:
         """Begin a unit; commit when the block ends, roll back when it raises.
 
         When the commit itself fails nothing is told. When the connection is lost during the
         commit the outcome is unknown to the caller, and the relay tells what was committed.
         """
         async with AsyncSession(self.database.engine, expire_on_commit=False) as session:
-            unit = Unit(session, self)
+            unit = UnitOfWork(session, self)
             try:
                 yield unit
                 await session.flush()
@@ -185,7 +185,7 @@ class Work:
             self._relay.signal(unit.signals)
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator[Unit]:
+    async def read(self) -> AsyncGenerator[UnitOfWork]:
         """Begin a unit that sees one moment of the database and can change nothing."""
         async with AsyncSession(self.database.engine, expire_on_commit=False) as session:
             await session.connection(
@@ -194,4 +194,4 @@ class Work:
                     "postgresql_readonly": True,
                 }
             )
-            yield Unit(session, self)
+            yield UnitOfWork(session, self)

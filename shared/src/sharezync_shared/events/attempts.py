@@ -38,7 +38,7 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Handled:
     """The handler returned."""
 
 
@@ -59,7 +59,7 @@ class Dead:
     error: str
 
 
-Outcome = Done | Retry | Dead
+Outcome = Handled | Retry | Dead
 
 
 class Attempts:
@@ -107,7 +107,7 @@ class Attempts:
             )
             return Retry(delay, attempt + 1, _describe(error))
         self._consumed.labels(queue, "done").inc()
-        return Done()
+        return Handled()
 
     def _come_again(self, queue: str, attempt: int, error: NotNow) -> Retry:
         """Rest as after any failure, and never give up."""

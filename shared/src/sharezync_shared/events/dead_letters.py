@@ -32,7 +32,7 @@ class RabbitMQDeadLetters:
 
     def __init__(self, url: str, *, prefix: str = topology.DEFAULT_PREFIX) -> None:
         self._url = url
-        self._names = topology.Names(prefix)
+        self._names = topology.QueueNames(prefix)
 
     async def show(self, queue: str, *, limit: int = 1000) -> list[DeadLetter]:
         """As `DeadLetters.show`."""

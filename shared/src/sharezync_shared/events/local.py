@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry
 
-from sharezync_shared.events.attempts import Attempts, Dead, Done, Retry, RetryPolicy
+from sharezync_shared.events.attempts import Attempts, Dead, Handled, Retry, RetryPolicy
 from sharezync_shared.events.bus import (
     BusUnavailable,
     DeadLetter,
@@ -25,7 +25,7 @@ from sharezync_shared.events.bus import (
     OnFrames,
     OnGap,
 )
-from sharezync_shared.events.receiver import Receiver
+from sharezync_shared.events.receiver import FrameReceiver
 from sharezync_shared.events.uncancelled import end
 from sharezync_shared.streams.frames import Frame
 
@@ -74,7 +74,7 @@ class LocalBus:
         self._capacity = capacity
         self._confirm_seconds = confirm_seconds
         self._queues: dict[str, _Queue] = {}
-        self._receivers: list[Receiver] = []
+        self._receivers: list[FrameReceiver] = []
         self._open: dict[UUID, _Open] = {}
         self._done_late: OrderedDict[UUID, None] = OrderedDict()
         """Facts that were done only after their publisher had been told otherwise: what they are
@@ -164,7 +164,7 @@ class LocalBus:
 
     async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
         """As `Bus.receive_frames`; the one gap is the beginning."""
-        receiver = Receiver(on_frames, on_gap)
+        receiver = FrameReceiver(on_frames, on_gap)
         self._receivers.append(receiver)
         if self.ready:
             receiver.gap()
@@ -244,7 +244,7 @@ class LocalBus:
             case Dead() as dead:
                 queue.dead.append((fact.envelope, _letter(fact.envelope, dead, attempt)))
                 self._conclude(name, fact)
-            case Done():
+            case Handled():
                 self._conclude(name, fact)
 
     def _rest(self, queue: _Queue, fact: _Open, delay_seconds: float, attempt: int) -> None:

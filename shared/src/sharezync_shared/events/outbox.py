@@ -35,7 +35,7 @@ from sharezync_shared.events.bus import Envelope
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import Connection, Position
+from sharezync_shared.streams.log import Connection, StreamPosition
 
 FACT: Final = "fact"
 FRAMES: Final = "frames"
@@ -100,7 +100,7 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_frames(cls, frames: Sequence[Frame], at: datetime) -> Self:
         """Return the row that names where `frames`, just appended, lie in the stream log."""
-        places = [Position(frame.stream, frame.epoch, frame.seq) for frame in frames]
+        places = [StreamPosition(frame.stream, frame.epoch, frame.seq) for frame in frames]
         return cls(
             id=uuid7(),
             kind=FRAMES,
@@ -129,12 +129,12 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
             traceparent=headers.get("traceparent"),
         )
 
-    def positions(self) -> list[Position]:
+    def positions(self) -> list[StreamPosition]:
         """Return where the frames lie; only for rows of that kind.
 
         Raises msgspec.DecodeError for a body that `of_frames` did not write.
         """
-        return msgspec.msgpack.decode(self.body, type=list[Position])
+        return msgspec.msgpack.decode(self.body, type=list[StreamPosition])
 
 
 async def insert_rows(connection: Connection, schema: str, rows: Sequence[OutboxRow]) -> None:

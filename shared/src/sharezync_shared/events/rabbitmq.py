@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from sharezync_shared.events.amqp import topology, wire
 from sharezync_shared.events.amqp.consumer import Consumer
-from sharezync_shared.events.amqp.link import Link, Tenant
+from sharezync_shared.events.amqp.link import AmqpLink, LinkUser
 from sharezync_shared.events.amqp.listener import Listener
 from sharezync_shared.events.amqp.publisher import Publisher, Returned
 from sharezync_shared.events.attempts import Attempts, RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, Envelope, Handler, OnFrames, OnGap
-from sharezync_shared.events.receiver import Receiver
+from sharezync_shared.events.receiver import FrameReceiver
 from sharezync_shared.sizes import MAX_FRAMES_BYTES
 from sharezync_shared.streams.frames import Frame, encode_frames, shard_of
 
@@ -46,11 +46,11 @@ class RabbitMQBus:
         connect_seconds: float = 5.0,
         heartbeat_seconds: int = 10,
     ) -> None:
-        self._names = topology.Names(prefix)
+        self._names = topology.QueueNames(prefix)
         self._attempts = Attempts(retries or RetryPolicy(), registry or CollectorRegistry())
         self._connect_seconds = connect_seconds
         link = partial(
-            Link, url, connect_seconds=connect_seconds, heartbeat_seconds=heartbeat_seconds
+            AmqpLink, url, connect_seconds=connect_seconds, heartbeat_seconds=heartbeat_seconds
         )
         self._publishing = link(f"{name} publish")
         self._consuming = link(f"{name} consume")
@@ -166,14 +166,14 @@ class RabbitMQBus:
 
     async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
         """As `Bus.receive_frames`; once started, waits some seconds until it listens."""
-        await self._add(Listener(Receiver(on_frames, on_gap), self._names))
+        await self._add(Listener(FrameReceiver(on_frames, on_gap), self._names))
 
-    async def _add(self, tenant: Tenant) -> None:
+    async def _add(self, tenant: LinkUser) -> None:
         self._consuming.add(tenant)
         if self._started:
             await self._wait_for(self._consuming)
 
-    async def _wait_for(self, *links: Link) -> None:
+    async def _wait_for(self, *links: AmqpLink) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._connect_seconds):
                 for link in links:

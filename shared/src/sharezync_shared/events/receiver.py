@@ -15,7 +15,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 
 
-class Receiver:
+class FrameReceiver:
     """One call of `receive_frames`."""
 
     def __init__(self, on_frames: OnFrames, on_gap: OnGap) -> None:

@@ -16,11 +16,11 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from sharezync_shared.events.batch_queue import BatchQueue
 from sharezync_shared.events.bus import Bus
-from sharezync_shared.events.lane import Lane
+from sharezync_shared.events.event_publisher import EventPublisher
 from sharezync_shared.events.outbox import FACT, OutboxRow, delete_rows
 from sharezync_shared.events.sweep import LoadFrames, Sweep
-from sharezync_shared.events.teller import Teller
 from sharezync_shared.events.uncancelled import end
 from sharezync_shared.streams.frames import Frame
 
@@ -39,7 +39,7 @@ _OVERHEAD_BYTES: Final = 256
 """What a waiting row or frame costs beside its body, roughly."""
 
 
-class _Told(NamedTuple):
+class _Published(NamedTuple):
     """The frames of one commit, and the rows that stand for them in the outbox."""
 
     row_ids: list[UUID]
@@ -72,11 +72,11 @@ class Relay:
         self._table = table
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
-        self._teller = Teller(bus, registry, service=table.schema or table.name)
+        self._teller = EventPublisher(bus, registry, service=table.schema or table.name)
         self._sweep = Sweep(
             engine, table, self._teller, load_frames, batch=_BATCH, defer_seconds=defer_seconds
         )
-        self._facts: Lane[OutboxRow] = Lane(
+        self._facts: BatchQueue[OutboxRow] = BatchQueue(
             self._tell_facts,
             name="outbox-facts",
             capacity=_CAPACITY_BYTES,
@@ -85,10 +85,10 @@ class Relay:
             parallel=8,
         )
         # One call at a time: frames leave in the order of the announcements.
-        self._frames: Lane[_Told] = Lane(
+        self._frames: BatchQueue[_Published] = BatchQueue(
             self._tell_frames, name="outbox-frames", capacity=_CAPACITY_BYTES, weigh=_weight
         )
-        self._deletes: Lane[UUID] = Lane(
+        self._deletes: BatchQueue[UUID] = BatchQueue(
             self._delete,
             name="outbox-deletes",
             capacity=100_000,
@@ -126,7 +126,7 @@ class Relay:
         outbox for the sweep.
         """
         facts = [row for row in rows if row.kind == FACT]
-        told = _Told([row.id for row in rows if row.kind != FACT], frames)
+        told = _Published([row.id for row in rows if row.kind != FACT], frames)
         if facts:
             self._take(self._facts.put(facts), [row.id for row in facts])
         if frames:
@@ -134,7 +134,7 @@ class Relay:
 
     def signal(self, frames: Sequence[Frame]) -> None:
         """Send frames that may be lost, in the background; returns at once and never raises."""
-        self._frames.put([_Told([], frames)])
+        self._frames.put([_Published([], frames)])
 
     def wake(self) -> None:
         """Have the sweep look now instead of at its next second."""
@@ -178,7 +178,7 @@ class Relay:
         finally:
             self._settle(row_ids, confirmed)
 
-    async def _tell_frames(self, told: list[_Told]) -> None:
+    async def _tell_frames(self, told: list[_Published]) -> None:
         row_ids = {row_id for each in told for row_id in each.row_ids}
         sent = False
         try:
@@ -234,5 +234,5 @@ class Relay:
         self._failing = True
 
 
-def _weight(told: _Told) -> int:
+def _weight(told: _Published) -> int:
     return sum(len(frame.text) + _OVERHEAD_BYTES for frame in told.frames)

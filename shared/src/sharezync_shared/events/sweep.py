@@ -15,14 +15,14 @@ import structlog
 from sqlalchemy import Table, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from sharezync_shared.events.event_publisher import EventPublisher, PublishOutcome
 from sharezync_shared.events.outbox import FACT, OutboxRow, delete_rows, one_of
-from sharezync_shared.events.teller import Answer, Teller
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.log import StreamPosition
 
 log = structlog.get_logger()
 
-LoadFrames = Callable[[Sequence[Position]], Awaitable[list[Frame]]]
+LoadFrames = Callable[[Sequence[StreamPosition]], Awaitable[list[Frame]]]
 
 _MAX_DEFER_SECONDS: Final = 600.0
 _COUNT_AT_MOST: Final = 100_000
@@ -36,7 +36,7 @@ class Sweep:
         self,
         engine: AsyncEngine,
         table: Table,
-        teller: Teller,
+        teller: EventPublisher,
         load_frames: LoadFrames,
         *,
         batch: int,
@@ -108,19 +108,19 @@ class Sweep:
         result = await connection.execute(query)
         return [OutboxRow.of_record(row) for row in result.mappings()]
 
-    async def _tell(self, rows: Sequence[OutboxRow]) -> Answer:
+    async def _tell(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
         facts = [row for row in rows if row.kind == FACT]
         others = [row for row in rows if row.kind != FACT]
-        answer = await self._teller.publish(facts) if facts else Answer(set(), set())
+        answer = await self._teller.publish(facts) if facts else PublishOutcome(set(), set())
         if others:
             confirmed, faulty = await self._tell_frames(others)
-            answer = Answer(answer.confirmed | confirmed, answer.faulty | faulty)
+            answer = PublishOutcome(answer.confirmed | confirmed, answer.faulty | faulty)
         return answer
 
-    async def _tell_frames(self, rows: Sequence[OutboxRow]) -> Answer:
+    async def _tell_frames(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
         """Send what the log still holds of these rows; what it no longer holds needs no telling."""
         faulty: set[UUID] = set()
-        positions: list[Position] = []
+        positions: list[StreamPosition] = []
         for row in rows:
             try:
                 positions += row.positions()
@@ -129,15 +129,15 @@ class Sweep:
                 faulty.add(row.id)
         frames = await self._load_frames(positions) if positions else []
         if frames and not await self._teller.send(frames):
-            return Answer(set(), faulty)
-        return Answer({row.id for row in rows} - faulty, faulty)
+            return PublishOutcome(set(), faulty)
+        return PublishOutcome({row.id for row in rows} - faulty, faulty)
 
     def _passed_over(self) -> set[UUID]:
         now = asyncio.get_running_loop().time()
         self._deferred = {row_id: due for row_id, due in self._deferred.items() if due > now}
         return set(self._deferred)
 
-    def _pass_over(self, rows: Sequence[OutboxRow], answer: Answer) -> None:
+    def _pass_over(self, rows: Sequence[OutboxRow], answer: PublishOutcome) -> None:
         now = asyncio.get_running_loop().time()
         for row in rows:
             if row.id in answer.faulty:

@@ -20,7 +20,7 @@ Keep = Callable[[bytes], None]
 """Takes a piece of content, which is the taker's own."""
 
 
-class Body(Protocol):
+class FramedBody(Protocol):
     """One request's body on its way in."""
 
     @property
@@ -53,7 +53,7 @@ class LengthBody:
         return not self.wanted_bytes
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:  # noqa: ARG002 - one step
-        """See `Body`."""
+        """See `FramedBody`."""
         piece = bytes(data[: self.wanted_bytes])
         self.wanted_bytes -= len(piece)
         if piece:
@@ -84,7 +84,7 @@ class ChunkedBody:
         return self._read == self._read_trailer
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:
-        """See `Body`."""
+        """See `FramedBody`."""
         if self._remaining:
             data = self._feed_content(data, keep)
         rest = bytes(data)  # there is little behind a large chunk: see `wanted_bytes`

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from sharezync_shared.problems import Malformed
-from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
+from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_FIELDS, MAX_HEAD_BYTES, HeadTooLarge
 
 HEAD_END: Final = b"\r\n\r\n"
@@ -65,9 +65,9 @@ def check_head(head: bytes) -> None:
         raise HeadTooLarge(f"At most {MAX_FIELDS} header fields are accepted")
 
 
-def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> Body:
+def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> FramedBody:
     """Return the body that a head announces; names are in lower case. Raises Malformed."""
-    body: Body = LengthBody(0)
+    body: FramedBody = LengthBody(0)
     hosts = 0
     for name, value in headers:
         if name == b"host":

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.problems import Malformed, Problem
 from sharezync_shared.server.answer import ResponseSender, refusal, run_quietly
-from sharezync_shared.server.bodies import Body, ChunkedBody, LengthBody
+from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, STEPS_A_TURN
 from sharezync_shared.server.connections import ConnectionLimits
 from sharezync_shared.server.heads import HeadReader, body_of, check_head
@@ -51,7 +51,7 @@ class _Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ServerContext:
     """What all connections of a server share."""
 
     settings: ServerSettings
@@ -84,7 +84,7 @@ class HttpProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        around: Surroundings,
+        around: ServerContext,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._settings = around.settings
@@ -95,7 +95,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._leave: Callable[[], None] | None = None
         self._phase = _Phase.HEAD
         self._head = HeadReader()
-        self._body: Body = LengthBody(0)
+        self._body: FramedBody = LengthBody(0)
         self._body_began = False
         self.incoming: IncomingBody | None = None
         self._held = b""
@@ -464,7 +464,7 @@ def connection_protocol(
     app_state: dict[str, Any],
     _loop: asyncio.AbstractEventLoop | None = None,
     *,
-    around: Surroundings,
+    around: ServerContext,
 ) -> asyncio.BufferedProtocol:
     """Return the protocol of one connection: what uvicorn takes for its class of HTTP protocols."""
     return HttpReader(HttpProtocol(config, server_state, app_state, _loop, around=around))

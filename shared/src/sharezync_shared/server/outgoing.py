@@ -34,7 +34,7 @@ _CLOSED: Final = (OSError, ValueError)
 """What asking a socket raises that is closed: of asyncio the one, of uvloop the other."""
 
 
-class Connection(Protocol):
+class WatchedConnection(Protocol):
     """What is watched."""
 
     transport: asyncio.Transport
@@ -90,16 +90,16 @@ class OutgoingWatch:
         self._max_stalled_bytes = max_stalled_bytes
         self._half_closed_pause_seconds = half_closed_pause_seconds
         self._min_bytes_per_second = min_bytes_per_second
-        self._readers: dict[Connection, _Reader | None] = {}
+        self._readers: dict[WatchedConnection, _Reader | None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: WatchedConnection) -> None:
         """Watch this one until all is taken that is written to it, or it is discarded."""
         self._readers.setdefault(connection, None)
         if self._timer is None:
             self._schedule()
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: WatchedConnection) -> None:
         """Forget it: it is closed."""
         self._readers.pop(connection, None)
 
@@ -120,7 +120,7 @@ class OutgoingWatch:
     def _shortest_seconds(self) -> float:
         return min(self._stall_seconds, self._half_closed_pause_seconds)
 
-    def _look_at(self, connection: Connection, reader: _Reader | None, now: float) -> None:
+    def _look_at(self, connection: WatchedConnection, reader: _Reader | None, now: float) -> None:
         seen = _look_at(connection.transport)
         taken = seen.taken_bytes
         is_half_closed = connection.is_half_closed or seen.is_half_closed

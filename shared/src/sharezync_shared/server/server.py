@@ -26,7 +26,7 @@ from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.http_protocol import (
     CountedSocket,
     HttpProtocol,
-    Surroundings,
+    ServerContext,
     connection_protocol,
 )
 from sharezync_shared.server.metrics_server import metrics_server
@@ -61,7 +61,7 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         *,
         draining: Draining,
-        around: Surroundings,
+        around: ServerContext,
         on_listening: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(config)
@@ -182,7 +182,7 @@ def make_server(
 ) -> DrainingServer:
     """Return a server for `app`; `on_listening` hears its port, once requests are answered."""
     websockets = settings.websockets
-    around = Surroundings(
+    around = ServerContext(
         settings,
         ConnectionLimits(
             most=settings.max_connections,

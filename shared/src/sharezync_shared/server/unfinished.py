@@ -9,7 +9,7 @@ _SHORTEST_SECONDS: Final = 1.0
 """Nothing is known of a pace before."""
 
 
-class Receiver(Protocol):
+class MessageReceiver(Protocol):
     """A socket on which a message has begun."""
 
     @property
@@ -39,10 +39,10 @@ class UnfinishedMessages:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._messages: dict[Receiver, _Message] = {}
+        self._messages: dict[MessageReceiver, _Message] = {}
         self._bytes = 0
 
-    def note(self, receiver: Receiver, held_bytes: int, now: float) -> None:
+    def note(self, receiver: MessageReceiver, held_bytes: int, now: float) -> None:
         """Note how large a socket's message is, as far as it is known; 0: there is none."""
         message = self._messages.get(receiver)
         if not held_bytes:
@@ -57,13 +57,13 @@ class UnfinishedMessages:
             self.discard(slowest)
             slowest.fail_unfinished()
 
-    def discard(self, receiver: Receiver) -> None:
+    def discard(self, receiver: MessageReceiver) -> None:
         """Note that a socket's message has come whole, or never will. Safe to repeat."""
         message = self._messages.pop(receiver, None)
         if message is not None:
             self._bytes -= message.bytes
 
-    def _pace(self, receiver: Receiver, now: float) -> float:
+    def _pace(self, receiver: MessageReceiver, now: float) -> float:
         message = self._messages[receiver]
         seconds = now - message.began_at
         if seconds < _SHORTEST_SECONDS:

@@ -20,7 +20,7 @@ from sharezync_shared.contracts.commands import Command, Commands
 from sharezync_shared.db.outages import Outages
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import (
-    Broken,
+    InternalError,
     Invalid,
     Problem,
     Unauthenticated,
@@ -163,7 +163,7 @@ async def _finish(rest: Done | Awaitable[Done] | Exception, outages: Outages) ->
         outage = outages.problem_of(error)
         if outage is None:
             log.exception("command_failed", exc_info=error)
-        refusal = outage or Broken()
+        refusal = outage or InternalError()
     return msgspec.json.encode({"problem": refusal_document(refusal)})
 
 

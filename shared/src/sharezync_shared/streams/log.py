@@ -31,7 +31,7 @@ IF_APPENDED: Final = "SELECT EXISTS (SELECT FROM appending)"
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-class Position(msgspec.Struct, array_like=True, frozen=True):
+class StreamPosition(msgspec.Struct, array_like=True, frozen=True):
     """A place in a stream. `seq` 0 is before the first event."""
 
     stream: str
@@ -50,7 +50,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class LogReplay:
     """What a stream's log holds after a position. With `reset`, the state must be refetched."""
 
     epoch: str
@@ -86,7 +86,7 @@ def stream_tables(metadata: MetaData) -> None:
     Index("ix_stream_log_at", log.c.at, postgresql_using="brin")
 
 
-def frame_text(entry_type: str, position: Position, at: datetime, data: bytes) -> bytes:
+def frame_text(entry_type: str, position: StreamPosition, at: datetime, data: bytes) -> bytes:
     """Return the finished text frame of an event."""
     return (
         (
@@ -207,7 +207,7 @@ class StreamLog:
         frames: list[Frame] = []
         for entry in entries:
             seq = last[entry.stream] = last[entry.stream] + 1
-            text = frame_text(entry.type, Position(entry.stream, epoch, seq), at, entry.data)
+            text = frame_text(entry.type, StreamPosition(entry.stream, epoch, seq), at, entry.data)
             frames.append(Frame(entry.stream, epoch, seq, text, entry.control))
         return frames
 
@@ -259,7 +259,9 @@ class StreamLog:
             ],
         )
 
-    async def heads(self, connection: Connection, streams: Iterable[str]) -> dict[str, Position]:
+    async def heads(
+        self, connection: Connection, streams: Iterable[str]
+    ) -> dict[str, StreamPosition]:
         """Return the head of each stream, also of those where nothing was ever said (`seq` 0)."""
         names = list(streams)
         epoch = self.epoch
@@ -269,11 +271,11 @@ class StreamLog:
             names,
         )
         known = _last_of(rows)
-        return {name: Position(name, epoch, known.get(name, 0)) for name in names}
+        return {name: StreamPosition(name, epoch, known.get(name, 0)) for name in names}
 
     async def replay(
         self, connection: Connection, stream: str, *, epoch: str | None, after: int, now: datetime
-    ) -> Replay:
+    ) -> LogReplay:
         """Return everything after `after`, or `reset` where that can't or should not be had.
 
         `reset` is set for another epoch, for a position ahead of the head, for more than
@@ -284,7 +286,7 @@ class StreamLog:
         head = (await self.heads(connection, [stream]))[stream]
         behind = head.seq - after
         if epoch not in (None, head.epoch) or not 0 <= behind <= REPLAY_LIMIT:
-            return Replay(head.epoch, head.seq, reset=True, frames=[])
+            return LogReplay(head.epoch, head.seq, reset=True, frames=[])
         rows = await connection.fetch(
             f"SELECT stream, seq, at, text, control FROM {self._schema}.stream_log "
             "WHERE stream = $1 AND seq > $2 AND seq <= $3 AND ("
@@ -296,11 +298,13 @@ class StreamLog:
             MAX_REPLAY_BYTES,
         )
         if len(rows) != behind or (rows and rows[0]["at"] < now - REPLAY_AGE):
-            return Replay(head.epoch, head.seq, reset=True, frames=[])
+            return LogReplay(head.epoch, head.seq, reset=True, frames=[])
         frames = [_frame(row, head.epoch) for row in rows]
-        return Replay(head.epoch, head.seq, reset=False, frames=frames)
+        return LogReplay(head.epoch, head.seq, reset=False, frames=frames)
 
-    async def load(self, connection: Connection, positions: Sequence[Position]) -> list[Frame]:
+    async def load(
+        self, connection: Connection, positions: Sequence[StreamPosition]
+    ) -> list[Frame]:
         """Return the frames at `positions` that are still in the log, in stream order."""
         epoch = self.epoch
         rows = await connection.fetch(

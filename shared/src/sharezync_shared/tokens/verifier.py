@@ -22,8 +22,8 @@ from sharezync_shared.tokens.claims import (
     service_identity_of,
 )
 from sharezync_shared.tokens.keys import KeySource, KeysUnavailable, UnknownKey
-from sharezync_shared.tokens.remembered import Remembered
 from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verified_token_cache import VerifiedTokenCache
 
 # An allow-list: `jku`, `x5u`, `jwk`, `crit`, `b64`, `cty` and whatever comes next stay outside.
 _HEADERS: Final = frozenset({"alg", "typ", "kid"})
@@ -60,8 +60,8 @@ class TokenVerifier:
         self._clock = clock
         self._leeway_seconds = leeway_seconds
         self._remember_seconds = remember_seconds
-        self._users: Remembered[Identity] = Remembered(remember_count)
-        self._services: Remembered[ServiceIdentity] = Remembered(remember_count)
+        self._users: VerifiedTokenCache[Identity] = VerifiedTokenCache(remember_count)
+        self._services: VerifiedTokenCache[ServiceIdentity] = VerifiedTokenCache(remember_count)
 
     def peek(self, token: str) -> Identity | None:
         """Return whose token this is if it was verified a moment ago and still holds.

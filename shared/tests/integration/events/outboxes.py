@@ -17,7 +17,7 @@ from sharezync_shared.events.outbox import OutboxRow, insert_rows, outbox_table
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.log import StreamPosition
 
 SCHEMA = "post"
 
@@ -111,7 +111,7 @@ class Outbox:
             defer_seconds=0.5,
         )
 
-    async def load_frames(self, positions: Sequence[Position]) -> list[Frame]:
+    async def load_frames(self, positions: Sequence[StreamPosition]) -> list[Frame]:
         places = [(position.stream, position.seq) for position in positions]
         return [self.log[place] for place in places if place in self.log]
 

@@ -7,11 +7,11 @@ import pytest
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from sharezync_shared.events.amqp.link import Link, Tenant
+from sharezync_shared.events.amqp.link import AmqpLink, LinkUser
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
 
-class Waiting(Tenant):
+class Waiting(LinkUser):
     """A tenant whose question the broker answers when the test says so."""
 
     name = "consume chat.events"
@@ -34,15 +34,15 @@ async def tenant() -> Waiting:
 
 
 @pytest.fixture
-async def link(amqp_url: str, tenant: Waiting) -> AsyncGenerator[Link]:
-    link = Link(amqp_url, "test", connect_seconds=10, heartbeat_seconds=10, settle_seconds=0.05)
+async def link(amqp_url: str, tenant: Waiting) -> AsyncGenerator[AmqpLink]:
+    link = AmqpLink(amqp_url, "test", connect_seconds=10, heartbeat_seconds=10, settle_seconds=0.05)
     link.add(tenant)
     yield link
     await link.aclose()
 
 
 async def test_a_broker_that_does_not_answer_is_told_of_and_waited_for(
-    link: Link, tenant: Waiting
+    link: AmqpLink, tenant: Waiting
 ) -> None:
     with structlog.testing.capture_logs() as logs:
         link.start()
@@ -60,7 +60,7 @@ async def test_a_broker_that_does_not_answer_is_told_of_and_waited_for(
     assert (tenant.set_up, link.serving) == (1, True)
 
 
-async def test_a_broker_that_answers_is_not_told_of(link: Link, tenant: Waiting) -> None:
+async def test_a_broker_that_answers_is_not_told_of(link: AmqpLink, tenant: Waiting) -> None:
     tenant.answered.set()
     with structlog.testing.capture_logs() as logs:
         link.start()

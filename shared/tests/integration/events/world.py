@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import aio_pika
 
-from sharezync_shared.events.amqp.topology import Names
+from sharezync_shared.events.amqp.topology import QueueNames
 from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import Bus, BusUnavailable, DeadLetters, Envelope
 from sharezync_shared.events.dead_letters import RabbitMQDeadLetters
@@ -66,7 +66,7 @@ class RabbitMQWorld(World):
     def __init__(self, url: str) -> None:
         self.url = url
         self.prefix = f"t{uuid4().hex[:8]}"
-        self.names = Names(self.prefix)
+        self.names = QueueNames(self.prefix)
         self.dead_letters = RabbitMQDeadLetters(url, prefix=self.prefix)
         self._buses: list[RabbitMQBus] = []
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sharezync_shared.events.attempts import Attempts, Dead, Done, Outcome, Retry, RetryPolicy
+from sharezync_shared.events.attempts import Attempts, Dead, Handled, Outcome, Retry, RetryPolicy
 from sharezync_shared.events.bus import Envelope, Handler, NotNow, PermanentError, TransientError
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.ids import uuid7
@@ -42,7 +42,7 @@ async def test_a_handler_that_returns_is_done(attempts: Attempts) -> None:
     async def handler(_: Envelope) -> None:
         pass
 
-    assert await make(attempts, handler) == Done()
+    assert await make(attempts, handler) == Handled()
 
 
 @pytest.mark.parametrize("error", [TransientError("busy"), RuntimeError("busy"), OSError("busy")])

@@ -7,7 +7,7 @@ from sharezync_shared.events.contracts.auth import UserRegistered
 from sharezync_shared.events.outbox import MAX_FACT_BYTES, OutboxRow
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.log import StreamPosition
 
 NOW = datetime.now(UTC)
 
@@ -33,7 +33,7 @@ def test_a_fact_too_large_to_publish_is_refused_before_it_is_committed() -> None
 
 def test_frames_become_their_places() -> None:
     row = OutboxRow.of_frames([Frame("a", "e", 1, b"long"), Frame("b", "e", 9, b"text")], NOW)
-    assert row.positions() == [Position("a", "e", 1), Position("b", "e", 9)]
+    assert row.positions() == [StreamPosition("a", "e", 1), StreamPosition("b", "e", 9)]
     assert b"long" not in row.body
 
 

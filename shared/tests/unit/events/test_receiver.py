@@ -22,7 +22,7 @@ async def test_a_gap_is_told_again_and_an_outage_is_no_error(
         if calls <= 2:
             raise error
 
-    ear = receiver.Receiver(lambda _: None, on_gap)
+    ear = receiver.FrameReceiver(lambda _: None, on_gap)
     ear.gap()
     await wait_until(lambda: calls == 3)
     ear.stop()

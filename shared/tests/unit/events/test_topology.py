@@ -1,12 +1,12 @@
 import pytest
 
-from sharezync_shared.events.amqp.topology import Names
+from sharezync_shared.events.amqp.topology import QueueNames
 from sharezync_shared.events.rabbitmq import _batches
 from sharezync_shared.streams.frames import Frame, shard_of
 
 
 def test_the_names_on_the_broker_are_those_of_the_documents() -> None:
-    names = Names()
+    names = QueueNames()
     assert (names.events, names.realtime) == ("sharezync.events", "sharezync.realtime")
     assert names.unrouted == "sharezync.unrouted"
     assert names.queue("chat.events") == "chat.events"
@@ -14,7 +14,7 @@ def test_the_names_on_the_broker_are_those_of_the_documents() -> None:
 
 
 def test_another_prefix_is_another_world() -> None:
-    names = Names("t1")
+    names = QueueNames("t1")
     assert names.events == "t1.events"
     assert names.queue("chat.events") == "t1.chat.events"
     assert names.dead_letters("chat.events") == "t1.chat.events.dlq"
@@ -25,11 +25,11 @@ def test_another_prefix_is_another_world() -> None:
     [(1, "1s"), (10, "10s"), (60, "1m"), (600, "10m"), (90, "90s"), (0.25, "250ms")],
 )
 def test_rungs_are_named_by_their_rest(seconds: float, name: str) -> None:
-    assert Names().retry("chat.events", seconds) == f"chat.events.retry.{name}"
+    assert QueueNames().retry("chat.events", seconds) == f"chat.events.retry.{name}"
 
 
 def test_no_two_receivers_share_a_name() -> None:
-    assert len({Names().receiver() for _ in range(100)}) == 100
+    assert len({QueueNames().receiver() for _ in range(100)}) == 100
 
 
 def test_frames_are_split_by_shard_in_order() -> None:

@@ -12,9 +12,9 @@ from sharezync.cli.account import devices, login, logout, register, whoami
 from sharezync.cli.chatting import channels, chat
 from sharezync.cli.choosing import block, blocks, policy, unblock, who_may_add
 from sharezync.cli.counting import statistics
-from sharezync.cli.endings import USAGE, ending_of
 from sharezync.cli.memory import keep_memory
 from sharezync.cli.moderating import ban, bans, hide, unban
+from sharezync.cli.outcomes import USAGE, ending_of
 from sharezync.cli.output import Output, print_what_can_be_printed
 from sharezync.cli.receiving import receive
 from sharezync.cli.sending import send

@@ -10,7 +10,7 @@ import click
 from sharezync.cli.common import Context, command
 from sharezync.cli.text import column, one_line
 from sharezync.documents import Channel, Message
-from sharezync.realtime.frames import Event, Reset
+from sharezync.realtime.frames import StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
 
@@ -88,9 +88,9 @@ async def _listen(
 ) -> None:
     stream = f"channel:{channel.id}"
     async for incoming in socket:
-        if isinstance(incoming, Reset) and incoming.stream == stream:
+        if isinstance(incoming, StreamReset) and incoming.stream == stream:
             missed = await session.chat.history(channel.id, after=last, limit=1000)
-        elif isinstance(incoming, Event) and incoming.stream == stream:
+        elif isinstance(incoming, StreamEventFrame) and incoming.stream == stream:
             created = incoming.type == "message.created"
             missed = [Message.of(incoming.data)] if created else []
         else:

@@ -4,11 +4,11 @@ from typing import Final, get_args
 
 import click
 
-from sharezync.choices import DevicePolicy, Policy, WhoMayAdd
 from sharezync.cli.common import Context, command
 from sharezync.cli.text import one_line
 from sharezync.documents import Device
 from sharezync.people import NobodyCalled
+from sharezync.preferences import Policy, ReceivingPolicy, WhoMayAdd
 from sharezync.session import Session
 
 _POLICIES: Final[dict[str, Policy]] = {
@@ -39,7 +39,7 @@ async def policy(context: Context, *, device: str | None, choice: str | None) ->
         if device is None:
             said = {each.device_id: each for each in await session.choices.policies()}
             for each in await session.people.devices():
-                _tell(context, each, said.get(each.id, DevicePolicy(each.id, "ask", None)))
+                _tell(context, each, said.get(each.id, ReceivingPolicy(each.id, "ask", None)))
             return
         found = await _own_device(context, session, device)
         if choice is None:
@@ -117,7 +117,7 @@ async def _own_device(context: Context, session: Session, name: str) -> Device:
         raise
 
 
-def _tell(context: Context, device: Device, policy: DevicePolicy) -> None:
+def _tell(context: Context, device: Device, policy: ReceivingPolicy) -> None:
     said = _SAID[policy.policy]
     context.out.record(
         "policy",

@@ -5,7 +5,7 @@ import click
 from sharezync.cli.common import Context, command
 from sharezync.cli.output import size_text
 from sharezync.cli.text import column
-from sharezync.transfer.statistics import BothWays, Sums
+from sharezync.transfer.statistics import BothWays, TransferTotals
 
 
 @click.command()
@@ -43,7 +43,7 @@ def _tell(context: Context, of: str, label: str, both: BothWays, **which: str) -
         context.out.say("Nothing has come to its end yet.")
 
 
-def _text(sums: Sums) -> str:
+def _text(sums: TransferTotals) -> str:
     parts = [f"{size_text(sums.size_bytes)} in {sums.files} files", _outcome(sums)]
     if sums.mean_bytes_per_second is not None:
         best = size_text(sums.best_bytes_per_second or 0)
@@ -51,11 +51,11 @@ def _text(sums: Sums) -> str:
     return "; ".join(parts)
 
 
-def _outcome(sums: Sums) -> str:
+def _outcome(sums: TransferTotals) -> str:
     return f"{sums.completed} of {sums.ended} completed"
 
 
-def _members(sums: Sums) -> dict[str, int | float | None]:
+def _members(sums: TransferTotals) -> dict[str, int | float | None]:
     return {
         "ended": sums.ended,
         "completed": sums.completed,

@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from sharezync.cli.endings import Ending
+from sharezync.cli.outcomes import CommandOutcome
 from sharezync.cli.text import line, unisolated, widest, wrapped
 
 _INDENT: Final = 4
@@ -50,7 +50,7 @@ class Output:
         """Print a line beside the output proper, to people."""
         self._print(sys.stderr, _rows(text, _width_of(sys.stderr)))
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: CommandOutcome) -> None:
         """Tell that a command did not end well."""
         self.record(
             "error",

@@ -16,7 +16,7 @@ from sharezync.cli.offers import Offered, received
 from sharezync.cli.output import size_text
 from sharezync.documents import Transfer
 from sharezync.problems import Problem, SharezyncError, SocketClosed, TransferEnded, Unreachable
-from sharezync.realtime.frames import Event, Reset
+from sharezync.realtime.frames import StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
 from sharezync.transfer.progress import Progress
@@ -164,9 +164,9 @@ class _Receiving:
     async def _hear_of(self, socket: Socket, *, stay: bool) -> None:
         async for incoming in socket:
             before = len(self.met)
-            if isinstance(incoming, Event) and incoming.type == "incoming_transfer":
+            if isinstance(incoming, StreamEventFrame) and incoming.type == "incoming_transfer":
                 await self._consider(socket, Transfer.of(incoming.data))
-            elif isinstance(incoming, Reset) and incoming.stream.startswith("transfers:"):
+            elif isinstance(incoming, StreamReset) and incoming.stream.startswith("transfers:"):
                 await self.take_waiting(socket)
             if len(self.met) > before and not stay:
                 return

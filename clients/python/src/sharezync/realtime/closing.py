@@ -9,7 +9,7 @@ from sharezync.pauses import MOST_SECONDS, between, jittered
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReconnectAdvice:
     """Whether to come back, and how."""
 
     again: bool
@@ -30,21 +30,21 @@ class Verdict:
         return least if attempt == 0 else min(least + jittered(attempt), 2 * MOST_SECONDS)
 
 
-_STOP: Final = Verdict(again=False)
-_AGAIN: Final = Verdict(again=True, least_seconds=0.1)
+_STOP: Final = ReconnectAdvice(again=False)
+_AGAIN: Final = ReconnectAdvice(again=True, least_seconds=0.1)
 
 _BY_CODE: Final = {
     1009: _STOP,  # we sent a frame over the limit, and would again
-    4001: Verdict(again=True, least_seconds=0.0),  # going away: others are there
-    4008: Verdict(again=True, least_seconds=0.5),  # too slow
-    4009: Verdict(again=True, least_seconds=0.0),  # idle: the line was dead
-    4013: Verdict(again=True, least_seconds=1.0),  # try later
-    4029: Verdict(again=True, least_seconds=5.0),  # flooding
-    4501: Verdict(again=True, least_seconds=0.0, renew=True),  # bad token
+    4001: ReconnectAdvice(again=True, least_seconds=0.0),  # going away: others are there
+    4008: ReconnectAdvice(again=True, least_seconds=0.5),  # too slow
+    4009: ReconnectAdvice(again=True, least_seconds=0.0),  # idle: the line was dead
+    4013: ReconnectAdvice(again=True, least_seconds=1.0),  # try later
+    4029: ReconnectAdvice(again=True, least_seconds=5.0),  # flooding
+    4501: ReconnectAdvice(again=True, least_seconds=0.0, renew=True),  # bad token
 }
 
 
-def after_close(code: int) -> Verdict:
+def after_close(code: int) -> ReconnectAdvice:
     """Return what to do after this close code; 4500 to 4999 mean not to come back.
 
     4501 is answered with a fresh token; the caller gives up where that is refused as well.
@@ -54,10 +54,10 @@ def after_close(code: int) -> Verdict:
     return _STOP if 4500 <= code <= 4999 else _AGAIN
 
 
-def after_refusal(status: int) -> Verdict:
+def after_refusal(status: int) -> ReconnectAdvice:
     """Return what to do after a handshake was answered with this HTTP status."""
     if status == httpx.codes.UNAUTHORIZED:
-        return Verdict(again=True, renew=True)
+        return ReconnectAdvice(again=True, renew=True)
     if status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS} or status >= 500:
-        return Verdict(again=True, least_seconds=0.5)
+        return ReconnectAdvice(again=True, least_seconds=0.5)
     return _STOP

@@ -7,7 +7,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEventFrame:
     """Something happened: in its stream in order, without a gap, once."""
 
     type: str
@@ -28,7 +28,7 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class StreamReset:
     """What is known of this stream is out of date: fetch it again; it goes on after `seq`."""
 
     stream: str
@@ -53,4 +53,4 @@ class Lost:
     reason: str
 
 
-Incoming = Event | Signal | Reset | Connected | Lost
+Incoming = StreamEventFrame | Signal | StreamReset | Connected | Lost

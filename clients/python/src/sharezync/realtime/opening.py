@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import CloseCode
 
 from sharezync.problems import NotUnderstood
-from sharezync.realtime.closing import Verdict, after_refusal
+from sharezync.realtime.closing import ReconnectAdvice, after_refusal
 from sharezync.realtime.cursors import Cursor, Cursors
 from sharezync.realtime.frames import Lost
 from sharezync.shapes import parsed, understood
@@ -30,7 +30,7 @@ _BUFFER_BYTES: Final = 4 * 1024 * 1024
 _TRANSFER_ID: Final = slice(4, 20)
 
 
-class Broken(Exception):
+class SocketBroken(Exception):
     """A socket broke or could not be opened; `verdict` is what that means, where it is special."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Broken(Exception):
         code: int,
         reason: str,
         *,
-        verdict: Verdict | None = None,
+        verdict: ReconnectAdvice | None = None,
         asked_seconds: float | None = None,
     ) -> None:
         super().__init__(code, reason)
@@ -48,7 +48,7 @@ class Broken(Exception):
         self.asked_seconds = asked_seconds
 
 
-class Opened:
+class OpenSocket:
     """A socket that is `ready`."""
 
     def __init__(self, connection: ClientConnection, ready: dict[str, Any]) -> None:
@@ -86,17 +86,17 @@ class Opened:
         with suppress(OSError, websockets.WebSocketException):
             await self._connection.close()
 
-    def _ended(self, error: websockets.ConnectionClosed) -> Broken:
+    def _ended(self, error: websockets.ConnectionClosed) -> SocketBroken:
         code, reason = 1006, "the connection was lost"
         if error.rcvd is not None:
             code, reason = error.rcvd.code, error.rcvd.reason
         elif error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
             code, reason = error.sent.code, "a message of the server's is too long: it isn't read"
         self.lost = Lost(code, reason)
-        return Broken(code, reason)
+        return SocketBroken(code, reason)
 
 
-async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) -> Opened:
+async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) -> OpenSocket:
     """Open a device's socket and say what was seen. Raises Broken.
 
     The token comes in a frame together with the cursors: nothing live can come before what was
@@ -123,15 +123,15 @@ async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) 
     except InvalidStatus as error:
         raise _refused(error) from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-        raise Broken(1006, str(error) or type(error).__name__) from error
+        raise SocketBroken(1006, str(error) or type(error).__name__) from error
     try:
         async with asyncio.timeout(_OPEN_SECONDS):
             return await _enter(connection, address, token, cursors)
     except websockets.ConnectionClosed as error:
-        raise Opened(connection, _NOBODY)._ended(error) from error  # noqa: SLF001 - our own
+        raise OpenSocket(connection, _NOBODY)._ended(error) from error  # noqa: SLF001 - our own
     except TimeoutError as error:
         await _drop(connection)
-        raise Broken(1006, "the server did not answer in time") from error
+        raise SocketBroken(1006, "the server did not answer in time") from error
     except BaseException:
         await _drop(connection)
         raise
@@ -142,7 +142,7 @@ _NOBODY: Final[dict[str, Any]] = {"user": "", "heads": {}}
 
 async def _enter(
     connection: ClientConnection, address: str, token: str, cursors: Cursors
-) -> Opened:
+) -> OpenSocket:
     raw = connection.transport.get_extra_info("socket")
     if raw is not None:  # a whole chunk should fit, or every one is handed over in pieces
         with suppress(OSError):
@@ -159,7 +159,7 @@ async def _enter(
     while True:
         frame = parsed(await connection.recv(), address)
         if frame["type"] == "ready":
-            return Opened(connection, frame)
+            return OpenSocket(connection, frame)
 
 
 async def _drop(connection: ClientConnection) -> None:
@@ -167,7 +167,7 @@ async def _drop(connection: ClientConnection) -> None:
         await connection.close()
 
 
-def _refused(error: InvalidStatus) -> Broken:
+def _refused(error: InvalidStatus) -> SocketBroken:
     status = error.response.status_code
     detail = f"the handshake was refused with {status}"
     with suppress(NotUnderstood):
@@ -175,4 +175,4 @@ def _refused(error: InvalidStatus) -> Broken:
     asked: float | None = None
     with suppress(ValueError, TypeError):
         asked = float(error.response.headers.get("Retry-After"))  # type: ignore[arg-type]  # None: TypeError
-    return Broken(status, detail, verdict=after_refusal(status), asked_seconds=asked)
+    return SocketBroken(status, detail, verdict=after_refusal(status), asked_seconds=asked)

@@ -13,10 +13,10 @@ from sharezync.pauses import jittered
 from sharezync.problems import Problem, SharezyncError, SocketClosed, Unreachable
 from sharezync.realtime.closing import after_close
 from sharezync.realtime.cursors import Cursor
+from sharezync.realtime.frame_queue import FrameQueue
+from sharezync.realtime.frame_router import FrameRouter
 from sharezync.realtime.frames import Connected, Incoming, Json
-from sharezync.realtime.hearing import Hearing
-from sharezync.realtime.line import Line
-from sharezync.realtime.opening import Broken, Opened, open_socket
+from sharezync.realtime.opening import OpenSocket, SocketBroken, open_socket
 from sharezync.renewing import Renewal
 from sharezync.shapes import object_in, parsed, understood
 
@@ -52,11 +52,11 @@ class Socket:
         self._base_url = base_url
         self._renewal = renewal
         self._device = device
-        self._hearing = Hearing(cursors, keeps_events=events)
+        self._hearing = FrameRouter(cursors, keeps_events=events)
         self._patience_seconds = patience_seconds
         self._opening_seconds = patience_seconds if opening_seconds is None else opening_seconds
         self._ids = itertools.count(1)
-        self._opened: Opened | None = None
+        self._opened: OpenSocket | None = None
         self._ready = asyncio.Event()
         self._failure: SharezyncError | None = None
         self._running: asyncio.Task[None] | None = None
@@ -95,7 +95,7 @@ class Socket:
         if self._failure is not None:
             raise self._failure
 
-    def line(self, transfer_id: str) -> AbstractContextManager[Line]:
+    def line(self, transfer_id: str) -> AbstractContextManager[FrameQueue]:
         """Open what everything about one transfer comes to, from now on."""
         return self._hearing.line(transfer_id)
 
@@ -133,7 +133,7 @@ class Socket:
                 try:
                     await self._write(json.dumps({"type": kind, "id": number, **members}))
                     return await answer
-                except Broken:
+                except SocketBroken:
                     # Whether it was done is not known: every command may be repeated. That it
                     # broke may not have come to light yet where it is noticed.
                     await asyncio.sleep(_AGAIN_SECONDS)
@@ -141,13 +141,13 @@ class Socket:
     async def _sent(self, message: Message) -> bool:
         try:
             await self._write(message)
-        except Broken:
+        except SocketBroken:
             return False
         return True
 
     async def _write(self, message: Message) -> None:
         if self._opened is None:
-            raise Broken(1006, "")
+            raise SocketBroken(1006, "")
         await self._opened.send(message)
 
     # --- its life ------------------------------------------------------------------------------
@@ -191,10 +191,10 @@ class Socket:
                 since = time.monotonic()
                 if since - opened_at > _LIVED_SECONDS:  # else it is closed as soon as it is open
                     attempt = 0
-            except Broken as error:
+            except SocketBroken as error:
                 broken = error
             except Unreachable as error:  # while renewing
-                broken = Broken(1006, str(error))
+                broken = SocketBroken(1006, str(error))
             verdict = broken.verdict or after_close(broken.code)
             if not verdict.again or (verdict.renew and renewed):
                 raise SocketClosed(broken.code, broken.reason)
@@ -208,7 +208,7 @@ class Socket:
             attempt += 1
             await asyncio.sleep(pause)
 
-    async def _serve(self, opened: Opened) -> Broken:
+    async def _serve(self, opened: OpenSocket) -> SocketBroken:
         """Hear what an open socket says until it breaks; return how that was."""
         self.connections += 1
         self._opened = opened
@@ -226,7 +226,7 @@ class Socket:
                         gap = self._hearing.take(frame)
                     if gap is not None:
                         await self.tell({"type": "replay", "stream": gap[0], "after": gap[1]})
-        except Broken as broken:
+        except SocketBroken as broken:
             broken.asked_seconds = self._hearing.bye_seconds
             return broken
         finally:
@@ -234,7 +234,7 @@ class Socket:
             self._opened = None
             reauthenticating.cancel()
             lost = opened.lost
-            self._hearing.lost(lost, Broken(lost.code, lost.reason))
+            self._hearing.lost(lost, SocketBroken(lost.code, lost.reason))
             await opened.aclose()
 
     async def _reauthenticate(self) -> None:
@@ -246,5 +246,5 @@ class Socket:
                 await self._write(json.dumps({"type": "authenticate", "token": token}))
             except Unreachable:
                 await asyncio.sleep(_REAUTHENTICATE_RETRY_SECONDS)
-            except (SharezyncError, Broken):
+            except (SharezyncError, SocketBroken):
                 return  # the server closes, and why comes to light there

@@ -18,9 +18,9 @@ from sharezync.problems import (
     Unreachable,
 )
 from sharezync.realtime.socket import Socket
-from sharezync.transfer.landing import Destination
 from sharezync.transfer.offering import Offer
 from sharezync.transfer.progress import OnProgress, Progress
+from sharezync.transfer.received_files import Destination
 from sharezync.transfer.receiving import Receiver
 from sharezync.transfer.receiving_over_http import HttpReceiver
 from sharezync.transfer.sending import Sender

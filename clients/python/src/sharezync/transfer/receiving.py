@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sharezync.documents import Transfer
 from sharezync.problems import Corrupt, Problem, SharezyncError, TransferEnded
+from sharezync.realtime.frame_queue import FrameQueue, Item
 from sharezync.realtime.frames import Connected, Lost
-from sharezync.realtime.line import Item, Line
 from sharezync.realtime.socket import Socket
 from sharezync.shapes import Json, object_in, understood
 from sharezync.transfer.acknowledging import Acknowledging
 from sharezync.transfer.chunks import Chunk, decode
-from sharezync.transfer.landing import Destination, Landing
 from sharezync.transfer.parts import Part
 from sharezync.transfer.progress import OnProgress, Progress, Rate
+from sharezync.transfer.received_files import Destination, ReceivedFiles
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -51,7 +51,7 @@ class Receiver:
         self._socket = socket
         self._transfer = transfer
         self._chosen = None if files is None else sorted(set(files))
-        self._landing = Landing(destination, transfer)
+        self._landing = ReceivedFiles(destination, transfer)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keep-chunks")
         self._on_progress = on_progress
         self._rate = Rate()
@@ -70,7 +70,7 @@ class Receiver:
     def _parts(self) -> Mapping[int, Part]:
         return self._landing.parts
 
-    async def receive(self, line: Line) -> list[Path]:
+    async def receive(self, line: FrameQueue) -> list[Path]:
         """Have everything here, verified, under its name; return the files.
 
         Raises TransferEnded, Problem, Corrupt, UnsafePath, OSError, and what ended the socket.
@@ -150,7 +150,7 @@ class Receiver:
 
     # --- what the server says -------------------------------------------------------------------
 
-    async def _hear(self, line: Line) -> None:
+    async def _hear(self, line: FrameQueue) -> None:
         try:
             while True:
                 await self._take(await line.next())

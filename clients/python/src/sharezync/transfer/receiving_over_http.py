@@ -13,11 +13,11 @@ import httpx
 from sharezync.documents import Transfer
 from sharezync.pauses import jittered
 from sharezync.problems import Corrupt, Problem, SharezyncError, TransferEnded, Unreachable
-from sharezync.transfer.doors import Doors, ended_by
-from sharezync.transfer.landing import Destination, Landing
 from sharezync.transfer.parts import Part
 from sharezync.transfer.progress import OnProgress, Progress, Rate
 from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.received_files import Destination, ReceivedFiles
+from sharezync.transfer.transfer_http import TransferHttp, ended_by
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -47,7 +47,7 @@ class HttpReceiver:
         self._session = session
         self._transfer = transfer
         self._chosen = None if files is None else sorted(set(files))
-        self._landing = Landing(destination, transfer)
+        self._landing = ReceivedFiles(destination, transfer)
         self._on_progress = on_progress
         self._rate = Rate()
         self._confirmed: dict[int, Ranges] = {}
@@ -61,7 +61,7 @@ class HttpReceiver:
     def _parts(self) -> Mapping[int, Part]:
         return self._landing.parts
 
-    async def receive(self, doors: Doors | None = None) -> list[Path]:
+    async def receive(self, doors: TransferHttp | None = None) -> list[Path]:
         """Have everything here, verified, under its name; return the files.
 
         With `doors` it was accepted already, and goes on: no login is needed. Raises TransferEnded,
@@ -84,7 +84,7 @@ class HttpReceiver:
             with suppress(OSError):  # so that the next run knows of all that is here
                 await asyncio.to_thread(self._flush)
 
-    async def _begin(self) -> Doors:
+    async def _begin(self) -> TransferHttp:
         """Accept it, or say what is here already; return the doors of this end."""
         transfer, transfers = self._transfer, self._session.transfers
         if transfer.over:
@@ -101,7 +101,7 @@ class HttpReceiver:
         except Problem as problem:
             raise ended_by(problem) or problem from None
 
-    async def _fetch_all(self, doors: Doors) -> None:
+    async def _fetch_all(self, doors: TransferHttp) -> None:
         waiting = iter(list(self._parts))
 
         async def fetch_some() -> None:
@@ -119,7 +119,7 @@ class HttpReceiver:
 
     # --- one file ------------------------------------------------------------------------------
 
-    async def _fetch(self, doors: Doors, index: int) -> None:
+    async def _fetch(self, doors: TransferHttp, index: int) -> None:
         """Have one file here, verified, and say so."""
         part = self._parts[index]
         await self._fetch_chunks(doors, index, part)
@@ -136,7 +136,7 @@ class HttpReceiver:
         if part.held:
             await doors.confirm(index, part.held)
 
-    async def _fetch_chunks(self, doors: Doors, index: int, part: Part) -> None:
+    async def _fetch_chunks(self, doors: TransferHttp, index: int, part: Part) -> None:
         attempt = 0
         self._reached_at = time.monotonic()
         while part.remaining:
@@ -165,7 +165,7 @@ class HttpReceiver:
             attempt += 1
             await asyncio.sleep(pause)
 
-    async def _follow(self, doors: Doors, index: int, part: Part) -> None:
+    async def _follow(self, doors: TransferHttp, index: int, part: Part) -> None:
         """Read the first gap of a file, as far as it comes."""
         size = self._transfer.chunk_size_bytes
         first, last = part.first_gap()
@@ -186,7 +186,7 @@ class HttpReceiver:
             if number <= last:
                 raise Unreachable("the answer ended too soon")
 
-    async def _damaged(self, doors: Doors, index: int, part: Part) -> list[int]:
+    async def _damaged(self, doors: TransferHttp, index: int, part: Part) -> list[int]:
         """Return which chunks of a file came otherwise than the server has them."""
         damaged: list[int] = []
         for first in range(0, part.count, _DIGESTS_AT_A_TIME):
@@ -196,7 +196,7 @@ class HttpReceiver:
             damaged += [each for each, digest in pairs if digest != part.digest(each)]
         return damaged
 
-    async def _digest(self, doors: Doors, index: int, chunk: int) -> bytes:
+    async def _digest(self, doors: TransferHttp, index: int, chunk: int) -> bytes:
         while True:
             try:
                 return await doors.digest(index, chunk)
@@ -205,7 +205,7 @@ class HttpReceiver:
                     raise
             await asyncio.sleep(_RESTS_SECONDS)
 
-    async def _root(self, doors: Doors, index: int) -> str:
+    async def _root(self, doors: TransferHttp, index: int) -> str:
         """Return the root of a file, once its sender has completed."""
         attempt = 0
         while True:
@@ -222,7 +222,7 @@ class HttpReceiver:
 
     # --- what is here --------------------------------------------------------------------------
 
-    async def _note_now_and_then(self, doors: Doors) -> None:
+    async def _note_now_and_then(self, doors: TransferHttp) -> None:
         """Keep records of what came, and tell the other end: of all but each file's last chunk.
 
         That is confirmed only when the root is right, so that until then all can be had again.
@@ -232,7 +232,7 @@ class HttpReceiver:
             with suppress(SharezyncError, OSError):  # said again, and met again elsewhere
                 await self._note(doors)
 
-    async def _note(self, doors: Doors) -> None:
+    async def _note(self, doors: TransferHttp) -> None:
         for index, part in self._parts.items():
             told = self._confirmed.setdefault(index, Ranges())
             held = part.held_but_last()

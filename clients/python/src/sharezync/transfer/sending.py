@@ -8,17 +8,17 @@ from typing import Any, Final
 from sharezync.documents import OVER, Recipient, Transfer
 from sharezync.pauses import jittered
 from sharezync.problems import Corrupt, FileChanged, Problem, SharezyncError, TransferEnded
+from sharezync.realtime.frame_queue import FrameQueue, Item
 from sharezync.realtime.frames import Connected, Lost
-from sharezync.realtime.line import Item, Line
 from sharezync.realtime.socket import Socket
 from sharezync.shapes import Json, object_in, rows_of, understood
-from sharezync.transfer.ahead import Ahead
+from sharezync.transfer.chunk_prefetch import ChunkPrefetch
 from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, chunk_length, seal
 from sharezync.transfer.chunks import transfer_bytes as id_bytes
-from sharezync.transfer.doors import Doors
 from sharezync.transfer.listing import Outgoing
 from sharezync.transfer.progress import OnProgress, Progress, Rate
 from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.transfer_http import TransferHttp
 from sharezync.transfer.window import Window
 
 _FIRST_WINDOW_BYTES: Final = 4 * 1024 * 1024
@@ -36,7 +36,7 @@ class Sender:
 
     def __init__(
         self,
-        doors: Doors,
+        doors: TransferHttp,
         socket: Socket,
         transfer: Transfer,
         files: Sequence[Outgoing],
@@ -64,14 +64,14 @@ class Sender:
         self.progress = Progress(transfer, transfer.size_bytes, resumed=resumed)
         self.progress.learn(transfer)
 
-    async def send(self, line: Line) -> None:
+    async def send(self, line: FrameQueue) -> None:
         """Have everything stored and verified by the server.
 
         Raises TransferEnded, Problem (`digest-mismatch` …), FileChanged, Corrupt, and what ended
         the socket.
         """
         hearing = asyncio.create_task(self._hear(line), name="hear-acks")
-        ahead = Ahead(self._prepare, self._chunk_size)
+        ahead = ChunkPrefetch(self._prepare, self._chunk_size)
         try:
             missing = await self.doors.missing() if self._resumed else self._everything()
             while True:
@@ -91,7 +91,7 @@ class Sender:
             ahead.close()
             await asyncio.gather(hearing, return_exceptions=True)
 
-    async def _push(self, ahead: Ahead, missing: Missing) -> None:
+    async def _push(self, ahead: ChunkPrefetch, missing: Missing) -> None:
         """Send what is missing, and again what was refused or lost, until nothing is."""
         while missing:
             self._lost = self._held_up = False
@@ -106,7 +106,7 @@ class Sender:
             await self._socket.ready()
             missing = await self.doors.missing()
 
-    async def _round(self, ahead: Ahead, missing: Missing) -> bool:
+    async def _round(self, ahead: ChunkPrefetch, missing: Missing) -> bool:
         """Send these chunks within the window; False where the line broke or stands still."""
         frames = ahead.frames(self._places(missing))
         try:
@@ -162,7 +162,7 @@ class Sender:
 
     # --- what the server says -------------------------------------------------------------------
 
-    async def _hear(self, line: Line) -> None:
+    async def _hear(self, line: FrameQueue) -> None:
         try:
             while True:
                 self._take(await line.next())

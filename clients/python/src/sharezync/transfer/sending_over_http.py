@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from sharezync.documents import Transfer
 from sharezync.problems import Corrupt, Problem, SharezyncError
 from sharezync.transfer.chunks import Place, chunk_length
-from sharezync.transfer.doors import Doors
 from sharezync.transfer.listing import Outgoing
 from sharezync.transfer.progress import OnProgress, Progress, Rate
 from sharezync.transfer.ranges import Ranges
 from sharezync.transfer.sending import read_exactly
+from sharezync.transfer.transfer_http import TransferHttp
 
 if TYPE_CHECKING:
     from sharezync.session import Session
@@ -29,7 +29,7 @@ class HttpSender:
     def __init__(
         self,
         session: "Session",
-        doors: Doors,
+        doors: TransferHttp,
         progress: Progress,
         files: Sequence[Outgoing],
         on_progress: OnProgress,

@@ -8,7 +8,7 @@ from sharezync.shapes import Answered
 
 
 @dataclass(frozen=True, slots=True)
-class Sums(Answered):
+class TransferTotals(Answered):
     """What came of transfers in one direction. Each recipient of one counts for themselves.
 
     `success_rate` is None while nothing has ended; speeds, in bytes a second, are None where
@@ -40,12 +40,12 @@ class Sums(Answered):
 class BothWays(Answered):
     """Sums of what was sent and of what was received."""
 
-    sent: Sums
-    received: Sums
+    sent: TransferTotals
+    received: TransferTotals
 
     @classmethod
     def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(Sums.of(document["sent"]), Sums.of(document["received"]))
+        return cls(TransferTotals.of(document["sent"]), TransferTotals.of(document["received"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,16 @@ from sharezync.places import state_folder
 from sharezync.problems import Problem
 from sharezync.realtime.socket import Socket
 from sharezync.transfer.defusing import defused
-from sharezync.transfer.doors import Doors
-from sharezync.transfer.landing import Destination, begun_in
 from sharezync.transfer.listing import list_files
 from sharezync.transfer.moving import Wait, receive_by, see_through, send_by
 from sharezync.transfer.names import clean_name, shortened
 from sharezync.transfer.offering import Address, Offer
 from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.received_files import Destination, begun_in
 from sharezync.transfer.send_record import SendRecord
 from sharezync.transfer.statistics import Statistics
+from sharezync.transfer.transfer_http import TransferHttp
 from sharezync.transfer.ways import Over
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Transfers:
             document_of(await self._session.request("POST", path, repeatable=True))
         )
 
-    async def doors(self, transfer_id: str, token: str | None = None) -> Doors:
+    async def doors(self, transfer_id: str, token: str | None = None) -> TransferHttp:
         """Return the doors of one's own end of a transfer; raises as `capability`.
 
         With `token` that is what opens them first; one that is refused is asked for anew.
@@ -93,7 +93,7 @@ class Transfers:
         async def renew() -> str:
             return (await self.capability(transfer_id)).token
 
-        return Doors(self._session.http, transfer_id, token or await renew(), renew=renew)
+        return TransferHttp(self._session.http, transfer_id, token or await renew(), renew=renew)
 
     async def statistics(self, *, days: int = 30) -> Statistics:
         """Return what came of it all: of all time, of the last `days`, and by person."""

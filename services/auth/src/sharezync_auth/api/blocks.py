@@ -11,7 +11,7 @@ from sharezync_auth.usecases import blocks
 from sharezync_auth.wire import BlockRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Unauthenticated, problems
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens.dependencies import Caller
 
 Outcome = TypeVar("Outcome")
@@ -71,7 +71,7 @@ async def unblock_user(user_id: UserId, caller: Caller, work: WorkDep, response:
     _answer(response, await blocks.unblock(work, user_id=caller.user_id, blocked_id=user_id))
 
 
-def _answer(response: Response, told: Told[Outcome]) -> Outcome:
+def _answer(response: Response, told: Published[Outcome]) -> Outcome:
     """Return the outcome, having said where its event stands."""
     if told.at is not None:
         response.headers["Stream-Position"] = f"{told.at.stream} {told.at.epoch} {told.at.seq}"

@@ -8,17 +8,17 @@ from starlette.requests import HTTPConnection
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases.logins import Origin
-from sharezync_auth.usecases.throttling import Guard
+from sharezync_auth.usecases.logins import LoginOrigin
+from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.names.characters import one_line
 
 _MAX_USER_AGENT = 200
 
 
-async def _work(connection: HTTPConnection) -> Work:
-    work: Work = connection.app.state.work
+async def _work(connection: HTTPConnection) -> UnitsOfWork:
+    work: UnitsOfWork = connection.app.state.work
     return work
 
 
@@ -27,8 +27,8 @@ async def _passwords(connection: HTTPConnection) -> Passwords:
     return passwords
 
 
-async def _guard(connection: HTTPConnection) -> Guard:
-    guard: Guard = connection.app.state.guard
+async def _guard(connection: HTTPConnection) -> LoginThrottle:
+    guard: LoginThrottle = connection.app.state.guard
     return guard
 
 
@@ -47,18 +47,18 @@ async def _services(connection: HTTPConnection) -> Services:
     return services
 
 
-async def _origin(request: Request) -> Origin:
+async def _origin(request: Request) -> LoginOrigin:
     """Where the caller is: the gateway rebuilds X-Forwarded-For, so its first entry is true."""
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
     peer = request.client.host if request.client else ""
     agent = one_line(request.headers.get("user-agent", "")[:_MAX_USER_AGENT])
-    return Origin(address=forwarded or peer, user_agent=agent)
+    return LoginOrigin(address=forwarded or peer, user_agent=agent)
 
 
-WorkDep = Annotated[Work, Depends(_work)]
+WorkDep = Annotated[UnitsOfWork, Depends(_work)]
 PasswordsDep = Annotated[Passwords, Depends(_passwords)]
-GuardDep = Annotated[Guard, Depends(_guard)]
+GuardDep = Annotated[LoginThrottle, Depends(_guard)]
 SettingsDep = Annotated[AuthSettings, Depends(_settings)]
 KeyringDep = Annotated[Keyring, Depends(_keyring)]
 ServicesDep = Annotated[Services, Depends(_services)]
-OriginDep = Annotated[Origin, Depends(_origin)]
+OriginDep = Annotated[LoginOrigin, Depends(_origin)]

@@ -23,8 +23,8 @@ from sharezync_auth.api.grant_errors import grant_error, grant_errors
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import clients, logins, refreshing, tokens
-from sharezync_auth.usecases.logins import Origin
-from sharezync_auth.usecases.throttling import Guard, TooManyTries
+from sharezync_auth.usecases.logins import LoginOrigin
+from sharezync_auth.usecases.throttling import LoginThrottle, TooManyTries
 from sharezync_auth.usecases.tokens import (
     GrantRefused,
     InvalidClient,
@@ -33,7 +33,7 @@ from sharezync_auth.usecases.tokens import (
     TokenRead,
     UnsupportedGrant,
 )
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Problem, Unavailable, problem_response, problems
 
@@ -47,9 +47,9 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 class GrantParts:
     """What the grants need."""
 
-    work: Work
+    work: UnitsOfWork
     settings: AuthSettings
-    guard: Guard
+    guard: LoginThrottle
     keyring: Keyring
 
 
@@ -199,7 +199,7 @@ async def _refuse_malformed(request: Request) -> None:
 
 
 async def _grant(
-    parts: GrantParts, given: dict[str, str], origin: Origin, authorization: list[str]
+    parts: GrantParts, given: dict[str, str], origin: LoginOrigin, authorization: list[str]
 ) -> TokenRead:
     def need(name: str) -> str:
         if name not in given:

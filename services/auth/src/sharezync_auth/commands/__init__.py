@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.streams.log import StreamLog
 
 
 @asynccontextmanager
-async def work_for(settings: AuthSettings) -> AsyncGenerator[Work]:
+async def work_for(settings: AuthSettings) -> AsyncGenerator[UnitsOfWork]:
     """Return a unit of work for a command, on a connection or two that close with the block."""
     database = Database(
         settings.require_database_url(), "auth", role=settings.database_role, pool_size=2
@@ -22,6 +22,6 @@ async def work_for(settings: AuthSettings) -> AsyncGenerator[Work]:
     streams = StreamLog("auth")
     try:
         await streams.open(await database.pool())
-        yield Work(database, streams, relay=None)
+        yield UnitsOfWork(database, streams, relay=None)
     finally:
         await database.aclose()

@@ -14,9 +14,9 @@ from sharezync_auth.commands import work_for
 from sharezync_auth.commands.user_rows import BadRow, UserRow, read
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import importing
-from sharezync_auth.usecases.importing import Newcomer, Outcome
+from sharezync_auth.usecases.importing import ImportedUser, ImportOutcome
 from sharezync_shared.cli import Command
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 
 _SOME_BAD: Final = 1
 _NO_FILE: Final = 2
@@ -39,7 +39,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
-    counts: Counter[Outcome | None] = Counter()  # None: the row itself is bad
+    counts: Counter[ImportOutcome | None] = Counter()  # None: the row itself is bad
     try:
         with _opened(arguments.file) as stream:
             async with work_for(settings) as work:
@@ -49,16 +49,18 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     except OSError as error:
         sys.stderr.write(f"{arguments.file}: {error.strerror or error}\n")
         return _NO_FILE
-    there = counts[Outcome.ALREADY_THERE]
-    bad = counts.total() - counts[Outcome.ADDED] - there
+    there = counts[ImportOutcome.ALREADY_THERE]
+    bad = counts.total() - counts[ImportOutcome.ADDED] - there
     would_be = "would be " if arguments.dry_run else ""
-    sys.stdout.write(f"{counts[Outcome.ADDED]} {would_be}added, {there} already there, {bad} bad\n")
+    sys.stdout.write(
+        f"{counts[ImportOutcome.ADDED]} {would_be}added, {there} already there, {bad} bad\n"
+    )
     return _SOME_BAD if bad else 0
 
 
 async def _take(
-    work: Work, batch: list[UserRow | BadRow], *, dry_run: bool
-) -> list[Outcome | None]:
+    work: UnitsOfWork, batch: list[UserRow | BadRow], *, dry_run: bool
+) -> list[ImportOutcome | None]:
     """Have the good rows of a batch come in, report the others, and return what became of all."""
     newcomers = {row.line: _newcomer(row) for row in batch if isinstance(row, UserRow)}
     added = await importing.add(work, list(newcomers.values()), dry_run=dry_run)
@@ -67,15 +69,15 @@ async def _take(
         outcome = outcomes.get(row.line)
         if isinstance(row, BadRow):
             sys.stderr.write(f"line {row.line}: {row.reason}\n")
-        elif outcome is Outcome.ALREADY_THERE:
+        elif outcome is ImportOutcome.ALREADY_THERE:
             sys.stdout.write(f"line {row.line}: {outcome.value}\n")
-        elif outcome is not None and outcome is not Outcome.ADDED:
+        elif outcome is not None and outcome is not ImportOutcome.ADDED:
             sys.stderr.write(f"line {row.line}: {outcome.value}\n")
     return [outcomes.get(row.line) for row in batch]
 
 
-def _newcomer(row: UserRow) -> Newcomer:
-    return Newcomer(
+def _newcomer(row: UserRow) -> ImportedUser:
+    return ImportedUser(
         row.username, row.username_key, row.skeleton, row.email, row.email_key, row.bcrypt_hash
     )
 

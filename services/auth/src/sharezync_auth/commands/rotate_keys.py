@@ -8,8 +8,8 @@ from typing import Final
 
 from sharezync_auth.commands import work_for
 from sharezync_auth.commands.tables import print_rows
-from sharezync_auth.key_states import MAX_KEYS, Order, Terms, TooMany, TooYoung
-from sharezync_auth.key_store import HeldKey, KeyStore, WrongSecretKey
+from sharezync_auth.key_states import MAX_KEYS, KeyRequest, RotationPolicy, TooMany, TooYoung
+from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.cli import Command
 
@@ -60,7 +60,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
         try:
             held = await store.follow(
                 _order(arguments),
-                Terms.of(settings),
+                RotationPolicy.of(settings),
                 whatever_sealed_them=arguments.new_secret_key,
             )
         except (TooYoung, TooMany) as refusal:
@@ -73,10 +73,10 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _order(arguments: argparse.Namespace) -> Order:
+def _order(arguments: argparse.Namespace) -> KeyRequest:
     if arguments.compromised:
-        return Order.REPLACE_ALL
-    return Order.ROTATE_NOW if arguments.now else Order.ROTATE
+        return KeyRequest.REPLACE_ALL
+    return KeyRequest.ROTATE_NOW if arguments.now else KeyRequest.ROTATE
 
 
 def _reason(refusal: TooYoung | TooMany) -> str:
@@ -91,7 +91,7 @@ def _reason(refusal: TooYoung | TooMany) -> str:
     )
 
 
-def _table(held: Sequence[HeldKey]) -> list[dict[str, str]]:
+def _table(held: Sequence[PrivateKey]) -> list[dict[str, str]]:
     keys = sorted((each.key for each in held), key=lambda key: (key.since, key.kid), reverse=True)
     return [{"kid": key.kid, "state": key.state, "since": _moment(key.since)} for key in keys]
 

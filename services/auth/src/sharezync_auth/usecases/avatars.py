@@ -7,7 +7,7 @@ from sqlmodel import select
 from sharezync_auth.models import User, account_stream
 from sharezync_auth.wire import OwnUser
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid
 
@@ -29,7 +29,7 @@ async def check_avatar(services: Services, *, user_id: UserId, file_id: UUID) ->
         raise AvatarNotYours
 
 
-async def forget_avatar(unit: Unit, *, user_id: UserId, file_id: UUID) -> None:
+async def forget_avatar(unit: UnitOfWork, *, user_id: UserId, file_id: UUID) -> None:
     """Take a file that is gone off its owner's profile, if it is their avatar. Idempotent."""
     statement = select(User).where(User.id == user_id, User.avatar_file_id == file_id)
     user = (await unit.session.exec(statement.with_for_update())).one_or_none()

@@ -8,14 +8,14 @@ from typing import Final
 import structlog
 
 from sharezync_auth.passwords import Passwords, bcrypt_cost
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 
 log = structlog.get_logger()
 
 _EVERY_SECONDS: Final = 60.0
 
 
-async def left(work: Work) -> set[int]:
+async def left(work: UnitsOfWork) -> set[int]:
     """Return the costs that occur."""
     rows = await (await work.database.pool()).fetch(
         "SELECT min(password_hash) AS one FROM auth.users WHERE password_hash LIKE '$2%' "
@@ -26,7 +26,7 @@ async def left(work: Work) -> set[int]:
 
 
 @asynccontextmanager
-async def watching(work: Work, passwords: Passwords) -> AsyncGenerator[None]:
+async def watching(work: UnitsOfWork, passwords: Passwords) -> AsyncGenerator[None]:
     """Keep `passwords` knowing them: from the start, and inside the block as they change."""
     passwords.expect_bcrypt(await left(work))
     task = asyncio.create_task(_watch(work, passwords), name="auth-bcrypt-costs")
@@ -37,7 +37,7 @@ async def watching(work: Work, passwords: Passwords) -> AsyncGenerator[None]:
         await asyncio.wait([task])
 
 
-async def _watch(work: Work, passwords: Passwords) -> None:
+async def _watch(work: UnitsOfWork, passwords: Passwords) -> None:
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         try:

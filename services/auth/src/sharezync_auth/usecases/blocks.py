@@ -13,13 +13,13 @@ from sqlmodel import col, select
 from sharezync_auth.models import Block, account_stream
 from sharezync_auth.wire import BlockRead, Unblocked
 from sharezync_shared.contracts.auth import ContactRules
-from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict, Invalid, NotFound, Unauthenticated
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Connection, Entry
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 
 # Not FOR UPDATE: two people who block each other at the same moment hold their own account, and
 # each needs the other's to stay.
@@ -52,7 +52,7 @@ class TooManyBlocks(Conflict):
 
 
 async def page(
-    work: Work, *, user_id: UserId, after: UUID | None, limit: int
+    work: UnitsOfWork, *, user_id: UserId, after: UUID | None, limit: int
 ) -> Sequence[BlockRead]:
     """List whom somebody has blocked, by id, those after `after`."""
     query = select(Block).where(Block.user_id == user_id).order_by(col(Block.blocked_id))
@@ -63,7 +63,9 @@ async def page(
         return [BlockRead.of(each) for each in found]
 
 
-async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -> Told[BlockRead]:
+async def block(
+    work: UnitsOfWork, *, user_id: UserId, blocked_id: UserId, most: int
+) -> Published[BlockRead]:
     """Block somebody; returns since when they are. Safe to repeat.
 
     Raises Invalid for oneself, UserNotFound, and TooManyBlocks where `most` are blocked already.
@@ -77,7 +79,7 @@ async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -
         await unit.lock_streams(account_stream(user_id))
         found = await unit.get(Block, (user_id, blocked_id))
         if found is not None:
-            return Told(BlockRead.of(found))
+            return Published(BlockRead.of(found))
         count = await connection.fetchval(
             "SELECT count(*) FROM auth.blocks WHERE user_id = $1", user_id
         )
@@ -87,7 +89,7 @@ async def block(work: Work, *, user_id: UserId, blocked_id: UserId, most: int) -
 
 
 async def take_over(
-    unit: Unit, *, user_id: UserId, blocked_id: UserId, blocked_at: datetime
+    unit: UnitOfWork, *, user_id: UserId, blocked_id: UserId, blocked_at: datetime
 ) -> None:
     """Add a block that another service kept, whatever the list's bound. Safe to repeat.
 
@@ -102,7 +104,7 @@ async def take_over(
         await _add(unit, user_id, blocked_id, blocked_at)
 
 
-async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> Told[None]:
+async def unblock(work: UnitsOfWork, *, user_id: UserId, blocked_id: UserId) -> Published[None]:
     """Take a block back. Safe to repeat, and for who isn't blocked."""
     async with work.begin() as unit:
         connection = await _hold_list(unit, user_id)
@@ -114,7 +116,7 @@ async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> Told[No
             blocked_id,
         )
         if not dropped:
-            return Told(None)
+            return Published(None)
         version = await connection.fetchval(_NEXT_VERSION, user_id)
         at = await unit.tell(
             account_stream(user_id),
@@ -123,7 +125,7 @@ async def unblock(work: Work, *, user_id: UserId, blocked_id: UserId) -> Told[No
             control=_recheck(user_id, blocked_id),
         )
         unit.emit(facts.UserUnblocked(user_id=user_id, blocked_id=blocked_id, version=version))
-        return Told(None, at)
+        return Published(None, at)
 
 
 class Between(NamedTuple):
@@ -133,7 +135,7 @@ class Between(NamedTuple):
     blocking: set[UUID]
 
 
-async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> Between:
+async def between(work: UnitsOfWork, user_id: UserId, others: Sequence[UUID]) -> Between:
     """Return with whom of the others somebody has a block, by who made it."""
     async with (await work.database.pool()).acquire() as connection:
         rows = await connection.fetch(_BETWEEN, user_id, list(others))
@@ -141,19 +143,19 @@ async def between(work: Work, user_id: UserId, others: Sequence[UUID]) -> Betwee
     return Between(blocked, {row["id"] for row in rows if not row["blocked"]})
 
 
-async def rules(work: Work, *, after: UUID | None, limit: int) -> list[ContactRules]:
+async def rules(work: UnitsOfWork, *, after: UUID | None, limit: int) -> list[ContactRules]:
     """List what was said about it by all who ever said anything, by id, those after `after`."""
     async with (await work.database.pool()).acquire() as connection:
         return [ContactRules(*row) for row in await connection.fetch(_RULES, after, limit)]
 
 
-async def blockers_of(unit: Unit, user_id: UserId) -> list[UUID]:
+async def blockers_of(unit: UnitOfWork, user_id: UserId) -> list[UUID]:
     """Return who has blocked somebody; nobody joins them while that account is held for update."""
     found = await unit.session.exec(select(Block.user_id).where(Block.blocked_id == user_id))
     return list(found)
 
 
-async def forget(unit: Unit, user_id: UserId) -> None:
+async def forget(unit: UnitOfWork, user_id: UserId) -> None:
     """Drop all blocks by and of somebody who goes; those who had blocked them hear of it.
 
     The streams of `blockers_of` this user must be held.
@@ -168,7 +170,7 @@ async def forget(unit: Unit, user_id: UserId) -> None:
     await unit.tell_all([Entry(stream, "user_unblocked", gone) for stream in streams])
 
 
-async def _hold_list(unit: Unit, user_id: UserId) -> Connection:
+async def _hold_list(unit: UnitOfWork, user_id: UserId) -> Connection:
     """Hold somebody's list until the commit. Raises Unauthenticated where the account is gone."""
     connection = await unit.raw()
     if not await connection.fetchval(_HOLD, user_id):
@@ -177,8 +179,8 @@ async def _hold_list(unit: Unit, user_id: UserId) -> Connection:
 
 
 async def _add(
-    unit: Unit, user_id: UserId, blocked_id: UserId, blocked_at: datetime
-) -> Told[BlockRead]:
+    unit: UnitOfWork, user_id: UserId, blocked_id: UserId, blocked_at: datetime
+) -> Published[BlockRead]:
     connection = await unit.raw()
     version = await connection.fetchval(_NEXT_VERSION, user_id)
     made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=blocked_at)
@@ -188,7 +190,7 @@ async def _add(
         account_stream(user_id), "user_blocked", read, control=_recheck(user_id, blocked_id)
     )
     unit.emit(facts.UserBlocked(user_id=user_id, blocked_id=blocked_id, version=version))
-    return Told(read, at)
+    return Published(read, at)
 
 
 def _recheck(user_id: UserId, blocked_id: UserId) -> Control:

@@ -17,14 +17,16 @@ from sqlmodel import col, select
 from sharezync_auth.models import ServiceClient
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.tokens import InvalidClient
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.tokens.claims import service_name
 
 _PREFIX: Final = "szs_"  # so that scanners for leaked secrets can know one
 _SECRET_BYTES: Final = 32
 
 
-async def identify(work: Work, settings: AuthSettings, *, client_id: str, secret: str) -> str:
+async def identify(
+    work: UnitsOfWork, settings: AuthSettings, *, client_id: str, secret: str
+) -> str:
     """Return the name of the service that shows this secret. Raises InvalidClient.
 
     Unknown and wrong cost the same work. The secrets of the settings hold without the database,
@@ -44,7 +46,7 @@ async def identify(work: Work, settings: AuthSettings, *, client_id: str, secret
     return client_id
 
 
-async def add(work: Work, *, name: str) -> tuple[ServiceClient, str]:
+async def add(work: UnitsOfWork, *, name: str) -> tuple[ServiceClient, str]:
     """Make one more secret for the service `name`; return it too: nobody can tell it again.
 
     Raises ValueError for what can't name a service.
@@ -60,7 +62,7 @@ async def add(work: Work, *, name: str) -> tuple[ServiceClient, str]:
     return client, secret
 
 
-async def all_clients(work: Work) -> list[ServiceClient]:
+async def all_clients(work: UnitsOfWork) -> list[ServiceClient]:
     """Return the secrets that were made, without what they are: by name, the oldest first."""
     async with work.read() as unit:
         found = await unit.session.exec(
@@ -69,7 +71,7 @@ async def all_clients(work: Work) -> list[ServiceClient]:
         return list(found.all())
 
 
-async def remove(work: Work, *, client_id: UUID) -> bool:
+async def remove(work: UnitsOfWork, *, client_id: UUID) -> bool:
     """Have a secret hold no more; False where there is none of this id.
 
     Tokens that were given for it live on for five minutes at most.

@@ -6,8 +6,8 @@ together, whatever they were made for (`throttling.py`).
 
 from sharezync_auth import access
 from sharezync_auth.models import User
-from sharezync_auth.usecases.throttling import Guard, Try
-from sharezync_shared.db.work import Unit, Work
+from sharezync_auth.usecases.throttling import LoginAttempt, LoginThrottle
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.problems import Forbidden
 
@@ -17,7 +17,12 @@ class WrongPassword(Forbidden):
 
 
 async def check_password(
-    work: Work, guard: Guard, *, user_id: UserId, current_session: SessionId, password: str
+    work: UnitsOfWork,
+    guard: LoginThrottle,
+    *,
+    user_id: UserId,
+    current_session: SessionId,
+    password: str,
 ) -> str:
     """Return the stored hash that one's own password matches, for `confirmed_account`.
 
@@ -25,14 +30,14 @@ async def check_password(
     """
     async with work.read() as unit:
         stored = (await access.own_account(unit, user_id)).password_hash
-    trial = Try.of_session(user_id=user_id, session_id=current_session)
+    trial = LoginAttempt.of_session(user_id=user_id, session_id=current_session)
     right, _ = await guard.check(work, trial, password=password, stored=stored)
     if not right:
         raise WrongPassword
     return stored
 
 
-async def confirmed_account(unit: Unit, user_id: UserId, checked: str) -> User:
+async def confirmed_account(unit: UnitOfWork, user_id: UserId, checked: str) -> User:
     """Return one's own account, held until the commit, for which a password was checked.
 
     Raises WrongPassword where another one holds by now.

@@ -13,7 +13,7 @@ from sharezync_auth.models import Device, DeviceConnection, Session
 from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
 from sharezync_auth.wire import DeviceRead
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Conflict, NotFound
@@ -53,7 +53,7 @@ class TooManyDevices(Conflict):
 
 
 async def register(
-    work: Work, *, user_id: UserId, client_id: str, name: str, platform: str, most: int
+    work: UnitsOfWork, *, user_id: UserId, client_id: str, name: str, platform: str, most: int
 ) -> DeviceRead:
     """Register a device of one's own; a user may have `most`.
 
@@ -68,7 +68,7 @@ async def register(
 
 
 async def connect(
-    work: Work,
+    work: UnitsOfWork,
     *,
     node_id: UUID,
     user_id: UserId,
@@ -111,7 +111,7 @@ async def connect(
 
 
 async def _reconnect(
-    work: Work, node_id: UUID, user_id: UserId, session_id: UUID | None, client_id: str
+    work: UnitsOfWork, node_id: UUID, user_id: UserId, session_id: UUID | None, client_id: str
 ) -> DeviceRead | None:
     """Do the same for a device and a node that are known, in one statement; None: they are not.
 
@@ -124,7 +124,9 @@ async def _reconnect(
     return None if row is None else DeviceRead(**row, online=True)
 
 
-async def owned(work: Work, devices: Collection[tuple[UUID, UUID]]) -> list[tuple[UUID, UUID]]:
+async def owned(
+    work: UnitsOfWork, devices: Collection[tuple[UUID, UUID]]
+) -> list[tuple[UUID, UUID]]:
     """Return those of these pairs, of a user's id and a device's, in which it is theirs."""
     async with work.read() as unit:
         found = await unit.session.exec(
@@ -135,7 +137,7 @@ async def owned(work: Work, devices: Collection[tuple[UUID, UUID]]) -> list[tupl
         return list(set(devices) & set(found))
 
 
-async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: UUID) -> None:
+async def disconnect(work: UnitsOfWork, *, node_id: UUID, user_id: UserId, device_id: UUID) -> None:
     """Note that a device has no socket on a node any more; it may have one on another.
 
     Safe to repeat, also for a device that was removed.
@@ -156,14 +158,19 @@ async def disconnect(work: Work, *, node_id: UUID, user_id: UserId, device_id: U
         )
 
 
-async def list_own(work: Work, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
+async def list_own(work: UnitsOfWork, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
     """Return one's own devices, the oldest first."""
     async with work.read() as unit:
         return await _all_of(unit, user_id, lease_seconds)
 
 
 async def list_of(
-    work: Work, services: Services, *, viewer_id: UserId, user_id: UserId, lease_seconds: float
+    work: UnitsOfWork,
+    services: Services,
+    *,
+    viewer_id: UserId,
+    user_id: UserId,
+    lease_seconds: float,
 ) -> list[DeviceRead]:
     """Return the devices of somebody who knows the viewer, or one's own.
 
@@ -185,7 +192,7 @@ async def list_of(
         return [] if hidden else found
 
 
-async def _all_of(unit: Unit, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
+async def _all_of(unit: UnitOfWork, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
     found = await unit.session.exec(
         select(Device, nodes.last_heard()).where(Device.user_id == user_id).order_by(col(Device.id))
     )
@@ -193,7 +200,7 @@ async def _all_of(unit: Unit, user_id: UserId, lease_seconds: float) -> list[Dev
 
 
 async def change(
-    work: Work,
+    work: UnitsOfWork,
     *,
     user_id: UserId,
     device_id: UUID,
@@ -210,7 +217,7 @@ async def change(
         return nodes.describe(device, heard_at.one(), unit.now, lease_seconds)
 
 
-async def remove(work: Work, *, user_id: UserId, device_id: UUID) -> None:
+async def remove(work: UnitsOfWork, *, user_id: UserId, device_id: UUID) -> None:
     """Remove a device of one's own; the logins made on it end. Raises NotFound."""
     async with work.begin() as unit:
         # Before the device: nobody logs in on it from here on.
@@ -225,7 +232,7 @@ async def remove(work: Work, *, user_id: UserId, device_id: UUID) -> None:
         await unit.session.delete(device)
 
 
-async def _hold_account(unit: Unit, user_id: UserId, client_id: str) -> None:
+async def _hold_account(unit: UnitOfWork, user_id: UserId, client_id: str) -> None:
     """Hold the account for `_find_or_make`: alone where a device is made, so that they are counted
     right, and together with others where it is there already, as nearly always.
     """
@@ -236,7 +243,7 @@ async def _hold_account(unit: Unit, user_id: UserId, client_id: str) -> None:
 
 
 async def _find_or_make(
-    unit: Unit, user_id: UserId, client_id: str, name: str, platform: str, most: int
+    unit: UnitOfWork, user_id: UserId, client_id: str, name: str, platform: str, most: int
 ) -> tuple[Device, bool]:
     """Return the device, held, and whether it is new; right also when two connect at once."""
     if found := await _find(unit, user_id, client_id, lock=True):
@@ -271,7 +278,7 @@ async def _find_or_make(
 
 
 async def _find(
-    unit: Unit, user_id: UserId, client_id: str, *, lock: bool = False
+    unit: UnitOfWork, user_id: UserId, client_id: str, *, lock: bool = False
 ) -> Device | None:
     statement = select(Device).where(Device.user_id == user_id, Device.client_id == client_id)
     if lock:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.names.lookalikes import data_version
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomer:
+class ImportedUser:
     """Who is to come in; valid, and the keys and the skeleton unlike all others of the batch."""
 
     username: str
@@ -23,7 +23,7 @@ class Newcomer:
     password_hash: str
 
 
-class Outcome(Enum):
+class ImportOutcome(Enum):
     """What became of a newcomer."""
 
     ADDED = "added"
@@ -35,7 +35,9 @@ class Outcome(Enum):
     BOTH_TAKEN = "username, email: somebody else has them"
 
 
-async def add(work: Work, batch: Sequence[Newcomer], *, dry_run: bool = False) -> list[Outcome]:
+async def add(
+    work: UnitsOfWork, batch: Sequence[ImportedUser], *, dry_run: bool = False
+) -> list[ImportOutcome]:
     """Make accounts in one transaction; return what became of each, in order.
 
     Safe to repeat. Those who register at the same moment are kept apart. With `dry_run`, nothing
@@ -43,7 +45,7 @@ async def add(work: Work, batch: Sequence[Newcomer], *, dry_run: bool = False) -
     """
     async with work.begin() as unit:
         outcomes = await _look(unit, batch)
-        fresh = [one for one in batch if outcomes[one] is Outcome.ADDED]
+        fresh = [one for one in batch if outcomes[one] is ImportOutcome.ADDED]
         if dry_run or not fresh:
             return [outcomes[one] for one in batch]
         ids = await _insert(unit, fresh)
@@ -60,7 +62,9 @@ async def add(work: Work, batch: Sequence[Newcomer], *, dry_run: bool = False) -
     return [outcomes[one] for one in batch]
 
 
-async def _look(unit: Unit, batch: Sequence[Newcomer]) -> dict[Newcomer, Outcome]:
+async def _look(
+    unit: UnitOfWork, batch: Sequence[ImportedUser]
+) -> dict[ImportedUser, ImportOutcome]:
     found = await (await unit.raw()).fetch(
         "SELECT id, username_key, email_key, username_skeleton FROM auth.users "
         "WHERE username_key = ANY($1) OR email_key = ANY($2) "
@@ -78,22 +82,24 @@ async def _look(unit: Unit, batch: Sequence[Newcomer]) -> dict[Newcomer, Outcome
         one: _outcome(by_name.get(one.username_key), by_email.get(one.email_key)) for one in batch
     }
     return {
-        one: Outcome.LOOKALIKE if outcome is Outcome.ADDED and one.skeleton in seen else outcome
+        one: ImportOutcome.LOOKALIKE
+        if outcome is ImportOutcome.ADDED and one.skeleton in seen
+        else outcome
         for one, outcome in outcomes.items()
     }
 
 
-def _outcome(with_name: UUID | None, with_email: UUID | None) -> Outcome:
+def _outcome(with_name: UUID | None, with_email: UUID | None) -> ImportOutcome:
     if with_name is None and with_email is None:
-        return Outcome.ADDED
+        return ImportOutcome.ADDED
     if with_email is None:
-        return Outcome.USERNAME_TAKEN
+        return ImportOutcome.USERNAME_TAKEN
     if with_name is None:
-        return Outcome.EMAIL_TAKEN
-    return Outcome.ALREADY_THERE if with_name == with_email else Outcome.BOTH_TAKEN
+        return ImportOutcome.EMAIL_TAKEN
+    return ImportOutcome.ALREADY_THERE if with_name == with_email else ImportOutcome.BOTH_TAKEN
 
 
-async def _insert(unit: Unit, batch: Sequence[Newcomer]) -> dict[str, UUID]:
+async def _insert(unit: UnitOfWork, batch: Sequence[ImportedUser]) -> dict[str, UUID]:
     """Return the ids of those who came in, by the key of their names."""
     # In the order of keys: two imports at once wait for each other rather than in a circle.
     ordered = sorted(batch, key=lambda one: one.username_key)

@@ -12,14 +12,14 @@ from sharezync_auth.models import Device, Session, User
 from sharezync_auth.names import email_key
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
-from sharezync_auth.usecases.throttling import Guard, Try
+from sharezync_auth.usecases.throttling import LoginAttempt, LoginThrottle
 from sharezync_auth.usecases.tokens import InvalidGrant, InvalidRequest, TokenRead
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LoginOrigin:
     """Where a request came from."""
 
     address: str
@@ -37,15 +37,15 @@ class _Account(NamedTuple):
 
 
 async def log_in(
-    work: Work,
-    guard: Guard,
+    work: UnitsOfWork,
+    guard: LoginThrottle,
     keyring: Keyring,
     settings: AuthSettings,
     *,
     username: str,
     password: str,
     device_id: UUID | None,
-    origin: Origin,
+    origin: LoginOrigin,
 ) -> TokenRead:
     """Begin a session. `username` may be the e-mail address; spaces around it don't count.
 
@@ -54,7 +54,7 @@ async def log_in(
     """
     for _ in range(_LOOKS):
         account = await _find(work, username)
-        trial = Try.of_login(
+        trial = LoginAttempt.of_login(
             username=username, user_id=account and account.id, address=origin.address
         )
         stored = account and account.password_hash
@@ -69,7 +69,7 @@ async def log_in(
     raise InvalidGrant("Wrong username or password")
 
 
-async def _find(work: Work, username: str) -> _Account | None:
+async def _find(work: UnitsOfWork, username: str) -> _Account | None:
     key = email_key(username)  # of a name as well
     async with work.read() as unit:
         # Two columns, no object of ours: a name that exists must cost no more than another.
@@ -83,13 +83,13 @@ async def _find(work: Work, username: str) -> _Account | None:
 
 
 async def _begin(
-    work: Work,
+    work: UnitsOfWork,
     settings: AuthSettings,
     account: _Account,
     *,
     renewed: str | None,
     device_id: UUID | None,
-    origin: Origin,
+    origin: LoginOrigin,
 ) -> Session | None:
     """Begin a session; None where the password changed since it was looked at."""
     async with work.begin() as unit:

@@ -19,7 +19,7 @@ from sqlmodel import col, func, select
 
 from sharezync_auth.models import Device, DeviceConnection, GatewayNode
 from sharezync_auth.wire import DeviceRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 
 _PRESENCE: Final = """
@@ -41,7 +41,7 @@ _HELD: Final = """
 """
 
 
-class Held(NamedTuple):
+class ConnectedDevices(NamedTuple):
     """Which devices are held to be connected to a node.
 
     `digest` is the exclusive or of the first 60 bits of the MD5 of each id as text: it tells the
@@ -52,7 +52,7 @@ class Held(NamedTuple):
     digest: int
 
 
-async def beat(work: Work, *, node_id: UUID) -> Held:
+async def beat(work: UnitsOfWork, *, node_id: UUID) -> ConnectedDevices:
     """Note that a node is alive; return which of its devices are held to be connected.
 
     A node that was given up, or never known, has none: it says again what it holds. Safe to repeat.
@@ -70,13 +70,13 @@ async def beat(work: Work, *, node_id: UUID) -> Held:
 
 
 async def replace(
-    work: Work,
+    work: UnitsOfWork,
     *,
     node_id: UUID,
     device_ids: Collection[UUID],
     after: UUID | None = None,
     up_to: UUID | None = None,
-) -> Held:
+) -> ConnectedDevices:
     """Take over which devices a node holds, of those with ids in (`after`, `up_to`].
 
     None is no bound, so that a long list may come in pages. Returns what it holds now. For a
@@ -113,14 +113,14 @@ async def replace(
         return await _held(unit, node_id)
 
 
-async def leave(work: Work, *, node_id: UUID) -> None:
+async def leave(work: UnitsOfWork, *, node_id: UUID) -> None:
     """Forget a node that stops in good order; its devices are gone now. Safe to repeat."""
     async with work.begin() as unit:
         if await unit.get(GatewayNode, node_id, lock=True):
             await _drop(unit, node_id, unit.now)
 
 
-async def introduce(unit: Unit, node_id: UUID) -> None:
+async def introduce(unit: UnitOfWork, node_id: UUID) -> None:
     """Make a node known that may be new, and keep it from being forgotten until the commit.
 
     Its heartbeat alone prolongs the lease. Comes before any device is held.
@@ -137,7 +137,7 @@ async def introduce(unit: Unit, node_id: UUID) -> None:
         )
 
 
-async def give_up(work: Work, *, silent_since: datetime) -> int:
+async def give_up(work: UnitsOfWork, *, silent_since: datetime) -> int:
     """Forget the nodes that were not heard of since then; return how many. Safe to repeat.
 
     Their devices were last seen when the node was last heard. Each node is a unit of its own:
@@ -149,7 +149,7 @@ async def give_up(work: Work, *, silent_since: datetime) -> int:
     return count
 
 
-async def _give_up_one(work: Work, silent_since: datetime) -> bool:
+async def _give_up_one(work: UnitsOfWork, silent_since: datetime) -> bool:
     async with work.begin() as unit:
         found = await unit.session.exec(
             select(GatewayNode)
@@ -177,7 +177,7 @@ def describe(
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class PresenceRecord:
     """Whether any device of a user is online, and when one was seen last."""
 
     user_id: UserId
@@ -186,8 +186,8 @@ class Presence:
 
 
 async def presence(
-    work: Work, *, user_ids: Collection[UUID], lease_seconds: float
-) -> list[Presence]:
+    work: UnitsOfWork, *, user_ids: Collection[UUID], lease_seconds: float
+) -> list[PresenceRecord]:
     """Return the presence of those of `user_ids` who have devices, in no order.
 
     Agrees with what `describe` says of each device.
@@ -195,7 +195,9 @@ async def presence(
     silent_since = work.now() - timedelta(seconds=lease_seconds)
     async with (await work.database.pool()).acquire() as connection:
         rows = await connection.fetch(_PRESENCE, list(user_ids), silent_since)
-    return [Presence(UserId(row["user_id"]), row["online"], row["last_seen_at"]) for row in rows]
+    return [
+        PresenceRecord(UserId(row["user_id"]), row["online"], row["last_seen_at"]) for row in rows
+    ]
 
 
 def last_heard() -> ScalarSelect[datetime | None]:
@@ -209,7 +211,7 @@ def last_heard() -> ScalarSelect[datetime | None]:
     )
 
 
-async def _drop(unit: Unit, node_id: UUID, at: datetime) -> None:
+async def _drop(unit: UnitOfWork, node_id: UUID, at: datetime) -> None:
     """Forget a node that is held: nobody can connect a device to it any more."""
     connection = await unit.raw()
     rows = await connection.fetch(
@@ -220,7 +222,7 @@ async def _drop(unit: Unit, node_id: UUID, at: datetime) -> None:
     await connection.execute("DELETE FROM auth.gateway_nodes WHERE id = $1", node_id)
 
 
-async def _hold(unit: Unit, device_ids: Collection[UUID]) -> set[UUID]:
+async def _hold(unit: UnitOfWork, device_ids: Collection[UUID]) -> set[UUID]:
     """Hold these devices until the commit; return those that exist."""
     if not device_ids:
         return set()
@@ -232,7 +234,7 @@ async def _hold(unit: Unit, device_ids: Collection[UUID]) -> set[UUID]:
     return {row["id"] for row in rows}
 
 
-async def _seen(unit: Unit, device_ids: Collection[UUID], at: datetime) -> None:
+async def _seen(unit: UnitOfWork, device_ids: Collection[UUID], at: datetime) -> None:
     """Note when devices that are held were last seen."""
     if not device_ids:
         return
@@ -244,8 +246,8 @@ async def _seen(unit: Unit, device_ids: Collection[UUID], at: datetime) -> None:
     )
 
 
-async def _held(unit: Unit, node_id: UUID) -> Held:
+async def _held(unit: UnitOfWork, node_id: UUID) -> ConnectedDevices:
     connection = await unit.raw()
     row = await connection.fetchrow(_HELD, node_id)
     assert row is not None  # noqa: S101 - an aggregate has a row, always
-    return Held(*row)
+    return ConnectedDevices(*row)

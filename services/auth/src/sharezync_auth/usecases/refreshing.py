@@ -8,24 +8,24 @@ import structlog
 from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Session
-from sharezync_auth.refresh import Verdict
+from sharezync_auth.refresh import RefreshVerdict
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
-from sharezync_auth.usecases.logins import Origin
+from sharezync_auth.usecases.logins import LoginOrigin
 from sharezync_auth.usecases.sessions import Reason
 from sharezync_auth.usecases.tokens import InvalidGrant, TokenRead
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 
 log = structlog.get_logger()
 
-_ENDS: Final[dict[Verdict, Reason]] = {
-    Verdict.REUSED: "token_reused",
-    Verdict.SPENT: "tokens_spent",
+_ENDS: Final[dict[RefreshVerdict, Reason]] = {
+    RefreshVerdict.REUSED: "token_reused",
+    RefreshVerdict.SPENT: "tokens_spent",
 }
 
 
 async def go_on(
-    work: Work, keyring: Keyring, settings: AuthSettings, *, token: str, origin: Origin
+    work: UnitsOfWork, keyring: Keyring, settings: AuthSettings, *, token: str, origin: LoginOrigin
 ) -> TokenRead:
     """Go on with a session. Raises InvalidGrant; why exactly is nobody's business.
 
@@ -59,11 +59,11 @@ async def go_on(
     return tokens.for_session(keyring, session)
 
 
-def _step(session: Session, verdict: Verdict, now: datetime, origin: Origin) -> None:
-    if verdict is Verdict.CURRENT:
+def _step(session: Session, verdict: RefreshVerdict, now: datetime, origin: LoginOrigin) -> None:
+    if verdict is RefreshVerdict.CURRENT:
         session.counter += 1
         session.rotated_at = now
-    elif verdict is Verdict.PREVIOUS_LATE:
+    elif verdict is RefreshVerdict.PREVIOUS_LATE:
         session.late_grace_counter = session.counter
     session.last_used_at = now
     session.address, session.user_agent = origin.address, origin.user_agent

@@ -13,7 +13,7 @@ from sharezync_auth.models import Device, Session, account_stream
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
 from sharezync_auth.wire import SessionRead, SessionRevoked
-from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
@@ -80,7 +80,7 @@ def lives(session: Session, now: datetime, settings: AuthSettings) -> bool:
 
 
 async def list_own(
-    work: Work, settings: AuthSettings, *, user_id: UserId, current: SessionId
+    work: UnitsOfWork, settings: AuthSettings, *, user_id: UserId, current: SessionId
 ) -> list[SessionRead]:
     """Return the caller's logins that have neither ended nor run out, the latest first."""
     async with work.read() as unit:
@@ -103,7 +103,7 @@ async def list_own(
         return items
 
 
-async def make_room(unit: Unit, settings: AuthSettings, user_id: UserId) -> None:
+async def make_room(unit: UnitOfWork, settings: AuthSettings, user_id: UserId) -> None:
     """See to it that a user may log in once more: the least recently used logins end.
 
     Many that ended before are forgotten. Call it with the account held, before the new login is
@@ -123,13 +123,13 @@ async def make_room(unit: Unit, settings: AuthSettings, user_id: UserId) -> None
     await connection.execute(_FORGET_ENDED, user_id, _ENDED_KEPT, long_over)
 
 
-async def revoke(work: Work, *, user_id: UserId, session_id: UUID) -> None:
+async def revoke(work: UnitsOfWork, *, user_id: UserId, session_id: UUID) -> None:
     """End one of the caller's own logins. Raises NotFound where it has ended before."""
     async with work.begin() as unit:
         await end(unit, [await access.session_to_end(unit, user_id, session_id)], "revoked")
 
 
-async def log_out(work: Work, *, user_id: UserId, current: SessionId, scope: Scope) -> None:
+async def log_out(work: UnitsOfWork, *, user_id: UserId, current: SessionId, scope: Scope) -> None:
     """End this login, all others, or all. Safe to repeat."""
     async with work.begin() as unit:
         living = await living_of(unit, user_id)
@@ -141,12 +141,12 @@ async def log_out(work: Work, *, user_id: UserId, current: SessionId, scope: Sco
         await end(unit, chosen, "logged_out")
 
 
-async def living_of(unit: Unit, user_id: UserId) -> list[Session]:
+async def living_of(unit: UnitOfWork, user_id: UserId) -> list[Session]:
     """Return a user's logins that have not ended, held until the commit."""
     return await _held(unit, col(Session.user_id) == user_id)
 
 
-async def _held(unit: Unit, condition: ColumnElement[bool]) -> list[Session]:
+async def _held(unit: UnitOfWork, condition: ColumnElement[bool]) -> list[Session]:
     statement = (
         select(Session)
         .where(condition, col(Session.revoked_at).is_(None))
@@ -156,7 +156,7 @@ async def _held(unit: Unit, condition: ColumnElement[bool]) -> list[Session]:
     return list((await unit.session.exec(statement)).all())
 
 
-async def end(unit: Unit, sessions: Sequence[Session], reason: Reason) -> None:
+async def end(unit: UnitOfWork, sessions: Sequence[Session], reason: Reason) -> None:
     """End these logins of one user: their tokens are refused and their sockets closed."""
     for session in sessions:
         session.revoked_at = unit.now
@@ -178,7 +178,7 @@ async def end(unit: Unit, sessions: Sequence[Session], reason: Reason) -> None:
     )
 
 
-async def revoked_within(work: Work, *, seconds: int) -> tuple[list[UUID], list[UUID]]:
+async def revoked_within(work: UnitsOfWork, *, seconds: int) -> tuple[list[UUID], list[UUID]]:
     """Return the logins that ended, and the users who went, within the last `seconds`.
 
     Every gateway asks twice a second: one plain statement over two indexes.

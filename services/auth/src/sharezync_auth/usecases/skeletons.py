@@ -12,13 +12,13 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_auth.models import User
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
 
 _BATCH: Final = 500
 
 
-async def is_shared(unit: Unit, skeleton: str, *, but: UUID) -> bool:
+async def is_shared(unit: UnitOfWork, skeleton: str, *, but: UUID) -> bool:
     """Return whether an account besides `but` has this skeleton, and is in no unique index."""
     found = await unit.session.exec(
         select(User.id).where(
@@ -28,7 +28,7 @@ async def is_shared(unit: Unit, skeleton: str, *, but: UUID) -> bool:
     return found.first() is not None
 
 
-async def fill(work: Work) -> int:
+async def fill(work: UnitsOfWork) -> int:
     """Make skeletons of a batch of accounts that have none, or one of older data; return how many.
 
     Nobody's name changes. Safe to repeat, and in several replicas at once: each takes accounts

@@ -11,7 +11,7 @@ import structlog
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes, skeletons
 from sharezync_auth.usecases.sessions import Lifespan
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ _THROTTLES_KEPT: Final = timedelta(days=1)
 """Longer than they count (throttling.py), so that nothing is swept while it matters."""
 
 
-async def sweep(work: Work, settings: AuthSettings) -> None:
+async def sweep(work: UnitsOfWork, settings: AuthSettings) -> None:
     """Take away what is over, a batch of each kind. Several replicas may do it at once."""
     now = work.now()
     lease = timedelta(seconds=settings.device_lease_seconds)
@@ -41,7 +41,9 @@ async def sweep(work: Work, settings: AuthSettings) -> None:
     await _delete(work, "sessions", "id", "created_at < $2", ran_out.begun_since)
 
 
-async def _delete(work: Work, table: str, key: str, condition: str, before: datetime) -> None:
+async def _delete(
+    work: UnitsOfWork, table: str, key: str, condition: str, before: datetime
+) -> None:
     async with (await work.database.pool()).acquire() as connection:
         await connection.execute(
             f"DELETE FROM auth.{table} WHERE {key} = ANY(ARRAY("  # noqa: S608 - words of this file
@@ -52,7 +54,7 @@ async def _delete(work: Work, table: str, key: str, condition: str, before: date
 
 
 @asynccontextmanager
-async def sweeping(work: Work, settings: AuthSettings) -> AsyncGenerator[None]:
+async def sweeping(work: UnitsOfWork, settings: AuthSettings) -> AsyncGenerator[None]:
     """Sweep in the background, inside the block."""
     task = asyncio.create_task(_sweep_forever(work, settings), name="auth-sweep")
     try:
@@ -62,7 +64,7 @@ async def sweeping(work: Work, settings: AuthSettings) -> AsyncGenerator[None]:
         await asyncio.wait([task])
 
 
-async def _sweep_forever(work: Work, settings: AuthSettings) -> None:
+async def _sweep_forever(work: UnitsOfWork, settings: AuthSettings) -> None:
     while True:
         try:
             # At the start, and always: replicas of an older version make accounts without them.

@@ -13,16 +13,23 @@ from functools import partial
 from typing import Final, Literal, Self
 from uuid import UUID
 
+from sharezync_auth.backoff import (
+    BackoffRule,
+    FailureCount,
+    FailureCounts,
+    failed,
+    remaining,
+    taken_back,
+)
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.names import email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.tokens import GrantRefused
-from sharezync_auth.waits import Rule, Tallies, Tally, failed, remaining, taken_back
 from sharezync_shared.addresses import bucket_of
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import SessionId, UserId
-from sharezync_shared.problems import Kind, Unavailable
+from sharezync_shared.problems import ProblemKind, Unavailable
 from sharezync_shared.streams.log import Connection
 
 _KNOWN_FOR: Final = timedelta(days=30)
@@ -34,7 +41,7 @@ _NOBODY: Final = UUID(int=0)
 class TooManyTries(GrantRefused):
     """Not looked at: who failed so often waits. `slow_down` is of RFC 8628 §3.5."""
 
-    kind, slug = Kind.LIMITED, "too-many-tries"
+    kind, slug = ProblemKind.LIMITED, "too-many-tries"
     title = "Too many wrong passwords; try again later"
     error = "slow_down"
 
@@ -44,7 +51,7 @@ class TooManyTries(GrantRefused):
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class LoginAttempt:
     """What a try is counted by: keys of the table `throttles`."""
 
     door: Literal["login", "change"]
@@ -74,14 +81,14 @@ class Try:
         """Those of its tallies."""
         return [key for key in (self.account, self.pair, self.address) if key]
 
-    def rows(self, tallies: Tallies) -> dict[str, Tally | None]:
+    def rows(self, tallies: FailureCounts) -> dict[str, FailureCount | None]:
         """Return the tallies by key."""
         rows = {self.account: tallies.account, self.pair: tallies.pair}
         return rows if self.address is None else {**rows, self.address: tallies.address}
 
-    def tallies(self, rows: dict[str, Tally]) -> Tallies:
+    def tallies(self, rows: dict[str, FailureCount]) -> FailureCounts:
         """Return what `rows` hold of this try."""
-        return Tallies(
+        return FailureCounts(
             account=rows.get(self.account),
             pair=rows.get(self.pair),
             address=rows.get(self.address) if self.address else None,
@@ -92,23 +99,23 @@ class Try:
 class _Counted:
     """A try in the table, and what was there before."""
 
-    trial: Try
-    before: Tallies
-    after: Tallies
+    trial: LoginAttempt
+    before: FailureCounts
+    after: FailureCounts
 
 
-class Guard:
+class LoginThrottle:
     """Lets passwords be looked at, as often as their account and their address allow."""
 
     def __init__(self, passwords: Passwords, settings: AuthSettings, metrics: AuthMetrics) -> None:
         longest = settings.login_max_wait_seconds
-        self._account = Rule(settings.login_free_failures, longest)
-        self._address = Rule(settings.login_free_failures_per_address, longest)
+        self._account = BackoffRule(settings.login_free_failures, longest)
+        self._address = BackoffRule(settings.login_free_failures_per_address, longest)
         self.passwords = passwords
         self._metrics = metrics
 
     async def check(
-        self, work: Work, trial: Try, *, password: str, stored: str | None
+        self, work: UnitsOfWork, trial: LoginAttempt, *, password: str, stored: str | None
     ) -> tuple[bool, str | None]:
         """Return whether the password is right, and a better hash to store (`Passwords.verify`).
 
@@ -132,7 +139,7 @@ class Guard:
             await _take_back(work, counted, right=True)
         return right, renewed
 
-    async def _count(self, work: Work, trial: Try) -> _Counted:
+    async def _count(self, work: UnitsOfWork, trial: LoginAttempt) -> _Counted:
         async with (await work.database.pool()).acquire() as connection, connection.transaction():
             before = trial.tallies(await _hold(connection, trial))
             now = work.now()
@@ -143,7 +150,7 @@ class Guard:
         return _Counted(trial, before, after)
 
     async def _refuse_if_waiting(
-        self, connection: Connection, trial: Try, tallies: Tallies, now: datetime
+        self, connection: Connection, trial: LoginAttempt, tallies: FailureCounts, now: datetime
     ) -> None:
         by_account = remaining(tallies.pair, now)
         by_address = remaining(tallies.address, now)
@@ -174,7 +181,7 @@ async def forget(connection: Connection, user_id: UserId) -> None:
     )
 
 
-async def _take_back(work: Work, counted: _Counted, *, right: bool) -> None:
+async def _take_back(work: UnitsOfWork, counted: _Counted, *, right: bool) -> None:
     """Undo one try. Of the pair nothing stays where the password was right."""
     trial, before, after = counted.trial, counted.before, counted.after
     async with (await work.database.pool()).acquire() as connection, connection.transaction():
@@ -190,7 +197,7 @@ async def _take_back(work: Work, counted: _Counted, *, right: bool) -> None:
         await _write(connection, rows)
 
 
-async def _hold(connection: Connection, trial: Try) -> dict[str, Tally]:
+async def _hold(connection: Connection, trial: LoginAttempt) -> dict[str, FailureCount]:
     """Return the tallies of a try; nobody else reads or writes them until the commit.
 
     By advisory locks, taken in order, so that two tries never wait for each other in a circle:
@@ -202,10 +209,10 @@ async def _hold(connection: Connection, trial: Try) -> dict[str, Tally]:
         "SELECT key, failures, failed_at, blocked_until FROM auth.throttles WHERE key = ANY($1)",
         trial.keys,
     )
-    return {key: Tally(*rest) for key, *rest in records}
+    return {key: FailureCount(*rest) for key, *rest in records}
 
 
-async def _write(connection: Connection, rows: dict[str, Tally | None]) -> None:
+async def _write(connection: Connection, rows: dict[str, FailureCount | None]) -> None:
     gone = [key for key, tally in rows.items() if tally is None]
     if gone:
         await connection.execute("DELETE FROM auth.throttles WHERE key = ANY($1)", gone)
@@ -223,7 +230,7 @@ async def _write(connection: Connection, rows: dict[str, Tally | None]) -> None:
         )
 
 
-async def _is_at_home(connection: Connection, trial: Try, now: datetime) -> bool:
+async def _is_at_home(connection: Connection, trial: LoginAttempt, now: datetime) -> bool:
     """Whether the account was used from this very address lately."""
     records = await connection.fetch(
         "SELECT DISTINCT address FROM auth.sessions WHERE user_id = $1 AND last_used_at > $2",

@@ -8,14 +8,14 @@ from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Session
 from sharezync_shared.ids import DeviceId, SessionId, UserId
-from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.problems import Problem, ProblemKind
 from sharezync_shared.tokens.claims import INTERNAL_SCOPE, USER_SCOPE
 
 
 class GrantRefused(Problem):
     """A refusal of the token endpoint, with the error name of RFC 6749 §5.2."""
 
-    kind, slug, title = Kind.MALFORMED, "grant-refused", "The token request was refused"
+    kind, slug, title = ProblemKind.MALFORMED, "grant-refused", "The token request was refused"
     error: ClassVar[str] = "invalid_request"
 
 
@@ -29,7 +29,7 @@ class InvalidGrant(GrantRefused):
 
 
 class InvalidClient(GrantRefused):
-    kind, slug, title = Kind.UNAUTHENTICATED, "invalid-client", "Unknown client"
+    kind, slug, title = ProblemKind.UNAUTHENTICATED, "invalid-client", "Unknown client"
     error = "invalid_client"
 
     def __init__(self, detail: str = "") -> None:

@@ -15,11 +15,11 @@ from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.confirming import check_password, confirmed_account
-from sharezync_auth.usecases.throttling import Guard
+from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
@@ -41,7 +41,7 @@ class EmailTaken(Conflict):
 
 
 async def register(
-    work: Work,
+    work: UnitsOfWork,
     passwords: Passwords,
     *,
     username: str,
@@ -76,8 +76,8 @@ async def register(
 
 
 async def update(
-    work: Work,
-    guard: Guard,
+    work: UnitsOfWork,
+    guard: LoginThrottle,
     services: Services,
     *,
     user_id: UserId,
@@ -141,7 +141,7 @@ async def update(
     return OwnUser.of(user)
 
 
-async def _moves(work: Work, user_id: UserId, changes: dict[str, Any]) -> bool:
+async def _moves(work: UnitsOfWork, user_id: UserId, changes: dict[str, Any]) -> bool:
     """Whether an account is to have another e-mail address, not another spelling of its own."""
     if "email" not in changes:
         return False
@@ -162,7 +162,7 @@ def _accepted(username: str) -> str:
         raise Invalid(errors=[{"field": "body.username", "message": str(error)}]) from error
 
 
-async def _look_like_nobody(unit: Unit, user: User, *, respelt: bool = False) -> None:
+async def _look_like_nobody(unit: UnitOfWork, user: User, *, respelt: bool = False) -> None:
     """Give `user` the skeleton of their new name. Raises NameTaken; the index does at the flush.
 
     `respelt`: the new name has the key of the old one. Who shares a skeleton with somebody since
@@ -178,8 +178,8 @@ async def _look_like_nobody(unit: Unit, user: User, *, respelt: bool = False) ->
 
 
 async def change_password(
-    work: Work,
-    guard: Guard,
+    work: UnitsOfWork,
+    guard: LoginThrottle,
     *,
     user_id: UserId,
     current_session: SessionId,
@@ -207,7 +207,12 @@ async def change_password(
 
 
 async def erase(
-    work: Work, guard: Guard, *, user_id: UserId, current_session: SessionId, password: str
+    work: UnitsOfWork,
+    guard: LoginThrottle,
+    *,
+    user_id: UserId,
+    current_session: SessionId,
+    password: str,
 ) -> None:
     """Delete one's own account, with its logins and devices; every service erases its share.
 
@@ -246,7 +251,7 @@ async def erase(
         await unit.session.delete(user)
 
 
-async def _delete_devices(unit: Unit, user_id: UserId) -> None:
+async def _delete_devices(unit: UnitOfWork, user_id: UserId) -> None:
     # In the order of ids, as whoever holds many does (nodes.py).
     held = await unit.session.exec(
         select(Device.id)
@@ -257,13 +262,13 @@ async def _delete_devices(unit: Unit, user_id: UserId) -> None:
     await unit.session.exec(delete(Device).where(col(Device.id).in_(held.all())))
 
 
-async def own(work: Work, *, user_id: UserId) -> OwnUser:
+async def own(work: UnitsOfWork, *, user_id: UserId) -> OwnUser:
     """Return one's own profile."""
     async with work.read() as unit:
         return OwnUser.of(await access.own_account(unit, user_id))
 
 
-async def public(work: Work, *, user_id: UserId) -> PublicUser:
+async def public(work: UnitsOfWork, *, user_id: UserId) -> PublicUser:
     """Return what everyone may see of somebody. Raises NotFound."""
     async with work.read() as unit:
         return PublicUser.of(await access.profile_to_see(unit, user_id))
@@ -294,7 +299,7 @@ def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> Sele
     return statement.order_by(key).limit(limit)
 
 
-async def names(work: Work, *, user_ids: Collection[UUID]) -> list[OwnUser]:
+async def names(work: UnitsOfWork, *, user_ids: Collection[UUID]) -> list[OwnUser]:
     """Return those of these users who exist, for other services."""
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))

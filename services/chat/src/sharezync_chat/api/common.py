@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
-from sharezync_chat.usecases.limits import Limits
-from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.limits import ChatLimits
+from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Unauthenticated
-from sharezync_shared.streams.log import Position
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens import Caller, Identity
 
 Item = TypeVar("Item")
@@ -28,13 +28,13 @@ POSITION_HEADER: Final = "Stream-Position"
 # ------------------------------------------------------------------------------------------ parts
 
 
-async def _work(request: Request) -> Work:
-    work: Work = request.app.state.work
+async def _work(request: Request) -> UnitsOfWork:
+    work: UnitsOfWork = request.app.state.work
     return work
 
 
-async def _posting(request: Request) -> Posting:
-    posting: Posting = request.app.state.posting
+async def _posting(request: Request) -> MessageWriter:
+    posting: MessageWriter = request.app.state.posting
     return posting
 
 
@@ -43,8 +43,8 @@ async def _services(request: Request) -> Services:
     return services
 
 
-async def _limits(request: Request) -> Limits:
-    limits: Limits = request.app.state.limits
+async def _limits(request: Request) -> ChatLimits:
+    limits: ChatLimits = request.app.state.limits
     return limits
 
 
@@ -53,10 +53,10 @@ async def _settings(request: Request) -> ChatSettings:
     return settings
 
 
-WorkPart = Annotated[Work, Depends(_work)]
-PostingPart = Annotated[Posting, Depends(_posting)]
+WorkPart = Annotated[UnitsOfWork, Depends(_work)]
+PostingPart = Annotated[MessageWriter, Depends(_posting)]
 ServicesPart = Annotated[Services, Depends(_services)]
-LimitsPart = Annotated[Limits, Depends(_limits)]
+LimitsPart = Annotated[ChatLimits, Depends(_limits)]
 SettingsPart = Annotated[ChatSettings, Depends(_settings)]
 
 
@@ -98,7 +98,7 @@ def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], objec
     return Page(items=shown, next=following)
 
 
-def answer(response: Response, told: Told[Outcome], *, location: str = "") -> Outcome:
+def answer(response: Response, told: Published[Outcome], *, location: str = "") -> Outcome:
     """Return the outcome, having said where its event stands, and 200 where nothing was made.
 
     `location` is that of a thing which the route may have made.
@@ -111,12 +111,12 @@ def answer(response: Response, told: Told[Outcome], *, location: str = "") -> Ou
     return told.outcome
 
 
-def no_content(told: Told[None]) -> Response:
+def no_content(told: Published[None]) -> Response:
     """Return an empty answer that says where the event stands."""
     headers = {} if told.at is None else {POSITION_HEADER: position_text(told.at)}
     return Response(status_code=204, headers=headers)
 
 
-def position_text(at: Position) -> str:
+def position_text(at: StreamPosition) -> str:
     """Return a place in a stream as a header value."""
     return f"{at.stream} {at.epoch} {at.seq}"

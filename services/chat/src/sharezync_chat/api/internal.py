@@ -13,8 +13,8 @@ from sharezync_chat.api.me import ReadMark
 from sharezync_chat.api.messages import MessageCreate
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import acquaintances, messages
-from sharezync_chat.usecases.posting import Posting
-from sharezync_chat.usecases.reading import Mark, Marks
+from sharezync_chat.usecases.posting import MessageWriter
+from sharezync_chat.usecases.reading import ReadMarkBatch, ReadMarker
 from sharezync_chat.usecases.wire import MessageRead, ReadRead
 from sharezync_shared.asgi.internal import serve
 from sharezync_shared.contracts import chat
@@ -46,9 +46,9 @@ class MarkRead(ReadMark):
 
 
 class _Parts(NamedTuple):
-    posting: Posting
+    posting: MessageWriter
     services: Services
-    marks: Marks
+    marks: ReadMarkBatch
 
 
 async def _send_message(command: Command, data: SendMessage, parts: _Parts) -> Awaitable[Done]:
@@ -77,7 +77,7 @@ async def _mark_read(command: Command, data: MarkRead, parts: _Parts) -> Awaitab
 
 def _parts_of(state: State, commands: Sequence[Command]) -> _Parts:
     """With all marks of one call: who scrolls sends many, and only the furthest is written."""
-    marks = Marks(state.work)
+    marks = ReadMarkBatch(state.work)
     for command in commands:
         if command.kind == "mark_read":
             with suppress(ValidationError):  # refused when it is its turn
@@ -86,15 +86,15 @@ def _parts_of(state: State, commands: Sequence[Command]) -> _Parts:
     return _Parts(state.posting, state.services, marks)
 
 
-def _mark(data: MarkRead) -> Mark:
-    return Mark(data.seq, data.message_id)
+def _mark(data: MarkRead) -> ReadMarker:
+    return ReadMarker(data.seq, data.message_id)
 
 
 ENDPOINT: Final = CommandsEndpoint(
     chat.RUN_COMMANDS,
     {
         SocketCommand("send_message", SendMessage, MessageRead, "Post a message"): _send_message,
-        SocketCommand("mark_read", MarkRead, ReadRead, "Mark a channel as read"): _mark_read,
+        SocketCommand("mark_read", MarkRead, ReadRead, "ReadMarker a channel as read"): _mark_read,
     },
     _parts_of,
 )

@@ -33,7 +33,7 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["channels"])
@@ -55,7 +55,7 @@ class MemberAdd(BaseModel):
     role: Role = Field("member", description="Role in the channel")
 
 
-class Heir(BaseModel):
+class NewOwner(BaseModel):
     """The new owner of a channel."""
 
     user_id: UserId
@@ -133,7 +133,7 @@ async def leave_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -
     responses=problems(Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid),
 )
 async def transfer_channel_ownership(
-    channel_id: ChannelId, body: Heir, caller: Caller, work: WorkPart, response: Response
+    channel_id: ChannelId, body: NewOwner, caller: Caller, work: WorkPart, response: Response
 ) -> ChannelRead:
     """Makes another member the owner. Requires the role owner; you become an admin."""
     told = await members.pass_on(
@@ -227,7 +227,7 @@ async def update_channel_member(
     response: Response,
 ) -> MemberRead:
     """Changes the `role` of a member, which requires the role owner, or your own `muted`."""
-    told: Told[MemberRead]
+    told: Published[MemberRead]
     if body.role is not None:
         told = await members.change_role(
             work, by=caller.user_id, channel_id=channel_id, user_id=user_id, role=body.role

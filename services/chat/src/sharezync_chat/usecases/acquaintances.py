@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from sharezync_chat.reach import KNOWS
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 
 _VISIBLE: Final = f"""
@@ -21,18 +21,22 @@ _VIEWERS: Final = f"""
 """  # noqa: S608 - text of ours
 
 
-async def visible(work: Work, user_id: UserId, other_ids: Collection[UserId]) -> list[UserId]:
+async def visible(
+    work: UnitsOfWork, user_id: UserId, other_ids: Collection[UserId]
+) -> list[UserId]:
     """Return those of `other_ids` who know `user_id`: whom `user_id` may see. In no order."""
     return await _fetch(work, _VISIBLE, user_id, other_ids)
 
 
-async def viewers(work: Work, user_id: UserId, other_ids: Collection[UserId]) -> list[UserId]:
+async def viewers(
+    work: UnitsOfWork, user_id: UserId, other_ids: Collection[UserId]
+) -> list[UserId]:
     """Return those of `other_ids` whom `user_id` knows: who may see `user_id`. In no order."""
     return await _fetch(work, _VIEWERS, user_id, other_ids)
 
 
 async def _fetch(
-    work: Work, statement: str, user_id: UserId, other_ids: Collection[UserId]
+    work: UnitsOfWork, statement: str, user_id: UserId, other_ids: Collection[UserId]
 ) -> list[UserId]:
     async with (await work.database.pool()).acquire() as connection:
         rows = await connection.fetch(statement, user_id, list(other_ids))

@@ -11,10 +11,10 @@ from sharezync_chat import access
 from sharezync_chat.models import Ban, ChannelId, Member
 from sharezync_chat.usecases import people, reads, seats
 from sharezync_chat.usecases.wire import BanRead, UserRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Forbidden, Invalid, Kind, Problem
-from sharezync_shared.streams.told import Told
+from sharezync_shared.problems import Forbidden, Invalid, Problem, ProblemKind
+from sharezync_shared.streams.published import Published
 
 MAX_BANS: Final = 10_000
 """Of one channel: years of a large one's trolls, and no table that a script fills."""
@@ -30,18 +30,20 @@ _PAGE: Final = """
 
 
 class Banned(Problem):
-    kind, slug, title = Kind.FORBIDDEN, "banned", "The user is banned from the channel"
+    kind, slug, title = ProblemKind.FORBIDDEN, "banned", "The user is banned from the channel"
 
 
 class TooManyBans(Problem):
     kind, slug, title = (
-        Kind.CONFLICT,
+        ProblemKind.CONFLICT,
         "too-many-bans",
         "The limit of bans is reached; unban a user first",
     )
 
 
-async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> Told[BanRead]:
+async def ban(
+    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId
+) -> Published[BanRead]:
     """Remove somebody from a channel and keep them out, whether they were in it or not.
 
     See `people.require`. Owners may ban anyone but themselves, admins only those who are neither.
@@ -59,7 +61,7 @@ async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId)
         found = await unit.get(Ban, (channel_id, user_id))
         if found is not None:
             banner = await people.named(unit, UserId(found.banned_by))
-            return Told(BanRead(user=user, banned_by=banner, banned_at=found.banned_at))
+            return Published(BanRead(user=user, banned_by=banner, banned_at=found.banned_at))
         count = await unit.session.exec(select(func.count()).where(Ban.channel_id == channel_id))
         if count.one() >= MAX_BANS:
             raise TooManyBans(
@@ -70,10 +72,10 @@ async def ban(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId)
             at = await seats.depart(unit, channel, member, user, "removed")
         unit.add(Ban(channel_id=channel_id, user_id=user_id, banned_by=by, banned_at=unit.now))
         banner = await people.named(unit, by)
-        return Told(BanRead(user=user, banned_by=banner, banned_at=unit.now), at)
+        return Published(BanRead(user=user, banned_by=banner, banned_at=unit.now), at)
 
 
-async def lift(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> None:
+async def lift(work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> None:
     """Let somebody come again: by joining, a new invite, or being added.
 
     Safe to repeat, and for who isn't banned. Raises NotFound, NotMember, Forbidden and
@@ -87,7 +89,7 @@ async def lift(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId
 
 
 async def page(
-    work: Work, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
 ) -> Sequence[BanRead]:
     """List who is banned, by id, those after `after`, to an owner or admin."""
     async with work.begin() as unit:  # the door holds the channel, so this can't be a `read`
@@ -107,13 +109,13 @@ async def page(
     ]
 
 
-async def insist_on_none(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+async def insist_on_none(unit: UnitOfWork, channel_id: UUID, user_id: UUID) -> None:
     """Raise Banned for who is kept out of a channel, which is held."""
     if await unit.get(Ban, (channel_id, user_id)) is not None:
         raise Banned
 
 
-async def removed_since(unit: Unit, channel_id: UUID, user_id: UUID, since: datetime) -> bool:
+async def removed_since(unit: UnitOfWork, channel_id: UUID, user_id: UUID, since: datetime) -> bool:
     """Return whether somebody was last removed from a channel, which is held, after `since`."""
     return bool(
         await (await unit.raw()).fetchval(
@@ -125,14 +127,14 @@ async def removed_since(unit: Unit, channel_id: UUID, user_id: UUID, since: date
     )
 
 
-async def readmit(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+async def readmit(unit: UnitOfWork, channel_id: UUID, user_id: UUID) -> None:
     """Forget that somebody was removed: who has the right to has them back."""
     await (await unit.raw()).execute(
         "DELETE FROM chat.removals WHERE channel_id = $1 AND user_id = $2", channel_id, user_id
     )
 
 
-async def forget(unit: Unit, user_id: UserId) -> None:
+async def forget(unit: UnitOfWork, user_id: UserId) -> None:
     """Drop what is noted of a user who is gone. Safe to repeat."""
     connection = await unit.raw()
     for table in ("bans", "removals"):

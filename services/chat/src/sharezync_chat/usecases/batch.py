@@ -1,6 +1,6 @@
 """One batch of messages: who may post, what it becomes, what is written. No I/O.
 
-`posting.py` is the shell around it. The rules of a single message are all in `Batch.take`.
+`posting.py` is the shell around it. The rules of a single message are all in `MessageBatch.take`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,19 +14,19 @@ import asyncpg
 from sharezync_chat.access import ChannelArchived, NotMember
 from sharezync_chat.models import ChannelId, MessageId, channel_stream, inbox_stream
 from sharezync_chat.reach import refusal_of
-from sharezync_chat.usecases.mentions import NOBODY, Calls
+from sharezync_chat.usecases.mentions import NOBODY, MentionedNames
 from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
 from sharezync_shared.db.work import to_json
 from sharezync_shared.events.contracts.chat import MessageSent
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
+from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import Entry, Position
+from sharezync_shared.streams.log import Entry, StreamPosition
 
 
 class ClientMessageIdReused(Problem):
-    kind, slug = Kind.CONFLICT, "client-message-id-reused"
+    kind, slug = ProblemKind.CONFLICT, "client-message-id-reused"
     title = "This client_message_id was used for a message in another channel"
 
 
@@ -35,7 +35,7 @@ Row = asyncpg.Record | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class MessageDraft:
     """A message that somebody wants to post.
 
     `refusal` is why it can't be posted as far as is known without the database, such as a file
@@ -49,19 +49,19 @@ class Draft:
     attachments: tuple[AttachmentRead, ...] = ()
     reply_to: MessageId | None = None
     client_message_id: str | None = None
-    calls: Calls = NOBODY
+    calls: MentionedNames = NOBODY
     refusal: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class PostedMessage:
     """A message that stands. `body` is its document, finished JSON.
 
     `created` is False for a retry: then it is the first message, as it is now.
     """
 
     id: UUID
-    at: Position
+    at: StreamPosition
     body: bytes
     created: bool
 
@@ -79,7 +79,7 @@ class _Columns:
     """Members who do something in their channel for the first time."""
 
 
-class Batch:
+class MessageBatch:
     """Takes drafts in order, with what the database says about each, and becomes what is written.
 
     `heads` are the last `seq`s of their streams, of the moment that the drafts are decided by.
@@ -95,10 +95,10 @@ class Batch:
         """Messages that retries ask for again: who asked, by place in the batch."""
         self._last = dict(heads)
         self._facts: list[MessageSent] = []
-        self._outcomes: list[Posted | Problem | None] = []
-        self._by_key: dict[tuple[UUID, str], Posted] = {}
+        self._outcomes: list[PostedMessage | Problem | None] = []
+        self._by_key: dict[tuple[UUID, str], PostedMessage] = {}
 
-    def take(self, draft: Draft, row: Row, called: Sequence[UUID] = ()) -> None:
+    def take(self, draft: MessageDraft, row: Row, called: Sequence[UUID] = ()) -> None:
         """Decide about one draft. `row` is what `posting_rows.look` found, with the heads.
 
         `called` are the members whom its text calls by name.
@@ -111,20 +111,26 @@ class Batch:
     def recall(self, messages: Iterable[MessageRead]) -> None:
         """Answer the retries with the messages that `repeated` asked for."""
         for message in messages:
-            position = Position(channel_stream(message.channel_id), message.epoch, message.seq)
+            position = StreamPosition(
+                channel_stream(message.channel_id), message.epoch, message.seq
+            )
             for place in self.repeated[message.id]:
-                self._outcomes[place] = Posted(message.id, position, _json(message), created=False)
+                self._outcomes[place] = PostedMessage(
+                    message.id, position, _json(message), created=False
+                )
 
     def facts(self) -> list[OutboxRow]:
         """Return what other services hear of."""
         return [OutboxRow.of_fact(fact, self.now) for fact in self._facts]
 
-    def outcomes(self) -> list[Posted | BaseException]:
+    def outcomes(self) -> list[PostedMessage | BaseException]:
         """Return what became of each draft, in order."""
         # A message that a retry found, and that was purged with its channel before it was read.
         return [NotFound() if outcome is None else outcome for outcome in self._outcomes]
 
-    def _decide(self, draft: Draft, row: Row, called: Sequence[UUID]) -> Posted | None:
+    def _decide(
+        self, draft: MessageDraft, row: Row, called: Sequence[UUID]
+    ) -> PostedMessage | None:
         if row["channel_id"] is None:
             raise NotFound
         if row["role"] is None:
@@ -150,17 +156,17 @@ class Batch:
             self._by_key[draft.author_id, draft.client_message_id] = posted
         return posted
 
-    def _repeat(self, draft: Draft, row: Row) -> None:
+    def _repeat(self, draft: MessageDraft, row: Row) -> None:
         if row["first_channel_id"] != draft.channel_id:
             raise ClientMessageIdReused
         self.repeated.setdefault(row["first_id"], []).append(len(self._outcomes))
 
-    def _repeat_posted(self, draft: Draft, posted: Posted) -> Posted:
+    def _repeat_posted(self, draft: MessageDraft, posted: PostedMessage) -> PostedMessage:
         if posted.at.stream != channel_stream(draft.channel_id):
             raise ClientMessageIdReused
-        return Posted(posted.id, posted.at, posted.body, created=False)
+        return PostedMessage(posted.id, posted.at, posted.body, created=False)
 
-    def _post(self, draft: Draft, row: Row, called: Sequence[UUID]) -> Posted:
+    def _post(self, draft: MessageDraft, row: Row, called: Sequence[UUID]) -> PostedMessage:
         stream = channel_stream(draft.channel_id)
         seq = self._last[stream] = self._last[stream] + 1
         counts = self.columns.message_counts
@@ -209,10 +215,10 @@ class Batch:
                     attachments=tuple(each.file_id for each in draft.attachments),
                 )
             )
-        return Posted(draft.id, Position(stream, self.epoch, seq), body, created=True)
+        return PostedMessage(draft.id, StreamPosition(stream, self.epoch, seq), body, created=True)
 
     def _document(
-        self, draft: Draft, row: Row, called: Sequence[UUID], seq: int, number: int
+        self, draft: MessageDraft, row: Row, called: Sequence[UUID], seq: int, number: int
     ) -> MessageRead:
         # Made of checked values: validating them again would cost more than all the rest.
         return MessageRead.model_construct(
@@ -237,7 +243,7 @@ class Batch:
         )
 
 
-def _agreement(draft: Draft, row: Row) -> Entry:
+def _agreement(draft: MessageDraft, row: Row) -> Entry:
     """Return what an author's own devices hear of their first message; see `seats.agree`."""
     own = OwnMemberUpdated(
         channel_id=draft.channel_id,

@@ -7,26 +7,26 @@ from sharezync_chat import access
 from sharezync_chat.access import ConversationFixed
 from sharezync_chat.models import Channel, ChannelId, Kind, Role
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_chat.usecases.limits import Limits, check_made, check_memberships
+from sharezync_chat.usecases.limits import ChatLimits, check_made, check_memberships
 from sharezync_chat.usecases.wire import ChannelCreated, ChannelRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 
 _FIRST_SEQ = 1
 
 
 async def create(
-    work: Work,
-    limits: Limits,
+    work: UnitsOfWork,
+    limits: ChatLimits,
     *,
     user_id: UserId,
     kind: Kind,
     name: str,
     description: str = "",
     topic: str = "",
-) -> Told[ChannelRead]:
+) -> Published[ChannelRead]:
     """Make a public or private channel, its maker the owner. See `people.require`.
 
     Raises TooManyChannels and TooManyMemberships.
@@ -47,8 +47,8 @@ async def create(
 
 
 async def found(
-    unit: Unit, limits: Limits, channel: Channel, people_in: dict[UserId, Role]
-) -> Told[ChannelRead]:
+    unit: UnitOfWork, limits: ChatLimits, channel: Channel, people_in: dict[UserId, Role]
+) -> Published[ChannelRead]:
     """Bring a channel into being with these people in it, its maker among them, and tell them.
 
     Raises UserNotFound, and as `limits.check_made` and `limits.check_memberships`.
@@ -74,11 +74,11 @@ async def found(
     )
     for member in members:
         await seats.tell_inbox_joined(unit, channel, member, at)
-    return Told(read, at, created=True)
+    return Published(read, at, created=True)
 
 
 async def change(
-    work: Work,
+    work: UnitsOfWork,
     *,
     user_id: UserId,
     channel_id: ChannelId,
@@ -86,7 +86,7 @@ async def change(
     description: str | None = None,
     topic: str | None = None,
     archived: bool | None = None,
-) -> Told[ChannelRead]:
+) -> Published[ChannelRead]:
     """Change what is given; None leaves as it is. Everyone in the channel hears of it."""
     async with work.begin() as unit:
         channel = await access.channel_to_change(unit, user_id, channel_id)
@@ -104,22 +104,22 @@ async def change(
             if value is not None and getattr(channel, field) != value
         }
         if not changes:
-            return Told(await reads.channel(await unit.raw(), channel.id))
+            return Published(await reads.channel(await unit.raw(), channel.id))
         for field, value in changes.items():
             setattr(channel, field, value)
         channel.updated_at = unit.now
         read = await reads.channel(await unit.raw(), channel.id)
-        return Told(read, await unit.tell(channel.stream, "channel.updated", read))
+        return Published(read, await unit.tell(channel.stream, "channel.updated", read))
 
 
-async def delete(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[None]:
+async def delete(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Published[None]:
     """End a channel for everyone in it, its messages included."""
     async with work.begin() as unit:
         channel, _ = await access.channel_to_own(unit, user_id, channel_id)
-        return Told(None, await seats.end(unit, channel))
+        return Published(None, await seats.end(unit, channel))
 
 
-async def get(work: Work, *, user_id: UserId, channel_id: ChannelId) -> ChannelRead:
+async def get(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> ChannelRead:
     """Return a channel that the user may see. Raises NotFound."""
     async with work.read() as unit:
         channel = await access.channel_to_see(unit, user_id, channel_id)
@@ -127,7 +127,7 @@ async def get(work: Work, *, user_id: UserId, channel_id: ChannelId) -> ChannelR
 
 
 async def page(
-    work: Work,
+    work: UnitsOfWork,
     *,
     user_id: UserId,
     kind: Kind | None,

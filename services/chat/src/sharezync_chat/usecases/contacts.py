@@ -7,16 +7,16 @@ from sharezync_chat.models import SCHEMA
 from sharezync_chat.usecases import people
 from sharezync_shared.blocks import Blocks
 from sharezync_shared.contracts.auth import AuthClient, ContactRules
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 
 BLOCKS: Final = Blocks(SCHEMA)
 
 
-def filling(work: Work, auth: AuthClient) -> AbstractAsyncContextManager[None]:
+def filling(work: UnitsOfWork, auth: AuthClient) -> AbstractAsyncContextManager[None]:
     """Fetch what was said before chat listened, in the background of the block."""
 
-    async def take(unit: Unit, rules: ContactRules) -> None:
+    async def take(unit: UnitOfWork, rules: ContactRules) -> None:
         await people.learn(
             unit,
             UserId(rules.user_id),

@@ -9,27 +9,27 @@ from sqlmodel import select
 from sharezync_chat import access, reach
 from sharezync_chat.models import Channel, ChannelId, Member
 from sharezync_chat.usecases import channels, members, people, reads
-from sharezync_chat.usecases.limits import Limits
+from sharezync_chat.usecases.limits import ChatLimits
 from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 
 MOST_PEOPLE = 20
 """In one conversation; more of them want a channel, which can be joined and left."""
 
 
 async def find_or_create(
-    work: Work,
+    work: UnitsOfWork,
     services: Services,
-    limits: Limits,
+    limits: ChatLimits,
     *,
     user_id: UserId,
     others: Collection[UserId],
     name: str | None = None,
-) -> Told[ChannelRead]:
+) -> Published[ChannelRead]:
     """Return the conversation of exactly these people and the caller; make it where there is none.
 
     With one other it is `direct`, with more a `group`. `name` is for a group that is made now.
@@ -52,10 +52,10 @@ async def find_or_create(
             if existing is None:
                 raise
     await _accept(work, ChannelId(existing.id), user_id)
-    return Told(existing)
+    return Published(existing)
 
 
-async def _accept(work: Work, channel_id: ChannelId, user_id: UserId) -> None:
+async def _accept(work: UnitsOfWork, channel_id: ChannelId, user_id: UserId) -> None:
     async with work.begin() as unit:
         await access.hold(unit, channel_id, user_id)
         member = await unit.get(Member, (channel_id, user_id))
@@ -64,13 +64,13 @@ async def _accept(work: Work, channel_id: ChannelId, user_id: UserId) -> None:
 
 
 async def _create(
-    work: Work,
-    limits: Limits,
+    work: UnitsOfWork,
+    limits: ChatLimits,
     key: str,
     user_id: UserId,
     everyone: list[UserId],
     name: str | None,
-) -> Told[ChannelRead]:
+) -> Published[ChannelRead]:
     direct = len(everyone) == 2
     async with work.begin() as unit:
         await reach.insist_on_adding(unit, user_id, everyone)
@@ -86,7 +86,7 @@ async def _create(
         return await channels.found(unit, limits, channel, dict.fromkeys(everyone, "member"))
 
 
-async def _find(work: Work, key: str) -> ChannelRead | None:
+async def _find(work: UnitsOfWork, key: str) -> ChannelRead | None:
     async with work.read() as unit:
         found = await unit.session.exec(select(Channel.id).where(Channel.conversation_key == key))
         channel_id = found.first()

@@ -9,7 +9,7 @@ from sharezync_chat import access
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import MessageRead
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
@@ -23,7 +23,7 @@ _LATER_THAN_ALL: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class MessagePage:
     """Messages, newest first, and the marks to go on from; None where there is nothing more."""
 
     items: Sequence[MessageRead]
@@ -32,14 +32,14 @@ class Page:
 
 
 async def page(
-    work: Work,
+    work: UnitsOfWork,
     *,
     user_id: UserId,
     channel_id: ChannelId,
     edge: Edge = "before",
     mark: int | UUID | None = None,
     limit: int,
-) -> Page:
+) -> MessagePage:
     """Return up to `limit` messages of a channel to a member.
 
     `mark` is a `seq` or a message of the channel; None is the end. Deleted messages are listed as
@@ -61,10 +61,10 @@ async def page(
                 connection, _OLDER, channel_id, before, older, viewer=user_id
             )
         if not items:
-            return Page([], None, None)
+            return MessagePage([], None, None)
         # Numbers have no gaps: they tell what lies beyond the page.
         oldest, newest = items[-1], items[0]
-        return Page(
+        return MessagePage(
             items,
             older=oldest.seq if oldest.number > 1 else None,
             newer=newest.seq if newest.number < channel.message_count else None,

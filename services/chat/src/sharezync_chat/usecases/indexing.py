@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sharezync_chat.models import Message
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.outage_log import OutageLog
 
 _BATCH: Final = 500
@@ -139,7 +139,7 @@ class Indexer:
             return now is not None and now - done >= _BATCH
 
 
-async def reword(unit: Unit, message: Message) -> None:
+async def reword(unit: UnitOfWork, message: Message) -> None:
     """Index a message anew whose text has changed; one without text is not found any more.
 
     One that was not indexed yet is left to the indexer. The head is held, so that a batch which

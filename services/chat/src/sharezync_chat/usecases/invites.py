@@ -14,12 +14,12 @@ from sharezync_chat import access
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
 from sharezync_chat.usecases import bans, members, people, reads, seats
-from sharezync_chat.usecases.limits import Limits, TooManyInvites, check_entry
+from sharezync_chat.usecases.limits import ChatLimits, TooManyInvites, check_entry
 from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead, UserRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.problems import Kind, NotFound, Problem
-from sharezync_shared.streams.told import Told
+from sharezync_shared.problems import NotFound, Problem, ProblemKind
+from sharezync_shared.streams.published import Published
 
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
 _CODE_BYTES: Final = 16
@@ -36,19 +36,19 @@ _FORGET_ENDED: Final = """
 
 
 class InviteGone(Problem):
-    kind, slug = Kind.GONE, "invite-gone"
+    kind, slug = ProblemKind.GONE, "invite-gone"
     title = "The invite has expired, was revoked or is used up"
 
 
 async def create(
-    work: Work,
-    limits: Limits,
+    work: UnitsOfWork,
+    limits: ChatLimits,
     *,
     user_id: UserId,
     channel_id: ChannelId,
     expires_in_seconds: int,
     max_uses: int | None,
-) -> Told[InviteCreated]:
+) -> Published[InviteCreated]:
     """Make an invite, as an owner or admin of the channel. Its code is shown this once.
 
     It ends, before its time, when they lose the right to make one.
@@ -72,11 +72,11 @@ async def create(
         )
         unit.add(invite)
         read = _read(invite, await people.named(unit, user_id))
-        return Told(InviteCreated(**dict(read), code=code), created=True)
+        return Published(InviteCreated(**dict(read), code=code), created=True)
 
 
 async def page(
-    work: Work, *, user_id: UserId, channel_id: ChannelId, before: UUID | None, limit: int
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, before: UUID | None, limit: int
 ) -> Sequence[InviteRead]:
     """List the invites that still hold, the latest first, to an owner or admin."""
     async with work.begin() as unit:  # the door holds the channel, so this can't be a `read`
@@ -94,7 +94,9 @@ async def page(
         return [_read(invite, people.shown(maker)) for invite, maker in found.all()]
 
 
-async def revoke(work: Work, *, user_id: UserId, channel_id: ChannelId, invite_id: UUID) -> None:
+async def revoke(
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, invite_id: UUID
+) -> None:
     """End an invite before its time. Who came in by it stays. Raises NotFound and as `create`."""
     async with work.begin() as unit:
         await access.channel_to_manage(unit, user_id, channel_id)
@@ -104,7 +106,9 @@ async def revoke(work: Work, *, user_id: UserId, channel_id: ChannelId, invite_i
         invite.revoked_at = unit.now
 
 
-async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> Told[MembershipRead]:
+async def accept(
+    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, code: str
+) -> Published[MembershipRead]:
     """Come into a channel by a code. See `people.require`.
 
     Who is in it already accepts that, is told how they stand, and nothing is used up. Of two who
@@ -123,7 +127,7 @@ async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> T
             raise InviteGone
         if (member := await unit.get(Member, (channel_id, user_id))) is not None:
             await members.accept(unit, member)
-            return Told(await reads.membership(await unit.raw(), channel_id, user_id))
+            return Published(await reads.membership(await unit.raw(), channel_id, user_id))
         found = await unit.session.exec(
             select(Invite).where(digest, *_holding(unit)).with_for_update()
         )
@@ -139,10 +143,10 @@ async def accept(work: Work, limits: Limits, *, user_id: UserId, code: str) -> T
         invite.uses += 1
         at = await seats.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel_id, user_id)
-        return Told(read, at, created=True)
+        return Published(read, at, created=True)
 
 
-def _holding(unit: Unit) -> tuple[ColumnElement[bool], ...]:
+def _holding(unit: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
     return (
         col(Invite.revoked_at).is_(None),
         col(Invite.expires_at) > unit.now,
@@ -150,7 +154,9 @@ def _holding(unit: Unit) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def _check_room(unit: Unit, limits: Limits, channel_id: ChannelId, user_id: UserId) -> None:
+async def _check_room(
+    unit: UnitOfWork, limits: ChatLimits, channel_id: ChannelId, user_id: UserId
+) -> None:
     """Raise TooManyInvites for a channel or a person with enough; the channel and the person's
     inbox are held. Forgets those that ended long ago.
     """

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sharezync_chat.models import CONVERSATIONS, Channel
 from sharezync_chat.settings import ChatSettings
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
 
@@ -98,7 +98,7 @@ class TooManyReactions(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ChatLimits:
     """The settings of the same names."""
 
     channels_per_user: int
@@ -118,7 +118,7 @@ class Limits:
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
-async def check_made(unit: Unit, limits: Limits, channel: Channel) -> None:
+async def check_made(unit: UnitOfWork, limits: ChatLimits, channel: Channel) -> None:
     """Raise TooManyChannels or TooManyConversations where its maker may not make this one too.
 
     Hold the maker's inbox.
@@ -135,7 +135,12 @@ async def check_made(unit: Unit, limits: Limits, channel: Channel) -> None:
 
 
 async def check_memberships(
-    unit: Unit, limits: Limits, user_ids: Collection[UserId], channel: Channel, *, by: UserId
+    unit: UnitOfWork,
+    limits: ChatLimits,
+    user_ids: Collection[UserId],
+    channel: Channel,
+    *,
+    by: UserId,
 ) -> None:
     """Raise TooManyMemberships where one of these users may not be in this channel too.
 
@@ -160,7 +165,7 @@ async def check_memberships(
 
 
 async def check_entry(
-    unit: Unit, limits: Limits, channel: Channel, user_id: UserId, *, by: UUID
+    unit: UnitOfWork, limits: ChatLimits, channel: Channel, user_id: UserId, *, by: UUID
 ) -> None:
     """Raise TooManyMembers or TooManyMemberships where a user may not come into a channel.
 

@@ -9,19 +9,19 @@ from sharezync_chat import access, reach
 from sharezync_chat.access import ChannelArchived
 from sharezync_chat.models import Channel, ChannelId, Member, Role
 from sharezync_chat.usecases import bans, reads, seats
-from sharezync_chat.usecases.limits import Limits, check_entry
+from sharezync_chat.usecases.limits import ChatLimits, check_entry
 from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Forbidden, Kind, NotFound, Problem
+from sharezync_shared.problems import Forbidden, NotFound, Problem, ProblemKind
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import Position
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.streams.published import Published
 
 
 class LastOwner(Problem):
     kind, slug, title = (
-        Kind.CONFLICT,
+        ProblemKind.CONFLICT,
         "last-owner",
         "The last owner of a channel can't leave or be demoted",
     )
@@ -31,8 +31,8 @@ class LastOwner(Problem):
 
 
 async def join(
-    work: Work, limits: Limits, *, user_id: UserId, channel_id: ChannelId
-) -> Told[MembershipRead]:
+    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, channel_id: ChannelId
+) -> Published[MembershipRead]:
     """Join a public channel. See `people.require`.
 
     Who is in a channel or conversation already, put there by others, accepts it, and is told how
@@ -42,17 +42,17 @@ async def join(
         channel = await access.channel_to_join(unit, user_id, channel_id)
         if (member := await _find(unit, channel, user_id)) is not None:
             await accept(unit, member)
-            return Told(await reads.membership(await unit.raw(), channel.id, user_id))
+            return Published(await reads.membership(await unit.raw(), channel.id, user_id))
         if channel.archived:
             raise ChannelArchived
         await bans.insist_on_none(unit, channel.id, user_id)
         await check_entry(unit, limits, channel, user_id, by=user_id)
         at = await seats.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel.id, user_id)
-        return Told(read, at, created=True)
+        return Published(read, at, created=True)
 
 
-async def accept(unit: Unit, member: Member) -> None:
+async def accept(unit: UnitOfWork, member: Member) -> None:
     """Note that somebody agrees to where they are, and show them what they had hidden.
 
     The channel is held, and their inbox.
@@ -60,7 +60,7 @@ async def accept(unit: Unit, member: Member) -> None:
     await seats.agree(unit, member.channel_id, member.user_id, unhide=True)
 
 
-async def leave(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[None]:
+async def leave(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Published[None]:
     """Leave a channel or a group; nothing after this event reaches who left.
 
     Raises LastOwner for the only owner: make somebody else owner, or delete the channel; who was
@@ -72,7 +72,7 @@ async def leave(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[N
     async with work.begin() as unit:
         channel, member = await access.channel_to_leave(unit, user_id, channel_id)
         if channel.kind == "direct":
-            return Told(None, await _hide(unit, channel, member))
+            return Published(None, await _hide(unit, channel, member))
         orphaned = member.role == "owner" and not await seats.other_owners(unit, member)
         if orphaned and member.acted_at is not None:
             raise LastOwner
@@ -83,10 +83,10 @@ async def leave(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Told[N
             at = await seats.end(unit, channel)
         elif orphaned:
             await seats.crown_successor(unit, channel)
-        return Told(None, at)
+        return Published(None, at)
 
 
-async def _hide(unit: Unit, channel: Channel, member: Member) -> Position | None:
+async def _hide(unit: UnitOfWork, channel: Channel, member: Member) -> StreamPosition | None:
     """Hide a direct conversation; what one agreed to by being in it is over."""
     if member.hidden_up_to == channel.message_count and member.acted_at is None:
         return None
@@ -97,8 +97,8 @@ async def _hide(unit: Unit, channel: Channel, member: Member) -> Position | None
 
 
 async def mute(
-    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId, muted: bool
-) -> Told[MemberRead]:
+    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId, muted: bool
+) -> Published[MemberRead]:
     """Mute or unmute a channel, for oneself only; one's own devices hear of it."""
     if by != user_id:
         raise Forbidden("You can only mute a channel for yourself")
@@ -107,15 +107,21 @@ async def mute(
         channel, member = await access.channel_to_read(unit, user_id, channel_id)
         changed, member.muted = member.muted != muted, muted
         read = await reads.member(await unit.raw(), channel.id, user_id)
-        return Told(read, await seats.tell_own(unit, member) if changed else None)
+        return Published(read, await seats.tell_own(unit, member) if changed else None)
 
 
 # -------------------------------------------------------------------------------- on others' behalf
 
 
 async def add(
-    work: Work, limits: Limits, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
-) -> Told[MemberRead]:
+    work: UnitsOfWork,
+    limits: ChatLimits,
+    *,
+    by: UserId,
+    channel_id: ChannelId,
+    user_id: UserId,
+    role: Role,
+) -> Published[MemberRead]:
     """Put somebody into a channel; only owners make owners and admins. See `people.require`.
 
     Who is in it already stays what they are. Raises Banned, UserBlocked and UserUnreachable, and as
@@ -126,7 +132,7 @@ async def add(
         if role != "member" and caller.role != "owner":
             raise Forbidden("Only owners of the channel can add owners and admins")
         if await _find(unit, channel, user_id) is not None:
-            return Told(await reads.member(await unit.raw(), channel.id, user_id))
+            return Published(await reads.member(await unit.raw(), channel.id, user_id))
         if channel.archived:
             raise ChannelArchived
         await bans.insist_on_none(unit, channel.id, user_id)
@@ -137,18 +143,18 @@ async def add(
         # Whoever adds somebody agrees to their company.
         await seats.agree(unit, channel.id, by)
         read = await reads.member(await unit.raw(), channel.id, user_id)
-        return Told(read, at, created=True)
+        return Published(read, at, created=True)
 
 
 async def change_role(
-    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
-) -> Told[MemberRead]:
+    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
+) -> Published[MemberRead]:
     """Make a member owner, admin or plain member. Raises LastOwner where none would be left."""
     async with work.begin() as unit:
         channel, _ = await access.channel_to_own(unit, by, channel_id)
         member = await _get(unit, channel, user_id)
         if member.role == role:
-            return Told(await reads.member(await unit.raw(), channel.id, user_id))
+            return Published(await reads.member(await unit.raw(), channel.id, user_id))
         if member.role == "owner" and not await seats.other_owners(unit, member):
             raise LastOwner
         member.role = role
@@ -157,12 +163,12 @@ async def change_role(
         read = await reads.member(await unit.raw(), channel.id, user_id)
         at = await unit.tell(channel.stream, "member.updated", read)
         await seats.settle_owner(unit, channel)
-        return Told(read, at)
+        return Published(read, at)
 
 
 async def pass_on(
-    work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId
-) -> Told[ChannelRead]:
+    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId
+) -> Published[ChannelRead]:
     """Make another member the owner of the channel; who passes it on stays as an admin.
 
     Passing it to oneself changes nothing. Raises NotFound, Forbidden and ConversationFixed.
@@ -171,7 +177,7 @@ async def pass_on(
         channel, caller = await access.channel_to_own(unit, by, channel_id)
         heir = await _get(unit, channel, user_id)
         if user_id == by:
-            return Told(await reads.channel(await unit.raw(), channel.id))
+            return Published(await reads.channel(await unit.raw(), channel.id))
         heir.role, caller.role = "owner", "admin"
         connection = await unit.raw()
         for each in (heir, caller):
@@ -179,10 +185,12 @@ async def pass_on(
             await unit.tell(channel.stream, "member.updated", read)
         channel.owner_id, channel.updated_at = user_id, unit.now
         shown = await reads.channel(await unit.raw(), channel.id)
-        return Told(shown, await unit.tell(channel.stream, "channel.updated", shown))
+        return Published(shown, await unit.tell(channel.stream, "channel.updated", shown))
 
 
-async def remove(work: Work, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> Told[None]:
+async def remove(
+    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId
+) -> Published[None]:
     """Remove somebody from a channel, or leave it; nothing after this event reaches them.
 
     Owners may remove anyone, admins only plain members.
@@ -195,11 +203,11 @@ async def remove(work: Work, *, by: UserId, channel_id: ChannelId, user_id: User
         if caller.role != "owner" and member.role != "member":
             raise Forbidden("Admins can only remove plain members")
         user = (await reads.member(await unit.raw(), channel.id, user_id)).user
-        return Told(None, await seats.depart(unit, channel, member, user, "removed"))
+        return Published(None, await seats.depart(unit, channel, member, user, "removed"))
 
 
 async def page(
-    work: Work, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
 ) -> Sequence[MemberRead]:
     """List members in the order of their ids, those after `after`, to a member."""
     async with work.read() as unit:
@@ -214,11 +222,11 @@ async def page(
         )
 
 
-async def _find(unit: Unit, channel: Channel, user_id: UserId) -> Member | None:
+async def _find(unit: UnitOfWork, channel: Channel, user_id: UserId) -> Member | None:
     return await unit.get(Member, (channel.id, user_id))
 
 
-async def _get(unit: Unit, channel: Channel, user_id: UserId) -> Member:
+async def _get(unit: UnitOfWork, channel: Channel, user_id: UserId) -> Member:
     member = await _find(unit, channel, user_id)
     if member is None:
         raise NotFound("The user isn't a member of the channel")

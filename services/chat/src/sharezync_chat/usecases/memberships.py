@@ -6,13 +6,13 @@ from uuid import UUID
 from sharezync_chat.models import channel_stream, inbox_stream
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import MembershipRead, SyncRead
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import Connection
 
 
 async def page(
-    work: Work, *, user_id: UserId, before: UUID | None, limit: int
+    work: UnitsOfWork, *, user_id: UserId, before: UUID | None, limit: int
 ) -> Sequence[MembershipRead]:
     """List the user's channels, those made last first, those made before `before`."""
     async with work.read() as unit:
@@ -26,7 +26,7 @@ async def page(
         )
 
 
-async def sync(work: Work, *, user_id: UserId) -> SyncRead:
+async def sync(work: UnitsOfWork, *, user_id: UserId) -> SyncRead:
     """Return the heads of the user's streams and the state they are the heads of.
 
     Both are of one moment: whoever applies every event after these heads to this state misses

@@ -23,24 +23,24 @@ _RESOLVE: Final = """
 """
 
 
-class Calls(NamedTuple):
+class MentionedNames(NamedTuple):
     """Whom a text calls: by the keys of their names, and whether everyone."""
 
     keys: tuple[str, ...] = ()
     channel: bool = False
 
 
-NOBODY: Final = Calls()
+NOBODY: Final = MentionedNames()
 
 
-def calls_in(text: str) -> Calls:
+def calls_in(text: str) -> MentionedNames:
     """Return whom a text calls. Pure; names that nobody has are sorted out later."""
     if "@" not in text:
         return NOBODY
     names = dict.fromkeys(names_called(text))
     keys = dict.fromkeys(map(key_of, names))
     channel = keys.pop(CHANNEL, NOBODY) is None
-    return Calls(tuple(keys)[:MAX_NAMES], channel)
+    return MentionedNames(tuple(keys)[:MAX_NAMES], channel)
 
 
 async def resolve(

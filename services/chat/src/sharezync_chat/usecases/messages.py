@@ -18,18 +18,18 @@ from sharezync_chat.models import (
     channel_stream,
 )
 from sharezync_chat.usecases import indexing, mentions, pins, reads
-from sharezync_chat.usecases.batch import Draft, Posted
-from sharezync_chat.usecases.limits import Limits
-from sharezync_chat.usecases.posting import Posting
+from sharezync_chat.usecases.batch import MessageDraft, PostedMessage
+from sharezync_chat.usecases.limits import ChatLimits
+from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead, as_event
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
-from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.problems import Invalid, Kind, NotFound, Problem
+from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind
 from sharezync_shared.streams.log import Entry
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 
 _FORGET_EDITS: Final = """
     DELETE FROM chat.message_edits WHERE message_id = $1 AND version IN (
@@ -39,12 +39,12 @@ _FORGET_EDITS: Final = """
 
 
 class AttachmentUnusable(Problem):
-    kind, slug = Kind.INVALID, "attachment-unusable"
+    kind, slug = ProblemKind.INVALID, "attachment-unusable"
     title = "An attached file doesn't exist or isn't yours"
 
 
 async def post(
-    posting: Posting,
+    posting: MessageWriter,
     services: Services,
     *,
     channel_id: ChannelId,
@@ -53,7 +53,7 @@ async def post(
     attachments: Sequence[FileId] = (),
     reply_to: MessageId | None = None,
     client_message_id: str | None = None,
-) -> Posted:
+) -> PostedMessage:
     """Post a message to a channel; everyone in it hears of it.
 
     With a `client_message_id` it happens once, however often and late it is repeated: a retry gets
@@ -81,7 +81,7 @@ async def prepare(
     attachments: Sequence[FileId] = (),
     reply_to: MessageId | None = None,
     client_message_id: str | None = None,
-) -> Draft:
+) -> MessageDraft:
     """Return the draft of a message: what `post` does before it takes its place in the order."""
     refusal: Problem | None = None
     described: tuple[AttachmentRead, ...] = ()
@@ -90,7 +90,7 @@ async def prepare(
     except Problem as problem:
         # A retry of what was posted before needs no file any more; who decides that knows.
         refusal = problem
-    return Draft(
+    return MessageDraft(
         id=MessageId(uuid7()),
         channel_id=channel_id,
         author_id=author_id,
@@ -126,8 +126,8 @@ async def _describe(
 
 
 async def edit(
-    work: Work, limits: Limits, *, user_id: UserId, message_id: MessageId, text: str
-) -> Told[MessageRead]:
+    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, message_id: MessageId, text: str
+) -> Published[MessageRead]:
     """Have a message say something else; what it said before stays in its edit history.
 
     Of more than it may keep the original stays, and the latest.
@@ -135,7 +135,7 @@ async def edit(
     async with work.begin() as unit:
         message = await access.message_to_edit(unit, user_id, message_id)
         if message.text == text:
-            return Told(await reads.message(await unit.raw(), message.id, viewer=user_id))
+            return Published(await reads.message(await unit.raw(), message.id, viewer=user_id))
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)
         if not text and not read.attachments:
             raise Invalid(errors=[{"field": "body.text", "message": "Say something"}])
@@ -157,15 +157,15 @@ async def edit(
         await indexing.reword(unit, message)
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)
         stream = channel_stream(message.channel_id)
-        return Told(read, await unit.tell(stream, "message.updated", as_event(read)))
+        return Published(read, await unit.tell(stream, "message.updated", as_event(read)))
 
 
-async def delete(work: Work, *, user_id: UserId, message_id: MessageId) -> Told[None]:
+async def delete(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> Published[None]:
     """Take a message's content away; its place stays. Deleting again changes nothing."""
     async with work.begin() as unit:
         message = await access.message_to_delete(unit, user_id, message_id)
         if message.deleted_at is not None:
-            return Told(None)
+            return Published(None)
         connection = await unit.raw()
         await connection.execute("DELETE FROM chat.message_edits WHERE message_id = $1", message.id)
         files = await connection.fetch(
@@ -185,17 +185,17 @@ async def delete(work: Work, *, user_id: UserId, message_id: MessageId) -> Told[
         await pins.drop(unit, message, by=user_id)
         read = await reads.message(connection, message.id)
         stream = channel_stream(message.channel_id)
-        return Told(None, await unit.tell(stream, "message.deleted", as_event(read)))
+        return Published(None, await unit.tell(stream, "message.deleted", as_event(read)))
 
 
-async def _call_anew(unit: Unit, message: Message) -> None:
+async def _call_anew(unit: UnitOfWork, message: Message) -> None:
     """Say whom the changed text calls. It is shown so; nobody's count changes (`Mention`)."""
     calls = mentions.calls_in(message.text)
     called = await mentions.resolve(await unit.raw(), [(ChannelId(message.channel_id), calls.keys)])
     message.mentions, message.mentions_channel = called.get(0, []), calls.channel
 
 
-async def get(work: Work, *, user_id: UserId, message_id: MessageId) -> MessageRead:
+async def get(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> MessageRead:
     """Return a message to a member of its channel; of a deleted one, what is left. Or NotFound."""
     async with work.read() as unit:
         message = await access.message_to_read(unit, user_id, message_id)
@@ -203,7 +203,7 @@ async def get(work: Work, *, user_id: UserId, message_id: MessageId) -> MessageR
 
 
 async def replies(
-    work: Work, *, user_id: UserId, message_id: MessageId, after: UUID | None, limit: int
+    work: UnitsOfWork, *, user_id: UserId, message_id: MessageId, after: UUID | None, limit: int
 ) -> Sequence[MessageRead]:
     """List the answers to a message, in the order they were given, those after `after`.
 
@@ -221,7 +221,7 @@ async def replies(
         )
 
 
-async def edits(work: Work, *, user_id: UserId, message_id: MessageId) -> Sequence[EditRead]:
+async def edits(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> Sequence[EditRead]:
     """Return what a message said before, latest first."""
     async with work.read() as unit:
         message = await access.message_to_read(unit, user_id, message_id)
@@ -266,7 +266,7 @@ async def by_author(
 
 
 async def attachment_url(
-    work: Work,
+    work: UnitsOfWork,
     services: Services,
     *,
     user_id: UserId,
@@ -290,7 +290,7 @@ async def attachment_url(
     return await services.storage.file_url(file_id, user_id, expires_in_seconds)
 
 
-async def detach(unit: Unit, file_id: FileId) -> None:
+async def detach(unit: UnitOfWork, file_id: FileId) -> None:
     """Take a file that is gone off every message, and tell who sees them. Safe to repeat."""
     attached = await unit.session.exec(
         select(Message.channel_id)

@@ -16,7 +16,7 @@ from sqlmodel import col, select
 
 from sharezync_chat.models import Channel, Message, MessageEdit, channel_stream
 from sharezync_chat.usecases import indexing
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.names.older import cleaned_older
 from sharezync_shared.names.policies import DESCRIPTION, MESSAGE, Policy
 
@@ -47,7 +47,7 @@ _CHANNELS: Final = """
 """
 
 
-async def clean(work: Work) -> None:
+async def clean(work: UnitsOfWork) -> None:
     """Clean all that is older, unless that was done; once for the life of the database.
 
     Safe to repeat, and in several replicas at once.
@@ -80,7 +80,7 @@ async def clean(work: Work) -> None:
 
 
 @asynccontextmanager
-async def cleaning(work: Work) -> AsyncGenerator[None]:
+async def cleaning(work: UnitsOfWork) -> AsyncGenerator[None]:
     """Clean in the background, inside the block."""
     task = asyncio.create_task(_clean_at_last(work), name="chat-older-texts")
     try:
@@ -90,7 +90,7 @@ async def cleaning(work: Work) -> AsyncGenerator[None]:
         await asyncio.wait([task])
 
 
-async def _clean_at_last(work: Work) -> None:
+async def _clean_at_last(work: UnitsOfWork) -> None:
     while True:
         try:
             return await clean(work)
@@ -103,12 +103,12 @@ def _is_dirty(policy: Policy, text: str) -> bool:
     return cleaned_older(policy, text) != text
 
 
-async def _clean_channels(unit: Unit, ids: list[UUID]) -> None:
+async def _clean_channels(unit: UnitOfWork, ids: list[UUID]) -> None:
     for channel in await unit.session.exec(select(Channel).where(col(Channel.id).in_(ids))):
         channel.description = cleaned_older(DESCRIPTION, channel.description)
 
 
-async def _clean_messages(unit: Unit, ids: list[UUID]) -> None:
+async def _clean_messages(unit: UnitOfWork, ids: list[UUID]) -> None:
     for message in await unit.session.exec(select(Message).where(col(Message.id).in_(ids))):
         kept = cleaned_older(MESSAGE, message.text)
         if kept != message.text:

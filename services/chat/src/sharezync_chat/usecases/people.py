@@ -9,9 +9,9 @@ from sharezync_chat.models import Member, User, channel_stream
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import UserRead
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.problems import Problem, ProblemKind
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.text import key_of
 
@@ -20,10 +20,10 @@ DELETED_DISPLAY_NAME = "Deleted user"
 
 
 class UserNotFound(Problem):
-    kind, slug, title = Kind.NOT_FOUND, "user-not-found", "The user doesn't exist"
+    kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
-async def require(work: Work, services: Services, user_ids: Collection[UserId]) -> None:
+async def require(work: UnitsOfWork, services: Services, user_ids: Collection[UserId]) -> None:
     """See to it that chat knows these users; asks auth for those it never heard of.
 
     Call it before a transaction. Raises UserNotFound for who does not exist or no longer does, and
@@ -47,7 +47,7 @@ async def require(work: Work, services: Services, user_ids: Collection[UserId]) 
         raise UserNotFound
 
 
-async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
+async def _unknown(work: UnitsOfWork, user_ids: Collection[UserId]) -> set[UserId]:
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(set(user_ids))))
         known = list(found.all())
@@ -57,7 +57,7 @@ async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
 
 
 async def learn(
-    unit: Unit,
+    unit: UnitOfWork,
     user_id: UserId,
     *,
     username: str,
@@ -97,12 +97,12 @@ async def learn(
         await _tell_names(unit, user_id)
 
 
-async def _hold_user(unit: Unit, user_id: UserId) -> User | None:
+async def _hold_user(unit: UnitOfWork, user_id: UserId) -> User | None:
     found = await unit.session.exec(select(User).where(User.id == user_id).with_for_update())
     return found.first()
 
 
-async def _tell_names(unit: Unit, user_id: UserId) -> None:
+async def _tell_names(unit: UnitOfWork, user_id: UserId) -> None:
     connection = await unit.raw()
     mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
     await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
@@ -116,7 +116,7 @@ async def _tell_names(unit: Unit, user_id: UserId) -> None:
     )
 
 
-async def to_admit(unit: Unit, user_id: UserId) -> UserRead:
+async def to_admit(unit: UnitOfWork, user_id: UserId) -> UserRead:
     """Return a user who is about to become a member, and keep them from being deleted meanwhile.
 
     Raises UserNotFound.
@@ -130,7 +130,7 @@ async def to_admit(unit: Unit, user_id: UserId) -> UserRead:
     return shown(user)
 
 
-async def named(unit: Unit, user_id: UserId) -> UserRead:
+async def named(unit: UnitOfWork, user_id: UserId) -> UserRead:
     """Return somebody whom chat knows, as others see them. Raises UserNotFound."""
     user = await unit.get(User, user_id)
     if user is None:
@@ -143,7 +143,7 @@ def shown(user: User) -> UserRead:
     return UserRead(id=user.id, username=user.username, display_name=user.display_name)
 
 
-async def erase(unit: Unit, user_id: UserId, at: datetime) -> UserRead:
+async def erase(unit: UnitOfWork, user_id: UserId, at: datetime) -> UserRead:
     """Forget a user's names for ever and return what stands in their place, held. Repeatable."""
     user = await _hold_user(unit, user_id)
     if user is None:

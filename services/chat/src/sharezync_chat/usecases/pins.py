@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_chat.usecases.limits import Limits, TooManyPins
+from sharezync_chat.usecases.limits import ChatLimits, TooManyPins
 from sharezync_chat.usecases.wire import PinChanged, PinRead
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.streams.log import Position
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.streams.published import Published
 
 
 async def pin(
-    work: Work, limits: Limits, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
-) -> Told[None]:
+    work: UnitsOfWork,
+    limits: ChatLimits,
+    *,
+    user_id: UserId,
+    channel_id: ChannelId,
+    message_id: MessageId,
+) -> Published[None]:
     """Pin a message; everyone in the channel hears of it. One that is pinned stays as it is.
 
     Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived, UserBlocked,
@@ -24,7 +29,7 @@ async def pin(
     async with work.begin() as unit:
         message = await access.message_to_pin(unit, user_id, channel_id, message_id)
         if await unit.get(Pin, message_id) is not None:
-            return Told(None)
+            return Published(None)
         connection = await unit.raw()
         count = await connection.fetchval(
             "SELECT count(*) FROM chat.pins WHERE channel_id = $1", channel_id
@@ -36,19 +41,19 @@ async def pin(
         )
         unit.add(pinned)
         await seats.agree(unit, channel_id, user_id)
-        return Told(None, await _tell(unit, message, user_id, pinned))
+        return Published(None, await _tell(unit, message, user_id, pinned))
 
 
 async def unpin(
-    work: Work, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
-) -> Told[None]:
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
+) -> Published[None]:
     """Let go of a pinned message. One that isn't pinned stays as it is. Raises as `pin`."""
     async with work.begin() as unit:
         message = await access.message_to_pin(unit, user_id, channel_id, message_id)
-        return Told(None, await drop(unit, message, by=user_id))
+        return Published(None, await drop(unit, message, by=user_id))
 
 
-async def drop(unit: Unit, message: Message, *, by: UserId) -> Position | None:
+async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosition | None:
     """Unpin a message if it is pinned; return where that was told. The channel is held."""
     pinned = await unit.get(Pin, message.id)
     if pinned is None:
@@ -57,7 +62,7 @@ async def drop(unit: Unit, message: Message, *, by: UserId) -> Position | None:
     return await _tell(unit, message, by, None)
 
 
-async def page(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Sequence[PinRead]:
+async def page(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Sequence[PinRead]:
     """List what is pinned in a channel, the latest first, to a member."""
     async with work.read() as unit:
         channel, _ = await access.channel_to_read(unit, user_id, channel_id)
@@ -85,7 +90,9 @@ async def page(work: Work, *, user_id: UserId, channel_id: ChannelId) -> Sequenc
         ]
 
 
-async def _tell(unit: Unit, message: Message, by: UserId, pinned: Pin | None) -> Position:
+async def _tell(
+    unit: UnitOfWork, message: Message, by: UserId, pinned: Pin | None
+) -> StreamPosition:
     changed = PinChanged(
         channel_id=message.channel_id,
         message_id=message.id,

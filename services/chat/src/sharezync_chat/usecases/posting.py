@@ -22,7 +22,7 @@ import asyncpg
 
 from sharezync_chat.models import channel_stream, inbox_stream
 from sharezync_chat.usecases import mentions, posting_rows, reads
-from sharezync_chat.usecases.batch import Batch, Draft, Posted
+from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, PostedMessage
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.group_commit import GroupCommit
@@ -40,12 +40,12 @@ processes write to one channel all the time, each lost race is two trips for not
 class _Written(NamedTuple):
     """A batch that stands, and what is told of it."""
 
-    batch: Batch
+    batch: MessageBatch
     rows: Sequence[OutboxRow] = ()
     frames: Sequence[Frame] = ()
 
 
-class Posting:
+class MessageWriter:
     """Writes messages for all requests of this process, a batch at a time."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Posting:
         self._indexer = indexer
         self._streams = streams
         self._relay = relay
-        self._group: GroupCommit[Draft, Posted] = GroupCommit(
+        self._group: GroupCommit[MessageDraft, PostedMessage] = GroupCommit(
             self._flush, weigh=_characters_of, max_weight=MAX_COMMIT_CHARACTERS
         )
         self._connection: asyncpg.Connection | None = None
@@ -71,10 +71,10 @@ class Posting:
             if self._connection is not None and not self._connection.is_closed():
                 await self._connection.close()
 
-    async def post(self, draft: Draft) -> Posted:
+    async def post(self, draft: MessageDraft) -> PostedMessage:
         """Post one message; returns when it is committed. Drafts are taken in the order of calls.
 
-        Raises whatever `Batch.take` refuses it with. A cancelled caller doesn't stop the write.
+        Raises whatever `MessageBatch.take` refuses it with. A cancelled caller doesn't stop the write.
         """
         return await self._group.submit(draft)
 
@@ -82,7 +82,7 @@ class Posting:
         """Wait until everything that was taken is written or refused."""
         await self._group.drain()
 
-    async def _flush(self, drafts: Sequence[Draft]) -> list[Posted | BaseException]:
+    async def _flush(self, drafts: Sequence[MessageDraft]) -> list[PostedMessage | BaseException]:
         if self._connection is None or self._connection.is_closed():
             # Not of the pool: one batch is under way at a time, and needs no more.
             self._connection = await self._database.connect()
@@ -99,7 +99,7 @@ class Posting:
             self._indexer.posted(batch.columns.message_counts)
         return batch.outcomes()
 
-    async def _write(self, connection: Connection, drafts: Sequence[Draft]) -> _Written:
+    async def _write(self, connection: Connection, drafts: Sequence[MessageDraft]) -> _Written:
         try:
             return await self._write_quickly(connection, drafts)
         except asyncpg.UniqueViolationError:
@@ -107,7 +107,9 @@ class Posting:
             # looking again finds that message.
             return await self._write_held(connection, drafts)
 
-    async def _write_quickly(self, connection: Connection, drafts: Sequence[Draft]) -> _Written:
+    async def _write_quickly(
+        self, connection: Connection, drafts: Sequence[MessageDraft]
+    ) -> _Written:
         if self._wary:
             self._wary -= 1
         elif (written := await self._attempt(connection, drafts)) is not None:
@@ -116,7 +118,7 @@ class Posting:
             self._wary = _WARY_BATCHES
         return await self._write_held(connection, drafts)
 
-    async def _write_held(self, connection: Connection, drafts: Sequence[Draft]) -> _Written:
+    async def _write_held(self, connection: Connection, drafts: Sequence[MessageDraft]) -> _Written:
         streams = {channel_stream(draft.channel_id) for draft in drafts}
         streams |= {inbox_stream(draft.author_id) for draft in drafts}
         async with connection.transaction():
@@ -126,13 +128,15 @@ class Posting:
             raise RuntimeError("A stream that is held has moved")
         return written
 
-    async def _attempt(self, connection: Connection, drafts: Sequence[Draft]) -> _Written | None:
+    async def _attempt(
+        self, connection: Connection, drafts: Sequence[MessageDraft]
+    ) -> _Written | None:
         """Look and write; None where a stream moved in between, and nothing was written.
 
         What is looked at later than the heads may be younger than they are, and never older.
         """
         found = await posting_rows.look(connection, drafts)
-        batch = Batch(_heads(drafts, found), self._streams.epoch, datetime.now(UTC))
+        batch = MessageBatch(_heads(drafts, found), self._streams.epoch, datetime.now(UTC))
         called = await mentions.resolve(
             connection, [(draft.channel_id, draft.calls.keys) for draft in drafts]
         )
@@ -153,11 +157,11 @@ class Posting:
         return _Written(batch, rows, frames)
 
 
-def _characters_of(draft: Draft) -> int:
+def _characters_of(draft: MessageDraft) -> int:
     return len(draft.text)
 
 
-def _heads(drafts: Sequence[Draft], found: Sequence[asyncpg.Record]) -> dict[str, int]:
+def _heads(drafts: Sequence[MessageDraft], found: Sequence[asyncpg.Record]) -> dict[str, int]:
     """Return the last `seq` of each stream that there is and that may be told something."""
     heads = {}
     for draft, row in zip(drafts, found, strict=True):

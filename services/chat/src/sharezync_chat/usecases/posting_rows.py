@@ -7,7 +7,7 @@ import asyncpg
 
 from sharezync_chat.models import SCHEMA, channel_stream
 from sharezync_chat.reach import PEER
-from sharezync_chat.usecases.batch import Batch, Draft, columns_of
+from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, columns_of
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.events.outbox import OutboxRow, add_insert
 from sharezync_shared.streams.frames import Frame
@@ -87,7 +87,7 @@ _ATTACH: Final = """
 """
 
 
-async def look(connection: Connection, drafts: Sequence[Draft]) -> list[asyncpg.Record]:
+async def look(connection: Connection, drafts: Sequence[MessageDraft]) -> list[asyncpg.Record]:
     """Return what decides about each draft, in their order, and where its stream stands.
 
     With `inbox_seq`, where the author's inbox stands, the author has not agreed to be there yet.
@@ -107,7 +107,7 @@ async def look(connection: Connection, drafts: Sequence[Draft]) -> list[asyncpg.
 async def write(
     connection: Connection,
     streams: StreamLog,
-    batch: Batch,
+    batch: MessageBatch,
     frames: Sequence[Frame],
     rows: Sequence[OutboxRow],
 ) -> bool:

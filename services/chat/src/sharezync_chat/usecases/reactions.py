@@ -5,11 +5,11 @@ from typing import Final
 from sharezync_chat import access
 from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.usecases import people, seats
-from sharezync_chat.usecases.limits import Limits, TooManyReactions
+from sharezync_chat.usecases.limits import ChatLimits, TooManyReactions
 from sharezync_chat.usecases.wire import ReactionChanged
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 
 _OTHERS: Final = """
     SELECT count(DISTINCT emoji) AS message, count(*) FILTER (WHERE user_id = $3) AS user
@@ -19,8 +19,8 @@ _OTHERS: Final = """
 
 
 async def add(
-    work: Work, limits: Limits, *, user_id: UserId, message_id: MessageId, emoji: str
-) -> Told[None]:
+    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, message_id: MessageId, emoji: str
+) -> Published[None]:
     """Put an emoji at a message; everyone in the channel hears of it. Again: nothing changes.
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked, UserUnreachable and
@@ -38,7 +38,7 @@ async def add(
             unit.now,
         )
         if not added:
-            return Told(None)
+            return Published(None)
         (counted,) = await connection.fetch(_OTHERS, message_id, emoji, user_id)
         bounds = {"message": limits.emoji_per_message, "user": limits.emoji_per_member}
         for of, limit in bounds.items():
@@ -48,7 +48,9 @@ async def add(
         return await _tell(unit, message, user_id, emoji, "message.reaction_added")
 
 
-async def remove(work: Work, *, user_id: UserId, message_id: MessageId, emoji: str) -> Told[None]:
+async def remove(
+    work: UnitsOfWork, *, user_id: UserId, message_id: MessageId, emoji: str
+) -> Published[None]:
     """Take one's own emoji away again. Where there is none, nothing changes. Raises as `add`."""
     async with work.begin() as unit:
         message = await access.message_to_react_to(unit, user_id, message_id)
@@ -61,13 +63,13 @@ async def remove(work: Work, *, user_id: UserId, message_id: MessageId, emoji: s
             user_id,
         )
         if not removed:
-            return Told(None)
+            return Published(None)
         return await _tell(unit, message, user_id, emoji, "message.reaction_removed")
 
 
 async def _tell(
-    unit: Unit, message: Message, user_id: UserId, emoji: str, event_type: str
-) -> Told[None]:
+    unit: UnitOfWork, message: Message, user_id: UserId, emoji: str, event_type: str
+) -> Published[None]:
     connection = await unit.raw()
     count = await connection.fetchval(
         "SELECT count(*) FROM chat.reactions WHERE message_id = $1 AND emoji = $2",
@@ -81,4 +83,4 @@ async def _tell(
         emoji=emoji,
         count=count,
     )
-    return Told(None, await unit.tell(channel_stream(message.channel_id), event_type, changed))
+    return Published(None, await unit.tell(channel_stream(message.channel_id), event_type, changed))

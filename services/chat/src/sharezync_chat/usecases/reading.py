@@ -9,11 +9,11 @@ from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
 from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import ReadRead
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 
 _MOVE = """
     UPDATE chat.members SET last_read_seq = $3, last_read_number = greatest(last_read_number, $4)
@@ -30,32 +30,32 @@ _STANDING = f"""
 """  # noqa: S608 - text of ours
 
 
-class Mark(NamedTuple):
+class ReadMarker(NamedTuple):
     """A place in a channel: a `seq`, a message, or without either the end."""
 
     seq: int | None = None
     message_id: UUID | None = None
 
 
-Outcomes = Mapping[Mark, Told[ReadRead] | NotFound]
+Outcomes = Mapping[ReadMarker, Published[ReadRead] | NotFound]
 
 
-class Marks:
+class ReadMarkBatch:
     """What several marks come to where they came together: one write for each user and channel.
 
     First `add` all of them, then `write` each.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: UnitsOfWork) -> None:
         self._work = work
-        self._added: dict[tuple[UserId, ChannelId], set[Mark]] = {}
+        self._added: dict[tuple[UserId, ChannelId], set[ReadMarker]] = {}
         self._written: dict[tuple[UserId, ChannelId], asyncio.Task[Outcomes]] = {}
 
-    def add(self, user_id: UserId, channel_id: ChannelId, mark: Mark) -> None:
+    def add(self, user_id: UserId, channel_id: ChannelId, mark: ReadMarker) -> None:
         """Take a mark into account."""
         self._added.setdefault((user_id, channel_id), set()).add(mark)
 
-    async def write(self, user_id: UserId, channel_id: ChannelId, mark: Mark) -> ReadRead:
+    async def write(self, user_id: UserId, channel_id: ChannelId, mark: ReadMarker) -> ReadRead:
         """Return how far the channel is read once the furthest mark is written. See `mark_read`."""
         key = (user_id, channel_id)
         if key not in self._written:
@@ -68,26 +68,26 @@ class Marks:
 
 
 async def mark_read(
-    work: Work,
+    work: UnitsOfWork,
     *,
     user_id: UserId,
     channel_id: ChannelId,
     seq: int | None = None,
     message_id: UUID | None = None,
-) -> Told[ReadRead]:
+) -> Published[ReadRead]:
     """Mark a channel as read up to a `seq` or a message; by default up to its end.
 
     It only ever moves forward: an older mark, from a device that lags behind, changes nothing. The
     user's other devices hear of it. A `seq` ahead of the stream means its end. Raises NotFound and
     NotMember.
     """
-    mark = Mark(seq, message_id)
+    mark = ReadMarker(seq, message_id)
     outcomes = await mark_furthest(work, user_id=user_id, channel_id=channel_id, marks=[mark])
     return _stood(outcomes[mark])
 
 
 async def mark_furthest(
-    work: Work, *, user_id: UserId, channel_id: ChannelId, marks: Collection[Mark]
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, marks: Collection[ReadMarker]
 ) -> Outcomes:
     """Do what `mark_read` would for each of these marks, in one write and with one event.
 
@@ -111,19 +111,19 @@ async def mark_furthest(
             raise NotFound
         read = ReadRead(channel_id=channel_id, **standing)
         at = await unit.tell(inbox_stream(user_id), "read.updated", read) if moved else None
-        return {mark: Told(read, at) if mark in places else nowhere for mark in marks}
+        return {mark: Published(read, at) if mark in places else nowhere for mark in marks}
 
 
 async def _places(
-    connection: Connection, channel_id: ChannelId, marks: Collection[Mark]
-) -> Mapping[Mark, int]:
+    connection: Connection, channel_id: ChannelId, marks: Collection[ReadMarker]
+) -> Mapping[ReadMarker, int]:
     """Return the `seq` that each mark means; those of unknown messages are absent."""
     head: int = await connection.fetchval(
         "SELECT last_seq FROM chat.stream_heads WHERE stream = $1", channel_stream(channel_id)
     )
     named = [mark.message_id for mark in marks if mark.message_id is not None]
     found = await _seqs_of(connection, channel_id, named) if named else {}
-    places: dict[Mark, int] = {}
+    places: dict[ReadMarker, int] = {}
     for mark in marks:
         if mark.message_id is None:
             places[mark] = head if mark.seq is None else min(mark.seq, head)
@@ -154,7 +154,7 @@ async def _number(connection: Connection, channel_id: ChannelId, seq: int) -> in
     return number or 0
 
 
-def _stood(outcome: Told[ReadRead] | NotFound) -> Told[ReadRead]:
+def _stood(outcome: Published[ReadRead] | NotFound) -> Published[ReadRead]:
     if isinstance(outcome, NotFound):
         raise outcome
     return outcome

@@ -12,18 +12,18 @@ from sqlmodel import col, select
 from sharezync_chat.models import Channel, Member, Role, channel_stream, inbox_stream
 from sharezync_chat.usecases import people, reads
 from sharezync_chat.usecases.wire import (
-    ChannelDeleted,
-    MemberJoined,
-    MemberLeft,
+    ChannelDeletedRead,
+    MemberJoinedRead,
+    MemberLeftRead,
     MemberRead,
     OwnMemberUpdated,
     UserRead,
 )
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import Position
+from sharezync_shared.streams.log import StreamPosition
 
 Reason = Literal["left", "removed", "account_deleted"]
 
@@ -34,8 +34,8 @@ _NOTE_REMOVAL: Final = """
 
 
 async def enter(
-    unit: Unit, channel: Channel, user_id: UserId, role: Role, *, agreed: bool
-) -> Position:
+    unit: UnitOfWork, channel: Channel, user_id: UserId, role: Role, *, agreed: bool
+) -> StreamPosition:
     """Let a user into a channel that is under way. Raises UserNotFound.
 
     `agreed`: they come by themselves, and are not put there by somebody else.
@@ -46,7 +46,7 @@ async def enter(
     at = await unit.tell(
         channel.stream,
         "member.joined",
-        MemberJoined(**dict(member), member_count=channel.member_count),
+        MemberJoinedRead(**dict(member), member_count=channel.member_count),
         control=Control(join=[str(user_id)]),
     )
     take_seat(unit, channel, member, since_seq=at.seq, agreed=agreed)
@@ -54,13 +54,13 @@ async def enter(
     return at
 
 
-def seat_of(unit: Unit, channel: Channel, user: UserRead, role: Role) -> MemberRead:
+def seat_of(unit: UnitOfWork, channel: Channel, user: UserRead, role: Role) -> MemberRead:
     """Return the place that a user is about to take."""
     return MemberRead(channel_id=channel.id, user=user, role=role, joined_at=unit.now)
 
 
 def take_seat(
-    unit: Unit, channel: Channel, member: MemberRead, *, since_seq: int, agreed: bool
+    unit: UnitOfWork, channel: Channel, member: MemberRead, *, since_seq: int, agreed: bool
 ) -> None:
     """Make somebody a member, to whom everything up to now counts as read."""
     unit.add(
@@ -77,10 +77,12 @@ def take_seat(
     unit.emit(facts.MemberJoined(channel_id=channel.id, user_id=member.user.id))
 
 
-async def tell_inbox_joined(unit: Unit, channel: Channel, member: MemberRead, at: Position) -> None:
+async def tell_inbox_joined(
+    unit: UnitOfWork, channel: Channel, member: MemberRead, at: StreamPosition
+) -> None:
     """Tell a new member's own devices of the membership, as it was at `at` in the channel."""
     membership = await reads.membership(await unit.raw(), channel.id, member.user.id)
-    told = MemberJoined(
+    told = MemberJoinedRead(
         **dict(member),
         member_count=channel.member_count,
         membership=membership,
@@ -90,8 +92,8 @@ async def tell_inbox_joined(unit: Unit, channel: Channel, member: MemberRead, at
 
 
 async def depart(
-    unit: Unit, channel: Channel, member: Member, user: UserRead, reason: Reason
-) -> Position:
+    unit: UnitOfWork, channel: Channel, member: Member, user: UserRead, reason: Reason
+) -> StreamPosition:
     """End a membership, in stream order: its event is the last that reaches who leaves.
 
     A deleted user has no inbox to tell. With the membership ends the right to invite, and what they
@@ -102,7 +104,7 @@ async def depart(
     await end_invites_of(unit, channel.id, member.user_id)
     if reason == "removed":
         await (await unit.raw()).execute(_NOTE_REMOVAL, channel.id, member.user_id, unit.now)
-    left = MemberLeft(
+    left = MemberLeftRead(
         channel_id=channel.id, user=user, reason=reason, member_count=channel.member_count
     )
     at = await unit.tell(channel.stream, "member.left", left, control=Control(leave=[str(user.id)]))
@@ -113,7 +115,7 @@ async def depart(
     return at
 
 
-async def end_invites_of(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
+async def end_invites_of(unit: UnitOfWork, channel_id: UUID, user_id: UUID) -> None:
     """End the invites that somebody made, who loses the right to. Who came in by one stays."""
     await (await unit.raw()).execute(
         "UPDATE chat.invites SET revoked_at = $3 "
@@ -125,8 +127,8 @@ async def end_invites_of(unit: Unit, channel_id: UUID, user_id: UUID) -> None:
 
 
 async def agree(
-    unit: Unit, channel_id: UUID, user_id: UUID, *, unhide: bool = False
-) -> Position | None:
+    unit: UnitOfWork, channel_id: UUID, user_id: UUID, *, unhide: bool = False
+) -> StreamPosition | None:
     """Note that a member does something by which they agree to be in a channel, which is held.
 
     What they do first is told to their own devices, and to gateways, since others may see them from
@@ -142,7 +144,9 @@ async def agree(
     return await tell_own(unit, member, Control(recheck=[str(user_id)])) if news else None
 
 
-async def tell_own(unit: Unit, member: Member, control: Control | None = None) -> Position:
+async def tell_own(
+    unit: UnitOfWork, member: Member, control: Control | None = None
+) -> StreamPosition:
     """Tell one's own devices what of a membership others need not know."""
     read = await reads.member(await unit.raw(), member.channel_id, member.user_id)
     own = OwnMemberUpdated(
@@ -154,7 +158,7 @@ async def tell_own(unit: Unit, member: Member, control: Control | None = None) -
     return await unit.tell(inbox_stream(member.user_id), "member.updated", own, control=control)
 
 
-async def end(unit: Unit, channel: Channel) -> Position:
+async def end(unit: UnitOfWork, channel: Channel) -> StreamPosition:
     """End a channel for everyone in it; `purge` takes its messages away afterwards."""
     channel.deleted_at = unit.now
     channel.conversation_key = None
@@ -162,11 +166,14 @@ async def end(unit: Unit, channel: Channel) -> Position:
     await connection.execute("DELETE FROM chat.members WHERE channel_id = $1", channel.id)
     unit.emit(facts.ChannelDeleted(channel_id=channel.id))
     return await unit.tell(
-        channel.stream, "channel.deleted", ChannelDeleted(id=channel.id), control=Control(end=True)
+        channel.stream,
+        "channel.deleted",
+        ChannelDeletedRead(id=channel.id),
+        control=Control(end=True),
     )
 
 
-async def leave_everything(unit: Unit, user_id: UserId, user: UserRead) -> None:
+async def leave_everything(unit: UnitOfWork, user_id: UserId, user: UserRead) -> None:
     """End every membership of a deleted user; `user` is what stands in their place.
 
     Takes hold of the channels itself. Those that they were the only owner of pass to the
@@ -189,7 +196,7 @@ async def leave_everything(unit: Unit, user_id: UserId, user: UserRead) -> None:
             await crown_successor(unit, channel)
 
 
-async def crown_successor(unit: Unit, channel: Channel) -> None:
+async def crown_successor(unit: UnitOfWork, channel: Channel) -> None:
     """Make the longest-standing admin, or else member, of a channel without an owner its owner."""
     found = await unit.session.exec(
         select(Member)
@@ -205,7 +212,7 @@ async def crown_successor(unit: Unit, channel: Channel) -> None:
     await settle_owner(unit, channel)
 
 
-async def settle_owner(unit: Unit, channel: Channel) -> None:
+async def settle_owner(unit: UnitOfWork, channel: Channel) -> None:
     """See to it that `owner_id` names an owner: the longest-standing, where it named none."""
     if channel.is_conversation:
         return
@@ -223,7 +230,7 @@ async def settle_owner(unit: Unit, channel: Channel) -> None:
     await unit.tell(channel.stream, "channel.updated", read)
 
 
-async def other_owners(unit: Unit, member: Member) -> int:
+async def other_owners(unit: UnitOfWork, member: Member) -> int:
     """Return how many owners the channel has beside this member."""
     count = await unit.session.scalar(
         select(func.count()).where(

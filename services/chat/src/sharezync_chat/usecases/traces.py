@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sharezync_chat.models import channel_stream, inbox_stream
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
 from sharezync_shared.streams.log import Connection
 
 
-async def erase(unit: Unit, user_id: UserId) -> None:
+async def erase(unit: UnitOfWork, user_id: UserId) -> None:
     """Take every frame that names a deleted user out of the logs, and the names of their files.
 
     Call it when their names are erased and before their leaving is told. Takes hold of every
@@ -74,7 +74,7 @@ async def _inboxes_of_joined(connection: Connection, channels: Sequence[str]) ->
     return [inbox_stream(UUID(row["user_id"])) for row in rows]
 
 
-async def _channels(unit: Unit, user_id: UserId) -> list[UUID]:
+async def _channels(unit: UnitOfWork, user_id: UserId) -> list[UUID]:
     """Return the channels that may have named a user within the life of a log."""
     connection = await unit.raw()
     rows = await connection.fetch(

@@ -17,13 +17,13 @@ _FILE = "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77"
 _TIME = "2026-11-21T17:00:00Z"
 
 
-class Wire(BaseModel):
+class ChatDocument(BaseModel):
     """A document that leaves this service; it never changes once it is made."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class UserRead(Wire):
+class UserRead(ChatDocument):
     """A user. The username of a deleted one is `deleted`."""
 
     id: UUID
@@ -31,7 +31,7 @@ class UserRead(Wire):
     display_name: str = Field(examples=["Ada Lovelace"])
 
 
-class AttachmentRead(Wire):
+class AttachmentRead(ChatDocument):
     """An attached file; download it with `GET /v1/messages/{id}/attachments/{file_id}`."""
 
     file_id: UUID
@@ -40,7 +40,7 @@ class AttachmentRead(Wire):
     mime: str = Field(examples=["image/png"])
 
 
-class ReactionRead(Wire):
+class ReactionRead(ChatDocument):
     """An emoji, and how many users reacted with it."""
 
     emoji: str = Field(examples=["👍"])
@@ -48,7 +48,7 @@ class ReactionRead(Wire):
     me: bool = Field(description="Whether you are one of them")
 
 
-class MessageRead(Wire):
+class MessageRead(ChatDocument):
     """A message. A deleted one has neither text nor attachments."""
 
     id: UUID = Field(examples=[_ID])
@@ -98,7 +98,7 @@ def as_event(message: MessageRead) -> MessageChanged:
     return MessageChanged(**dict(message))
 
 
-class EditRead(Wire):
+class EditRead(ChatDocument):
     """An earlier text of a message."""
 
     version: int = Field(description="Number of the version; 1 is the original", examples=[1])
@@ -106,7 +106,7 @@ class EditRead(Wire):
     written_at: datetime = Field(examples=[_TIME], description="When this version was written")
 
 
-class ChannelRead(Wire):
+class ChannelRead(ChatDocument):
     """A channel or a conversation."""
 
     id: UUID = Field(examples=[_ID])
@@ -130,7 +130,7 @@ class ChannelRead(Wire):
     updated_at: datetime = Field(examples=[_TIME])
 
 
-class MemberRead(Wire):
+class MemberRead(ChatDocument):
     """A member of a channel."""
 
     channel_id: UUID
@@ -139,7 +139,7 @@ class MemberRead(Wire):
     joined_at: datetime
 
 
-class MembershipRead(Wire):
+class MembershipRead(ChatDocument):
     """Your membership in a channel."""
 
     channel: ChannelRead
@@ -174,7 +174,7 @@ class MembershipRead(Wire):
     joined_at: datetime
 
 
-class ReadRead(Wire):
+class ReadRead(ChatDocument):
     """The position up to which you have read a channel."""
 
     channel_id: UUID
@@ -192,7 +192,7 @@ class ReadRead(Wire):
     )
 
 
-class SyncRead(Wire):
+class SyncRead(ChatDocument):
     """Snapshot of the state of a client."""
 
     heads: dict[str, tuple[str, int]] = Field(
@@ -211,13 +211,13 @@ class ChannelCreated(ChannelRead):
     members: list[MemberRead]
 
 
-class ChannelDeleted(Wire):
+class ChannelDeletedRead(ChatDocument):
     """`channel.deleted`: the last event of a stream."""
 
     id: UUID
 
 
-class MemberJoined(MemberRead):
+class MemberJoinedRead(MemberRead):
     """`member.joined`, in the channel; in the joining user's inbox with their membership."""
 
     member_count: int
@@ -228,7 +228,7 @@ class MemberJoined(MemberRead):
     ] = None
 
 
-class MemberLeft(Wire):
+class MemberLeftRead(ChatDocument):
     """`member.left`, in the channel and in the inbox of the user who left."""
 
     channel_id: UUID
@@ -237,7 +237,7 @@ class MemberLeft(Wire):
     member_count: int
 
 
-class ReactionChanged(Wire):
+class ReactionChanged(ChatDocument):
     """`message.reaction_added` and `message.reaction_removed`."""
 
     channel_id: UUID
@@ -247,7 +247,7 @@ class ReactionChanged(Wire):
     count: int = Field(description="Number of users who react with this emoji now", examples=[3])
 
 
-class PinRead(Wire):
+class PinRead(ChatDocument):
     """A pinned message."""
 
     message: MessageRead
@@ -255,7 +255,7 @@ class PinRead(Wire):
     pinned_at: datetime = Field(examples=[_TIME])
 
 
-class PinChanged(Wire):
+class PinChanged(ChatDocument):
     """`message.pinned` and `message.unpinned`."""
 
     channel_id: UUID
@@ -266,7 +266,7 @@ class PinChanged(Wire):
     )
 
 
-class BanRead(Wire):
+class BanRead(ChatDocument):
     """A user who is banned from a channel."""
 
     user: UserRead
@@ -274,7 +274,7 @@ class BanRead(Wire):
     banned_at: datetime = Field(examples=[_TIME])
 
 
-class InviteRead(Wire):
+class InviteRead(ChatDocument):
     """An invite to a channel."""
 
     id: UUID = Field(examples=[_ID])
@@ -296,7 +296,7 @@ class InviteCreated(InviteRead):
     )
 
 
-class SearchHit(Wire):
+class SearchHit(ChatDocument):
     """A search result."""
 
     message: MessageRead

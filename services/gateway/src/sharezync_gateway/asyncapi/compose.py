@@ -13,11 +13,11 @@ from sharezync_gateway.asyncapi.frames import CLIENT, PARTS, SERVER
 from sharezync_gateway.asyncapi.messages import messages_of
 from sharezync_gateway.asyncapi.preamble import preamble, servers
 from sharezync_gateway.asyncapi.schemas import Schema, sent
-from sharezync_gateway.asyncapi.sockets import Socket, channel, operations
+from sharezync_gateway.asyncapi.sockets import SocketDoc, channel, operations
 from sharezync_gateway.openapi.merge import Document
 
 _SOCKETS: Final = (
-    Socket(
+    SocketDoc(
         id="device",
         address="/ws/{client_id}",
         title="WebSocket of a device",
@@ -32,7 +32,7 @@ _SOCKETS: Final = (
         streams=("channel", "inbox", "transfers", "account"),
         transfers=True,
     ),
-    Socket(
+    SocketDoc(
         id="channel",
         address="/ws/channels/{channel_id}",
         title="WebSocket of a channel",

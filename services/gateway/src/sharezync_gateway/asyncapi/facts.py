@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sharezync_gateway.asyncapi.schemas import Schema, sent
-from sharezync_shared.events.amqp.topology import Names
+from sharezync_shared.events.amqp.topology import QueueNames
 from sharezync_shared.events.contracts import Event, auth, chat, storage, transfer
 
 BROKER: Final = "broker"
@@ -23,7 +23,7 @@ def contracts() -> Iterator[type[Event]]:
 def channel(fact: type[Event]) -> dict[str, Any]:
     """Return the channel of a fact: its routing key on the exchange of all facts."""
     exchange = {
-        "name": Names().events,
+        "name": QueueNames().events,
         "type": "topic",
         "durable": True,
         "autoDelete": False,

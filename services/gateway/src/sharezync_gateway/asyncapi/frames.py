@@ -142,8 +142,8 @@ SERVER: Final[dict[str, ServerFrame]] = {
     ),
 }
 PARTS: Final = (
-    protocol.Limits,
-    protocol.Outcome,
+    protocol.AnnouncedLimits,
+    protocol.ResumeOutcome,
     protocol.Interested,
     protocol.UserPresence,
     protocol.PresenceData,

@@ -25,7 +25,7 @@ _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class MessageDoc:
     """A message, and where it belongs."""
 
     by: By
@@ -39,7 +39,7 @@ class Message:
     """Whether it is never sent but as an answer."""
 
 
-def messages_of(declared: Mapping[str, Declared]) -> dict[str, Message]:
+def messages_of(declared: Mapping[str, Declared]) -> dict[str, MessageDoc]:
     """Return the gateway's own frames, and those of what the services declare."""
     commands = {
         command.type: (service, command)
@@ -68,7 +68,7 @@ def messages_of(declared: Mapping[str, Declared]) -> dict[str, Message]:
     return messages
 
 
-def _own() -> dict[str, Message]:
+def _own() -> dict[str, MessageDoc]:
     chunk: dict[str, Any] = {
         "name": "chunk",
         "title": "A chunk of a file",
@@ -79,7 +79,7 @@ def _own() -> dict[str, Message]:
         "x-layout": CHUNK_LAYOUT,
     }
     own = {
-        f"server.{name}": Message(
+        f"server.{name}": MessageDoc(
             by="server",
             document=_document(
                 str(frame.body.__struct_config__.tag),
@@ -92,7 +92,7 @@ def _own() -> dict[str, Message]:
         )
         for name, frame in SERVER.items()
     }
-    own["chunk"] = Message(
+    own["chunk"] = MessageDoc(
         by="both",
         document=chunk,
         transfer=True,
@@ -107,7 +107,7 @@ def _client(
     body: Schema,
     command: DeclaredCommand | None = None,
     tag: str = "session",
-) -> Message:
+) -> MessageDoc:
     properties: Schema = {"type": {"const": kind}, "id": _FRAME_ID, **body["properties"]}
     if frame.window:
         properties["window"] = _WINDOW
@@ -118,7 +118,7 @@ def _client(
     }
     replies = [f"reply.{kind}"] if command or frame.reply else []
     answers = [*replies, *(f"server.{answer}" for answer in frame.answers)]
-    return Message(
+    return MessageDoc(
         by="client",
         document=_document(
             kind,
@@ -131,17 +131,17 @@ def _client(
     )
 
 
-def _reply(kind: str, frame: ClientFrame, data: Schema, tag: str) -> Message:
+def _reply(kind: str, frame: ClientFrame, data: Schema, tag: str) -> MessageDoc:
     payload = _exactly({"type": {"const": "reply"}, "id": _FRAME_ID, "data": data})
     summary = f"Response to `{kind}`, with its `id`"
     document = {
         **_document("reply", summary, payload, tag),
         "correlationId": {"location": "$message.payload#/id"},
     }
-    return Message(by="server", document=document, transfer=frame.transfer, is_answer=True)
+    return MessageDoc(by="server", document=document, transfer=frame.transfer, is_answer=True)
 
 
-def _event(event: DeclaredEvent, service: str) -> Message:
+def _event(event: DeclaredEvent, service: str) -> MessageDoc:
     stream = {"type": "string", "pattern": f"^{event.stream}:{_UUID}$"}
     at = {"type": "string", "format": "date-time"}
     place = {"epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 1}}
@@ -155,7 +155,7 @@ def _event(event: DeclaredEvent, service: str) -> Message:
         }
     )
     document = _document(event.type, event.summary, payload, service)
-    return Message(by="server", document=document, stream=event.stream)
+    return MessageDoc(by="server", document=document, stream=event.stream)
 
 
 def _exactly(properties: Schema) -> Schema:

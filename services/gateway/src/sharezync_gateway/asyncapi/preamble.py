@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sharezync_gateway.asyncapi.facts import BROKER
 from sharezync_gateway.realtime.protocol import SUBPROTOCOL
-from sharezync_shared.events.amqp.topology import Names
+from sharezync_shared.events.amqp.topology import QueueNames
 
 GATEWAY: Final = "gateway"
 
@@ -49,7 +49,7 @@ def preamble(version: str, missing: list[str]) -> dict[str, Any]:
 def servers() -> dict[str, Any]:
     """Return where sockets and facts are served."""
     schemes = ("header", "subprotocol", "firstFrame", "query")
-    names = Names()
+    names = QueueNames()
     return {
         GATEWAY: {
             "host": "{host}",

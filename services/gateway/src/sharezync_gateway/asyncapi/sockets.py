@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sharezync_gateway.asyncapi.closing import close_codes
-from sharezync_gateway.asyncapi.messages import Message
+from sharezync_gateway.asyncapi.messages import MessageDoc
 from sharezync_gateway.asyncapi.preamble import GATEWAY
 from sharezync_gateway.realtime.protocol import MAX_CHUNK_BYTES, MAX_TEXT_BYTES
 
-Messages = Mapping[str, Message]
+Messages = Mapping[str, MessageDoc]
 _GROUPS: Final = {
     "channel": "Events in channels of the user",
     "inbox": "Private events about channels, for devices of the user only",
@@ -19,7 +19,7 @@ _GROUPS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Socket:
+class SocketDoc:
     """One of the addresses."""
 
     id: str
@@ -31,14 +31,14 @@ class Socket:
     streams: tuple[str, ...]
     transfers: bool
 
-    def carries(self, message: Message) -> bool:
+    def carries(self, message: MessageDoc) -> bool:
         """Whether a message may go over this socket."""
         if message.stream is not None:
             return message.stream in self.streams
         return self.transfers or not message.transfer
 
 
-def channel(socket: Socket, messages: Messages) -> dict[str, Any]:
+def channel(socket: SocketDoc, messages: Messages) -> dict[str, Any]:
     """Return the channel, with its limits and the codes that it is closed with."""
     name, description = socket.parameter
     return {
@@ -58,7 +58,7 @@ def channel(socket: Socket, messages: Messages) -> dict[str, Any]:
     }
 
 
-def operations(socket: Socket, messages: Messages) -> dict[str, Any]:
+def operations(socket: SocketDoc, messages: Messages) -> dict[str, Any]:
     """Return one operation for each message of clients, and those that bring them what is new."""
     made: dict[str, Any] = {}
     for name, message in messages.items():
@@ -81,7 +81,9 @@ def operations(socket: Socket, messages: Messages) -> dict[str, Any]:
     return made
 
 
-def _receive(socket: Socket, name: str, message: Message, messages: Messages) -> dict[str, Any]:
+def _receive(
+    socket: SocketDoc, name: str, message: MessageDoc, messages: Messages
+) -> dict[str, Any]:
     answers = [answer for answer in message.answers if answer in messages]
     return {
         "action": "receive",
@@ -96,7 +98,7 @@ def _receive(socket: Socket, name: str, message: Message, messages: Messages) ->
     }
 
 
-def _send(socket: Socket, summary: str, names: list[str]) -> dict[str, Any]:
+def _send(socket: SocketDoc, summary: str, names: list[str]) -> dict[str, Any]:
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{socket.id}"},
@@ -105,5 +107,5 @@ def _send(socket: Socket, summary: str, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _of(socket: Socket, name: str) -> dict[str, str]:
+def _of(socket: SocketDoc, name: str) -> dict[str, str]:
     return {"$ref": f"#/channels/{socket.id}/messages/{name}"}

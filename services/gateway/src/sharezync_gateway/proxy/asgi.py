@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Scope, Send
 
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
-from sharezync_gateway.proxy.patience import Patience
+from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
 from sharezync_shared.server import ZERO_COPY, ZERO_COPY_OFFERED
 
@@ -40,7 +40,7 @@ class AsgiUpstream:
     async def forward(self, request: Request, send: Send) -> None:
         """Carry one request; see `Upstream.forward`."""
         body = request.body
-        patience = Patience(request.patience_seconds)
+        patience = ServiceTimeout(request.patience_seconds)
         started = complete = left = False
 
         async def receive() -> Message:

@@ -17,7 +17,7 @@ _QUEUE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class BulkheadLimits:
     """How many requests may be under way."""
 
     total: int
@@ -29,7 +29,7 @@ class Places:
 class Bulkhead:
     """Gives out places. Callers are users, or addresses where nobody knows the user yet."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: BulkheadLimits) -> None:
         self._places = places
         self._under_way = Quota(places.total, places.per_caller)
         self._queued = Quota(_QUEUE * places.total, _QUEUE * places.per_caller)

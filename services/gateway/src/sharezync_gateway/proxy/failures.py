@@ -1,6 +1,6 @@
 """How a request can fail between the client and the service."""
 
-from sharezync_shared.problems import Kind, Problem, Unavailable, UpstreamTimeout
+from sharezync_shared.problems import Problem, ProblemKind, Unavailable, UpstreamTimeout
 
 
 class Unreachable(Unavailable):
@@ -15,7 +15,7 @@ class BrokenAnswer(Problem):
     """The service broke off, or said what is no HTTP; what it did is not known."""
 
     kind, slug, title = (
-        Kind.UPSTREAM,
+        ProblemKind.UPSTREAM,
         "bad-gateway",
         "An upstream service sent an incomplete response",
     )
@@ -24,7 +24,11 @@ class BrokenAnswer(Problem):
 class ClientTooSlow(Problem):
     """The client sends nothing more of what it announced."""
 
-    kind, slug, title = Kind.MALFORMED, "request-timeout", "The request was received too slowly"
+    kind, slug, title = (
+        ProblemKind.MALFORMED,
+        "request-timeout",
+        "The request was received too slowly",
+    )
 
     @property
     def status(self) -> int:

@@ -7,7 +7,12 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from sharezync_gateway.proxy.answer import Answer
+from sharezync_gateway.proxy.allowances import (
+    ConcurrencyLimits,
+    ProxyMemory,
+    RequestAllowance,
+    ServiceAdmission,
+)
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import (
     BrokenAnswer,
@@ -16,10 +21,10 @@ from sharezync_gateway.proxy.failures import (
     Unreachable,
     UploadInterrupted,
 )
-from sharezync_gateway.proxy.headers import Head, counts_in_part
+from sharezync_gateway.proxy.headers import RequestHead, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
+from sharezync_gateway.proxy.response_writer import ResponseWriter
 from sharezync_gateway.proxy.upstream import Request, Upstream
-from sharezync_gateway.proxy.ways import Lanes, Memory, Passage, Way
 from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, Unavailable, send_problem
@@ -27,7 +32,7 @@ from sharezync_shared.server import ABORT_EXTENSION, ZERO_COPY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class RequestBounds:
     """How much a request may carry, and how long who may say nothing."""
 
     body_bytes: int | None
@@ -42,7 +47,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class ClientOrigin:
     """Who asks, as far as the network knows."""
 
     address: str
@@ -53,11 +58,14 @@ class Origin:
 class Proxy:
     """Forwards requests that were let in."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], lanes: Lanes, breakers: Breakers) -> None:
+    def __init__(
+        self, upstreams: Mapping[str, Upstream], lanes: ConcurrencyLimits, breakers: Breakers
+    ) -> None:
         self._ways = {
-            name: Way(upstream, lanes, breakers.of(name)) for name, upstream in upstreams.items()
+            name: ServiceAdmission(upstream, lanes, breakers.of(name))
+            for name, upstream in upstreams.items()
         }
-        self._memory = Memory()
+        self._memory = ProxyMemory()
 
     def states(self) -> dict[str, str]:
         """Return how the breaker of each service stands: `closed`, `half_open` or `open`."""
@@ -71,9 +79,9 @@ class Proxy:
         *,
         service: str,
         path: bytes,
-        head: Head,
-        origin: Origin,
-        bounds: Bounds,
+        head: RequestHead,
+        origin: ClientOrigin,
+        bounds: RequestBounds,
         caller: str,
     ) -> None:
         """Forward one request to `service` and answer it, with a problem if the service can't.
@@ -91,8 +99,10 @@ class Proxy:
             idle_seconds=bounds.client_idle_seconds,
             expects_continue=head.expects_continue,
         )
-        passage = Passage(self._ways[service], self._memory, caller, is_long=bounds.is_long)
-        answer = Answer(send, body, passage, stall_seconds=bounds.client_idle_seconds)
+        passage = RequestAllowance(
+            self._ways[service], self._memory, caller, is_long=bounds.is_long
+        )
+        answer = ResponseWriter(send, body, passage, stall_seconds=bounds.client_idle_seconds)
         request = Request(
             method=scope["method"],
             path=path,
@@ -134,7 +144,11 @@ class Proxy:
             _hang_up(scope)
 
     async def _carry(
-        self, request: Request, answer: Answer, passage: Passage, upstream: Upstream
+        self,
+        request: Request,
+        answer: ResponseWriter,
+        passage: RequestAllowance,
+        upstream: Upstream,
     ) -> None:
         try:
             async with asyncio.timeout(None) as waiting:
@@ -144,7 +158,7 @@ class Proxy:
             raise TookTooLong("The service shows no sign of life") from None
 
 
-def _with_forwarded(head: Head, origin: Origin) -> list[tuple[bytes, bytes]]:
+def _with_forwarded(head: RequestHead, origin: ClientOrigin) -> list[tuple[bytes, bytes]]:
     request_id = request_id_var.get() or ""
     return [
         *head.kept,

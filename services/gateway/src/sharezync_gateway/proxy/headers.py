@@ -34,7 +34,7 @@ class BadHeaders(Malformed):
 
 
 @dataclass(slots=True)
-class Head:
+class RequestHead:
     """What the header fields of a request say, and those of them that may go on."""
 
     host: bytes = b""
@@ -49,13 +49,13 @@ class Head:
     """Lower-case names; without host, framing, hop-by-hop fields and identities."""
 
 
-def read_head(headers: RawHeaders, http_version: str = "1.1") -> Head:  # noqa: C901, PLR0912 - one pass over the fields; splitting it would read them several times
+def read_head(headers: RawHeaders, http_version: str = "1.1") -> RequestHead:  # noqa: C901, PLR0912 - one pass over the fields; splitting it would read them several times
     """Read the fields of a request once, and keep those that may go on to a service.
 
     Raises BadHeaders for what two servers could read in two ways: Content-Length with
     Transfer-Encoding, or either of them, Host or Authorization twice or malformed.
     """
-    head = Head()
+    head = RequestHead()
     length: bytes | None = None
     coding: bytes | None = None
     host: bytes | None = None

@@ -12,7 +12,7 @@ from yarl import URL
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong, Unreachable
 from sharezync_gateway.proxy.headers import Headers, counts_in_part
-from sharezync_gateway.proxy.patience import Patience
+from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
 from sharezync_shared.calls.connector import MAX_AGE_SECONDS, AgingConnector
 from sharezync_shared.calls.retry_budget import RetryBudget
@@ -74,7 +74,7 @@ class HttpUpstream:
     async def forward(self, request: Request, send: Send) -> None:
         """Carry one request; see `Upstream.forward`."""
         body = request.body
-        patience = Patience(request.patience_seconds, watched=body)
+        patience = ServiceTimeout(request.patience_seconds, watched=body)
         try:
             with patience:
                 await self._exchange(request, send, patience)
@@ -89,7 +89,7 @@ class HttpUpstream:
         if patience.expired:
             raise TookTooLong(f"No word for {request.patience_seconds:g} s")
 
-    async def _exchange(self, request: Request, send: Send, patience: Patience) -> None:
+    async def _exchange(self, request: Request, send: Send, patience: ServiceTimeout) -> None:
         body = request.body
         data: bytes | AsyncIterator[bytes] | None = None
         if body.held:
@@ -144,7 +144,11 @@ class HttpUpstream:
                 await asyncio.sleep(_RETRY_AFTER_SECONDS)  # a service that restarts is soon back
 
     async def _relay(
-        self, request: Request, response: aiohttp.ClientResponse, send: Send, patience: Patience
+        self,
+        request: Request,
+        response: aiohttp.ClientResponse,
+        send: Send,
+        patience: ServiceTimeout,
     ) -> None:
         start = {
             "type": "http.response.start",
@@ -183,7 +187,7 @@ class HttpUpstream:
         ]
 
 
-async def _pieces(body: RequestBody, patience: Patience) -> AsyncIterator[bytes]:
+async def _pieces(body: RequestBody, patience: ServiceTimeout) -> AsyncIterator[bytes]:
     """Yield the body; between two pieces it is the client's turn, during one the service's."""
     while not body.complete:
         patience.pause()
@@ -196,7 +200,7 @@ async def _pieces(body: RequestBody, patience: Patience) -> AsyncIterator[bytes]
             yield message["body"]
 
 
-async def _broken(came: bytes, patience: Patience) -> AsyncIterator[bytes]:
+async def _broken(came: bytes, patience: ServiceTimeout) -> AsyncIterator[bytes]:
     """Yield what came of a body that broke off, and break off."""
     yield came
     patience.end()

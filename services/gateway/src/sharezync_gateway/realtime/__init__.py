@@ -19,7 +19,7 @@
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.engine import SOCKETS, ChunkHandler, RealtimeEngine
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
-from sharezync_gateway.realtime.protocol import BadFrame, CloseCode, Error, Head, read_body
+from sharezync_gateway.realtime.protocol import BadFrame, CloseCode, Error, FrameHead, read_body
 
 __all__ = [
     "SOCKETS",
@@ -29,8 +29,8 @@ __all__ = [
     "CloseCode",
     "Connection",
     "Error",
+    "FrameHead",
     "Handler",
-    "Head",
     "RealtimeEngine",
     "read_body",
 ]

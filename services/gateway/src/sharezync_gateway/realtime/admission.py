@@ -8,8 +8,8 @@ keeps nobody out who has one.
 from collections import Counter
 from typing import Final
 
-from sharezync_gateway.realtime.budget import Budget, Verdict
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.budget import Budget, BudgetVerdict
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.addresses import bucket_of
 from sharezync_shared.problems import Problem, RateLimited, Unavailable
 
@@ -53,7 +53,7 @@ class Slot:
 class Admission:
     """Counts the sockets of this process."""
 
-    def __init__(self, terms: SocketTerms) -> None:
+    def __init__(self, terms: SocketLimits) -> None:
         self._most = terms.max_connections
         self._most_unauthenticated = max(_LEAST, self._most // _UNAUTHENTICATED_SHARE)
         self._most_of_address = max(_LEAST, self._most_unauthenticated // _ADDRESS_SHARE)
@@ -101,7 +101,7 @@ class Admission:
         budget = self._starts.get(user_id)
         if budget is None:
             budget = self._starts[user_id] = Budget(_STARTS_PER_SECOND, self._starts_burst, now)
-        return budget.spend(now) is Verdict.GO
+        return budget.spend(now) is BudgetVerdict.GO
 
     def sweep(self, now: float) -> None:
         """Forget users who have opened no socket for so long that they may open all at once."""

@@ -10,7 +10,7 @@ _REFUSED_BURSTS: Final = 5.0
 """Bursts that may be refused at once: of a client that sends all it has and looks afterwards."""
 
 
-class Verdict(Enum):
+class BudgetVerdict(Enum):
     """What to do with a command."""
 
     GO = "go"
@@ -34,14 +34,14 @@ class Budget:
         self._refusals = burst * _REFUSED_BURSTS
         self._at = now
 
-    def spend(self, now: float) -> Verdict:
+    def spend(self, now: float) -> BudgetVerdict:
         """Ask for one command at `now`, in seconds of any steady clock."""
         self._refill(now)
         if self._left >= 1:
             self._left -= 1
-            return Verdict.GO
+            return BudgetVerdict.GO
         self._refusals -= 1
-        return Verdict.WAIT if self._refusals >= 0 else Verdict.FLOOD
+        return BudgetVerdict.WAIT if self._refusals >= 0 else BudgetVerdict.FLOOD
 
     def charge(self, commands: float) -> None:
         """Count as so many more commands one that went through and makes that much more work."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from sharezync_gateway.realtime.budget import Budget, UserBudget, Verdict
+from sharezync_gateway.realtime.budget import Budget, BudgetVerdict, UserBudget
 from sharezync_gateway.realtime.outbound import Outbound
 from sharezync_gateway.realtime.protocol import (
     BadFrame,
@@ -33,7 +33,7 @@ _LONGEST_WAIT_SECONDS: Final = 1.0
 """For frames that were counted, at a time. Pings go unanswered meanwhile."""
 
 
-class Notes:
+class StreamChanges:
     """What changed for a connection while the heads of its streams were being asked for."""
 
     __slots__ = ("joined", "left")
@@ -102,7 +102,7 @@ class Connection:
         self.streams: set[str] = set()
         self.missing: frozenset[str] = frozenset()
         """Services that could not be asked for its streams: it may be on more than `streams`."""
-        self.notes: Notes | None = None
+        self.notes: StreamChanges | None = None
         """Taken by the hub while somebody waits for heads on behalf of this connection."""
         self.ends_at = float("inf")
         """When the token's time is over for good, in seconds since the epoch."""
@@ -202,14 +202,14 @@ class Connection:
         """
         verdict = self.budget.spend(now)
         after = self.budget.wait_seconds
-        if verdict is Verdict.GO and self.user_budget is not None:
+        if verdict is BudgetVerdict.GO and self.user_budget is not None:
             verdict = self.user_budget.spend(now)
             after = self.user_budget.wait_seconds
-        if verdict is Verdict.WAIT:
+        if verdict is BudgetVerdict.WAIT:
             self.refuse(frame_id, RateLimited("Too many frames", retry_after_seconds=after))
-        elif verdict is Verdict.FLOOD:
+        elif verdict is BudgetVerdict.FLOOD:
             self.close(CloseCode.FLOODING, "too many frames")
-        return verdict is Verdict.GO
+        return verdict is BudgetVerdict.GO
 
     def charge(self, commands: float) -> None:
         """Count as so many commands more a frame that went through and makes that much work."""

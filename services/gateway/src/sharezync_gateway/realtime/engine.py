@@ -15,22 +15,22 @@ from sharezync_gateway.realtime.budget import UserBudgets
 from sharezync_gateway.realtime.commands import CommandQueue
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
-from sharezync_gateway.realtime.entrance import Entrance
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
 from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.lease import Lease
 from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.opening import ConnectionOpener
 from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
 from sharezync_gateway.realtime.pulling import RevocationPull
-from sharezync_gateway.realtime.rechecking import Rechecker
+from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.revoking import Revoker
-from sharezync_gateway.realtime.seating import Seating
-from sharezync_gateway.realtime.shell import Shell
+from sharezync_gateway.realtime.socket_handler import SocketHandler
+from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_gateway.realtime.stream_membership import StreamMembership
 from sharezync_gateway.realtime.subscribing import Subscriptions
-from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.services import Clients, Services
 from sharezync_shared.events.bus import Bus
@@ -75,7 +75,7 @@ class SocketSettings(Protocol):
     def typing(self) -> bool: ...
 
 
-class Surroundings(Clients, Protocol):
+class EngineDependencies(Clients, Protocol):
     """The part of `Platform` that sockets stand on."""
 
     @property
@@ -97,11 +97,11 @@ class RealtimeEngine:
         self,
         *,
         settings: SocketSettings,
-        platform: Surroundings,
+        platform: EngineDependencies,
         verifier: TokenVerifier,
         revocations: Revocations,
         peers: Peers | None = None,
-        terms: SocketTerms | None = None,
+        terms: SocketLimits | None = None,
         handlers: Mapping[str, Handler] | None = None,
         binary_handler: BinaryHandler | None = None,
         chunk_handler: ChunkHandler | None = None,
@@ -110,7 +110,7 @@ class RealtimeEngine:
         self._peers = peers = peers or HttpPeers(Services.of(platform))
         self._revocations = revocations
         self._chunk_handler = chunk_handler
-        terms = terms or SocketTerms(
+        terms = terms or SocketLimits(
             origins=settings.frontend_origin,
             allow_query_token=settings.ws_allow_query_token,
             max_connections=settings.ws_max_connections,
@@ -126,7 +126,7 @@ class RealtimeEngine:
             hub=self.hub, peers=peers, bus=self._bus, metrics=metrics, terms=terms
         )
         self._revoker = Revoker(self.hub, revocations)
-        self._seating = Seating(self.hub, peers, self._revoker)
+        self._seating = StreamMembership(self.hub, peers, self._revoker)
         self._tracker = self._seating.tracker
         self._commands = CommandQueue(peers)
         node_id = str(uuid7())
@@ -139,7 +139,7 @@ class RealtimeEngine:
             period_seconds=terms.pull_seconds,
             metrics=metrics,
         )
-        self._rechecker = Rechecker(
+        self._rechecker = Reconciler(
             self.hub,
             self._seating,
             terms.recheck_seconds,
@@ -150,7 +150,7 @@ class RealtimeEngine:
         budgets = UserBudgets(
             terms.user_share * terms.commands_per_second, terms.user_share * terms.commands_burst
         )
-        entrance = Entrance(
+        entrance = ConnectionOpener(
             hub=self.hub,
             admission=admission,
             seating=self._seating,
@@ -170,7 +170,7 @@ class RealtimeEngine:
             devices=self._devices,
             terms=terms,
         )
-        self._shell = Shell(
+        self._shell = SocketHandler(
             hub=self.hub,
             admission=admission,
             entrance=entrance,

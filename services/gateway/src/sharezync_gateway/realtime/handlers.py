@@ -7,14 +7,14 @@ from uuid import UUID
 from sharezync_gateway.realtime.commands import Answer, CommandQueue, tell_outcome
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
-from sharezync_gateway.realtime.entrance import Entrance, Refused
 from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.opening import ConnectionOpener, SocketRefused
 from sharezync_gateway.realtime.protocol import (
     Authenticate,
     CloseCode,
     Cursor,
+    FrameHead,
     FrameId,
-    Head,
     MarkRead,
     Ping,
     Pong,
@@ -26,7 +26,7 @@ from sharezync_gateway.realtime.protocol import (
     size_in_utf8,
 )
 from sharezync_gateway.realtime.resuming import Resumer
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.ids import DeviceId, UserId
@@ -38,7 +38,7 @@ a drop a client may be behind on all of its own, once."""
 _HEADS_FOR_A_COMMAND: Final = 50
 """Heads in one `pong` for the price of one command: some three kilobytes."""
 
-Handler = Callable[[Connection, Head, str], Awaitable[None]]
+Handler = Callable[[Connection, FrameHead, str], Awaitable[None]]
 """Acts on one text frame, given its connection, its head and its text.
 
 May raise Problem or BadFrame, which the client gets as `error`. The next frame of the connection
@@ -56,11 +56,11 @@ class OwnHandlers:
         *,
         hub: Hub,
         tracker: Tracker,
-        entrance: Entrance,
+        entrance: ConnectionOpener,
         resumer: Resumer,
         commands: CommandQueue,
         devices: Devices,
-        terms: SocketTerms,
+        terms: SocketLimits,
     ) -> None:
         self._hub = hub
         self._tracker = tracker
@@ -79,13 +79,13 @@ class OwnHandlers:
             "mark_read": self._mark_read,
         }
 
-    async def _authenticate(self, connection: Connection, head: Head, text: str) -> None:
+    async def _authenticate(self, connection: Connection, head: FrameHead, text: str) -> None:
         """A fresh token of the same user lengthens the socket's life."""
         frame = read_body(text, Authenticate, head.id)
         check_cursors(frame.cursors, head.id)
         try:
             identity = await self._entrance.identify(frame.token)
-        except Refused as refused:
+        except SocketRefused as refused:
             connection.close(refused.code, refused.reason)
             return
         if connection.closed:
@@ -103,12 +103,12 @@ class OwnHandlers:
         if frame.cursors:
             await self._catch_up(connection, frame.cursors, None)
 
-    async def _resume(self, connection: Connection, head: Head, text: str) -> None:
+    async def _resume(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Resume, head.id)
         check_cursors(frame.cursors, head.id)
         await self._catch_up(connection, frame.cursors, head.id)
 
-    async def _replay(self, connection: Connection, head: Head, text: str) -> None:
+    async def _replay(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Replay, head.id)
         position = self._tracker.position(frame.stream)
         epoch = frame.epoch if frame.epoch is not None else position[0] if position else ""
@@ -123,7 +123,7 @@ class OwnHandlers:
         connection.charge(len(resumption.behind) / _REPLAYS_FOR_A_COMMAND)
         await self._resumer.finish(connection, resumption, frame_id)
 
-    async def _ping(self, connection: Connection, head: Head, text: str) -> None:
+    async def _ping(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Ping, head.id)
         heads: dict[str, Cursor] | None = None
         if frame.heads:
@@ -132,21 +132,21 @@ class OwnHandlers:
             heads = {stream: position for stream, position in positions if position is not None}
         connection.send(Pong(head.id, heads))
 
-    async def _nothing(self, connection: Connection, head: Head, text: str) -> None:
+    async def _nothing(self, connection: Connection, head: FrameHead, text: str) -> None:
         """That it came is all there is to it."""
 
-    async def _send_message(self, connection: Connection, head: Head, text: str) -> None:
+    async def _send_message(self, connection: Connection, head: FrameHead, text: str) -> None:
         said = read_body(text, SendMessage, head.id)
         self._submit(connection, head, "send_message", said, size_in_utf8(text))
 
-    async def _mark_read(self, connection: Connection, head: Head, text: str) -> None:
+    async def _mark_read(self, connection: Connection, head: FrameHead, text: str) -> None:
         said = read_body(text, MarkRead, head.id)
         self._submit(connection, head, "mark_read", said, size_in_utf8(text))
 
     def _submit(
         self,
         connection: Connection,
-        head: Head,
+        head: FrameHead,
         kind: str,
         data: SendMessage | MarkRead,
         frame_bytes: int,

@@ -19,7 +19,7 @@ _HELD_BYTES: Final = 128 * 1024
 """What is kept of one stream for a connection that is catching up with it."""
 
 
-class Latecomer:
+class CatchingUp:
     """A connection that is on a stream but must not get its next frame yet.
 
     Either it continues after `after` (the node is still behind that), or it is catching up from
@@ -56,7 +56,7 @@ class Latecomer:
         self.overflowed = False
 
 
-class Room:
+class Subscribers:
     """Everybody on one stream on this node."""
 
     __slots__ = ("latecomers", "listeners", "run", "run_bytes", "stream")
@@ -64,7 +64,7 @@ class Room:
     def __init__(self, stream: str) -> None:
         self.stream = stream
         self.listeners: set[Connection] = set()
-        self.latecomers: dict[Connection, Latecomer] = {}
+        self.latecomers: dict[Connection, CatchingUp] = {}
         self.run: list[bytes] = []
         self.run_bytes = 0
 
@@ -88,7 +88,7 @@ class Hub:
         """
         self.users: dict[str, set[Connection]] = {}
         self.sessions: dict[str, set[Connection]] = {}
-        self.rooms: dict[str, Room] = {}
+        self.rooms: dict[str, Subscribers] = {}
         self.connections: set[Connection] = set()
         self._metrics = metrics
         self._on_empty = on_empty
@@ -130,20 +130,20 @@ class Hub:
         """Put a connection on a stream: from the next frame on, or from that behind `after`."""
         room = self.rooms.get(stream)
         if room is None:
-            room = self.rooms[stream] = Room(stream)
+            room = self.rooms[stream] = Subscribers(stream)
         connection.streams.add(stream)
         room.latecomers.pop(connection, None)
         if after is None:
             room.listeners.add(connection)
         else:
             room.listeners.discard(connection)
-            room.latecomers[connection] = Latecomer(connection, after)
+            room.latecomers[connection] = CatchingUp(connection, after)
 
-    def hold(self, connection: Connection, stream: str) -> Latecomer:
+    def hold(self, connection: Connection, stream: str) -> CatchingUp:
         """Keep a connection's frames of a stream that it is on, until it is joined again."""
         room = self.rooms[stream]
         room.listeners.discard(connection)
-        latecomer = room.latecomers[connection] = Latecomer(connection, None)
+        latecomer = room.latecomers[connection] = CatchingUp(connection, None)
         return latecomer
 
     def leave(self, connection: Connection, stream: str) -> None:
@@ -161,13 +161,13 @@ class Hub:
 
     def deliver(self, frames: Sequence[Frame]) -> None:
         """Write frames, each stream's in the order given, to everybody who is on it."""
-        runs: list[Room] = []
+        runs: list[Subscribers] = []
         for frame in frames:
             room = self.rooms.get(frame.stream)
             if room is None:
                 if frame.control is None or not frame.control.join:
                     continue
-                room = self.rooms[frame.stream] = Room(frame.stream)
+                room = self.rooms[frame.stream] = Subscribers(frame.stream)
             if frame.control is not None or frame.seq == 0 or room.latecomers:
                 self._write_run(room)
                 self._step(room, frame)
@@ -194,7 +194,7 @@ class Hub:
                 self.join(latecomer.connection, stream)
         self._write(room, encode_text_frame(encode(Reset(stream, epoch, seq))), 1)
 
-    def _step(self, room: Room, frame: Frame) -> None:
+    def _step(self, room: Subscribers, frame: Frame) -> None:
         """Write one frame that is more than text for all: signal, control, or latecomers about."""
         control = frame.control
         if control is not None and control.join and frame.seq:
@@ -211,19 +211,19 @@ class Hub:
         if room.empty:
             self._close_room(room)
 
-    def _write_run(self, room: Room) -> None:
+    def _write_run(self, room: Subscribers) -> None:
         if room.run:
             run, room.run, room.run_bytes = room.run, [], 0
             self._write(room, run[0] if len(run) == 1 else b"".join(run), len(run))
 
-    def _write(self, room: Room, encoded: bytes, frames: int) -> None:
+    def _write(self, room: Subscribers, encoded: bytes, frames: int) -> None:
         """Write to all listeners. The second line is where the time goes; keep it bare."""
         count = len(room.listeners)
         slow = [connection for connection in room.listeners if not connection.write(encoded)]
         lost = sum(not connection.send_encoded(encoded) for connection in slow)
         self._count(count, lost, frames, "too_slow")
 
-    def _write_signal(self, room: Room, encoded: bytes) -> None:
+    def _write_signal(self, room: Subscribers, encoded: bytes) -> None:
         count = len(room.listeners)
         slow = [connection for connection in room.listeners if not connection.write(encoded)]
         lost = sum(not connection.outbound.write_signal(encoded) for connection in slow)
@@ -234,7 +234,7 @@ class Hub:
         if lost:
             self._metrics.dropped(reason).inc(lost * frames)
 
-    def _serve_latecomers(self, room: Room, seq: int, encoded: bytes) -> None:
+    def _serve_latecomers(self, room: Subscribers, seq: int, encoded: bytes) -> None:
         for latecomer in list(room.latecomers.values()):
             if latecomer.after is None:
                 latecomer.keep(seq, encoded)
@@ -243,7 +243,7 @@ class Hub:
                 if seq > latecomer.after:
                     latecomer.connection.send_encoded(encoded)
 
-    def _let_in(self, room: Room, users: Iterable[str], frame: Frame) -> None:
+    def _let_in(self, room: Subscribers, users: Iterable[str], frame: Frame) -> None:
         for user_id in users:
             for connection in self.users.get(user_id, ()):
                 if connection.follows(room.stream) and room.stream not in connection.streams:
@@ -251,7 +251,7 @@ class Hub:
                     if connection.notes is not None:
                         connection.notes.joined[room.stream] = (frame.epoch, frame.seq - 1)
 
-    def _let_out(self, room: Room, control: Control, frame: Frame) -> None:
+    def _let_out(self, room: Subscribers, control: Control, frame: Frame) -> None:
         if control.end:
             leaving = [*room.listeners, *room.latecomers]
         else:
@@ -270,7 +270,7 @@ class Hub:
             if connection.channel == stream:
                 connection.close(CloseCode.NOT_ON_CHANNEL, "not on this channel any more")
 
-    def _close_room(self, room: Room) -> None:
+    def _close_room(self, room: Subscribers) -> None:
         if self.rooms.pop(room.stream, None) is not None:
             self._on_empty(room.stream)
 

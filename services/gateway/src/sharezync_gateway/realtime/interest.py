@@ -34,7 +34,7 @@ class Interest:
         return len(self.users.keys() | set(users)) + len(self.channels | set(channels))
 
 
-class Watched:
+class WatchedUser:
     """A user whose presence somebody here wants to know, and what is known of it."""
 
     __slots__ = ("last_seen_at", "online", "since", "watchers")
@@ -53,7 +53,7 @@ class Interests:
     """The interests of this node's connections: by connection, by user, by channel."""
 
     def __init__(self) -> None:
-        self.watched: dict[str, Watched] = {}
+        self.watched: dict[str, WatchedUser] = {}
         """By user, those first who were asked about the longest ago."""
         self.listeners: dict[str, set[Connection]] = {}
         """By channel, who wants to know that somebody is typing there."""
@@ -94,7 +94,7 @@ class Interests:
             interest.found[user_id] = found
             watched = self.watched.get(user_id)
             if watched is None:
-                watched = self.watched[user_id] = Watched()
+                watched = self.watched[user_id] = WatchedUser()
             watched.watchers.add(connection)
         for channel_id in channels:
             interest.channels.add(channel_id)

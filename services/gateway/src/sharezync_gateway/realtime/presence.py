@@ -13,9 +13,9 @@ from typing import Final
 
 import structlog
 
+from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.gathering import Gathering
-from sharezync_gateway.realtime.interest import Interest, Interests, Watched
+from sharezync_gateway.realtime.interest import Interest, Interests, WatchedUser
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import MOST_ASKED, Peers, in_batches
 from sharezync_gateway.realtime.protocol import (
@@ -62,8 +62,8 @@ class Presence:
         self._turns = count(1)
         """Numbers signals and questions: an answer to an older question than what is known is
         out of date, be it that it took longer or that a signal came meanwhile."""
-        self._doubted = Gathering(self._ask_doubted, pause_seconds, name="presence-doubted")
-        self._untold = Gathering(self._tell, pause_seconds, name="presence-untold")
+        self._doubted = BatchedCalls(self._ask_doubted, pause_seconds, name="presence-doubted")
+        self._untold = BatchedCalls(self._tell, pause_seconds, name="presence-untold")
         self._rounds: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -167,7 +167,7 @@ class Presence:
                 self._note(connection, interest, user_id, watched)
 
     def _learn(
-        self, user_id: str, watched: Watched, *, online: bool, last_seen_at: str | None
+        self, user_id: str, watched: WatchedUser, *, online: bool, last_seen_at: str | None
     ) -> None:
         watched.online = online
         watched.last_seen_at = last_seen_at
@@ -176,7 +176,7 @@ class Presence:
             self._note(connection, self._interests.of(connection), user_id, watched)
 
     def _note(
-        self, connection: Connection, interest: Interest, user_id: str, watched: Watched
+        self, connection: Connection, interest: Interest, user_id: str, watched: WatchedUser
     ) -> None:
         """Note that there may be something to tell."""
         online = bool(watched.online) and user_id not in interest.hidden
@@ -209,7 +209,7 @@ class Presence:
             interest.users[each.user_id] = each.online
 
 
-def _show(user_id: str, watched: Watched | None) -> UserPresence:
+def _show(user_id: str, watched: WatchedUser | None) -> UserPresence:
     """Return how a user looks; None: as who has no device."""
     if watched is None:
         return UserPresence(user_id, False, None)

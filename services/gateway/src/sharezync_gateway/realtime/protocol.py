@@ -73,7 +73,7 @@ class CloseCode(IntEnum):
 # --- what clients say ---------------------------------------------------------------------------
 
 
-class Head(msgspec.Struct):
+class FrameHead(msgspec.Struct):
     """What every client frame has: its type, and an id if the client wants to know the outcome."""
 
     type: str
@@ -154,11 +154,11 @@ class BadFrame(Exception):
         self.frame_id = frame_id
 
 
-_head_decoder = msgspec.json.Decoder(Head)
+_head_decoder = msgspec.json.Decoder(FrameHead)
 _NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 
-def read_head(text: str) -> Head:
+def read_head(text: str) -> FrameHead:
     """Return the type and id of a text frame. Raises BadFrame."""
     try:
         return _head_decoder.decode(text)
@@ -200,7 +200,7 @@ def check_cursors(cursors: dict[str, Cursor], frame_id: FrameId = None) -> None:
 # --- what we say --------------------------------------------------------------------------------
 
 
-class Limits(msgspec.Struct):
+class AnnouncedLimits(msgspec.Struct):
     """Limits for clients; in bytes, or in the unit that the name says."""
 
     text_bytes: int = MAX_TEXT_BYTES
@@ -213,7 +213,7 @@ class Hello(msgspec.Struct, tag_field="type", tag="hello"):
 
     conn_id: str
     ping_interval_s: float
-    limits: Limits
+    limits: AnnouncedLimits
     protocol: str = SUBPROTOCOL
     version: int = VERSION
 
@@ -238,11 +238,11 @@ class Resumed(msgspec.Struct, tag_field="type", tag="resumed", omit_defaults=Tru
     service is unavailable; a `reset` follows once it isn't.
     """
 
-    streams: dict[str, "Outcome"]
+    streams: dict[str, "ResumeOutcome"]
     id: FrameId = None
 
 
-class Outcome(msgspec.Struct, omit_defaults=True):
+class ResumeOutcome(msgspec.Struct, omit_defaults=True):
     """The outcome for a stream."""
 
     result: Literal["replayed", "current", "reset", "later", "gone"]

@@ -11,10 +11,10 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.hub import Hub, Latecomer
+from sharezync_gateway.realtime.hub import CatchingUp, Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers, Replayed, owner_of
-from sharezync_gateway.realtime.protocol import Cursor, FrameId, Outcome, Reset, Resumed
+from sharezync_gateway.realtime.protocol import Cursor, FrameId, Reset, Resumed, ResumeOutcome
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.server import encode_text_frame
@@ -53,9 +53,9 @@ class Resumer:
         for stream, cursor in cursors.items():
             if stream not in connection.streams:
                 is_unknown = owner_of(stream) in connection.missing
-                resumption.outcomes[stream] = Outcome("later" if is_unknown else "gone")
+                resumption.outcomes[stream] = ResumeOutcome("later" if is_unknown else "gone")
             elif self._continues_from(connection, stream) == cursor:
-                resumption.outcomes[stream] = Outcome("current")
+                resumption.outcomes[stream] = ResumeOutcome("current")
             else:
                 resumption.behind[stream] = (cursor, self._hub.hold(connection, stream))
         return resumption
@@ -68,7 +68,7 @@ class Resumer:
         if turns is None:
             turns = self._turns[connection.user_id] = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(stream: str, cursor: Cursor, held: Latecomer) -> None:
+        async def one(stream: str, cursor: Cursor, held: CatchingUp) -> None:
             # Who doesn't read what came before must not have more of it lie here.
             await connection.wait_writable()
             async with turns:
@@ -98,8 +98,8 @@ class Resumer:
         return None if latecomer.after is None else (position[0], latecomer.after)
 
     async def _catch_up(
-        self, connection: Connection, stream: str, cursor: Cursor, held: Latecomer
-    ) -> Outcome:
+        self, connection: Connection, stream: str, cursor: Cursor, held: CatchingUp
+    ) -> ResumeOutcome:
         epoch, seq = cursor
         events = 0
         for _ in range(_ROUNDS):
@@ -110,14 +110,14 @@ class Resumer:
                 self._tracker.expect(stream, (replayed.epoch, replayed.head))
                 break
             if not await self._send(connection, replayed.frames):
-                return Outcome("gone")
+                return ResumeOutcome("gone")
             events += len(replayed.frames)
             seq = max(seq, replayed.head)
             if not self._holds(connection, stream, held):
-                return Outcome("gone")
+                return ResumeOutcome("gone")
             if not held.overflowed:
                 last = self._release(connection, stream, (epoch, seq), held)
-                return Outcome("replayed", events + last)
+                return ResumeOutcome("replayed", events + last)
             held.forget()  # more came than is kept, or something was lost: the log has it
         return self._reset(connection, stream, held)
 
@@ -154,7 +154,7 @@ class Resumer:
         return not connection.closed
 
     def _release(
-        self, connection: Connection, stream: str, reached: Cursor, held: Latecomer
+        self, connection: Connection, stream: str, reached: Cursor, held: CatchingUp
     ) -> int:
         """Send what was held behind `reached`, go live, and return how many frames that were."""
         epoch, seq = reached
@@ -168,16 +168,16 @@ class Resumer:
             self._hub.join(connection, stream, after=None if up_to_date else seq)
         return len(late)
 
-    def _reset(self, connection: Connection, stream: str, held: Latecomer) -> Outcome:
+    def _reset(self, connection: Connection, stream: str, held: CatchingUp) -> ResumeOutcome:
         """Let the client refetch the stream: it goes on from where the node is."""
         position = self._tracker.position(stream)
         if position is None or not self._holds(connection, stream, held):
-            return Outcome("gone")
+            return ResumeOutcome("gone")
         self._hub.join(connection, stream)
         connection.send(Reset(stream, *position))
-        return Outcome("reset")
+        return ResumeOutcome("reset")
 
-    def _holds(self, connection: Connection, stream: str, held: Latecomer) -> bool:
+    def _holds(self, connection: Connection, stream: str, held: CatchingUp) -> bool:
         room = self._hub.rooms.get(stream)
         return room is not None and room.latecomers.get(connection) is held
 
@@ -199,5 +199,5 @@ class Resumption:
     __slots__ = ("behind", "outcomes")
 
     def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-        self.behind: dict[str, tuple[Cursor, Latecomer]] = {}
+        self.outcomes: dict[str, ResumeOutcome] = {}
+        self.behind: dict[str, tuple[Cursor, CatchingUp]] = {}

@@ -16,7 +16,7 @@ from sharezync_gateway.realtime.peers import Peers, owner_of
 from sharezync_gateway.realtime.presence import STREAM as PRESENCE
 from sharezync_gateway.realtime.presence import Presence
 from sharezync_gateway.realtime.protocol import (
-    Head,
+    FrameHead,
     Interested,
     Subscribe,
     Subscribed,
@@ -25,7 +25,7 @@ from sharezync_gateway.realtime.protocol import (
     read_body,
 )
 from sharezync_gateway.realtime.signals import Signals
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.typists import STREAM as TYPING
 from sharezync_gateway.realtime.typists import Typists
 from sharezync_gateway.realtime.viewers import Viewers
@@ -58,7 +58,7 @@ class Subscriptions:
     """Presence and typing on this node; the handlers by frame type are in `table`."""
 
     def __init__(
-        self, *, hub: Hub, peers: Peers, bus: Bus, metrics: SocketMetrics, terms: SocketTerms
+        self, *, hub: Hub, peers: Peers, bus: Bus, metrics: SocketMetrics, terms: SocketLimits
     ) -> None:
         self._hub = hub
         self._terms = terms
@@ -151,7 +151,7 @@ class Subscriptions:
 
     # --- for clients ---------------------------------------------------------------------------
 
-    async def _subscribe(self, connection: Connection, head: Head, text: str) -> None:
+    async def _subscribe(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Subscribe, head.id)
         users, channels = _ids(frame)
         if users and not self._terms.presence:
@@ -207,13 +207,13 @@ class Subscriptions:
             raise
         return seen
 
-    async def _unsubscribe(self, connection: Connection, head: Head, text: str) -> None:
+    async def _unsubscribe(self, connection: Connection, head: FrameHead, text: str) -> None:
         users, channels = _ids(read_body(text, Subscribe, head.id))
         self.interests.drop(connection, users=users, channels=channels)
         told = Unsubscribed(self._subscribed(connection))
         connection.reply(head.id, told)
 
-    async def _typing(self, connection: Connection, head: Head, text: str) -> None:
+    async def _typing(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Typing, head.id)
         if not self._terms.typing:
             raise TypingOff

@@ -13,7 +13,7 @@ import structlog
 
 from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import Cursor
-from sharezync_gateway.realtime.sightings import Sightings
+from sharezync_gateway.realtime.recent_offsets import RecentOffsets
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Frame
 
@@ -27,13 +27,13 @@ _MAX_EARLY: Final = 1000
 """Early frames kept for one stream. Those beyond are fetched from the log again."""
 
 
-class Handle(Protocol):
+class TimerHandle(Protocol):
     """A call that is due, as `loop.call_later` gives it."""
 
     def cancel(self) -> None: ...
 
 
-class Streams(Protocol):
+class StreamSink(Protocol):
     """What the tracker works for: somewhere to bring frames, and someone to ask for lost ones."""
 
     def deliver(self, frames: Sequence[Frame]) -> None:
@@ -56,7 +56,7 @@ class Streams(Protocol):
         ...
 
 
-class Track:
+class TrackedStream:
     """One stream's place and what is waiting for it."""
 
     __slots__ = (
@@ -77,7 +77,7 @@ class Track:
         self.seq = seq
         self.known_head = seq  # the owner has said that there is this much
         self.early: dict[int, Frame] = {}
-        self.timer: Handle | None = None
+        self.timer: TimerHandle | None = None
         self.healing: asyncio.Task[None] | None = None
         self.again = False  # something was heard of during healing that it may have missed
         self.frozen = False  # a reset is under way: deliver nothing
@@ -97,17 +97,17 @@ class Tracker:
 
     def __init__(
         self,
-        streams: Streams,
+        streams: StreamSink,
         *,
-        call_later: Callable[[float, Callable[[], None]], Handle],
+        call_later: Callable[[float, Callable[[], None]], TimerHandle],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        sightings: Sightings | None = None,
+        sightings: RecentOffsets | None = None,
     ) -> None:
         self._streams = streams
         self._call_later = call_later
         self._sleep = sleep
-        self._tracks: dict[str, Track] = {}
-        self._sightings = sightings or Sightings()
+        self._tracks: dict[str, TrackedStream] = {}
+        self._sightings = sightings or RecentOffsets()
 
     def position(self, stream: str) -> Cursor | None:
         """Return the last frame of `stream` that was delivered here; None if it isn't tracked."""
@@ -122,7 +122,7 @@ class Tracker:
         if stream in self._tracks:
             return
         epoch, seq = position
-        self._tracks[stream] = Track(stream, epoch, seq)
+        self._tracks[stream] = TrackedStream(stream, epoch, seq)
         seen = self._sightings.of(stream)
         if seen is not None:
             self.expect(stream, seen)
@@ -180,7 +180,7 @@ class Tracker:
         self._tracks.clear()
         await asyncio.gather(*healing, return_exceptions=True)
 
-    def _first_frame(self, frame: Frame) -> Track | None:
+    def _first_frame(self, frame: Frame) -> TrackedStream | None:
         """Return the new track that begins with this frame, if it brings somebody here in."""
         if frame.control is not None and self._streams.wanted(frame):
             self.track(frame.stream, (frame.epoch, frame.seq - 1))
@@ -189,7 +189,7 @@ class Tracker:
             self._sightings.note(frame.stream, (frame.epoch, frame.seq))
         return None
 
-    def _out_of_turn(self, track: Track, frame: Frame) -> None:
+    def _out_of_turn(self, track: TrackedStream, frame: Frame) -> None:
         if frame.epoch != track.epoch:
             self._heal(track)  # asks the owner which of the two epochs is the present one
         elif frame.seq > track.seq:
@@ -199,12 +199,12 @@ class Tracker:
             else:
                 self._reaches(track, frame.seq)
 
-    def _reaches(self, track: Track, seq: int) -> None:
+    def _reaches(self, track: TrackedStream, seq: int) -> None:
         track.known_head = max(track.known_head, seq)
         track.again = True
         self._watch(track)
 
-    def _release_early(self, track: Track, due: list[Frame]) -> None:
+    def _release_early(self, track: TrackedStream, due: list[Frame]) -> None:
         while (frame := track.early.pop(track.seq + 1, None)) is not None:
             track.seq = frame.seq
             due.append(frame)
@@ -214,23 +214,23 @@ class Tracker:
 
     # --- holes ---------------------------------------------------------------------------------
 
-    def _watch(self, track: Track) -> None:
+    def _watch(self, track: TrackedStream) -> None:
         if track.timer is None and track.healing is None:
             track.timer = self._call_later(PATIENCE_SECONDS, lambda: self._overdue(track))
 
-    def _overdue(self, track: Track) -> None:
+    def _overdue(self, track: TrackedStream) -> None:
         track.timer = None
         if track.behind:
             self._heal(track)
 
-    def _heal(self, track: Track) -> asyncio.Task[None]:
+    def _heal(self, track: TrackedStream) -> asyncio.Task[None]:
         if track.healing is None:
             track.healing = asyncio.create_task(self._fetch(track), name="heal")
         else:
             track.again = True
         return track.healing
 
-    async def _fetch(self, track: Track) -> None:
+    async def _fetch(self, track: TrackedStream) -> None:
         """Fetch until the owner has nothing more that we lack, or the stream is left."""
         failures = stuck = 0
         try:
@@ -257,7 +257,7 @@ class Tracker:
         finally:
             track.healing = None
 
-    async def _fetch_once(self, track: Track) -> None:
+    async def _fetch_once(self, track: TrackedStream) -> None:
         replayed = await self._streams.replay(track.stream, (track.epoch, track.seq))
         if replayed.reset:
             # What lies between is lost to us, and who was let in or out by it is unknown.
@@ -282,7 +282,7 @@ class Tracker:
         if due:
             self._streams.deliver(due)
 
-    def _stop(self, track: Track) -> None:
+    def _stop(self, track: TrackedStream) -> None:
         if track.timer is not None:
             track.timer.cancel()
             track.timer = None

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
+from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
@@ -53,7 +53,7 @@ class Typists:
         """When each user, in each channel, may be heard again; the soonest first."""
         self._channels: Counter[str] = Counter()
         """In how many channels each user was heard lately."""
-        self._unsure = Gathering(self._learn, _GATHER_SECONDS, name="typists")
+        self._unsure = BatchedCalls(self._learn, _GATHER_SECONDS, name="typists")
 
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""

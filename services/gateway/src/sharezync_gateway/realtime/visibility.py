@@ -14,8 +14,8 @@ from typing import Final
 
 import structlog
 
+from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.gathering import Gathering
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.peers import Peers, Sight, in_batches
@@ -51,8 +51,8 @@ class Visibility:
         self._hub = hub
         self._interests = interests
         self._on_change = on_change
-        self._checks = Gathering(self._check_all, pause_seconds, name="visibility")
-        self._later = Gathering(self._check_all, long_pause_seconds, name="visibility-later")
+        self._checks = BatchedCalls(self._check_all, pause_seconds, name="visibility")
+        self._later = BatchedCalls(self._check_all, long_pause_seconds, name="visibility-later")
         self._turns = count(1)
         """Numbers what was asked and what was answered: of an answer that was given while another
         was on its way it is not known which is out of date."""

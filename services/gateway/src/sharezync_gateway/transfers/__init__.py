@@ -13,6 +13,6 @@ Bytes go the same ways as those of sockets (`realtime.transfer`): both ends see 
 receives on a socket gets a chunk that came over HTTP at once.
 """
 
-from sharezync_gateway.transfers.rooms import TransferRooms
+from sharezync_gateway.transfers.routes import TransferRoutes
 
-__all__ = ["TransferRooms"]
+__all__ = ["TransferRoutes"]

@@ -8,17 +8,17 @@ from starlette.datastructures import Headers
 
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.failures import ClientGone
-from sharezync_gateway.proxy.patience import Patience
+from sharezync_gateway.proxy.service_timeout import ServiceTimeout
+from sharezync_gateway.realtime.transfer.byte_semaphore import ByteSemaphore
 from sharezync_gateway.realtime.transfer.calls import DELIVERING, OVER
 from sharezync_gateway.realtime.transfer.chunks import Bytes
-from sharezync_gateway.realtime.transfer.commons import Commons
-from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.realtime.transfer.context import TransferContext
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.transfers.callers import Caller, caller_of
-from sharezync_gateway.transfers.ends import TransferEnds, readable
+from sharezync_gateway.transfers.participations import HttpParticipations, readable
 from sharezync_gateway.transfers.problems import TransferOver
-from sharezync_gateway.transfers.reading import Reading
-from sharezync_gateway.transfers.visit import Visit
+from sharezync_gateway.transfers.reading import ChunkReader
+from sharezync_gateway.transfers.routed_request import RoutedRequest
 from sharezync_gateway.transfers.writing import end_without_body, start, write
 from sharezync_shared.asgi.content_headers import content_headers, validators
 from sharezync_shared.asgi.content_wanted import Span, Version, not_modified, span_of
@@ -31,12 +31,14 @@ log = structlog.get_logger()
 class GetContent:
     """Answers with a file's bytes in order; waits for those that are not stored yet."""
 
-    def __init__(self, commons: Commons, ends: TransferEnds, leaving: ByteGate) -> None:
+    def __init__(
+        self, commons: TransferContext, ends: HttpParticipations, leaving: ByteSemaphore
+    ) -> None:
         self._commons = commons
         self._ends = ends
         self._leaving = leaving
 
-    async def __call__(self, visit: Visit) -> None:
+    async def __call__(self, visit: RoutedRequest) -> None:
         """Answer. Raises Problem before anything is sent; breaks off what can't become whole."""
         transfer_id, (file,) = visit.place()
         confirms = visit.wants("confirm")
@@ -66,7 +68,7 @@ class GetContent:
             await end_without_body(visit)
             return
         answer = _Answer(self._commons, self._ends, self._leaving, visit, transfer_id, caller)
-        reading = Reading(
+        reading = ChunkReader(
             self._commons, file, shape, stored_bytes=end.attachment.stored_bytes(file)
         )
         await answer.send(reading, span, body, end.reporter if confirms else None)
@@ -77,10 +79,10 @@ class _Answer:
 
     def __init__(
         self,
-        commons: Commons,
-        ends: TransferEnds,
-        gate: ByteGate,
-        visit: Visit,
+        commons: TransferContext,
+        ends: HttpParticipations,
+        gate: ByteSemaphore,
+        visit: RoutedRequest,
         transfer_id: UUID,
         caller: Caller,
     ) -> None:
@@ -92,13 +94,13 @@ class _Answer:
         self._caller = caller
 
     async def send(
-        self, reading: Reading, span: Span, body: RequestBody, confirming: Reporter | None
+        self, reading: ChunkReader, span: Span, body: RequestBody, confirming: Reporter | None
     ) -> None:
         """Send a span of a file; what was sent is confirmed where somebody is given to report it.
 
         Hangs up where not all of it can be sent.
         """
-        patience = Patience(self._visit.bounds.patience_seconds, watched=body)
+        patience = ServiceTimeout(self._visit.bounds.patience_seconds, watched=body)
         whole = False
         self._commons.followers.add(self._transfer_id, reading)
         try:
@@ -113,7 +115,11 @@ class _Answer:
             self._visit.hang_up()
 
     async def _send_all(
-        self, reading: Reading, span: Span, patience: Patience, confirming: Reporter | None
+        self,
+        reading: ChunkReader,
+        span: Span,
+        patience: ServiceTimeout,
+        confirming: Reporter | None,
     ) -> None:
         size = reading.shape.chunk_size_bytes
         last = span.last // size
@@ -142,10 +148,10 @@ class _Answer:
             if next_one is not None:
                 self._give_back(next_one)
 
-    def _begin(self, reading: Reading, index: int) -> "asyncio.Task[Bytes]":
+    def _begin(self, reading: ChunkReader, index: int) -> "asyncio.Task[Bytes]":
         return asyncio.create_task(self._fetch(reading, index), name="fetch-chunk")
 
-    async def _fetch(self, reading: Reading, index: int) -> Bytes:
+    async def _fetch(self, reading: ChunkReader, index: int) -> Bytes:
         """Return a chunk once it is stored, its room in the gate taken. Raises Problem."""
         length = reading.shape.length(index)
         while True:
@@ -163,7 +169,7 @@ class _Answer:
             if payload is not None:
                 return payload
 
-    async def _make_sure(self, reading: Reading) -> None:
+    async def _make_sure(self, reading: ChunkReader) -> None:
         """Find out how the transfer stands; wait while it rests. Raises TransferOver."""
         reading.doubt = False
         if reading.gone:

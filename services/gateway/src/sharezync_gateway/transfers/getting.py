@@ -5,13 +5,13 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.proxy.failures import ClientGone
+from sharezync_gateway.realtime.transfer.byte_semaphore import ByteSemaphore
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, StoreAway, StoredChunk
-from sharezync_gateway.realtime.transfer.commons import Commons
-from sharezync_gateway.realtime.transfer.gates import ByteGate
+from sharezync_gateway.realtime.transfer.context import TransferContext
 from sharezync_gateway.transfers.callers import caller_of
-from sharezync_gateway.transfers.ends import TransferEnds, readable, room_in
+from sharezync_gateway.transfers.participations import HttpParticipations, readable, room_in
 from sharezync_gateway.transfers.problems import ChunkMissing
-from sharezync_gateway.transfers.visit import Visit
+from sharezync_gateway.transfers.routed_request import RoutedRequest
 from sharezync_gateway.transfers.writing import end_without_body, start, write
 from sharezync_shared.problems import NotFound, Unavailable
 
@@ -21,12 +21,14 @@ log = structlog.get_logger()
 class GetChunk:
     """Gives out single chunks: who reads them can check each as it comes."""
 
-    def __init__(self, commons: Commons, ends: TransferEnds, leaving: ByteGate) -> None:
+    def __init__(
+        self, commons: TransferContext, ends: HttpParticipations, leaving: ByteSemaphore
+    ) -> None:
         self._commons = commons
         self._ends = ends
         self._leaving = leaving
 
-    async def __call__(self, visit: Visit) -> None:
+    async def __call__(self, visit: RoutedRequest) -> None:
         """Answer. Raises Problem before anything is sent; hangs up on who does not read."""
         transfer_id, (file, index) = visit.place()
         visit.body(limit_bytes=0)  # refuses one
@@ -52,7 +54,7 @@ class GetChunk:
         except StoreAway as error:
             raise Unavailable("Storage is temporarily unavailable") from error
 
-    async def _send(self, visit: Visit, chunk: StoredChunk) -> None:
+    async def _send(self, visit: RoutedRequest, chunk: StoredChunk) -> None:
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(len(chunk.payload)),

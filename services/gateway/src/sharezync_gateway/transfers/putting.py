@@ -7,13 +7,17 @@ from typing import Final
 import msgspec
 
 from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.realtime.transfer.byte_semaphore import ByteSemaphore
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Chunk, gather_chunk
-from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.storing import refusal_of
 from sharezync_gateway.realtime.transfer.transfers import Transfers
 from sharezync_gateway.transfers.callers import caller_of
-from sharezync_gateway.transfers.ends import End, TransferEnds, room_in
+from sharezync_gateway.transfers.participations import (
+    HttpParticipation,
+    HttpParticipations,
+    room_in,
+)
 from sharezync_gateway.transfers.problems import (
     BodyBroken,
     BodyTooSlow,
@@ -21,7 +25,7 @@ from sharezync_gateway.transfers.problems import (
     TransferOver,
     of_code,
 )
-from sharezync_gateway.transfers.visit import Visit
+from sharezync_gateway.transfers.routed_request import RoutedRequest
 from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.problems import Invalid, TooLarge, Unavailable
 
@@ -38,12 +42,12 @@ _DIGEST: Final = re.compile(rb"[0-9a-fA-F]{64}")
 class PutChunk:
     """Takes chunks, as many at a time as there is room for."""
 
-    def __init__(self, transfers: Transfers, ends: TransferEnds) -> None:
+    def __init__(self, transfers: Transfers, ends: HttpParticipations) -> None:
         self._transfers = transfers
         self._ends = ends
-        self._arriving = ByteGate(ARRIVING_BYTES)
+        self._arriving = ByteSemaphore(ARRIVING_BYTES)
 
-    async def __call__(self, visit: Visit) -> None:
+    async def __call__(self, visit: RoutedRequest) -> None:
         """Store one chunk, and answer how far its file is. Raises Problem."""
         transfer_id, (file, index) = visit.place()
         sha256 = _digest_of(visit)
@@ -65,7 +69,7 @@ class PutChunk:
         await visit.send({"type": "http.response.start", "status": 200, "headers": headers})
         await visit.send({"type": "http.response.body", "body": body})
 
-    async def _keep(self, chunk: Chunk, end: End) -> ChunkStored:
+    async def _keep(self, chunk: Chunk, end: HttpParticipation) -> ChunkStored:
         upload_id = end.attachment.shapes[chunk.file].upload_id
         try:
             return await self._transfers.keep(chunk, upload_id, end.reporter)
@@ -75,7 +79,7 @@ class PutChunk:
             raise Unavailable("Storage is temporarily unavailable") from error
 
 
-def _digest_of(visit: Visit) -> bytes:
+def _digest_of(visit: RoutedRequest) -> bytes:
     given = visit.fields.get(DIGEST_HEADER, b"")
     if not _DIGEST.fullmatch(given):
         message = "The SHA-256 of the chunk in 64 hexadecimal digits"
@@ -84,7 +88,7 @@ def _digest_of(visit: Visit) -> bytes:
     return bytes.fromhex(given.decode())
 
 
-def _expected_bytes(end: End, file: int, index: int, declared: int | None) -> int:
+def _expected_bytes(end: HttpParticipation, file: int, index: int, declared: int | None) -> int:
     """Return how long the chunk must be. Raises Problem where it would be refused anyway."""
     attachment = end.attachment
     shape = attachment.shapes.get(file)
@@ -100,7 +104,7 @@ def _expected_bytes(end: End, file: int, index: int, declared: int | None) -> in
     raise of_code(code, message, 409)
 
 
-async def _read(visit: Visit, expected: int) -> list[bytes] | None:
+async def _read(visit: RoutedRequest, expected: int) -> list[bytes] | None:
     """Return the body in its pieces; None if the client left. Raises Problem."""
     body = visit.body(expected)
     pieces: list[bytes] = []

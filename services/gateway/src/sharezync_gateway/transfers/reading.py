@@ -8,7 +8,7 @@ import structlog
 from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Bytes
-from sharezync_gateway.realtime.transfer.commons import Commons
+from sharezync_gateway.realtime.transfer.context import TransferContext
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.transfer import FileShape
 from sharezync_shared.problems import NotFound
@@ -25,10 +25,12 @@ _SOON: Final = 4
 _AWAY_SECONDS: Final = 1.0
 
 
-class Reading:
+class ChunkReader:
     """What one reader knows of a file's chunks. A `Follower`; holds no bytes itself."""
 
-    def __init__(self, commons: Commons, file: int, shape: FileShape, *, stored_bytes: int) -> None:
+    def __init__(
+        self, commons: TransferContext, file: int, shape: FileShape, *, stored_bytes: int
+    ) -> None:
         self._commons = commons
         self.file = file
         self.shape = shape

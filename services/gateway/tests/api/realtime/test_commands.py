@@ -3,7 +3,7 @@
 import asyncio
 
 from services.gateway.tests.api.realtime.world import Node, User, World, device_named
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.contracts.commands import CommandResult, Refusal
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
@@ -92,7 +92,7 @@ async def test_with_chat_away_commands_are_refused_as_unavailable(
 
 
 async def test_one_socket_has_only_so_many_commands_waiting(world: World, ada: User) -> None:
-    terms = SocketTerms(max_commands_in_flight=3)
+    terms = SocketLimits(max_commands_in_flight=3)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         gate = world.services.gate["commands"] = asyncio.Event()
         for _ in range(4):

@@ -18,7 +18,7 @@ from services.gateway.tests.api.realtime.world import (
     device_named,
 )
 from sharezync_gateway.realtime.peers import Revoked
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -72,7 +72,7 @@ async def test_few_sockets_of_one_user_are_asked_for_at_the_same_time(
 
 async def test_without_a_token_in_time_the_socket_is_closed(world: World, ada: User) -> None:
     async with (
-        world.node(terms=SocketTerms(first_frame_seconds=0.05)) as node,
+        world.node(terms=SocketLimits(first_frame_seconds=0.05)) as node,
         node.device(ada, by="frame") as device,
     ):
         assert await device.closed() == 4501
@@ -180,7 +180,7 @@ async def test_each_replica_counts_by_itself(world: World, ada: User) -> None:
 async def test_a_fresh_token_keeps_the_socket_and_an_old_one_ends_it(
     world: World, ada: User
 ) -> None:
-    async with world.node(terms=SocketTerms(token_grace_seconds=0)) as node:
+    async with world.node(terms=SocketLimits(token_grace_seconds=0)) as node:
         brief = world.token(ada, lives_seconds=2)
         async with (
             node.device(ada, "renewed", token=brief) as renewed,

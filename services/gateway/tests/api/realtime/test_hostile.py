@@ -15,8 +15,8 @@ from websockets.frames import Frame, Opcode
 
 from services.gateway.tests.api.realtime.world import Device, Node, Settings, User, World
 from sharezync_gateway.realtime import Connection, budget, resuming
-from sharezync_gateway.realtime.protocol import Head
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.protocol import FrameHead
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -76,7 +76,7 @@ async def test_a_first_frame_that_trickles_among_pings_is_not_waited_for(
     first = Frame(Opcode.TEXT, b'{"type":"authenticate"').serialize(mask=True)
     ping = Frame(Opcode.PING, b"").serialize(mask=True)
     async with (
-        world.node(terms=SocketTerms(first_frame_seconds=0.2)) as node,
+        world.node(terms=SocketLimits(first_frame_seconds=0.2)) as node,
         without_token(node, ada) as device,
     ):
         closing = asyncio.create_task(device.closed())
@@ -117,7 +117,7 @@ async def test_what_no_service_could_read_is_refused_at_once(
 async def test_a_flood_of_commands_costs_a_bounded_number_of_answers(
     world: World, ada: User
 ) -> None:
-    terms = SocketTerms(commands_per_second=10, commands_burst=20)
+    terms = SocketLimits(commands_per_second=10, commands_burst=20)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         flood = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True) * 500
         flooding = asyncio.create_task(keep_sending(device, flood))
@@ -170,7 +170,7 @@ async def test_answers_that_nobody_reads_are_kept_up_to_a_mebibyte(world: World,
     """Each may be far larger than what asked for it."""
     for _ in range(300):
         world.channel(ada)
-    terms = SocketTerms(commands_per_second=1e6, commands_burst=1e6)
+    terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         (connection,) = node.engine.of_user(ada.id)
         device.socket.transport.pause_reading()
@@ -188,7 +188,7 @@ async def test_answers_that_nobody_reads_are_kept_up_to_a_mebibyte(world: World,
 async def test_an_answer_that_is_large_counts_as_several(world: World, ada: User) -> None:
     for _ in range(500):
         world.channel(ada)
-    terms = SocketTerms(commands_per_second=0.001, commands_burst=100)
+    terms = SocketLimits(commands_per_second=0.001, commands_burst=100)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         kinds = []
         for _ in range(20):
@@ -202,7 +202,7 @@ async def test_catching_up_with_many_streams_counts_as_several(world: World, ada
     channels = [world.channel(ada) for _ in range(100)]
     for channel in channels:
         world.services.say(channel)
-    terms = SocketTerms(commands_per_second=0.001, commands_burst=40)
+    terms = SocketLimits(commands_per_second=0.001, commands_burst=40)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         cursors = {channel: ["e1", 0] for channel in channels}
         results = []
@@ -216,7 +216,7 @@ async def test_catching_up_with_many_streams_counts_as_several(world: World, ada
 
 
 async def test_frames_that_say_much_count_as_several(world: World, ada: User) -> None:
-    terms = SocketTerms(commands_per_second=0.001, commands_burst=60)
+    terms = SocketLimits(commands_per_second=0.001, commands_burst=60)
     cursors = {f"x{number}": ["", 0] for number in range(2000)}  # 30 KiB
     async with world.node(terms=terms) as node, node.device(ada) as device:
         kinds = []
@@ -229,7 +229,7 @@ async def test_frames_that_say_much_count_as_several(world: World, ada: User) ->
 async def test_the_sockets_of_one_user_share_what_they_may_send(
     world: World, ada: User, bob: User
 ) -> None:
-    terms = SocketTerms(commands_per_second=0.001, commands_burst=20, user_share=1.5)
+    terms = SocketLimits(commands_per_second=0.001, commands_burst=20, user_share=1.5)
     async with (
         world.node(terms=terms) as node,
         node.device(ada, "a") as a,
@@ -247,7 +247,7 @@ async def test_the_sockets_of_one_user_share_what_they_may_send(
 
 
 async def test_a_user_who_comes_back_has_not_been_forgotten(world: World, ada: User) -> None:
-    terms = SocketTerms(commands_per_second=0.001, commands_burst=20, user_share=1)
+    terms = SocketLimits(commands_per_second=0.001, commands_burst=20, user_share=1)
     async with world.node(terms=terms) as node:
         async with node.device(ada) as device:
             for _ in range(20):
@@ -263,10 +263,10 @@ async def test_frames_with_a_credit_of_their_own_are_waited_with(world: World, a
     taken: list[float] = []
     loop = asyncio.get_running_loop()
 
-    async def take(_connection: Connection, _head: Head, _text: str) -> None:
+    async def take(_connection: Connection, _head: FrameHead, _text: str) -> None:
         taken.append(loop.time())
 
-    terms = SocketTerms(commands_per_second=10, commands_burst=10, user_share=1)
+    terms = SocketLimits(commands_per_second=10, commands_burst=10, user_share=1)
     async with (
         world.node(terms=terms, handlers={"chunk_ack": take}) as node,
         node.device(ada) as device,

@@ -7,7 +7,7 @@ import pytest
 
 from services.gateway.tests.api.realtime.overhearing import typing_in
 from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -121,7 +121,7 @@ async def test_what_a_service_could_not_say_after_a_gap_it_says_when_it_is_back(
 async def test_a_lost_last_frame_is_noticed_after_a_while_without_any_gap(
     world: World, ada: User
 ) -> None:
-    terms = SocketTerms(recheck_seconds=0.05)
+    terms = SocketLimits(recheck_seconds=0.05)
     channel = world.channel(ada)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         world.services.say(channel, "lost, and nothing after it")

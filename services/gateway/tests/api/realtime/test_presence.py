@@ -6,13 +6,13 @@ from typing import Any
 from services.gateway.tests.api.realtime.test_pressure import KIB, stalled, the_stalled
 from services.gateway.tests.api.realtime.test_subscribing import subscribe, subscriptions
 from services.gateway.tests.api.realtime.world import Device, Node, User, World, device_named
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.waiting import wait_until
 
-BY_SIGNAL = SocketTerms(gather_seconds=0.05, presence_poll_seconds=3600)
+BY_SIGNAL = SocketLimits(gather_seconds=0.05, presence_poll_seconds=3600)
 """Nothing is made good by asking: what is heard was said."""
-BY_ASKING = SocketTerms(gather_seconds=0.05, presence_poll_seconds=0.1)
+BY_ASKING = SocketLimits(gather_seconds=0.05, presence_poll_seconds=0.1)
 LAST = "2026-11-21T17:00:00.000000Z"
 
 
@@ -100,7 +100,7 @@ async def test_without_watchers_a_user_costs_two_small_signals_and_no_question(
 async def test_what_changes_within_a_moment_comes_in_one_frame(world: World, ada: User) -> None:
     friends = [world.user() for _ in range(5)]
     world.channel(ada, *friends)
-    terms = SocketTerms(gather_seconds=0.2, presence_poll_seconds=3600)
+    terms = SocketLimits(gather_seconds=0.2, presence_poll_seconds=3600)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         await subscribe(device, users=[friend.id for friend in friends])
         for friend in friends:

@@ -14,8 +14,8 @@ import pytest
 from services.gateway.tests.api.realtime.overhearing import typing_in
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime import BadFrame, Connection
-from sharezync_gateway.realtime.protocol import Head
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.protocol import FrameHead
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.waiting import wait_until
 
@@ -176,7 +176,7 @@ async def test_an_error_names_the_frame_that_it_is_about(node: Node, ada: User) 
 
 
 async def test_what_a_handler_fails_at_is_its_own_trouble(world: World, ada: User) -> None:
-    async def breaks(connection: Connection, head: Head, text: str) -> None:
+    async def breaks(connection: Connection, head: FrameHead, text: str) -> None:
         raise RuntimeError("a secret")
 
     async with world.node(handlers={"break": breaks}) as node, node.device(ada) as device:
@@ -205,7 +205,7 @@ async def test_text_frames_over_64_kib_close_with_1009(
 async def test_a_chunk_in_text_may_be_longer(world: World, ada: User) -> None:
     seen: list[int] = []
 
-    async def chunk(connection: Connection, head: Head, text: str) -> None:
+    async def chunk(connection: Connection, head: FrameHead, text: str) -> None:
         seen.append(len(text))
 
     async with world.node(handlers={"file_chunk": chunk}) as node, node.device(ada) as device:
@@ -233,7 +233,7 @@ async def test_binary_frames_over_a_chunk_close_with_1009(world: World, ada: Use
 async def test_commands_over_the_rate_are_refused_and_floods_closed(
     world: World, ada: User
 ) -> None:
-    terms = SocketTerms(commands_per_second=10, commands_burst=5)
+    terms = SocketLimits(commands_per_second=10, commands_burst=5)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         for _ in range(8):
             await device.say("ping")
@@ -252,10 +252,10 @@ async def test_commands_over_the_rate_are_refused_and_floods_closed(
 async def test_bad_frames_that_are_not_metered_are_a_flood_too(
     world: World, ada: User, frame: str | bytes
 ) -> None:
-    async def refuse(connection: Connection, head: Head, text: str) -> None:
+    async def refuse(connection: Connection, head: FrameHead, text: str) -> None:
         raise BadFrame("invalid", "No")
 
-    terms = SocketTerms(commands_per_second=10, commands_burst=5)
+    terms = SocketLimits(commands_per_second=10, commands_burst=5)
     handlers = {"chunk_ack": refuse}
     async with world.node(terms=terms, handlers=handlers) as node, node.device(ada) as device:
         for _ in range(100):
@@ -268,7 +268,7 @@ async def test_good_frames_that_have_a_credit_of_their_own_are_no_flood(
 ) -> None:
     seen = 0
 
-    async def chunk(connection: Connection, head: Head, text: str) -> None:
+    async def chunk(connection: Connection, head: FrameHead, text: str) -> None:
         nonlocal seen
         seen += 1
 
@@ -277,7 +277,7 @@ async def test_good_frames_that_have_a_credit_of_their_own_are_no_flood(
         seen += 1
 
     parts: dict[str, Any] = {"handlers": {"chunk_ack": chunk}, "binary_handler": binary}
-    terms = SocketTerms(commands_per_second=10, commands_burst=5)
+    terms = SocketLimits(commands_per_second=10, commands_burst=5)
     async with world.node(terms=terms, **parts) as node, node.device(ada) as device:
         for _ in range(100):
             await device.socket.send('{"type":"chunk_ack"}')

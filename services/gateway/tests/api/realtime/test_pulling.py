@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.peers import Revoked
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.testing.waiting import wait_until
 
@@ -49,7 +49,7 @@ async def test_users_who_are_gone_are_pulled_too(network: World, ada: User, bob:
 
 async def test_pulls_go_on_when_auth_is_back(network: World, ada: User) -> None:
     async with (
-        network.node(terms=SocketTerms(pull_seconds=0.01)) as node,
+        network.node(terms=SocketLimits(pull_seconds=0.01)) as node,
         node.device(ada) as device,
     ):
         network.services.away.add("auth")

@@ -7,7 +7,7 @@ import pytest
 from services.gateway.tests.api.realtime.test_presence import BY_SIGNAL, presence, said
 from services.gateway.tests.api.realtime.test_subscribing import subscribe, subscriptions
 from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.testing.waiting import wait_until
 
@@ -80,7 +80,7 @@ async def test_sharing_that_ended_unheard_is_found_by_the_rounds(
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    terms = SocketTerms(gather_seconds=0.02, presence_poll_seconds=3600, recheck_seconds=0.1)
+    terms = SocketLimits(gather_seconds=0.02, presence_poll_seconds=3600, recheck_seconds=0.1)
     async with world.node(terms=terms) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         world.services.away.add("chat")
@@ -150,7 +150,7 @@ async def test_the_end_of_a_channel_is_found_with_the_next_round(
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada)
-    terms = SocketTerms(gather_seconds=3600, presence_poll_seconds=0.1)
+    terms = SocketLimits(gather_seconds=3600, presence_poll_seconds=0.1)
     async with (
         world.node(terms=terms) as node,
         node.on_channel(ada, followed) as device,
@@ -170,7 +170,7 @@ async def test_frames_that_take_nobody_off_cost_no_question(
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada)
-    terms = SocketTerms(gather_seconds=0, presence_poll_seconds=0)
+    terms = SocketLimits(gather_seconds=0, presence_poll_seconds=0)
     async with world.node(terms=terms) as node, node.on_channel(ada, followed) as device:
         await subscribe(device, users=[bob.id])
         world.services.asked.clear()

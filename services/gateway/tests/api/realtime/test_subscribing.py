@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from services.gateway.tests.api.realtime.world import Device, Node, Settings, User, World
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.subscribing import Subscriptions
-from sharezync_gateway.realtime.terms import SocketTerms
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
 
@@ -152,7 +152,7 @@ async def test_interest_ends_with_the_connection(
 async def test_two_thousand_subscriptions_that_ended_leave_nothing(
     world: World, ada: User, bob: User
 ) -> None:
-    terms = SocketTerms(commands_per_second=1e6, commands_burst=1e6)
+    terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6)
     friends = [world.user() for _ in range(100)]
     channel = channel_id(world.channel(ada, bob, *friends))
     async with world.node(terms=terms) as node, node.device(ada) as device:

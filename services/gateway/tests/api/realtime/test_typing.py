@@ -13,12 +13,12 @@ from services.gateway.tests.api.realtime.test_subscribing import (
 )
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.testing.waiting import wait_until
 
-ONCE = SocketTerms(typing_seconds=3600)
+ONCE = SocketLimits(typing_seconds=3600)
 
 
 async def types(device: Device, stream: str) -> None:

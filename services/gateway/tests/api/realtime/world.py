@@ -33,7 +33,7 @@ from sharezync_gateway.realtime.peers import (
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.calls.client import Client, Credentials, ServiceUnavailable
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
@@ -261,7 +261,7 @@ class World:
 
     @asynccontextmanager
     async def node(
-        self, *, terms: SocketTerms | None = None, settings: Settings | None = None, **parts: Any
+        self, *, terms: SocketLimits | None = None, settings: Settings | None = None, **parts: Any
     ) -> AsyncGenerator["Node"]:
         revocations = Revocations()
         verifier = TokenVerifier(

@@ -3,7 +3,7 @@
 import pytest
 
 from sharezync_gateway.realtime.admission import Admission, Slot
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.problems import Problem
 
 OFFICE = "192.0.2.7"
@@ -21,7 +21,7 @@ def refusal(admission: Admission, address: str, *, authenticated: bool = False) 
 
 
 def test_a_process_has_so_many_sockets_and_no_more() -> None:
-    admission = Admission(SocketTerms(max_connections=10))
+    admission = Admission(SocketLimits(max_connections=10))
     slots = fill(admission, *[OFFICE] * 10, authenticated=True)
     assert refusal(admission, "198.51.100.1", authenticated=True).status == 503
     slots[0].leave()
@@ -31,7 +31,7 @@ def test_a_process_has_so_many_sockets_and_no_more() -> None:
 
 
 def test_those_without_a_token_leave_room_for_those_who_have_one() -> None:
-    admission = Admission(SocketTerms(max_connections=400))
+    admission = Admission(SocketLimits(max_connections=400))
     slots = fill(admission, *(f"198.51.100.{n}" for n in range(40)))
     assert refusal(admission, OFFICE).status == 503
     fill(admission, *[OFFICE] * 300, authenticated=True)
@@ -51,7 +51,7 @@ def test_those_without_a_token_leave_room_for_those_who_have_one() -> None:
 def test_one_address_has_a_part_of_what_is_for_those_without_a_token(
     one: str, same: str, another: str
 ) -> None:
-    admission = Admission(SocketTerms(max_connections=400))
+    admission = Admission(SocketLimits(max_connections=400))
     slots = fill(admission, *[one] * 10)
     assert refusal(admission, same).status == 429
     fill(admission, another)
@@ -63,7 +63,7 @@ def test_one_address_has_a_part_of_what_is_for_those_without_a_token(
 
 
 def test_nothing_is_kept_of_addresses_and_users_that_have_gone() -> None:
-    admission = Admission(SocketTerms(max_connections_per_user=2))
+    admission = Admission(SocketLimits(max_connections_per_user=2))
     for slot in fill(admission, *(f"198.51.100.{n}" for n in range(100))):
         slot.leave()
     assert not admission._by_address
@@ -75,7 +75,7 @@ def test_nothing_is_kept_of_addresses_and_users_that_have_gone() -> None:
 
 
 def test_one_user_opens_so_many_sockets_in_a_short_time() -> None:
-    admission = Admission(SocketTerms(max_connections_per_user=20))
+    admission = Admission(SocketLimits(max_connections_per_user=20))
     assert [admission.may_start("ada", 0) for _ in range(150)] == [True] * 100 + [False] * 50
     assert admission.may_start("bob", 0)
     assert admission.may_start("ada", 0.5)

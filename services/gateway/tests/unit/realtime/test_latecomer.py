@@ -3,11 +3,11 @@
 from typing import cast
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.hub import Latecomer
+from sharezync_gateway.realtime.hub import CatchingUp
 
 
-def latecomer() -> Latecomer:
-    return Latecomer(cast("Connection", None), None)
+def latecomer() -> CatchingUp:
+    return CatchingUp(cast("Connection", None), None)
 
 
 def test_frames_are_kept_in_order() -> None:

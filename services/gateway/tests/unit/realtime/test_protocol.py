@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_gateway.realtime.protocol import (
+    AnnouncedLimits,
     Authenticate,
     BadFrame,
     Bye,
     CloseCode,
     Error,
     Hello,
-    Limits,
     MarkRead,
-    Outcome,
     Ping,
     Pong,
     Ready,
@@ -24,6 +23,7 @@ from sharezync_gateway.realtime.protocol import (
     Reset,
     Resume,
     Resumed,
+    ResumeOutcome,
     SendMessage,
     ServerFrame,
     check_cursors,
@@ -121,7 +121,7 @@ def test_an_id_has_64_bits(number: object) -> None:
     ("frame", "wire"),
     [
         (
-            Hello("c1", 20.0, Limits(commands_per_second=5)),
+            Hello("c1", 20.0, AnnouncedLimits(commands_per_second=5)),
             {
                 "type": "hello",
                 "conn_id": "c1",
@@ -140,7 +140,7 @@ def test_an_id_has_64_bits(number: object) -> None:
             {"type": "ready", "user": "u1", "device": None, "heads": {"inbox:u1": ["e", 3]}},
         ),
         (
-            Resumed({"a": Outcome("replayed", 3), "b": Outcome("current")}, 4),
+            Resumed({"a": ResumeOutcome("replayed", 3), "b": ResumeOutcome("current")}, 4),
             {
                 "type": "resumed",
                 "streams": {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sharezync_gateway.realtime.sightings import REMEMBER_SECONDS, Sightings
+from sharezync_gateway.realtime.recent_offsets import REMEMBER_SECONDS, RecentOffsets
 
 
 class Clock:
@@ -14,7 +14,7 @@ class Clock:
 
 
 def test_the_furthest_position_is_remembered() -> None:
-    sightings = Sightings(Clock())
+    sightings = RecentOffsets(Clock())
     for seq in (4, 7, 5):
         sightings.note("a", ("e", seq))
     assert sightings.of("a") == ("e", 7)
@@ -26,7 +26,7 @@ def test_the_furthest_position_is_remembered() -> None:
 @pytest.mark.parametrize("age_seconds", [0, 3, 8, 14])
 def test_it_is_remembered_for_long_enough_and_then_forgotten(age_seconds: float) -> None:
     clock = Clock()
-    sightings = Sightings(clock)
+    sightings = RecentOffsets(clock)
     clock.now += age_seconds  # wherever in a period it is noted
     sightings.note("a", ("e", 1))
     clock.now += REMEMBER_SECONDS - 0.1

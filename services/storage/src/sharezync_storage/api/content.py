@@ -30,7 +30,7 @@ _Body = tuple[int, Message]
 """How many bytes a message brings, and the message."""
 
 
-class Delivery(Protocol):
+class ContentDelivery(Protocol):
     """Is told how many bytes go to a client: what counts downloads."""
 
     async def begin(self, size_bytes: int) -> None:
@@ -68,7 +68,7 @@ class ContentResponse(Response):
         file: File,
         span: Span | None,
         *,
-        delivery: Delivery | None = None,
+        delivery: ContentDelivery | None = None,
         more_headers: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store

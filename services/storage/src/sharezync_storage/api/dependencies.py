@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_storage.auditing import StoreAudit
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File, FileId
 from sharezync_storage.passwords import LinkPasswords
@@ -21,21 +22,20 @@ from sharezync_storage.usecases.chunks import Chunks
 from sharezync_storage.usecases.completing import Completing
 from sharezync_storage.usecases.direct import Direct
 from sharezync_storage.usecases.finishing import Finishing
-from sharezync_storage.usecases.places import Places
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
-from sharezync_storage.usecases.unlocking import Unlocking
+from sharezync_storage.usecases.unlocking import LinkPasswordCheck
 from sharezync_storage.usecases.urls import Urls
-from sharezync_storage.watching import Watch
+from sharezync_storage.usecases.writer_slots import WriterSlots
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class StorageContext:
     """What storage is made of, beside the ground that every service stands on."""
 
     store: BlobStore
-    limits: Limits
-    places: Places
+    limits: StorageLimits
+    places: WriterSlots
     appending: Appending
     chunks: Chunks
     finishing: Finishing
@@ -43,26 +43,26 @@ class Parts:
     completing: Completing
     urls: Urls
     passwords: LinkPasswords
-    unlocking: Unlocking
+    unlocking: LinkPasswordCheck
     sweeper: Sweeper
     signer: Signer
     metrics: StorageMetrics
-    watch: Watch
+    watch: StoreAudit
     upload_lifetime: timedelta
 
 
-async def _work(request: Request) -> Work:
-    work: Work = request.app.state.work
+async def _work(request: Request) -> UnitsOfWork:
+    work: UnitsOfWork = request.app.state.work
     return work
 
 
-async def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
+async def _parts(request: Request) -> StorageContext:
+    parts: StorageContext = request.app.state.parts
     return parts
 
 
-WorkPart = Annotated[Work, Depends(_work)]
-TheParts = Annotated[Parts, Depends(_parts)]
+WorkPart = Annotated[UnitsOfWork, Depends(_work)]
+TheParts = Annotated[StorageContext, Depends(_parts)]
 
 
 async def _readable_file(

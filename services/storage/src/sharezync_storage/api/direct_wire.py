@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sharezync_shared.contracts.storage import Sha256Hex
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE
 from sharezync_storage.stores import DirectPart
-from sharezync_storage.usecases.direct import Ticket
+from sharezync_storage.usecases.direct import DirectUpload
 
 _EXAMPLE_URL = "/v1/files/presigned/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/parts/1?expires=…"
 
@@ -79,7 +79,7 @@ class DirectRead(BaseModel):
     """Id of the file, once finished."""
 
     @classmethod
-    def of(cls, ticket: Ticket) -> "DirectRead":
+    def of(cls, ticket: DirectUpload) -> "DirectRead":
         """Return it as its owner is told."""
         upload = ticket.upload
         return cls.model_validate(

@@ -10,7 +10,7 @@ from sharezync_shared.contracts.storage import MAX_URL_SECONDS
 from sharezync_shared.names.policies import verbatim
 from sharezync_storage.models import Link
 from sharezync_storage.passwords import MAX_CHARACTERS
-from sharezync_storage.usecases.links import Followed, NewLink
+from sharezync_storage.usecases.links import NewLink, OpenedLink
 from sharezync_storage.usecases.urls import SignedUrl
 
 _DAY_SECONDS: Final = 24 * 3600
@@ -136,7 +136,7 @@ class LinkLook(BaseModel):
     expires_at: datetime
 
     @classmethod
-    def of(cls, followed: Followed) -> "LinkLook":
+    def of(cls, followed: OpenedLink) -> "LinkLook":
         """Return it as strangers are told."""
         link, file = followed.link, followed.file
         asks = link.password_hash is not None

@@ -17,7 +17,7 @@ from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import Conflict, Invalid, Malformed, NotFound, Problem, problems
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api import tus_document as document
-from sharezync_storage.api.dependencies import Parts, TheParts, WorkPart
+from sharezync_storage.api.dependencies import StorageContext, TheParts, WorkPart
 from sharezync_storage.api.tus import ASKED, KEPT, SpeaksTus
 from sharezync_storage.api.tus_bodies import append_body, checksum_of
 from sharezync_storage.api.tus_headers import (
@@ -161,7 +161,7 @@ def _check(request: Request, asked: _Asked) -> None:
 
 
 def _beginning(
-    parts: Parts, owner_id: UserId, asked: _Asked, idempotency_key: str | None
+    parts: StorageContext, owner_id: UserId, asked: _Asked, idempotency_key: str | None
 ) -> Callable[[], Awaitable[Upload]]:
     """Return what begins the upload."""
 
@@ -192,7 +192,7 @@ def _beginning(
 
 async def _take_body(
     request: Request,
-    parts: Parts,
+    parts: StorageContext,
     owner_id: UserId,
     upload: Upload,
     checksum: Checksum | None,
@@ -219,7 +219,11 @@ async def _take_body(
 
 
 async def _append_rest(
-    request: Request, parts: Parts, owner_id: UserId, upload: Upload, checksum: Checksum | None
+    request: Request,
+    parts: StorageContext,
+    owner_id: UserId,
+    upload: Upload,
+    checksum: Checksum | None,
 ) -> Upload:
     offset = upload.stored_bytes
     if offset:

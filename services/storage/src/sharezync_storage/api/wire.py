@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 
 from sharezync_shared.contracts import storage
 from sharezync_storage.models import File
-from sharezync_storage.usecases.finishing import Finished
-from sharezync_storage.usecases.quota import Room
+from sharezync_storage.usecases.finishing import FinishedUpload
+from sharezync_storage.usecases.quota import QuotaUsage
 from sharezync_storage.usecases.uploads import Begun, Coming, Status, plan_of
 
 _EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -61,7 +61,7 @@ class UsageRead(BaseModel):
     reserved_bytes: int = Field(description="Bytes that are reserved for uploads")
 
     @classmethod
-    def of(cls, room: Room) -> "UsageRead":
+    def of(cls, room: QuotaUsage) -> "UsageRead":
         """Return it as it is told."""
         return cls(
             quota_bytes=room.quota_bytes,
@@ -98,7 +98,7 @@ def upload_of(status: Status) -> storage.UploadRead:
     )
 
 
-def finished_of(finished: Finished) -> storage.UploadFinished:
+def finished_of(finished: FinishedUpload) -> storage.UploadFinished:
     """Return what an upload has become as services see it."""
     return storage.UploadFinished(
         file_id=finished.file_id,

@@ -9,8 +9,8 @@ from sharezync_storage.stores.port import (
     DirectPart,
     Extent,
     NoSuchBlob,
-    Segment,
-    Stored,
+    StoredBlob,
+    StoredSegment,
 )
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "DiskStore",
     "Extent",
     "NoSuchBlob",
-    "Segment",
-    "Stored",
+    "StoredBlob",
+    "StoredSegment",
     "open_store",
 ]
 

@@ -30,7 +30,7 @@ from sharezync_storage.stores.disk_chunks import ChunkFile
 from sharezync_storage.stores.disk_direct import OnlyThroughUs
 from sharezync_storage.stores.disk_extents import AHEAD_BYTES, FileWriter
 from sharezync_storage.stores.disk_files import (
-    Reading,
+    BlobReader,
     move,
     part_of,
     remove,
@@ -41,13 +41,13 @@ from sharezync_storage.stores.disk_files import (
 )
 from sharezync_storage.stores.disk_joining import join
 from sharezync_storage.stores.disk_writing import BLOCK_BYTES, WrittenFile
-from sharezync_storage.stores.intake import written
 from sharezync_storage.stores.port import (
     ChunkPlan,
     Extent,
     Kept,
-    Stored,
+    StoredBlob,
 )
+from sharezync_storage.stores.read_ahead import written
 
 _LOCK_SECONDS: Final = 15.0
 """How long to wait for a process that is just leaving the folder."""
@@ -95,7 +95,7 @@ class DiskStore(OnlyThroughUs):
 
     # --- whole blobs ------------------------------------------------------------------------
 
-    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> Stored:
+    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
         path = self._path(key)
         part = part_of(path)
         with told():
@@ -114,7 +114,7 @@ class DiskStore(OnlyThroughUs):
             await self._threads.run(rename, part, path)
         return stored
 
-    async def _fill(self, file: WrittenFile, pieces: AsyncIterable[bytes]) -> Stored:
+    async def _fill(self, file: WrittenFile, pieces: AsyncIterable[bytes]) -> StoredBlob:
         """Write and hash one block while the next one is gathered; end with a sync."""
         digest = hashlib.sha256()
         size = 0
@@ -141,7 +141,7 @@ class DiskStore(OnlyThroughUs):
                 await settled(writing)
         with told():
             await self._threads.run(file.sync)
-        return Stored(size, digest.digest())
+        return StoredBlob(size, digest.digest())
 
     @asynccontextmanager
     async def open(
@@ -151,7 +151,7 @@ class DiskStore(OnlyThroughUs):
             fd = await self._threads.run(
                 os.open, self._path(key), os.O_RDONLY | os.O_CLOEXEC, undo=os.close
             )
-        reading = Reading(self._threads, fd, offset, length)
+        reading = BlobReader(self._threads, fd, offset, length)
         try:
             yield reading
         finally:

@@ -20,8 +20,8 @@ from sharezync_storage.settings import MIB
 from sharezync_storage.stores.blocks import Piece
 from sharezync_storage.stores.disk_files import sync_folder, told
 from sharezync_storage.stores.disk_writing import BLOCK_BYTES, WrittenFile
-from sharezync_storage.stores.intake import Intake
 from sharezync_storage.stores.port import Extent, Kept
+from sharezync_storage.stores.read_ahead import ReadAhead
 
 AHEAD_BYTES: Final = 4 * MIB
 _SYNC_BYTES: Final = 8 * MIB
@@ -47,7 +47,7 @@ class FileWriter:
         async with self._writing:
             pass
 
-    async def write(self, intake: Intake, kept: Kept) -> Extent:
+    async def write(self, intake: ReadAhead, kept: Kept) -> Extent:
         """Write what comes, and have it recorded."""
         with told(self._path.name):
             file = await self._threads.run(

@@ -15,7 +15,7 @@ from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class Reading:
+class BlobReader:
     """The pieces of one blob, the next always on its way while the last is being sent."""
 
     def __init__(self, threads: IoThreads, fd: int, offset: int, length: int | None) -> None:
@@ -25,7 +25,7 @@ class Reading:
         self._left = os.fstat(fd).st_size - offset if length is None else length
         self._next: asyncio.Future[bytes] | None = None
 
-    def __aiter__(self) -> "Reading":
+    def __aiter__(self) -> "BlobReader":
         return self
 
     async def __anext__(self) -> bytes:

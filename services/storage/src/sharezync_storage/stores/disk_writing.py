@@ -7,7 +7,7 @@ from typing import Final
 
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.blocks import Piece
-from sharezync_storage.stores.past_cache import open_past_cache, write_past_cache
+from sharezync_storage.stores.direct_io import open_past_cache, write_past_cache
 
 BLOCK_BYTES: Final = MIB
 """From this size on a block goes past the page cache, if it is made of whole blocks of a disk."""

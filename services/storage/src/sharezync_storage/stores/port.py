@@ -18,7 +18,7 @@ class NoSuchBlob(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredBlob:
     """What a store took in, counted and hashed on the way."""
 
     size_bytes: int
@@ -49,7 +49,7 @@ class ChunkPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class StoredSegment:
     """A piece of an upload that is kept as an object of its own (`models.Segment`)."""
 
     number: int
@@ -67,7 +67,7 @@ class Extent:
     """
 
     size_bytes: int = 0
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[StoredSegment, ...] = ()
 
 
 Kept = Callable[[Extent], Awaitable[bool]]
@@ -115,7 +115,7 @@ class BlobStore(Protocol):
 
     # --- whole blobs ------------------------------------------------------------------------
 
-    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> Stored:
+    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
         """Keep what `pieces` yields, of any length, without ever holding more than a few MiB.
 
         The blob can be read once this has returned, and not a byte of it before. Raises what

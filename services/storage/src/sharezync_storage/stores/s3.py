@@ -22,8 +22,8 @@ from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores import s3_direct, s3_extents
 from sharezync_storage.stores.blocks import Piece, blocks, nothing
 from sharezync_storage.stores.bucket import Bucket
-from sharezync_storage.stores.intake import written
-from sharezync_storage.stores.port import ChunkPlan, DirectPart, Extent, Kept, Stored
+from sharezync_storage.stores.port import ChunkPlan, DirectPart, Extent, Kept, StoredBlob
+from sharezync_storage.stores.read_ahead import written
 from sharezync_storage.stores.s3_extents import SEGMENT_BYTES, SegmentWriter, sources_of
 from sharezync_storage.stores.s3_joining import Source, join, read_checked
 from sharezync_storage.stores.s3_objects import MIN_PART_BYTES, PART_BYTES, Objects, md5_of
@@ -51,7 +51,7 @@ class S3Store:
 
     # --- whole blobs ------------------------------------------------------------------------
 
-    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> Stored:
+    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
         checked(key)
         digest = hashlib.sha256()
         size = 0
@@ -77,7 +77,7 @@ class S3Store:
             else:
                 async with contextlib.aclosing(all_parts()) as bodies:
                     await self._objects.put_parts(key, bodies)
-        return Stored(size, digest.digest())
+        return StoredBlob(size, digest.digest())
 
     @asynccontextmanager
     async def open(

@@ -18,8 +18,8 @@ from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.blocks import Piece, nothing
 from sharezync_storage.stores.bucket import Bucket
-from sharezync_storage.stores.intake import Intake
-from sharezync_storage.stores.port import Extent, Kept, NoSuchBlob, Segment
+from sharezync_storage.stores.port import Extent, Kept, NoSuchBlob, StoredSegment
+from sharezync_storage.stores.read_ahead import ReadAhead
 from sharezync_storage.stores.s3_joining import Source
 from sharezync_storage.stores.s3_objects import Objects
 
@@ -47,7 +47,7 @@ class SegmentWriter:
         self._open: list[Piece] = []
         """The bytes of the last segment, and what has come behind them."""
         self._open_bytes = self._last_bytes
-        self._unrecorded: list[Segment] = []
+        self._unrecorded: list[StoredSegment] = []
         """Written, and known not to be on record."""
         self._count = 0
         self._rested_at = 0.0
@@ -56,7 +56,7 @@ class SegmentWriter:
     def _last_bytes(self) -> int:
         return self._last.size_bytes if self._last else 0
 
-    async def write(self, intake: Intake) -> Extent:
+    async def write(self, intake: ReadAhead) -> Extent:
         """Write what comes, and have it recorded."""
         try:
             while not intake.over:
@@ -87,7 +87,7 @@ class SegmentWriter:
     async def _put_open(self) -> None:
         body = await self._objects.threads.run(b"".join, self._open)
         self._open = [body]
-        segment = Segment(len(self._full), len(body), f"{self._epoch}-{self._count}")
+        segment = StoredSegment(len(self._full), len(body), f"{self._epoch}-{self._count}")
         self._count += 1
         await self._objects.put(segment_key(self._key, segment), body)
         self._unrecorded.append(segment)
@@ -116,7 +116,7 @@ class SegmentWriter:
             self._unrecorded = [one for one in unrecorded if one in named]
         await self._delete([one for one in superseded if one not in named])
 
-    async def _delete(self, segments: Sequence[Segment]) -> None:
+    async def _delete(self, segments: Sequence[StoredSegment]) -> None:
         """Delete objects; those that can't be deleted now go with all the others."""
         keys = [segment_key(self._key, one) for one in segments]
         with contextlib.suppress(StoreUnavailable):
@@ -173,6 +173,6 @@ def sources_of(key: str, extent: Extent) -> list[Source]:
     return [Source(segment_key(key, one), one.size_bytes) for one in extent.segments]
 
 
-def segment_key(key: str, segment: Segment) -> str:
+def segment_key(key: str, segment: StoredSegment) -> str:
     """Return the key of one segment of the upload `key`."""
     return f"{checked(key)}/{segment.number:06d}-{segment.mark}"

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_storage import access
 from sharezync_storage.models import Upload, UploadId
@@ -32,10 +32,10 @@ from sharezync_storage.usecases import concatenating, quota, uploads
 from sharezync_storage.usecases.checksums import Checksum, WholeDigests
 from sharezync_storage.usecases.extents import extent_of
 from sharezync_storage.usecases.finishing import Finishing
-from sharezync_storage.usecases.intake import Intake
 from sharezync_storage.usecases.leasing import Leases, Preempted
-from sharezync_storage.usecases.places import Places
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
+from sharezync_storage.usecases.upload_receiving import UploadReceiver
+from sharezync_storage.usecases.writer_slots import WriterSlots
 from sharezync_storage.usecases.writers import Writer, Writers, busy
 
 log = structlog.get_logger()
@@ -50,13 +50,13 @@ class Appending:
 
     def __init__(
         self,
-        work: Work,
+        work: UnitsOfWork,
         store: BlobStore,
-        limits: Limits,
+        limits: StorageLimits,
         *,
         leases: Leases,
         finishing: Finishing,
-        places: Places,
+        places: WriterSlots,
         lifetime: timedelta,
     ) -> None:
         self._work = work
@@ -227,7 +227,7 @@ class Appending:
             start = await extent_of(unit, upload)
         return _Claim(upload, epoch, start)
 
-    async def _tell_length(self, unit: Unit, upload: Upload, length: int) -> None:
+    async def _tell_length(self, unit: UnitOfWork, upload: Upload, length: int) -> None:
         if upload.size_bytes is None and length >= upload.stored_bytes:
             self._limits.check_size(length)
             missing = length - upload.reserved_bytes
@@ -247,7 +247,7 @@ class Appending:
     ) -> None:
         """Write and record what comes; the claim's upload tells how it stands then."""
         upload, epoch = claim.upload, claim.epoch
-        intake = Intake(
+        intake = UploadReceiver(
             self._work, self._limits, self._leases, self._wholes,
             upload=upload, epoch=epoch, start=start, checksum=checksum,
         )  # fmt: skip
@@ -270,7 +270,7 @@ class Appending:
             writer.ending = True
             await asyncio.shield(self._put_down(intake, upload, epoch))
 
-    async def _put_down(self, intake: Intake, upload: Upload, epoch: int) -> None:
+    async def _put_down(self, intake: UploadReceiver, upload: Upload, epoch: int) -> None:
         """End a writer's lease. What fails here mends itself: the lease lapses."""
         if upload.state == "verifying":
             self._finishing.start(UploadId(upload.id))
@@ -301,7 +301,7 @@ class Appending:
             return await self._own_in(unit, owner_id, upload_id)
 
     async def _own_in(
-        self, unit: Unit, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
+        self, unit: UnitOfWork, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
     ) -> Upload:
         upload = await access.own_upload(unit, owner_id, upload_id, lock=lock)
         if upload.state in ENDED or uploads.expired(upload, unit.now):

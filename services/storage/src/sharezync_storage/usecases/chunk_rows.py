@@ -28,7 +28,7 @@ class ChunkRow:
     sha256: bytes
 
 
-class Progress(NamedTuple):
+class UploadProgress(NamedTuple):
     """How far an upload is. `through`: the number of chunks stored without a gap from the first."""
 
     stored_bytes: int
@@ -36,15 +36,15 @@ class Progress(NamedTuple):
     complete: bool
 
 
-class Known(NamedTuple):
+class KnownChunk(NamedTuple):
     """What is known of a chunk and its upload. `sha256` is None until it is stored."""
 
     state: str
-    progress: Progress
+    progress: UploadProgress
     sha256: bytes | None
 
 
-class Opened(NamedTuple):
+class OpenUpload(NamedTuple):
     """An upload as it is when chunks begin to come."""
 
     plan: ChunkPlan
@@ -140,25 +140,27 @@ class ChunkRows:
             if self._recorder is not None and not self._recorder.is_closed():
                 await self._recorder.close()
 
-    async def open(self, upload_id: UUID) -> Opened | None:
+    async def open(self, upload_id: UUID) -> OpenUpload | None:
         """Return how an upload in chunks is; None where there is no such upload."""
         record = await (await self._database.pool()).fetchrow(_OPEN, upload_id)
         if record is None:
             return None
         plan = ChunkPlan(record["store_key"], record["size_bytes"], record["chunk_size_bytes"])
-        return Opened(plan, record["state"], record["stored"])
+        return OpenUpload(plan, record["state"], record["stored"])
 
-    async def look_up(self, places: Sequence[tuple[UUID, int]]) -> list[Known | None]:
+    async def look_up(self, places: Sequence[tuple[UUID, int]]) -> list[KnownChunk | None]:
         """Return what is known of each place; None where there is no such upload."""
         records = await (await self._database.pool()).fetch(
             _LOOK_UP, [upload_id for upload_id, _ in places], [index for _, index in places]
         )
-        found: list[Known | None] = [None] * len(places)
+        found: list[KnownChunk | None] = [None] * len(places)
         for record in records:
-            found[record["n"] - 1] = Known(record["state"], _progress(record), record["sha256"])
+            found[record["n"] - 1] = KnownChunk(
+                record["state"], _progress(record), record["sha256"]
+            )
         return found
 
-    async def record(self, rows: Sequence[ChunkRow]) -> list[Progress | BaseException]:
+    async def record(self, rows: Sequence[ChunkRow]) -> list[UploadProgress | BaseException]:
         """Record chunks in one transaction; a refusal (ChunkConflict, …) concerns its row alone.
 
         Not to be called again before it has returned: it has one connection, of its own.
@@ -181,7 +183,7 @@ class ChunkRows:
         except BaseException:
             self._recorder.terminate()  # whatever state it is in
             raise
-        recorded: dict[tuple[UUID, int], Progress | BaseException] = {
+        recorded: dict[tuple[UUID, int], UploadProgress | BaseException] = {
             (record["id"], index): _progress(record)
             for record in records
             for index in record["indexes"]
@@ -198,7 +200,7 @@ class ChunkRows:
 
     async def _refusals(
         self, rows: Sequence[ChunkRow]
-    ) -> dict[tuple[UUID, int], Progress | BaseException]:
+    ) -> dict[tuple[UUID, int], UploadProgress | BaseException]:
         """Return why rows were not inserted: another replica was faster, or the upload is over."""
         places = [(row.upload_id, row.index) for row in rows]
         known = await self.look_up(places)
@@ -207,7 +209,7 @@ class ChunkRows:
         }
 
 
-def _refusal(row: ChunkRow, known: Known | None) -> Progress | BaseException:
+def _refusal(row: ChunkRow, known: KnownChunk | None) -> UploadProgress | BaseException:
     if known is None:
         return NotFound()
     if known.sha256 is None:
@@ -215,8 +217,8 @@ def _refusal(row: ChunkRow, known: Known | None) -> Progress | BaseException:
     return known.progress if known.sha256 == row.sha256 else ChunkConflict()
 
 
-def _progress(record: asyncpg.Record) -> Progress:
+def _progress(record: asyncpg.Record) -> UploadProgress:
     stored, size = record["stored_bytes"], record["size_bytes"]
     if stored == size:
-        return Progress(stored, -(-size // record["chunk_size_bytes"]), complete=True)
-    return Progress(stored, record["through"], complete=False)
+        return UploadProgress(stored, -(-size // record["chunk_size_bytes"]), complete=True)
+    return UploadProgress(stored, record["through"], complete=False)

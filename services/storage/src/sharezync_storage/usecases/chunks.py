@@ -27,7 +27,7 @@ from sharezync_storage.problems import (
 )
 from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import BlobStore, ChunkPlan, NoSuchBlob
-from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows, Known, Progress
+from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows, KnownChunk, UploadProgress
 
 _REMEMBERED: Final = 512
 """Uploads; each costs a byte for each of its chunks, so 50 MB at the very most."""
@@ -55,10 +55,12 @@ class Chunks:
     def __init__(self, rows: ChunkRows, store: BlobStore) -> None:
         self._rows = rows
         self._store = store
-        self._look_ups: GroupCommit[Place, Known | None] = GroupCommit(rows.look_up, max_batch=100)
-        self._records: GroupCommit[ChunkRow, Progress] = GroupCommit(rows.record)
+        self._look_ups: GroupCommit[Place, KnownChunk | None] = GroupCommit(
+            rows.look_up, max_batch=100
+        )
+        self._records: GroupCommit[ChunkRow, UploadProgress] = GroupCommit(rows.record)
         self._remembered: OrderedDict[UUID, _Remembered] = OrderedDict()
-        self._writing: dict[Place, asyncio.Task[Progress]] = {}
+        self._writing: dict[Place, asyncio.Task[UploadProgress]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -79,7 +81,7 @@ class Chunks:
 
     async def put(
         self, upload_id: UploadId, index: int, data: Sequence[bytes], sha256: bytes
-    ) -> Progress:
+    ) -> UploadProgress:
         """Store one chunk, the concatenation of `data`; it is durable when this returns.
 
         The same chunk again changes nothing and is answered the same way, in any state. Raises
@@ -134,15 +136,15 @@ class Chunks:
         self._remembered.move_to_end(upload_id)
         return upload
 
-    def _written(self, place: Place, task: "asyncio.Task[Progress]") -> None:
+    def _written(self, place: Place, task: "asyncio.Task[UploadProgress]") -> None:
         if self._writing.get(place) is task:
             del self._writing[place]
         if not task.cancelled():
             task.exception()  # perhaps nobody waits any more
 
     async def _write(
-        self, row: ChunkRow, data: Sequence[bytes], before: "asyncio.Task[Progress] | None"
-    ) -> Progress:
+        self, row: ChunkRow, data: Sequence[bytes], before: "asyncio.Task[UploadProgress] | None"
+    ) -> UploadProgress:
         if before is not None:
             await asyncio.wait([before])
         upload = await self._upload(row.upload_id)
@@ -168,7 +170,7 @@ class Chunks:
         (await self._upload(row.upload_id)).taken[row.index] = True
         return progress
 
-    async def _same_again(self, row: ChunkRow, data: Sequence[bytes]) -> Progress:
+    async def _same_again(self, row: ChunkRow, data: Sequence[bytes]) -> UploadProgress:
         """Answer for a place that is taken: with what is there, if that is what came."""
         if await asyncio.to_thread(_digest, data) != row.sha256:
             raise ChunkCorrupt
@@ -187,7 +189,7 @@ class Chunks:
             raise ContentDamaged
         raise UploadClosed(state=known.state)
 
-    async def _known(self, upload_id: UUID, index: int) -> Known:
+    async def _known(self, upload_id: UUID, index: int) -> KnownChunk:
         known = await self._look_ups.submit((upload_id, index))
         if known is None:
             self._remembered.pop(upload_id, None)

@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 import structlog
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_storage.models import Claim
 from sharezync_storage.problems import ClaimGone, LinkGone
 from sharezync_storage.settings import MIB
-from sharezync_storage.usecases.links import Followed
+from sharezync_storage.usecases.links import OpenedLink
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ FROM unused WHERE l.id = $1 AND unused.downloads > 0
 class Download:
     """One delivery under a claim (`api.content.Delivery`)."""
 
-    work: Work
+    work: UnitsOfWork
     link_id: UUID
     claim_id: UUID
     resumed: bool
@@ -102,7 +102,7 @@ class Download:
             await connection.execute(_GIVE_BACK, self.claim_id)
 
 
-async def claim(work: Work, followed: Followed) -> Download:
+async def claim(work: UnitsOfWork, followed: OpenedLink) -> Download:
     """Take one download from a link. Raises LinkGone where there is none left to take."""
     now = work.now()
     claim_id = uuid4()  # nothing in it can be guessed: it is all that one shows to go on
@@ -112,7 +112,7 @@ async def claim(work: Work, followed: Followed) -> Download:
     return Download(work, followed.link.id, claim_id, resumed=False)
 
 
-async def resume(work: Work, followed: Followed, claim_id: UUID) -> Download:
+async def resume(work: UnitsOfWork, followed: OpenedLink, claim_id: UUID) -> Download:
     """Go on with a download, even where the link has run out meanwhile.
 
     At most twice the file's bytes are sent under one claim, and a little: enough for any line that
@@ -127,7 +127,7 @@ async def resume(work: Work, followed: Followed, claim_id: UUID) -> Download:
     return Download(work, followed.link.id, claim_id, resumed=True)
 
 
-async def sweep(work: Work) -> None:
+async def sweep(work: UnitsOfWork) -> None:
     """Forget some claims whose time has come, and give back the unused. Safe to repeat."""
     async with work.read() as unit:
         due = select(Claim.link_id).where(col(Claim.expires_at) < unit.now).distinct()

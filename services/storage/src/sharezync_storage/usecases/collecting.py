@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_storage.models import File, Upload
 from sharezync_storage.states import UNFINISHED
 from sharezync_storage.usecases import files, holding
@@ -72,7 +72,7 @@ WHERE due_at <= $1 ORDER BY due_at
 """
 
 
-async def due(work: Work, *, limit: int = 100_000) -> list[Due]:
+async def due(work: UnitsOfWork, *, limit: int = 100_000) -> list[Due]:
     """Return what would go now, each kind with the oldest first; at most `limit` of each.
 
     What an upload or a file leaves to be deleted from the store is named with it, not again.
@@ -117,13 +117,13 @@ async def due(work: Work, *, limit: int = 100_000) -> list[Due]:
     ]
 
 
-async def forget_deleted(work: Work) -> None:
+async def forget_deleted(work: UnitsOfWork) -> None:
     """Forget some files that were deleted a month ago. Safe to repeat."""
     async with (await work.database.pool()).acquire() as connection:
         await connection.execute(_FORGET_DELETED, work.now() - _DELETED_KEPT, _FORGOTTEN_AT_ONCE)
 
 
-async def remove_unheld(work: Work) -> None:
+async def remove_unheld(work: UnitsOfWork) -> None:
     """Remove files that were let go and that nothing holds any more; some of them at a time."""
     async with work.begin() as unit:
         await holding.expire(unit)
@@ -145,7 +145,7 @@ async def remove_unheld(work: Work) -> None:
                 await files.remove(unit, [(file, upload)])
 
 
-async def collect(work: Work, sweeper: Sweeper) -> int:
+async def collect(work: UnitsOfWork, sweeper: Sweeper) -> int:
     """Do all that is due now; return how many keys could not be deleted from the store.
 
     Safe to interrupt and to repeat, and beside servers: a key that one has claimed, no other has.

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlmodel import select
 
 from sharezync_shared.contracts.storage import UploadFinishing
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_storage import access
@@ -27,7 +27,7 @@ class Completing:
 
     def __init__(
         self,
-        work: Work,
+        work: UnitsOfWork,
         store: BlobStore,
         finishing: Finishing,
         *,

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import any_, func, literal
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
@@ -19,15 +19,15 @@ from sharezync_storage.problems import PartsUnfinished, UploadGone
 from sharezync_storage.states import ENDED
 from sharezync_storage.usecases import quota
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 
 PARTS_LIFETIME: Final = timedelta(hours=1)
 """How long parts can be used again once something was made of them."""
 
 
 async def begin_final(
-    work: Work,
-    limits: Limits,
+    work: UnitsOfWork,
+    limits: StorageLimits,
     *,
     owner_id: UserId,
     source_ids: Sequence[UploadId],
@@ -70,7 +70,7 @@ async def begin_final(
     return upload
 
 
-async def is_needed(unit: Unit, upload_id: UUID) -> bool:
+async def is_needed(unit: UnitOfWork, upload_id: UUID) -> bool:
     """Whether something is being made of this upload at this moment."""
     needed = select(func.count()).where(
         col(Upload.state) == "verifying", literal(upload_id) == any_(col(Upload.source_ids))
@@ -79,7 +79,7 @@ async def is_needed(unit: Unit, upload_id: UUID) -> bool:
 
 
 async def _parts(
-    unit: Unit, owner_id: UserId, source_ids: Sequence[UploadId]
+    unit: UnitOfWork, owner_id: UserId, source_ids: Sequence[UploadId]
 ) -> dict[UUID, Upload]:
     """Return the parts by their ids, held until it is on record that they are needed."""
     if not source_ids:

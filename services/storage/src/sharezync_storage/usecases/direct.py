@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sharezync_shared.contracts.storage import UploadClosed
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
@@ -27,7 +27,7 @@ from sharezync_storage.states import ENDED, UNFINISHED
 from sharezync_storage.stores import BlobStore, ChunkPlan, DirectPart
 from sharezync_storage.usecases import keyed, quota
 from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import give_up, plan_of
 
@@ -45,7 +45,7 @@ _MANY_PARTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class DirectUpload:
     """An upload, and where its parts go; none, once it takes no more."""
 
     upload: Upload
@@ -58,9 +58,9 @@ class Direct:
 
     def __init__(
         self,
-        work: Work,
+        work: UnitsOfWork,
         store: BlobStore,
-        limits: Limits,
+        limits: StorageLimits,
         chunks: Chunks,
         signer: Signer,
         *,
@@ -82,7 +82,7 @@ class Direct:
         size_bytes: int,
         sha256: bytes | None = None,
         idempotency_key: str | None = None,
-    ) -> Ticket:
+    ) -> DirectUpload:
         """Begin an upload, with room for all of it reserved.
 
         With `sha256` the whole is read and checked at the end. The same key leads to the same
@@ -103,7 +103,7 @@ class Direct:
         )
         return await self.look(owner_id=owner_id, upload_id=UploadId(upload.id))
 
-    async def look(self, *, owner_id: UserId, upload_id: UploadId) -> Ticket:
+    async def look(self, *, owner_id: UserId, upload_id: UploadId) -> DirectUpload:
         """Return fresh URLs for an upload, and let it wait longer. Raises NotFound, UploadGone."""
         async with self._work.begin() as unit:
             upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
@@ -114,7 +114,7 @@ class Direct:
         if upload.state in UNFINISHED and upload.chunk_size_bytes is None:
             upload = await self._open(upload)
         expires_at = self._work.now() + URL_LIFETIME
-        return Ticket(upload, await self._parts(upload, expires_at), expires_at)
+        return DirectUpload(upload, await self._parts(upload, expires_at), expires_at)
 
     async def put_part(self, upload_id: UploadId, number: int, data: Sequence[bytes]) -> str:
         """Keep one part that came through us, and return its ETag; it is durable then.

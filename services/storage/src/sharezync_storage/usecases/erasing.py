@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.ids import UserId
 from sharezync_storage.models import File, Upload
@@ -22,7 +22,7 @@ DELETE FROM storage.usage WHERE user_id = $1 AND used_bytes = 0 AND reserved_byt
 """
 
 
-async def erase_user(unit: Unit, user_id: UserId) -> None:
+async def erase_user(unit: UnitOfWork, user_id: UserId) -> None:
     """Erase a user's files, uploads and usage; services hear of each file that goes.
 
     The bytes go after the commit, by the sweep, whoever still held a file. Safe to repeat: what is

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete as delete_from
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
@@ -26,7 +26,7 @@ FileAndUpload = tuple[File, Upload | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FilesPage:
     """Some of many. `next` is where the rest begins; None: this was all."""
 
     items: list[File]
@@ -34,7 +34,7 @@ class Page:
 
 
 def stand(
-    unit: Unit,
+    unit: UnitOfWork,
     upload: Upload,
     *,
     size_bytes: int,
@@ -66,7 +66,9 @@ def stand(
     return file
 
 
-async def page(work: Work, *, owner_id: UserId, after: FileId | None, limit: int) -> Page:
+async def page(
+    work: UnitsOfWork, *, owner_id: UserId, after: FileId | None, limit: int
+) -> FilesPage:
     """List a user's files, newest first, from behind the file `after`."""
     statement = select(File).where(File.owner_id == owner_id, *_THERE)
     if after is not None:
@@ -75,29 +77,29 @@ async def page(work: Work, *, owner_id: UserId, after: FileId | None, limit: int
         found = await unit.session.exec(statement.order_by(col(File.id).desc()).limit(limit + 1))
         files = list(found)
     more = len(files) > limit
-    return Page(files[:limit], FileId(files[limit - 1].id) if more else None)
+    return FilesPage(files[:limit], FileId(files[limit - 1].id) if more else None)
 
 
-async def get(work: Work, *, owner_id: UserId, file_id: FileId) -> File:
+async def get(work: UnitsOfWork, *, owner_id: UserId, file_id: FileId) -> File:
     """Return a user's own file. Raises NotFound."""
     async with work.read() as unit:
         return await access.own_file(unit, owner_id, file_id)
 
 
-async def get_readable(work: Work, *, user_id: UserId, file_id: FileId) -> File:
+async def get_readable(work: UnitsOfWork, *, user_id: UserId, file_id: FileId) -> File:
     """Return a file that a user may read: their own, or one granted to them. Raises NotFound."""
     async with work.read() as unit:
         return await access.readable_file(unit, user_id, file_id)
 
 
-async def get_vouched_for(work: Work, *, file_id: FileId) -> File:
+async def get_vouched_for(work: UnitsOfWork, *, file_id: FileId) -> File:
     """Return anybody's file, for a reader with a valid signature. Raises NotFound."""
     async with work.read() as unit:
         return await access.file_vouched_for(unit, file_id)
 
 
 async def describe(
-    work: Work, *, file_ids: Sequence[UUID], owner_id: UserId | None = None
+    work: UnitsOfWork, *, file_ids: Sequence[UUID], owner_id: UserId | None = None
 ) -> list[File]:
     """Return those of these files that are there, in no order; not those that were let go.
 
@@ -116,7 +118,7 @@ async def describe(
 
 
 async def delete(
-    work: Work, *, owner_id: UserId, file_id: FileId, everywhere: bool = False
+    work: UnitsOfWork, *, owner_id: UserId, file_id: FileId, everywhere: bool = False
 ) -> None:
     """Delete a user's own file. Raises NotFound.
 
@@ -138,7 +140,7 @@ async def delete(
 
 
 async def let_go(
-    unit: Unit, files: Sequence[FileAndUpload], *, held_by_transfers: bool = True
+    unit: UnitOfWork, files: Sequence[FileAndUpload], *, held_by_transfers: bool = True
 ) -> None:
     """Take files from their owners, all rows held by the caller, and remove those nobody holds.
 
@@ -155,7 +157,7 @@ async def let_go(
     await _take_grants_back(unit, kept)
 
 
-async def remove(unit: Unit, files: Sequence[FileAndUpload]) -> None:
+async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
     """Delete files for everyone, all rows held by the caller; their uploads are over for good."""
     if not files:
         return
@@ -185,7 +187,7 @@ def kept_of(file: File) -> Unneeded:
     return Unneeded(blob=file.store_key, size_bytes=file.size_bytes)
 
 
-async def _take_grants_back(unit: Unit, files: Sequence[File]) -> None:
+async def _take_grants_back(unit: UnitOfWork, files: Sequence[File]) -> None:
     if files:
         of_these = access.among(Grant.file_id, [file.id for file in files])
         await unit.session.exec(

@@ -19,7 +19,7 @@ from sharezync_shared.contracts.storage import (
     UploadFinishing,
     UploadIncomplete,
 )
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import NotFound
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
@@ -28,9 +28,9 @@ from sharezync_storage.states import TAKES_BYTES, after
 from sharezync_storage.stores import BlobStore
 from sharezync_storage.stores.in_order import in_order
 from sharezync_storage.usecases import files, quota
+from sharezync_storage.usecases.assembling import AssembledBlob, UploadParts, materials_of, seal
 from sharezync_storage.usecases.extents import forget_segments
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.sealing import Material, Sealed, materials_of, seal
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
 from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
 
@@ -49,7 +49,7 @@ _SEALED_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedUpload:
     """What an upload has become. `root`: of one that came in chunks."""
 
     file_id: FileId
@@ -57,10 +57,10 @@ class Finished:
     sha256: bytes | None
 
 
-Outcome = Finished | Exception
+Outcome = FinishedUpload | Exception
 """What came of finishing an upload: with an exception, nothing has."""
 
-_End = asyncio.Future[Finished]
+_End = asyncio.Future[FinishedUpload]
 
 
 class Finishing:
@@ -70,7 +70,7 @@ class Finishing:
     """
 
     def __init__(
-        self, work: Work, store: BlobStore, *, patience_seconds: float = PATIENCE_SECONDS
+        self, work: UnitsOfWork, store: BlobStore, *, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
         self._work = work
         self._store = store
@@ -94,7 +94,7 @@ class Finishing:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def finish(self, upload_id: UploadId) -> Finished:
+    async def finish(self, upload_id: UploadId) -> FinishedUpload:
         """Verify an upload and make it a file; services hear of it. Idempotent.
 
         Raises UploadIncomplete (send what is missing), DigestMismatch and UploadClosed (final), and
@@ -207,7 +207,7 @@ class Finishing:
         for upload_id, outcome in (await self._stand(claims, sealed)).items():
             self._settle(upload_id, outcome)
 
-    async def _seal(self, claim: "_Claim") -> Sealed | Exception:
+    async def _seal(self, claim: "_Claim") -> AssembledBlob | Exception:
         try:
             return await seal(self._store, claim.upload, claim.material)
         except Exception as error:  # noqa: BLE001 - it is told to who asked for this upload
@@ -248,7 +248,7 @@ class Finishing:
         return claims, outcomes
 
     async def _stand(
-        self, claims: Mapping[UUID, "_Claim"], sealed: Mapping[UUID, Sealed | Exception]
+        self, claims: Mapping[UUID, "_Claim"], sealed: Mapping[UUID, AssembledBlob | Exception]
     ) -> dict[UUID, Outcome]:
         """Make the files of what is sealed, and give up what is not what was said."""
         outcomes: dict[UUID, Outcome] = {}
@@ -301,7 +301,7 @@ class _Claim(NamedTuple):
     """
 
     upload: Upload
-    material: Material
+    material: UploadParts
     repeated: bool
 
 
@@ -314,16 +314,16 @@ def _outcome(end: _End) -> Outcome:
     return error if isinstance(error, Exception) else end.result()
 
 
-def _finished(upload: Upload) -> Finished:
-    return Finished(FileId(upload.id), upload.root, upload.sha256)
+def _finished(upload: Upload) -> FinishedUpload:
+    return FinishedUpload(FileId(upload.id), upload.root, upload.sha256)
 
 
-async def _uploads(unit: Unit, upload_ids: Collection[UUID]) -> dict[UUID, Upload]:
+async def _uploads(unit: UnitOfWork, upload_ids: Collection[UUID]) -> dict[UUID, Upload]:
     found = await access.uploads_held(unit, upload_ids)
     return {upload.id: upload for upload in found if upload.door != "form"}
 
 
-async def _stand(unit: Unit, uploads: Sequence[Upload]) -> None:
+async def _stand(unit: UnitOfWork, uploads: Sequence[Upload]) -> None:
     """Make the files of uploads that are sealed."""
     if not uploads:
         return
@@ -339,7 +339,7 @@ async def _stand(unit: Unit, uploads: Sequence[Upload]) -> None:
         upload.writer = upload.leased_until = None
 
 
-async def _incomplete(unit: Unit, uploads: Sequence[Upload]) -> dict[UUID, UploadIncomplete]:
+async def _incomplete(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, UploadIncomplete]:
     """Return what keeps uploads that take bytes from being finished."""
     lacking: dict[UUID, UploadIncomplete] = {}
     short: list[Upload] = []

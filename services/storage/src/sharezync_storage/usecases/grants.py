@@ -4,13 +4,13 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_storage import access
 from sharezync_storage.models import FileId, Grant
 
 
-async def give(work: Work, *, file_id: FileId, user_id: UserId) -> None:
+async def give(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
     """Let a user look at a file and read it, until that is taken back. Idempotent.
 
     Not more than that: they can't delete, list or link it. Raises NotFound.
@@ -24,7 +24,7 @@ async def give(work: Work, *, file_id: FileId, user_id: UserId) -> None:
         )
 
 
-async def take_back(work: Work, *, file_id: FileId, user_id: UserId) -> None:
+async def take_back(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
     """End that. Idempotent; a signed URL that they have by then holds for its minutes."""
     async with work.begin() as unit:
         await unit.session.exec(

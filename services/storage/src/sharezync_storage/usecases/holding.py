@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_storage.states import UNFINISHED
 
 Holder = Literal["message", "transfer"]
@@ -64,7 +64,7 @@ UPDATE storage.files SET unheld_at = $2 WHERE id = ANY($1::uuid[]) AND deleted_a
 
 
 async def hold(
-    unit: Unit,
+    unit: UnitOfWork,
     *,
     holder: Holder,
     holder_id: UUID,
@@ -88,7 +88,7 @@ async def hold(
     )
 
 
-async def release(unit: Unit, holder_id: UUID, *, remember: bool = True) -> None:
+async def release(unit: UnitOfWork, holder_id: UUID, *, remember: bool = True) -> None:
     """Let go of whatever a holder holds, for good. Idempotent.
 
     `remember` is False only where it is known that nothing of it can still come.
@@ -101,7 +101,7 @@ async def release(unit: Unit, holder_id: UUID, *, remember: bool = True) -> None
     await _let_go(connection, held, "holder_id = $1", holder_id, unit.now)
 
 
-async def release_group(unit: Unit, group_id: UUID) -> None:
+async def release_group(unit: UnitOfWork, group_id: UUID) -> None:
     """Let go of whatever the holders in a group hold, for good. Idempotent."""
     connection = await unit.raw()
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _key(group_id))
@@ -110,7 +110,7 @@ async def release_group(unit: Unit, group_id: UUID) -> None:
     await _let_go(connection, held, "group_id = $1", group_id, unit.now)
 
 
-async def ask(unit: Unit, file_ids: Sequence[UUID]) -> None:
+async def ask(unit: UnitOfWork, file_ids: Sequence[UUID]) -> None:
     """Hold files for an hour because a service has asked for them, their rows held by the caller.
 
     Idempotent; asking again begins the hour anew.
@@ -119,13 +119,13 @@ async def ask(unit: Unit, file_ids: Sequence[UUID]) -> None:
         await (await unit.raw()).execute(_ASK, sorted(set(file_ids)), unit.now)
 
 
-async def is_held(unit: Unit, file_id: UUID) -> bool:
+async def is_held(unit: UnitOfWork, file_id: UUID) -> bool:
     """Whether anything holds a file, whose row the caller has locked."""
     return file_id in await held_among(unit, [file_id])
 
 
 async def held_among(
-    unit: Unit, file_ids: Collection[UUID], *, by_transfers: bool = True
+    unit: UnitOfWork, file_ids: Collection[UUID], *, by_transfers: bool = True
 ) -> set[UUID]:
     """Return those of these files that anything holds, their rows locked by the caller."""
     rows = await (await unit.raw()).fetch(
@@ -137,13 +137,13 @@ async def held_among(
     return {row["file_id"] for row in rows}
 
 
-async def drop(unit: Unit, file_ids: Sequence[UUID]) -> None:
+async def drop(unit: UnitOfWork, file_ids: Sequence[UUID]) -> None:
     """Have nothing hold these files any more: they go, whoever holds them; rows held as above."""
     connection = await unit.raw()
     await connection.execute("DELETE FROM storage.holds WHERE file_id = ANY($1::uuid[])", file_ids)
 
 
-async def expire(unit: Unit) -> int:
+async def expire(unit: UnitOfWork) -> int:
     """End one batch of questions that nothing has come of for an hour; return how many.
 
     Also forgets holders that were over a month ago.

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
 from sharezync_storage.models import Upload
 
 
 async def once(
-    work: Work,
+    work: UnitsOfWork,
     *,
     owner_id: UserId,
     key: str | None,
@@ -38,7 +38,7 @@ async def once(
     return before, False
 
 
-async def _begun(work: Work, owner_id: UserId, key: str | None) -> Upload | None:
+async def _begun(work: UnitsOfWork, owner_id: UserId, key: str | None) -> Upload | None:
     if key is None:
         return None
     statement = select(Upload).where(Upload.owner_id == owner_id, Upload.idempotency_key == key)

@@ -16,7 +16,7 @@ import asyncpg
 
 from sharezync_shared.db.database import Database
 from sharezync_storage.states import TAKES_BYTES, UploadState
-from sharezync_storage.stores.port import Extent, Segment
+from sharezync_storage.stores.port import Extent, StoredSegment
 
 LEASE_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.1
@@ -138,7 +138,7 @@ class Leases:
         *,
         state: UploadState,
         extent: Extent,
-        changed: Sequence[Segment],
+        changed: Sequence[StoredSegment],
         sha256: bytes | None,
     ) -> datetime:
         """Record what is durable; return when the upload expires. Raises Preempted, and records

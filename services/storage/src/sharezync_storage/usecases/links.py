@@ -13,14 +13,14 @@ from typing import Final
 from sqlalchemy import delete, func, or_
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_storage import access
 from sharezync_storage.models import File, FileId, Link, LinkId
 from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.problems import LinkGone, TooManyLinks
 from sharezync_storage.usecases import quota
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 
 _TOKEN_BYTES: Final = 24
 _TOMBSTONE: Final = timedelta(days=1)
@@ -29,7 +29,7 @@ _BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LinksPage:
     """Some of many. `next` is where the rest begins; None: this was all."""
 
     items: list[Link]
@@ -45,7 +45,7 @@ class NewLink:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class OpenedLink:
     """A link that holds, and the file behind it."""
 
     link: Link
@@ -53,9 +53,9 @@ class Followed:
 
 
 async def create(
-    work: Work,
+    work: UnitsOfWork,
     passwords: LinkPasswords,
-    limits: Limits,
+    limits: StorageLimits,
     *,
     owner_id: UserId,
     file_id: FileId,
@@ -84,7 +84,9 @@ async def create(
     return NewLink(link, token)
 
 
-async def _check_room(unit: Unit, limits: Limits, owner_id: UserId, file_id: FileId) -> None:
+async def _check_room(
+    unit: UnitOfWork, limits: StorageLimits, owner_id: UserId, file_id: FileId
+) -> None:
     """Raise TooManyLinks for a file or a user with enough. The file is held, before the user's row:
     links are counted one after the other.
     """
@@ -100,8 +102,8 @@ async def _check_room(unit: Unit, limits: Limits, owner_id: UserId, file_id: Fil
 
 
 async def page(
-    work: Work, *, owner_id: UserId, file_id: FileId, after: LinkId | None, limit: int
-) -> Page:
+    work: UnitsOfWork, *, owner_id: UserId, file_id: FileId, after: LinkId | None, limit: int
+) -> LinksPage:
     """List the links to a user's own file, newest first; those too that ran out a moment ago."""
     statement = select(Link).where(Link.file_id == file_id)
     if after is not None:
@@ -111,16 +113,16 @@ async def page(
         found = await unit.session.exec(statement.order_by(col(Link.id).desc()).limit(limit + 1))
         links = list(found)
     more = len(links) > limit
-    return Page(links[:limit], LinkId(links[limit - 1].id) if more else None)
+    return LinksPage(links[:limit], LinkId(links[limit - 1].id) if more else None)
 
 
-async def revoke(work: Work, *, owner_id: UserId, file_id: FileId, link_id: LinkId) -> None:
+async def revoke(work: UnitsOfWork, *, owner_id: UserId, file_id: FileId, link_id: LinkId) -> None:
     """End a link at once; what is being downloaded comes to its end. Raises NotFound."""
     async with work.begin() as unit:
         await unit.session.delete(await access.own_link(unit, owner_id, file_id, link_id))
 
 
-async def follow(work: Work, token: str) -> Followed:
+async def follow(work: UnitsOfWork, token: str) -> OpenedLink:
     """Return what is behind a link, for whoever has its token. Never counts.
 
     It may be used up. Raises NotFound, and LinkGone where its file is gone.
@@ -129,10 +131,10 @@ async def follow(work: Work, token: str) -> Followed:
         link, file = await access.link_followed(unit, _digest(token))
     if file.deleted_at is not None or file.let_go_at is not None:
         raise LinkGone("The file was deleted")
-    return Followed(link, file)
+    return OpenedLink(link, file)
 
 
-async def look(work: Work, token: str) -> Followed:
+async def look(work: UnitsOfWork, token: str) -> OpenedLink:
     """As `follow`, for who wants to download anew. Raises LinkGone for one that has run out too."""
     followed = await follow(work, token)
     check_holds(followed.link, work.now())
@@ -147,7 +149,7 @@ def check_holds(link: Link, now: datetime) -> None:
         raise LinkGone("The downloads of the link are used up")
 
 
-async def sweep(work: Work) -> None:
+async def sweep(work: UnitsOfWork) -> None:
     """Forget some links that ran out a day ago, and some whose files are gone. Safe to repeat."""
     async with work.begin() as unit:
         over = (

@@ -19,7 +19,7 @@ from sharezync_shared.contracts.storage import (
     TooManyFiles,
     TooManyUploads,
 )
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_storage.models import File, Upload, Usage
 from sharezync_storage.settings import MIB, StorageSettings
@@ -55,7 +55,7 @@ ON CONFLICT (user_id) DO UPDATE SET used_bytes = u.used_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StorageLimits:
     """How much there may be: of each user's, and of one file."""
 
     quota_bytes: int
@@ -67,7 +67,7 @@ class Limits:
     max_links_per_user: int = 1000
 
     @classmethod
-    def of(cls, settings: StorageSettings) -> "Limits":
+    def of(cls, settings: StorageSettings) -> "StorageLimits":
         """Return the limits that the settings name."""
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
@@ -81,7 +81,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class QuotaUsage:
     """How much of a user's quota is taken."""
 
     quota_bytes: int
@@ -89,22 +89,22 @@ class Room:
     reserved_bytes: int
 
 
-async def look(work: Work, limits: Limits, user_id: UserId) -> Room:
+async def look(work: UnitsOfWork, limits: StorageLimits, user_id: UserId) -> QuotaUsage:
     """Return how a user stands."""
     async with work.read() as unit:
         usage = await unit.get(Usage, user_id)
     if usage is None:
-        return Room(limits.quota_bytes, 0, 0)
-    return Room(limits.quota_bytes, usage.used_bytes, usage.reserved_bytes)
+        return QuotaUsage(limits.quota_bytes, 0, 0)
+    return QuotaUsage(limits.quota_bytes, usage.used_bytes, usage.reserved_bytes)
 
 
-async def reserve(unit: Unit, limits: Limits, upload: Upload, more_bytes: int) -> None:
+async def reserve(unit: UnitOfWork, limits: StorageLimits, upload: Upload, more_bytes: int) -> None:
     """Reserve `more_bytes` for an upload. Raises QuotaExceeded; then nothing is reserved."""
     await take(unit, limits, upload.owner_id, more_bytes)
     upload.reserved_bytes += more_bytes
 
 
-async def take(unit: Unit, limits: Limits, owner_id: UUID, more_bytes: int) -> None:
+async def take(unit: UnitOfWork, limits: StorageLimits, owner_id: UUID, more_bytes: int) -> None:
     """Take `more_bytes` of a user's room, for uploads that note as much in `reserved_bytes`.
 
     One statement decides, so reservations at the same time can't overdraw together. Raises
@@ -127,7 +127,9 @@ async def take(unit: Unit, limits: Limits, owner_id: UUID, more_bytes: int) -> N
         raise await _exceeded(unit, limits, owner_id, more_bytes)
 
 
-async def reserve_up_to(unit: Unit, limits: Limits, upload: Upload, size_bytes: int) -> None:
+async def reserve_up_to(
+    unit: UnitOfWork, limits: StorageLimits, upload: Upload, size_bytes: int
+) -> None:
     """Have room for `size_bytes` in all, for an upload whose length nobody knows.
 
     And for some more, where that is left: not each piece is worth a transaction. Raises
@@ -147,7 +149,9 @@ async def reserve_up_to(unit: Unit, limits: Limits, upload: Upload, size_bytes: 
     await reserve(unit, limits, upload, missing)
 
 
-async def admit(unit: Unit, limits: Limits, owner_id: UUID, more_uploads: int = 1) -> None:
+async def admit(
+    unit: UnitOfWork, limits: StorageLimits, owner_id: UUID, more_uploads: int = 1
+) -> None:
     """Let a user begin so many more uploads. Raises TooManyUploads and TooManyFiles.
 
     To be called after `reserve`: that holds the user's row, so that two that are begun at the same
@@ -168,13 +172,13 @@ async def admit(unit: Unit, limits: Limits, owner_id: UUID, more_uploads: int = 
         await connection.execute(_FORGET_ENDED, owner_id, list(ENDED), _ENDED_KEPT)
 
 
-async def hold(unit: Unit, owner_id: UserId) -> None:
+async def hold(unit: UnitOfWork, owner_id: UserId) -> None:
     """Hold a user's row until the commit: nobody else counts what is theirs meanwhile."""
     connection = await unit.raw()
     await connection.execute(_HOLD, owner_id)
 
 
-async def release(unit: Unit, *uploads: Upload) -> None:
+async def release(unit: UnitOfWork, *uploads: Upload) -> None:
     """Give back what uploads have reserved."""
     for owner_id, theirs in _by_owner((upload.owner_id, upload) for upload in uploads):
         await _move(unit, owner_id, reserved=-sum(each.reserved_bytes for each in theirs))
@@ -182,7 +186,7 @@ async def release(unit: Unit, *uploads: Upload) -> None:
             upload.reserved_bytes = 0
 
 
-async def settle(unit: Unit, *stored: tuple[Upload, int]) -> None:
+async def settle(unit: UnitOfWork, *stored: tuple[Upload, int]) -> None:
     """Turn what each upload has reserved into a file of so many bytes."""
     for owner_id, theirs in _by_owner((upload.owner_id, (upload, n)) for upload, n in stored):
         await _move(
@@ -196,7 +200,7 @@ async def settle(unit: Unit, *stored: tuple[Upload, int]) -> None:
             upload.reserved_bytes = 0
 
 
-async def free(unit: Unit, files: Iterable[File]) -> None:
+async def free(unit: UnitOfWork, files: Iterable[File]) -> None:
     """Give back the room of files."""
     for owner_id, theirs in _by_owner((file.owner_id, file) for file in files):
         used = sum(file.size_bytes for file in theirs)
@@ -212,7 +216,7 @@ def _by_owner(owned: Iterable[tuple[UUID, Item]]) -> list[tuple[UUID, list[Item]
 
 
 async def _move(
-    unit: Unit, user_id: UUID, *, used: int = 0, reserved: int = 0, files: int = 0
+    unit: UnitOfWork, user_id: UUID, *, used: int = 0, reserved: int = 0, files: int = 0
 ) -> None:
     await unit.session.exec(
         update(Usage)
@@ -227,7 +231,9 @@ async def _move(
     )
 
 
-async def _exceeded(unit: Unit, limits: Limits, user_id: UUID, wanted_bytes: int) -> QuotaExceeded:
+async def _exceeded(
+    unit: UnitOfWork, limits: StorageLimits, user_id: UUID, wanted_bytes: int
+) -> QuotaExceeded:
     usage = (await unit.session.exec(select(Usage).where(Usage.user_id == user_id))).one_or_none()
     used, reserved = (usage.used_bytes, usage.reserved_bytes) if usage else (0, 0)
     left = max(0, limits.quota_bytes - used - reserved)

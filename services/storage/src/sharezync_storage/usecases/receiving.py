@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
@@ -19,13 +19,13 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.problems import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.states import UNFINISHED
-from sharezync_storage.stores import BlobStore, Stored
+from sharezync_storage.stores import BlobStore, StoredBlob
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.places import Places
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import give_up
+from sharezync_storage.usecases.writer_slots import WriterSlots
 
 log = structlog.get_logger()
 
@@ -35,10 +35,10 @@ _RENEW_SECONDS: Final = 300.0
 
 
 async def receive(
-    work: Work,
+    work: UnitsOfWork,
     store: BlobStore,
-    limits: Limits,
-    places: Places,
+    limits: StorageLimits,
+    places: WriterSlots,
     *,
     owner_id: UserId,
     name: str,
@@ -75,8 +75,8 @@ async def receive(
 
 
 async def _begin(
-    work: Work,
-    limits: Limits,
+    work: UnitsOfWork,
+    limits: StorageLimits,
     owner_id: UserId,
     name: str,
     mime: str | None,
@@ -109,7 +109,7 @@ async def _begin(
     return upload
 
 
-async def _came_before(unit: Unit, owner_id: UserId, key: str) -> File | None:
+async def _came_before(unit: UnitOfWork, owner_id: UserId, key: str) -> File | None:
     """Return the file of this key, and give up what was still coming with it."""
     # The same key at the same time, on any replica: one after the other.
     await unit.session.scalar(
@@ -134,7 +134,7 @@ async def _came_before(unit: Unit, owner_id: UserId, key: str) -> File | None:
 
 
 async def _metered(
-    work: Work, limits: Limits, upload: Upload, pieces: AsyncIterable[bytes]
+    work: UnitsOfWork, limits: StorageLimits, upload: Upload, pieces: AsyncIterable[bytes]
 ) -> AsyncGenerator[bytes]:
     """Pass `pieces` on, within the limits, and keep the upload alive while they come."""
     loop = asyncio.get_running_loop()
@@ -149,7 +149,7 @@ async def _metered(
         yield piece
 
 
-async def _renew(work: Work, limits: Limits, begun: Upload, size: int) -> int:
+async def _renew(work: UnitsOfWork, limits: StorageLimits, begun: Upload, size: int) -> int:
     """Reserve room for `size` bytes and some more, renew the lease; return what is reserved."""
     async with work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
@@ -160,7 +160,7 @@ async def _renew(work: Work, limits: Limits, begun: Upload, size: int) -> int:
         return upload.reserved_bytes
 
 
-async def _finish(work: Work, begun: Upload, stored: Stored) -> File:
+async def _finish(work: UnitsOfWork, begun: Upload, stored: StoredBlob) -> File:
     file: File | None = None
     async with work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
@@ -189,7 +189,7 @@ def _given_up(begun: Upload) -> BodyBroken | UploadBusy:
     )
 
 
-async def _abandon(work: Work, begun: Upload) -> None:
+async def _abandon(work: UnitsOfWork, begun: Upload) -> None:
     """Give up what did not become a file. What fails here is done by the sweep later."""
     try:
         async with work.begin() as unit:

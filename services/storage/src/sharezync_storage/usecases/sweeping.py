@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
 from sharezync_storage.models import Deletion
 from sharezync_storage.stores import BlobStore
@@ -53,7 +53,7 @@ class Unneeded(NamedTuple):
         return [(*each, 0 if index else self.size_bytes) for index, each in enumerate(named)]
 
 
-async def forget(unit: Unit, *unneeded: Unneeded) -> None:
+async def forget(unit: UnitOfWork, *unneeded: Unneeded) -> None:
     """Have keys deleted from the store after the commit: now, and once more in 20 minutes.
 
     Twice, because a write that was under way may come to its end behind the first deletion.
@@ -65,7 +65,7 @@ async def forget(unit: Unit, *unneeded: Unneeded) -> None:
         await connection.execute(_FORGET, *columns, unit.now, unit.now + AGAIN)
 
 
-def forget_leftovers(unit: Unit, blob: str) -> None:
+def forget_leftovers(unit: UnitOfWork, blob: str) -> None:
     """Have what interrupted writes of a blob left behind deleted, the blob itself not.
 
     In 20 minutes: another process may be writing the same at this moment.
@@ -80,7 +80,10 @@ class Sweeper:
     """
 
     def __init__(
-        self, work: Work, store: BlobStore, others: Sequence[Callable[[], Awaitable[None]]] = ()
+        self,
+        work: UnitsOfWork,
+        store: BlobStore,
+        others: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._work = work
         self._store = store

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Unavailable
 from sharezync_storage.models import Link
 from sharezync_storage.passwords import LinkPasswords
@@ -36,10 +36,10 @@ _FORGIVE: Final = "UPDATE storage.links SET failures = 0, locked_until = NULL WH
 _WAIT: Final = "SELECT locked_until FROM storage.links WHERE id = $1"
 
 
-class Unlocking:
+class LinkPasswordCheck:
     """Checks the passwords of links."""
 
-    def __init__(self, work: Work, passwords: LinkPasswords) -> None:
+    def __init__(self, work: UnitsOfWork, passwords: LinkPasswords) -> None:
         self._work = work
         self._passwords = passwords
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
@@ -26,7 +26,7 @@ from sharezync_storage.stores import BlobStore, ChunkPlan
 from sharezync_storage.usecases import concatenating, files, quota
 from sharezync_storage.usecases.extents import forget_segments
 from sharezync_storage.usecases.lifecycle import advance
-from sharezync_storage.usecases.quota import Limits
+from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _REMEMBER: Final = timedelta(days=7)
@@ -76,9 +76,9 @@ def plan_of(upload: Upload) -> ChunkPlan:
 
 
 async def begin(
-    work: Work,
+    work: UnitsOfWork,
     store: BlobStore,
-    limits: Limits,
+    limits: StorageLimits,
     *,
     owner_id: UserId,
     coming: Sequence[Coming],
@@ -127,8 +127,8 @@ async def begin(
 
 
 async def begin_from_start(
-    work: Work,
-    limits: Limits,
+    work: UnitsOfWork,
+    limits: StorageLimits,
     *,
     owner_id: UserId,
     name: str,
@@ -166,7 +166,7 @@ async def begin_from_start(
     return upload
 
 
-async def status(work: Work, *, upload_id: UploadId) -> Status:
+async def status(work: UnitsOfWork, *, upload_id: UploadId) -> Status:
     """Return how far an upload is. Raises NotFound."""
     found = await status_of_each(work, upload_ids=[upload_id])
     if not found:
@@ -174,7 +174,7 @@ async def status(work: Work, *, upload_id: UploadId) -> Status:
     return found[0]
 
 
-async def status_of_each(work: Work, *, upload_ids: Collection[UUID]) -> list[Status]:
+async def status_of_each(work: UnitsOfWork, *, upload_ids: Collection[UUID]) -> list[Status]:
     """Return how far those of these uploads are that come in chunks, in no order."""
     async with work.read() as unit:
         found = await unit.session.exec(select(Upload).where(access.among(Upload.id, upload_ids)))
@@ -183,7 +183,7 @@ async def status_of_each(work: Work, *, upload_ids: Collection[UUID]) -> list[St
         return [Status(upload, stored[upload.id]) for upload in uploads]
 
 
-async def stored_chunks(unit: Unit, uploads: Sequence[Upload]) -> dict[UUID, Ranges]:
+async def stored_chunks(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, Ranges]:
     """Return which chunks are stored of each upload."""
     stored = {upload.id: Ranges.whole(upload.through) for upload in uploads}
     open_ids = [u.id for u in uploads if u.state == "aborted" or u.through < plan_of(u).count]
@@ -199,7 +199,7 @@ async def stored_chunks(unit: Unit, uploads: Sequence[Upload]) -> dict[UUID, Ran
     return stored
 
 
-async def abort(work: Work, *, upload_ids: Collection[UUID]) -> None:
+async def abort(work: UnitsOfWork, *, upload_ids: Collection[UUID]) -> None:
     """Give up uploads in chunks, and delete the files of those that have become one. Idempotent.
 
     The file of a transfer that is over stays where it was attached to a message meanwhile.
@@ -215,7 +215,7 @@ async def abort(work: Work, *, upload_ids: Collection[UUID]) -> None:
             await files.let_go(unit, pairs, held_by_transfers=False)
 
 
-async def end_with_file(unit: Unit, upload: Upload) -> None:
+async def end_with_file(unit: UnitOfWork, upload: Upload) -> None:
     """End one that has finished, its row held by the caller, as if its owner deleted the file.
 
     Raises UploadGone where they have done that already.
@@ -229,7 +229,7 @@ async def end_with_file(unit: Unit, upload: Upload) -> None:
         upload.expires_at = unit.now
 
 
-async def give_up(unit: Unit, *uploads: Upload, act: Act = "abort") -> None:
+async def give_up(unit: UnitOfWork, *uploads: Upload, act: Act = "abort") -> None:
     """End uploads that have not finished, their rows held by the caller.
 
     `act`: `abort`, `expire` or `fail`. Whoever is writing to one can record nothing any more.
@@ -276,7 +276,7 @@ def bytes_kept(upload: Upload) -> int:
     return upload.reserved_bytes if unseen else upload.stored_bytes
 
 
-async def give_up_expired(work: Work) -> None:
+async def give_up_expired(work: UnitsOfWork) -> None:
     """Give up some uploads whose time has come, and forget those that ended a week ago."""
     async with work.begin() as unit:
         await unit.session.exec(

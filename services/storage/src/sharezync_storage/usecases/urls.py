@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import structlog
 
 from sharezync_shared.asgi.content_headers import content_disposition, content_type
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.media_types import INLINE
 from sharezync_storage import access
@@ -33,7 +33,7 @@ class Urls:
     file.
     """
 
-    def __init__(self, work: Work, store: BlobStore, signer: Signer) -> None:
+    def __init__(self, work: UnitsOfWork, store: BlobStore, signer: Signer) -> None:
         self._work = work
         self._store = store
         self._signer = signer

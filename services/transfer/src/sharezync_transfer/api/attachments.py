@@ -7,7 +7,7 @@ from sharezync_transfer.usecases import attachments
 
 
 def attachment_of(
-    end: attachments.Attachment, actor: Actor, settings: TransferSettings
+    end: attachments.Participation, actor: Actor, settings: TransferSettings
 ) -> Attachment:
     """Return an end as the contract has it."""
     transfer = end.transfer

@@ -106,7 +106,7 @@ class Acceptance(BaseModel):
     )
 
 
-class Resumption(BaseModel):
+class ResumeRequest(BaseModel):
     """The position to resume a transfer from."""
 
     have: OrderedRangesByFile | None = Field(

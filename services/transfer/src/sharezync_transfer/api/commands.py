@@ -11,29 +11,29 @@ from starlette.datastructures import State
 from sharezync_shared.contracts.commands import Command
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.transfer import RUN_COMMANDS
-from sharezync_shared.db.work import Work, to_json
+from sharezync_shared.db.work import UnitsOfWork, to_json
 from sharezync_shared.streams.commands import CommandsEndpoint, Done
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.attachments import attachment_of
-from sharezync_transfer.api.bodies import Acceptance, NoDetails, Resumption, TransferOffer
+from sharezync_transfer.api.bodies import Acceptance, NoDetails, ResumeRequest, TransferOffer
 from sharezync_transfer.api.common import ranges_of
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acting, completing, offering
-from sharezync_transfer.usecases.attachments import Attachment
-from sharezync_transfer.usecases.capabilities import Grants
-from sharezync_transfer.usecases.receptions import Addressee
+from sharezync_transfer.usecases.attachments import Participation
+from sharezync_transfer.usecases.capabilities import CapabilityIssuer
+from sharezync_transfer.usecases.offer_policy import OfferRecipient
 from sharezync_transfer.usecases.wire import TransferOpened, TransferRead, TransferTaken
 
 
 class _Parts(NamedTuple):
-    work: Work
+    work: UnitsOfWork
     services: Services
     settings: TransferSettings
-    grants: Grants
+    grants: CapabilityIssuer
 
-    def done(self, data: BaseModel, actor: Actor, end: Attachment) -> Done:
+    def done(self, data: BaseModel, actor: Actor, end: Participation) -> Done:
         """Answer a command with what its gateway would have to ask for next."""
         return Done(to_json(data), msgspec.json.encode(attachment_of(end, actor, self.settings)))
 
@@ -46,7 +46,7 @@ class _Accept(_Named, Acceptance):
     """Data of `transfer_accept`."""
 
 
-class _Resume(_Named, Resumption):
+class _Resume(_Named, ResumeRequest):
     """Data of `transfer_resume`."""
 
 
@@ -62,7 +62,7 @@ async def _start(command: Command, data: TransferOffer, parts: _Parts) -> Done:
         parts.services,
         parts.settings,
         actor=actor,
-        to=[Addressee(each.user_id, each.device_id) for each in data.recipients],
+        to=[OfferRecipient(each.user_id, each.device_id) for each in data.recipients],
         files=[file.offered() for file in data.files],
         chunk_size_bytes=data.chunk_size,
         note=data.note,

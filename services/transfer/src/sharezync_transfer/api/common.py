@@ -8,17 +8,17 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.ranges import Pair, Ranges
-from sharezync_shared.streams.log import Position
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens import Caller
 from sharezync_transfer.access import Actor
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import people
-from sharezync_transfer.usecases.capabilities import Grants
-from sharezync_transfer.usecases.pulse import Pulse
+from sharezync_transfer.usecases.capabilities import CapabilityIssuer
+from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -30,8 +30,8 @@ POSITION_HEADER: Final = "Stream-Position"
 # ------------------------------------------------------------------------------------------ parts
 
 
-async def _work(request: Request) -> Work:
-    work: Work = request.app.state.work
+async def _work(request: Request) -> UnitsOfWork:
+    work: UnitsOfWork = request.app.state.work
     return work
 
 
@@ -40,8 +40,8 @@ async def _services(request: Request) -> Services:
     return services
 
 
-async def _pulse(request: Request) -> Pulse:
-    pulse: Pulse = request.app.state.pulse
+async def _pulse(request: Request) -> ProgressBroadcast:
+    pulse: ProgressBroadcast = request.app.state.pulse
     return pulse
 
 
@@ -50,16 +50,16 @@ async def _settings(request: Request) -> TransferSettings:
     return settings
 
 
-async def _grants(request: Request) -> Grants:
-    grants: Grants = request.app.state.grants
+async def _grants(request: Request) -> CapabilityIssuer:
+    grants: CapabilityIssuer = request.app.state.grants
     return grants
 
 
-WorkPart = Annotated[Work, Depends(_work)]
+WorkPart = Annotated[UnitsOfWork, Depends(_work)]
 ServicesPart = Annotated[Services, Depends(_services)]
-PulsePart = Annotated[Pulse, Depends(_pulse)]
+PulsePart = Annotated[ProgressBroadcast, Depends(_pulse)]
 SettingsPart = Annotated[TransferSettings, Depends(_settings)]
-GrantsPart = Annotated[Grants, Depends(_grants)]
+GrantsPart = Annotated[CapabilityIssuer, Depends(_grants)]
 
 
 async def _actor(caller: Caller) -> Actor:
@@ -111,13 +111,13 @@ def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], objec
     return Page(items=shown, next=following)
 
 
-def answer(response: Response, told: Told[Outcome]) -> Outcome:
+def answer(response: Response, told: Published[Outcome]) -> Outcome:
     """Return the outcome, having said where its event stands."""
     if told.at is not None:
         response.headers[POSITION_HEADER] = position_text(told.at)
     return told.outcome
 
 
-def position_text(at: Position) -> str:
+def position_text(at: StreamPosition) -> str:
     """Return a place in a stream as a header value."""
     return f"{at.stream} {at.epoch} {at.seq}"

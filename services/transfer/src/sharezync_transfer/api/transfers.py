@@ -17,7 +17,7 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_transfer.access import Role
-from sharezync_transfer.api.bodies import Acceptance, Key, Resumption, TransferOffer
+from sharezync_transfer.api.bodies import Acceptance, Key, ResumeRequest, TransferOffer
 from sharezync_transfer.api.common import (
     CallingActor,
     Cursor,
@@ -49,8 +49,8 @@ from sharezync_transfer.problems import (
     UploadIncomplete,
 )
 from sharezync_transfer.usecases import acting, completing, looking, offering, statistics
+from sharezync_transfer.usecases.offer_policy import OfferRecipient
 from sharezync_transfer.usecases.people import UserNotFound
-from sharezync_transfer.usecases.receptions import Addressee
 from sharezync_transfer.usecases.wire import (
     MissingRead,
     StatsRead,
@@ -112,7 +112,7 @@ async def create_transfer(
         services,
         settings,
         actor=actor,
-        to=[Addressee(each.user_id, each.device_id) for each in body.recipients],
+        to=[OfferRecipient(each.user_id, each.device_id) for each in body.recipients],
         files=[file.offered() for file in body.files],
         chunk_size_bytes=body.chunk_size,
         note=body.note,
@@ -252,7 +252,7 @@ async def resume_transfer(
     actor: CallingActor,
     work: WorkPart,
     response: Response,
-    body: Resumption | None = None,
+    body: ResumeRequest | None = None,
 ) -> TransferRead:
     """Resumes after a pause or on another device.
 

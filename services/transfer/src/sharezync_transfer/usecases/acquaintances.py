@@ -11,7 +11,7 @@ import structlog
 
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ WHERE NOT (a.one_accepted AND a.other_accepted)
 """
 
 
-async def exists(work: Work, user_id: UserId, other_id: UserId) -> bool:
+async def exists(work: UnitsOfWork, user_id: UserId, other_id: UserId) -> bool:
     """Return whether `other_id` once accepted what `user_id` had sent, and so knows them.
 
     Not the other way round: who sends has accepted nothing. Recipients of one transfer don't meet
@@ -43,7 +43,7 @@ async def exists(work: Work, user_id: UserId, other_id: UserId) -> bool:
 
 
 async def among(
-    work: Work, services: Services, user_id: UserId, others: Iterable[UserId]
+    work: UnitsOfWork, services: Services, user_id: UserId, others: Iterable[UserId]
 ) -> set[UUID]:
     """Return those of the others who know somebody, from here or from a channel; oneself too.
 
@@ -60,12 +60,12 @@ async def among(
     return known
 
 
-async def note(unit: Unit, sender_id: UUID, accepting: Collection[UUID]) -> None:
+async def note(unit: UnitOfWork, sender_id: UUID, accepting: Collection[UUID]) -> None:
     """Note that these people accepted something that somebody sent. Repeatable."""
     await (await unit.raw()).execute(_ADD, sender_id, list(accepting))
 
 
-async def _met_here(work: Work, user_id: UUID, others: Collection[UUID]) -> set[UUID]:
+async def _met_here(work: UnitsOfWork, user_id: UUID, others: Collection[UUID]) -> set[UUID]:
     if not others:
         return set()
     async with (await work.database.pool()).acquire() as connection:

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Pair, Ranges
-from sharezync_shared.streams.log import Position
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.streams.published import Published
 from sharezync_transfer import access, life
-from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.cutting import bytes_in, chunk_count
 from sharezync_transfer.life import Act
 from sharezync_transfer.models import Receipt, Recipient, TransferId
@@ -23,7 +23,7 @@ from sharezync_transfer.problems import (
     TransferOver,
 )
 from sharezync_transfer.usecases import acquaintances
-from sharezync_transfer.usecases.attachments import Attachment
+from sharezync_transfer.usecases.attachments import Participation
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -37,8 +37,8 @@ MOST_RANGES = 1000
 
 
 async def accept(
-    work: Work, *, actor: Actor, transfer_id: TransferId, files: Collection[int] | None
-) -> Told[Attachment]:
+    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId, files: Collection[int] | None
+) -> Published[Participation]:
     """Accept these files of a transfer; None: all of them. Chunks may come from now on.
 
     Raises NotFound, Forbidden, Invalid, OtherDevice, AcceptedOtherwise, TransferOver.
@@ -62,7 +62,11 @@ async def accept(
 
 
 async def take(
-    unit: Unit, whole: Whole, recipient: Recipient, files: Collection[int], device_id: UUID | None
+    unit: UnitOfWork,
+    whole: TransferAggregate,
+    recipient: Recipient,
+    files: Collection[int],
+    device_id: UUID | None,
 ) -> None:
     """Note what somebody has accepted, and on which device; their row must be in the database."""
     recipient.accepted_at = unit.now
@@ -75,7 +79,9 @@ async def take(
         move(unit, recipient, progressed(whole.transfer, recipient))
 
 
-async def reject(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
+async def reject(
+    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
+) -> Published[TransferRead]:
     """Say no to an offer. Raises NotFound, Forbidden, NotInThisState, TransferOver."""
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
@@ -85,7 +91,9 @@ async def reject(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[T
         return seen_by(whole, actor, await settle(unit, whole, [recipient]))
 
 
-async def pause(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
+async def pause(
+    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
+) -> Published[TransferRead]:
     """Have chunks rest: a recipient for themselves, the sender for all who accepted.
 
     Raises NotFound, NotInThisState, TransferOver.
@@ -93,7 +101,9 @@ async def pause(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[Tr
     return await _act(work, actor, transfer_id, "pause")
 
 
-async def cancel(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[TransferRead]:
+async def cancel(
+    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
+) -> Published[TransferRead]:
     """End it: a recipient for themselves, the sender for all who are not through.
 
     Raises NotFound, TransferOver.
@@ -102,12 +112,12 @@ async def cancel(work: Work, *, actor: Actor, transfer_id: TransferId) -> Told[T
 
 
 async def resume(
-    work: Work,
+    work: UnitsOfWork,
     *,
     actor: Actor,
     transfer_id: TransferId,
     have: Mapping[int, Ranges] | None = None,
-) -> Told[Attachment]:
+) -> Published[Participation]:
     """Go on, on whichever device and in whichever process.
 
     `have` is what a recipient holds there of each file, and replaces what is on record of them;
@@ -127,7 +137,7 @@ async def resume(
 
 
 async def _go_on_from(
-    unit: Unit, whole: Whole, actor: Actor, have: Mapping[int, Ranges]
+    unit: UnitOfWork, whole: TransferAggregate, actor: Actor, have: Mapping[int, Ranges]
 ) -> list[Recipient]:
     """Have a recipient go on where the actor is, with what they hold there; return who changed."""
     if whole.role_of(actor) == "sender":
@@ -142,14 +152,18 @@ async def _go_on_from(
     return [] if (recipient.state, recipient.device_id) == before else [recipient]
 
 
-async def _act(work: Work, actor: Actor, transfer_id: TransferId, act: Act) -> Told[TransferRead]:
+async def _act(
+    work: UnitsOfWork, actor: Actor, transfer_id: TransferId, act: Act
+) -> Published[TransferRead]:
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
         changed = _have_happen(unit, whole, actor, act)
         return seen_by(whole, actor, await settle(unit, whole, changed) if changed else None)
 
 
-def _have_happen(unit: Unit, whole: Whole, actor: Actor, act: Act) -> list[Recipient]:
+def _have_happen(
+    unit: UnitOfWork, whole: TransferAggregate, actor: Actor, act: Act
+) -> list[Recipient]:
     """Have `act` happen to a recipient who does it, or to all where the sender does."""
     if whole.role_of(actor) == "recipient":
         recipient = whole.own_part(actor)
@@ -158,16 +172,16 @@ def _have_happen(unit: Unit, whole: Whole, actor: Actor, act: Act) -> list[Recip
 
 
 def _attached(
-    whole: Whole,
+    whole: TransferAggregate,
     actor: Actor,
     held: Mapping[int, list[Pair]],
-    positions: Mapping[UUID, Position] | None = None,
-) -> Told[Attachment]:
+    positions: Mapping[UUID, StreamPosition] | None = None,
+) -> Published[Participation]:
     at = (positions or {}).get(actor.user_id)
-    return Told(Attachment.of(whole, actor, held), at)
+    return Published(Participation.of(whole, actor, held), at)
 
 
-def _move_all(unit: Unit, whole: Whole, act: Act) -> list[Recipient]:
+def _move_all(unit: UnitOfWork, whole: TransferAggregate, act: Act) -> list[Recipient]:
     """Have `act` happen to all to whom it can; return who is changed by it.
 
     Raises TransferOver or NotInThisState if there is nobody to whom it can happen.
@@ -186,7 +200,7 @@ def _check_device(recipient: Recipient, actor: Actor) -> None:
         raise OtherDevice
 
 
-def _wanted(whole: Whole, files: Collection[int] | None) -> set[int]:
+def _wanted(whole: TransferAggregate, files: Collection[int] | None) -> set[int]:
     everything = {file.index for file in whole.files}
     if files is None:
         return everything
@@ -196,7 +210,9 @@ def _wanted(whole: Whole, files: Collection[int] | None) -> set[int]:
     return wanted
 
 
-async def held_by(unit: Unit, whole: Whole, actor: Actor) -> dict[int, list[Pair]]:
+async def held_by(
+    unit: UnitOfWork, whole: TransferAggregate, actor: Actor
+) -> dict[int, list[Pair]]:
     """Return what a recipient holds of each file they accepted; nothing of the sender."""
     if whole.role_of(actor) == "sender":
         return {}
@@ -204,12 +220,12 @@ async def held_by(unit: Unit, whole: Whole, actor: Actor) -> dict[int, list[Pair
     return {receipt.file_index: receipt.ranges for receipt in found}
 
 
-async def receipts_of(unit: Unit, recipient: Recipient) -> Sequence[Receipt]:
+async def receipts_of(unit: UnitOfWork, recipient: Recipient) -> Sequence[Receipt]:
     """Return what a recipient accepted and holds, file by file."""
     return await receipts(unit, recipient.transfer_id, recipient.user_id)
 
 
-async def receipts(unit: Unit, transfer_id: UUID, user_id: UUID) -> Sequence[Receipt]:
+async def receipts(unit: UnitOfWork, transfer_id: UUID, user_id: UUID) -> Sequence[Receipt]:
     """As `receipts_of`."""
     found = await unit.session.exec(
         select(Receipt)
@@ -220,7 +236,7 @@ async def receipts(unit: Unit, transfer_id: UUID, user_id: UUID) -> Sequence[Rec
 
 
 async def _replace_receipts(
-    unit: Unit, whole: Whole, recipient: Recipient, have: Mapping[int, Ranges]
+    unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient, have: Mapping[int, Ranges]
 ) -> None:
     size = whole.transfer.chunk_size_bytes
     for receipt in await receipts_of(unit, recipient):

@@ -6,13 +6,13 @@ from typing import Self
 
 from sharezync_shared.contracts.transfer import AttachedFile
 from sharezync_shared.ranges import Pair
-from sharezync_transfer.access import Actor, Role, Whole
+from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.usecases.wire import TransferRead
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class Participation:
     """Somebody's end of a transfer; `received` is what a recipient holds of each file."""
 
     role: Role
@@ -21,7 +21,7 @@ class Attachment:
     received: Mapping[int, list[Pair]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, whole: Whole, actor: Actor, received: Mapping[int, list[Pair]]) -> Self:
+    def of(cls, whole: TransferAggregate, actor: Actor, received: Mapping[int, list[Pair]]) -> Self:
         """Return the end of an actor; `received` names each file that a recipient accepted."""
         role = whole.role_of(actor)
         size = whole.transfer.chunk_size_bytes

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from sharezync_shared.contracts.transfer import CapabilityRefused
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, Role
@@ -27,13 +27,15 @@ WHERE t.id = $1
 """
 
 
-class Grants:
+class CapabilityIssuer:
     """Gives tokens for transfers, and lets in who shows one.
 
     Those of a completed transfer are good as long as its chunks are kept: `keep_completed`.
     """
 
-    def __init__(self, work: Work, capabilities: Capabilities, keep_completed: timedelta) -> None:
+    def __init__(
+        self, work: UnitsOfWork, capabilities: Capabilities, keep_completed: timedelta
+    ) -> None:
         self._work = work
         self._capabilities = capabilities
         self._keep_completed = keep_completed

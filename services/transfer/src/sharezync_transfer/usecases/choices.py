@@ -13,11 +13,11 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 from sharezync_transfer.models import DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.usecases import contacts, people
 from sharezync_transfer.usecases.wire import PolicyRead
@@ -41,7 +41,7 @@ _POLICIES_KEPT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class RecipientPolicies:
     """What the recipients of an offer have chosen, as far as it concerns it.
 
     `policies` are those of devices, by user the latest first; `blocking` those who have blocked its
@@ -75,17 +75,17 @@ class Choices:
 
 async def concerning(
     connection: Connection, sender_id: UserId, recipients: Collection[UUID]
-) -> Choices:
+) -> RecipientPolicies:
     """Return what these people have chosen about what this sender offers them."""
     by_user: dict[UUID, list[tuple[UUID, Policy]]] = {}
     for user_id, device_id, policy in await connection.fetch(_POLICIES, list(recipients)):
         by_user.setdefault(user_id, []).append((device_id, policy))
     blocking = await contacts.BLOCKS.blockers(connection, sender_id, recipients)
     blocked = await contacts.BLOCKS.blocked(connection, sender_id, recipients)
-    return Choices(by_user, blocking, blocked)
+    return RecipientPolicies(by_user, blocking, blocked)
 
 
-async def policies(work: Work, *, user_id: UserId) -> Sequence[DevicePolicy]:
+async def policies(work: UnitsOfWork, *, user_id: UserId) -> Sequence[DevicePolicy]:
     """List the policies that somebody has set, by device."""
     async with work.read() as unit:
         found = await unit.session.exec(
@@ -97,7 +97,7 @@ async def policies(work: Work, *, user_id: UserId) -> Sequence[DevicePolicy]:
 
 
 async def policy_of(
-    work: Work, services: Services, *, user_id: UserId, device_id: DeviceId
+    work: UnitsOfWork, services: Services, *, user_id: UserId, device_id: DeviceId
 ) -> DevicePolicy | None:
     """Return the policy of one's device; None: nothing was set. Raises NotFound, Unavailable."""
     async with work.read() as unit:
@@ -108,8 +108,8 @@ async def policy_of(
 
 
 async def set_policy(
-    work: Work, services: Services, *, user_id: UserId, device_id: DeviceId, policy: Policy
-) -> Told[DevicePolicy]:
+    work: UnitsOfWork, services: Services, *, user_id: UserId, device_id: DeviceId, policy: Policy
+) -> Published[DevicePolicy]:
     """Say what becomes of offers to one's device; said again, it is the latest.
 
     The user must be known. Raises NotFound where the device is not theirs, UserNotFound.
@@ -123,10 +123,10 @@ async def set_policy(
         await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
         await connection.execute(_FORGET_POLICIES, user_id, _POLICIES_KEPT)
         put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
-        return Told(put, await unit.tell(stream, "policy_updated", PolicyRead.of(put)))
+        return Published(put, await unit.tell(stream, "policy_updated", PolicyRead.of(put)))
 
 
-async def forget(unit: Unit, user_id: UserId) -> None:
+async def forget(unit: UnitOfWork, user_id: UserId) -> None:
     """Drop all that somebody chose. Safe to repeat."""
     connection = await unit.raw()
     await connection.execute("DELETE FROM transfer.policies WHERE user_id = $1", user_id)

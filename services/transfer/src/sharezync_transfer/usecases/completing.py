@@ -7,11 +7,11 @@ from typing import Final
 from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import UploadClosed, UploadFinished, UploadFinishing
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Conflict, NotFound, Problem, Unavailable
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 from sharezync_transfer import access, life
-from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.models import File, TransferId
 from sharezync_transfer.problems import DigestMismatch, TransferOver, UploadIncomplete
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
@@ -22,8 +22,8 @@ PATIENCE_SECONDS: Final = 25.0
 
 
 async def complete(
-    work: Work, services: Services, *, actor: Actor, transfer_id: TransferId
-) -> Told[TransferRead]:
+    work: UnitsOfWork, services: Services, *, actor: Actor, transfer_id: TransferId
+) -> Published[TransferRead]:
     """Have every file confirmed; recipients who hold all they accepted are then through.
 
     May be repeated at any time, also after a lost answer. Raises NotFound, Forbidden,
@@ -42,7 +42,7 @@ async def complete(
     return await _conclude(work, actor, transfer_id, outcomes)
 
 
-def _check_open(whole: Whole) -> None:
+def _check_open(whole: TransferAggregate) -> None:
     state = whole.transfer.state
     if state in life.FINAL:
         raise TransferOver(f"The transfer is {state}", state=state)
@@ -69,11 +69,11 @@ async def _finish(
 
 
 async def _conclude(
-    work: Work,
+    work: UnitsOfWork,
     actor: Actor,
     transfer_id: TransferId,
     outcomes: Sequence[tuple[File, UploadFinished | Problem]],
-) -> Told[TransferRead]:
+) -> Published[TransferRead]:
     differing = [
         file.index for file, outcome in outcomes if isinstance(outcome, storage.DigestMismatch)
     ]
@@ -99,7 +99,9 @@ async def _conclude(
     raise _why_not(outcomes)
 
 
-async def _confirm(unit: Unit, whole: Whole, actor: Actor) -> Told[TransferRead]:
+async def _confirm(
+    unit: UnitOfWork, whole: TransferAggregate, actor: Actor
+) -> Published[TransferRead]:
     whole.transfer.confirmed_at = unit.now
     changed = [
         each

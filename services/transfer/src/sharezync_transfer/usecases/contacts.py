@@ -5,7 +5,7 @@ from typing import Final
 
 from sharezync_shared.blocks import Blocks
 from sharezync_shared.contracts.auth import AuthClient, ContactRules
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_transfer.models import SCHEMA
 from sharezync_transfer.usecases import people
@@ -13,10 +13,10 @@ from sharezync_transfer.usecases import people
 BLOCKS: Final = Blocks(SCHEMA)
 
 
-def filling(work: Work, auth: AuthClient) -> AbstractAsyncContextManager[None]:
+def filling(work: UnitsOfWork, auth: AuthClient) -> AbstractAsyncContextManager[None]:
     """Fetch what was said before transfer listened, in the background of the block."""
 
-    async def take(unit: Unit, rules: ContactRules) -> None:
+    async def take(unit: UnitOfWork, rules: ContactRules) -> None:
         await people.learn(
             unit,
             UserId(rules.user_id),

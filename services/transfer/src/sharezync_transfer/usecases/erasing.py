@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import Unit
+from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
 from sharezync_transfer import access, life
@@ -26,7 +26,7 @@ _THEIRS: Final = (
 """What is nobody else's. The sums of those they dealt with stay, under an id that leads nowhere."""
 
 
-async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
+async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
     """Forget a user, whose account ended at `at`. Safe to repeat: nothing is left to forget."""
     await people.forget(unit, user_id, at)
     await _blank(unit, user_id)
@@ -68,7 +68,7 @@ async def erase_user(unit: Unit, user_id: UserId, at: datetime) -> None:
     )
 
 
-async def _erase_what_recipients_were_told(unit: Unit, user_id: UserId) -> None:
+async def _erase_what_recipients_were_told(unit: UnitOfWork, user_id: UserId) -> None:
     """Take the frames with names of a user's files out of the logs of those they sent them to.
 
     Where a frame is missing replay says `reset`: who was away since before fetches all anew.
@@ -86,7 +86,7 @@ async def _erase_what_recipients_were_told(unit: Unit, user_id: UserId) -> None:
     )
 
 
-async def _blank(unit: Unit, user_id: UserId) -> None:
+async def _blank(unit: UnitOfWork, user_id: UserId) -> None:
     connection = await unit.raw()
     await connection.execute(
         "UPDATE transfer.files AS f SET name = $2, path = NULL, sha256 = NULL "

@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ranges import Ranges
 from sharezync_transfer import access
-from sharezync_transfer.access import Actor, Role, Whole
+from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.life import State
 from sharezync_transfer.models import File, TransferId
@@ -33,7 +33,7 @@ SELECT id, bool_or(sent) AS sent FROM (
 """
 
 
-async def get(work: Work, *, actor: Actor, transfer_id: TransferId) -> TransferRead:
+async def get(work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId) -> TransferRead:
     """Return a transfer as the actor sees it. Raises NotFound."""
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
@@ -41,7 +41,7 @@ async def get(work: Work, *, actor: Actor, transfer_id: TransferId) -> TransferR
 
 
 async def page(
-    work: Work,
+    work: UnitsOfWork,
     *,
     user_id: UUID,
     role: Role | None,
@@ -65,7 +65,7 @@ async def page(
 
 
 async def missing(
-    work: Work, services: Services, *, actor: Actor, transfer_id: TransferId
+    work: UnitsOfWork, services: Services, *, actor: Actor, transfer_id: TransferId
 ) -> MissingRead:
     """Return which chunks are still to come: to the sender from storage's own record.
 
@@ -87,11 +87,11 @@ async def missing(
     return _missing(whole, held)
 
 
-def _count(whole: Whole, file: File) -> int:
+def _count(whole: TransferAggregate, file: File) -> int:
     return chunk_count(file.size_bytes, whole.transfer.chunk_size_bytes)
 
 
-def _missing(whole: Whole, held: dict[int, Ranges]) -> MissingRead:
+def _missing(whole: TransferAggregate, held: dict[int, Ranges]) -> MissingRead:
     return MissingRead(
         transfer_id=whole.transfer.id,
         files=[

@@ -14,21 +14,21 @@ from sqlmodel import select
 
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import FileComing
-from sharezync_shared.db.work import Unit, Work, to_json
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.names.filenames import clash, clean_path
 from sharezync_shared.problems import Invalid, Problem
 from sharezync_shared.streams.log import Entry
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.published import Published
 from sharezync_transfer import access
-from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.models import File, Recipient, Transfer, transfers_stream
 from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import people, receptions, settling
-from sharezync_transfer.usecases.attachments import Attachment
-from sharezync_transfer.usecases.receptions import Addressee
+from sharezync_transfer.usecases import offer_policy, people, settling
+from sharezync_transfer.usecases.attachments import Participation
+from sharezync_transfer.usecases.offer_policy import OfferRecipient
 from sharezync_transfer.usecases.uploads import open_uploads
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -54,18 +54,18 @@ class OfferedFile:
 
 
 async def offer(
-    work: Work,
+    work: UnitsOfWork,
     services: Services,
     settings: TransferSettings,
     *,
     actor: Actor,
-    to: Sequence[Addressee],
+    to: Sequence[OfferRecipient],
     files: Sequence[OfferedFile],
     chunk_size_bytes: int,
     note: str,
     expires_in: timedelta | None,
     client_transfer_id: str | None,
-) -> Told[Attachment]:
+) -> Published[Participation]:
     """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
 
     With a `client_transfer_id` that the sender has used before it returns the offer made then, as
@@ -79,7 +79,7 @@ async def offer(
     paths = _paths(files)
     everybody = [actor.user_id, *(each.user_id for each in to)]
     await people.require(work, services, everybody)
-    reception = await receptions.prepare(work, services, settings, actor.user_id, to)
+    reception = await offer_policy.prepare(work, services, settings, actor.user_id, to)
     uploads = await _open_uploads(services, actor.user_id, files, paths, chunk_size_bytes)
     try:
         async with work.begin() as unit:
@@ -105,7 +105,7 @@ async def offer(
             recipients = reception.recipients(transfer, unit.now)
             unit.session.add_all(recipients)
             stored = await _add_files(unit, transfer, files, paths, uploads)
-            whole = Whole(transfer, stored, recipients)
+            whole = TransferAggregate(transfer, stored, recipients)
             answered = await reception.answer(unit, whole)
             unit.emit(_offered(whole))
             settling.conclude(unit, whole, answered)
@@ -118,12 +118,12 @@ async def offer(
             if before is not None:
                 return before
         raise
-    return Told(_end_of(whole, actor), at, created=True)
+    return Published(_end_of(whole, actor), at, created=True)
 
 
 async def _made_before(
-    work: Work, actor: Actor, client_transfer_id: str | None
-) -> Told[Attachment] | None:
+    work: UnitsOfWork, actor: Actor, client_transfer_id: str | None
+) -> Published[Participation] | None:
     if client_transfer_id is None:
         return None
     async with work.read() as unit:
@@ -136,18 +136,18 @@ async def _made_before(
         wholes = await access.load(unit, list(found))
     if not wholes:
         return None
-    return Told(_end_of(wholes[0], actor))
+    return Published(_end_of(wholes[0], actor))
 
 
-def _end_of(whole: Whole, actor: Actor) -> Attachment:
+def _end_of(whole: TransferAggregate, actor: Actor) -> Participation:
     # Who sends to themselves may be at the device that is to receive.
-    return Attachment.of(whole, replace(actor, role="sender"), {})
+    return Participation.of(whole, replace(actor, role="sender"), {})
 
 
 def _check(
     settings: TransferSettings,
     actor: Actor,
-    to: Sequence[Addressee],
+    to: Sequence[OfferRecipient],
     files: Sequence[OfferedFile],
     expires_in: timedelta | None,
 ) -> None:
@@ -220,7 +220,7 @@ def _name(path: str) -> str:
 
 
 async def _add_files(
-    unit: Unit,
+    unit: UnitOfWork,
     transfer: Transfer,
     files: Sequence[OfferedFile],
     paths: Sequence[str],
@@ -242,7 +242,7 @@ async def _add_files(
     return await access.files_of(unit, [transfer.id])
 
 
-def _offered(whole: Whole) -> TransferOffered:
+def _offered(whole: TransferAggregate) -> TransferOffered:
     transfer = whole.transfer
     return TransferOffered(
         transfer_id=transfer.id,
@@ -254,7 +254,7 @@ def _offered(whole: Whole) -> TransferOffered:
     )
 
 
-def _entries(whole: Whole) -> list[Entry]:
+def _entries(whole: TransferAggregate) -> list[Entry]:
     """Return what recipients and, on their other devices, the sender hear; the sender's last."""
     sender_id = whole.transfer.sender_id
     told = [each for each in whole.recipients if each.user_id != sender_id and not each.hidden]

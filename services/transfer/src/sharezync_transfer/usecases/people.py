@@ -4,19 +4,19 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Kind, Problem
+from sharezync_shared.problems import Problem, ProblemKind
 
 DELETED_USERNAME = "deleted"
 DELETED_DISPLAY_NAME = "Deleted user"
 
 
 class UserNotFound(Problem):
-    kind, slug, title = Kind.NOT_FOUND, "user-not-found", "The user doesn't exist"
+    kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
-async def require(work: Work, services: Services, user_ids: Collection[UserId]) -> None:
+async def require(work: UnitsOfWork, services: Services, user_ids: Collection[UserId]) -> None:
     """See to it that transfer knows these users; asks auth for those it never heard of.
 
     Call it before a transaction. Raises UserNotFound for who does not exist or no longer does, and
@@ -40,7 +40,7 @@ async def require(work: Work, services: Services, user_ids: Collection[UserId]) 
         raise UserNotFound
 
 
-async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
+async def _unknown(work: UnitsOfWork, user_ids: Collection[UserId]) -> set[UserId]:
     async with (await work.database.pool()).acquire() as connection:
         known = await connection.fetch(
             "SELECT id, deleted FROM transfer.users WHERE id = ANY($1)", list(user_ids)
@@ -51,7 +51,7 @@ async def _unknown(work: Work, user_ids: Collection[UserId]) -> set[UserId]:
 
 
 async def learn(
-    unit: Unit, user_id: UserId, *, username: str, display_name: str, at: datetime
+    unit: UnitOfWork, user_id: UserId, *, username: str, display_name: str, at: datetime
 ) -> None:
     """Take over the names that auth gave at `at`.
 
@@ -70,7 +70,7 @@ async def learn(
     )
 
 
-async def forget(unit: Unit, user_id: UserId, at: datetime) -> None:
+async def forget(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
     """Forget a user's names for ever, whatever is still to be heard of them. Repeatable."""
     connection = await unit.raw()
     await connection.execute(
@@ -84,7 +84,7 @@ async def forget(unit: Unit, user_id: UserId, at: datetime) -> None:
     )
 
 
-async def insist(unit: Unit, user_ids: Collection[UserId]) -> None:
+async def insist(unit: UnitOfWork, user_ids: Collection[UserId]) -> None:
     """Keep these users from being deleted until the commit. Raises UserNotFound."""
     found = await (await unit.raw()).fetch(
         "SELECT id FROM transfer.users WHERE id = ANY($1) AND NOT deleted ORDER BY id FOR SHARE",

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from sharezync_shared.db.work import Unit, Work
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Forbidden
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_transfer import access, life
@@ -19,7 +19,7 @@ from sharezync_transfer.cutting import bytes_in, chunk_count
 from sharezync_transfer.life import State
 from sharezync_transfer.models import Recipient, Transfer, TransferId
 from sharezync_transfer.usecases.acting import MOST_RANGES
-from sharezync_transfer.usecases.pulse import Pulse
+from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 from sharezync_transfer.usecases.settling import move, progressed, settle
 
 _COUNTED: Final[frozenset[State]] = life.DELIVERING | {"paused"}
@@ -44,7 +44,7 @@ WHERE r.transfer_id = $1 AND r.user_id = $2 AND r.file_index = g.index
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReportResult:
     """How a transfer stands after a report; `recipient_state` is None for the sender."""
 
     state: State
@@ -52,14 +52,14 @@ class Standing:
 
 
 async def report(
-    work: Work,
-    pulse: Pulse,
+    work: UnitsOfWork,
+    pulse: ProgressBroadcast,
     *,
     actor: Actor,
     transfer_id: TransferId,
     stored: Mapping[int, int],
     received: Mapping[int, Ranges],
-) -> Standing:
+) -> ReportResult:
     """Note how far a transfer is: the sender's files in bytes, a recipient's in chunks.
 
     Reports may be repeated, and come in any order: what was noted once stays. A recipient who holds
@@ -90,11 +90,11 @@ async def report(
         told = await pulse.beat(unit, transfer)
     if not told:
         pulse.later(transfer_id)
-    return Standing(transfer.state, recipient.state if recipient is not None else None)
+    return ReportResult(transfer.state, recipient.state if recipient is not None else None)
 
 
 async def _receive(
-    unit: Unit, transfer: Transfer, user_id: UUID, received: Mapping[int, Ranges]
+    unit: UnitOfWork, transfer: Transfer, user_id: UUID, received: Mapping[int, Ranges]
 ) -> int:
     """Add chunks to what a recipient holds; return how many bytes are new."""
     connection = await unit.raw()

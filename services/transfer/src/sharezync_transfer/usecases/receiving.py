@@ -2,22 +2,22 @@
 
 from uuid import UUID
 
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Ranges
 from sharezync_transfer import access, life
-from sharezync_transfer.access import Actor, Whole
+from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.problems import NotInThisState, TransferOver
 from sharezync_transfer.usecases import progress
 from sharezync_transfer.usecases.acting import receipts
-from sharezync_transfer.usecases.pulse import Pulse
+from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 from sharezync_transfer.usecases.wire import RecipientRead
 
 
 async def confirm(
-    work: Work,
-    pulse: Pulse,
+    work: UnitsOfWork,
+    pulse: ProgressBroadcast,
     *,
     actor: Actor,
     transfer_id: TransferId,
@@ -46,7 +46,7 @@ async def confirm(
         return _own(whole, actor.user_id)
 
 
-def _check(whole: Whole, actor: Actor) -> None:
+def _check(whole: TransferAggregate, actor: Actor) -> None:
     state = _own(whole, actor.user_id).state
     if state == "offered":
         raise NotInThisState("Accept the transfer first", state=state)
@@ -54,7 +54,7 @@ def _check(whole: Whole, actor: Actor) -> None:
         raise TransferOver(f"The transfer is {state}", state=state)
 
 
-def _own(whole: Whole, user_id: UUID) -> RecipientRead:
+def _own(whole: TransferAggregate, user_id: UUID) -> RecipientRead:
     recipient = whole.recipient(user_id)
     assert recipient is not None  # noqa: S101 - whose role was looked at before
     return RecipientRead.of(recipient)

@@ -4,13 +4,13 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sharezync_shared.db.work import Unit, to_json
+from sharezync_shared.db.work import UnitOfWork, to_json
 from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.streams.log import Entry, Position
-from sharezync_shared.streams.told import Told
+from sharezync_shared.streams.log import Entry, StreamPosition
+from sharezync_shared.streams.published import Published
 from sharezync_transfer import life
-from sharezync_transfer.access import Actor, Role, Whole
+from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.life import Act
 from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
 from sharezync_transfer.problems import NotInThisState, TransferOver
@@ -21,7 +21,7 @@ CHANGED: Final = "changed"
 """In a control frame of `transfer:<id>`: gateways that deal with it must ask how it stands."""
 
 
-def move(unit: Unit, recipient: Recipient, act: Act) -> bool:
+def move(unit: UnitOfWork, recipient: Recipient, act: Act) -> bool:
     """Have `act` happen to a recipient; False where it changes nothing.
 
     Raises TransferOver and NotInThisState where the table refuses it.
@@ -53,12 +53,12 @@ def has_begun(recipient: Recipient) -> bool:
 
 
 async def settle(
-    unit: Unit,
-    whole: Whole,
+    unit: UnitOfWork,
+    whole: TransferAggregate,
     changed: Collection[Recipient],
     *,
     everyone: bool = False,
-) -> dict[UUID, Position]:
+) -> dict[UUID, StreamPosition]:
     """Draw the conclusions of a change to these recipients, and tell all whom it concerns.
 
     The sender always hears of it, those recipients too; with `everyone`, all who are not through.
@@ -95,14 +95,14 @@ async def settle(
 
 
 def seen_by(
-    whole: Whole, actor: Actor, positions: dict[UUID, Position] | None = None
-) -> Told[TransferRead]:
+    whole: TransferAggregate, actor: Actor, positions: dict[UUID, StreamPosition] | None = None
+) -> Published[TransferRead]:
     """Return the transfer as the actor sees it now, and where that stands."""
     read = TransferRead.of(whole, whole.role_of(actor), actor.user_id)
-    return Told(read, (positions or {}).get(actor.user_id))
+    return Published(read, (positions or {}).get(actor.user_id))
 
 
-def conclude(unit: Unit, whole: Whole, changed: Collection[Recipient]) -> None:
+def conclude(unit: UnitOfWork, whole: TransferAggregate, changed: Collection[Recipient]) -> None:
     """Draw the conclusions of a change to these recipients: what the whole is, and the facts."""
     transfer = whole.transfer
     was_over = transfer.over

@@ -9,7 +9,7 @@ import asyncpg
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_transfer.models import OPEN_STATES
-from sharezync_transfer.usecases.wire import DayRead, PeerRead, StatsRead, Sums, Totals
+from sharezync_transfer.usecases.wire import DayRead, DirectionTotals, PeerRead, StatsRead, Totals
 
 MOST_PEERS: Final = 20
 
@@ -101,11 +101,11 @@ def _totals(ended: _Row | None, under_way: _Row | None) -> Totals:
     )
 
 
-def _sums(row: _Row | None) -> Sums:
+def _sums(row: _Row | None) -> DirectionTotals:
     if row is None:
-        return Sums.nothing()
+        return DirectionTotals.nothing()
     ended, seconds = row["ended"], row["seconds"]
-    return Sums(
+    return DirectionTotals(
         ended=ended,
         completed=row["completed"],
         files=row["files"],

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from datetime import UTC
 from typing import Final
 
-from sharezync_shared.db.work import Unit
-from sharezync_transfer.access import Whole
+from sharezync_shared.db.work import UnitOfWork
+from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.models import Recipient
 
 SHORTEST_SECONDS: Final = 0.1
@@ -52,7 +52,7 @@ ON CONFLICT (user_id, peer_id, role) DO UPDATE SET
 """
 
 
-async def add(unit: Unit, whole: Whole, ended: Collection[Recipient]) -> None:
+async def add(unit: UnitOfWork, whole: TransferAggregate, ended: Collection[Recipient]) -> None:
     """Count these recipients' parts, which have just ended, for both ends.
 
     Hold the streams of the sender and of these recipients: they are what keeps two from adding to

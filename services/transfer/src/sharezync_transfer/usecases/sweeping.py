@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlmodel import and_, col, or_, select
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import Work
+from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem
 from sharezync_transfer import access, life
@@ -20,7 +20,7 @@ from sharezync_transfer.usecases.settling import move, settle
 _TRANSFERS: Final = 20  # in one transaction, or one round of calls
 
 
-async def expire_some(work: Work) -> int:
+async def expire_some(work: UnitsOfWork) -> int:
     """End some transfers whose time is over, and tell; returns how many.
 
     Several replicas may do so at once: each takes those that no other has in hand.
@@ -51,7 +51,7 @@ async def expire_some(work: Work) -> int:
     return expired
 
 
-async def release_some(work: Work, services: Services, keep_completed: timedelta) -> int:
+async def release_some(work: UnitsOfWork, services: Services, keep_completed: timedelta) -> int:
     """Have storage forget the chunks of some transfers that are over; returns of how many.
 
     Completed ones stay for `keep_completed`. Safe to repeat: whatever is in the way, it is tried
@@ -92,7 +92,7 @@ async def release_some(work: Work, services: Services, keep_completed: timedelta
 
 @asynccontextmanager
 async def sweeping(
-    work: Work, services: Services, *, every_seconds: float, keep_completed: timedelta
+    work: UnitsOfWork, services: Services, *, every_seconds: float, keep_completed: timedelta
 ) -> AsyncGenerator[None]:
     """Sweep in the background, inside the block."""
     task = asyncio.create_task(
@@ -106,7 +106,7 @@ async def sweeping(
 
 
 async def _sweep_forever(
-    work: Work, services: Services, every_seconds: float, keep_completed: timedelta
+    work: UnitsOfWork, services: Services, every_seconds: float, keep_completed: timedelta
 ) -> None:
     log = OutageLog("transfer_sweep_failed")
     while True:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_transfer.access import Role, Whole
+from sharezync_transfer.access import Role, TransferAggregate
 from sharezync_transfer.life import FINAL, State
 from sharezync_transfer.models import DevicePolicy, File, Policy, Recipient
 
@@ -21,13 +21,13 @@ _TIME = "2026-11-21T17:00:00Z"
 _DIGEST = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 
 
-class Wire(BaseModel):
+class TransferDocument(BaseModel):
     """A document that leaves this service; it never changes once it is made."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class FileRead(Wire):
+class FileRead(TransferDocument):
     """A file of a transfer."""
 
     index: int = Field(examples=[0])
@@ -67,7 +67,7 @@ class FileRead(Wire):
         )
 
 
-class RecipientRead(Wire):
+class RecipientRead(TransferDocument):
     """A recipient of a transfer."""
 
     user_id: UUID
@@ -93,7 +93,7 @@ class RecipientRead(Wire):
         )
 
 
-class TransferRead(Wire):
+class TransferRead(TransferDocument):
     """A transfer, as its sender or one of its recipients sees it."""
 
     id: UUID = Field(examples=[_ID])
@@ -115,13 +115,13 @@ class TransferRead(Wire):
     completed_at: datetime | None
 
     @classmethod
-    def of(cls, whole: Whole, role: Role, user_id: UUID) -> Self:
+    def of(cls, whole: TransferAggregate, role: Role, user_id: UUID) -> Self:
         """Return what this user sees, who is the sender or one of the recipients."""
         (read,) = cls.of_each(whole, [(role, user_id)])
         return read
 
     @classmethod
-    def of_each(cls, whole: Whole, users: Iterable[tuple[Role, UUID]]) -> list[Self]:
+    def of_each(cls, whole: TransferAggregate, users: Iterable[tuple[Role, UUID]]) -> list[Self]:
         """Return what each of these users sees; what all see alike is made once."""
 
         @cache
@@ -133,7 +133,11 @@ class TransferRead(Wire):
 
     @classmethod
     def _of(
-        cls, whole: Whole, role: Role, user_id: UUID, files: Callable[[bool], list[FileRead]]
+        cls,
+        whole: TransferAggregate,
+        role: Role,
+        user_id: UUID,
+        files: Callable[[bool], list[FileRead]],
     ) -> Self:
         transfer = whole.transfer
         own = whole.recipient(user_id) if role == "recipient" else None
@@ -185,7 +189,7 @@ class TransferOpened(TransferTaken):
         return cls(**read.model_dump(), window_bytes=window_bytes, token=token)
 
 
-class TokenRead(Wire):
+class TokenRead(TransferDocument):
     """A capability token."""
 
     token: str = Field(description="Send it as `Authorization: Transfer …`", examples=[_TOKEN])
@@ -196,7 +200,7 @@ class TokenRead(Wire):
     )
 
 
-class ProgressRead(Wire):
+class ProgressRead(TransferDocument):
     """Signal `progress_update` to a recipient: their own progress."""
 
     transfer_id: UUID
@@ -213,7 +217,7 @@ class ProgressRead(Wire):
     )
 
 
-class RecipientProgress(Wire):
+class RecipientProgress(TransferDocument):
     """Progress of a recipient."""
 
     user_id: UUID
@@ -227,7 +231,7 @@ class ProgressOfSent(ProgressRead):
     recipients: list[RecipientProgress]
 
 
-class MissingOfFile(Wire):
+class MissingOfFile(TransferDocument):
     """Missing chunks of a file."""
 
     index: int
@@ -237,14 +241,14 @@ class MissingOfFile(Wire):
     )
 
 
-class MissingRead(Wire):
+class MissingRead(TransferDocument):
     """Missing chunks of a transfer."""
 
     transfer_id: UUID
     files: list[MissingOfFile]
 
 
-class Sums(Wire):
+class DirectionTotals(TransferDocument):
     """Ended transfers in one direction. Each recipient counts separately."""
 
     ended: int = Field(
@@ -281,29 +285,29 @@ class Sums(Wire):
         )
 
 
-class Totals(Sums):
+class Totals(DirectionTotals):
     """All transfers in one direction; `transfers` and `bytes` include active ones."""
 
     transfers: int = Field(description="Number of ended and active transfers", examples=[12])
 
 
-class DayRead(Wire):
+class DayRead(TransferDocument):
     """Transfers that ended on a day."""
 
     day: date = Field(description="Day in UTC", examples=["2026-11-21"])
-    sent: Sums
-    received: Sums
+    sent: DirectionTotals
+    received: DirectionTotals
 
 
-class PeerRead(Wire):
+class PeerRead(TransferDocument):
     """Ended transfers between you and another user."""
 
     user_id: UUID
-    sent: Sums
-    received: Sums
+    sent: DirectionTotals
+    received: DirectionTotals
 
 
-class StatsRead(Wire):
+class StatsRead(TransferDocument):
     """Transfer statistics of a user."""
 
     sent: Totals
@@ -312,7 +316,7 @@ class StatsRead(Wire):
     peers: list[PeerRead] = Field(description="The users with most bytes; at most 20")
 
 
-class PolicyRead(Wire):
+class PolicyRead(TransferDocument):
     """The offer policy of a device."""
 
     device_id: UUID

@@ -14,9 +14,9 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from sharezync_shared.events.amqp import topology, wire
-from sharezync_shared.events.amqp.link import Tenant, close_channel, until_closed
+from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
 from sharezync_shared.events.amqp.publisher import DEFAULT_EXCHANGE, Publisher, Returned
-from sharezync_shared.events.attempts import Attempts, Dead, Done, Outcome, Retry
+from sharezync_shared.events.attempts import Attempts, Dead, Handled, Outcome, Retry
 from sharezync_shared.events.bus import BusUnavailable, Handler
 from sharezync_shared.events.uncancelled import end, uncancelled
 
@@ -26,7 +26,7 @@ _HAND_OVER_PAUSE_SECONDS: Final = 1.0
 _CANCEL_SECONDS: Final = 2.0
 
 
-class Consumer(Tenant):
+class Consumer(LinkUser):
     """One consumer of one queue."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Consumer(Tenant):
         handler: Handler,
         *,
         prefetch: int,
-        names: topology.Names,
+        names: topology.QueueNames,
         attempts: Attempts,
         publisher: Publisher,
     ) -> None:
@@ -56,7 +56,7 @@ class Consumer(Tenant):
         self._released = asyncio.Event()
 
     async def serve(self, connection: AbstractConnection) -> None:
-        """As `Tenant.serve`; also begins anew when the broker cancels (the queue was deleted)."""
+        """As `LinkUser.serve`; also begins anew when the broker cancels (the queue was deleted)."""
         channel = connection.channel(publisher_confirms=False)
         await channel.initialize()
         cancelled = asyncio.Event()
@@ -121,7 +121,7 @@ class Consumer(Tenant):
                             wire.bury(message, dead),
                             self._names.dead_letters(self._queue),
                         )
-                    case Done():
+                    case Handled():
                         pass
                 await uncancelled(message.ack())
             except Exception as error:  # noqa: BLE001 - whatever ended the channel

@@ -27,7 +27,7 @@ _SETTLE_SECONDS: Final = 30.0
 """How long setting a tenant up may take before somebody should know of it."""
 
 
-class Tenant(ABC):
+class LinkUser(ABC):
     """Something that lives on a link."""
 
     name: str
@@ -46,7 +46,7 @@ class Tenant(ABC):
         """
 
 
-class Link:
+class AmqpLink:
     """Keeps one connection and its tenants alive from `start` to `aclose`."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Link:
         self._name = name
         self._connect_seconds = connect_seconds
         self._settle_seconds = settle_seconds
-        self._tenants: list[Tenant] = []
+        self._tenants: list[LinkUser] = []
         self._keeper: asyncio.Task[None] | None = None
         self._houses: list[asyncio.Task[None]] = []
         self._started = False
@@ -76,7 +76,7 @@ class Link:
         """Whether all tenants do what they are for."""
         return all(tenant.serving.is_set() for tenant in self._tenants)
 
-    def add(self, tenant: Tenant) -> None:
+    def add(self, tenant: LinkUser) -> None:
         """Take in a tenant, before or after `start`."""
         self._tenants.append(tenant)
         if self._started:
@@ -102,7 +102,7 @@ class Link:
         if self._keeper is not None:
             await end([self._keeper])
 
-    def _settle_in(self, tenant: Tenant) -> None:
+    def _settle_in(self, tenant: LinkUser) -> None:
         name = f"{self._name}: {tenant.name}"
         self._houses.append(asyncio.create_task(self._house(tenant), name=name))
 
@@ -131,7 +131,7 @@ class Link:
             if not self._closing:
                 await pauses.rest()
 
-    async def _house(self, tenant: Tenant) -> None:
+    async def _house(self, tenant: LinkUser) -> None:
         """Set a tenant up on each connection, for as long as the link lives."""
         pauses = _Pauses()
         while not self._closing:
@@ -155,7 +155,7 @@ class Link:
             if not self._closing:
                 await pauses.rest()
 
-    async def _watch(self, tenant: Tenant) -> None:
+    async def _watch(self, tenant: LinkUser) -> None:
         """Warn of a tenant for as long as setting it up takes suspiciously long."""
         waited = self._settle_seconds
         await asyncio.sleep(self._settle_seconds)

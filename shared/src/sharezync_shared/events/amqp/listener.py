@@ -7,24 +7,24 @@ import structlog
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from sharezync_shared.events.amqp import topology
-from sharezync_shared.events.amqp.link import Tenant, close_channel, until_closed
-from sharezync_shared.events.receiver import Receiver
+from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
+from sharezync_shared.events.receiver import FrameReceiver
 from sharezync_shared.streams.frames import decode_frames
 
 log = structlog.get_logger()
 
 
-class Listener(Tenant):
+class Listener(LinkUser):
     """One receiver's ear on the realtime exchange."""
 
-    def __init__(self, receiver: Receiver, names: topology.Names) -> None:
+    def __init__(self, receiver: FrameReceiver, names: topology.QueueNames) -> None:
         super().__init__()
         self.name = "receive frames"
         self._receiver = receiver
         self._names = names
 
     async def serve(self, connection: AbstractConnection) -> None:
-        """As `Tenant.serve`. The gap is told once frames arrive again, never before."""
+        """As `LinkUser.serve`. The gap is told once frames arrive again, never before."""
         channel = connection.channel(publisher_confirms=False)
         await channel.initialize()
         cancelled = asyncio.Event()

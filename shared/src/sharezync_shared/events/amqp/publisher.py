@@ -7,7 +7,7 @@ from typing import Final
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractMessage
 from aio_pika.exceptions import PublishError
 
-from sharezync_shared.events.amqp.link import Tenant, close_channel, until_closed
+from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
 from sharezync_shared.events.bus import BusUnavailable
 from sharezync_shared.events.uncancelled import uncancelled
 
@@ -18,7 +18,7 @@ class Returned(BusUnavailable):
     """The broker found no queue for a message that must have one."""
 
 
-class Publisher(Tenant):
+class Publisher(LinkUser):
     """One channel with confirms. `declare` makes what it publishes to."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Publisher(Tenant):
         self._channel: AbstractChannel | None = None
 
     async def serve(self, connection: AbstractConnection) -> None:
-        """As `Tenant.serve`."""
+        """As `LinkUser.serve`."""
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         try:

@@ -35,7 +35,7 @@ _FRAMES_MAX: Final = 10_000
 _FRAMES_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
-class Names:
+class QueueNames:
     """Names under one prefix. Queues carry theirs plain under the default prefix: `chat.events`."""
 
     def __init__(self, prefix: str = DEFAULT_PREFIX) -> None:
@@ -66,7 +66,7 @@ def shard_key(shard: int) -> str:
     return f"shard.{shard}"
 
 
-async def declare_events(channel: AbstractChannel, names: Names) -> None:
+async def declare_events(channel: AbstractChannel, names: QueueNames) -> None:
     """Declare where facts go, and where those go that nobody consumes."""
     await channel.declare_exchange(names.unrouted, ExchangeType.FANOUT, durable=True)
     unrouted = await _quorum(channel, names.unrouted, {"x-max-length": _UNROUTED_MAX})
@@ -81,7 +81,7 @@ async def declare_events(channel: AbstractChannel, names: Names) -> None:
 
 async def declare_consumer(
     channel: AbstractChannel,
-    names: Names,
+    names: QueueNames,
     name: str,
     types: Iterable[str],
     delays_seconds: Sequence[float],
@@ -118,19 +118,21 @@ async def declare_consumer(
     return queue
 
 
-async def declare_dead_letters(channel: AbstractChannel, names: Names, name: str) -> AbstractQueue:
+async def declare_dead_letters(
+    channel: AbstractChannel, names: QueueNames, name: str
+) -> AbstractQueue:
     """Declare where a consumer's dead letters lie."""
     return await _quorum(
         channel, names.dead_letters(name), {"x-delivery-limit": _DLQ_DELIVERY_LIMIT}
     )
 
 
-async def declare_realtime(channel: AbstractChannel, names: Names) -> None:
+async def declare_realtime(channel: AbstractChannel, names: QueueNames) -> None:
     """Declare where frames go."""
     await channel.declare_exchange(names.realtime, ExchangeType.DIRECT, durable=True)
 
 
-async def declare_receiver(channel: AbstractChannel, names: Names) -> AbstractQueue:
+async def declare_receiver(channel: AbstractChannel, names: QueueNames) -> AbstractQueue:
     """Declare a receiver's queue, with all shards bound. It goes when its consumer goes.
 
     The name is new each time: the broker may hold the old, exclusive one for a connection that it

@@ -12,7 +12,12 @@ from uuid import UUID
 
 import msgspec
 
-from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, BadFrame, Head
+from sharezync_gateway.realtime.protocol import (
+    CHUNK_HEADER_BYTES,
+    MAX_CHUNK_BYTES,
+    BadFrame,
+    FrameHead,
+)
 
 VERSION: Final = 1
 KIND_CHUNK: Final = 1
@@ -93,7 +98,7 @@ class JsonChunk(msgspec.Struct):
 _json_decoder = msgspec.json.Decoder(JsonChunk)
 
 
-def read_transfer_id(head: Head) -> UUID:
+def read_transfer_id(head: FrameHead) -> UUID:
     """Return the transfer that a `file_chunk` frame is about. Raises BadFrame."""
     try:
         return msgspec.json.decode(head.transfer_id, type=UUID)

@@ -9,14 +9,14 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.transfer.agenda import Agenda
 from sharezync_gateway.realtime.transfer.calls import ProgressCalls
+from sharezync_gateway.realtime.transfer.chunk_cache import ChunkCache
+from sharezync_gateway.realtime.transfer.chunk_scheduler import ChunkScheduler
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkStore, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Place, chunk_header
-from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.frames import ChunkError, encode_frame
-from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.transfer import Attachment, FileShape
 from sharezync_shared.problems import NotFound
@@ -56,8 +56,8 @@ class Delivery:
         window_bytes: int,
         store: ChunkStore,
         calls: ProgressCalls,
-        crew: Crew,
-        fresh: FreshChunks,
+        crew: TaskSupervisor,
+        fresh: ChunkCache,
         metrics: TransferMetrics,
         on_finished: Callable[["Delivery"], None],
         on_doubt: Callable[[], None],
@@ -66,7 +66,7 @@ class Delivery:
         self.transfer_id = transfer_id
         self.connection = connection
         self.stalled = False
-        self.agenda = Agenda(attachment.shapes, attachment.held, window_bytes)
+        self.agenda = ChunkScheduler(attachment.shapes, attachment.held, window_bytes)
         self._store = store
         self._calls = calls
         self._crew = crew

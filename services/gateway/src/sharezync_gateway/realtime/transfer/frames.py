@@ -73,7 +73,7 @@ class ChunkError(msgspec.Struct, tag_field="type", tag="error"):
         return cls(transfer_id, code, message, retryable, place[0], place[1])
 
 
-class Named(msgspec.Struct):
+class TransferCommandFrame(msgspec.Struct):
     """What every command but the first says; `window` is the credit that a receiver grants."""
 
     transfer_id: UUID
@@ -95,9 +95,9 @@ def read_command(text: str, frame_id: FrameId) -> dict[str, msgspec.Raw]:
     return data
 
 
-def read_named(text: str, frame_id: FrameId) -> Named:
+def read_named(text: str, frame_id: FrameId) -> TransferCommandFrame:
     """Return which transfer a command is about. Raises BadFrame."""
-    return read_body(text, Named, frame_id)
+    return read_body(text, TransferCommandFrame, frame_id)
 
 
 def bounded_window(asked_bytes: int | None, default_bytes: int) -> int:

@@ -8,8 +8,8 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.transfer.chunks import Chunk, Place
+from sharezync_shared.events.batch_queue import BatchQueue
 from sharezync_shared.events.bus import Bus, BusUnavailable
-from sharezync_shared.events.lane import Lane
 from sharezync_shared.streams.frames import Control, Frame
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ class Notices:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._lane: Lane[Frame] = Lane(
+        self._lane: BatchQueue[Frame] = BatchQueue(
             self._send, name="chunk-notices", capacity=_WAITING, max_batch=1000
         )
         self._gathered: list[Frame] = []

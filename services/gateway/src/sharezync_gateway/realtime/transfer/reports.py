@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.transfer.calls import ProgressCalls
-from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.problems import Problem
 from sharezync_shared.ranges import Ranges
@@ -39,7 +39,7 @@ class Reporter:
     def __init__(
         self,
         calls: ProgressCalls,
-        crew: Crew,
+        crew: TaskSupervisor,
         transfer_id: UUID,
         user_id: str,
         device_id: str | None,

@@ -4,8 +4,8 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from sharezync_gateway.realtime.engine import EngineDependencies as EngineSurroundings
 from sharezync_gateway.realtime.engine import RealtimeEngine, SocketSettings
-from sharezync_gateway.realtime.engine import Surroundings as EngineSurroundings
 from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.transfer.calls import HttpTransferCalls
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore
@@ -18,7 +18,7 @@ from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
 
 
-class Surroundings(EngineSurroundings, Protocol):
+class SocketDependencies(EngineSurroundings, Protocol):
     """The part of `Platform` that both stand on."""
 
     @property
@@ -36,7 +36,7 @@ class SocketsWithTransfers:
         self,
         *,
         settings: SocketSettings,
-        platform: Surroundings,
+        platform: SocketDependencies,
         verifier: TokenVerifier,
         revocations: Revocations,
         store: ChunkStore,

@@ -11,8 +11,11 @@ from prometheus_client import CollectorRegistry
 from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
-from sharezync_gateway.realtime.protocol import BadFrame, FrameId, Head, read_body
+from sharezync_gateway.realtime.protocol import BadFrame, FrameHead, FrameId, read_body
+from sharezync_gateway.realtime.transfer.byte_semaphore import ByteSemaphore
 from sharezync_gateway.realtime.transfer.calls import TransferCalls
+from sharezync_gateway.realtime.transfer.chunk_cache import ChunkCache
+from sharezync_gateway.realtime.transfer.chunk_receiver import ChunkReceiver
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkRefused, ChunkStore
 from sharezync_gateway.realtime.transfer.chunks import (
     Chunk,
@@ -20,13 +23,10 @@ from sharezync_gateway.realtime.transfer.chunks import (
     decode_json,
     read_transfer_id,
 )
-from sharezync_gateway.realtime.transfer.commanding import Commanding
-from sharezync_gateway.realtime.transfer.commons import Commons
-from sharezync_gateway.realtime.transfer.crew import Crew
+from sharezync_gateway.realtime.transfer.context import TransferContext
 from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
-from sharezync_gateway.realtime.transfer.ends import Directory, Ends
+from sharezync_gateway.realtime.transfer.delivery_coordinator import DeliveryCoordinator
 from sharezync_gateway.realtime.transfer.followers import Followers
-from sharezync_gateway.realtime.transfer.following import Following
 from sharezync_gateway.realtime.transfer.frames import (
     COMMANDS,
     ChunkError,
@@ -34,13 +34,13 @@ from sharezync_gateway.realtime.transfer.frames import (
     bounded_window,
     encode_frame,
 )
-from sharezync_gateway.realtime.transfer.fresh import FreshChunks
-from sharezync_gateway.realtime.transfer.gates import ByteGate
-from sharezync_gateway.realtime.transfer.intake import Intake
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.notices import Notices
 from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.realtime.transfer.sessions import TransferSession, TransferSessionIndex
 from sharezync_gateway.realtime.transfer.storing import put_patiently
+from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
+from sharezync_gateway.realtime.transfer.transfer_commands import TransferCommands
 from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.events.bus import Bus
@@ -53,7 +53,7 @@ NODE_BYTES: Final = 128 * 1024 * 1024
 _LAST_WORDS_SECONDS: Final = 3.0
 
 
-class Surroundings(Protocol):
+class TransferDependencies(Protocol):
     """The part of `Platform` that transfers stand on."""
 
     @property
@@ -71,7 +71,7 @@ class Transfers:
     def __init__(
         self,
         *,
-        platform: Surroundings,
+        platform: TransferDependencies,
         store: ChunkStore,
         calls: TransferCalls,
         stall_seconds: float = STALL_SECONDS,
@@ -80,14 +80,14 @@ class Transfers:
         self._calls = calls
         self._metrics = TransferMetrics(platform.registry)
         self._notices = Notices(platform.bus)
-        self._fresh = FreshChunks()
+        self._fresh = ChunkCache()
         self._followers = Followers()
         self._on_change: list[Callable[[UUID], None]] = []
-        self._gate = ByteGate(NODE_BYTES)
-        self._directory = Directory()
-        self._ends: dict[Connection, Ends] = {}
-        self._crew = Crew()
-        self._following = Following(
+        self._gate = ByteSemaphore(NODE_BYTES)
+        self._directory = TransferSessionIndex()
+        self._ends: dict[Connection, TransferSession] = {}
+        self._crew = TaskSupervisor()
+        self._following = DeliveryCoordinator(
             store=store,
             calls=calls,
             crew=self._crew,
@@ -95,11 +95,11 @@ class Transfers:
             metrics=self._metrics,
             stall_seconds=stall_seconds,
         )
-        self.commons = Commons(
+        self.commons = TransferContext(
             store, calls, self._crew, self._fresh, self._followers, self._metrics
         )
         self._looking: asyncio.Task[None] | None = None
-        self._commanding = Commanding(calls, self._crew, self._following, self._started)
+        self._commanding = TransferCommands(calls, self._crew, self._following, self._started)
         self.handlers: Mapping[str, Handler] = {
             **dict.fromkeys(COMMANDS, self._command),
             "file_chunk": self._json_chunk,
@@ -128,7 +128,7 @@ class Transfers:
         chunk = decode_frame(frame)
         await self._take(connection, chunk.transfer_id, lambda: chunk)
 
-    async def _json_chunk(self, connection: Connection, head: Head, text: str) -> None:
+    async def _json_chunk(self, connection: Connection, head: FrameHead, text: str) -> None:
         # Decoded when it can be taken: while transfer is asked, a megabyte would be held twice.
         await self._take(connection, read_transfer_id(head), lambda: decode_json(text))
 
@@ -144,10 +144,10 @@ class Transfers:
         else:
             await intake.take(read())
 
-    async def _command(self, connection: Connection, head: Head, text: str) -> None:
+    async def _command(self, connection: Connection, head: FrameHead, text: str) -> None:
         self._commanding.submit(self._ends_of(connection), head, text)
 
-    async def _ack(self, connection: Connection, head: Head, text: str) -> None:
+    async def _ack(self, connection: Connection, head: FrameHead, text: str) -> None:
         ack = read_body(text, ReceiverAck, head.id)
         ends = self._ends_of(connection)
         attachment = ends.attachments.get(ack.transfer_id)
@@ -164,7 +164,7 @@ class Transfers:
         if held:
             ends.reporter(ack.transfer_id).received(ack.file, held, urgent=finished)
 
-    async def _intake(self, connection: Connection, transfer_id: UUID) -> Intake:
+    async def _intake(self, connection: Connection, transfer_id: UUID) -> ChunkReceiver:
         """Return who takes chunks of a transfer from this connection. Raises Problem."""
         ends = self._ends_of(connection)
         intake = ends.intakes.get(transfer_id)
@@ -176,7 +176,7 @@ class Transfers:
             return intake
         return self._open_intake(ends, transfer_id, attachment)
 
-    def _started(self, ends: Ends, attachment: Attachment) -> None:
+    def _started(self, ends: TransferSession, attachment: Attachment) -> None:
         """An offer was made here: its chunks may come at once."""
         transfer_id = attachment.transfer.id
         if transfer_id not in ends.intakes:
@@ -184,9 +184,11 @@ class Transfers:
                 ends.know(transfer_id, attachment)
                 self._open_intake(ends, transfer_id, attachment)
 
-    def _open_intake(self, ends: Ends, transfer_id: UUID, attachment: Attachment) -> Intake:
+    def _open_intake(
+        self, ends: TransferSession, transfer_id: UUID, attachment: Attachment
+    ) -> ChunkReceiver:
         """Return who takes chunks of a transfer from now on."""
-        intake = ends.intakes[transfer_id] = Intake(
+        intake = ends.intakes[transfer_id] = ChunkReceiver(
             ends.connection,
             transfer_id,
             attachment,
@@ -276,13 +278,13 @@ class Transfers:
 
     # --- connections ---------------------------------------------------------------------------
 
-    def _ends_of(self, connection: Connection) -> Ends:
+    def _ends_of(self, connection: Connection) -> TransferSession:
         """Return what this connection has to do with transfers. Raises NotFound."""
         if connection.channel is not None:
             raise NotFound("This connection is for a single channel")
         ends = self._ends.get(connection)
         if ends is None:
-            ends = self._ends[connection] = Ends(
+            ends = self._ends[connection] = TransferSession(
                 connection, self._calls, self._crew, self._directory
             )
             connection.on_close(self._gone)

@@ -17,7 +17,7 @@ from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.asyncapi.frames import CLIENT
 from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import CloseCode, Cursor
-from sharezync_gateway.realtime.terms import SocketTerms
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.transfer.transfers import Transfers
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.contracts.transfer import TransferResult
@@ -166,7 +166,7 @@ async def test_any_frame_is_answered_or_ends_the_socket_by_a_documented_code(
     transfers = Transfers(platform=Surroundings(world.bus), store=scene.store, calls=scene.service)
     await transfers.start()
     # Nothing is refused for its number, and many sockets come after one another.
-    terms = SocketTerms(commands_per_second=1e6, commands_burst=1e6, max_connections_per_user=1000)
+    terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6, max_connections_per_user=1000)
     loop = LoopThread()
     async with world.node(
         terms=terms, handlers=transfers.handlers, binary_handler=transfers.take_binary

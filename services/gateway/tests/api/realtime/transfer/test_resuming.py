@@ -17,9 +17,9 @@ from services.gateway.tests.api.realtime.transfer.scene import (
 )
 from services.gateway.tests.api.realtime.world import User
 from sharezync_gateway.realtime import Connection
+from sharezync_gateway.realtime.transfer.chunk_receiver import ChunkReceiver
 from sharezync_gateway.realtime.transfer.delivery import Delivery
-from sharezync_gateway.realtime.transfer.following import Following
-from sharezync_gateway.realtime.transfer.intake import Intake
+from sharezync_gateway.realtime.transfer.delivery_coordinator import DeliveryCoordinator
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -48,7 +48,7 @@ async def test_a_pause_stops_the_flow_and_a_resume_goes_on(
 async def test_a_resume_that_nobody_told_of_is_found_out(
     scene: Scene, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Following.look_at_resting, "__defaults__", (0.05,))
+    monkeypatch.setattr(DeliveryCoordinator.look_at_resting, "__defaults__", (0.05,))
     offer = scene.service.offer(ada, bob, CHUNK)
     async with (
         scene.replica() as replica,
@@ -67,7 +67,9 @@ async def test_a_resume_that_nobody_told_of_is_found_out(
 async def test_when_transfer_is_away_for_long_the_receiver_is_told(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.realtime.transfer.following._PAUSES_SECONDS", (0, 0))
+    monkeypatch.setattr(
+        "sharezync_gateway.realtime.transfer.delivery_coordinator._PAUSES_SECONDS", (0, 0)
+    )
     offer = scene.service.offer(ada, bob, CHUNK)
     async with talking(replica, ada) as adas, talking(replica, bob) as bobs:
         await adas.send(*chunks_of(offer, bytes(CHUNK)))
@@ -152,6 +154,8 @@ async def test_nothing_is_left_of_sockets_that_leave_in_the_middle(
     await wait_until(lambda: not replica.node.served.server.server_state.tasks)
     gc.collect()
     left = [
-        thing for thing in gc.get_objects() if isinstance(thing, Connection | Delivery | Intake)
+        thing
+        for thing in gc.get_objects()
+        if isinstance(thing, Connection | Delivery | ChunkReceiver)
     ]
     assert left == []

@@ -5,7 +5,7 @@ from uuid import uuid4
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sharezync_gateway.realtime.transfer.agenda import Agenda
+from sharezync_gateway.realtime.transfer.chunk_scheduler import ChunkScheduler
 from sharezync_gateway.realtime.transfer.chunks import Place
 from sharezync_shared.contracts.transfer import FileShape
 from sharezync_shared.ranges import Ranges
@@ -15,7 +15,7 @@ def shape(size: int, chunk: int = 10) -> FileShape:
     return FileShape(uuid4(), size, chunk, -(-size // chunk))
 
 
-def taken(agenda: Agenda) -> list[Place]:
+def taken(agenda: ChunkScheduler) -> list[Place]:
     places = []
     while (place := agenda.take()) is not None:
         places.append(place)
@@ -23,7 +23,7 @@ def taken(agenda: Agenda) -> list[Place]:
 
 
 def test_nothing_is_sent_before_it_is_stored() -> None:
-    agenda = Agenda({0: shape(35)}, {}, 1000)
+    agenda = ChunkScheduler({0: shape(35)}, {}, 1000)
     assert taken(agenda) == []
     assert agenda.uncertain() == [0]
     assert agenda.learn(0, Ranges([(2, 3)]))
@@ -32,14 +32,16 @@ def test_nothing_is_sent_before_it_is_stored() -> None:
 
 
 def test_what_is_held_is_not_sent_again() -> None:
-    agenda = Agenda({0: shape(40), 1: shape(10)}, {0: Ranges([(0, 1)]), 1: Ranges([(0, 0)])}, 1000)
+    agenda = ChunkScheduler(
+        {0: shape(40), 1: shape(10)}, {0: Ranges([(0, 1)]), 1: Ranges([(0, 0)])}, 1000
+    )
     agenda.learn(0, Ranges.whole(4))
     agenda.learn(1, Ranges.whole(1))
     assert taken(agenda) == [(0, 2), (0, 3)]
 
 
 def test_credit_is_in_bytes_and_comes_back_with_acknowledgements() -> None:
-    agenda = Agenda({0: shape(55)}, {}, 30)
+    agenda = ChunkScheduler({0: shape(55)}, {}, 30)
     agenda.learn(0, Ranges.whole(6))
     assert taken(agenda) == [(0, 0), (0, 1), (0, 2)]
     assert agenda.blocked
@@ -55,13 +57,13 @@ def test_credit_is_in_bytes_and_comes_back_with_acknowledgements() -> None:
 
 
 def test_one_chunk_may_always_be_on_its_way() -> None:
-    agenda = Agenda({0: shape(20)}, {}, 0)
+    agenda = ChunkScheduler({0: shape(20)}, {}, 0)
     agenda.learn(0, Ranges.whole(2))
     assert taken(agenda) == [(0, 0)]
 
 
 def test_what_can_not_be_had_is_sent_when_it_is_there() -> None:
-    agenda = Agenda({0: shape(10)}, {}, 100)
+    agenda = ChunkScheduler({0: shape(10)}, {}, 100)
     agenda.learn(0, Ranges.whole(1))
     assert taken(agenda) == [(0, 0)]
     agenda.put_back((0, 0))
@@ -71,14 +73,14 @@ def test_what_can_not_be_had_is_sent_when_it_is_there() -> None:
 
 
 def test_what_a_receiver_has_from_elsewhere_is_not_sent() -> None:
-    agenda = Agenda({0: shape(30)}, {}, 100)
+    agenda = ChunkScheduler({0: shape(30)}, {}, 100)
     agenda.learn(0, Ranges.whole(3))
     assert agenda.confirm(0, Ranges([(1, 2)]))
     assert taken(agenda) == [(0, 0)]
 
 
 def test_empty_files_are_nothing_to_do() -> None:
-    assert Agenda({0: shape(0)}, {}, 100).finished
+    assert ChunkScheduler({0: shape(0)}, {}, 100).finished
 
 
 class AgendaModel(RuleBasedStateMachine):
@@ -90,7 +92,7 @@ class AgendaModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.shapes = {file: shape(size) for file, size in enumerate(self.SIZES)}
-        self.agenda = Agenda(self.shapes, {}, self.WINDOW)
+        self.agenda = ChunkScheduler(self.shapes, {}, self.WINDOW)
         self.everything = {(f, i) for f, s in self.shapes.items() for i in range(s.chunk_count)}
         self.stored: set[Place] = set()
         self.held: set[Place] = set()

@@ -17,11 +17,11 @@ from services.gateway.tests.unit.realtime.transfer.fakes import (
     chunk_of,
 )
 from sharezync_gateway.realtime.transfer import delivery as delivery_module
+from sharezync_gateway.realtime.transfer.chunk_cache import ChunkCache
 from sharezync_gateway.realtime.transfer.chunks import Chunk, Place, decode_frame
-from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.delivery import Delivery
-from sharezync_gateway.realtime.transfer.fresh import FreshChunks
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
+from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
@@ -37,8 +37,8 @@ class Scene:
         self.socket = FakeSocket()
         self.store = FakeStore()
         self.calls = FakeCalls(self.store)
-        self.fresh = FreshChunks()
-        self.crew = Crew()
+        self.fresh = ChunkCache()
+        self.crew = TaskSupervisor()
         self.registry = CollectorRegistry()
         self.metrics = TransferMetrics(self.registry)
         self.finished: list[Delivery] = []

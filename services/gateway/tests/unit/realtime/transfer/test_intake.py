@@ -15,12 +15,12 @@ from services.gateway.tests.unit.realtime.transfer.fakes import (
     attachment,
     chunk_of,
 )
+from sharezync_gateway.realtime.transfer.byte_semaphore import ByteSemaphore
+from sharezync_gateway.realtime.transfer.chunk_receiver import ChunkReceiver
 from sharezync_gateway.realtime.transfer.chunks import Chunk, Place, make_chunk
-from sharezync_gateway.realtime.transfer.crew import Crew
-from sharezync_gateway.realtime.transfer.gates import ByteGate
-from sharezync_gateway.realtime.transfer.intake import Intake
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
+from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.contracts.transfer import Attachment
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -34,13 +34,13 @@ class Scene:
         self.socket = FakeSocket()
         self.store = FakeStore()
         self.calls = FakeCalls(self.store)
-        self.crew = Crew()
-        self.gate = ByteGate(1000 * CHUNK)
+        self.crew = TaskSupervisor()
+        self.gate = ByteSemaphore(1000 * CHUNK)
         self.registry = CollectorRegistry()
         self.stored: list[Place] = []
 
-    def intake(self, known: Attachment) -> Intake:
-        return Intake(
+    def intake(self, known: Attachment) -> ChunkReceiver:
+        return ChunkReceiver(
             self.socket.connection,
             TRANSFER,
             known,

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from services.gateway.tests.unit.realtime.transfer.fakes import FakeCalls, FakeStore
-from sharezync_gateway.realtime.transfer.crew import Crew
 from sharezync_gateway.realtime.transfer.reports import BETWEEN_SECONDS, Reporter
+from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.contracts.transfer import Standing
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.testing.waiting import wait_until
@@ -31,7 +31,7 @@ class SlowCalls(FakeCalls):
 class Scene:
     def __init__(self) -> None:
         self.calls = SlowCalls(FakeStore())
-        self.crew = Crew()
+        self.crew = TaskSupervisor()
         self.reporter = Reporter(self.calls, self.crew, TRANSFER, "ada", None)
 
     @property

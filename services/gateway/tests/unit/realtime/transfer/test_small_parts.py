@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from sharezync_gateway.realtime.transfer.ack_tracker import ACK_BYTES, AckTracker
+from sharezync_gateway.realtime.transfer.byte_semaphore import ByteSemaphore
+from sharezync_gateway.realtime.transfer.chunk_cache import ChunkCache
 from sharezync_gateway.realtime.transfer.chunks import make_chunk
-from sharezync_gateway.realtime.transfer.fresh import FreshChunks
-from sharezync_gateway.realtime.transfer.gates import ByteGate
 from sharezync_gateway.realtime.transfer.notices import Notice, Notices
-from sharezync_gateway.realtime.transfer.tallies import ACK_BYTES, Tally
 from sharezync_shared.events.bus import BusUnavailable
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.streams.frames import Control, Frame
@@ -21,7 +21,7 @@ TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 
 class TestTally:
     def test_acknowledgements_are_cumulative_and_name_what_is_beyond(self) -> None:
-        tally = Tally()
+        tally = AckTracker()
         tally.note(0, 2, 10, through=1)
         tally.note(0, 0, 10, through=1)
         tally.note(3, 5, 10, through=0)
@@ -31,13 +31,13 @@ class TestTally:
         assert tally.take() == [(0, 3, [])]
 
     def test_through_never_goes_back(self) -> None:
-        tally = Tally()
+        tally = AckTracker()
         tally.note(0, 4, 10, through=5)
         tally.note(0, 3, 10, through=4)  # its answer was slower
         assert tally.take() == [(0, 5, [])]
 
     def test_a_mebibyte_is_due(self) -> None:
-        tally = Tally()
+        tally = AckTracker()
         tally.note(0, 0, ACK_BYTES - 1, through=1)
         assert (tally.waiting, tally.due) == (True, False)
         tally.note(0, 1, 1, through=2)
@@ -48,7 +48,7 @@ class TestTally:
 
 class TestByteGate:
     async def test_who_does_not_fit_waits_for_their_turn(self) -> None:
-        gate = ByteGate(100)
+        gate = ByteSemaphore(100)
         await gate.enter(60)
         order: list[int] = []
 
@@ -65,12 +65,12 @@ class TestByteGate:
         assert gate.inside_bytes == 60
 
     async def test_one_piece_always_may(self) -> None:
-        gate = ByteGate(10)
+        gate = ByteSemaphore(10)
         await gate.enter(1000)
         assert gate.inside_bytes == 1000
 
     async def test_who_gives_up_waiting_keeps_nobody_out(self) -> None:
-        gate = ByteGate(100)
+        gate = ByteSemaphore(100)
         await gate.enter(100)
         first = asyncio.create_task(gate.enter(100))
         second = asyncio.create_task(gate.enter(10))
@@ -82,7 +82,7 @@ class TestByteGate:
         assert gate.inside_bytes == 10
 
     async def test_who_gives_up_when_let_in_leaves_room(self) -> None:
-        gate = ByteGate(100)
+        gate = ByteSemaphore(100)
         await gate.enter(100)
         late = asyncio.create_task(gate.enter(100))
         await asyncio.sleep(0)
@@ -95,7 +95,7 @@ class TestByteGate:
 class TestFreshChunks:
     def test_the_least_recently_used_go_first(self) -> None:
         upload = uuid4()
-        fresh = FreshChunks(30)
+        fresh = ChunkCache(30)
         for index in range(3):
             fresh.put((upload, index), bytes(10), takers=3)
         fresh.take((upload, 0))
@@ -105,7 +105,7 @@ class TestFreshChunks:
 
     def test_a_frame_is_kept_for_as_many_as_are_about_to_take_it(self) -> None:
         key = (uuid4(), 0)
-        fresh = FreshChunks(30)
+        fresh = ChunkCache(30)
         fresh.put(key, bytes(10), takers=2)
         assert [fresh.take(key) is not None for _ in range(3)] == [True, True, False]
         fresh.put(key, bytes(10), takers=0)
@@ -113,7 +113,7 @@ class TestFreshChunks:
 
     def test_the_same_again_takes_no_more_room(self) -> None:
         key = (uuid4(), 0)
-        fresh = FreshChunks(30)
+        fresh = ChunkCache(30)
         fresh.put(key, bytes(20))
         fresh.put(key, bytes(25))
         assert fresh.size_bytes == 25
@@ -121,7 +121,7 @@ class TestFreshChunks:
         assert (fresh.size_bytes, fresh.take(key)) == (0, None)
 
     def test_what_is_larger_than_all_room_is_not_kept(self) -> None:
-        fresh = FreshChunks(30)
+        fresh = ChunkCache(30)
         fresh.put((uuid4(), 0), bytes(31))
         assert fresh.size_bytes == 0
 

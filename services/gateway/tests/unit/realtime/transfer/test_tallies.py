@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_gateway.realtime.transfer.tallies import ACK_BYTES, Tally
+from sharezync_gateway.realtime.transfer.ack_tracker import ACK_BYTES, AckTracker
 
 CHUNK_BYTES = ACK_BYTES // 4
 
 
 def test_chunks_whose_answers_are_on_their_way_are_not_acknowledged_yet() -> None:
-    tally = Tally()
+    tally = AckTracker()
     for index in range(4):
         tally.expect(0, index)
     tally.settle(0, 0)
@@ -25,7 +25,7 @@ def test_chunks_whose_answers_are_on_their_way_are_not_acknowledged_yet() -> Non
 
 
 def test_what_was_acknowledged_stays_so_when_an_old_chunk_comes_again() -> None:
-    tally = Tally()
+    tally = AckTracker()
     tally.note(0, 0, CHUNK_BYTES, through=3)
     assert tally.take() == [(0, 3, [])]
     tally.expect(0, 1)
@@ -41,7 +41,7 @@ def test_who_goes_by_acknowledgements_never_exceeds_the_window(
     data: st.DataObject,
 ) -> None:
     """Chunks are sent in order, at most four unacknowledged, and answered in any order."""
-    tally, window = Tally(), 4
+    tally, window = AckTracker(), 4
     sent = acknowledged = 0
     in_flight: list[int] = []
     stored: set[int] = set()

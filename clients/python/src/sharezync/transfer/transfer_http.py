@@ -1,0 +1,164 @@
+"""The doors of one transfer over HTTP. Its capability token opens them: no login is needed."""
+
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from sharezync.documents import Recipient, Transfer
+from sharezync.http import Http, address_of, document_of
+from sharezync.problems import Problem, TransferEnded
+from sharezync.shapes import understood
+from sharezync.transfer.ranges import Ranges
+
+RenewToken = Callable[[], Awaitable[str]]
+"""Returns another token for the same end of the same transfer, by a login."""
+
+
+class TransferHttp:
+    """One end of one transfer: what its token lets anybody do who holds it.
+
+    The token lives as long as that end of the transfer, whatever becomes of the login that got it:
+    keep it like a password. A sender's opens `missing`, `put_chunk` and `complete`; a recipient's
+    `missing`, `root`, `digest`, `content` and `confirm`. Everything may be repeated, and is tried
+    again as `Http` says. Raises TransferEnded where it is over, and Problem: 401 for a token that
+    opens nothing (any more), `forbidden` for the other end's doors.
+    """
+
+    def __init__(
+        self, http: Http, transfer_id: str, token: str, *, renew: RenewToken | None = None
+    ) -> None:
+        self.transfer_id = transfer_id
+        self.token = token
+        self._http = http
+        self._renew = renew
+        self._path = f"/v1/transfers/{transfer_id}"
+
+    @property
+    def patience_seconds(self) -> float:
+        """For how long requests are tried again."""
+        return self._http.patience_seconds
+
+    async def missing(self) -> dict[int, Ranges]:
+        """Return which chunks of which files are still to come, by the server's own record.
+
+        To a sender those that are not stored; to a recipient those they have not confirmed.
+        """
+        document = document_of(await self._request("GET", "/missing"))
+        with understood(document):
+            found = {int(file["index"]): Ranges(file["missing"]) for file in document["files"]}
+        return {file: ranges for file, ranges in found.items() if ranges}
+
+    async def put_chunk(
+        self, file: int, index: int, payload: bytes, *, digest: bytes | None = None
+    ) -> None:
+        """Have a chunk stored for good, in any order. Raises Problem (`chunk-corrupt` …)."""
+        digest = digest or hashlib.sha256(payload).digest()
+        await self._request(
+            "PUT",
+            f"/files/{file}/chunks/{index}",
+            headers={"X-Chunk-Sha256": digest.hex()},
+            content=payload,
+        )
+
+    async def complete(self) -> Transfer:
+        """Say that everything was sent. Raises Problem (`upload-incomplete`, `digest-mismatch`)."""
+        return Transfer.of(document_of(await self._request("POST", "/complete")))
+
+    async def root(self, file: int) -> str | None:
+        """Return the root of a file; None while the sender has not completed."""
+        answer = await self._head(f"/files/{file}/content")
+        return answer.headers.get("etag", "").strip('"') or None
+
+    async def digest(self, file: int, index: int) -> bytes:
+        """Return the SHA-256 of a stored chunk, by the server's own record."""
+        answer = await self._head(f"/files/{file}/chunks/{index}")
+        with understood(address_of(answer)):
+            return bytes.fromhex(answer.headers["x-chunk-sha256"])
+
+    @asynccontextmanager
+    async def content(
+        self, file: int, first_byte: int, last_byte: int
+    ) -> AsyncGenerator[httpx.Response]:
+        """Open these bytes of a file, both ends inclusive; those not stored yet come later.
+
+        To be read with `aiter_raw`. Tried once. Raises Problem, TransferEnded, and Unreachable also
+        in the midst of it: it is broken off where the rest can't be had now.
+        """
+        headers = {
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={first_byte}-{last_byte}",
+        }
+        path = f"{self._path}/files/{file}/content"
+        for again in (False, True):
+            sent = {**headers, **self._authorization}
+            opened = False
+            try:
+                async with self._http.stream("GET", path, headers=sent) as answer:
+                    opened = True
+                    yield answer
+                    return
+            except Problem as problem:
+                if opened:
+                    raise  # it is not about the opening
+                await self._refused(problem, again=again)
+
+    async def confirm(self, file: int, held: Ranges) -> Recipient:
+        """Say which chunks of a file are verified and kept here; return how far one is then."""
+        ranges = {"file": file, "ranges": held.pairs()}
+        return Recipient.of(document_of(await self._request("POST", "/receipts", json=ranges)))
+
+    @property
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Transfer {self.token}"}
+
+    async def _head(self, path: str) -> httpx.Response:
+        try:
+            return await self._request("HEAD", path)
+        except Problem as problem:
+            if problem.status != httpx.codes.CONFLICT:
+                raise
+            # An answer to HEAD has no body that would say why.
+            return await self._request("GET", path, headers={"Range": "bytes=0-0"})
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **options: Any,  # noqa: ANN401 - what httpx takes
+    ) -> httpx.Response:
+        for again in (False, True):
+            try:
+                return await self._http.request(
+                    method,
+                    self._path + path,
+                    repeatable=True,
+                    headers={**(headers or {}), **self._authorization},
+                    **options,
+                )
+            except Problem as problem:
+                await self._refused(problem, again=again)
+        raise AssertionError  # refused twice is raised above
+
+    async def _refused(self, problem: Problem, *, again: bool) -> None:
+        """Get another token where that may help; else raise what the refusal means."""
+        if (ended := ended_by(problem)) is not None:
+            raise ended from problem
+        if problem.status != httpx.codes.UNAUTHORIZED or again or self._renew is None:
+            raise problem
+        try:
+            # Where it is over, this is what tells how: the token has ended with it.
+            self.token = await self._renew()
+        except Problem as refusal:
+            raise ended_by(refusal) or refusal from None
+
+
+def ended_by(problem: Problem) -> TransferEnded | None:
+    """Return what a refusal means that says that the transfer is over; None for others."""
+    if problem.code != "transfer-over":
+        return None
+    return TransferEnded(str(problem.extras.get("state", "over")))

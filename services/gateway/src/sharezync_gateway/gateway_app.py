@@ -1,0 +1,186 @@
+"""The door: which route a request is for, who it comes from, and whether it may go on."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote
+
+from starlette.types import Receive, Scope, Send
+
+from sharezync_gateway.addresses import Addresses
+from sharezync_gateway.lifespan import SocketEngine
+from sharezync_gateway.proxy.forward import Proxy
+from sharezync_gateway.proxy.headers import BadHeaders, RequestHead, read_head
+from sharezync_gateway.proxy.paths import BadPath, normalise
+from sharezync_gateway.rate_limits import RateLimiter
+from sharezync_gateway.route_limits import RouteLimits
+from sharezync_gateway.routes import GATEWAY, Access, RateClass, Route
+from sharezync_gateway.routing import RouteTable
+from sharezync_gateway.transfers.callers import shows_capability
+from sharezync_gateway.transfers.routed_request import Room, RoutedRequest
+from sharezync_shared.addresses import bucket_of
+from sharezync_shared.problems import Problem, problem_body
+from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.tokens.claims import Identity
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+Page = Callable[[str, Send], Awaitable[None]]
+"""Answers one of the gateway's own routes; given the path's last segment, `send`."""
+
+
+class RequestAdmission:
+    """Lets in who shows a valid token, and nobody too often."""
+
+    def __init__(self, verifier: TokenVerifier, limits: RateLimiter) -> None:
+        self._verifier = verifier
+        self._limits = limits
+
+    async def admit(self, route: Route, head: RequestHead, address: str) -> Identity | None:
+        """Return who asks, if the request may go on; None where a service finds out who it is.
+
+        Whoever shows no token that was verified a moment ago is counted by address first, so that
+        guessing tokens costs the guesser more than us. Raises Unauthenticated, RateLimited, or
+        Unavailable where tokens can't be verified at this moment.
+        """
+        without_token = route.access is Access.EITHER and head.authorization is None
+        if route.access is Access.PUBLIC or without_token:
+            await self.admit_address(route.rate, address)
+            return None
+        if route.access is Access.CAPABILITY and shows_capability(head.authorization):
+            if route.service != GATEWAY:  # a service finds it good, and nobody here hears of that
+                await self.admit_address(route.rate, address)
+            return None  # a room counts: it knows which of them were proven a moment ago
+        identity = None
+        if head.authorization is not None:
+            token = bearer_token([(b"authorization", head.authorization)])
+            identity = self._verifier.peek(token)
+        if identity is None:
+            await self.admit_address(RateClass.PUBLIC, address)
+            authorization = head.authorization
+            shown = [] if authorization is None else [(b"authorization", authorization)]
+            identity = await self._verifier.verify(bearer_token(shown))
+        await self.admit_user(route.rate, identity.user_id.hex)
+        return identity
+
+    async def admit_user(self, rate: RateClass, user_id: str) -> None:
+        """Count one request of a user, by the hexadecimal digits of their id.
+
+        Raises RateLimited.
+        """
+        await self._limits.admit(rate, user_id)
+
+    async def admit_address(self, rate: RateClass, address: str) -> None:
+        """Count one request of an address. Raises RateLimited."""
+        await self._limits.admit(rate, bucket_of(address))
+
+
+class GatewayApp:
+    """Takes HTTP requests and sockets as they come, and leads them to where they belong."""
+
+    def __init__(
+        self,
+        *,
+        routes: RouteTable,
+        socket_routes: RouteTable,
+        doorkeeper: RequestAdmission,
+        addresses: Addresses,
+        proxy: Proxy,
+        terms: RouteLimits,
+        pages: Mapping[str, Page],
+        rooms: Mapping[str, Room],
+        sockets: SocketEngine,
+    ) -> None:
+        self._routes = routes
+        self._socket_routes = socket_routes
+        self._doorkeeper = doorkeeper
+        self._addresses = addresses
+        self._proxy = proxy
+        self._terms = terms
+        self._pages = pages
+        self._rooms = rooms
+        self._sockets = sockets
+
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request. Raises a Problem if nothing was sent yet."""
+        head: RequestHead | None = None
+        try:
+            head = read_head(scope["headers"], scope["http_version"])
+            path = normalise(scope["raw_path"])
+            route = scope["route"] = self._routes.find(scope["method"], path)
+            if route.access is Access.EITHER and path != scope["raw_path"]:
+                # A service that checks a signature sees our spelling and not the client's.
+                raise BadPath("The path must be in its normal form")
+            origin = self._addresses.origin(scope, head)
+            identity = await self._doorkeeper.admit(route, head, origin.address)
+            if route.path in self._rooms:
+                visit = RoutedRequest(
+                    scope=scope,
+                    receive=receive,
+                    send=send,
+                    route=route,
+                    path=path,
+                    head=head,
+                    identity=identity,
+                    address=origin.address,
+                    bounds=self._terms.of(route),
+                )
+                await self._rooms[route.path](visit)
+                return
+            if route.service == GATEWAY:
+                await self._pages[route.path](_last_segment(path), send)
+                return
+            await self._proxy.forward(
+                scope,
+                receive,
+                send,
+                service=route.service,
+                path=path,
+                head=head,
+                origin=origin,
+                bounds=self._terms.of(route),
+                caller=bucket_of(origin.address) if identity is None else identity.user_id.hex,
+            )
+        except BadHeaders as problem:
+            # Where this request ends, and a next one begins, is anybody's guess.
+            problem.headers["Connection"] = "close"
+            raise
+        except Problem as problem:
+            if head is not None and head.expects_continue:
+                problem.headers["Connection"] = "close"  # as in `Answer`: the body may come or not
+            raise
+
+    async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket, or refuse its handshake with a problem."""
+        try:
+            head = read_head(scope["headers"], scope["http_version"])
+            path = normalise(scope["raw_path"])
+            route = self._socket_routes.find("WEBSOCKET", path)
+            origin = self._addresses.origin(scope, head)
+            await self._doorkeeper.admit(route, head, origin.address)
+        except Problem as problem:
+            await _refuse_handshake(scope, receive, send, problem)
+            return
+        seen = {
+            "client": (origin.address, (scope.get("client") or ("", 0))[1]),
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+        }
+        await self._sockets.handle({**scope, **seen}, receive, send)
+
+
+def _last_segment(path: bytes) -> str:
+    return path.rpartition(b"/")[2].decode("ascii")
+
+
+async def _refuse_handshake(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+    await receive()  # websocket.connect
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})  # the server answers 403
+        return
+    body = problem_body(problem)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    start = {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": body})

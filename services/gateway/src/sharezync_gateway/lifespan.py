@@ -1,0 +1,116 @@
+"""The gateway's life: what is started in which order, and put away in the other."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sharezync_gateway.proxy.upstream import Upstream
+from sharezync_gateway.rate_limits import RateLimiter
+from sharezync_shared.asgi.app import ReadyCheck
+from sharezync_shared.platform import Platform
+from sharezync_shared.tokens.jwks import JwksKeys
+from sharezync_shared.tokens.keys import KeySource
+
+log = structlog.get_logger()
+
+
+class SocketEngine(Protocol):
+    """The socket engine, as the rest of the gateway sees it."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether sockets that come now would miss nothing."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to listen to the bus, which is started afterwards."""
+        ...
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket from its handshake to its end; `scope["client"]` is the client."""
+        ...
+
+    async def drain(self, seconds: float) -> None:
+        """Say goodbye to every socket, spread over at most so many seconds."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class GatewayLifespan:
+    """Starts and ends what the gateway stands on; the application's lifespan."""
+
+    def __init__(
+        self,
+        *,
+        platform: Platform,
+        upstreams: Mapping[str, Upstream],
+        sockets: SocketEngine,
+        limits: RateLimiter,
+    ) -> None:
+        self._platform = platform
+        self._upstreams = upstreams
+        self._sockets = sockets
+        self._limits = limits
+        platform.draining.add("sockets", sockets.drain)
+
+    async def sockets_ready(self) -> bool:
+        """Return whether the socket engine is ready: a check for `/ready`."""
+        return self._sockets.ready
+
+    def around(self, *, http: ASGIApp, websocket: ASGIApp) -> ASGIApp:
+        """Return the application made of these two and this life."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            match scope["type"]:
+                case "http":
+                    await http(scope, receive, send)
+                case "websocket":
+                    await websocket(scope, receive, send)
+                case "lifespan":
+                    await self._lifespan(receive, send)
+
+        return app
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Speak the ASGI lifespan protocol."""
+        await receive()
+        async with AsyncExitStack() as stack:
+            try:
+                await self._start(stack)
+            except Exception as error:  # the rim: the server must hear why, and then stop
+                log.exception("start_failed")
+                await send({"type": "lifespan.startup.failed", "message": repr(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        stack.push_async_callback(self._limits.aclose)
+        for upstream in self._upstreams.values():
+            await upstream.start()
+            stack.push_async_callback(upstream.aclose)
+        stack.push_async_callback(self._platform.aclose)
+        await self._sockets.start()
+        stack.push_async_callback(self._sockets.aclose)
+        await self._platform.start()
+
+
+def keys_check(keys: KeySource) -> ReadyCheck:
+    """Return a check that holds once the keys of tokens were had; it fetches them if need be."""
+    had = not isinstance(keys, JwksKeys)
+
+    async def check() -> bool:
+        nonlocal had
+        if not had and isinstance(keys, JwksKeys):
+            await keys.refresh()  # raises while auth is away: not ready
+            had = True
+        return had
+
+    return check

@@ -1,0 +1,134 @@
+"""The way to one service, as all requests share it: breaker, places, memory for what is held."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
+from sharezync_gateway.proxy.quota import Quota
+from sharezync_gateway.proxy.upstream import Upstream
+from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
+from sharezync_shared.problems import Unavailable
+
+MOST_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Bodies, and large answers, that wait in memory, of all callers; each of the two for itself."""
+MOST_HELD_OF_ONE_BYTES: Final = 8 * 1024 * 1024
+MOST_WHOLE_BYTES: Final = 1024 * 1024
+"""Up to here an answer is read whole, where there is room."""
+
+
+class ProxyMemory:
+    """What all requests together may hold. For one process."""
+
+    def __init__(self) -> None:
+        self.bodies = Quota(MOST_HELD_BYTES, MOST_HELD_OF_ONE_BYTES)
+        self.answers = Quota(MOST_HELD_BYTES, MOST_HELD_OF_ONE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyLimits:
+    """Requests that are over soon, and those that last: the ones never wait for the others."""
+
+    short: BulkheadLimits
+    long: BulkheadLimits
+
+
+class ServiceAdmission:
+    """What is between all requests and one service."""
+
+    def __init__(self, upstream: Upstream, lanes: ConcurrencyLimits, breaker: Breaker) -> None:
+        self.upstream = upstream
+        self.breaker = breaker
+        self.short = Bulkhead(lanes.short)
+        self.long = Bulkhead(lanes.long)
+
+
+class RequestAllowance:
+    """One request's share of a way and of memory. `close` gives all of it back."""
+
+    __slots__ = (
+        "_answer_bytes", "_body_bytes", "_bulkhead", "_call", "_caller", "_inside", "_memory",
+        "_way",
+    )  # fmt: skip
+
+    def __init__(
+        self, way: ServiceAdmission, memory: ProxyMemory, caller: str, *, is_long: bool
+    ) -> None:
+        self._way = way
+        self._memory = memory
+        self._caller = caller
+        self._bulkhead = way.long if is_long else way.short
+        self._inside = False
+        self._call: Call | None = None
+        self._body_bytes = 0
+        self._answer_bytes = 0
+
+    def hold_body(self, size_bytes: int) -> bool:
+        """Whether so many more bytes of the body may be held."""
+        if not self._memory.bodies.take(self._caller, size_bytes):
+            return False
+        self._body_bytes += size_bytes
+        return True
+
+    def hold_answer(self, size_bytes: int) -> bool:
+        """Whether an answer of so many bytes may be read whole."""
+        if self._bulkhead is self._way.long or size_bytes > MOST_WHOLE_BYTES:
+            return False
+        if not self._memory.answers.take(self._caller, size_bytes):
+            return False
+        self._answer_bytes += size_bytes
+        return True
+
+    async def enter(self, end: Callable[[], None]) -> None:
+        """Take a place, and ask the breaker. Raises Unavailable.
+
+        `end` is called where the service turns out not to live, before it has begun to answer. What
+        moves bytes waits all the same: a pause of some seconds must not cost an upload.
+        """
+        breaker = self._way.breaker
+        with _told_as_unavailable():
+            breaker.check()  # first: nobody waits for a place that would be of no use
+            await self._bulkhead.enter(self._caller)
+            self._inside = True
+            self._call = breaker.enter(None if self._bulkhead is self._way.long else end)
+
+    def answered(self) -> None:
+        """Note that the service has begun to answer."""
+        call, self._call = self._call, None
+        if call is not None:
+            self._way.breaker.succeeded(call)
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the service has given no answer."""
+        call, self._call = self._call, None
+        if call is not None:
+            self._way.breaker.failed(call, error)
+
+    def leave(self) -> None:
+        """Give the place back: the service has said all. Safe to repeat."""
+        if self._inside:
+            self._inside = False
+            self._bulkhead.leave(self._caller)
+
+    def close(self) -> None:
+        """Give everything back. Called once."""
+        call, self._call = self._call, None
+        if call is not None:
+            self._way.breaker.abandoned(call)
+        self.leave()
+        if self._body_bytes:
+            self._memory.bodies.give(self._caller, self._body_bytes)
+        if self._answer_bytes:
+            self._memory.answers.give(self._caller, self._answer_bytes)
+
+
+@contextmanager
+def _told_as_unavailable() -> Generator[None]:
+    try:
+        yield
+    except CircuitOpen as error:
+        raise Unavailable(
+            "The service is temporarily unavailable",
+            retry_after_seconds=error.retry_after_seconds,
+        ) from None

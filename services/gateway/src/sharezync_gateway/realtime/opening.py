@@ -1,0 +1,237 @@
+"""From an open socket to `ready`: whose it is, and which streams it continues from where."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+from weakref import WeakValueDictionary
+
+from starlette.types import Message, Receive
+
+from sharezync_gateway.realtime.admission import Admission, Slot
+from sharezync_gateway.realtime.budget import UserBudgets
+from sharezync_gateway.realtime.connection import Connection, StreamChanges
+from sharezync_gateway.realtime.devices import Devices
+from sharezync_gateway.realtime.handshake import Handshake
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.peers import Heads
+from sharezync_gateway.realtime.protocol import (
+    MAX_TEXT_BYTES,
+    Authenticate,
+    BadFrame,
+    CloseCode,
+    Cursor,
+    Error,
+    Ready,
+    check_cursors,
+    read_body,
+    read_head,
+    size_in_utf8,
+)
+from sharezync_gateway.realtime.reconciling import Reconciler
+from sharezync_gateway.realtime.resuming import Resumer
+from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_gateway.realtime.stream_membership import StreamMembership
+from sharezync_shared.problems import NotFound, RateLimited, Unauthenticated, Unavailable
+from sharezync_shared.tokens.claims import Identity
+from sharezync_shared.tokens.verifier import TokenVerifier
+
+_STRAY_FRAMES = 10
+"""Frames other than `authenticate` that a socket without a token may send."""
+_STARTS_AT_ONCE: Final = 2
+"""Sockets of one user for which the services are asked at the same time."""
+
+
+class SocketRefused(Exception):
+    """The socket is to be closed; `last` is what its client hears before."""
+
+    def __init__(self, code: CloseCode, reason: str, last: Error | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.last = last
+
+
+class ClientLeft(Exception):
+    """The client went away first."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class ConnectionOpener:
+    """Lets connections in. Raises Refused or Gone for those that don't get there."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        admission: Admission,
+        seating: StreamMembership,
+        rechecker: Reconciler,
+        resumer: Resumer,
+        devices: Devices,
+        budgets: UserBudgets,
+        verifier: TokenVerifier,
+        terms: SocketLimits,
+    ) -> None:
+        self._hub = hub
+        self._admission = admission
+        self._seating = seating
+        self._rechecker = rechecker
+        self._resumer = resumer
+        self._devices = devices
+        self._budgets = budgets
+        self._verifier = verifier
+        self._terms = terms
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By user, as long as one of their sockets starts."""
+
+    async def examine(self, handshake: Handshake) -> Handshake:
+        """Return the handshake with what its token, if it brought one, was found to be."""
+        if handshake.token is None or handshake.refusal is not None:
+            return handshake
+        try:
+            return replace(handshake, identity=await self.identify(handshake.token))
+        except SocketRefused as refused:
+            return replace(handshake, refusal=(refused.code, refused.reason))
+
+    async def enter(
+        self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
+    ) -> Message | None:
+        """Bring a connection to `ready`; return a message that was received meanwhile, if any."""
+        if handshake.refusal is not None:
+            raise SocketRefused(*handshake.refusal)
+        cursors: dict[str, Cursor] = {}
+        identity = handshake.identity
+        if identity is None:
+            first = await self._first_frame(connection, receive)
+            identity, cursors = await self.identify(first.token), first.cursors
+            slot.authenticated()
+            connection.outbound.limit_messages(None)
+        connection.identify(identity, self._terms.token_grace_seconds)
+        if len(self._hub.of_user(connection.user_id)) >= self._terms.max_connections_per_user:
+            raise SocketRefused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections of this user")
+        if not self._admission.may_start(connection.user_id, asyncio.get_running_loop().time()):
+            raise _too_often()
+        now = asyncio.get_running_loop().time()
+        connection.user_budget = self._budgets.of(connection.user_id, now)
+        self._hub.add(connection)
+        return await self._start(connection, receive, cursors)
+
+    async def identify(self, token: str) -> Identity:
+        """Return whose token this is; raises Refused with the code that says what to do."""
+        try:
+            return await self._verifier.verify(token)
+        except Unauthenticated as problem:
+            raise SocketRefused(CloseCode.BAD_TOKEN, problem.detail) from problem
+        except Unavailable as problem:
+            raise SocketRefused(CloseCode.TRY_LATER, problem.detail) from problem
+
+    async def _first_frame(self, connection: Connection, receive: Receive) -> Authenticate:
+        try:
+            async with asyncio.timeout(self._terms.first_frame_seconds):
+                for _ in range(_STRAY_FRAMES):
+                    message = await receive()
+                    if message["type"] == "websocket.disconnect":
+                        raise ClientLeft(message.get("code", 1005))
+                    try:
+                        return _authenticate(message)
+                    except BadFrame as error:
+                        connection.refuse(error.frame_id, error)
+        except TimeoutError:
+            raise SocketRefused(CloseCode.BAD_TOKEN, "no token came in time") from None
+        raise SocketRefused(CloseCode.FLOODING, "a token was expected")
+
+    async def _start(
+        self, connection: Connection, receive: Receive, cursors: dict[str, Cursor]
+    ) -> Message | None:
+        # A client that knows its cursors may send `resume` without waiting for `ready`. Then it is
+        # here by now, and is acted on before anything else happens: no live frame comes between.
+        ahead = asyncio.ensure_future(receive())
+        try:
+            notes = connection.notes = StreamChanges()
+            connection.hold()
+            heads = await self._ask(connection)
+            if connection.closed:
+                raise ClientLeft(connection.close_code or 1006)
+            await self._continue(connection, heads, notes, cursors)
+            return ahead.result() if ahead.done() else None
+        finally:
+            connection.notes = None
+            if not ahead.done():  # a message that comes now stays with the server
+                ahead.cancel()
+                await asyncio.wait({ahead})
+
+    async def _continue(
+        self, connection: Connection, heads: Heads, notes: StreamChanges, cursors: dict[str, Cursor]
+    ) -> None:
+        # Until `begin` has returned nothing is awaited: no frame can come between.
+        shown = self._seating.seat_all(connection, heads, notes)
+        if connection.channel is not None and connection.channel not in shown:
+            raise _not_on_channel()
+        connection.missing = heads.missing
+        missing = sorted(heads.missing)
+        if not connection.release(Ready(connection.user_id, connection.device, shown, missing)):
+            raise ClientLeft(connection.close_code or 1006)
+        if missing:
+            self._rechecker.recheck_soon(connection.user_id)
+        if cursors:
+            resumption = self._resumer.begin(connection, cursors)
+            connection.notes = None
+            await self._resumer.finish(connection, resumption)
+
+    async def _ask(self, connection: Connection) -> Heads:
+        try:
+            async with asyncio.timeout(self._terms.start_seconds), self._turn_of(connection):
+                heads, _ = await asyncio.gather(
+                    self._seating.heads_for(connection), self._devices.connect(connection)
+                )
+        except TimeoutError:
+            raise _nobody_answers() from None
+        if heads.missing and not heads.streams:
+            raise _nobody_answers()
+        return heads
+
+    @asynccontextmanager
+    async def _turn_of(self, connection: Connection) -> AsyncGenerator[None]:
+        """Wait until few of the user's sockets ask: who opens a hundred at once is one of many."""
+        turns = self._turns.get(connection.user_id)
+        if turns is None:
+            turns = self._turns[connection.user_id] = asyncio.Semaphore(_STARTS_AT_ONCE)
+        async with turns:
+            yield
+
+
+def _authenticate(message: Message) -> Authenticate:
+    text = message.get("text")
+    if text is None:
+        raise BadFrame("unauthenticated", "Authenticate first")
+    if size_in_utf8(text) > MAX_TEXT_BYTES:  # where the server couldn't be told
+        raise SocketRefused(CloseCode.TOO_BIG, "too big")
+    head = read_head(text)
+    if head.type != "authenticate":
+        raise BadFrame("unauthenticated", "Authenticate first", head.id)
+    frame = read_body(text, Authenticate, head.id)
+    check_cursors(frame.cursors, head.id)
+    return frame
+
+
+def _nobody_answers() -> SocketRefused:
+    problem = Unavailable("The services are temporarily unavailable")
+    last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=1000)
+    return SocketRefused(CloseCode.TRY_LATER, "try later", last)
+
+
+def _too_often() -> SocketRefused:
+    problem = RateLimited("Too many new connections of this user")
+    last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=5000)
+    return SocketRefused(CloseCode.TRY_LATER, "too many sockets in a short time", last)
+
+
+def _not_on_channel() -> SocketRefused:
+    problem = NotFound("The channel doesn't exist, or you aren't a member")
+    last = Error(None, problem.slug, problem.detail)
+    return SocketRefused(CloseCode.NOT_ON_CHANNEL, "not on this channel", last)

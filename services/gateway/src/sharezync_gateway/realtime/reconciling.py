@@ -1,0 +1,109 @@
+"""Comparing what sockets are on with what the services say: after a gap, and now and then.
+
+A frame that was lost shows by the next one of its stream. A frame that let somebody in shows by
+nothing, and neither does the last frame of a quiet stream: for those somebody has to ask.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.stream_membership import StreamMembership
+from sharezync_shared.calls.client import ServiceUnavailable
+
+log = structlog.get_logger()
+
+_AT_ONCE: Final = 16
+_SOON_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Pauses before asking again a service that did not answer; the last one repeats."""
+
+
+class Reconciler:
+    """Rechecks users: all of them, or one soon, or each once in `period_seconds`."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        seating: StreamMembership,
+        period_seconds: float,
+        *,
+        on_recheck: Callable[[str], None],
+    ) -> None:
+        """`on_recheck` is told of each user, for whatever else is to be compared."""
+        self._hub = hub
+        self._on_recheck = on_recheck
+        self._seating = seating
+        self._period_seconds = period_seconds
+        self._rounds: asyncio.Task[None] | None = None
+        self._soon: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        """Users for whom it was asked while they were being rechecked: for a socket that came
+        after the question."""
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        self._rounds = asyncio.create_task(self._go_round(), name="recheck")
+
+    def recheck_soon(self, user_id: str) -> None:
+        """Ask again, until every service has answered or the user has gone."""
+        self._again.add(user_id)
+        if user_id not in self._soon:
+            task = asyncio.create_task(self._until_answered(user_id), name="recheck-soon")
+            self._soon[user_id] = task
+
+    async def recheck_all(self) -> None:
+        """Recheck every user that is connected now; some at a time."""
+        waiting = list(self._hub.users)
+
+        async def work() -> None:
+            while waiting:
+                await self._recheck(waiting.pop())
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    async def aclose(self) -> None:
+        """Stop."""
+        tasks = [*self._soon.values(), *([self._rounds] if self._rounds else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recheck(self, user_id: str) -> None:
+        self._on_recheck(user_id)
+        try:
+            missing = await self._seating.recheck(user_id)
+        except (ServiceUnavailable, TimeoutError) as error:
+            log.debug("recheck_failed", error=repr(error))
+            missing = frozenset({"unknown"})
+        if missing:
+            self.recheck_soon(user_id)
+
+    async def _until_answered(self, user_id: str) -> None:
+        attempt = 0
+        try:
+            while user_id in self._hub.users:
+                await asyncio.sleep(_SOON_SECONDS[min(attempt, len(_SOON_SECONDS) - 1)])
+                attempt += 1
+                self._again.discard(user_id)
+                try:
+                    missing = await self._seating.recheck(user_id)
+                    if not missing and user_id not in self._again:
+                        return
+                except (ServiceUnavailable, TimeoutError) as error:
+                    log.debug("recheck_failed", attempt=attempt, error=repr(error))
+        finally:  # at once: who asks from here on is not heard by this task any more
+            self._again.discard(user_id)
+            self._soon.pop(user_id, None)
+
+    async def _go_round(self) -> None:
+        while True:
+            users = list(self._hub.users)
+            for user_id in users:
+                await asyncio.sleep(self._period_seconds / len(users))
+                if user_id in self._hub.users:
+                    await self._recheck(user_id)
+            if not users:
+                await asyncio.sleep(1)

@@ -1,0 +1,284 @@
+"""The life of one connection: handshake, `hello`, token, `ready`, frames, end.
+
+Everything a socket asks for comes through here; what it gets from its streams does not.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from sharezync_gateway.realtime.admission import Admission, Slot
+from sharezync_gateway.realtime.budget import BULK_FRAMES, Budget, UserBudgets
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
+from sharezync_gateway.realtime.handshake import Handshake, read_handshake, refuse_handshake
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.opening import ClientLeft, ConnectionOpener, SocketRefused
+from sharezync_gateway.realtime.protocol import (
+    BULKY_TYPE,
+    MAX_BINARY_BYTES,
+    MAX_TEXT_BYTES,
+    AnnouncedLimits,
+    BadFrame,
+    Bye,
+    CloseCode,
+    FrameId,
+    Hello,
+    read_head,
+    size_in_utf8,
+)
+from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_shared.addresses import UNKNOWN
+from sharezync_shared.ids import uuid7
+from sharezync_shared.problems import InternalError, Problem, Unavailable
+from sharezync_shared.server import frame_port
+
+log = structlog.get_logger()
+
+_UNMETERED: Final = frozenset({BULKY_TYPE, "chunk_ack"})
+"""Types of frames that have a credit of their own: they are waited with, and refused only for what
+they say."""
+_WEIGHTLESS: Final = frozenset({BULKY_TYPE, "send_message"})
+"""Types of frames whose length is one string that nobody here looks into."""
+_COMMAND_BYTES: Final = 1024
+"""What a command may say; each further so many count as one more: lists are work to read."""
+_PIECE_BYTES: Final = 64 * 1024
+"""Of a chunk in JSON: each further so many count as one frame more. Base64 is work to read."""
+_SPREAD: Final = 0.8
+"""The share of the drain's time over which goodbyes are spread; the rest is for their answers."""
+
+
+class SocketHandler:
+    """Leads the connections of this node through their lives."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        admission: Admission,
+        entrance: ConnectionOpener,
+        budgets: UserBudgets,
+        handlers: Mapping[str, Handler],
+        binary_handler: BinaryHandler | None,
+        terms: SocketLimits,
+        metrics: SocketMetrics,
+    ) -> None:
+        self._hub = hub
+        self._admission = admission
+        self._entrance = entrance
+        self._budgets = budgets
+        self._handlers = handlers
+        self._binary_handler = binary_handler
+        self._terms = terms
+        self._metrics = metrics
+        self.open: set[Connection] = set()
+        """Every accepted socket, those without a token included."""
+        self.leaving = False
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket from its handshake to its end.
+
+        Empties the lists of headers and subprotocols in `scope`: the socket lives long, they are
+        large, and hold a token.
+        """
+        opened = await self._open(scope, receive, send)
+        if opened is None:
+            return
+        connection, handshake, slot = opened
+        self.open.add(connection)
+        code = 1006
+        try:
+            message = await self._enter(connection, handshake, slot, receive)
+            del opened, handshake  # as the headers
+            code = await self._listen(connection, receive, message)
+        except ClientLeft as gone:
+            code = gone.code
+        finally:
+            slot.leave()
+            self.open.discard(connection)
+            connection.end()
+            self._metrics.closed(connection.close_code or code)
+
+    def sweep(self) -> None:
+        """Close what has outlived its token, and sample what waits to be sent. Once a second."""
+        now = time.time()
+        over = [connection for connection in self.open if connection.ends_at <= now]
+        for connection in over:
+            connection.close(CloseCode.BAD_TOKEN, "the token has run out")
+        loop_now = asyncio.get_running_loop().time()
+        self._admission.sweep(loop_now)
+        self._budgets.sweep(loop_now, lambda user_id: bool(self._hub.of_user(user_id)))
+        self._metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
+        self._metrics.connections.set(len(self._hub.connections))
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more sockets; say goodbye to those there are, spread over most of `seconds`.
+
+        Each client is told to come back at once, give or take a second: the goodbyes are spread
+        already. Returns when all have gone, or when the time is over.
+        """
+        self.leaving = True
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        waiting = list(self.open)
+        random.shuffle(waiting)
+        for number, connection in enumerate(waiting):
+            due = started + seconds * _SPREAD * number / len(waiting)
+            if (pause := due - loop.time()) > 0.01:
+                await asyncio.sleep(pause)
+            after_ms = random.randrange(1000)  # noqa: S311 - to spread load, no secret
+            last = Bye(CloseCode.GOING_AWAY, resume=True, after_ms=after_ms)
+            connection.close(CloseCode.GOING_AWAY, "going away", last=last)
+        while self.open and loop.time() < started + seconds:  # noqa: ASYNC110 - they tell nobody
+            await asyncio.sleep(0.02)
+
+    def close_all(self) -> None:
+        """Close every socket at once."""
+        for connection in list(self.open):
+            connection.close(CloseCode.GOING_AWAY, "going away")
+
+    async def _open(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> tuple[Connection, Handshake, Slot] | None:
+        """Accept the socket, or refuse its handshake and return None."""
+        terms = self._terms
+        try:
+            if self.leaving:
+                raise Unavailable("The server is shutting down; try again", retry_after_seconds=1)
+            handshake = read_handshake(
+                scope, origins=terms.origins, allow_query_token=terms.allow_query_token
+            )
+            # Known before it is accepted: who has a token does not queue with those who have none.
+            handshake = await self._entrance.examine(handshake)
+            address = (scope.get("client") or (UNKNOWN, 0))[0]
+            slot = self._admission.take(address, authenticated=handshake.identity is not None)
+        except Problem as problem:
+            await refuse_handshake(scope, receive, send, problem)
+            return None
+        try:
+            return await self._accept(scope, receive, send, handshake), handshake, slot
+        except BaseException:
+            slot.leave()
+            raise
+
+    async def _accept(
+        self, scope: Scope, receive: Receive, send: Send, handshake: Handshake
+    ) -> Connection:
+        for holds_token in (scope["headers"], scope.get("subprotocols")):
+            if isinstance(holds_token, list):
+                holds_token.clear()
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
+        terms = self._terms
+        now = asyncio.get_running_loop().time()
+        port = frame_port(scope, send)
+        if handshake.identity is None:
+            port.limit_messages(MAX_TEXT_BYTES)
+        return Connection(
+            port,
+            conn_id=uuid7().hex,
+            client_id=handshake.client_id,
+            channel=handshake.channel,
+            budget=Budget(terms.commands_per_second, terms.commands_burst, now),
+            on_closing=self._hub.remove,
+        )
+
+    async def _enter(
+        self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
+    ) -> Message | None:
+        """Say hello and bring the connection in, or close it. Raises Gone."""
+        limits = AnnouncedLimits(commands_per_second=self._terms.commands_per_second)
+        connection.send(Hello(connection.id, self._terms.ping_seconds, limits))
+        try:
+            return await self._entrance.enter(connection, handshake, slot, receive)
+        except SocketRefused as refused:
+            connection.close(refused.code, refused.reason, last=refused.last)
+        except ClientLeft:
+            raise
+        except Exception:  # the rim: a socket is never left hanging
+            log.exception("socket_not_started", conn_id=connection.id)
+            connection.close(CloseCode.TRY_LATER, "something went wrong on our side")
+        finally:
+            self._metrics.connections.set(len(self._hub.connections))
+        return None
+
+    async def _listen(
+        self, connection: Connection, receive: Receive, message: Message | None
+    ) -> int:
+        """Act on messages until the end; return the close code of whoever closed first."""
+        while True:
+            message = message or await receive()
+            if message["type"] == "websocket.disconnect":
+                return int(message.get("code") or 1005)
+            if not connection.closed:
+                await self._take(connection, message)
+            message = None
+
+    async def _take(self, connection: Connection, message: Message) -> None:
+        """Act on one message. Whatever is wrong with it, the next one is read."""
+        text: str | None = message.get("text")
+        try:
+            if text is None:
+                await self._take_binary(connection, message["bytes"])
+            else:
+                await self._take_text(connection, text)
+        except BadFrame as error:
+            connection.refuse(error.frame_id, error)
+        except Exception:  # the rim: one frame's trouble is not the socket's
+            log.exception("frame_failed", conn_id=connection.id)
+            connection.refuse(None, InternalError())
+
+    async def _take_text(self, connection: Connection, text: str) -> None:
+        # In characters first: none has fewer bytes than characters.
+        too_long = len(text) > MAX_TEXT_BYTES or size_in_utf8(text) > MAX_TEXT_BYTES
+        try:
+            head = read_head(text)
+        except BadFrame:
+            if too_long:
+                connection.close(CloseCode.TOO_BIG, "too big")
+            elif _may(connection, None):
+                raise
+            return
+        if too_long and head.type != BULKY_TYPE:
+            connection.close(CloseCode.TOO_BIG, "too big")
+            return
+        handler = self._handlers.get(head.type)
+        metered = handler is None or head.type not in _UNMETERED
+        if metered and not _may(connection, head.id):
+            return
+        weight = 0 if head.type in _WEIGHTLESS else len(text) // _COMMAND_BYTES
+        if metered:
+            connection.charge(weight)
+        else:
+            pieces = len(text) // _PIECE_BYTES if head.type == BULKY_TYPE else 0
+            await connection.slow_down(1 + pieces + weight * BULK_FRAMES)
+        if handler is None:
+            raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
+        try:
+            await handler(connection, head, text)
+        except (Problem, BadFrame) as refusal:
+            if metered or _may(connection, head.id):
+                connection.refuse(head.id, refusal)
+
+    async def _take_binary(self, connection: Connection, data: bytes) -> None:
+        if len(data) > MAX_BINARY_BYTES:
+            connection.close(CloseCode.TOO_BIG, "too big")
+            return
+        await connection.slow_down(1)
+        try:
+            if self._binary_handler is None:
+                raise BadFrame("unsupported", "Binary frames aren't supported on this connection")
+            await self._binary_handler(connection, data)
+        except (Problem, BadFrame) as refusal:
+            if _may(connection, None):
+                connection.refuse(None, refusal)
+
+
+def _may(connection: Connection, frame_id: FrameId) -> bool:
+    return connection.admit(frame_id, asyncio.get_running_loop().time())

@@ -1,0 +1,47 @@
+"""How many bytes may be in hand at a time, by node and by connection."""
+
+import asyncio
+from collections import deque
+
+
+class ByteSemaphore:
+    """Lets bytes in up to `capacity_bytes`, in the order of asking; one piece always may."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.inside_bytes = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def enter(self, size_bytes: int) -> None:
+        """Wait until there is room, and take it. Whoever entered must `leave`."""
+        if not self._waiting and self._fits(size_bytes):
+            self.inside_bytes += size_bytes
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size_bytes, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # let in at the very moment of giving up
+                self.leave(size_bytes)
+            else:
+                self._let_in()
+            raise
+
+    def leave(self, size_bytes: int) -> None:
+        """Give room back."""
+        self.inside_bytes -= size_bytes
+        self._let_in()
+
+    def _fits(self, size_bytes: int) -> bool:
+        return not self.inside_bytes or self.inside_bytes + size_bytes <= self.capacity_bytes
+
+    def _let_in(self) -> None:
+        while self._waiting:
+            size_bytes, turn = self._waiting[0]
+            if not turn.cancelled():
+                if not self._fits(size_bytes):
+                    return
+                self.inside_bytes += size_bytes
+                turn.set_result(None)
+            self._waiting.popleft()

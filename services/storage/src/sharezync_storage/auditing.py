@@ -1,0 +1,101 @@
+"""Watches over what storage keeps: counts how things stand, and looks whether files are there.
+
+Only looks and tells. Nothing is ever deleted, or given up for lost, because of what is seen here.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_shared.db.work import UnitsOfWork
+from sharezync_storage.metrics import StorageMetrics
+from sharezync_storage.models import File
+from sharezync_storage.stores import BlobStore, NoSuchBlob
+from sharezync_storage.usecases import totals
+
+log = structlog.get_logger()
+
+_ROUND_SECONDS: Final = 60.0
+_CHECKED_AT_A_TIME: Final = 60
+"""One file a second: 86,000 a day, and no burden to any store."""
+
+_NEXT: Final = """
+SELECT id, store_key, size_bytes FROM storage.files
+WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2
+"""
+
+
+class StoreAudit:
+    """Each minute counts, and looks for the objects of the next few files, round and round."""
+
+    def __init__(self, work: UnitsOfWork, store: BlobStore, metrics: StorageMetrics) -> None:
+        self._work = work
+        self._store = store
+        self._metrics = metrics
+        self._behind = UUID(int=0)
+        self._missing: set[UUID] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Watch while the block runs."""
+        task = asyncio.create_task(self._run(), name="storage-watch")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def count(self) -> None:
+        """Count how things stand, and show it."""
+        self._metrics.show(await totals.count(self._work))
+
+    async def look(self) -> int:
+        """Look for the objects of the next files, and of those that were missing before.
+
+        Returns how many are missing now, of those looked at so far. Raises what the store raises
+        where it is away: then nothing is known, and the same files are looked at again.
+        """
+        async with (await self._work.database.pool()).acquire() as connection:
+            rows = await connection.fetch(_NEXT, self._behind, _CHECKED_AT_A_TIME)
+        missing = {row["id"] for row in rows if await self._is_wrong(row["id"])}
+        for file_id in self._missing - {row["id"] for row in rows}:
+            if await self._is_wrong(file_id):
+                missing.add(file_id)
+        self._metrics.checked_files.inc(len(rows))
+        self._behind = rows[-1]["id"] if rows else UUID(int=0)  # and begin anew
+        for file_id in missing - self._missing:
+            log.error("content_missing", file_id=str(file_id))
+        self._missing = missing
+        self._metrics.missing_objects.set(len(missing))
+        return len(missing)
+
+    async def _is_wrong(self, file_id: UUID) -> bool:
+        """Whether a file has no object of its size, and is still a file after the look."""
+        async with self._work.read() as unit:
+            file = await unit.get(File, file_id)
+        if file is None or file.deleted_at is not None:
+            return False
+        try:
+            if await self._store.size(file.store_key) == file.size_bytes:
+                return False
+        except NoSuchBlob:
+            pass
+        async with self._work.read() as unit:  # it may have been deleted a moment ago
+            file = await unit.get(File, file_id)
+        return file is not None and file.deleted_at is None
+
+    async def _run(self) -> None:
+        while True:
+            await self._try(self.count)
+            await asyncio.sleep(_ROUND_SECONDS)
+            await self._try(self.look)
+
+    async def _try(self, act: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await act()
+        except Exception as error:  # noqa: BLE001 - the rim: the next minute may go better
+            log.warning("watch_failed", error=repr(error))

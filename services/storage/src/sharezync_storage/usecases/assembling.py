@@ -1,0 +1,148 @@
+"""The bytes of an upload that is complete: verified, and made one blob of.
+
+No call to the store inside a transaction: what sealing needs to know is read before
+(`materials_of`).
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from sharezync_shared.contracts.storage import DigestMismatch, UploadIncomplete
+from sharezync_shared.db.work import UnitOfWork
+from sharezync_storage import access
+from sharezync_storage.keys import file_key
+from sharezync_storage.models import Chunk, Upload
+from sharezync_storage.settings import MIB
+from sharezync_storage.stores import BlobStore, NoSuchBlob
+from sharezync_storage.stores.blocks import blocks
+from sharezync_storage.stores.port import Extent
+from sharezync_storage.usecases.chunks import stored_chunk
+from sharezync_storage.usecases.extents import extent_of
+from sharezync_storage.usecases.uploads import plan_of
+
+_BLOCK_BYTES: Final = MIB
+
+
+@dataclass(frozen=True, slots=True)
+class UploadParts:
+    """What an upload is made of. By its door one of the two, or neither."""
+
+    digests: Sequence[bytes] = ()
+    """Of its chunks, in order."""
+    sources: Sequence[tuple[str, Extent]] = ()
+    """What came from start to end: its own bytes, or those of its parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledBlob:
+    """What is known of a blob that was sealed."""
+
+    sha256: bytes | None = None
+    root: bytes | None = None
+
+
+async def materials_of(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, UploadParts]:
+    """Return what each upload is to be made of, their rows held by the caller."""
+    in_chunks = [upload.id for upload in uploads if access.in_chunks(upload)]
+    digests: dict[UUID, list[bytes]] = {upload_id: [] for upload_id in in_chunks}
+    if in_chunks:
+        statement = select(Chunk.upload_id, Chunk.sha256).where(
+            access.among(Chunk.upload_id, in_chunks)
+        )
+        in_order = statement.order_by(col(Chunk.upload_id), col(Chunk.index))
+        for upload_id, sha256 in await unit.session.exec(in_order):
+            digests[upload_id].append(sha256)
+    materials = {upload_id: UploadParts(digests=found) for upload_id, found in digests.items()}
+    for upload in uploads:  # those that come one at a time
+        if upload.id not in materials:
+            materials[upload.id] = await _material_of(unit, upload)
+    return materials
+
+
+async def _material_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
+    if upload.door != "tus":
+        return UploadParts()
+    if upload.source_ids is None:
+        return UploadParts(sources=[(upload.store_key, await extent_of(unit, upload))])
+    parts = {}
+    for part in await unit.session.exec(
+        select(Upload).where(col(Upload.id).in_(set(upload.source_ids)))
+    ):
+        parts[part.id] = (part.store_key, await extent_of(unit, part))
+    return UploadParts(sources=[parts[part_id] for part_id in upload.source_ids])
+
+
+async def seal(store: BlobStore, upload: Upload, material: UploadParts) -> AssembledBlob:
+    """Make the blob of an upload, durably. Idempotent, from several processes at once too.
+
+    Raises DigestMismatch where the whole has another digest than was said, UploadIncomplete where
+    what clients were to send straight to the store isn't there, and ContentDamaged.
+    """
+    if access.in_chunks(upload):
+        return await _seal_chunks(store, upload, material.digests)
+    if upload.door == "direct":
+        return await _seal_direct(store, upload)
+    key = file_key(upload.id)
+    sources = [(source, extent) for source, extent in material.sources if extent.size_bytes]
+    if sources:
+        await store.seal_extents(sources, key)
+    else:
+        await store.put(key, _nothing())
+    return AssembledBlob(sha256=upload.sha256 or await _sha256_of(store, key))
+
+
+async def _seal_chunks(store: BlobStore, upload: Upload, digests: Sequence[bytes]) -> AssembledBlob:
+    plan = plan_of(upload)
+    root = await asyncio.to_thread(_digest_of, digests)
+    if upload.sha256 is not None:
+        whole = hashlib.sha256()
+        for index, digest in enumerate(digests):
+            chunk = await stored_chunk(store, upload.id, plan, index, digest)
+            await asyncio.to_thread(whole.update, chunk)
+        _check(upload.sha256, whole.digest())
+    await store.seal(plan, file_key(upload.id), digests)
+    return AssembledBlob(sha256=upload.sha256, root=root)
+
+
+async def _seal_direct(store: BlobStore, upload: Upload) -> AssembledBlob:
+    """See that the blob is there: the store has made it when the client said it was complete."""
+    key = file_key(upload.id)
+    try:
+        complete = await store.size(key) == upload.size_bytes
+    except NoSuchBlob:
+        complete = False
+    if not complete:
+        raise UploadIncomplete
+    if upload.sha256 is not None:
+        _check(upload.sha256, await _sha256_of(store, key))
+    return AssembledBlob(sha256=upload.sha256)
+
+
+async def _sha256_of(store: BlobStore, key: str) -> bytes:
+    whole = hashlib.sha256()
+    async with store.open(key) as pieces:
+        async for block in blocks(pieces, _BLOCK_BYTES):
+            for piece in block:
+                await asyncio.to_thread(whole.update, piece)
+    return whole.digest()
+
+
+def _check(expected: bytes, actual: bytes) -> None:
+    if actual != expected:
+        raise DigestMismatch(expected_sha256=expected.hex(), actual_sha256=actual.hex())
+
+
+def _digest_of(digests: Sequence[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(digests)).digest()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
+        yield piece

@@ -1,0 +1,164 @@
+"""How an offer is met by those to whom it is made, before any of them looks at it.
+
+Whoever has blocked the sender never hears of it: to them they are somebody who has no device and
+never answers. A chosen device that takes nothing rejects, whoever offers; one that takes what
+acquaintances send accepts. Else the offer waits, if not too many do.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sharezync_shared.contracts.services import Services
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import Invalid
+from sharezync_shared.streams.log import Connection
+from sharezync_transfer import life
+from sharezync_transfer.access import TransferAggregate
+from sharezync_transfer.models import Recipient, Transfer
+from sharezync_transfer.problems import UserBlocked
+from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases import acquaintances, choices, limits, sums
+from sharezync_transfer.usecases.acting import take
+from sharezync_transfer.usecases.choices import RecipientPolicies
+from sharezync_transfer.usecases.settling import move
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRecipient:
+    """Somebody to whom something is offered; without a device, to whichever of theirs accepts."""
+
+    user_id: UserId
+    device_id: DeviceId | None = None
+
+
+@dataclass(slots=True)
+class OfferPolicy:
+    """How one offer is met. Made by `prepare`; the rest in the transaction that makes the offer."""
+
+    settings: TransferSettings
+    sender_id: UserId
+    to: Sequence[OfferRecipient]
+    known: set[UUID]
+    """Who knows the sender."""
+    owned: set[tuple[UUID, UUID]]
+    """Devices, each after its user, that are theirs at auth."""
+    _choices: RecipientPolicies = field(default_factory=lambda: RecipientPolicies({}, set(), set()))
+
+    async def check(self, connection: Connection) -> None:
+        """Read what the recipients have chosen, and raise as `limits.check` where too many wait.
+
+        Hold the streams of the sender and the recipients: nobody else may count at the same time.
+        """
+        users = [each.user_id for each in self.to]
+        self._choices = await choices.concerning(connection, self.sender_id, users)
+        await self.check_limits(connection)
+
+    async def check_limits(self, connection: Connection) -> None:
+        """Raise as `limits.check`, as far as it can be told by what was read.
+
+        Raises UserBlocked for whom the sender has blocked themselves.
+        """
+        if self._choices.blocked:
+            raise UserBlocked(user_ids=sorted(map(str, self._choices.blocked)))
+        waiting = {
+            each.user_id for each in self.to if not self._refuses(each.user_id, each.device_id)
+        }
+        await limits.check(
+            connection,
+            self.settings,
+            self.sender_id,
+            to=waiting,
+            to_strangers=waiting - self.known,
+        )
+
+    def recipients(self, transfer: Transfer, now: datetime) -> list[Recipient]:
+        """Return the rows of the recipients, to whom it is offered as yet."""
+        return [
+            Recipient(
+                transfer_id=transfer.id,
+                user_id=each.user_id,
+                device_id=each.device_id,
+                state="offered",
+                stranger=each.user_id not in self.known,
+                hidden=each.user_id in self._choices.blocking,
+                updated_at=now,
+            )
+            for each in sorted(self.to, key=lambda each: each.user_id)  # as `access` reads
+        ]
+
+    async def answer(self, unit: UnitOfWork, whole: TransferAggregate) -> list[Recipient]:
+        """Accept and reject for those whose devices do so by themselves; return them."""
+        return [each for each in whole.recipients if await self._answers(unit, whole, each)]
+
+    async def note(
+        self, unit: UnitOfWork, whole: TransferAggregate, answered: Collection[Recipient]
+    ) -> None:
+        """Note what follows from the answers. Call it when all streams are held.
+
+        Nobody gets to know the sender by them: it was a device that accepted, of whom its owner
+        knows by now. Else they would go on doing so after they left where they met.
+        """
+        await sums.add(unit, whole, [each for each in answered if each.state in life.FINAL])
+
+    async def _answers(
+        self, unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient
+    ) -> bool:
+        if recipient.hidden:
+            return False
+        if self._refuses(recipient.user_id, recipient.device_id):
+            return move(unit, recipient, "reject")
+        device_id = None
+        if recipient.user_id in self.known:
+            device_id = self._choices.accepting(recipient.user_id, recipient.device_id, self.owned)
+        if device_id is None:
+            return False
+        move(unit, recipient, "accept")
+        await take(unit, whole, recipient, [file.index for file in whole.files], device_id)
+        return True
+
+    def _refuses(self, user_id: UUID, device_id: UUID | None) -> bool:
+        if device_id is None:
+            return False
+        return self._choices.of_device(user_id, device_id) == "block"
+
+
+async def prepare(
+    work: UnitsOfWork,
+    services: Services,
+    settings: TransferSettings,
+    sender_id: UserId,
+    to: Sequence[OfferRecipient],
+) -> OfferPolicy:
+    """Ask others what must be known before a transaction begins.
+
+    Raises Invalid for a chosen device that is not its recipient's, UserBlocked, as `limits.check`
+    as far as that can be told by now, and Unavailable where a device must be asked about and auth
+    is away.
+    """
+    users = [each.user_id for each in to]
+    known = await acquaintances.among(work, services, sender_id, users)
+    pool = await work.database.pool()
+    async with pool.acquire() as connection:
+        chosen = await choices.concerning(connection, sender_id, users)
+    asked: set[tuple[UUID, UUID]] = {
+        (each.user_id, each.device_id) for each in to if each.device_id is not None
+    }
+    accepting = {
+        (user_id, device_id)
+        for user_id, policies in chosen.policies.items()
+        for device_id, policy in policies
+        if policy == "accept_known" and user_id in known
+    }
+    owned = await services.auth.owned_devices(asked | accepting) if asked | accepting else set()
+    # Who has blocked the sender shows them no device (auth), so that none is found here.
+    hidden = {each for each in asked if each[0] in chosen.blocking}
+    if strangers := asked - (owned - hidden):
+        user_id, device_id = min(strangers)
+        raise Invalid(f"The device {device_id} doesn't belong to the user {user_id}")
+    reception = OfferPolicy(settings, sender_id, to, known, owned, chosen)
+    async with pool.acquire() as connection:
+        await reception.check_limits(connection)  # as `check` does again: this is before what costs
+    return reception

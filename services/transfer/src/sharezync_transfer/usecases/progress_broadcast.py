@@ -1,0 +1,140 @@
+"""`progress_update`: what both ends hear of how far a transfer is, ten times a second at most."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.problems import NotFound
+from sharezync_transfer import access
+from sharezync_transfer.models import Transfer, TransferId, transfers_stream
+from sharezync_transfer.usecases.rates import TransferRates
+
+log = structlog.get_logger()
+
+BETWEEN_SIGNALS: Final = timedelta(milliseconds=100)
+"""Whoever reports, and to whichever replica: the time of the last one is in the database."""
+
+_TOTALS: Final = """
+SELECT r.user_id, r.state, r.accepted_bytes, r.received_bytes,
+    (SELECT coalesce(sum(f.stored_bytes), 0)::bigint FROM transfer.files AS f
+     WHERE f.transfer_id = $1) AS stored_bytes
+FROM transfer.recipients AS r WHERE r.transfer_id = $1 ORDER BY r.user_id
+"""
+
+Row = asyncpg.Record
+"""One of `_TOTALS`."""
+
+
+class ProgressBroadcast:
+    """Tells both ends, now or a moment later. What is held back is said once, as it is then."""
+
+    def __init__(self, work: UnitsOfWork) -> None:
+        self._work = work
+        self._speeds = TransferRates()
+        self._held_back: set[UUID] = set()
+        """Transfers of which something will be said that is not known yet."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Tell while the block runs."""
+        try:
+            yield
+        finally:
+            waiting = list(self._tasks)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def beat(self, unit: UnitOfWork, transfer: Transfer) -> bool:
+        """Have both ends hear how far a transfer is, which is held; False if it is too soon."""
+        if unit.now < transfer.progress_at + BETWEEN_SIGNALS:
+            return False
+        transfer.progress_at = unit.now
+        rows = await (await unit.raw()).fetch(_TOTALS, transfer.id)
+        self._signal(unit, transfer, rows)
+        return True
+
+    def later(self, transfer_id: TransferId) -> None:
+        """Have both ends hear it when its time has come. Call it after the commit."""
+        if transfer_id not in self._held_back:
+            self._held_back.add(transfer_id)
+            task = asyncio.create_task(self._beat_later(transfer_id), name="transfer-pulse")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _beat_later(self, transfer_id: TransferId) -> None:
+        told = False
+        while not told:
+            await asyncio.sleep(BETWEEN_SIGNALS.total_seconds())
+            # What is committed from now on may be too late for this time: it asks for the next.
+            self._held_back.discard(transfer_id)
+            try:
+                async with self._work.begin() as unit:
+                    told = await self.beat(unit, await access.hold(unit, transfer_id))
+            except NotFound:
+                return
+            except Exception as error:  # noqa: BLE001 - the rim: the next report says more
+                log.warning("progress_not_published", error=repr(error))
+                return
+            if not told:
+                if transfer_id in self._held_back:
+                    return  # another task has taken it over
+                self._held_back.add(transfer_id)
+
+    def _signal(self, unit: UnitOfWork, transfer: Transfer, rows: Sequence[Row]) -> None:
+        stored_bytes = rows[0]["stored_bytes"]
+        common = {
+            "transfer_id": str(transfer.id),
+            "size_bytes": transfer.size_bytes,
+            "stored_bytes": stored_bytes,
+        }
+        taking = [row for row in rows if row["accepted_bytes"]]
+        for row in taking:
+            if row["user_id"] != transfer.sender_id:
+                speed = self._speeds.sample(transfer.id, str(row["user_id"]), row["received_bytes"])
+                data = {**common, "state": row["state"], **_measures([row], speed)}
+                unit.signal(transfers_stream(row["user_id"]), "progress_update", data)
+        storing = self._speeds.sample(transfer.id, "stored", stored_bytes)
+        received_bytes = sum(row["received_bytes"] for row in taking)
+        speed = self._speeds.sample(transfer.id, "received", received_bytes)
+        data = {**common, "state": transfer.state, **_measures(taking, speed)}
+        if not taking:  # as long as nobody takes it, what counts is how soon all is stored
+            data |= _pace(transfer.size_bytes - stored_bytes, storing)
+        data["recipients"] = [
+            {
+                "user_id": str(row["user_id"]),
+                "state": row["state"],
+                "received_bytes": row["received_bytes"],
+            }
+            for row in rows
+        ]
+        unit.signal(transfers_stream(transfer.sender_id), "progress_update", data)
+
+
+def _measures(rows: Sequence[Row], speed: float) -> dict[str, Any]:
+    """Return how far these recipients are, together."""
+    accepted_bytes = sum(row["accepted_bytes"] for row in rows)
+    received_bytes = sum(row["received_bytes"] for row in rows)
+    return {
+        "accepted_bytes": accepted_bytes,
+        "received_bytes": received_bytes,
+        **_pace(accepted_bytes - received_bytes, speed),
+    }
+
+
+def _pace(left_bytes: int, bytes_per_second: float) -> dict[str, Any]:
+    """`seconds_left` is null where that can't be told."""
+    seconds_left: float | None = None
+    if left_bytes <= 0:
+        seconds_left = 0.0
+    elif bytes_per_second >= 1:
+        seconds_left = round(left_bytes / bytes_per_second, 1)
+    return {"rate": round(max(bytes_per_second, 0)), "seconds_left": seconds_left}

@@ -1,0 +1,87 @@
+"""Outbox rows and frames, given to the bus; failures turned into answers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from sharezync_shared.events.bus import Bus, BusUnavailable
+from sharezync_shared.events.metrics import shared_metric
+from sharezync_shared.events.outbox import OutboxRow
+from sharezync_shared.streams.frames import Frame
+
+log = structlog.get_logger()
+
+
+class PublishOutcome(NamedTuple):
+    """What became of the rows: the rest of them the bus did not confirm, and may yet."""
+
+    confirmed: set[UUID]
+    faulty: set[UUID]
+    """Rows that failed by their own fault."""
+
+
+class EventPublisher:
+    """Speaks to the bus for one service's relay, and counts."""
+
+    def __init__(self, bus: Bus, registry: CollectorRegistry, *, service: str) -> None:
+        self._bus = bus
+        labels = ("service",)
+        self.pending = shared_metric(
+            registry, Gauge, "sharezync_outbox_pending", "Rows not yet confirmed by the bus", labels
+        ).labels(service)
+        self.oldest_seconds = shared_metric(
+            registry,
+            Gauge,
+            "sharezync_outbox_oldest_seconds",
+            "Age of the oldest row not yet confirmed by the bus",
+            labels,
+        ).labels(service)
+        published = shared_metric(
+            registry,
+            Counter,
+            "sharezync_events_published_total",
+            "Facts given to the bus, by what became of it: confirmed, unconfirmed or faulty",
+            ("service", "result"),
+        )
+        self._confirmed = published.labels(service, "confirmed")
+        self._unconfirmed = published.labels(service, "unconfirmed")
+        self._faulty = published.labels(service, "faulty")
+
+    async def publish(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
+        """Publish facts. Where the bus chokes on a batch, each row is tried alone."""
+        confirmed: set[UUID] = set()
+        faulty: set[UUID] = set()
+        try:
+            await self._bus.publish([row.envelope() for row in rows])
+            confirmed = {row.id for row in rows}
+        except BusUnavailable as error:
+            confirmed = set(error.confirmed)
+        except Exception as error:  # noqa: BLE001 - whose fault it is, each row alone will show
+            if len(rows) > 1:
+                answers = [await self.publish([row]) for row in rows]
+                return PublishOutcome(
+                    {row_id for answer in answers for row_id in answer.confirmed},
+                    {row_id for answer in answers for row_id in answer.faulty},
+                )
+            log.error(  # noqa: TRY400 - a traceback would show the row
+                "event_unpublishable",
+                event_id=str(rows[0].id),
+                type=rows[0].type,
+                error=repr(error),
+            )
+            faulty = {rows[0].id}
+        self._confirmed.inc(len(confirmed))
+        self._faulty.inc(len(faulty))
+        self._unconfirmed.inc(len(rows) - len(confirmed) - len(faulty))
+        return PublishOutcome(confirmed, faulty)
+
+    async def send(self, frames: Sequence[Frame]) -> bool:
+        """Send frames; False where the bus did not take them all."""
+        try:
+            await self._bus.send_frames(frames)
+        except BusUnavailable:
+            return False
+        return True
