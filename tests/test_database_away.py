@@ -191,7 +191,7 @@ async def test_every_operation_says_when_to_come_again(
     async with scene(name, databases, tmp_path) as there:
         before = await ask_everything(there)
         assert not [op for op, answer in before.items() if answer.status_code == 500], before
-        lines = Lines.of(outage_log, monkeypatch)
+        lines = Lines.capture(outage_log, monkeypatch)
         go_away(there.proxy)
         answers = await ask_everything(there)
         unavailable = {op for op, answer in answers.items() if answer.status_code == 503}
@@ -214,7 +214,7 @@ async def test_what_goes_on_in_the_background_tells_of_it_once(
 ) -> None:
     monkeypatch.setattr("sharezync_storage.usecases.sweeping._POLL_SECONDS", 0.01)
     async with scene("storage", databases, tmp_path) as there:
-        lines = Lines.of(outage_log, monkeypatch)
+        lines = Lines.capture(outage_log, monkeypatch)
         go_away(there.proxy)
         await wait_until(lambda: lines.count("sweep_failed"))
         await asyncio.sleep(0.1)  # several rounds

@@ -242,7 +242,7 @@ def _running(told: list[dict[str, str]]) -> list[ProcessIdentity]:
     for entry in told:
         if entry["command"] == "serve":
             try:
-                sighting = ProcessIdentity.of(int(entry["pid"]))
+                sighting = ProcessIdentity.from_pid(int(entry["pid"]))
             except ProcessLookupError:
                 continue
             if sighting.alive():

@@ -84,7 +84,7 @@ async def test_a_server_that_survived_its_owner_is_taken_over_and_stopped(
     with python(START_AND_DIE, folder) as owner:
         output = owner.communicate(timeout=60)[0]
         assert owner.returncode == -signal.SIGKILL, output
-    survivor = ProcessIdentity.of(int(output))
+    survivor = ProcessIdentity.from_pid(int(output))
     assert server.pid() == survivor.pid
     server.start()
     assert server.pid() == survivor.pid

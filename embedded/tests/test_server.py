@@ -107,7 +107,7 @@ sys.stdin.read()
 """
     with python(middle) as parent:
         assert parent.stdout
-        child = ProcessIdentity.of(int(parent.stdout.readline()))
+        child = ProcessIdentity.from_pid(int(parent.stdout.readline()))
         os.kill(parent.pid, signal.SIGKILL)
         deadline = time.monotonic() + 10
         while child.alive() and time.monotonic() < deadline:

@@ -91,7 +91,7 @@ async def test_a_line_of_ones_own_can_be_cut_and_mended(
 def test_its_users_share_it_and_the_last_one_ends_it(folder: Path) -> None:
     first, second = StrictS3Server(folder), StrictS3Server(folder)
     endpoint_url, pids = first.start(), first.pids()
-    processes = [ProcessIdentity.of(pid) for pid in pids]
+    processes = [ProcessIdentity.from_pid(pid) for pid in pids]
     assert second.start() == endpoint_url
     assert second.pids() == pids
     assert first.stop() is False
@@ -110,7 +110,7 @@ def test_what_a_killed_user_left_is_taken_over_and_can_be_ended(
     assert user.stdout.readline() == "started\n"
     server = StrictS3Server(folder)
     pids = server.pids()
-    processes = [ProcessIdentity.of(pid) for pid in pids]
+    processes = [ProcessIdentity.from_pid(pid) for pid in pids]
     user.kill()
     user.communicate()
     server.start()

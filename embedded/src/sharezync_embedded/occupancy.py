@@ -33,7 +33,7 @@ class Occupancy:
         self._place: int | None = None
 
     @contextmanager
-    def alone(self, *, timeout_seconds: float) -> Iterator[None]:
+    def exclusive(self, *, timeout_seconds: float) -> Iterator[None]:
         """Hold the doorway: nobody else starts, stops, enters or leaves meanwhile.
 
         Raises Busy where it isn't free within `timeout_seconds`.

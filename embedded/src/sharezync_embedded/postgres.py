@@ -76,7 +76,7 @@ class EmbeddedPostgres:
         Raises PostgresFailed with the end of the server's log.
         """
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
             if self._find_running() is None:
                 self._cluster.make()
                 self._launch()
@@ -92,7 +92,7 @@ class EmbeddedPostgres:
         """
         if not self._data_dir.exists():
             return True
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
             self._occupancy.leave()
             if force:
                 self._occupancy.kept = False

@@ -26,7 +26,7 @@ class ProcessIdentity:
     started_at: float  # seconds since the epoch, as the kernel says
 
     @classmethod
-    def of(cls, pid: int) -> "ProcessIdentity":
+    def from_pid(cls, pid: int) -> "ProcessIdentity":
         """The process that has this id now. Raises ProcessLookupError where there is none."""
         try:
             return cls(pid, psutil.Process(pid).create_time())
@@ -94,7 +94,7 @@ def spawn_apart(
         stdout=subprocess.PIPE,
         text=True,
     )
-    return ProcessIdentity.of(int(shell.stdout))
+    return ProcessIdentity.from_pid(int(shell.stdout))
 
 
 def free_port(*, besides: Container[int] = ()) -> int:

@@ -91,7 +91,7 @@ class DevBroker:
     def start(self, *, keep: bool = False) -> str:
         """Return the URL of a node that answers; see `Broker`."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
             node = self._find_running() or self._launch()
             self._occupancy.enter()
             if keep:
@@ -103,7 +103,7 @@ class DevBroker:
         """Stop using the node; stop it where nobody else uses it. `force`: whoever uses it."""
         if not self._folder.exists():
             return True
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
             self._occupancy.leave()
             if force:
                 self._occupancy.kept = False

@@ -33,7 +33,9 @@ class ContainerBroker:
     def start(self, *, keep: bool = False) -> str:
         """Return the URL of a container that answers; see `rabbitmq.Broker`."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        with self._occupancy.alone(timeout_seconds=_PULL_TIMEOUT_SECONDS + _START_TIMEOUT_SECONDS):
+        with self._occupancy.exclusive(
+            timeout_seconds=_PULL_TIMEOUT_SECONDS + _START_TIMEOUT_SECONDS
+        ):
             if not self._running():
                 self._launch()
             password = self._password_path.read_text().strip()
@@ -49,7 +51,7 @@ class ContainerBroker:
         """Stop using the container; remove it where nobody else uses it. `force`: in any case."""
         if not self._data_dir.exists():
             return True
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS):
             self._occupancy.leave()
             if force:
                 self._occupancy.kept = False

@@ -57,7 +57,7 @@ class Replica:
         """Its process; None where none was started or it has ended."""
         if self._process is None or self._process.poll() is not None:
             return None
-        return ProcessIdentity.of(self._process.pid)
+        return ProcessIdentity.from_pid(self._process.pid)
 
     def migrate(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Begin `migrate` of this service, writing to its log."""

@@ -45,13 +45,13 @@ class RunFolder:
         while True:
             self.path.mkdir(mode=0o711, exist_ok=True)
             with suppress(FileNotFoundError):  # somebody left, and removed it
-                with self._occupancy.alone(timeout_seconds=60):
+                with self._occupancy.exclusive(timeout_seconds=60):
                     self._occupancy.enter()
                 return
 
     def leave(self) -> None:
         """Remove the folder where nobody else of this run is in it."""
-        with self._occupancy.alone(timeout_seconds=60):
+        with self._occupancy.exclusive(timeout_seconds=60):
             self._occupancy.leave()
             if self._occupancy.empty():
                 end_servers(self.path)  # of tests that failed
@@ -67,7 +67,7 @@ def _remove_forgotten() -> None:
             if not aged or found.st_uid != os.geteuid():
                 continue
             occupancy = Occupancy(folder, "run")
-            with occupancy.alone(timeout_seconds=0):
+            with occupancy.exclusive(timeout_seconds=0):
                 if occupancy.empty():
                     end_servers(folder)
                     shutil.rmtree(folder, ignore_errors=True)

@@ -96,7 +96,7 @@ class StrictS3Server:
         Raises StrictS3Failed, with the ends of the servers' logs or with what the filesystem lacks.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
             if not self._find_running():
                 self._check_attributes()
                 self._launch()
@@ -110,7 +110,7 @@ class StrictS3Server:
         """
         if not self._folder.exists():
             return True
-        with self._occupancy.alone(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
             self._occupancy.leave()
             if not force and not self._occupancy.empty():
                 return False

@@ -118,7 +118,7 @@ class Sender:
 
     async def look(self) -> Upload:
         """Ask how far it is."""
-        return await self.appending.look(owner_id=self.owner.id, upload_id=self.id)
+        return await self.appending.status(owner_id=self.owner.id, upload_id=self.id)
 
     async def offset(self) -> int:
         """Ask where to go on."""

@@ -205,7 +205,9 @@ class Uploading(RuleBasedStateMachine):
         digest = base64.b64encode(hashlib.sha256(summed).digest()).decode()
         body = (broken if breaks else whole)(data[:100], data[100:])
         sent = self.sender.append(
-            model.offset, body, checksum=Checksum.of(f"sha256 {digest}") if checksum else None
+            model.offset,
+            body,
+            checksum=Checksum.from_header(f"sha256 {digest}") if checksum else None,
         )
         if breaks:
             await self.refused(sent, BodyBroken)

@@ -61,7 +61,7 @@ class Blocks:
     def __init__(self, schema: str) -> None:
         self._schema = schema
 
-    async def learn(
+    async def apply_block(
         self, unit: UnitOfWork, user_id: UUID, blocked_id: UUID, *, version: int, active: bool
     ) -> None:
         """Take over that a block came or was taken back; older news than what is known is passed
@@ -120,7 +120,7 @@ class Blocks:
             rules.version,
         )
 
-    async def forget(self, unit: UnitOfWork, user_id: UUID) -> None:
+    async def delete_user(self, unit: UnitOfWork, user_id: UUID) -> None:
         """Drop all blocks by and of somebody who is gone. Call it once their row says so."""
         await (await unit.raw()).execute(
             f"DELETE FROM {self._schema}.blocks WHERE user_id = $1 OR blocked_id = $1",  # noqa: S608 - as above

@@ -54,7 +54,7 @@ class OutageLogs:
         self._event = event
         self._logs: dict[str, OutageLog] = {}
 
-    def of(self, service: str) -> OutageLog:
+    def for_service(self, service: str) -> OutageLog:
         """Return that of a service; there are few of them."""
         if service not in self._logs:
             self._logs[service] = OutageLog(self._event, upstream=service)

@@ -136,7 +136,9 @@ def fleet_platform(settings: Settings, name: str) -> Platform:
 
     @cache  # all clients of one service share its connections
     def transport_to(service: str) -> httpx.AsyncBaseTransport:
-        return GuardedTransport(AiohttpTransport(client=_open_session), breakers.of(service))
+        return GuardedTransport(
+            AiohttpTransport(client=_open_session), breakers.for_service(service)
+        )
 
     def endpoint_for(service: str) -> tuple[str, httpx.AsyncBaseTransport]:
         return settings.service_urls[service], transport_to(service)

@@ -207,7 +207,7 @@ async def test_a_batch_that_loses_twice_is_refused() -> None:
 
 
 async def test_an_outage_is_one_line(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = Lines.of(outage_log, monkeypatch)
+    lines = Lines.capture(outage_log, monkeypatch)
     for _ in range(20):
         await check_unavailable(database, lambda: by_pool(database, *END))
     assert lines.count("database_unavailable") == 1

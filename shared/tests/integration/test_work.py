@@ -36,7 +36,7 @@ async def test_rows_events_and_facts_are_committed_together_and_told_after(notes
     note = Note(text="milk")
     async with notes.work.begin() as unit:
         unit.add(note)
-        place = await unit.tell("channel:1", "note.taken", {"text": note.text})
+        place = await unit.publish_event("channel:1", "note.taken", {"text": note.text})
         unit.emit(NoteTaken(note_id=note.id))
         assert notes.frames == []
     assert await notes.relay.flush(5)
@@ -53,7 +53,7 @@ async def test_an_exception_rolls_everything_back_and_tells_nobody(notes: Notes)
     with pytest.raises(RuntimeError):
         async with notes.work.begin() as unit:
             unit.add(Note(text="eggs"))
-            await unit.tell("channel:1", "note.taken", {})
+            await unit.publish_event("channel:1", "note.taken", {})
             unit.emit(NoteTaken(note_id=uuid7()))
             raise RuntimeError
     await notes.relay.flush(5)
@@ -61,7 +61,7 @@ async def test_an_exception_rolls_everything_back_and_tells_nobody(notes: Notes)
     assert notes.frames == []
     assert await count(notes, "notes") == await count(notes, "outbox") == 0
     async with notes.work.begin() as unit:
-        assert (await unit.tell("channel:1", "note.taken", {})).seq == 1
+        assert (await unit.publish_event("channel:1", "note.taken", {})).seq == 1
 
 
 async def test_a_failing_commit_tells_nobody(notes: Notes, fresh_database_url: str) -> None:
@@ -81,7 +81,7 @@ async def test_a_failing_commit_tells_nobody(notes: Notes, fresh_database_url: s
     with pytest.raises(IntegrityError, match="uq_notes_text"):
         async with notes.work.begin() as unit:
             unit.add(Note(text="bread"))
-            await unit.tell("channel:1", "note.taken", {})
+            await unit.publish_event("channel:1", "note.taken", {})
             unit.signal("channel:1", "typing", {})
             unit.emit(NoteTaken(note_id=uuid7()))
             await unit.session.flush()
@@ -162,7 +162,7 @@ async def test_signals_are_sent_after_the_commit_and_have_no_place(notes: Notes)
 async def test_concurrent_units_number_a_stream_without_gaps(notes: Notes) -> None:
     async def tell(number: int) -> int:
         async with notes.work.begin() as unit:
-            place = await unit.tell("channel:1", "note.taken", {"number": number})
+            place = await unit.publish_event("channel:1", "note.taken", {"number": number})
             return place.seq
 
     seqs = await asyncio.gather(*map(tell, range(30)))
@@ -181,6 +181,6 @@ async def test_reading_sees_one_moment_and_changes_nothing(notes: Notes) -> None
 
 async def test_controls_travel_with_their_frames(notes: Notes) -> None:
     async with notes.work.begin() as unit:
-        await unit.tell("channel:1", "member.left", {}, control=Control(leave=["u"]))
+        await unit.publish_event("channel:1", "member.left", {}, control=Control(leave=["u"]))
     await notes.relay.flush(5)
     assert notes.frames[0].control == Control(leave=["u"])

@@ -12,7 +12,7 @@ from sharezync_shared.testing.waiting import wait_until
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
-    return Lines.of(outage_log, monkeypatch)
+    return Lines.capture(outage_log, monkeypatch)
 
 
 async def test_the_first_failure_is_told_and_the_others_are_counted(lines: Lines) -> None:

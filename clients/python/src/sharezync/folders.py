@@ -127,7 +127,7 @@ class Folder:
         with suppress(OSError):
             os.rmdir(self._of(name), dir_fd=self._handle)
 
-    def take(self, source: "Folder", theirs: str, name: str) -> None:
+    def move_in(self, source: "Folder", theirs: str, name: str) -> None:
         """Move a file here from another folder of the same file system; never replaces anything.
 
         Raises FileExistsError where something else has the name. Safe to repeat after a kill.

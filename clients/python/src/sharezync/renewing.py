@@ -57,7 +57,7 @@ class Renewal:
             task.exception()  # taken note of; those who wait get it too
 
     async def _renew(self, old: Tokens) -> Tokens:
-        async with self._store.alone():
+        async with self._store.exclusive():
             tokens = self.tokens
             if tokens.access_token != old.access_token:
                 return tokens  # another process was first

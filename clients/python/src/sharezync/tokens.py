@@ -60,7 +60,7 @@ class TokenStore(Protocol):
         """Forget everything. Safe to repeat."""
         ...
 
-    def alone(self) -> AbstractAsyncContextManager[None]:
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
         """While it is open, nobody else who shares this store gets in: renewing happens inside.
 
         Two who renew with the same refresh token would look like a theft.
@@ -84,7 +84,7 @@ class MemoryTokens:
     def clear(self) -> None:
         self._tokens = None
 
-    def alone(self) -> AbstractAsyncContextManager[None]:
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
         return self._lock
 
 
@@ -110,7 +110,7 @@ class FileTokens:
         self.path.unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def alone(self) -> AsyncGenerator[None]:
+    async def exclusive(self) -> AsyncGenerator[None]:
         async with self._lock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)

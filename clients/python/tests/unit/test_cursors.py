@@ -21,7 +21,7 @@ def test_whatever_comes_in_whatever_order_is_delivered_once_and_in_order(come: l
     cursors = Cursors({"s": ("e", 0)})
     delivered: list[int] = []
     for seq in come:
-        delivered += seqs(cursors.take(event(seq))[0])
+        delivered += seqs(cursors.apply_event(event(seq))[0])
     through = next(n for n in range(1, 14) if n not in come) - 1
     assert delivered == list(range(1, through + 1))
     assert cursors.all()["s"] == ("e", through)
@@ -29,34 +29,34 @@ def test_whatever_comes_in_whatever_order_is_delivered_once_and_in_order(come: l
 
 def test_a_gap_is_told_once_and_what_came_early_waits() -> None:
     cursors = Cursors({"s": ("e", 4)})
-    assert cursors.take(event(7)) == ([], 4)
-    assert cursors.take(event(8)) == ([], None)
-    assert cursors.take(event(5)) == ([event(5)], None)
-    ready, gap = cursors.take(event(6))
+    assert cursors.apply_event(event(7)) == ([], 4)
+    assert cursors.apply_event(event(8)) == ([], None)
+    assert cursors.apply_event(event(5)) == ([event(5)], None)
+    ready, gap = cursors.apply_event(event(6))
     assert (seqs(ready), gap) == ([6, 7, 8], None)
-    assert cursors.take(event(7)) == ([], None)
-    assert cursors.take(event(10)) == ([], 8), "the next gap is told again"
+    assert cursors.apply_event(event(7)) == ([], None)
+    assert cursors.apply_event(event(10)) == ([], 8), "the next gap is told again"
 
 
 def test_a_new_stream_begins_where_it_is_first_heard_of() -> None:
     cursors = Cursors()
-    assert seqs(cursors.take(event(40))[0]) == [40]
+    assert seqs(cursors.apply_event(event(40))[0]) == [40]
     cursors.begin({"s": ("e", 90), "t": ("e", 3)})
     assert cursors.all() == {"s": ("e", 40), "t": ("e", 3)}
 
 
 def test_a_reset_begins_anew_and_what_was_early_is_forgotten() -> None:
     cursors = Cursors({"s": ("e", 4)})
-    cursors.take(event(9))
+    cursors.apply_event(event(9))
     cursors.reset("s", "f", 100)
-    ready, gap = cursors.take(event(101, epoch="f"))
+    ready, gap = cursors.apply_event(event(101, epoch="f"))
     assert (seqs(ready), gap) == ([101], None)
-    cursors.forget("s")
+    cursors.drop_stream("s")
     assert cursors.all() == {}
 
 
 def test_after_a_lost_line_a_gap_is_told_again() -> None:
     cursors = Cursors({"s": ("e", 4)})
-    assert cursors.take(event(6)) == ([], 4)
+    assert cursors.apply_event(event(6)) == ([], 4)
     cursors.disconnected()
-    assert cursors.take(event(6)) == ([], 4)
+    assert cursors.apply_event(event(6)) == ([], 4)

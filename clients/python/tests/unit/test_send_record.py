@@ -49,8 +49,8 @@ def test_what_is_through_or_renewed_is_not_found_again(tmp_path: Path) -> None:
     key = record.client_transfer_id
     record.renew()
     assert record.client_transfer_id != key
-    record.forget()
-    record.forget()
+    record.delete()
+    record.delete()
     assert not opened(tmp_path)[0].resumed
 
 
@@ -64,5 +64,5 @@ def test_a_record_that_is_broken_is_no_record(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept() -> None:
     record, replaced = opened(None)
     record.offered("transfer-1")
-    record.forget()
+    record.delete()
     assert (record.path, replaced) == (None, None)

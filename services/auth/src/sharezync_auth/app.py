@@ -86,5 +86,5 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
     app.state.keyring = keyring
     app.state.passwords = passwords
     app.state.guard = LoginThrottle(passwords, settings, metrics)
-    app.state.services = Services.of(platform, OwnCredentials(keyring))
+    app.state.services = Services.from_platform(platform, OwnCredentials(keyring))
     return app

@@ -51,7 +51,7 @@ class RotationPolicy:
     """`retiring`: until no token can be around that it signed."""
 
     @classmethod
-    def of(cls, settings: AuthSettings) -> Self:
+    def from_settings(cls, settings: AuthSettings) -> Self:
         """Return the terms of this installation."""
         lifespan = timedelta(seconds=settings.jwks_lifespan_seconds)
         lifetime = timedelta(minutes=settings.access_token_expire_minutes)

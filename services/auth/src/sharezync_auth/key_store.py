@@ -54,7 +54,7 @@ class KeyStore:
             )
         )
 
-    async def look(self, terms: RotationPolicy) -> list[PrivateKey]:
+    async def load_and_rotate(self, terms: RotationPolicy) -> list[PrivateKey]:
         """Return all keys, after doing what is due. Raises WrongSecretKey."""
         async with self._work.read() as unit:
             held = [self._open(row) for row in await _rows(unit)]

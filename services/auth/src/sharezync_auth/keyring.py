@@ -65,7 +65,7 @@ class Keyring:
         registry: CollectorRegistry,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.terms = RotationPolicy.of(settings)
+        self.terms = RotationPolicy.from_settings(settings)
         self.look_seconds = LOOK_SECONDS
         self._settings = settings
         self._monotonic = monotonic
@@ -143,7 +143,7 @@ class Keyring:
             yield
             return
         self._store = KeyStore(work, secret)
-        await self.look()
+        await self.refresh()
         task = asyncio.create_task(self._look_forever(), name="auth-keys")
         try:
             yield
@@ -152,12 +152,12 @@ class Keyring:
             await asyncio.wait([task])
             await self._flight.aclose()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Look at the keys now, and do what is due about them. Raises WrongSecretKey."""
         if self._store is None:
             return
         async with self._turn:
-            self._see(await self._store.look(self.terms))
+            self._see(await self._store.load_and_rotate(self.terms))
 
     def _seen(self) -> _View:
         if self._view is None:
@@ -177,7 +177,7 @@ class Keyring:
         while True:
             await asyncio.sleep(self.look_seconds)
             try:
-                await self.look()
+                await self.refresh()
             except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
                 self._note_failure(error)
 

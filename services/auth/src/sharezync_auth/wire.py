@@ -21,7 +21,7 @@ class PublicUser(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, user: User) -> Self:
+    def from_user(cls, user: User) -> Self:
         return cls.model_validate(user, from_attributes=True)
 
 
@@ -47,7 +47,7 @@ class DeviceRead(BaseModel):
     last_seen_at: datetime
 
     @classmethod
-    def of(cls, device: Device, *, online: bool, last_seen_at: datetime) -> Self:
+    def from_device(cls, device: Device, *, online: bool, last_seen_at: datetime) -> Self:
         return cls(
             id=device.id,
             client_id=device.client_id,
@@ -72,7 +72,7 @@ class SessionRead(BaseModel):
     current: bool = Field(description="Whether this request was made in this session")
 
     @classmethod
-    def of(cls, session: Session, device: DeviceRead | None, *, current: bool) -> Self:
+    def from_session(cls, session: Session, device: DeviceRead | None, *, current: bool) -> Self:
         return cls(
             id=session.id,
             device=device,
@@ -98,7 +98,7 @@ class BlockRead(BaseModel):
     blocked_at: datetime
 
     @classmethod
-    def of(cls, block: Block) -> Self:
+    def from_block(cls, block: Block) -> Self:
         return cls(user_id=block.blocked_id, blocked_at=block.blocked_at)
 
 

@@ -60,7 +60,7 @@ async def follow(settings: AuthSettings, order: KeyRequest) -> list[PrivateKey]:
     """Do with the keys what an operator can; return what they are then."""
     async with work_for(settings) as work:
         store = KeyStore(work, settings.require_secret_key())
-        return await store.follow(order, RotationPolicy.of(settings))
+        return await store.follow(order, RotationPolicy.from_settings(settings))
 
 
 def states(held: list[PrivateKey]) -> dict[str, str]:

@@ -62,7 +62,7 @@ async def test_rotation_waits_for_the_next_key_and_changes_nothing_before(
     assert "--now" in said.err
     assert await stored(settings) == before
 
-    await make_older(settings, NEXT, RotationPolicy.of(settings).publish)
+    await make_older(settings, NEXT, RotationPolicy.from_settings(settings).publish)
     status, after = await rotate(settings, capsys)
     assert status == 0
     (signing,) = [kid for kid, state in before.items() if state == NEXT]

@@ -46,7 +46,7 @@ async def settings(settings: AuthSettings) -> AsyncGenerator[AuthSettings]:
 
 @pytest.fixture
 def terms(settings: AuthSettings) -> RotationPolicy:
-    return RotationPolicy.of(settings)
+    return RotationPolicy.from_settings(settings)
 
 
 def published(keyring: Keyring) -> list[str]:
@@ -82,10 +82,10 @@ class Store(KeyStore):
             raise self.error
         return await super().read()
 
-    async def look(self, terms: RotationPolicy) -> list[PrivateKey]:
+    async def load_and_rotate(self, terms: RotationPolicy) -> list[PrivateKey]:
         if self.error:
             raise self.error
-        return await super().look(terms)
+        return await super().load_and_rotate(terms)
 
 
 def watched(keyring: Keyring, settings: AuthSettings) -> Store:
@@ -125,17 +125,17 @@ async def test_the_schedule_rotates_by_itself(
         before = signs(keyring)
         (following,) = set(published(keyring)) - {before}
         await make_older(settings, ACTIVE, terms.rotate)
-        await keyring.look()
+        await keyring.refresh()
         assert signs(keyring) == before  # the next one is not known to everybody yet
 
         await make_older(settings, NEXT, terms.publish)
-        await keyring.look()
+        await keyring.refresh()
         assert signs(keyring) == following
         assert before in published(keyring)
         assert len(published(keyring)) == 3
 
         await make_older(settings, RETIRING, terms.retire)
-        await keyring.look()
+        await keyring.refresh()
         assert before not in published(keyring)
         assert len(published(keyring)) == 2
 
@@ -260,7 +260,7 @@ async def test_who_could_not_look_for_an_hour_signs_no_more(settings: AuthSettin
         clock.seconds += 1
         with pytest.raises(Unavailable):
             keyring.issuer()
-        await keyring.look()
+        await keyring.refresh()
         signs(keyring)
 
 
@@ -273,7 +273,7 @@ async def test_the_numbers_of_keys_and_the_age_of_the_active_one_are_measured(
         await make_older(settings, ACTIVE, timedelta(days=2))
         await follow(settings, KeyRequest.ROTATE_NOW)
         await make_older(settings, ACTIVE, timedelta(days=3))
-        await keyring.look()
+        await keyring.refresh()
     count = partial(registry.get_sample_value, "sharezync_signing_keys")
     assert [count({"state": state}) for state in (NEXT, ACTIVE, RETIRING)] == [1, 1, 1]
     age = registry.get_sample_value("sharezync_signing_key_age_seconds")

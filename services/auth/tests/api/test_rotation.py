@@ -236,7 +236,7 @@ async def live(world: World, hours: float) -> None:
 
 
 async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthSettings) -> None:
-    terms = replace(RotationPolicy.of(settings), rotate=timedelta(minutes=12))
+    terms = replace(RotationPolicy.from_settings(settings), rotate=timedelta(minutes=12))
     async with world(settings, terms) as here:
         await live(here, hours=1.5)
         assert here.refused == []
@@ -253,7 +253,7 @@ async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthS
 async def test_shorter_terms_would_have_somebody_refused(
     settings: AuthSettings, broken: str
 ) -> None:
-    terms = replace(RotationPolicy.of(settings), rotate=timedelta(minutes=12))
+    terms = replace(RotationPolicy.from_settings(settings), rotate=timedelta(minutes=12))
     async with world(settings, replace(terms, **{broken: timedelta(minutes=8)})) as here:
         await live(here, hours=1)
         assert here.refused

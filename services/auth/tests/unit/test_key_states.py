@@ -36,7 +36,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIFESPAN = timedelta(seconds=300)
 LIFETIME = timedelta(minutes=10)
 LEEWAY = timedelta(seconds=LEEWAY_SECONDS)
-TERMS = RotationPolicy.of(
+TERMS = RotationPolicy.from_settings(
     AuthSettings(
         jwks_lifespan_seconds=LIFESPAN.total_seconds(),
         access_token_expire_minutes=10,
@@ -74,7 +74,7 @@ def test_the_terms_follow_from_what_others_may_keep() -> None:
     assert TERMS.publish == timedelta(seconds=2 * 300 + 60)
     assert TERMS.retire == timedelta(seconds=600 + 10 + 3600)
     assert TERMS.rotate == timedelta(hours=3)
-    shortest = RotationPolicy.of(AuthSettings(access_token_expire_minutes=1))
+    shortest = RotationPolicy.from_settings(AuthSettings(access_token_expire_minutes=1))
     assert shortest.retire == SERVICE_LIFETIME + LEEWAY + CUT_OFF
     issuer = TokenIssuer(key=SigningKey.generate())
     assert timedelta(seconds=issuer.service_lifetime_seconds) == SERVICE_LIFETIME

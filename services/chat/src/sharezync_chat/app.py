@@ -45,7 +45,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     """Return the chat service; without a platform, that of a process of its own."""
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
-    services = Services.of(platform)
+    services = Services.from_platform(platform)
     indexer = Indexer(core.database)
     posting = MessageWriter(core.database, core.streams, core.relay, indexer)
 
@@ -89,7 +89,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         tags=TAGS,
         fields=FIELDS,
     )
-    app.state.limits = ChatLimits.of(settings)
+    app.state.limits = ChatLimits.from_settings(settings)
     app.state.posting = posting
     app.state.indexer = indexer
     app.state.services = services

@@ -17,7 +17,7 @@ async def _reindex(settings: ChatSettings, arguments: argparse.Namespace) -> int
     try:
         indexer = Indexer(database)
         if not arguments.missing_only:
-            await indexer.forget()
+            await indexer.reindex_all()
         began, shown = time.monotonic(), 0.0
         async for done, whole in indexer.catching_up():
             if time.monotonic() - shown > 1 or done == whole:

@@ -43,14 +43,14 @@ async def on_user_updated(unit: UnitOfWork, event: UserUpdated) -> None:
 
 async def on_user_blocked(unit: UnitOfWork, event: UserBlocked) -> None:
     """Note a block. Repeatable: older news than what is known changes nothing."""
-    await contacts.BLOCKS.learn(
+    await contacts.BLOCKS.apply_block(
         unit, event.user_id, event.blocked_id, version=event.version, active=True
     )
 
 
 async def on_user_unblocked(unit: UnitOfWork, event: UserUnblocked) -> None:
     """Note that a block was taken back. Repeatable, as above."""
-    await contacts.BLOCKS.learn(
+    await contacts.BLOCKS.apply_block(
         unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 
@@ -62,7 +62,7 @@ async def on_user_deleted(unit: UnitOfWork, event: UserDeleted) -> None:
     """
     user_id = UserId(event.user_id)
     gone = await people.erase(unit, user_id, unit.caused_at)
-    await contacts.BLOCKS.forget(unit, user_id)
+    await contacts.BLOCKS.delete_user(unit, user_id)
     await bans.forget(unit, user_id)
     await traces.erase(unit, user_id)
     await seats.leave_everything(unit, user_id, gone)

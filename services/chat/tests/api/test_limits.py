@@ -27,7 +27,7 @@ class Replicas:
     def limit(self, **limits: int) -> None:
         for world in self.worlds:
             state = world.app.state
-            state.limits = replace(ChatLimits.of(state.settings), **limits)
+            state.limits = replace(ChatLimits.from_settings(state.settings), **limits)
 
     async def ends(self, person: Person) -> "cycle[httpx.AsyncClient]":
         """Return this person's clients of all processes, in turn."""
@@ -250,6 +250,6 @@ async def test_thousands_are_opened_and_counted_as_the_settings_say(world: World
     made_by_ada += "chat.members WHERE user_id = $1 ORDER BY channel_id LIMIT $2) RETURNING id"
     await world.rows("UPDATE chat.channels SET created_by = NULL WHERE owner_id = $1", ada.id)
     await world.rows(made_by_ada, ada.id, settings.channels_per_user - 1)
-    world.app.state.limits = replace(ChatLimits.of(settings), memberships_per_user=1900)
+    world.app.state.limits = replace(ChatLimits.from_settings(settings), memberships_per_user=1900)
     made = await outcome(ada.http.post("/v1/channels", json=body) for _ in range(20))
     assert made == ({201: 1, 409: 19}, {"too-many-channels"})

@@ -58,7 +58,7 @@ def batch() -> MessageBatch:
 def test_messages_of_a_batch_follow_each_other() -> None:
     taken = batch()
     for author in (ADA, BOB, ADA):
-        taken.take(draft(author), found())
+        taken.add_draft(draft(author), found())
     outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, PostedMessage)]
     assert [outcome.at.seq for outcome in outcomes] == [41, 42, 43]
     bodies = [msgspec.json.decode(outcome.body) for outcome in outcomes]
@@ -73,7 +73,7 @@ def test_the_document_made_by_hand_is_the_one_that_is_read_later() -> None:
     taken = batch()
     reply_to = MessageId(uuid7())
     posting = draft(attachments=(file,), client_message_id="k", reply_to=reply_to)
-    taken.take(posting, found(reply_id=reply_to))
+    taken.add_draft(posting, found(reply_id=reply_to))
     (posted,) = taken.outcomes()
     assert isinstance(posted, PostedMessage)
     read = MessageRead.model_validate_json(posted.body)
@@ -98,8 +98,8 @@ def test_a_refusal_leaves_no_trace(
     row: dict[str, Any], more: dict[str, Any], refusal: type[Problem]
 ) -> None:
     taken = batch()
-    taken.take(draft(**more), found(**row))
-    taken.take(draft(), found())
+    taken.add_draft(draft(**more), found(**row))
+    taken.add_draft(draft(), found())
     refused, posted = taken.outcomes()
     assert type(refused) is refusal
     assert isinstance(posted, PostedMessage)
@@ -112,7 +112,7 @@ def test_a_retry_in_the_same_batch_is_the_first_message() -> None:
     taken = batch()
     for channel_id in (CHANNEL, CHANNEL, OTHER):
         again = draft(client_message_id="k", channel_id=channel_id)
-        taken.take(again, found(channel_id=channel_id))
+        taken.add_draft(again, found(channel_id=channel_id))
     first, second, elsewhere = taken.outcomes()
     assert isinstance(first, PostedMessage)
     assert isinstance(second, PostedMessage)
@@ -123,8 +123,8 @@ def test_a_retry_in_the_same_batch_is_the_first_message() -> None:
 
 def test_one_key_of_two_authors_in_one_batch_is_two_messages() -> None:
     taken = batch()
-    taken.take(draft(ADA, client_message_id="1", text="by Ada"), found())
-    taken.take(draft(BOB, client_message_id="1", text="by Bob"), found())
+    taken.add_draft(draft(ADA, client_message_id="1", text="by Ada"), found())
+    taken.add_draft(draft(BOB, client_message_id="1", text="by Bob"), found())
     outcomes = [outcome for outcome in taken.outcomes() if isinstance(outcome, PostedMessage)]
     texts = [msgspec.json.decode(outcome.body)["text"] for outcome in outcomes]
     assert texts == ["by Ada", "by Bob"]
@@ -136,11 +136,11 @@ def test_a_retry_is_answered_with_what_stands_by_now() -> None:
     taken = batch()
     first_id = uuid7()
     row = found(first_id=first_id, first_channel_id=CHANNEL, archived=True)
-    taken.take(draft(client_message_id="k", refusal=AttachmentUnusable()), row)
-    taken.take(draft(client_message_id="k"), row)
+    taken.add_draft(draft(client_message_id="k", refusal=AttachmentUnusable()), row)
+    taken.add_draft(draft(client_message_id="k"), row)
     assert taken.repeated == {first_id: [0, 1]}
     other = batch()
-    other.take(draft(id=MessageId(first_id)), found())
+    other.add_draft(draft(id=MessageId(first_id)), found())
     (made,) = other.outcomes()
     assert isinstance(made, PostedMessage)
     taken.recall([MessageRead.model_validate_json(made.body)])

@@ -50,7 +50,9 @@ def create_app(
     platform = platform or fleet_platform(settings, GATEWAY)
     # To services in this process there is no shorter way than the one of all calls.
     breakers = platform.breakers
-    commands = None if upstreams else PlainTransport(settings.chat_url, breakers.of("chat"))
+    commands = (
+        None if upstreams else PlainTransport(settings.chat_url, breakers.for_service("chat"))
+    )
     upstreams = upstreams or http_upstreams(settings)
     routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
     revocations = Revocations(access_lifetime_seconds=settings.access_token_expire_minutes * 60)
@@ -71,7 +73,7 @@ def create_app(
             revocations=revocations,
             store=chunks
             or HttpChunkStore(
-                settings.storage_url, platform.credentials, breaker=breakers.of("storage")
+                settings.storage_url, platform.credentials, breaker=breakers.for_service("storage")
             ),
             commands=commands,
         )

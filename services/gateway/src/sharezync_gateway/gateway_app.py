@@ -120,7 +120,7 @@ class GatewayApp:
                     head=head,
                     identity=identity,
                     address=origin.address,
-                    bounds=self._terms.of(route),
+                    bounds=self._terms.for_route(route),
                 )
                 await self._rooms[route.path](visit)
                 return
@@ -135,7 +135,7 @@ class GatewayApp:
                 path=path,
                 head=head,
                 origin=origin,
-                bounds=self._terms.of(route),
+                bounds=self._terms.for_route(route),
                 caller=bucket_of(origin.address) if identity is None else identity.user_id.hex,
             )
         except BadHeaders as problem:

@@ -89,7 +89,7 @@ class Pages:
         service, dot, kind = name.partition(".")
         if (dot, kind) != (".", "json"):
             raise NotFound("The path must end with <service>.json")
-        await _send(send, await self._catalogue.of(service), b"application/json")
+        await _send(send, await self._catalogue.document_of(service), b"application/json")
 
     async def asyncapi(self, _: str, send: Send) -> None:
         """Answer with the document of sockets and facts."""

@@ -35,7 +35,7 @@ class RouteLimits:
             for route in routes
         }
 
-    def of(self, route: Route) -> RequestBounds:
+    def for_route(self, route: Route) -> RequestBounds:
         """Return how much a request on this route may carry, and how long it may take."""
         return self._bounds[route]
 

@@ -101,11 +101,11 @@ async def test_a_place_that_was_given_to_one_who_gave_up_is_given_on() -> None:
 
 def test_a_quota_is_exact() -> None:
     quota = Quota(10, 6)
-    assert quota.take("a", 6)
-    assert not quota.take("a", 1)
-    assert not quota.take("b", 5)
-    assert quota.take("b", 4)
-    quota.give("a", 6)
+    assert quota.reserve("a", 6)
+    assert not quota.reserve("a", 1)
+    assert not quota.reserve("b", 5)
+    assert quota.reserve("b", 4)
+    quota.give_back("a", 6)
     assert quota.taken == 4
-    assert quota.of("a") == 0
-    assert quota.take("c", 6)
+    assert quota.used_by("a") == 0
+    assert quota.reserve("c", 6)

@@ -53,7 +53,7 @@ class StoreAudit:
         """Count how things stand, and show it."""
         self._metrics.show(await totals.count(self._work))
 
-    async def look(self) -> int:
+    async def audit_next(self) -> int:
         """Look for the objects of the next files, and of those that were missing before.
 
         Returns how many are missing now, of those looked at so far. Raises what the store raises
@@ -92,7 +92,7 @@ class StoreAudit:
         while True:
             await self._try(self.count)
             await asyncio.sleep(_ROUND_SECONDS)
-            await self._try(self.look)
+            await self._try(self.audit_next)
 
     async def _try(self, act: Callable[[], Awaitable[object]]) -> None:
         try:

@@ -26,7 +26,9 @@ DIGESTS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def checksum(algorithm: str, data: bytes) -> Checksum:
-    return Checksum.of(f"{algorithm} {base64.b64encode(DIGESTS[algorithm](data)).decode()}")
+    return Checksum.from_header(
+        f"{algorithm} {base64.b64encode(DIGESTS[algorithm](data)).decode()}"
+    )
 
 
 def test_every_algorithm_is_tested() -> None:
@@ -50,7 +52,7 @@ def test_every_algorithm_is_tested() -> None:
 )
 def test_what_is_no_checksum_is_refused(header: str) -> None:
     with pytest.raises(ChecksumUnsupported) as refusal:
-        Checksum.of(header)
+        Checksum.from_header(header)
     assert refusal.value.extras["algorithms"] == list(ALGORITHMS)
 
 

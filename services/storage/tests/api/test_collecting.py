@@ -279,8 +279,8 @@ async def test_content_that_is_lost_is_seen_and_nothing_is_deleted_for_it(
 async def look_everywhere(world: World) -> set[str]:
     """Have the watch go round once, and return what it misses: here also files of other tests."""
     watch = world.parts.watch
-    await watch.look()
+    await watch.audit_next()
     while watch._behind.int:
         await asyncio.sleep(0)
-        await watch.look()
+        await watch.audit_next()
     return {str(file_id) for file_id in watch._missing}

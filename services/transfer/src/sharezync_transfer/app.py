@@ -41,7 +41,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     """Return the transfer service; without a platform, that of a process of its own."""
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
-    services = Services.of(platform)
+    services = Services.from_platform(platform)
     pulse = ProgressBroadcast(core.work)
     grants = CapabilityIssuer(
         core.work, Capabilities(settings.require_secret_key()), settings.keep_completed

@@ -40,14 +40,14 @@ async def on_user_updated(unit: UnitOfWork, event: UserUpdated) -> None:
 
 async def on_user_blocked(unit: UnitOfWork, event: UserBlocked) -> None:
     """Note a block. Repeatable: older news than what is known changes nothing."""
-    await contacts.BLOCKS.learn(
+    await contacts.BLOCKS.apply_block(
         unit, event.user_id, event.blocked_id, version=event.version, active=True
     )
 
 
 async def on_user_unblocked(unit: UnitOfWork, event: UserUnblocked) -> None:
     """Note that a block was taken back. Repeatable, as above."""
-    await contacts.BLOCKS.learn(
+    await contacts.BLOCKS.apply_block(
         unit, event.user_id, event.blocked_id, version=event.version, active=False
     )
 

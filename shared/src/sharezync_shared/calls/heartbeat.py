@@ -115,7 +115,7 @@ class Breakers:
         self._breakers: dict[str, Breaker] = {}
         self._heartbeats: list[Heartbeat] = []
 
-    def of(self, service: str) -> Breaker:
+    def for_service(self, service: str) -> Breaker:
         """Return that of a service."""
         if service not in self._breakers:
             breaker = self._breakers[service] = Breaker(service, self._metrics)

@@ -32,7 +32,7 @@ class Services:
     storage: StorageClient
 
     @classmethod
-    def of(cls, platform: Clients, credentials: Credentials | None = None) -> Self:
+    def from_platform(cls, platform: Clients, credentials: Credentials | None = None) -> Self:
         """Return the clients of a platform; `credentials` None: its own, fetched from auth."""
         return cls(
             platform.client(AuthClient, credentials),

@@ -43,7 +43,7 @@ class Roles:
     """Granted the rows of every table; None: the owner does the work too."""
 
     @classmethod
-    def of(cls, role: str | None, service: str | None) -> "Roles":
+    def for_service(cls, role: str | None, service: str | None) -> "Roles":
         """Return the two roles of a shared login that becomes `role`, or of logins of their own."""
         return cls(f"{role}_owner", role) if role else cls(None, service)
 
@@ -175,9 +175,9 @@ def run_env(metadata: MetaData) -> None:
         url = settings.require_database_url()
     except SystemExit as refusal:
         _stop(str(refusal), 2)
-    roles = Roles.of(settings.database_role, None)
+    roles = Roles.for_service(settings.database_role, None)
     if settings.migrate_database_url:
-        url, roles = settings.migrate_database_url, Roles.of(None, user_of(url))
+        url, roles = settings.migrate_database_url, Roles.for_service(None, user_of(url))
     try:
         asyncio.run(_migrate_at(url, metadata, roles))
     except Exception as error:

@@ -94,7 +94,7 @@ class UnitOfWork:
         """
         self._heads |= await self._work.log.lock(await self.raw(), streams)
 
-    async def tell(
+    async def publish_event(
         self, stream: str, event_type: str, data: Telling, *, control: Control | None = None
     ) -> StreamPosition:
         """Append an event to a stream; everyone on it hears of it. Returns its place."""

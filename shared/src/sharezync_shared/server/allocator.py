@@ -38,7 +38,7 @@ class FreedMemory:
         self._usual_bytes = _resident_bytes()
         self._interval = self._left = 1
 
-    def look(self) -> None:
+    def trim(self) -> None:
         """Give back what is free, if the process has grown. To be called every few seconds."""
         resident_bytes = _resident_bytes()
         self._usual_bytes = min(self._usual_bytes, resident_bytes)

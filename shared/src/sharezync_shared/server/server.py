@@ -74,7 +74,7 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_BETWEEN_LOOKS == 0:
-            self._freed_memory.look()
+            self._freed_memory.trim()
         return await super().on_tick(counter)
 
     @property

@@ -14,7 +14,7 @@ class Lines:
         """Each record as it was written, with `event` and `level`."""
 
     @classmethod
-    def of(cls, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> "Lines":
+    def capture(cls, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> "Lines":
         """Take what `module` logs until the test ends."""
         lines = cls()
         monkeypatch.setattr(module, "log", lines)

@@ -124,7 +124,7 @@ async def test_half_an_answer_is_broken_off_and_told_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lines = Lines.of(middleware, monkeypatch)
+    lines = Lines.capture(middleware, monkeypatch)
     things = Things()
     async with serving(things.app) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -143,7 +143,7 @@ async def test_half_an_answer_is_broken_off_and_told_once(
 
 @pytest.mark.parametrize("how", ["hangs", "is told", "is told as others tell"])
 async def test_who_does_not_read_is_no_error(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = Lines.of(middleware, monkeypatch)
+    lines = Lines.capture(middleware, monkeypatch)
     things = Things()
 
     async def send(message: Message) -> None:

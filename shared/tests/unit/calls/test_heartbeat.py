@@ -168,7 +168,10 @@ async def refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 async def test_all_ways_to_a_service_share_one_breaker() -> None:
     breakers = Breakers(CollectorRegistry(), {"chat": "http://127.0.0.1:1"})
-    assert breakers.of("chat") is breakers.of("chat")
-    assert breakers.of("chat") is not breakers.of("auth")
-    assert (breakers.of("chat").watcher is None, breakers.of("auth").watcher) == (False, None)
+    assert breakers.for_service("chat") is breakers.for_service("chat")
+    assert breakers.for_service("chat") is not breakers.for_service("auth")
+    assert (breakers.for_service("chat").watcher is None, breakers.for_service("auth").watcher) == (
+        False,
+        None,
+    )
     await breakers.aclose()

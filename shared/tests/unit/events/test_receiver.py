@@ -13,7 +13,7 @@ async def test_a_gap_is_told_again_and_an_outage_is_no_error(
     error: Exception, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiver, "_FIRST_PAUSE_SECONDS", 0.01)
-    lines = Lines.of(receiver, monkeypatch)
+    lines = Lines.capture(receiver, monkeypatch)
     calls = 0
 
     async def on_gap() -> None:

@@ -79,7 +79,7 @@ async def receive(
         receiving.trusted = {(await session.people.find(name)).id for name in accept_from}
         async with _socket_of(session, context.config.client_id, over) as socket:
             if transfer_id is not None:
-                await receiving.take(socket, await session.transfers.get(transfer_id))
+                await receiving.receive(socket, await session.transfers.get(transfer_id))
                 return
             await receiving.take_waiting(socket)
             if accept_from or not (receiving.met or take_all):
@@ -193,7 +193,7 @@ class _Receiving:
     async def _take(self, socket: Socket | None, transfer: Transfer) -> None:
         self.met.add(transfer.id)
         try:
-            await self.take(socket, transfer)
+            await self.receive(socket, transfer)
         except TransferEnded as error:  # the others may be all right
             self.failures.append(error)
             self.context.out.hint(f"{error}")
@@ -211,7 +211,7 @@ class _Receiving:
             out.say("Rejected.")
         return agreed
 
-    async def take(self, socket: Socket | None, transfer: Transfer) -> None:
+    async def receive(self, socket: Socket | None, transfer: Transfer) -> None:
         """Receive one transfer, and tell."""
         out = self.context.out
         name = await self._name(transfer)

@@ -174,7 +174,7 @@ class _Landing:
             return home.path / self._name
         for name in numbered(self._name):
             try:
-                home.take(source, _PART, name)
+                home.move_in(source, _PART, name)
             except FileExistsError as error:
                 if self._numbers:
                     continue

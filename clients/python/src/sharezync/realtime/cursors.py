@@ -37,7 +37,7 @@ class Cursors:
         self._seen[stream] = (epoch, seq)
         self._early.pop(stream, None)
 
-    def forget(self, stream: str) -> None:
+    def drop_stream(self, stream: str) -> None:
         """The stream is not ours any more."""
         self._seen.pop(stream, None)
         self._early.pop(stream, None)
@@ -46,7 +46,7 @@ class Cursors:
         """What came early is told again."""
         self._early.clear()
 
-    def take(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], int | None]:
+    def apply_event(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], int | None]:
         """Take an event; return what may be delivered now, in order, and where there is a gap.
 
         The gap is the `seq` after which events are missing, told once for each gap.

@@ -28,7 +28,7 @@ class FrameQueue:
         self._failure = error
         self._arrived.set()
 
-    def take(self) -> Item | None:
+    def pop(self) -> Item | None:
         """Return the next item; None while there is none. Raises what ended the socket."""
         if self._items:
             return self._items.popleft()
@@ -43,6 +43,6 @@ class FrameQueue:
 
     async def next(self) -> Item:
         """Return the next item, waiting for it. Raises what ended the socket."""
-        while (item := self.take()) is None:
+        while (item := self.pop()) is None:
             await self.wait()
         return item

@@ -114,13 +114,13 @@ class FrameRouter:
         """Take a binary frame."""
         self._to_lines(transfer_id, frame)
 
-    def take(self, frame: Json) -> tuple[str, int] | None:
+    def handle_text(self, frame: Json) -> tuple[str, int] | None:
         """Take a text frame; return a stream with a gap, and the `seq` after which it is."""
         kind = frame["type"]
         if kind in self._handlers:
             self._handlers[kind](frame)
         elif "seq" in frame and "stream" in frame:
-            ready, gap = self.cursors.take(frame)
+            ready, gap = self.cursors.apply_event(frame)
             for event in ready:
                 self._event(event)
             return None if gap is None else (frame["stream"], gap)
@@ -160,7 +160,7 @@ class FrameRouter:
     def _resumed(self, frame: Json) -> None:
         for stream, outcome in frame["streams"].items():
             if outcome["result"] == "gone":
-                self.cursors.forget(stream)
+                self.cursors.drop_stream(stream)
                 self._handed_out.pop(stream, None)
 
     def _bye(self, frame: Json) -> None:

@@ -223,7 +223,7 @@ class Socket:
                 else:
                     frame = parsed(message, f"the socket at {self._base_url}")
                     with understood(frame):
-                        gap = self._hearing.take(frame)
+                        gap = self._hearing.handle_text(frame)
                     if gap is not None:
                         await self.tell({"type": "replay", "stream": gap[0], "after": gap[1]})
         except SocketBroken as broken:

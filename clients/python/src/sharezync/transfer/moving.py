@@ -161,11 +161,11 @@ def _forgetting(offer: Offer) -> Iterator[None]:
     try:
         yield
     except TransferEnded:
-        offer.record.forget()
+        offer.record.delete()
         raise
     except Problem as problem:
         if not problem.retryable and problem.status != httpx.codes.UNAUTHORIZED:
-            offer.record.forget()
+            offer.record.delete()
         raise
 
 

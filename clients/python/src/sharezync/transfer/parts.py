@@ -59,7 +59,7 @@ class Part:
         """Whether it was begun, and has not got its name yet."""
         return self._folder.size_of(self.file) is not None
 
-    def forget(self) -> None:
+    def discard_record(self) -> None:
         """Take nothing to be held: the record is of something that is lost."""
         self.held = Ranges()
         self._digests = bytearray(len(self._digests))

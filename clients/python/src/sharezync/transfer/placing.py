@@ -51,7 +51,7 @@ def place(home: Folder, source: Folder, file: str, names: list[str]) -> list[str
     folder = home.reach(parents)
     for candidate in chain([name], numbered(name)):
         try:
-            folder.take(source, file, candidate)
+            folder.move_in(source, file, candidate)
         except FileExistsError:
             continue
         return [*parents, candidate]

@@ -115,7 +115,7 @@ class ReceivedFiles:
             if part.complete and self._size_of(names) == part.size_bytes:
                 self._landed.add(index)
                 return
-            part.forget()
+            part.discard_record()
         part.open()
 
     def _size_of(self, names: list[str]) -> int | None:

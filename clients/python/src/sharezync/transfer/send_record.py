@@ -71,7 +71,7 @@ class SendRecord:
         self.resumed = False
         self._save()
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """It is through, or can't go on. Safe to repeat."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)

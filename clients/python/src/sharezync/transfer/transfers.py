@@ -140,7 +140,7 @@ class Transfers:
         offer = Offer(record, addresses, listing.files, note)
         progress = await send_by(self._session, offer, device, over, on_progress)
         await see_through(self._session, progress, wait, on_progress)
-        record.forget()  # not before: who is killed while they wait has not seen it through
+        record.delete()  # not before: who is killed while they wait has not seen it through
         return progress
 
     async def receive(

@@ -60,7 +60,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
         try:
             held = await store.follow(
                 _order(arguments),
-                RotationPolicy.of(settings),
+                RotationPolicy.from_settings(settings),
                 whatever_sealed_them=arguments.new_secret_key,
             )
         except (TooYoung, TooMany) as refusal:

@@ -37,4 +37,4 @@ async def forget_avatar(unit: UnitOfWork, *, user_id: UserId, file_id: UUID) -> 
         return
     user.avatar_file_id, user.updated_at = None, unit.now
     unit.add(user)
-    await unit.tell(account_stream(user_id), "user.updated", OwnUser.of(user))
+    await unit.publish_event(account_stream(user_id), "user.updated", OwnUser.from_user(user))

@@ -60,7 +60,7 @@ async def page(
         query = query.where(col(Block.blocked_id) > after)
     async with work.read() as unit:
         found = await unit.session.exec(query.limit(limit))
-        return [BlockRead.of(each) for each in found]
+        return [BlockRead.from_block(each) for each in found]
 
 
 async def block(
@@ -79,7 +79,7 @@ async def block(
         await unit.lock_streams(account_stream(user_id))
         found = await unit.get(Block, (user_id, blocked_id))
         if found is not None:
-            return Published(BlockRead.of(found))
+            return Published(BlockRead.from_block(found))
         count = await connection.fetchval(
             "SELECT count(*) FROM auth.blocks WHERE user_id = $1", user_id
         )
@@ -118,7 +118,7 @@ async def unblock(work: UnitsOfWork, *, user_id: UserId, blocked_id: UserId) -> 
         if not dropped:
             return Published(None)
         version = await connection.fetchval(_NEXT_VERSION, user_id)
-        at = await unit.tell(
+        at = await unit.publish_event(
             account_stream(user_id),
             "user_unblocked",
             Unblocked(user_id=blocked_id),
@@ -185,8 +185,8 @@ async def _add(
     version = await connection.fetchval(_NEXT_VERSION, user_id)
     made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=blocked_at)
     unit.add(made)
-    read = BlockRead.of(made)
-    at = await unit.tell(
+    read = BlockRead.from_block(made)
+    at = await unit.publish_event(
         account_stream(user_id), "user_blocked", read, control=_recheck(user_id, blocked_id)
     )
     unit.emit(facts.UserBlocked(user_id=user_id, blocked_id=blocked_id, version=version))

@@ -64,7 +64,7 @@ async def register(
         device, made = await _find_or_make(unit, user_id, client_id, name, platform, most)
         if not made:
             raise DeviceExists(device_id=str(device.id))
-        return DeviceRead.of(device, online=False, last_seen_at=device.last_seen_at)
+        return DeviceRead.from_device(device, online=False, last_seen_at=device.last_seen_at)
 
 
 async def connect(
@@ -107,7 +107,7 @@ async def connect(
             )
         held = insert(DeviceConnection).values(device_id=device.id, node_id=node_id)
         await unit.session.exec(held.on_conflict_do_nothing())
-        return DeviceRead.of(device, online=True, last_seen_at=device.last_seen_at)
+        return DeviceRead.from_device(device, online=True, last_seen_at=device.last_seen_at)
 
 
 async def _reconnect(

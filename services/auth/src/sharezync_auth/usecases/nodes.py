@@ -168,8 +168,8 @@ def describe(
 ) -> DeviceRead:
     """Return a device as clients see it; `heard_at` is what `last_heard` found for it."""
     if heard_at is None:
-        return DeviceRead.of(device, online=False, last_seen_at=device.last_seen_at)
-    return DeviceRead.of(
+        return DeviceRead.from_device(device, online=False, last_seen_at=device.last_seen_at)
+    return DeviceRead.from_device(
         device,
         online=now - heard_at < timedelta(seconds=lease_seconds),
         last_seen_at=max(device.last_seen_at, heard_at),

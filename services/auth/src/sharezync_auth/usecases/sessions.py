@@ -99,7 +99,7 @@ async def list_own(
                 if device is None
                 else nodes.describe(device, heard_at, unit.now, settings.device_lease_seconds)
             )
-            items.append(SessionRead.of(session, seen, current=session.id == current))
+            items.append(SessionRead.from_session(session, seen, current=session.id == current))
         return items
 
 

@@ -72,7 +72,7 @@ async def register(
             )
     except IntegrityError as error:
         raise _taken(error) from error
-    return OwnUser.of(user)
+    return OwnUser.from_user(user)
 
 
 async def update(
@@ -127,7 +127,9 @@ async def update(
                 user.email_key = address
             user.updated_at = unit.now
             unit.add(user)
-            await unit.tell(account_stream(user_id), "user.updated", OwnUser.of(user))
+            await unit.publish_event(
+                account_stream(user_id), "user.updated", OwnUser.from_user(user)
+            )
             unit.emit(
                 facts.UserUpdated(
                     user_id=user.id,
@@ -138,7 +140,7 @@ async def update(
             )
     except IntegrityError as error:
         raise _taken(error) from error
-    return OwnUser.of(user)
+    return OwnUser.from_user(user)
 
 
 async def _moves(work: UnitsOfWork, user_id: UserId, changes: dict[str, Any]) -> bool:
@@ -235,7 +237,7 @@ async def erase(
         await connection.execute("DELETE FROM auth.stream_log WHERE stream = $1", stream)
         await sessions.end(unit, living, "account_deleted")
         await blocks.forget(unit, user_id)
-        await unit.tell(
+        await unit.publish_event(
             stream,
             "user.deleted",
             UserDeleted(user_id=user_id),
@@ -265,13 +267,13 @@ async def _delete_devices(unit: UnitOfWork, user_id: UserId) -> None:
 async def own(work: UnitsOfWork, *, user_id: UserId) -> OwnUser:
     """Return one's own profile."""
     async with work.read() as unit:
-        return OwnUser.of(await access.own_account(unit, user_id))
+        return OwnUser.from_user(await access.own_account(unit, user_id))
 
 
 async def public(work: UnitsOfWork, *, user_id: UserId) -> PublicUser:
     """Return what everyone may see of somebody. Raises NotFound."""
     async with work.read() as unit:
-        return PublicUser.of(await access.profile_to_see(unit, user_id))
+        return PublicUser.from_user(await access.profile_to_see(unit, user_id))
 
 
 async def search(
@@ -285,7 +287,7 @@ async def search(
         statement = page_of_directory(key_of(prefix.strip()), after=after, limit=limit + 1)
         rows = (await unit.session.exec(statement)).all()
     more = rows[limit - 1].username_key if len(rows) > limit else None
-    return [PublicUser.of(row) for row in rows[:limit]], more
+    return [PublicUser.from_user(row) for row in rows[:limit]], more
 
 
 def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> SelectOfScalar[User]:
@@ -303,7 +305,7 @@ async def names(work: UnitsOfWork, *, user_ids: Collection[UUID]) -> list[OwnUse
     """Return those of these users who exist, for other services."""
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))
-        return [OwnUser.of(row) for row in found.all()]
+        return [OwnUser.from_user(row) for row in found.all()]
 
 
 def _taken(error: IntegrityError) -> Conflict:

@@ -98,7 +98,7 @@ class MessageBatch:
         self._outcomes: list[PostedMessage | Problem | None] = []
         self._by_key: dict[tuple[UUID, str], PostedMessage] = {}
 
-    def take(self, draft: MessageDraft, row: Row, called: Sequence[UUID] = ()) -> None:
+    def add_draft(self, draft: MessageDraft, row: Row, called: Sequence[UUID] = ()) -> None:
         """Decide about one draft. `row` is what `posting_rows.look` found, with the heads.
 
         `called` are the members whom its text calls by name.

@@ -66,7 +66,7 @@ async def found(
         members.append(seats.seat_of(unit, channel, user, people_in[user_id]))
         seats.take_seat(unit, channel, members[-1], since_seq=_FIRST_SEQ, agreed=user_id == maker)
     read = await reads.channel(await unit.raw(), channel.id)
-    at = await unit.tell(
+    at = await unit.publish_event(
         channel.stream,
         "channel.created",
         ChannelCreated(**dict(read), members=members),
@@ -109,7 +109,7 @@ async def change(
             setattr(channel, field, value)
         channel.updated_at = unit.now
         read = await reads.channel(await unit.raw(), channel.id)
-        return Published(read, await unit.tell(channel.stream, "channel.updated", read))
+        return Published(read, await unit.publish_event(channel.stream, "channel.updated", read))
 
 
 async def delete(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Published[None]:

@@ -75,7 +75,7 @@ class Indexer:
             await self._index(channel_id)
             yield done, len(behind)
 
-    async def forget(self) -> None:
+    async def reindex_all(self) -> None:
         """Have everything indexed anew; what is indexed is found until then."""
         async with (await self._database.pool()).acquire() as connection:
             await connection.execute("UPDATE chat.search_heads SET indexed_number = 0")

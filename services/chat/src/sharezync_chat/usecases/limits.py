@@ -113,7 +113,7 @@ class ChatLimits:
     edits_per_message: int
 
     @classmethod
-    def of(cls, settings: ChatSettings) -> Self:
+    def from_settings(cls, settings: ChatSettings) -> Self:
         """Return the limits that the settings name."""
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 

@@ -161,7 +161,7 @@ async def change_role(
         if role == "member":
             await seats.end_invites_of(unit, channel.id, user_id)
         read = await reads.member(await unit.raw(), channel.id, user_id)
-        at = await unit.tell(channel.stream, "member.updated", read)
+        at = await unit.publish_event(channel.stream, "member.updated", read)
         await seats.settle_owner(unit, channel)
         return Published(read, at)
 
@@ -182,10 +182,10 @@ async def pass_on(
         connection = await unit.raw()
         for each in (heir, caller):
             read = await reads.member(connection, channel.id, each.user_id)
-            await unit.tell(channel.stream, "member.updated", read)
+            await unit.publish_event(channel.stream, "member.updated", read)
         channel.owner_id, channel.updated_at = user_id, unit.now
         shown = await reads.channel(await unit.raw(), channel.id)
-        return Published(shown, await unit.tell(channel.stream, "channel.updated", shown))
+        return Published(shown, await unit.publish_event(channel.stream, "channel.updated", shown))
 
 
 async def remove(

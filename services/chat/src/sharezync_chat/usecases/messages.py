@@ -157,7 +157,7 @@ async def edit(
         await indexing.reword(unit, message)
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)
         stream = channel_stream(message.channel_id)
-        return Published(read, await unit.tell(stream, "message.updated", as_event(read)))
+        return Published(read, await unit.publish_event(stream, "message.updated", as_event(read)))
 
 
 async def delete(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> Published[None]:
@@ -185,7 +185,7 @@ async def delete(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -
         await pins.drop(unit, message, by=user_id)
         read = await reads.message(connection, message.id)
         stream = channel_stream(message.channel_id)
-        return Published(None, await unit.tell(stream, "message.deleted", as_event(read)))
+        return Published(None, await unit.publish_event(stream, "message.deleted", as_event(read)))
 
 
 async def _call_anew(unit: UnitOfWork, message: Message) -> None:

@@ -100,4 +100,4 @@ async def _tell(
         pinned_at=pinned.pinned_at if pinned else None,
     )
     event_type = "message.pinned" if pinned else "message.unpinned"
-    return await unit.tell(channel_stream(message.channel_id), event_type, changed)
+    return await unit.publish_event(channel_stream(message.channel_id), event_type, changed)

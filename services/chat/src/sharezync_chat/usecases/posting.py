@@ -74,7 +74,8 @@ class MessageWriter:
     async def post(self, draft: MessageDraft) -> PostedMessage:
         """Post one message; returns when it is committed. Drafts are taken in the order of calls.
 
-        Raises whatever `MessageBatch.take` refuses it with. A cancelled caller doesn't stop the write.
+        Raises whatever `MessageBatch.add_draft` refuses it with. A cancelled caller doesn't stop
+        the write.
         """
         return await self._group.submit(draft)
 
@@ -141,7 +142,7 @@ class MessageWriter:
             connection, [(draft.channel_id, draft.calls.keys) for draft in drafts]
         )
         for place, (draft, row) in enumerate(zip(drafts, found, strict=True)):
-            batch.take(draft, row, called.get(place, ()))
+            batch.add_draft(draft, row, called.get(place, ()))
         if batch.repeated:
             tail = "WHERE m.id = ANY($1::uuid[])"
             first = await reads.messages(

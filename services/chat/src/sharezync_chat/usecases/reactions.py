@@ -83,4 +83,6 @@ async def _tell(
         emoji=emoji,
         count=count,
     )
-    return Published(None, await unit.tell(channel_stream(message.channel_id), event_type, changed))
+    return Published(
+        None, await unit.publish_event(channel_stream(message.channel_id), event_type, changed)
+    )

@@ -110,7 +110,9 @@ async def mark_furthest(
         if standing is None:  # removed meanwhile
             raise NotFound
         read = ReadRead(channel_id=channel_id, **standing)
-        at = await unit.tell(inbox_stream(user_id), "read.updated", read) if moved else None
+        at = (
+            await unit.publish_event(inbox_stream(user_id), "read.updated", read) if moved else None
+        )
         return {mark: Published(read, at) if mark in places else nowhere for mark in marks}
 
 

@@ -43,7 +43,7 @@ async def enter(
     user = await people.to_admit(unit, user_id)
     member = seat_of(unit, channel, user, role)
     channel.member_count += 1
-    at = await unit.tell(
+    at = await unit.publish_event(
         channel.stream,
         "member.joined",
         MemberJoinedRead(**dict(member), member_count=channel.member_count),
@@ -88,7 +88,7 @@ async def tell_inbox_joined(
         membership=membership,
         position=(at.stream, at.epoch, at.seq),
     )
-    await unit.tell(inbox_stream(member.user.id), "member.joined", told)
+    await unit.publish_event(inbox_stream(member.user.id), "member.joined", told)
 
 
 async def depart(
@@ -107,9 +107,11 @@ async def depart(
     left = MemberLeftRead(
         channel_id=channel.id, user=user, reason=reason, member_count=channel.member_count
     )
-    at = await unit.tell(channel.stream, "member.left", left, control=Control(leave=[str(user.id)]))
+    at = await unit.publish_event(
+        channel.stream, "member.left", left, control=Control(leave=[str(user.id)])
+    )
     if reason != "account_deleted":
-        await unit.tell(inbox_stream(user.id), "member.left", left)
+        await unit.publish_event(inbox_stream(user.id), "member.left", left)
     unit.emit(facts.MemberLeft(channel_id=channel.id, user_id=user.id))
     await settle_owner(unit, channel)
     return at
@@ -155,7 +157,9 @@ async def tell_own(
         hidden_up_to=member.hidden_up_to,
         accepted=member.acted_at is not None,
     )
-    return await unit.tell(inbox_stream(member.user_id), "member.updated", own, control=control)
+    return await unit.publish_event(
+        inbox_stream(member.user_id), "member.updated", own, control=control
+    )
 
 
 async def end(unit: UnitOfWork, channel: Channel) -> StreamPosition:
@@ -165,7 +169,7 @@ async def end(unit: UnitOfWork, channel: Channel) -> StreamPosition:
     connection = await unit.raw()
     await connection.execute("DELETE FROM chat.members WHERE channel_id = $1", channel.id)
     unit.emit(facts.ChannelDeleted(channel_id=channel.id))
-    return await unit.tell(
+    return await unit.publish_event(
         channel.stream,
         "channel.deleted",
         ChannelDeletedRead(id=channel.id),
@@ -208,7 +212,7 @@ async def crown_successor(unit: UnitOfWork, channel: Channel) -> None:
     heir = found.one()
     heir.role = "owner"
     read = await reads.member(await unit.raw(), channel.id, heir.user_id)
-    await unit.tell(channel.stream, "member.updated", read)
+    await unit.publish_event(channel.stream, "member.updated", read)
     await settle_owner(unit, channel)
 
 
@@ -227,7 +231,7 @@ async def settle_owner(unit: UnitOfWork, channel: Channel) -> None:
     channel.owner_id = owners[0]
     channel.updated_at = unit.now
     read = await reads.channel(await unit.raw(), channel.id)
-    await unit.tell(channel.stream, "channel.updated", read)
+    await unit.publish_event(channel.stream, "channel.updated", read)
 
 
 async def other_owners(unit: UnitOfWork, member: Member) -> int:

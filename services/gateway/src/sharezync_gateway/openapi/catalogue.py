@@ -89,7 +89,7 @@ class Catalogue:
             await asyncio.gather(*(self._freshen(name) for name in self._upstreams))
             return self._edition, dict(self._documents)
 
-    async def of(self, service: str) -> bytes:
+    async def document_of(self, service: str) -> bytes:
         """Return the document of one service, of what can be reached, as JSON.
 
         Raises NotFound for a service there isn't, and Unavailable for one that can't be reached.

@@ -66,7 +66,7 @@ class RequestAllowance:
 
     def hold_body(self, size_bytes: int) -> bool:
         """Whether so many more bytes of the body may be held."""
-        if not self._memory.bodies.take(self._caller, size_bytes):
+        if not self._memory.bodies.reserve(self._caller, size_bytes):
             return False
         self._body_bytes += size_bytes
         return True
@@ -75,7 +75,7 @@ class RequestAllowance:
         """Whether an answer of so many bytes may be read whole."""
         if self._bulkhead is self._way.long or size_bytes > MOST_WHOLE_BYTES:
             return False
-        if not self._memory.answers.take(self._caller, size_bytes):
+        if not self._memory.answers.reserve(self._caller, size_bytes):
             return False
         self._answer_bytes += size_bytes
         return True
@@ -118,9 +118,9 @@ class RequestAllowance:
             self._way.breaker.abandoned(call)
         self.leave()
         if self._body_bytes:
-            self._memory.bodies.give(self._caller, self._body_bytes)
+            self._memory.bodies.give_back(self._caller, self._body_bytes)
         if self._answer_bytes:
-            self._memory.answers.give(self._caller, self._answer_bytes)
+            self._memory.answers.give_back(self._caller, self._answer_bytes)
 
 
 @contextmanager

@@ -45,9 +45,9 @@ class Bulkhead:
 
         Raises Unavailable, after a wait or, where too many wait already, at once.
         """
-        if not self._waiting and self._under_way.take(caller):
+        if not self._waiting and self._under_way.reserve(caller):
             return
-        if not self._queued.take(caller):
+        if not self._queued.reserve(caller):
             raise self._refusal(caller)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (caller, turn)
@@ -65,13 +65,13 @@ class Bulkhead:
                 self.leave(caller)
             raise
         finally:
-            self._queued.give(caller)
+            self._queued.give_back(caller)
             if not turn.done() or turn.cancelled():
                 self._waiting.remove(entry)
 
     def leave(self, caller: str) -> None:
         """Give a place back."""
-        self._under_way.give(caller)
+        self._under_way.give_back(caller)
         if self._waiting:
             self._call()
 
@@ -80,7 +80,7 @@ class Bulkhead:
         passed: list[tuple[str, asyncio.Future[None]]] = []
         while self._waiting and self._under_way.taken < self._places.total:
             entry = caller, turn = self._waiting.popleft()
-            if turn.cancelled() or not self._under_way.take(caller):
+            if turn.cancelled() or not self._under_way.reserve(caller):
                 passed.append(entry)
             else:
                 turn.set_result(None)
@@ -88,7 +88,7 @@ class Bulkhead:
 
     def _refusal(self, caller: str) -> Unavailable:
         # Not 429, though it may be the caller's own doing: to clients of tus a 4xx is the end.
-        if self._under_way.of(caller) >= self._places.per_caller:
+        if self._under_way.used_by(caller) >= self._places.per_caller:
             most = self._places.per_caller
             return Unavailable(f"At most {most} concurrent requests are allowed for each user")
         return Unavailable("The server is overloaded")

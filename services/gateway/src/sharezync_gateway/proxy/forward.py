@@ -62,7 +62,7 @@ class Proxy:
         self, upstreams: Mapping[str, Upstream], lanes: ConcurrencyLimits, breakers: Breakers
     ) -> None:
         self._ways = {
-            name: ServiceAdmission(upstream, lanes, breakers.of(name))
+            name: ServiceAdmission(upstream, lanes, breakers.for_service(name))
             for name, upstream in upstreams.items()
         }
         self._memory = ProxyMemory()

@@ -14,11 +14,11 @@ class Quota:
         """What all callers together have now."""
         return self._total - self._left
 
-    def of(self, caller: str) -> int:
+    def used_by(self, caller: str) -> int:
         """Return what a caller has now."""
         return self._taken.get(caller, 0)
 
-    def take(self, caller: str, amount: int = 1) -> bool:
+    def reserve(self, caller: str, amount: int = 1) -> bool:
         """Take `amount`, which `give` gives back; False where it is too much, and none is taken."""
         taken = self._taken.get(caller, 0) + amount
         if amount > self._left or taken > self._per_caller:
@@ -27,7 +27,7 @@ class Quota:
         self._taken[caller] = taken
         return True
 
-    def give(self, caller: str, amount: int = 1) -> None:
+    def give_back(self, caller: str, amount: int = 1) -> None:
         """Give back what was taken."""
         self._left += amount
         left = self._taken[caller] - amount

@@ -65,7 +65,7 @@ class Admission:
         self.unauthenticated = 0
         """Those of them whose user isn't known."""
 
-    def take(self, address: str, *, authenticated: bool) -> Slot:
+    def admit(self, address: str, *, authenticated: bool) -> Slot:
         """Count one more socket, from `address`.
 
         Raises Unavailable where this process has as many as it may, and RateLimited where the

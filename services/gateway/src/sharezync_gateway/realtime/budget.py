@@ -105,7 +105,7 @@ class UserBudgets:
         self._burst = burst
         self._budgets: dict[str, UserBudget] = {}
 
-    def of(self, user_id: str, now: float) -> UserBudget:
+    def for_user(self, user_id: str, now: float) -> UserBudget:
         """Return the one budget of a user, for each of their sockets."""
         budget = self._budgets.get(user_id)
         if budget is None:

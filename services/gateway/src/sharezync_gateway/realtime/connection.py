@@ -228,9 +228,9 @@ class Connection:
 
     # --- holding -------------------------------------------------------------------------------
 
-    def hold(self) -> None:
+    def cork(self) -> None:
         """Keep everything that is sent until `release`."""
-        self.outbound.hold()
+        self.outbound.cork()
         self.write = self.outbound.write
 
     def release(self, first: ServerFrame) -> bool:

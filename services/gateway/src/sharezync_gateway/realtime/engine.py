@@ -107,7 +107,7 @@ class RealtimeEngine:
         chunk_handler: ChunkHandler | None = None,
     ) -> None:
         self._bus = platform.bus
-        self._peers = peers = peers or HttpPeers(Services.of(platform))
+        self._peers = peers = peers or HttpPeers(Services.from_platform(platform))
         self._revocations = revocations
         self._chunk_handler = chunk_handler
         terms = terms or SocketLimits(
@@ -226,15 +226,15 @@ class RealtimeEngine:
 
     def _on_frames(self, frames: list[Frame]) -> None:
         """Take what the bus brings; called on the event loop, must not block."""
-        self._tracker.take(frames)
+        self._tracker.handle_frames(frames)
         for frame in frames:
             if frame.control is not None:
-                self._revoker.heed((frame,))
+                self._revoker.handle_frames((frame,))
                 self._subscriptions.heed_leaving(frame.control)
                 if frame.control.chunk is not None and self._chunk_handler is not None:
                     self._chunk_handler(frame)
             elif frame.seq == 0:
-                self._subscriptions.heed(frame)
+                self._subscriptions.handle_signal(frame)
 
     async def _on_gap(self) -> None:
         """Learn what was said while nobody listened: first what is forbidden, then the rest."""
@@ -249,7 +249,7 @@ class RealtimeEngine:
         await self._rechecker.recheck_all()
 
     def _forget(self, stream: str) -> None:
-        self._tracker.forget(stream)
+        self._tracker.drop_stream(stream)
 
     def _has_left(self, stream: str, user_ids: Collection[str]) -> None:
         self._subscriptions.has_left(stream, user_ids)

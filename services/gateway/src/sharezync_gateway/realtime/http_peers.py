@@ -112,7 +112,7 @@ class HttpPeers:
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 
-    async def beat(self, node_id: str) -> auth.Heartbeat:
+    async def send_heartbeat(self, node_id: str) -> auth.Heartbeat:
         return await self._auth.call(auth.BEAT, None, node_id=UUID(node_id))
 
     async def list_devices(

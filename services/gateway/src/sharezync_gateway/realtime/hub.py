@@ -36,7 +36,7 @@ class CatchingUp:
         self.overflowed = False
         """Not everything that came is in `held`."""
 
-    def keep(self, seq: int, encoded: bytes) -> None:
+    def buffer(self, seq: int, encoded: bytes) -> None:
         """Keep a frame for later; with too many of them, only the fact that there were some."""
         if self.overflowed or self.held_bytes + len(encoded) > _HELD_BYTES:
             self.lose()
@@ -46,10 +46,10 @@ class CatchingUp:
 
     def lose(self) -> None:
         """Give up what was kept: the log must be asked again."""
-        self.forget()
+        self.restart()
         self.overflowed = True
 
-    def forget(self) -> None:
+    def restart(self) -> None:
         """Start keeping anew."""
         self.held = []
         self.held_bytes = 0
@@ -139,7 +139,7 @@ class Hub:
             room.listeners.discard(connection)
             room.latecomers[connection] = CatchingUp(connection, after)
 
-    def hold(self, connection: Connection, stream: str) -> CatchingUp:
+    def buffer_stream(self, connection: Connection, stream: str) -> CatchingUp:
         """Keep a connection's frames of a stream that it is on, until it is joined again."""
         room = self.rooms[stream]
         room.listeners.discard(connection)
@@ -237,7 +237,7 @@ class Hub:
     def _serve_latecomers(self, room: Subscribers, seq: int, encoded: bytes) -> None:
         for latecomer in list(room.latecomers.values()):
             if latecomer.after is None:
-                latecomer.keep(seq, encoded)
+                latecomer.buffer(seq, encoded)
             elif seq >= latecomer.after:
                 self.join(latecomer.connection, room.stream)
                 if seq > latecomer.after:

@@ -67,7 +67,7 @@ class Interests:
         """Return those who watch anybody."""
         return [connection for connection, interest in self._of.items() if interest.users]
 
-    def of(self, connection: Connection) -> Interest:
+    def for_connection(self, connection: Connection) -> Interest:
         """Return what a connection, which is not gone, wants to know."""
         interest = self._of.get(connection)
         if interest is None:
@@ -88,7 +88,7 @@ class Interests:
 
         `found` is when the users were found to be visible, as `Visibility` counts.
         """
-        interest = self.of(connection)
+        interest = self.for_connection(connection)
         for user_id in users:
             interest.users.setdefault(user_id, None)
             interest.found[user_id] = found

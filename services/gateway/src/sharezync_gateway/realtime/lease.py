@@ -77,14 +77,14 @@ class Lease:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
 
-    async def beat(self) -> float:
+    async def send_heartbeat(self) -> float:
         """Say that we live, and put right what auth believes; return the seconds to the next time.
 
         Raises ServiceUnavailable or TimeoutError.
         """
         with self._devices.noticing() as unsure:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                answer = await self._peers.beat(self._node_id)
+                answer = await self._peers.send_heartbeat(self._node_id)
         if self._is_surprising(answer, unsure):
             await self._send_list()
         self._devices.try_again()
@@ -95,7 +95,7 @@ class Lease:
         failures = 0
         while not self._leaving.is_set():
             try:
-                pause_seconds = await self.beat()
+                pause_seconds = await self.send_heartbeat()
             except (ServiceUnavailable, TimeoutError) as error:
                 self._metrics.heartbeats("failed").inc()
                 if not failures:

@@ -117,7 +117,7 @@ class ConnectionOpener:
         if not self._admission.may_start(connection.user_id, asyncio.get_running_loop().time()):
             raise _too_often()
         now = asyncio.get_running_loop().time()
-        connection.user_budget = self._budgets.of(connection.user_id, now)
+        connection.user_budget = self._budgets.for_user(connection.user_id, now)
         self._hub.add(connection)
         return await self._start(connection, receive, cursors)
 
@@ -153,7 +153,7 @@ class ConnectionOpener:
         ahead = asyncio.ensure_future(receive())
         try:
             notes = connection.notes = StreamChanges()
-            connection.hold()
+            connection.cork()
             heads = await self._ask(connection)
             if connection.closed:
                 raise ClientLeft(connection.close_code or 1006)

@@ -83,7 +83,7 @@ class Outbound:
 
     # --- until the socket is ready -------------------------------------------------------------
 
-    def hold(self) -> None:
+    def cork(self) -> None:
         """Keep what is written from now on until `release`; False answers begin at the bound."""
         self._held = []
         self._held_bytes = 0

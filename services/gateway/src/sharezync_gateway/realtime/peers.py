@@ -115,7 +115,7 @@ class Peers(Protocol):
         """Note that a device has no socket on a node any more."""
         ...
 
-    async def beat(self, node_id: str) -> Heartbeat:
+    async def send_heartbeat(self, node_id: str) -> Heartbeat:
         """Say that a node lives: for a lease's time its devices stay online."""
         ...
 

@@ -80,11 +80,11 @@ class Presence:
 
     # --- between nodes -------------------------------------------------------------------------
 
-    def say(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
+    def broadcast(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
         """Tell all nodes that a user's first device came here, or the last one went."""
-        self._signals.say(f"{STREAM}:{user_id}", _COMES if online else _GOES)
+        self._signals.broadcast(f"{STREAM}:{user_id}", _COMES if online else _GOES)
 
-    def hear(self, user_id: str, text: bytes) -> None:
+    def handle_broadcast(self, user_id: str, text: bytes) -> None:
         """Take what a node said of a user."""
         watched = self._interests.watched.get(user_id)
         if watched is None:
@@ -173,7 +173,7 @@ class Presence:
         watched.last_seen_at = last_seen_at
         # Also where nothing changed: a client may have been too slow for it the last time.
         for connection in watched.watchers:
-            self._note(connection, self._interests.of(connection), user_id, watched)
+            self._note(connection, self._interests.for_connection(connection), user_id, watched)
 
     def _note(
         self, connection: Connection, interest: Interest, user_id: str, watched: WatchedUser

@@ -30,7 +30,7 @@ class RecentOffsets:
         if before is None or before[0] != position[0] or before[1] < position[1]:
             self._new[stream] = position
 
-    def of(self, stream: str) -> Cursor | None:
+    def latest(self, stream: str) -> Cursor | None:
         """Return the furthest position seen lately, if any."""
         self._turn()
         return self._new.get(stream) or self._old.get(stream)

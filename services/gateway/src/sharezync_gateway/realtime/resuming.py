@@ -57,7 +57,7 @@ class Resumer:
             elif self._continues_from(connection, stream) == cursor:
                 resumption.outcomes[stream] = ResumeOutcome("current")
             else:
-                resumption.behind[stream] = (cursor, self._hub.hold(connection, stream))
+                resumption.behind[stream] = (cursor, self._hub.buffer_stream(connection, stream))
         return resumption
 
     async def finish(
@@ -118,7 +118,7 @@ class Resumer:
             if not held.overflowed:
                 last = self._release(connection, stream, (epoch, seq), held)
                 return ResumeOutcome("replayed", events + last)
-            held.forget()  # more came than is kept, or something was lost: the log has it
+            held.restart()  # more came than is kept, or something was lost: the log has it
         return self._reset(connection, stream, held)
 
     async def _replay(self, stream: str, cursor: Cursor) -> Replayed | None:

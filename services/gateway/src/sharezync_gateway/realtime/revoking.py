@@ -23,7 +23,7 @@ class Revoker:
         self._hub = hub
         self._revocations = revocations
 
-    def heed(self, frames: Sequence[Frame]) -> None:
+    def handle_frames(self, frames: Sequence[Frame]) -> None:
         """Do what frames say about revocation, be they of any stream, in order or not."""
         for frame in frames:
             control = frame.control

@@ -31,7 +31,7 @@ class Signals:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def say(self, stream: str, text: bytes) -> None:
+    def broadcast(self, stream: str, text: bytes) -> None:
         """Send a signal, in place of one of the same stream that still waits. Never waits."""
         full = len(self._waiting) >= _WAITING and stream not in self._waiting
         if self._closed or full:

@@ -157,7 +157,7 @@ class SocketHandler:
             # Known before it is accepted: who has a token does not queue with those who have none.
             handshake = await self._entrance.examine(handshake)
             address = (scope.get("client") or (UNKNOWN, 0))[0]
-            slot = self._admission.take(address, authenticated=handshake.identity is not None)
+            slot = self._admission.admit(address, authenticated=handshake.identity is not None)
         except Problem as problem:
             await refuse_handshake(scope, receive, send, problem)
             return None

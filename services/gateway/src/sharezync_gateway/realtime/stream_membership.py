@@ -35,7 +35,7 @@ class StreamMembership:
     def deliver(self, frames: Sequence[Frame]) -> None:
         """Write frames whose turn it is, and do what they say."""
         self._hub.deliver(frames)
-        self._revoker.heed(frames)
+        self._revoker.handle_frames(frames)
 
     def wanted(self, frame: Frame) -> bool:
         """Whether a frame of a stream that nobody here is on lets somebody here in."""

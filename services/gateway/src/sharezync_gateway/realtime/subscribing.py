@@ -109,19 +109,19 @@ class Subscriptions:
 
     # --- for the engine ------------------------------------------------------------------------
 
-    def heed(self, signal: Frame) -> None:
+    def handle_signal(self, signal: Frame) -> None:
         """Take a signal from the bus; all but other nodes' own are passed over."""
         kind, _, about = signal.stream.partition(":")
         if kind == PRESENCE:
-            self._presence.hear(about, signal.text)
+            self._presence.handle_broadcast(about, signal.text)
         elif kind == TYPING:
             channel_id, _, user_id = about.partition(":")
-            self._typists.hear(channel_id, user_id, signal.text)
+            self._typists.handle_broadcast(channel_id, user_id, signal.text)
 
     def say_presence(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
         """Tell all nodes that a user's first device came here, or the last one went."""
         if self._terms.presence:
-            self._presence.say(user_id, online)
+            self._presence.broadcast(user_id, online)
 
     def has_left(self, stream: str, user_ids: Collection[str]) -> None:
         """Users left a stream: nobody's typing concerns them there; see who may still see whom."""
@@ -142,7 +142,7 @@ class Subscriptions:
         if control.end:
             self._visibility.has_ended()
         if control.recheck:
-            self._viewers.forget(control.recheck)
+            self._viewers.invalidate(control.recheck)
             self._visibility.has_changed(control.recheck)
 
     def check_soon(self, user_id: str) -> None:
@@ -158,7 +158,7 @@ class Subscriptions:
             raise PresenceOff
         if channels and not self._terms.typing:
             raise TypingOff
-        interest = self.interests.of(connection)
+        interest = self.interests.for_connection(connection)
         if interest.would_be(users, channels) > MOST_INTERESTS:
             raise TooManySubscriptions(f"At most {MOST_INTERESTS} users and channels together")
         connection.charge(len(users) / _USERS_FOR_A_COMMAND)
@@ -194,7 +194,7 @@ class Subscriptions:
         if connection.closed:
             return set()
         seen = sight.open | sight.hidden
-        new = seen - self.interests.of(connection).users.keys()
+        new = seen - self.interests.for_connection(connection).users.keys()
         # First the interest, then the question: what is said meanwhile is not missed.
         self.interests.add(connection, users=seen, found=self._visibility.turn())
         self.interests.hide(connection, seen, from_now=sight.hidden)
@@ -221,7 +221,7 @@ class Subscriptions:
         self._check_known(connection, [channel_id])
         if _stream(channel_id) not in connection.streams:
             raise NotFound
-        self._typists.say(connection, channel_id)
+        self._typists.broadcast(connection, channel_id)
         if head.id is not None:
             connection.reply(head.id, {})
 

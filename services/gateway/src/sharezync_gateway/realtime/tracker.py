@@ -123,11 +123,11 @@ class Tracker:
             return
         epoch, seq = position
         self._tracks[stream] = TrackedStream(stream, epoch, seq)
-        seen = self._sightings.of(stream)
+        seen = self._sightings.latest(stream)
         if seen is not None:
             self.expect(stream, seen)
 
-    def forget(self, stream: str) -> None:
+    def drop_stream(self, stream: str) -> None:
         """Nobody is on the stream any more; who comes a moment later misses nothing for that."""
         track = self._tracks.pop(stream, None)
         if track is not None:
@@ -151,7 +151,7 @@ class Tracker:
         if track is not None:
             await asyncio.wait({self._heal(track)})
 
-    def take(self, frames: Sequence[Frame]) -> None:
+    def handle_frames(self, frames: Sequence[Frame]) -> None:
         """Take frames as the bus brings them; deliver those whose turn it is."""
         due: list[Frame] = []
         for frame in frames:

@@ -59,7 +59,7 @@ class Typists:
         """Stop. Safe to repeat."""
         await self._unsure.aclose()
 
-    def say(self, connection: Connection, channel_id: str) -> None:
+    def broadcast(self, connection: Connection, channel_id: str) -> None:
         """Tell all nodes that somebody is typing, unless they were told a moment ago."""
         now = self._clock()
         self._forget(now)
@@ -71,14 +71,14 @@ class Typists:
         self._channels[user_id] += 1
         typist = Typist(channel_id, user_id)
         text = encode(TypingSignal(f"channel:{channel_id}", now_text(), typist))
-        self._signals.say(f"{STREAM}:{channel_id}:{user_id}", text)
+        self._signals.broadcast(f"{STREAM}:{channel_id}:{user_id}", text)
 
-    def hear(self, channel_id: str, user_id: str, text: bytes) -> None:
+    def handle_broadcast(self, channel_id: str, user_id: str, text: bytes) -> None:
         """Tell those who want to know and may; not those who type."""
         here = self._listening(channel_id)
         if not here:
             return
-        seeing = self._viewers.of(user_id, _users(here))
+        seeing = self._viewers.cached(user_id, _users(here))
         if seeing is None:
             self._unsure.add((channel_id, user_id, text))
         else:
@@ -119,10 +119,10 @@ class Typists:
         asked: dict[str, set[str]] = {}
         for channel_id, user_id, _ in signals:
             asked.setdefault(user_id, set()).update(_users(self._listening(channel_id)))
-        await asyncio.gather(*(self._viewers.learn(*each) for each in asked.items()))
+        await asyncio.gather(*(self._viewers.fetch(*each) for each in asked.items()))
         for channel_id, user_id, text in signals:
             here = [c for c in self._listening(channel_id) if c.user_id in asked[user_id]]
-            seeing = self._viewers.of(user_id, _users(here))
+            seeing = self._viewers.cached(user_id, _users(here))
             if seeing is not None:
                 self._tell(user_id, text, here, seeing)
 

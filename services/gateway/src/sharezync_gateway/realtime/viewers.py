@@ -45,14 +45,14 @@ class Viewers:
         self._questions: list[_Question] = []
         """On their way."""
 
-    def of(self, user_id: str, others: Collection[str]) -> set[str] | None:
+    def cached(self, user_id: str, others: Collection[str]) -> set[str] | None:
         """Return those of the others who may see a user, and some more; None: `learn` it first."""
         known = self._answers.get(user_id)
         if known is None or known.until < self._clock() or not known.asked.issuperset(others):
             return None
         return known.seeing
 
-    async def learn(self, user_id: str, others: Collection[str]) -> None:
+    async def fetch(self, user_id: str, others: Collection[str]) -> None:
         """Ask. Where there is no answer, or something changes meanwhile, nothing is known."""
         question = _Question(user_id)
         self._questions.append(question)
@@ -76,7 +76,7 @@ class Viewers:
         while len(self._answers) > _MOST_KEPT:
             del self._answers[next(iter(self._answers))]
 
-    def forget(self, user_ids: Collection[str]) -> None:
+    def invalidate(self, user_ids: Collection[str]) -> None:
         """Know nothing of these users any more: who may see them has changed."""
         for user_id in user_ids:
             self._answers.pop(user_id, None)

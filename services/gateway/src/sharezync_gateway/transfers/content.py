@@ -43,7 +43,7 @@ class GetContent:
         transfer_id, (file,) = visit.place()
         confirms = visit.wants("confirm")
         caller = caller_of(visit.head.authorization, visit.identity)
-        end = await self._ends.of(transfer_id, caller)
+        end = await self._ends.participation_of(transfer_id, caller)
         shape = readable(end, file)
         known = end.attachment.file(file)
         version = Version(f'"{known.root}"' if known.root else None)
@@ -174,7 +174,7 @@ class _Answer:
         reading.doubt = False
         if reading.gone:
             raise TransferOver("Its chunks were deleted")
-        end = await self._ends.of(self._transfer_id, self._caller)
+        end = await self._ends.participation_of(self._transfer_id, self._caller)
         state = end.attachment.state
         if state in OVER and state != "completed":
             raise TransferOver(f"The transfer is {state}", state=state)

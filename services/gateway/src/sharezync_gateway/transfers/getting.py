@@ -32,7 +32,9 @@ class GetChunk:
         """Answer. Raises Problem before anything is sent; hangs up on who does not read."""
         transfer_id, (file, index) = visit.place()
         visit.body(limit_bytes=0)  # refuses one
-        end = await self._ends.of(transfer_id, caller_of(visit.head.authorization, visit.identity))
+        end = await self._ends.participation_of(
+            transfer_id, caller_of(visit.head.authorization, visit.identity)
+        )
         shape = readable(end, file)
         if index >= shape.chunk_count:
             raise NotFound("The file has no chunk with this index")

@@ -58,7 +58,7 @@ class HttpParticipations:
         now = asyncio.get_running_loop().time()
         return end if end is not None and now < end.asked_at + KEPT_SECONDS else None
 
-    async def of(self, transfer_id: UUID, caller: Caller) -> HttpParticipation:
+    async def participation_of(self, transfer_id: UUID, caller: Caller) -> HttpParticipation:
         """Return what a caller is to a transfer.
 
         Raises NotFound to strangers, Unauthenticated for a capability token that opens nothing,

@@ -51,7 +51,9 @@ class PutChunk:
         """Store one chunk, and answer how far its file is. Raises Problem."""
         transfer_id, (file, index) = visit.place()
         sha256 = _digest_of(visit)
-        end = await self._ends.of(transfer_id, caller_of(visit.head.authorization, visit.identity))
+        end = await self._ends.participation_of(
+            transfer_id, caller_of(visit.head.authorization, visit.identity)
+        )
         expected = _expected_bytes(end, file, index, visit.head.body_bytes)
         gates = (end.gate, self._arriving)
         async with room_in(gates, expected, visit.bounds.patience_seconds):

@@ -86,7 +86,7 @@ class ChunkReader:
 
     async def get(self, index: int) -> Bytes | None:
         """Return a chunk; None if it can't be had now, and must be waited for."""
-        frame = self._commons.fresh.take((self.shape.upload_id, index))
+        frame = self._commons.fresh.pop((self.shape.upload_id, index))
         if frame is not None:
             return memoryview(frame)[CHUNK_HEADER_BYTES:]
         try:

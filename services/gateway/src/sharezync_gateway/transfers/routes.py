@@ -64,5 +64,5 @@ class TransferRoutes:
         end = self._ends.known(transfer_id, caller)
         if end is None:
             await self._counts.admit_address(RateClass.PUBLIC, visit.address)
-            end = await self._ends.of(transfer_id, caller)
+            end = await self._ends.participation_of(transfer_id, caller)
         await self._counts.admit_user(visit.route.rate, end.attachment.user_id.hex)

@@ -172,7 +172,7 @@ async def test_bodies_that_wait_in_memory_are_bounded(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[bool] = []
-    take = Quota.take
+    take = Quota.reserve
 
     def counted(quota: Quota, caller: str, amount: int = 1) -> bool:
         taken = take(quota, caller, amount)

@@ -68,7 +68,7 @@ class Registry:
         self.nodes.get(node_id, set()).discard(device_id)
         await self._pass("disconnect_device")
 
-    async def beat(self, node_id: str) -> Heartbeat:
+    async def send_heartbeat(self, node_id: str) -> Heartbeat:
         await self._arrive("beat", node_id)
         held = self.nodes.setdefault(node_id, set())
         belief = Heartbeat(self.lease_seconds, len(held), digest_of(held))

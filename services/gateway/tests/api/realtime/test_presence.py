@@ -208,7 +208,7 @@ async def test_a_slow_reader_loses_presence_and_nothing_else_and_hears_of_it_lat
             slow = await the_stalled(node, ada)
             parts = subscriptions(node)
             parts.interests.add(slow, users=[bob.id])
-            parts.interests.of(slow).users[bob.id] = False
+            parts.interests.for_connection(slow).users[bob.id] = False
             while slow.buffered_bytes < 300 * KIB:
                 await world.say(stream, "x" * 4000)
             before = slow.buffered_bytes
@@ -219,9 +219,9 @@ async def test_a_slow_reader_loses_presence_and_nothing_else_and_hears_of_it_lat
             assert not slow.closed
             assert slow.buffered_bytes <= before
             # It was not told, and is known not to have been: a round tells it again.
-            assert parts.interests.of(slow).users[bob.id] is False
+            assert parts.interests.for_connection(slow).users[bob.id] is False
             await parts._presence.ask([bob.id])
-            assert parts.interests.of(slow).untold == set()
+            assert parts.interests.for_connection(slow).untold == set()
             async with node.device(bob, "phone"):
                 await parts._presence.ask([bob.id])
-                assert parts.interests.of(slow).untold == {bob.id}
+                assert parts.interests.for_connection(slow).untold == {bob.id}

@@ -169,7 +169,7 @@ async def test_two_thousand_subscriptions_that_ended_leave_nothing(
         parts = subscriptions(node)
         assert parts.interests.watched.keys() == {bob.id}
         assert not parts.interests.listeners
-        interest = parts.interests.of(connection)
+        interest = parts.interests.for_connection(connection)
         assert interest.users == {bob.id: False}
         assert not interest.channels | interest.untold
         assert len(parts.interests._of) == 1

@@ -64,7 +64,7 @@ class Rig:
 
     async def beat(self, times: int = 1) -> None:
         for _ in range(times):
-            await self.lease.beat()
+            await self.lease.send_heartbeat()
 
     @property
     def believed(self) -> set[str]:

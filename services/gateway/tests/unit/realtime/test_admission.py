@@ -10,12 +10,12 @@ OFFICE = "192.0.2.7"
 
 
 def fill(admission: Admission, *addresses: str, authenticated: bool = False) -> list[Slot]:
-    return [admission.take(address, authenticated=authenticated) for address in addresses]
+    return [admission.admit(address, authenticated=authenticated) for address in addresses]
 
 
 def refusal(admission: Admission, address: str, *, authenticated: bool = False) -> Problem:
     with pytest.raises(Problem) as refused:
-        admission.take(address, authenticated=authenticated)
+        admission.admit(address, authenticated=authenticated)
     assert 0 < getattr(refused.value, "retry_after_seconds", 0) < 60
     return refused.value
 

@@ -53,10 +53,10 @@ def test_a_frame_that_makes_more_work_counts_as_several() -> None:
 
 def test_a_user_is_forgotten_only_when_all_is_paid_for() -> None:
     budgets = UserBudgets(10, 5)
-    budget = budgets.of("ada", 0)
+    budget = budgets.for_user("ada", 0)
     budget.replayed.charge(40 * 2**20)
     assert budget.replayed.debt_seconds(0) == 2
     budgets.sweep(5, lambda _: False)
-    assert budgets.of("ada", 5) is budget
+    assert budgets.for_user("ada", 5) is budget
     budgets.sweep(20, lambda _: False)
-    assert budgets.of("ada", 20) is not budget
+    assert budgets.for_user("ada", 20) is not budget

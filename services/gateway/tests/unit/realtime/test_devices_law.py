@@ -83,7 +83,7 @@ def test_in_the_end_auth_believes_what_is_true(acts: list[str], fates: list[str]
         rig = Rig(auth)
         for act in acts:
             if act == "beat":
-                await asyncio.gather(rig.lease.beat(), return_exceptions=True)
+                await asyncio.gather(rig.lease.send_heartbeat(), return_exceptions=True)
             elif act == "moment":
                 await _moments(1)
             elif act == "moments":
@@ -97,7 +97,7 @@ def test_in_the_end_auth_believes_what_is_true(acts: list[str], fates: list[str]
         auth._fates.clear()
         await asyncio.gather(*auth.stragglers)
         for _ in range(40):
-            await rig.lease.beat()
+            await rig.lease.send_heartbeat()
             await _moments(10)
         assert rig.believed == {f"device-{client_id}" for client_id in rig.sockets}
         for client_id, socket in rig.sockets.items():

@@ -48,7 +48,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 def peers(wire: Wire) -> HttpPeers:
-    return HttpPeers(Services.of(wire))
+    return HttpPeers(Services.from_platform(wire))
 
 
 async def test_heads_are_gathered_from_all_owners(wire: Wire, peers: HttpPeers) -> None:
@@ -158,7 +158,7 @@ async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
         "digest": 6,
     }
     wire.answers[f"auth/internal/nodes/{NODE}"] = httpx.Response(204)
-    assert await peers.beat(NODE) == Heartbeat(45, 3, 7)
+    assert await peers.send_heartbeat(NODE) == Heartbeat(45, 3, 7)
     assert await peers.list_devices(NODE, [PHONE, LAPTOP], after=None, up_to=LAPTOP) == Heartbeat(
         45, 2, 6
     )
@@ -194,7 +194,7 @@ async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect(
             group.create_task(peers.connect_device(NODE, ADA, LOGIN, str(number)))
         await asyncio.sleep(0)
         async with asyncio.timeout(GIVE_UP_SECONDS):
-            assert (await peers.beat(NODE)).lease_seconds == 45
+            assert (await peers.send_heartbeat(NODE)).lease_seconds == 45
             assert (await peers.revocations(1)).sessions == []
         connecting.set()
 

@@ -13,7 +13,7 @@ def latecomer() -> CatchingUp:
 def test_frames_are_kept_in_order() -> None:
     late = latecomer()
     for seq in (4, 5, 6):
-        late.keep(seq, b"%d" % seq)
+        late.buffer(seq, b"%d" % seq)
     assert late.held == [(4, b"4"), (5, b"5"), (6, b"6")]
     assert not late.overflowed
 
@@ -22,13 +22,13 @@ def test_too_many_are_given_up_and_only_the_fact_is_kept() -> None:
     late = latecomer()
     kept = 0
     while not late.overflowed:
-        late.keep(kept, b"x" * 1000)
+        late.buffer(kept, b"x" * 1000)
         kept += 1
         assert kept < 1000
     assert late.held == []
-    late.keep(kept, b"small")
+    late.buffer(kept, b"small")
     assert late.held == []
-    late.forget()
-    late.keep(kept + 1, b"small")
+    late.restart()
+    late.buffer(kept + 1, b"small")
     assert late.held == [(kept + 1, b"small")]
     assert not late.overflowed

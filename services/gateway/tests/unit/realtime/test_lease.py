@@ -22,7 +22,7 @@ async def test_while_the_count_is_right_nothing_is_listed(rig: Rig) -> None:
     await rig.come("phone", "laptop")
     await rig.beat(3)
     assert rig.lists == []
-    assert await rig.lease.beat() == rig.auth.lease_seconds / 4
+    assert await rig.lease.send_heartbeat() == rig.auth.lease_seconds / 4
 
 
 async def test_a_count_is_believed_to_be_wrong_the_second_time(rig: Rig) -> None:
@@ -108,7 +108,7 @@ async def test_what_changes_while_the_list_is_on_its_way_is_told_again(rig: Rig)
     rig.auth.nodes[NODE] |= {"ghost"}
     await rig.beat()
     arrives = rig.auth.first_gate["list_devices"] = asyncio.Event()
-    listing = asyncio.create_task(rig.lease.beat())
+    listing = asyncio.create_task(rig.lease.send_heartbeat())
     await wait_until(lambda: rig.lists)
     rig.goes("laptop")
     await rig.come("phone")
@@ -144,7 +144,7 @@ async def test_a_leaving_that_began_before_the_list_and_ended_after_it_is_told_a
     await rig.beat()
     arrives = rig.auth.first_gate["list_devices"] = asyncio.Event()
     answers = rig.auth.gate["disconnect_device"] = asyncio.Event()
-    listing = asyncio.create_task(rig.lease.beat())
+    listing = asyncio.create_task(rig.lease.send_heartbeat())
     await wait_until(lambda: rig.lists)
     rig.goes("phone")
     await wait_until(lambda: "device-phone" not in rig.believed)
@@ -162,7 +162,7 @@ async def test_a_device_that_left_and_came_back_during_the_list_is_not_told_to_h
     rig.auth.nodes[NODE].add("ghost")
     await rig.beat()
     arrives = rig.auth.first_gate["list_devices"] = asyncio.Event()
-    listing = asyncio.create_task(rig.lease.beat())
+    listing = asyncio.create_task(rig.lease.send_heartbeat())
     await wait_until(lambda: rig.lists)
     rig.goes("phone")
     await wait_until(lambda: not rig.devices._telling)

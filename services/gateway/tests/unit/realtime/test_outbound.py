@@ -105,7 +105,7 @@ def test_bulk_that_was_sent_long_ago_lengthens_no_limit_by_more_than_the_high_wa
 def test_what_is_held_follows_the_first_frame_in_order() -> None:
     pipe = Pipe()
     outbound = Outbound(pipe)
-    outbound.hold()
+    outbound.cork()
     assert outbound.write(b"2")
     assert outbound.write_event(b"3")
     assert outbound.write_past(b"0")
@@ -117,7 +117,7 @@ def test_what_is_held_follows_the_first_frame_in_order() -> None:
 
 def test_what_is_held_is_bounded() -> None:
     outbound = Outbound(Pipe())
-    outbound.hold()
+    outbound.cork()
     while outbound.write_event(b"x" * KIB):
         assert outbound.buffered_bytes <= SIGNAL_LIMIT_BYTES
     assert not outbound.write_signal(b"x" * KIB)
@@ -126,7 +126,7 @@ def test_what_is_held_is_bounded() -> None:
 def test_closing_forgets_what_is_held() -> None:
     pipe = Pipe()
     outbound = Outbound(pipe)
-    outbound.hold()
+    outbound.cork()
     assert outbound.write(b"x")
     outbound.close(4503, "over")
     assert pipe.closed == (4503, "over")

@@ -110,18 +110,18 @@ async def test_an_answer_read_before_somebody_came_is_out_of_date(rig: Rig) -> N
     await first
     assert rig.online is False
     asking = await rig.asks()
-    rig.presence.hear("u", COMES)
+    rig.presence.handle_broadcast("u", COMES)
     rig.auth.answer()
     await asking
     assert rig.online is True
 
 
 async def test_an_answer_read_before_somebody_went_is_out_of_date(rig: Rig) -> None:
-    rig.presence.hear("u", COMES)
+    rig.presence.handle_broadcast("u", COMES)
     rig.auth.online = {"u"}
     late = await rig.asks()
     rig.auth.online = set()
-    rig.presence.hear("u", GOES)
+    rig.presence.handle_broadcast("u", GOES)
     await rig.doubts()
     rig.auth.answer(1)
     await wait_until(lambda: rig.online is False)
@@ -146,7 +146,7 @@ async def test_the_first_answer_counts_though_somebody_went_meanwhile(rig: Rig) 
     rig.auth.online = {"u"}
     asking = await rig.asks()
     rig.auth.online = set()
-    rig.presence.hear("u", GOES)
+    rig.presence.handle_broadcast("u", GOES)
     rig.auth.answer()
     await asking  # or there would be nothing to reply to the client
     assert rig.online is True
@@ -158,7 +158,7 @@ async def test_the_first_answer_counts_though_somebody_went_meanwhile(rig: Rig) 
 async def test_going_is_asked_about_until_auth_answers(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig.presence.hear("u", COMES)
+    rig.presence.handle_broadcast("u", COMES)
     failures = 0
 
     async def fails(user_ids: Sequence[str]) -> Present:
@@ -169,32 +169,32 @@ async def test_going_is_asked_about_until_auth_answers(
         return Present(frozenset())
 
     monkeypatch.setattr(rig.auth, "presence", fails)
-    rig.presence.hear("u", GOES)
+    rig.presence.handle_broadcast("u", GOES)
     await wait_until(lambda: rig.online is False)
     assert failures == 3
 
 
 async def test_what_a_client_could_not_be_told_is_told_with_the_next_answer(rig: Rig) -> None:
     rig.auth.at_once = True
-    rig.interests.of(rig.watcher).users["u"] = False
+    rig.interests.for_connection(rig.watcher).users["u"] = False
     rig.socket.takes = False
-    rig.presence.hear("u", COMES)
+    rig.presence.handle_broadcast("u", COMES)
     rig.auth.online = {"u"}
     for _ in range(10):
         await asyncio.sleep(0)
-    assert rig.interests.of(rig.watcher).users["u"] is False
+    assert rig.interests.for_connection(rig.watcher).users["u"] is False
     rig.socket.takes = True
     await rig.presence.ask(["u"])
     await wait_until(lambda: rig.socket.told)
-    assert rig.interests.of(rig.watcher).users["u"] is True
+    assert rig.interests.for_connection(rig.watcher).users["u"] is True
 
 
 async def test_a_client_hears_nothing_of_a_user_before_the_reply_says_how_it_is(rig: Rig) -> None:
-    rig.presence.hear("u", COMES)
+    rig.presence.handle_broadcast("u", COMES)
     for _ in range(10):
         await asyncio.sleep(0)
     assert rig.socket.told == []
-    interest = rig.interests.of(rig.watcher)
+    interest = rig.interests.for_connection(rig.watcher)
     assert [each.online for each in rig.presence.shown(interest, ["u", "unknown"])] == [True]
 
 
@@ -217,12 +217,12 @@ async def test_signals_that_wait_are_said_once_with_what_was_last(
     monkeypatch.setattr("sharezync_gateway.realtime.signals._WAITING", 3)
     bus = _Bus()
     signals = Signals(cast("Bus", bus))
-    signals.say("presence:a", COMES)
+    signals.broadcast("presence:a", COMES)
     await asyncio.sleep(0)  # the first is on its way
     for user in "abc":
-        signals.say(f"presence:{user}", COMES)
-    signals.say("presence:a", GOES)
-    signals.say("presence:d", COMES)  # one too many
+        signals.broadcast(f"presence:{user}", COMES)
+    signals.broadcast("presence:a", GOES)
+    signals.broadcast("presence:d", COMES)  # one too many
     bus.opens.set()
     await wait_until(lambda: len(bus.sent) == 2)
     assert [(f.stream, f.text, f.seq) for f in bus.sent[1]] == [
@@ -231,16 +231,16 @@ async def test_signals_that_wait_are_said_once_with_what_was_last(
         ("presence:a", GOES, 0),
     ]
     bus.away = True
-    signals.say("presence:a", COMES)
+    signals.broadcast("presence:a", COMES)
     await wait_until(lambda: signals._task is None)
     bus.away = False
-    signals.say("presence:b", COMES)
+    signals.broadcast("presence:b", COMES)
     await wait_until(lambda: len(bus.sent) == 3)
-    signals.say("presence:c", COMES)
-    signals.say("presence:c", GOES)
+    signals.broadcast("presence:c", COMES)
+    signals.broadcast("presence:c", GOES)
     await signals.aclose()
     assert [f.text for f in bus.sent[3]] == [GOES]  # the last words are said
-    signals.say("presence:b", COMES)
+    signals.broadcast("presence:b", COMES)
     assert signals._task is None
 
 
@@ -250,7 +250,7 @@ async def test_a_bus_that_takes_nothing_does_not_keep_signals_from_stopping(
     monkeypatch.setattr("sharezync_gateway.realtime.signals._LAST_WORDS_SECONDS", 0.01)
     bus = _Bus()
     signals = Signals(cast("Bus", bus))
-    signals.say("presence:a", GOES)
+    signals.broadcast("presence:a", GOES)
     await signals.aclose()
     assert bus.sent == []
     assert signals._task is None

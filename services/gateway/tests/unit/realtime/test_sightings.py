@@ -17,10 +17,10 @@ def test_the_furthest_position_is_remembered() -> None:
     sightings = RecentOffsets(Clock())
     for seq in (4, 7, 5):
         sightings.note("a", ("e", seq))
-    assert sightings.of("a") == ("e", 7)
-    assert sightings.of("b") is None
+    assert sightings.latest("a") == ("e", 7)
+    assert sightings.latest("b") is None
     sightings.note("a", ("f", 1))
-    assert sightings.of("a") == ("f", 1)
+    assert sightings.latest("a") == ("f", 1)
 
 
 @pytest.mark.parametrize("age_seconds", [0, 3, 8, 14])
@@ -31,8 +31,8 @@ def test_it_is_remembered_for_long_enough_and_then_forgotten(age_seconds: float)
     sightings.note("a", ("e", 1))
     clock.now += REMEMBER_SECONDS - 0.1
     sightings.note("b", ("e", 1))
-    assert sightings.of("a") == ("e", 1)
+    assert sightings.latest("a") == ("e", 1)
     clock.now += REMEMBER_SECONDS + 0.2
-    assert sightings.of("a") is None
+    assert sightings.latest("a") is None
     clock.now += 2 * REMEMBER_SECONDS
-    assert sightings.of("b") is None
+    assert sightings.latest("b") is None

@@ -42,21 +42,21 @@ def test_once_in_three_seconds_for_each_user_and_channel() -> None:
     )
     phone, laptop = (cast("Connection", Typist(name, "u")) for name in ("phone", "laptop"))
     other = cast("Connection", Typist("other", "v"))
-    typists.say(phone, "c")
+    typists.broadcast(phone, "c")
     now += 2.9
-    typists.say(phone, "c")
-    typists.say(phone, "d")
-    typists.say(laptop, "c")
-    typists.say(other, "c")
+    typists.broadcast(phone, "c")
+    typists.broadcast(phone, "d")
+    typists.broadcast(laptop, "c")
+    typists.broadcast(other, "c")
     assert said.streams == ["typing:c:u", "typing:d:u", "typing:c:v"]
     now += 0.1
-    typists.say(phone, "c")
-    typists.say(phone, "d")
+    typists.broadcast(phone, "c")
+    typists.broadcast(phone, "d")
     assert said.streams[3:] == ["typing:c:u"]
     for number in range(1000):
-        typists.say(cast("Connection", Typist(str(number), "u")), "c")
+        typists.broadcast(cast("Connection", Typist(str(number), "u")), "c")
     now += 3
-    typists.say(phone, "e")
+    typists.broadcast(phone, "e")
     assert len(typists._lately) == 1  # what is over was forgotten
     assert typists._channels == {"u": 1}
 
@@ -74,8 +74,8 @@ def test_nobody_types_in_a_thousand_channels() -> None:
     )
     phone = cast("Connection", Typist("phone", "u"))
     for number in range(1000):
-        typists.say(phone, str(number))
+        typists.broadcast(phone, str(number))
     assert len(said.streams) == len(typists._lately) == MOST_CHANNELS
     now += 3
-    typists.say(phone, "another")
+    typists.broadcast(phone, "another")
     assert len(said.streams) == MOST_CHANNELS + 1

@@ -32,51 +32,51 @@ class Services:
 async def test_an_answer_holds_for_those_who_were_asked_about_and_for_a_minute() -> None:
     services = Services()
     services.seeing, services.hidden = {"b", "d"}, {"c"}
-    assert services.known.of("a", ["b"]) is None
-    await services.known.learn("a", ["b", "c"])
-    assert services.known.of("a", ["b"]) == {"b"}
-    assert services.known.of("a", ["b", "d"]) is None
-    await services.known.learn("a", ["d"])
-    assert services.known.of("a", ["b", "c", "d"]) == {"b", "d"}
+    assert services.known.cached("a", ["b"]) is None
+    await services.known.fetch("a", ["b", "c"])
+    assert services.known.cached("a", ["b"]) == {"b"}
+    assert services.known.cached("a", ["b", "d"]) is None
+    await services.known.fetch("a", ["d"])
+    assert services.known.cached("a", ["b", "c", "d"]) == {"b", "d"}
     services.now += 61
-    assert services.known.of("a", ["b"]) is None
+    assert services.known.cached("a", ["b"]) is None
 
 
 async def test_a_change_ends_what_is_known_and_what_is_on_its_way() -> None:
     services = Services()
-    await services.known.learn("a", ["b"])
+    await services.known.fetch("a", ["b"])
     services.answers.clear()
-    asking = asyncio.create_task(services.known.learn("a", ["b"]))
+    asking = asyncio.create_task(services.known.fetch("a", ["b"]))
     await asyncio.sleep(0)
-    services.known.forget(["a", "b"])
+    services.known.invalidate(["a", "b"])
     services.answers.set()
     await asking
-    assert services.known.of("a", ["b"]) is None
+    assert services.known.cached("a", ["b"]) is None
 
 
 async def test_a_change_between_others_ends_nothing() -> None:
     """Or two accounts that block each other in a loop would keep everybody from being heard."""
     services = Services()
     services.answers.clear()
-    asking = asyncio.create_task(services.known.learn("a", ["b"]))
+    asking = asyncio.create_task(services.known.fetch("a", ["b"]))
     await asyncio.sleep(0)
-    services.known.forget(["x", "y"])
+    services.known.invalidate(["x", "y"])
     services.answers.set()
     await asking
-    assert services.known.of("a", ["b"]) == set()
+    assert services.known.cached("a", ["b"]) == set()
 
 
 async def test_without_an_answer_nothing_is_known() -> None:
     services = Services()
     services.away = True
-    await services.known.learn("a", ["b"])
-    assert services.known.of("a", ["b"]) is None
+    await services.known.fetch("a", ["b"])
+    assert services.known.cached("a", ["b"]) is None
 
 
 async def test_only_so_much_is_kept() -> None:
     services = Services()
     services.seeing = {"b"}
     for number in range(10_001):
-        await services.known.learn(str(number), ["b"])
-    assert services.known.of("0", ["b"]) is None
-    assert services.known.of("10000", ["b"]) == {"b"}
+        await services.known.fetch(str(number), ["b"])
+    assert services.known.cached("0", ["b"]) is None
+    assert services.known.cached("10000", ["b"]) == {"b"}

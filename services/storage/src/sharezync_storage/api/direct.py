@@ -111,7 +111,7 @@ async def create_presigned_upload(
         idempotency_key=idempotency_key,
     )
     response.headers["Location"] = f"/v1/files/presigned/{ticket.upload.id}"
-    return DirectRead.of(ticket)
+    return DirectRead.from_upload(ticket)
 
 
 @router.get(
@@ -125,8 +125,8 @@ async def get_presigned_upload(
     """Returns fresh URLs to resume the upload with. Parts whose `ETag` you have need not be
     uploaded again.
     """
-    ticket = await parts.direct.look(owner_id=caller.user_id, upload_id=presigned_id)
-    return DirectRead.of(ticket)
+    ticket = await parts.direct.renew_urls(owner_id=caller.user_id, upload_id=presigned_id)
+    return DirectRead.from_upload(ticket)
 
 
 @router.delete(
@@ -173,7 +173,7 @@ async def complete_presigned_upload(
     )
     parts.sweeper.wake()
     response.headers["Location"] = f"/v1/files/{file.id}"
-    return FileRead.of(file)
+    return FileRead.from_file(file)
 
 
 @part_router.put(

@@ -50,7 +50,7 @@ class PartRead(BaseModel):
     """Headers to send unchanged: they are signed."""
 
     @classmethod
-    def of(cls, part: DirectPart) -> "PartRead":
+    def from_part(cls, part: DirectPart) -> "PartRead":
         """Return it as it is told."""
         return cls(
             number=part.number, size_bytes=part.size_bytes, url=part.url, headers=part.headers
@@ -79,7 +79,7 @@ class DirectRead(BaseModel):
     """Id of the file, once finished."""
 
     @classmethod
-    def of(cls, ticket: DirectUpload) -> "DirectRead":
+    def from_upload(cls, ticket: DirectUpload) -> "DirectRead":
         """Return it as its owner is told."""
         upload = ticket.upload
         return cls.model_validate(
@@ -89,7 +89,7 @@ class DirectRead(BaseModel):
                 "size_bytes": upload.size_bytes,
                 "mime": upload.mime,
                 "state": upload.state,
-                "parts": [PartRead.of(part) for part in ticket.parts],
+                "parts": [PartRead.from_part(part) for part in ticket.parts],
                 "urls_expire_at": ticket.urls_expire_at,
                 "expires_at": upload.expires_at,
                 "file_id": upload.id if upload.state == "finished" else None,

@@ -136,4 +136,4 @@ async def create_download_url(
         user_id=caller.user_id,
         expires_in_seconds=(body or UrlCreate()).expires_in_seconds,
     )
-    return UrlRead.of(url)
+    return UrlRead.from_url(url)

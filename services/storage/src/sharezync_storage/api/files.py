@@ -119,7 +119,7 @@ async def upload_file(
             raise
     parts.metrics.form_bytes.inc(file.size_bytes)
     response.headers["Location"] = f"/v1/files/{file.id}"
-    return FileRead.of(file)
+    return FileRead.from_file(file)
 
 
 @router.get("/files", summary="List your files", responses=problems(Unauthenticated, Invalid))
@@ -131,7 +131,7 @@ async def list_files(
 ) -> FilePage:
     """Returns your files, newest first, from uploads as well as transfers."""
     page = await files.page(work, owner_id=caller.user_id, after=cursor, limit=limit)
-    items = [FileRead.of(file) for file in page.items]
+    items = [FileRead.from_file(file) for file in page.items]
     return FilePage(items=items, next=str(page.next) if page.next else None)
 
 
@@ -141,7 +141,9 @@ async def get_file(file_id: FileId, caller: Caller, work: WorkPart) -> FileRead:
 
     Other files are available where they were shared: in a message or a transfer.
     """
-    return FileRead.of(await files.get_readable(work, user_id=caller.user_id, file_id=file_id))
+    return FileRead.from_file(
+        await files.get_readable(work, user_id=caller.user_id, file_id=file_id)
+    )
 
 
 @router.delete(
@@ -172,4 +174,4 @@ async def delete_file(
 @router.get("/usage", summary="Get your storage usage", responses=problems(Unauthenticated))
 async def get_usage(caller: Caller, work: WorkPart, parts: TheParts) -> UsageRead:
     """Returns your quota, and how much of it is used and reserved."""
-    return UsageRead.of(await quota.look(work, parts.limits, caller.user_id))
+    return UsageRead.from_usage(await quota.look(work, parts.limits, caller.user_id))

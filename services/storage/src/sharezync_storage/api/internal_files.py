@@ -31,7 +31,7 @@ async def list_files_by_id(
         owner_id=None if asked.owner_id is None else UserId(asked.owner_id),
     )
     return storage.FileList(
-        [storage.FileDescription(**FileRead.of(file).model_dump()) for file in found]
+        [storage.FileDescription(**FileRead.from_file(file).model_dump()) for file in found]
     )
 
 

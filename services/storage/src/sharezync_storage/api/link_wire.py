@@ -34,7 +34,7 @@ class UrlRead(BaseModel):
     expires_at: datetime
 
     @classmethod
-    def of(cls, url: SignedUrl) -> "UrlRead":
+    def from_url(cls, url: SignedUrl) -> "UrlRead":
         """Return it as it is told."""
         return cls(url=url.url, expires_at=url.expires_at)
 
@@ -78,7 +78,7 @@ class LinkRead(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, link: Link) -> "LinkRead":
+    def from_link(cls, link: Link) -> "LinkRead":
         """Return it as its owner is told."""
         return cls(
             id=link.id,
@@ -105,7 +105,7 @@ class LinkCreated(LinkRead):
     @classmethod
     def of_new(cls, new: NewLink) -> "LinkCreated":
         """Return it as its owner is told, once."""
-        told = LinkRead.of(new.link).model_dump()
+        told = LinkRead.from_link(new.link).model_dump()
         return cls(**told, token=new.token, path=f"/v1/links/{new.token}")
 
 
@@ -136,7 +136,7 @@ class LinkLook(BaseModel):
     expires_at: datetime
 
     @classmethod
-    def of(cls, followed: OpenedLink) -> "LinkLook":
+    def from_link(cls, followed: OpenedLink) -> "LinkLook":
         """Return it as strangers are told."""
         link, file = followed.link, followed.file
         asks = link.password_hash is not None

@@ -107,7 +107,7 @@ async def list_links(
     page = await links.page(
         work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit
     )
-    items = [LinkRead.of(link) for link in page.items]
+    items = [LinkRead.from_link(link) for link in page.items]
     return LinkPage(items=items, next=str(page.next) if page.next else None)
 
 
@@ -130,7 +130,7 @@ async def get_link(token: Token, work: WorkPart, response: Response) -> LinkLook
     """
     followed = await links.look(work, token)
     response.headers.update(_SHY)
-    return LinkLook.of(followed)
+    return LinkLook.from_link(followed)
 
 
 @public_router.head(

@@ -135,7 +135,7 @@ async def get_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Resum
     """Returns the state of the upload as JSON, with `file_id` once it is finished. `Tus-Resumable`
     isn't required.
     """
-    return ResumableUpload.of(await _look(parts, caller.user_id, upload_id))
+    return ResumableUpload.from_upload(await _look(parts, caller.user_id, upload_id))
 
 
 @router.patch(
@@ -219,7 +219,7 @@ _ALLOWED: Final = "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
 async def _look(parts: TheParts, owner_id: UserId, upload_id: UploadId) -> Upload:
-    upload = await parts.appending.look(owner_id=owner_id, upload_id=upload_id)
+    upload = await parts.appending.status(owner_id=owner_id, upload_id=upload_id)
     if upload.state in ENDED:
         raise UploadGone
     return upload

@@ -60,4 +60,4 @@ async def _beyond(
 
 def checksum_of(request: Request) -> Checksum | None:
     said = one_of(request.headers, "Upload-Checksum")
-    return None if said is None else Checksum.of(said)
+    return None if said is None else Checksum.from_header(said)

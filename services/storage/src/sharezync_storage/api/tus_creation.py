@@ -113,7 +113,7 @@ async def create_upload(
     )
     if not new:
         upload_id = UploadId(upload.id)
-        upload = await parts.appending.look(owner_id=caller.user_id, upload_id=upload_id)
+        upload = await parts.appending.status(owner_id=caller.user_id, upload_id=upload_id)
     if is_offset_stream(headers) and upload.source_ids is None:
         upload = await _take_body(request, parts, caller.user_id, upload, checksum, new=new)
         new = False  # and so the answer tells where it stands
@@ -209,7 +209,7 @@ async def _take_body(
     except OffsetMismatch:
         # Nothing was read. A writer that was still receiving when we looked has stalled since, was
         # seen off, and had brought more than was on record then.
-        upload = await parts.appending.look(owner_id=owner_id, upload_id=upload_id)
+        upload = await parts.appending.status(owner_id=owner_id, upload_id=upload_id)
         return await _append_rest(request, parts, owner_id, upload, checksum)
     except Problem as refused:
         # Who has a key finds the upload by it, and may be writing to it by now.

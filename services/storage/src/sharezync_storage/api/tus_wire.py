@@ -34,7 +34,7 @@ class ResumableUpload(BaseModel):
     """When it expires unless more bytes are received; null once finished."""
 
     @classmethod
-    def of(cls, upload: Upload) -> "ResumableUpload":
+    def from_upload(cls, upload: Upload) -> "ResumableUpload":
         """Return it as its owner is told."""
         return cls.model_validate(
             {

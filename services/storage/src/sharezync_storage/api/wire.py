@@ -33,7 +33,7 @@ class FileRead(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, file: File) -> "FileRead":
+    def from_file(cls, file: File) -> "FileRead":
         """Return what everyone who may see a file sees of it."""
         return cls(
             id=file.id,
@@ -61,7 +61,7 @@ class UsageRead(BaseModel):
     reserved_bytes: int = Field(description="Bytes that are reserved for uploads")
 
     @classmethod
-    def of(cls, room: QuotaUsage) -> "UsageRead":
+    def from_usage(cls, room: QuotaUsage) -> "UsageRead":
         """Return it as it is told."""
         return cls(
             quota_bytes=room.quota_bytes,

@@ -57,7 +57,7 @@ class FileWriter:
             while not intake.over:
                 # Up to where a block ends, wherever the last writer has ended.
                 wanted = BLOCK_BYTES - self._written % BLOCK_BYTES
-                block = await intake.take(wanted, hurry=self._told < self._written)
+                block = await intake.read(wanted, hurry=self._told < self._written)
                 await self._write_block(file, block, kept)
                 if sum(map(len, block)) < wanted:
                     await self._record_all(file, kept)

@@ -58,7 +58,7 @@ class ReadAhead:
         self._ended = True
         self._enough.set()
 
-    async def take(self, count: int, *, hurry: bool, rested_at: float = 0.0) -> list[Piece]:
+    async def read(self, count: int, *, hurry: bool, rested_at: float = 0.0) -> list[Piece]:
         """Return the next `count` bytes, which must not be more than are read ahead.
 
         Fewer at the end, and after a pause; perhaps none. A pause ends the waiting only where

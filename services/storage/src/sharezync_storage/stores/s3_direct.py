@@ -66,7 +66,7 @@ async def complete(
         # Only where the server lets a part have another length than was signed.
         await objects.erase(key)
         raise PartsWrong("The parts don't have the announced length")
-    await objects.forget(key, upload_id)
+    await objects.drop_upload_id(key, upload_id)
 
 
 async def abort(objects: Objects, key: str, direct_id: str) -> None:

@@ -60,7 +60,7 @@ class SegmentWriter:
         """Write what comes, and have it recorded."""
         try:
             while not intake.over:
-                block = await intake.take(
+                block = await intake.read(
                     SEGMENT_BYTES - self._open_bytes,
                     hurry=self._open_bytes > self._last_bytes,
                     rested_at=self._rested_at,

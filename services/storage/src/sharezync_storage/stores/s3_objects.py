@@ -90,7 +90,7 @@ class Objects:
             with contextlib.suppress(Exception):
                 await asyncio.shield(self.abort(key, upload_id))
             raise
-        await self.forget(key, upload_id)
+        await self.drop_upload_id(key, upload_id)
 
     async def begin(self, key: str, *, content_type: str | None = None) -> str:
         """Begin a multipart upload and return its id, which is kept beside it until `forget`.
@@ -108,7 +108,7 @@ class Objects:
             raise
         return upload_id
 
-    async def forget(self, key: str, upload_id: str) -> None:
+    async def drop_upload_id(self, key: str, upload_id: str) -> None:
         """Keep the id of a multipart upload no longer: it is over."""
         await self.bucket.delete(_mark(key, upload_id))
 
@@ -118,7 +118,7 @@ class Objects:
             await self.bucket.size(key)
         except NoSuchBlob:
             await self.bucket.abort_parts(key, upload_id)
-            await self.forget(key, upload_id)
+            await self.drop_upload_id(key, upload_id)
 
     async def erase(self, key: str) -> None:
         """Leave nothing of an object, nor of what was begun for it in parts."""

@@ -132,14 +132,14 @@ class Appending:
         )
         return await self._finished(upload)
 
-    async def look(self, *, owner_id: UserId, upload_id: UploadId) -> Upload:
+    async def status(self, *, owner_id: UserId, upload_id: UploadId) -> Upload:
         """Return how far an upload is: all that arrived, where nobody is sending any more.
 
         A writer that has stalled is seen off, so that its bytes can't come any more; one that is
         still receiving isn't disturbed, and what is on record by now is told.
         """
         upload = await self._own(owner_id, upload_id)
-        if upload.state not in TAKES_BYTES or not await self._writers.see_off(upload):
+        if upload.state not in TAKES_BYTES or not await self._writers.preempt_stalled(upload):
             return upload
         return await self._own(owner_id, upload_id)
 
@@ -165,7 +165,7 @@ class Appending:
         QuotaExceeded, StoreFull, StoreUnavailable, Unavailable (too many bodies at this moment),
         and what `pieces` raises.
         """
-        if self._writers.writes(upload_id) and not await self._writers.see_off(
+        if self._writers.writes(upload_id) and not await self._writers.preempt_stalled(
             await self._own(owner_id, upload_id)
         ):
             raise busy()

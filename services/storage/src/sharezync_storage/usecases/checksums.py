@@ -56,7 +56,7 @@ class Checksum:
     digest: bytes
 
     @classmethod
-    def of(cls, header: str) -> "Checksum":
+    def from_header(cls, header: str) -> "Checksum":
         """Return what `Upload-Checksum` says: an algorithm, and the digest in base 64.
 
         Raises ChecksumUnsupported where it can't be read or its algorithm isn't known.

@@ -101,9 +101,9 @@ class Direct:
             ),
             begin=lambda: self._create(owner_id, *given, idempotency_key),
         )
-        return await self.look(owner_id=owner_id, upload_id=UploadId(upload.id))
+        return await self.renew_urls(owner_id=owner_id, upload_id=UploadId(upload.id))
 
-    async def look(self, *, owner_id: UserId, upload_id: UploadId) -> DirectUpload:
+    async def renew_urls(self, *, owner_id: UserId, upload_id: UploadId) -> DirectUpload:
         """Return fresh URLs for an upload, and let it wait longer. Raises NotFound, UploadGone."""
         async with self._work.begin() as unit:
             upload = await access.own_direct(unit, owner_id, upload_id, lock=True)

@@ -67,7 +67,7 @@ class StorageLimits:
     max_links_per_user: int = 1000
 
     @classmethod
-    def of(cls, settings: StorageSettings) -> "StorageLimits":
+    def from_settings(cls, settings: StorageSettings) -> "StorageLimits":
         """Return the limits that the settings name."""
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 

@@ -85,7 +85,7 @@ class Writers:
         """Whether somebody of this process writes to an upload."""
         return upload_id in self._writers
 
-    async def see_off(self, upload: Upload) -> bool:
+    async def preempt_stalled(self, upload: Upload) -> bool:
         """Have whoever writes to an upload and has stalled end; False where one goes on.
 
         One of another process can record nothing any more when this returns, and what one of this

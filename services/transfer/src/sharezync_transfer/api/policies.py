@@ -38,7 +38,7 @@ class PolicyChoice(BaseModel):
 async def list_offer_policies(actor: CallingActor, work: WorkPart) -> Page[PolicyRead]:
     """Returns all policies that you have set. Other devices have the policy `ask`."""
     found = await choices.policies(work, user_id=actor.user_id)
-    return Page(items=[PolicyRead.of(each) for each in found], next=None)
+    return Page(items=[PolicyRead.from_policy(each) for each in found], next=None)
 
 
 @router.get(
@@ -53,7 +53,7 @@ async def get_offer_policy(
     found = await choices.policy_of(work, services, user_id=actor.user_id, device_id=device_id)
     if found is None:
         return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
-    return PolicyRead.of(found)
+    return PolicyRead.from_policy(found)
 
 
 @router.put(
@@ -75,4 +75,4 @@ async def update_offer_policy(
     told = await choices.set_policy(
         work, services, user_id=actor.user_id, device_id=device_id, policy=body.policy
     )
-    return PolicyRead.of(answer(response, told))
+    return PolicyRead.from_policy(answer(response, told))

@@ -178,7 +178,7 @@ def _attached(
     positions: Mapping[UUID, StreamPosition] | None = None,
 ) -> Published[Participation]:
     at = (positions or {}).get(actor.user_id)
-    return Published(Participation.of(whole, actor, held), at)
+    return Published(Participation.from_aggregate(whole, actor, held), at)
 
 
 def _move_all(unit: UnitOfWork, whole: TransferAggregate, act: Act) -> list[Recipient]:

@@ -12,4 +12,4 @@ async def attach(work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId) ->
     """Return what the actor is to a transfer, and where its chunks go. Raises NotFound."""
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
-        return Participation.of(whole, actor, await held_by(unit, whole, actor))
+        return Participation.from_aggregate(whole, actor, await held_by(unit, whole, actor))

@@ -21,13 +21,15 @@ class Participation:
     received: Mapping[int, list[Pair]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, whole: TransferAggregate, actor: Actor, received: Mapping[int, list[Pair]]) -> Self:
+    def from_aggregate(
+        cls, whole: TransferAggregate, actor: Actor, received: Mapping[int, list[Pair]]
+    ) -> Self:
         """Return the end of an actor; `received` names each file that a recipient accepted."""
         role = whole.role_of(actor)
         size = whole.transfer.chunk_size_bytes
         return cls(
             role=role,
-            transfer=TransferRead.of(whole, role, actor.user_id),
+            transfer=TransferRead.from_aggregate(whole, role, actor.user_id),
             files=[
                 AttachedFile(
                     index=file.index,

@@ -55,7 +55,7 @@ class CapabilityIssuer:
         async with self._work.read() as unit:
             whole = await access.transfer_to_see(unit, actor, transfer_id)
             role = whole.role_of(actor)
-            read = TransferRead.of(whole, role, actor.user_id)
+            read = TransferRead.from_aggregate(whole, role, actor.user_id)
         if read.state in life.FINAL - {"completed"}:
             raise TransferOver(f"The transfer is {read.state}", state=read.state)
         if role == "recipient" and read.state == "offered":

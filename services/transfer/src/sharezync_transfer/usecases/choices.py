@@ -123,7 +123,9 @@ async def set_policy(
         await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
         await connection.execute(_FORGET_POLICIES, user_id, _POLICIES_KEPT)
         put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
-        return Published(put, await unit.tell(stream, "policy_updated", PolicyRead.of(put)))
+        return Published(
+            put, await unit.publish_event(stream, "policy_updated", PolicyRead.from_policy(put))
+        )
 
 
 async def forget(unit: UnitOfWork, user_id: UserId) -> None:

@@ -58,7 +58,7 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
         ]
         await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
     await choices.forget(unit, user_id)
-    await contacts.BLOCKS.forget(unit, user_id)
+    await contacts.BLOCKS.delete_user(unit, user_id)
     connection = await unit.raw()
     for statement in _THEIRS:
         await connection.execute(statement, user_id)

@@ -37,7 +37,7 @@ async def get(work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId) -> Tr
     """Return a transfer as the actor sees it. Raises NotFound."""
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
-        return TransferRead.of(whole, whole.role_of(actor), actor.user_id)
+        return TransferRead.from_aggregate(whole, whole.role_of(actor), actor.user_id)
 
 
 async def page(
@@ -59,7 +59,9 @@ async def page(
         sent = {row["id"]: row["sent"] for row in rows}
         wholes = await access.load(unit, list(sent))
         return [
-            TransferRead.of(whole, "sender" if sent[whole.transfer.id] else "recipient", user_id)
+            TransferRead.from_aggregate(
+                whole, "sender" if sent[whole.transfer.id] else "recipient", user_id
+            )
             for whole in wholes
         ]
 

@@ -141,7 +141,7 @@ async def _made_before(
 
 def _end_of(whole: TransferAggregate, actor: Actor) -> Participation:
     # Who sends to themselves may be at the device that is to receive.
-    return Participation.of(whole, replace(actor, role="sender"), {})
+    return Participation.from_aggregate(whole, replace(actor, role="sender"), {})
 
 
 def _check(

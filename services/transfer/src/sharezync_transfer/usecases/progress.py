@@ -87,7 +87,7 @@ async def report(
             if move(unit, recipient, progressed(transfer, recipient)):
                 (whole,) = await access.load(unit, [transfer.id])
                 await settle(unit, whole, [recipient])
-        told = await pulse.beat(unit, transfer)
+        told = await pulse.broadcast(unit, transfer)
     if not told:
         pulse.later(transfer_id)
     return ReportResult(transfer.state, recipient.state if recipient is not None else None)

@@ -53,7 +53,7 @@ class ProgressBroadcast:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def beat(self, unit: UnitOfWork, transfer: Transfer) -> bool:
+    async def broadcast(self, unit: UnitOfWork, transfer: Transfer) -> bool:
         """Have both ends hear how far a transfer is, which is held; False if it is too soon."""
         if unit.now < transfer.progress_at + BETWEEN_SIGNALS:
             return False
@@ -78,7 +78,7 @@ class ProgressBroadcast:
             self._held_back.discard(transfer_id)
             try:
                 async with self._work.begin() as unit:
-                    told = await self.beat(unit, await access.hold(unit, transfer_id))
+                    told = await self.broadcast(unit, await access.hold(unit, transfer_id))
             except NotFound:
                 return
             except Exception as error:  # noqa: BLE001 - the rim: the next report says more

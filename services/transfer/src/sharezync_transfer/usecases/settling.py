@@ -98,7 +98,7 @@ def seen_by(
     whole: TransferAggregate, actor: Actor, positions: dict[UUID, StreamPosition] | None = None
 ) -> Published[TransferRead]:
     """Return the transfer as the actor sees it now, and where that stands."""
-    read = TransferRead.of(whole, whole.role_of(actor), actor.user_id)
+    read = TransferRead.from_aggregate(whole, whole.role_of(actor), actor.user_id)
     return Published(read, (positions or {}).get(actor.user_id))
 
 

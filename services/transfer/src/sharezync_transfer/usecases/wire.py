@@ -53,7 +53,7 @@ class FileRead(TransferDocument):
     )
 
     @classmethod
-    def of(cls, file: File, chunk_size_bytes: int, *, out: bool) -> Self:
+    def from_file(cls, file: File, chunk_size_bytes: int, *, out: bool) -> Self:
         return cls(
             index=file.index,
             name=file.name,
@@ -83,7 +83,7 @@ class RecipientRead(TransferDocument):
     )
 
     @classmethod
-    def of(cls, recipient: Recipient) -> Self:
+    def from_recipient(cls, recipient: Recipient) -> Self:
         return cls(
             user_id=recipient.user_id,
             device_id=recipient.device_id,
@@ -115,7 +115,7 @@ class TransferRead(TransferDocument):
     completed_at: datetime | None
 
     @classmethod
-    def of(cls, whole: TransferAggregate, role: Role, user_id: UUID) -> Self:
+    def from_aggregate(cls, whole: TransferAggregate, role: Role, user_id: UUID) -> Self:
         """Return what this user sees, who is the sender or one of the recipients."""
         (read,) = cls.of_each(whole, [(role, user_id)])
         return read
@@ -127,7 +127,7 @@ class TransferRead(TransferDocument):
         @cache
         def files(out: bool) -> list[FileRead]:  # noqa: FBT001 - it stays in here
             chunk_size_bytes = whole.transfer.chunk_size_bytes
-            return [FileRead.of(each, chunk_size_bytes, out=out) for each in whole.files]
+            return [FileRead.from_file(each, chunk_size_bytes, out=out) for each in whole.files]
 
         return [cls._of(whole, role, user_id, files) for role, user_id in users]
 
@@ -148,7 +148,7 @@ class TransferRead(TransferDocument):
             id=transfer.id,
             sender_id=transfer.sender_id,
             sender_device_id=transfer.sender_device_id,
-            recipients=[RecipientRead.of(each) for each in shown],
+            recipients=[RecipientRead.from_recipient(each) for each in shown],
             files=files(out),
             size_bytes=transfer.size_bytes,
             chunk_size_bytes=transfer.chunk_size_bytes,
@@ -326,5 +326,5 @@ class PolicyRead(TransferDocument):
     )
 
     @classmethod
-    def of(cls, choice: DevicePolicy) -> Self:
+    def from_policy(cls, choice: DevicePolicy) -> Self:
         return cls(device_id=choice.device_id, policy=choice.policy, updated_at=choice.updated_at)

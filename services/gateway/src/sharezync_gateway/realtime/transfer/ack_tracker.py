@@ -50,7 +50,7 @@ class AckTracker:
         """Whether so much was stored that it must be acknowledged now."""
         return self._new_bytes >= ACK_BYTES
 
-    def take(self) -> list[tuple[int, int, list[int]]]:
+    def pop_acks(self) -> list[tuple[int, int, list[int]]]:
         """Return file, `through` and the chunks beyond it, for each file with news; begin anew."""
         taken = []
         for file, new in sorted(self._new.items()):

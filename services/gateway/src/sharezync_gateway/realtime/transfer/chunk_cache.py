@@ -34,7 +34,7 @@ class ChunkCache:
             _, (dropped, _) = self._frames.popitem(last=False)
             self.size_bytes -= len(dropped)
 
-    def take(self, key: Key) -> bytes | None:
+    def pop(self, key: Key) -> bytes | None:
         """Return a frame that is still here; the last who was to take it has it alone."""
         found = self._frames.get(key)
         if found is None:

@@ -79,7 +79,7 @@ class ChunkReceiver:
         self._shapes = attachment.shapes
         self.stale = False
 
-    async def take(self, chunk: Chunk) -> None:
+    async def receive(self, chunk: Chunk) -> None:
         """Have a chunk stored, acknowledged and announced; returns when the next may be read.
 
         What is wrong with it is told to the sender, who may go on with others.
@@ -190,7 +190,7 @@ class ChunkReceiver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for file, through, beyond in self._tally.take():
+        for file, through, beyond in self._tally.pop_acks():
             if not self._connection.closed:
                 ack = SenderAck(
                     self.transfer_id, file, through, self.attachment.window_bytes, beyond
@@ -200,7 +200,7 @@ class ChunkReceiver:
     def _refuse(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
         self._metrics.refused.labels(code).inc()
         if not self._connection.closed:
-            error = ChunkError.of(
+            error = ChunkError.at_place(
                 self.transfer_id, code, message, place=chunk.place, retryable=retryable
             )
             self._connection.send_text(encode_frame(error))

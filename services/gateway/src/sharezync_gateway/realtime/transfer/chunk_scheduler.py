@@ -66,7 +66,7 @@ class ChunkScheduler:
         self._ready[file] = self._ready.get(file, Ranges()) | news
         return True
 
-    def take(self) -> Place | None:
+    def next_chunk(self) -> Place | None:
         """Give out the next chunk to send; None while there is none, or no credit."""
         place = self._next()
         if place is None or not self._has_room(place):

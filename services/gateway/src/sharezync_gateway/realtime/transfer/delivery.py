@@ -144,13 +144,13 @@ class Delivery:
     def _read_ahead(self) -> None:
         while len(self._ahead) < _AHEAD:
             was_idle = not self.agenda.in_flight_bytes
-            place = self.agenda.take()
+            place = self.agenda.next_chunk()
             if place is None:
                 return
             if was_idle:  # from now on there is something to acknowledge
                 self._moved_at = self._loop.time()
             shape = self.agenda.files[place[0]]
-            frame = self._fresh.take((shape.upload_id, place[1]))
+            frame = self._fresh.pop((shape.upload_id, place[1]))
             found: Parts | asyncio.Task[Parts] = (
                 (frame,)
                 if frame is not None

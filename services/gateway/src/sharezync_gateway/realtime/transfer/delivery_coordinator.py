@@ -191,7 +191,7 @@ class DeliveryCoordinator:
         tell_log = log.warning if told else log.debug
         tell_log("transfer_not_followed", transfer_id=str(transfer_id), code=problem.slug)
         self._resting.discard((ends, transfer_id))
-        ends.forget(transfer_id)
+        ends.drop_transfer(transfer_id)
         if told and not ends.closed:
             message = f"{problem.detail or problem.title}: transfer_resume later"
             error = ChunkError(transfer_id, problem.slug, message, retryable=True)

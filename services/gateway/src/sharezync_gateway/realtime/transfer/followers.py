@@ -38,6 +38,6 @@ class Followers:
             if not members:
                 del self._by_transfer[transfer_id]
 
-    def of(self, transfer_id: UUID) -> tuple[Follower, ...]:
+    def for_transfer(self, transfer_id: UUID) -> tuple[Follower, ...]:
         """Return those of a transfer."""
         return tuple(self._by_transfer.get(transfer_id, ()))

@@ -66,7 +66,7 @@ class ChunkError(msgspec.Struct, tag_field="type", tag="error"):
     retry_after_ms: int | None = None
 
     @classmethod
-    def of(
+    def at_place(
         cls, transfer_id: UUID, code: str, message: str, *, place: Place, retryable: bool = False
     ) -> "ChunkError":
         """Return the error about the chunk at `place`."""

@@ -47,13 +47,13 @@ class TransferSessionIndex:
             if not members:
                 del self._by_transfer[transfer_id]
 
-    def of(self, transfer_id: UUID) -> tuple["TransferSession", ...]:
+    def sessions_of(self, transfer_id: UUID) -> tuple["TransferSession", ...]:
         """Return who has to do with a transfer here."""
         return tuple(self._by_transfer.get(transfer_id, ()))
 
     def deliveries(self, transfer_id: UUID) -> Iterator[Delivery]:
         """Return those who are pushed a transfer here."""
-        for ends in self.of(transfer_id):
+        for ends in self.sessions_of(transfer_id):
             delivery = ends.deliveries.get(transfer_id)
             if delivery is not None:
                 yield delivery
@@ -134,7 +134,7 @@ class TransferSession:
         if delivery is not None:
             delivery.stop()
 
-    def forget(self, transfer_id: UUID) -> None:
+    def drop_transfer(self, transfer_id: UUID) -> None:
         """Remember nothing of a transfer; what was taken of it is stored and reported."""
         self.attachments.pop(transfer_id, None)
         self._reporters.pop(transfer_id, None)
@@ -176,7 +176,7 @@ class TransferSession:
         """The connection is gone."""
         self.closed = True
         for transfer_id in {*self.attachments, *self.following}:
-            self.forget(transfer_id)
+            self.drop_transfer(transfer_id)
         for task in self._tasks:
             task.cancel()
 
@@ -191,6 +191,6 @@ class TransferSession:
         for known in list(self.attachments):
             intake = self.intakes.get(known)
             if known not in self.following and (intake is None or not intake.busy):
-                self.forget(known)
+                self.drop_transfer(known)
                 return
         raise RateLimited("Too many concurrent transfers on this connection", retry_after_seconds=1)

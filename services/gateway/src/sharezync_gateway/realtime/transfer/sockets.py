@@ -43,7 +43,7 @@ class SocketsWithTransfers:
         commands: PlainTransport | None = None,
     ) -> None:
         self._commands = commands
-        services = Services.of(platform)
+        services = Services.from_platform(platform)
         self.transfers = Transfers(
             platform=platform, store=store, calls=HttpTransferCalls(services)
         )

@@ -142,7 +142,7 @@ class Transfers:
             if problem.status in RETRYABLE or _may(connection):
                 self._refuse(connection, read(), problem)
         else:
-            await intake.take(read())
+            await intake.receive(read())
 
     async def _command(self, connection: Connection, head: FrameHead, text: str) -> None:
         self._commanding.submit(self._ends_of(connection), head, text)
@@ -203,7 +203,7 @@ class Transfers:
 
     def _refuse(self, connection: Connection, chunk: Chunk, problem: Problem) -> None:
         self._metrics.refused.labels(problem.slug).inc()
-        error = ChunkError.of(
+        error = ChunkError.at_place(
             chunk.transfer_id,
             problem.slug,
             problem.detail or problem.title,
@@ -242,7 +242,7 @@ class Transfers:
     def _stored(self, chunk: Chunk, upload_id: UUID) -> None:
         """A chunk was stored here: hand it to who waits for it here, and tell the other nodes."""
         waiting = list(self._directory.deliveries(chunk.transfer_id))
-        followers = self._followers.of(chunk.transfer_id)
+        followers = self._followers.for_transfer(chunk.transfer_id)
         takers = sum(delivery.takes_fresh for delivery in waiting)
         takers += sum(each.takes_fresh(chunk.file, chunk.index) for each in followers)
         takers += self._following.announce(chunk.transfer_id, chunk.file, chunk.index)
@@ -258,7 +258,7 @@ class Transfers:
         notice = self._notices.read(frame)
         if notice is None:
             return
-        followers = self._followers.of(notice.transfer_id)
+        followers = self._followers.for_transfer(notice.transfer_id)
         if notice.place is not None:
             self._following.announce(notice.transfer_id, *notice.place)
             for delivery in self._directory.deliveries(notice.transfer_id):
@@ -270,7 +270,7 @@ class Transfers:
             callback(notice.transfer_id)
         for follower in followers:
             follower.changed()
-        for ends in self._directory.of(notice.transfer_id):
+        for ends in self._directory.sessions_of(notice.transfer_id):
             intake = ends.intakes.get(notice.transfer_id)
             if intake is not None:
                 intake.stale = True

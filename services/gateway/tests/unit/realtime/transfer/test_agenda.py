@@ -17,7 +17,7 @@ def shape(size: int, chunk: int = 10) -> FileShape:
 
 def taken(agenda: ChunkScheduler) -> list[Place]:
     places = []
-    while (place := agenda.take()) is not None:
+    while (place := agenda.next_chunk()) is not None:
         places.append(place)
     return places
 
@@ -114,7 +114,7 @@ class AgendaModel(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         ready = self.stored - self.held - self.in_flight - self.lost
-        place = self.agenda.take()
+        place = self.agenda.next_chunk()
         if place is None:
             assert not ready or self.agenda.blocked
             return

@@ -32,7 +32,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 def calls(wire: Wire) -> HttpTransferCalls:
-    return HttpTransferCalls(Services.of(wire))
+    return HttpTransferCalls(Services.from_platform(wire))
 
 
 ATTACHMENT = {

@@ -68,7 +68,7 @@ async def test_a_chunk_is_stored_then_announced_reported_and_acknowledged(scene:
     known = attachment(250)
     intake = scene.intake(known)
     scene.store.gate.clear()
-    await intake.take(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
     await asyncio.sleep(0.02)
     assert (scene.socket.texts, scene.stored, scene.calls.reports) == ([], [], [])
     scene.store.gate.set()
@@ -94,7 +94,7 @@ async def test_several_chunks_are_stored_at_once(scene: Scene) -> None:
     intake = scene.intake(attachment(400, window_bytes=4 * CHUNK))
     scene.store.gate.clear()
     for index in (3, 1, 0, 2):
-        await intake.take(chunk_of(TRANSFER, 0, index))
+        await intake.receive(chunk_of(TRANSFER, 0, index))
     await wait_until(lambda: scene.store.puts == 4)
     scene.store.gate.set()
     await intake.settled()
@@ -106,22 +106,22 @@ async def test_a_corrupt_chunk_is_refused_and_only_that_one(scene: Scene) -> Non
     intake = scene.intake(attachment(200))
     good = chunk_of(TRANSFER, 0, 1)
     bad = make_chunk(TRANSFER, 0, 0, bytes(CHUNK), good.sha256)
-    await intake.take(bad)
-    await intake.take(good)
+    await intake.receive(bad)
+    await intake.receive(good)
     await wait_until(lambda: scene.socket.said("chunk_ack") and scene.errors)
     assert scene.errors == [("chunk-corrupt", 0, 0)]
     ack = scene.socket.said("chunk_ack")[-1]
     assert (ack["through"], ack["indexes"]) == (0, [1])
-    await intake.take(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
     await wait_until(lambda: scene.socket.said("chunk_ack")[-1]["through"] == 2)
 
 
 async def test_who_goes_beyond_the_window_is_refused_and_read_no_further(scene: Scene) -> None:
     intake = scene.intake(attachment(1000, window_bytes=2 * CHUNK))
     scene.store.gate.clear()
-    await intake.take(chunk_of(TRANSFER, 0, 0))
-    await intake.take(chunk_of(TRANSFER, 0, 1))
-    beyond = asyncio.create_task(intake.take(chunk_of(TRANSFER, 0, 2)))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 1))
+    beyond = asyncio.create_task(intake.receive(chunk_of(TRANSFER, 0, 2)))
     await wait_until(lambda: scene.errors or beyond.done() or scene.store.most_bytes > 2 * CHUNK)
     assert scene.errors == [("window-exceeded", 0, 2)]
     assert scene.socket.said("error")[0]["retryable"]
@@ -129,7 +129,7 @@ async def test_who_goes_beyond_the_window_is_refused_and_read_no_further(scene: 
     assert not beyond.done(), "nothing more is read until there is room"
     scene.store.gate.set()
     await beyond
-    await intake.take(chunk_of(TRANSFER, 0, 2))
+    await intake.receive(chunk_of(TRANSFER, 0, 2))
     await wait_until(lambda: scene.socket.said("chunk_ack")[-1]["through"] == 3)
     assert scene.store.most_bytes == 2 * CHUNK
 
@@ -138,8 +138,8 @@ async def test_a_full_node_makes_senders_wait(scene: Scene) -> None:
     scene.gate.capacity_bytes = CHUNK
     intake = scene.intake(attachment(400, window_bytes=4 * CHUNK))
     scene.store.gate.clear()
-    await intake.take(chunk_of(TRANSFER, 0, 0))
-    waiting = asyncio.create_task(intake.take(chunk_of(TRANSFER, 0, 1)))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
+    waiting = asyncio.create_task(intake.receive(chunk_of(TRANSFER, 0, 1)))
     await asyncio.sleep(0.02)
     assert not waiting.done()
     scene.store.gate.set()
@@ -162,7 +162,7 @@ async def test_what_can_not_be_right_is_refused_without_asking_storage(
     scene: Scene, chunk: Chunk, code: str
 ) -> None:
     intake = scene.intake(attachment(250))
-    await intake.take(chunk)
+    await intake.receive(chunk)
     assert [error[0] for error in scene.errors] == [code]
     assert scene.store.puts == 0
 
@@ -171,10 +171,10 @@ async def test_who_goes_on_with_what_can_not_be_right_is_told_no_more(scene: Sce
     scene.socket.most_admitted = 3
     intake = scene.intake(attachment(250))
     for _ in range(10):
-        await intake.take(chunk_of(TRANSFER, 0, 3))
+        await intake.receive(chunk_of(TRANSFER, 0, 3))
     assert [error[0] for error in scene.errors] == ["chunk-outside"] * 3
     intake.renew(attachment(250, state="cancelled"))
-    await intake.take(chunk_of(TRANSFER, 0, 0))  # a sender may not know it yet: never a flood
+    await intake.receive(chunk_of(TRANSFER, 0, 0))  # a sender may not know it yet: never a flood
     assert scene.errors[3:] == [("transfer-over", 0, 0)]
 
 
@@ -184,7 +184,7 @@ async def test_who_goes_on_with_what_can_not_be_right_is_told_no_more(scene: Sce
 )
 async def test_who_may_not_send_is_refused(scene: Scene, role: str, state: str, code: str) -> None:
     intake = scene.intake(attachment(250, role=role, state=state))
-    await intake.take(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
     assert scene.errors == [(code, 0, 0)]
     assert scene.store.puts == 0
 
@@ -192,7 +192,7 @@ async def test_who_may_not_send_is_refused(scene: Scene, role: str, state: str, 
 async def test_storage_that_is_away_for_a_moment_is_tried_again(scene: Scene) -> None:
     intake = scene.intake(attachment(100))
     scene.store.away = 1
-    await intake.take(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
     await wait_until(lambda: scene.socket.said("chunk_ack"))
     assert scene.errors == []
 
@@ -203,7 +203,7 @@ async def test_storage_that_stays_away_is_told_to_the_sender(
     monkeypatch.setattr("sharezync_gateway.realtime.transfer.storing._PAUSES_SECONDS", (0.0, 0.0))
     intake = scene.intake(attachment(100))
     scene.store.away = 3
-    await intake.take(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
     await wait_until(lambda: scene.errors)
     assert scene.errors == [("unavailable", 0, 0)]
     assert scene.socket.said("error")[0]["retryable"]
@@ -213,7 +213,7 @@ async def test_storage_that_stays_away_is_told_to_the_sender(
 async def test_a_chunk_that_was_taken_is_stored_though_its_sender_has_left(scene: Scene) -> None:
     intake = scene.intake(attachment(100))
     scene.store.gate.clear()
-    await intake.take(chunk_of(TRANSFER, 0, 0))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
     scene.socket.closed = True
     intake.close()
     scene.store.gate.set()
@@ -226,8 +226,8 @@ async def test_a_chunk_that_was_taken_is_stored_though_its_sender_has_left(scene
 async def test_who_leaves_while_being_slowed_down_is_let_go(scene: Scene) -> None:
     intake = scene.intake(attachment(1000, window_bytes=CHUNK))
     scene.store.gate.clear()
-    await intake.take(chunk_of(TRANSFER, 0, 0))
-    beyond = asyncio.create_task(intake.take(chunk_of(TRANSFER, 0, 1)))
+    await intake.receive(chunk_of(TRANSFER, 0, 0))
+    beyond = asyncio.create_task(intake.receive(chunk_of(TRANSFER, 0, 1)))
     await wait_until(lambda: scene.errors)
     intake.close()
     await asyncio.wait_for(beyond, GIVE_UP_SECONDS)

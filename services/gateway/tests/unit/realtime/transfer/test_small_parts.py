@@ -25,16 +25,16 @@ class TestTally:
         tally.note(0, 2, 10, through=1)
         tally.note(0, 0, 10, through=1)
         tally.note(3, 5, 10, through=0)
-        assert tally.take() == [(0, 1, [2]), (3, 0, [5])]
+        assert tally.pop_acks() == [(0, 1, [2]), (3, 0, [5])]
         assert not tally.waiting
         tally.note(0, 1, 10, through=3)
-        assert tally.take() == [(0, 3, [])]
+        assert tally.pop_acks() == [(0, 3, [])]
 
     def test_through_never_goes_back(self) -> None:
         tally = AckTracker()
         tally.note(0, 4, 10, through=5)
         tally.note(0, 3, 10, through=4)  # its answer was slower
-        assert tally.take() == [(0, 5, [])]
+        assert tally.pop_acks() == [(0, 5, [])]
 
     def test_a_mebibyte_is_due(self) -> None:
         tally = AckTracker()
@@ -42,7 +42,7 @@ class TestTally:
         assert (tally.waiting, tally.due) == (True, False)
         tally.note(0, 1, 1, through=2)
         assert tally.due
-        tally.take()
+        tally.pop_acks()
         assert not tally.due
 
 
@@ -98,18 +98,18 @@ class TestFreshChunks:
         fresh = ChunkCache(30)
         for index in range(3):
             fresh.put((upload, index), bytes(10), takers=3)
-        fresh.take((upload, 0))
+        fresh.pop((upload, 0))
         fresh.put((upload, 3), bytes(10), takers=3)
-        assert [fresh.take((upload, i)) is not None for i in range(4)] == [True, False, True, True]
+        assert [fresh.pop((upload, i)) is not None for i in range(4)] == [True, False, True, True]
         assert fresh.size_bytes == 30
 
     def test_a_frame_is_kept_for_as_many_as_are_about_to_take_it(self) -> None:
         key = (uuid4(), 0)
         fresh = ChunkCache(30)
         fresh.put(key, bytes(10), takers=2)
-        assert [fresh.take(key) is not None for _ in range(3)] == [True, True, False]
+        assert [fresh.pop(key) is not None for _ in range(3)] == [True, True, False]
         fresh.put(key, bytes(10), takers=0)
-        assert (fresh.size_bytes, fresh.take(key)) == (0, None)
+        assert (fresh.size_bytes, fresh.pop(key)) == (0, None)
 
     def test_the_same_again_takes_no_more_room(self) -> None:
         key = (uuid4(), 0)
@@ -118,7 +118,7 @@ class TestFreshChunks:
         fresh.put(key, bytes(25))
         assert fresh.size_bytes == 25
         fresh.discard(key)
-        assert (fresh.size_bytes, fresh.take(key)) == (0, None)
+        assert (fresh.size_bytes, fresh.pop(key)) == (0, None)
 
     def test_what_is_larger_than_all_room_is_not_kept(self) -> None:
         fresh = ChunkCache(30)

@@ -14,26 +14,26 @@ def test_chunks_whose_answers_are_on_their_way_are_not_acknowledged_yet() -> Non
         tally.expect(0, index)
     tally.settle(0, 0)
     tally.note(0, 0, CHUNK_BYTES, through=4)  # storage has all four already
-    assert tally.take() == [(0, 1, [])]
+    assert tally.pop_acks() == [(0, 1, [])]
     tally.settle(0, 2)
     tally.note(0, 2, CHUNK_BYTES, through=4)
-    assert tally.take() == [(0, 1, [2])]
+    assert tally.pop_acks() == [(0, 1, [2])]
     for index in (1, 3):
         tally.settle(0, index)
         tally.note(0, index, CHUNK_BYTES, through=4)
-    assert tally.take() == [(0, 4, [])]
+    assert tally.pop_acks() == [(0, 4, [])]
 
 
 def test_what_was_acknowledged_stays_so_when_an_old_chunk_comes_again() -> None:
     tally = AckTracker()
     tally.note(0, 0, CHUNK_BYTES, through=3)
-    assert tally.take() == [(0, 3, [])]
+    assert tally.pop_acks() == [(0, 3, [])]
     tally.expect(0, 1)
     tally.note(0, 3, CHUNK_BYTES, through=4)
-    assert tally.take() == [(0, 3, [3])]
+    assert tally.pop_acks() == [(0, 3, [3])]
     tally.settle(0, 1)
     tally.note(0, 1, CHUNK_BYTES, through=4)
-    assert tally.take() == [(0, 4, [])]
+    assert tally.pop_acks() == [(0, 4, [])]
 
 
 @given(st.data())
@@ -55,6 +55,6 @@ def test_who_goes_by_acknowledgements_never_exceeds_the_window(
         index = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
         tally.settle(0, index)
         tally.note(0, index, CHUNK_BYTES, through=len(stored))
-        for _, through, _ in tally.take():
+        for _, through, _ in tally.pop_acks():
             assert through >= acknowledged
             acknowledged = through
