@@ -14,6 +14,7 @@ from sharezync_shared.contracts.portions import joined, portions
 from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import DEVICE_NAME, PLATFORM, Parsed
+from sharezync_shared.problems import Conflict
 
 WhoMayAdd = Literal["everybody", "known", "nobody"]
 
@@ -21,6 +22,12 @@ MAX_NAMES: Final = 100
 """Users whose names are asked for at once."""
 MAX_ASKED: Final = 200
 """Users or devices in any other question."""
+
+
+class TooManyDevices(Conflict):
+    """With `limit`."""
+
+    slug, title = "too-many-devices", "The limit of devices is reached; delete a device first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +219,13 @@ LIST_BLOCKS = Operation("POST", "/internal/blocks", BlocksAsked, BlocksRead, rep
 LIST_CONTACT_RULES = Operation(
     "GET", "/internal/contact-rules", ContactRulesFrom, ContactRulesPage, repeatable=True
 )
-CONNECT_DEVICE = Operation("POST", "/internal/devices/connect", DeviceConnect, ConnectedDevice)
+CONNECT_DEVICE = Operation(
+    "POST",
+    "/internal/devices/connect",
+    DeviceConnect,
+    ConnectedDevice,
+    refusals=(TooManyDevices,),
+)
 DISCONNECT_DEVICE = Operation("POST", "/internal/devices/disconnect", DeviceDisconnect, NoneType)
 LIST_OWNED_DEVICES = Operation(
     "POST", "/internal/devices/owned", DevicesAsked, DevicesOwned, repeatable=True

@@ -20,6 +20,9 @@ MAX_EXCESS_BYTES: Final = 64 * 1024
 never does; one byte by itself costs us what 4 KiB in one piece do."""
 MAX_IGNORED_BYTES: Final = 1024 * 1024
 """How much is still read, and thrown away, from a peer whose request was refused."""
+MAX_LEFTOVER_BYTES: Final = 64 * 1024 * 1024
+"""The same of a body behind its answer, where the connection ends with it: many clients read
+nothing before they have written all."""
 STEPS_A_TURN: Final = 256
 """How many chunks, parts of chunks or trailers are read before others get their turn: less than
 half a millisecond's work."""

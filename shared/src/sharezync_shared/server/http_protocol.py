@@ -23,7 +23,12 @@ from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.problems import Malformed, Problem
 from sharezync_shared.server.answer import ResponseSender, refusal, run_quietly
 from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
-from sharezync_shared.server.bounds import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, STEPS_A_TURN
+from sharezync_shared.server.bounds import (
+    MAX_HEAD_BYTES,
+    MAX_IGNORED_BYTES,
+    MAX_LEFTOVER_BYTES,
+    STEPS_A_TURN,
+)
 from sharezync_shared.server.connections import ConnectionLimits
 from sharezync_shared.server.heads import HeadReader, body_of, check_head
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_leftovers
@@ -106,6 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_last = False  # of the requests on this connection
         self._awaits_reader = False  # the answer is written, and the peer has not taken it
         self._ignored_bytes = 0
+        self._max_ignored_bytes = MAX_IGNORED_BYTES
         self._deadline: asyncio.TimerHandle | None = None
         """When a head, the trailers or the body behind an answer must have come."""
 
@@ -368,6 +374,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._phase is not _Phase.BODY:
             self._answered()
         elif self._is_last:
+            self._max_ignored_bytes = MAX_LEFTOVER_BYTES
             self._close_politely(self._settings.linger_seconds)
         else:
             self._set_deadline(self._settings.linger_seconds)
@@ -429,8 +436,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _ignore(self, count: int) -> None:
         self._ignored_bytes += count
-        if self._ignored_bytes > MAX_IGNORED_BYTES:
-            self.flow.pause_reading()
+        if self._ignored_bytes > self._max_ignored_bytes:
+            self._abort()  # who is still sending would wait for nothing
 
     def _abort(self) -> None:
         if self.is_answering:

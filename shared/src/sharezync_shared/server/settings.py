@@ -18,9 +18,9 @@ class WebSocketSettings:
 
     max_message_bytes: int = 1024 * 1024
     """What is larger is refused, and the socket closed with 1009."""
-    max_unfinished_bytes: int = 256 * 1024 * 1024
-    """Of all messages that have begun and not come whole; beyond it, whose comes most slowly is
-    closed with 1013. As much as a gateway's line carries while a slow one brings a chunk."""
+    max_unfinished_bytes: int = 128 * 1024 * 1024
+    """Of all messages that have begun and not come whole; beyond it, those are closed with 1013 of
+    which least has come lately."""
     ping_seconds: float = 20
     """How often a peer is pinged, and how long it has to answer each time."""
     silent_close_code: int = INTERNAL_ERROR

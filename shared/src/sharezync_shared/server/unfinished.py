@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Protocol
 
-_SHORTEST_SECONDS: Final = 1.0
-"""Nothing is known of a pace before."""
+_LOOK_SECONDS: Final = 1.0
+"""Over which the pace of messages is measured, while half of what they may hold is held."""
 
 
 class MessageReceiver(Protocol):
@@ -25,22 +24,26 @@ class MessageReceiver(Protocol):
 @dataclass(slots=True)
 class _Message:
     bytes: int
-    received_before: int
-    """On the whole connection, when the message began."""
-    began_at: float
+    received_bytes: int
+    """On the whole connection, when it was looked at last."""
+    looked_at: float
+    pace: float = math.inf
+    """Bytes a second, the last looks counting most; infinite until there were two."""
 
 
 class UnfinishedMessages:
     """Bounds them together, on one server.
 
-    Each alone may take as long as a slow line needs. Where all together are too large, whose
-    message has come most slowly is failed: who means harm holds many for long, and others don't.
+    Each alone may take as long as a slow line needs. Where all together are too large, that message
+    is failed of which least has come lately: who means harm holds many that don't grow. While of
+    all of them nothing is known yet, the one that would be too much is failed.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._messages: dict[MessageReceiver, _Message] = {}
         self._bytes = 0
+        self._looked_at = -math.inf
 
     def note(self, receiver: MessageReceiver, held_bytes: int, now: float) -> None:
         """Note how large a socket's message is, as far as it is known; 0: there is none."""
@@ -52,8 +55,12 @@ class UnfinishedMessages:
             message = self._messages[receiver] = _Message(0, receiver.received_bytes, now)
         self._bytes += held_bytes - message.bytes
         message.bytes = held_bytes
+        if self._bytes > self._max_bytes / 2 and now - self._looked_at >= _LOOK_SECONDS:
+            self._look(now)
         while self._bytes > self._max_bytes and self._messages:
-            slowest = min(self._messages, key=partial(self._pace, now=now))
+            slowest = min(self._messages, key=lambda each: self._messages[each].pace)
+            if self._messages[slowest].pace == math.inf and receiver in self._messages:
+                slowest = receiver
             self.discard(slowest)
             slowest.fail_unfinished()
 
@@ -63,9 +70,12 @@ class UnfinishedMessages:
         if message is not None:
             self._bytes -= message.bytes
 
-    def _pace(self, receiver: MessageReceiver, now: float) -> float:
-        message = self._messages[receiver]
-        seconds = now - message.began_at
-        if seconds < _SHORTEST_SECONDS:
-            return math.inf
-        return (receiver.received_bytes - message.received_before) / seconds
+    def _look(self, now: float) -> None:
+        self._looked_at = now
+        for receiver, message in self._messages.items():
+            seconds = now - message.looked_at
+            if seconds >= _LOOK_SECONDS:
+                pace = (receiver.received_bytes - message.received_bytes) / seconds
+                # Halved, so that a pause of a second doesn't pass for a peer that has stalled.
+                message.pace = pace if message.pace == math.inf else (message.pace + pace) / 2
+                message.received_bytes, message.looked_at = receiver.received_bytes, now

@@ -16,17 +16,17 @@ def anonymous_mib():
 
 keep_freed_memory()
 freed = FreedMemory()
-freed.look()
+freed.trim()
 before = anonymous_mib()
 burst, pins = [], []
 for _ in range(100):
     burst.append(bytearray(b"x" * 2**20))
     pins.append(bytearray(40_000))  # each keeps what is below it from the top of the heap
-freed.look()
+freed.trim()
 del burst
 kept = anonymous_mib() - before
-freed.look()
-freed.look()
+freed.trim()
+freed.trim()
 print(kept, anonymous_mib() - before)
 """
 

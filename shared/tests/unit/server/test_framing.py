@@ -298,6 +298,25 @@ async def test_the_last_answer_survives_what_comes_behind_its_request() -> None:
         assert len(echo.asked) == 1
 
 
+async def test_who_reads_nothing_before_all_is_written_gets_an_early_answer() -> None:
+    """As most clients do; more than the kernel holds of what nobody reads."""
+
+    async def early(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": LENGTH_0})
+        await send({"type": "http.response.body"})
+
+    body = bytes(16 * 1024 * 1024)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    async with serving(plain_asgi(http=early)) as served, connected(served) as wire:
+        cast("asyncio.Transport", wire.writer.transport).pause_reading()
+        wire.writer.write(head % len(body) + body)
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            await wire.writer.drain()
+        cast("asyncio.Transport", wire.writer.transport).resume_reading()
+        assert await wire.answer() == (401, b"")
+        assert await wire.is_closed()
+
+
 async def test_an_early_answer_leaves_the_rest_of_its_body_a_body() -> None:
     async def early(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": LENGTH_0})

@@ -348,7 +348,7 @@ async def test_a_message_that_does_not_grow_is_not_waited_for(
 async def test_all_messages_that_have_begun_hold_little_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(unfinished, "_SHORTEST_SECONDS", 0.01)
+    monkeypatch.setattr(unfinished, "_LOOK_SECONDS", 0.01)
     websockets = WebSocketSettings(max_unfinished_bytes=3 * KIB * KIB)
     app = Application()
     async with (

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sharezync_auth.api.dependencies import ServicesDep, SettingsDep, WorkDep
 from sharezync_auth.usecases import devices
 from sharezync_auth.wire import DeviceRead
+from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import DEVICE_NAME, PLATFORM
 from sharezync_shared.problems import NotFound, Unauthenticated, Unavailable, problems
@@ -63,7 +64,7 @@ class DeviceList(BaseModel):
     "/v1/devices",
     status_code=201,
     summary="Register a device",
-    responses=problems(Unauthenticated, devices.DeviceExists, devices.TooManyDevices),
+    responses=problems(Unauthenticated, devices.DeviceExists, TooManyDevices),
 )
 async def create_device(
     body: DeviceCreate, response: Response, caller: Caller, work: WorkDep, settings: SettingsDep

@@ -55,7 +55,7 @@ async def list_contact_rules(
     )
 
 
-@serve(router, auth.CONNECT_DEVICE, devices.TooManyDevices, summary="Connect a device")
+@serve(router, auth.CONNECT_DEVICE, summary="Connect a device")
 async def connect_device(
     body: auth.DeviceConnect, work: WorkDep, settings: SettingsDep
 ) -> auth.ConnectedDevice:

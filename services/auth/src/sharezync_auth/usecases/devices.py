@@ -12,6 +12,7 @@ from sharezync_auth import access
 from sharezync_auth.models import Device, DeviceConnection, Session
 from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
 from sharezync_auth.wire import DeviceRead
+from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
@@ -44,12 +45,6 @@ SELECT id, client_id, name, platform, last_seen_at FROM device
 
 class DeviceExists(Conflict):
     slug, title = "device-exists", "You already have a device with this client_id"
-
-
-class TooManyDevices(Conflict):
-    """With `limit`."""
-
-    slug, title = "too-many-devices", "The limit of devices is reached; delete a device first"
 
 
 async def register(

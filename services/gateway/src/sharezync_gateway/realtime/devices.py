@@ -15,6 +15,7 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.peers import Peers
 from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.contracts.auth import TooManyDevices
 
 log = structlog.get_logger()
 
@@ -214,7 +215,7 @@ class Devices:
             device.id = await self._peers.connect_device(
                 self._node_id, user_id, session_id, client_id
             )
-        except ServiceUnavailable as error:
+        except (ServiceUnavailable, TooManyDevices) as error:
             log.debug("device_not_connected", conn_id=connection.id, error=str(error))
             device.online = device.online or None
             return False

@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway.tests.api.realtime.world import Node, User, World, device_named
 from sharezync_gateway.realtime import lease
+from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.testing.waiting import wait_until
 
 
@@ -68,6 +69,19 @@ async def test_with_auth_away_sockets_open_and_their_devices_follow(
         await wait_until(lambda: services.online == {(ada.id, "phone"): True})
         assert {c.device for c in node.engine.of_user(ada.id)} == {device_named("phone")}
     await wait_until(lambda: services.online == {(ada.id, "phone"): False})
+
+
+async def test_a_socket_of_one_device_too_many_opens_without_a_device(
+    quick: World, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: str) -> str:
+        raise TooManyDevices(limit=1)
+
+    monkeypatch.setattr(quick.services, "connect_device", refuse)
+    async with node.device(ada, "phone") as device:
+        assert device.ready["device"] is None
+        await device.say("ping")
+        await device.frame("pong")
 
 
 async def test_a_device_that_comes_back_while_its_leaving_is_told_is_online(

@@ -8,16 +8,18 @@ from uuid import UUID
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from services.gateway.tests.unit.realtime.wire import Wire
 from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.peers import Revoked, owner_of
 from sharezync_gateway.realtime.protocol import MarkRead, SendMessage
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.auth import Heartbeat
+from sharezync_shared.contracts.auth import Heartbeat, TooManyDevices
 from sharezync_shared.contracts.commands import Command, Refusal
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.problems import refusal_document
 from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 
 CHANNEL = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
@@ -144,6 +146,14 @@ async def test_auth_is_told_of_devices(wire: Wire, peers: HttpPeers) -> None:
         ),
         ("POST", {"node_id": NODE, "user_id": ADA, "device_id": LAPTOP}),
     ]
+
+
+async def test_one_device_too_many_is_no_failure_of_auth(wire: Wire, peers: HttpPeers) -> None:
+    refused = httpx.Response(409, json=refusal_document(TooManyDevices(limit=100)))
+    wire.answers["auth/internal/devices/connect"] = refused
+    with capture_logs() as logged, pytest.raises(TooManyDevices):
+        await peers.connect_device(NODE, ADA, LOGIN, "laptop")
+    assert not [event for event in logged if event["log_level"] != "debug"]
 
 
 async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
