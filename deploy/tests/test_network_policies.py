@@ -11,6 +11,8 @@ NAMESPACE = "kubernetes.io/metadata.name"
 """The label that each namespace has of its own name."""
 POSTGRESQL = 5432
 S3 = 8333
+_CLIENT = r"\bservices\.(auth|chat|transfer|storage)\b"
+"""The client of one service among those of all (`sharezync_shared.contracts.services`)."""
 
 
 def labels_of(manifests: list[Manifest], service: str) -> Manifest:
@@ -60,7 +62,7 @@ def allows(
 
 
 def calls() -> set[tuple[str, str]]:
-    """Return (caller, callee) for each client of another service that the sources open.
+    """Return (caller, callee) for each client of another service that the sources use.
 
     Beyond those, all fetch auth's keys and their credentials, and the gateway routes to all.
     """
@@ -69,7 +71,7 @@ def calls() -> set[tuple[str, str]]:
     }
     for caller in PORTS:
         for source in (ROOT / "services" / caller / "src").rglob("*.py"):
-            for callee in re.findall(r"\.client\(\s*[\"'](\w+)[\"']", source.read_text()):
+            for callee in re.findall(_CLIENT, source.read_text()):
                 found.add((caller, callee))
     return {(caller, callee) for caller, callee in found if caller != callee}
 

@@ -180,7 +180,7 @@ async def test_bodies_that_wait_in_memory_are_bounded(
             held.append(taken)
         return taken
 
-    monkeypatch.setattr(Quota, "take", counted)
+    monkeypatch.setattr(Quota, "reserve", counted)
     greedy = as_user(rig, UserId(uuid7()))
     wires = [await rig.wire() for _ in range(12)]
     for wire in wires:

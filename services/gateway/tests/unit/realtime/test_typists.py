@@ -19,7 +19,7 @@ class Said:
     def __init__(self) -> None:
         self.streams: list[str] = []
 
-    def say(self, stream: str, text: bytes) -> None:
+    def broadcast(self, stream: str, text: bytes) -> None:
         self.streams.append(stream)
 
 
