@@ -40,7 +40,7 @@ async def test_alembic_upgrades_and_finds_nothing_to_do(
 @pytest.mark.parametrize(
     ("service", "variables", "told", "status"),
     [
-        ("auth", {"SECRET_KEY": "secret"}, "SECRET_KEY has 6 bytes", 2),
+        ("auth", {"SECRET_KEY": "q7Xw2z"}, "SECRET_KEY has 6 bytes", 2),
         ("chat", {"DATABASE_URL": "postgresql://u:hid#den@h/x"}, "DATABASE_URL is no URL", 2),
         ("transfer", {"MIGRATE_DATABASE_URL": "mysql://u@h/x"}, "MIGRATE_DATABASE_URL is no", 2),
         ("storage", {"DATABASE_ROLE": "x; DROP SCHEMA storage"}, "DATABASE_ROLE: ", 2),

@@ -13,7 +13,7 @@ ENTER = """
 import pathlib, sys
 from sharezync_embedded.occupancy import Occupancy
 occupancy = Occupancy(pathlib.Path(sys.argv[1]), "server")
-with occupancy.alone(timeout_seconds=10):
+with occupancy.exclusive(timeout_seconds=10):
     occupancy.enter()
 print("in", flush=True)
 sys.stdin.read()

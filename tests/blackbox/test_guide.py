@@ -61,7 +61,7 @@ async def test_every_type_of_frame_is_named(spoken: Protocol) -> None:
 
 
 async def test_every_outcome_of_a_resume_is_explained(spoken: Protocol) -> None:
-    outcome = spoken.document["components"]["schemas"]["gateway.Outcome"]
+    outcome = spoken.document["components"]["schemas"]["gateway.ResumeOutcome"]
     table = TEXT.partition("| `result` | |")[2].partition("\n\n")[0]
     told = re.findall(r"^\| `(\w+)` \| ", table, re.MULTILINE)
     assert set(outcome["properties"]["result"]["enum"]) == set(told)

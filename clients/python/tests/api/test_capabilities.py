@@ -20,7 +20,7 @@ from sharezync_shared.tokens.claims import LEEWAY_SECONDS
 
 LogIn = Callable[..., Awaitable[Login]]
 MIB = 1024 * 1024
-SECRET_KEY = "a secret that the tests know as well, to make short-lived tokens"
+SECRET_KEY = "Hn5tRv8KpXw2zLc9QmYb4Js7DgFe3Ua6"
 LIVES_SECONDS = 2
 pytestmark = pytest.mark.timeout(180)
 

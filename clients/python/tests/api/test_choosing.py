@@ -77,7 +77,7 @@ async def test_one_says_who_may_add_one(log_in: LogIn, commands: Commands, base_
     assert before.records == [{"type": "who_may_add", "who": "everybody"}]
     assert told.lines == ["Nobody may add you to channels and open conversations with you."]
     assert await bob.session.choices.who_may_add() == "nobody"
-    with pytest.raises(Problem, match="reach"):
+    with pytest.raises(Problem, match="accept"):
         await ada.session.chat.conversation([bob.id])
 
 
