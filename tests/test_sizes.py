@@ -89,6 +89,11 @@ def test_the_longest_message_is_a_commit_of_its_own_and_its_event_fits_the_broke
     assert sizes.MAX_FRAMES_BYTES + len(control) + around <= RABBITMQ_BYTES
 
 
+def test_a_page_holds_some_of_the_longest_messages() -> None:
+    # Twice: what is around a message has half of a page on each side.
+    assert 2 * sizes.MAX_TEXT_FRAME_BYTES < sizes.MAX_PAGE_BYTES // 2
+
+
 def test_a_transaction_of_messages_is_told_in_one_message() -> None:
     told = sizes.MAX_COMMIT_CHARACTERS * len(json.dumps("\x01")[1:-1])
     assert told <= sizes.MAX_FRAMES_BYTES

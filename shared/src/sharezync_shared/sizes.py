@@ -47,3 +47,7 @@ what one transaction says in a stream, so that a gap of one can be healed."""
 MAX_FRAMES_BYTES: Final = 4 * 1024 * KIB
 """Frames in one message on the broker, beyond the first. RabbitMQ's own limit is 16 MiB
 (`max_message_size`), and it closes the AMQP channel of who sends more."""
+
+MAX_PAGE_BYTES: Final = 512 * KIB
+"""Items in one page of a list, beyond the first. Holds some of the longest messages, and a client
+that doesn't read what it asked for occupies no more."""

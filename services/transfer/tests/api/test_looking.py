@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.transfer.tests.support.world import MIB, World
+from sharezync_shared.sizes import MAX_PAGE_BYTES
 
 
 async def test_inbox_and_outbox_are_one_list_newest_first(world: World) -> None:
@@ -101,3 +102,29 @@ async def test_lists_need_a_token(world: World) -> None:
 async def test_what_is_no_question_is_refused(world: World, query: dict[str, Any]) -> None:
     ada = await world.person()
     assert (await ada.get("/v1/transfers", 422, **query))["code"] == "invalid"
+
+
+async def test_pages_of_transfers_of_many_files_are_bounded(world: World) -> None:
+    ada, bob, eve = await world.people(3)
+    names = {f"{'a' * 200}/{'b' * 200}/{n}": 1 for n in range(500)}
+    offers = [(await ada.offer(bob, files=names))["id"] for _ in range(4)]
+    offers += [(await ada.offer(eve))["id"] for _ in range(2)]
+    cursor: dict[str, Any] = {}
+    seen: list[list[str]] = []
+    while not seen or cursor["cursor"] is not None:
+        answer = await ada.http.get("/v1/transfers", params={"limit": 100, **cursor})
+        assert len(answer.content) <= MAX_PAGE_BYTES + 200
+        seen.append([each["id"] for each in answer.json()["items"]])
+        cursor = {"cursor": answer.json()["next"]}
+    assert [each for items in seen for each in items] == offers[::-1]
+    assert [len(items) for items in seen] == [3, 1, 1, 1]
+
+
+async def test_a_transfer_that_is_larger_than_a_page_is_one(world: World) -> None:
+    ada, bob = await world.people(2)
+    names = {f"{'a' * 250}/{'b' * 250}/{'c' * 200}/{n}": 1 for n in range(700)}
+    offers = [(await ada.offer(bob, files=names))["id"] for _ in range(2)]
+    page = await ada.get("/v1/transfers", limit=100)
+    assert [each["id"] for each in page["items"]] == [offers[1]]
+    rest = await ada.get("/v1/transfers", limit=100, cursor=page["next"])
+    assert ([each["id"] for each in rest["items"]], rest["next"]) == ([offers[0]], None)

@@ -3,13 +3,14 @@
 from fastapi import APIRouter, Response
 
 from sharezync_chat.access import ConversationFixed, NotMember
-from sharezync_chat.api.common import Cursor, Limit, Page, ServicesPart, WorkPart, answer, page_of
+from sharezync_chat.api.common import Cursor, Limit, ServicesPart, WorkPart, answer
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import bans, people
 from sharezync_chat.usecases.bans import TooManyBans
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import BanRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,

@@ -11,12 +11,10 @@ from sharezync_chat.api.common import (
     KnownCaller,
     Limit,
     LimitsPart,
-    Page,
     ServicesPart,
     WorkPart,
     answer,
     no_content,
-    page_of,
 )
 from sharezync_chat.models import ChannelId, Kind
 from sharezync_chat.reach import UserBlocked, UserUnreachable
@@ -30,6 +28,7 @@ from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import CHANNEL_NAME, DESCRIPTION, TOPIC
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,

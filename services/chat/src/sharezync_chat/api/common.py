@@ -1,11 +1,9 @@
 """What the routes share: the parts they are given, the inputs they read, how they answer."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
@@ -18,7 +16,6 @@ from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens import Caller, Identity
 
-Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 POSITION_HEADER: Final = "Stream-Position"
@@ -80,22 +77,6 @@ Cursor = Annotated[UUID | None, Query(description="`next` of the previous page")
 
 
 # ---------------------------------------------------------------------------------------- answers
-
-
-class Page(BaseModel, Generic[Item]):
-    """A page of a list."""
-
-    model_config = ConfigDict(json_schema_extra={"description": "A page of a list."})
-
-    items: list[Item]
-    next: str | None = Field(description="`cursor` of the next page; null on the last page")
-
-
-def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], object]) -> Page[Item]:
-    """Return a page of at most `limit` items; where there is one more, it begins the next."""
-    shown = list(items[:limit])
-    following = str(cursor_of(shown[-1])) if len(items) > limit else None
-    return Page(items=shown, next=following)
 
 
 def answer(response: Response, told: Published[Outcome], *, location: str = "") -> Outcome:

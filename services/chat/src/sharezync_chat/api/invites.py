@@ -7,16 +7,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.access import ChannelArchived, ConversationFixed, NotMember
-from sharezync_chat.api.common import (
-    Cursor,
-    KnownCaller,
-    Limit,
-    LimitsPart,
-    Page,
-    WorkPart,
-    answer,
-    page_of,
-)
+from sharezync_chat.api.common import Cursor, KnownCaller, Limit, LimitsPart, WorkPart, answer
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import invites
 from sharezync_chat.usecases.bans import Banned
@@ -25,6 +16,7 @@ from sharezync_chat.usecases.limits import TooManyInvites, TooManyMembers, TooMa
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead
 from sharezync_shared.names.policies import Parsed
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,

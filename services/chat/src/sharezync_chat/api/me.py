@@ -6,10 +6,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sharezync_chat.access import NotMember
-from sharezync_chat.api.common import Cursor, Page, WorkPart, answer, page_of
+from sharezync_chat.api.common import Cursor, WorkPart, answer
 from sharezync_chat.models import ChannelId, MessageId
 from sharezync_chat.usecases import memberships, reading
 from sharezync_chat.usecases.wire import MembershipRead, ReadRead, SyncRead
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
 

@@ -9,12 +9,10 @@ from sharezync_chat.api.common import (
     KnownCaller,
     Limit,
     LimitsPart,
-    Page,
     ServicesPart,
     WorkPart,
     answer,
     no_content,
-    page_of,
 )
 from sharezync_chat.models import ChannelId, Role
 from sharezync_chat.reach import UserBlocked, UserUnreachable
@@ -25,6 +23,7 @@ from sharezync_chat.usecases.members import LastOwner
 from sharezync_chat.usecases.people import UserNotFound
 from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,

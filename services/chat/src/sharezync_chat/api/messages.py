@@ -13,14 +13,12 @@ from sharezync_chat.api.common import (
     Cursor,
     Limit,
     LimitsPart,
-    Page,
     PostingPart,
     ServicesPart,
     SettingsPart,
     WorkPart,
     answer,
     no_content,
-    page_of,
     position_text,
 )
 from sharezync_chat.models import ChannelId, FileId, MessageId
@@ -32,6 +30,7 @@ from sharezync_chat.usecases.wire import EditRead, MessageRead
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -202,7 +201,8 @@ async def list_messages(
     """Returns messages, newest first: the latest, or those before, after or around a position.
 
     A position is a `seq` or the id of a message. At most one of `before`, `after` and `around` can
-    be given. Deleted messages are included without their content.
+    be given. Deleted messages are included without their content. A page can have fewer messages
+    than `limit`: it ends at about 512 KiB, and `next` is null only at the end.
     """
     marks: dict[history.Edge, int | UUID | None] = {
         "before": before,
@@ -311,11 +311,16 @@ async def delete_message(message_id: MessageId, caller: Caller, work: WorkPart) 
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
 async def list_message_edits(
-    message_id: MessageId, caller: Caller, work: WorkPart
+    message_id: MessageId,
+    caller: Caller,
+    work: WorkPart,
+    cursor: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="`next` of the previous page")
+    ] = None,
 ) -> Page[EditRead]:
     """Returns the earlier texts of a message, latest first; none if it was never edited."""
-    found = await messages.edits(work, user_id=caller.user_id, message_id=message_id)
-    return Page(items=list(found), next=None)
+    found = await messages.edits(work, user_id=caller.user_id, message_id=message_id, before=cursor)
+    return page_of(found, len(found), lambda edit: edit.version)
 
 
 @router.get(

@@ -3,12 +3,13 @@
 from fastapi import APIRouter, Response
 
 from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
-from sharezync_chat.api.common import LimitsPart, Page, WorkPart, no_content
+from sharezync_chat.api.common import Cursor, LimitsPart, WorkPart, no_content
 from sharezync_chat.models import ChannelId, MessageId
 from sharezync_chat.reach import UserBlocked, UserUnreachable
 from sharezync_chat.usecases import pins
 from sharezync_chat.usecases.limits import TooManyPins
 from sharezync_chat.usecases.wire import PinRead
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
 
@@ -26,11 +27,15 @@ _REFUSALS = (
     responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
 )
 async def list_pinned_messages(
-    channel_id: ChannelId, caller: Caller, work: WorkPart
+    channel_id: ChannelId, caller: Caller, work: WorkPart, cursor: Cursor = None
 ) -> Page[PinRead]:
-    """Returns the pinned messages of a channel, latest pin first; at most 100."""
-    found = await pins.page(work, user_id=caller.user_id, channel_id=channel_id)
-    return Page(items=list(found), next=None)
+    """Returns the pinned messages of a channel, latest pin first; at most 100.
+
+    Returns 404 if the message of `cursor` isn't pinned any more; start again without it.
+    """
+    after = None if cursor is None else MessageId(cursor)
+    found = await pins.page(work, user_id=caller.user_id, channel_id=channel_id, after=after)
+    return page_of(found, len(found), lambda pinned: pinned.message.id)
 
 
 @router.put(

@@ -11,6 +11,7 @@ from sharezync_chat.usecases.wire import SearchHit
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY
+from sharezync_shared.pages import take_page
 from sharezync_shared.problems import Invalid, RateLimited, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens import Caller
 
@@ -23,7 +24,10 @@ class SearchPage(BaseModel):
     """A page of search results."""
 
     items: list[SearchHit]
-    next: str | None = Field(description="`cursor` of the next page; null on the last page")
+    next: str | None = Field(
+        description="`cursor` of the next page; null on the last page. A page may have fewer items "
+        "than `limit`: it ends at about 512 KiB"
+    )
 
 
 @router.get(
@@ -62,5 +66,7 @@ async def search_messages(
         offset=cursor,
         limit=limit + 1,
     )
-    more = cursor + limit if len(found) > limit and cursor + limit <= _DEEPEST else None
-    return SearchPage(items=list(found[:limit]), next=None if more is None else str(more))
+    shown = take_page(found, limit)
+    following = cursor + len(shown)
+    more = len(found) > len(shown) and following <= _DEEPEST
+    return SearchPage(items=shown, next=str(following) if more else None)

@@ -11,14 +11,16 @@ from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import MessageRead
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.pages import json_bytes, take_page
 from sharezync_shared.problems import NotFound
+from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Connection
 
 Edge = Literal["before", "after", "around"]
 """Which messages: older than the mark, newer than it, or on both sides of it and the one there."""
 
-_OLDER: Final = "WHERE m.channel_id = $1 AND m.seq < $2 ORDER BY m.seq DESC LIMIT $3"
-_NEWER: Final = "WHERE m.channel_id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT $3"
+_OLDER: Final = ("m.channel_id = $1 AND m.seq < $2", "m.seq DESC")
+_NEWER: Final = ("m.channel_id = $1 AND m.seq > $2", "m.seq")
 _LATER_THAN_ALL: Final = 2**63 - 1
 
 
@@ -40,7 +42,7 @@ async def page(
     mark: int | UUID | None = None,
     limit: int,
 ) -> MessagePage:
-    """Return up to `limit` messages of a channel to a member.
+    """Return up to `limit` messages of a channel to a member, as many as a page holds.
 
     `mark` is a `seq` or a message of the channel; None is the end. Deleted messages are listed as
     what is left of them: nothing shifts. Raises NotFound, also for a message that is elsewhere.
@@ -51,15 +53,20 @@ async def page(
         seq = await _seq_of(connection, channel_id, mark)
         items: list[MessageRead] = []
         if edge != "before":
-            newer = limit if edge == "after" else limit // 2
-            items = await reads.messages(connection, _NEWER, channel_id, seq, newer, viewer=user_id)
-            items.reverse()
+            newer, max_bytes = limit, MAX_PAGE_BYTES
+            if edge == "around":
+                newer, max_bytes = limit // 2, MAX_PAGE_BYTES // 2
+            found = await reads.message_page(
+                connection, *_NEWER, channel_id, seq, limit=newer, viewer=user_id
+            )
+            items = take_page(found, newer, max_bytes=max_bytes)[::-1]
         if edge != "after":
             before = seq if edge == "before" else min(seq, _LATER_THAN_ALL - 1) + 1
             older = limit - len(items)
-            items += await reads.messages(
-                connection, _OLDER, channel_id, before, older, viewer=user_id
+            found = await reads.message_page(
+                connection, *_OLDER, channel_id, before, limit=older, viewer=user_id
             )
+            items += take_page(found, older, max_bytes=MAX_PAGE_BYTES - sum(map(json_bytes, items)))
         if not items:
             return MessagePage([], None, None)
         # Numbers have no gaps: they tell what lies beyond the page.

@@ -27,7 +27,9 @@ from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind
+from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
 
@@ -36,6 +38,14 @@ _FORGET_EDITS: Final = """
         SELECT version FROM chat.message_edits WHERE message_id = $1 AND version > 1
          ORDER BY version DESC OFFSET $2)
 """
+
+_EDITS: Final = f"""
+    SELECT version, text, written_at
+      FROM (SELECT e.*, {bytes_before("e.text", "e.version DESC")} AS bytes
+              FROM chat.message_edits AS e
+             WHERE e.message_id = $1 AND ($2::int IS NULL OR e.version < $2)) AS e
+     WHERE bytes < $3 ORDER BY version DESC
+"""  # noqa: S608 - text of ours
 
 
 class AttachmentUnusable(Problem):
@@ -211,29 +221,29 @@ async def replies(
     """
     async with work.read() as unit:
         message = await access.message_to_read(unit, user_id, message_id)
-        return await reads.messages(
+        return await reads.message_page(
             await unit.raw(),
-            "WHERE m.reply_to = $1 AND ($2::uuid IS NULL OR m.id > $2) ORDER BY m.id LIMIT $3",
+            "m.reply_to = $1 AND ($2::uuid IS NULL OR m.id > $2)",
+            "m.id",
             message.id,
             after,
-            limit,
+            limit=limit,
             viewer=user_id,
         )
 
 
-async def edits(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> Sequence[EditRead]:
-    """Return what a message said before, latest first."""
+async def edits(
+    work: UnitsOfWork, *, user_id: UserId, message_id: MessageId, before: int | None
+) -> Sequence[EditRead]:
+    """Return what a message said before, latest first: the versions before `before`.
+
+    No more are read than a page holds, and one.
+    """
     async with work.read() as unit:
         message = await access.message_to_read(unit, user_id, message_id)
-        found = await unit.session.exec(
-            select(MessageEdit)
-            .where(MessageEdit.message_id == message.id)
-            .order_by(col(MessageEdit.version).desc())
-        )
-        return [
-            EditRead(version=each.version, text=each.text, written_at=each.written_at)
-            for each in found.all()
-        ]
+        connection = await unit.raw()
+        rows = await connection.fetch(_EDITS, message.id, before, MAX_PAGE_BYTES)
+        return [EditRead(**row) for row in rows]
 
 
 async def by_author(
@@ -250,17 +260,18 @@ async def by_author(
     Raises as `CostlyReads.read`: who wrote a great deal elsewhere is read through for it.
     """
     async with costly.read(user_id) as unit:
-        return await reads.messages(
+        return await reads.message_page(
             await unit.raw(),
-            "WHERE m.author_id = $2 AND m.deleted_at IS NULL "
+            "m.author_id = $2 AND m.deleted_at IS NULL "
             "AND ($3::uuid IS NULL OR m.channel_id = $3) AND ($4::uuid IS NULL OR m.id < $4) "
             "AND EXISTS (SELECT FROM chat.members AS i "
-            "WHERE i.channel_id = m.channel_id AND i.user_id = $1) ORDER BY m.id DESC LIMIT $5",
+            "WHERE i.channel_id = m.channel_id AND i.user_id = $1)",
+            "m.id DESC",
             user_id,
             author_id,
             channel_id,
             before,
-            limit,
+            limit=limit,
             viewer=user_id,
         )
 

@@ -1,6 +1,7 @@
 """Messages that a channel keeps at hand."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
@@ -9,8 +10,21 @@ from sharezync_chat.usecases.limits import ChatLimits, TooManyPins
 from sharezync_chat.usecases.wire import PinChanged, PinRead
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.pages import bytes_before
+from sharezync_shared.problems import NotFound
+from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
+
+_PAGE: Final = f"""
+    SELECT p.message_id, p.pinned_at, u.id, u.username, u.display_name
+      FROM (SELECT p.*, {bytes_before("m.text", "p.pinned_at DESC, p.message_id DESC")} AS bytes
+              FROM chat.pins AS p JOIN chat.messages AS m ON m.id = p.message_id
+             WHERE p.channel_id = $1
+               AND ($2::timestamptz IS NULL OR (p.pinned_at, p.message_id) < ($2, $3::uuid))
+           ) AS p JOIN chat.users AS u ON u.id = p.pinned_by
+     WHERE p.bytes < $4 ORDER BY p.pinned_at DESC, p.message_id DESC
+"""  # noqa: S608 - text of ours
 
 
 async def pin(
@@ -62,17 +76,27 @@ async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosit
     return await _tell(unit, message, by, None)
 
 
-async def page(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Sequence[PinRead]:
-    """List what is pinned in a channel, the latest first, to a member."""
+async def page(
+    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: MessageId | None
+) -> Sequence[PinRead]:
+    """List what is pinned in a channel, the latest first, to a member: from behind `after`.
+
+    No more are read than a page holds, and one. Raises NotFound, also where `after` is not pinned
+    there any more: its place is lost.
+    """
     async with work.read() as unit:
         channel, _ = await access.channel_to_read(unit, user_id, channel_id)
         connection = await unit.raw()
-        rows = await connection.fetch(
-            "SELECT p.message_id, p.pinned_at, u.id, u.username, u.display_name "
-            "FROM chat.pins AS p JOIN chat.users AS u ON u.id = p.pinned_by "
-            "WHERE p.channel_id = $1 ORDER BY p.pinned_at DESC, p.message_id DESC",
-            channel.id,
-        )
+        pinned_at = None
+        if after is not None:
+            pinned_at = await connection.fetchval(
+                "SELECT pinned_at FROM chat.pins WHERE message_id = $1 AND channel_id = $2",
+                after,
+                channel.id,
+            )
+            if pinned_at is None:
+                raise NotFound("The message isn't pinned any more; begin with the first page")
+        rows = await connection.fetch(_PAGE, channel.id, pinned_at, after, MAX_PAGE_BYTES)
         found = await reads.messages(
             connection,
             "WHERE m.id = ANY($1::uuid[])",

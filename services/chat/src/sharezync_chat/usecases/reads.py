@@ -18,7 +18,9 @@ from sharezync_chat.usecases.wire import (
     MessageRead,
     UserRead,
 )
+from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import NotFound
+from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Connection
 
 Document = TypeVar("Document")
@@ -39,11 +41,14 @@ _MESSAGES: Final = """
                       FROM chat.reactions WHERE message_id = m.id GROUP BY emoji) AS r) AS reactions
 """
 _FROM_MESSAGES: Final = "FROM chat.messages AS m JOIN chat.users AS u ON u.id = m.author_id "
-_FROM_LATEST: Final = """
-    FROM unnest($1::uuid[]) AS c(id) CROSS JOIN LATERAL (
-        SELECT * FROM chat.messages AS l WHERE l.channel_id = c.id ORDER BY l.seq DESC LIMIT 1
-    ) AS m JOIN chat.users AS u ON u.id = m.author_id
-"""
+_FROM_LATEST: Final = f"""
+    FROM (
+        SELECT l.*, {bytes_before("l.text", "c.place")} AS bytes_before
+          FROM unnest($1::uuid[]) WITH ORDINALITY AS c(id, place) CROSS JOIN LATERAL (
+            SELECT * FROM chat.messages AS l WHERE l.channel_id = c.id ORDER BY l.seq DESC LIMIT 1
+        ) AS l
+    ) AS m JOIN chat.users AS u ON u.id = m.author_id WHERE m.bytes_before < $2
+"""  # noqa: S608 - text of ours
 
 _CHANNEL_COLUMNS: Final = """
     c.id, c.kind, c.name, c.description, c.topic, c.owner_id, c.member_count, c.message_count,
@@ -121,6 +126,31 @@ async def messages(
     return [_message(row) for row in await connection.fetch(select + source + tail, *args)]
 
 
+async def message_page(
+    connection: Connection,
+    condition: str,
+    order: str,
+    *args: Any,  # noqa: ANN401 - as above
+    limit: int,
+    viewer: object,
+) -> list[MessageRead]:
+    """Return the messages that fulfil `condition`, `limit` at most, in this order of `m`.
+
+    No more are read than a page holds, and one (`bytes_before`): `take_page` decides.
+    """
+    count = len(args)
+    source = f"""
+        FROM (SELECT m.*, {bytes_before("m.text", order)} AS bytes_before
+                FROM (SELECT m.* FROM chat.messages AS m
+                       WHERE {condition} ORDER BY {order} LIMIT ${count + 1}) AS m
+             ) AS m JOIN chat.users AS u ON u.id = m.author_id
+       WHERE m.bytes_before < ${count + 2} ORDER BY {order}
+    """  # noqa: S608 - text of ours
+    return await messages(
+        connection, "", *args, limit, MAX_PAGE_BYTES, viewer=viewer, source=source
+    )
+
+
 async def channels(connection: Connection, tail: str, *args: Any) -> list[ChannelRead]:  # noqa: ANN401 - as above
     """Return channels; in `tail` their table is `c`."""
     rows = await connection.fetch(
@@ -144,7 +174,11 @@ async def members(connection: Connection, tail: str, *args: Any) -> list[MemberR
 
 
 async def memberships(connection: Connection, tail: str, *args: Any) -> list[MembershipRead]:  # noqa: ANN401 - as above
-    """Return memberships; in `tail` their table is `m`, and `c` that of their channels."""
+    """Return memberships; in `tail` their table is `m`, and `c` that of their channels.
+
+    The texts of their latest messages fill a page at most (`bytes_before`): the memberships after
+    that have none. `take_page` ends before them.
+    """
     rows = await connection.fetch(
         f"SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, m.last_read_number, m.muted, "  # noqa: S608 - text of ours
         f"m.hidden_up_to, m.acted_at IS NOT NULL AS accepted, {MENTION_COUNT} AS mention_count, "
@@ -206,7 +240,9 @@ async def _last_messages(
         by_viewer.setdefault(viewer, []).append(channel_id)
     found: dict[object, MessageRead] = {}
     for viewer, channel_ids in by_viewer.items():  # one, but where several are told at once
-        latest = await messages(connection, "", channel_ids, viewer=viewer, source=_FROM_LATEST)
+        latest = await messages(
+            connection, "", channel_ids, MAX_PAGE_BYTES, viewer=viewer, source=_FROM_LATEST
+        )
         found |= {each.channel_id: each for each in latest}
     return found
 

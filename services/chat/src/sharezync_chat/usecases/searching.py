@@ -12,7 +12,9 @@ from sharezync_chat.usecases import reads
 from sharezync_chat.usecases.wire import SearchHit
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.ids import UserId
+from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import Invalid, Unavailable
+from sharezync_shared.sizes import MAX_PAGE_BYTES
 
 MAX_WORDS: Final = 16
 """In one search: each is looked up, and each that is in a text is weighed against the others."""
@@ -27,7 +29,7 @@ millisecond. What is older and matches follows, the newest first."""
 _FROM, _TO = "\ue000", "\ue001"
 
 _NODES: Final = "SELECT numnode(websearch_to_tsquery('simple', $1))"
-_SEARCH: Final = """
+_SEARCH: Final = f"""
     WITH query AS (SELECT websearch_to_tsquery('simple', $2) AS q),
     best AS (
         SELECT s.message_id,
@@ -39,14 +41,19 @@ _SEARCH: Final = """
            AND ($4::uuid IS NULL OR EXISTS (
                 SELECT FROM chat.messages AS a WHERE a.id = s.message_id AND a.author_id = $4))
          ORDER BY rank DESC, s.message_id DESC LIMIT $5 OFFSET $6
+    ),
+    sized AS (
+        SELECT best.*, m.text, {bytes_before("m.text", "best.rank DESC, best.message_id DESC")}
+               AS bytes_before
+          FROM best JOIN chat.messages AS m ON m.id = best.message_id
     )
-    SELECT best.message_id, best.rank,
-           ts_headline('simple', translate(m.text, $7 || $8, ''), query.q,
+    SELECT sized.message_id, sized.rank,
+           ts_headline('simple', translate(sized.text, $7 || $8, ''), query.q,
                        'MaxFragments=2, MinWords=5, MaxWords=20, FragmentDelimiter=" … ", StartSel='
                        || $7 || ', StopSel=' || $8) AS highlight
-      FROM best JOIN chat.messages AS m ON m.id = best.message_id CROSS JOIN query
-     ORDER BY best.rank DESC, best.message_id DESC
-"""
+      FROM sized CROSS JOIN query WHERE sized.bytes_before < $10
+     ORDER BY sized.rank DESC, sized.message_id DESC
+"""  # noqa: S608 - text of ours
 
 
 async def search(
@@ -59,7 +66,8 @@ async def search(
     offset: int,
     limit: int,
 ) -> Sequence[SearchHit]:
-    """Return messages of the caller's channels that match, the best of the newest `RANKED` first.
+    """Return messages of the caller's channels that match, the best of the newest `RANKED` first:
+    no more than a page holds, and one.
 
     `query` as in a web search: words, "a phrase", `or`, `-without`. Membership is looked at in the
     same statement: nothing of a channel that the caller has left is found, and nothing deleted.
@@ -73,8 +81,9 @@ async def search(
             raise Invalid(errors=[{"field": "query.q", "message": message}])
         try:
             rows = await connection.fetch(
-                _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO, RANKED
-            )
+                _SEARCH, user_id, query, channel_id, author_id, limit, offset, _FROM, _TO, RANKED,
+                MAX_PAGE_BYTES,
+            )  # fmt: skip
         except asyncpg.QueryCanceledError as error:
             raise Unavailable("Too many matches; use more words") from error
         found = await reads.messages(

@@ -159,7 +159,11 @@ class MembershipRead(ChatDocument):
         description="`seq` up to which you have read; posting a message marks it as read",
     )
     last_read_number: int = Field(examples=[3799], description="Number of that message")
-    last_message: MessageRead | None
+    last_message: MessageRead | None = Field(
+        description="Latest message; null if there is none. Also null in the snapshot of "
+        "`GET /v1/sync` once those of newer channels have 512 KiB of text: list the messages of "
+        "the channel"
+    )
     muted: bool
     hidden_up_to: int | None = Field(
         default=None,

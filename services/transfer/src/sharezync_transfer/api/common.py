@@ -1,11 +1,9 @@
 """What the routes share: the parts they are given, the inputs they read, how they answer."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitsOfWork
@@ -20,7 +18,6 @@ from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 
-Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 POSITION_HEADER: Final = "Stream-Position"
@@ -93,22 +90,6 @@ def ranges_of(found: dict[int, list[Pair]]) -> dict[int, Ranges]:
 
 
 # ---------------------------------------------------------------------------------------- answers
-
-
-class Page(BaseModel, Generic[Item]):
-    """A page of a list."""
-
-    model_config = ConfigDict(json_schema_extra={"description": "A page of a list."})
-
-    items: list[Item]
-    next: str | None = Field(description="`cursor` of the next page; null on the last page")
-
-
-def page_of(items: Sequence[Item], limit: int, cursor_of: Callable[[Item], object]) -> Page[Item]:
-    """Return a page of at most `limit` items; where there is one more, it begins the next."""
-    shown = list(items[:limit])
-    following = str(cursor_of(shown[-1])) if len(items) > limit else None
-    return Page(items=shown, next=following)
 
 
 def answer(response: Response, told: Published[Outcome]) -> Outcome:

@@ -4,15 +4,9 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from sharezync_shared.ids import DeviceId
+from sharezync_shared.pages import Page
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
-from sharezync_transfer.api.common import (
-    CallingActor,
-    KnownActor,
-    Page,
-    ServicesPart,
-    WorkPart,
-    answer,
-)
+from sharezync_transfer.api.common import CallingActor, KnownActor, ServicesPart, WorkPart, answer
 from sharezync_transfer.models import Policy
 from sharezync_transfer.usecases import choices
 from sharezync_transfer.usecases.people import UserNotFound

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from sharezync_shared.db.costly import Costly
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
     Invalid,
@@ -24,12 +25,10 @@ from sharezync_transfer.api.common import (
     GrantsPart,
     KnownActor,
     Limit,
-    Page,
     ServicesPart,
     SettingsPart,
     WorkPart,
     answer,
-    page_of,
     ranges_of,
 )
 from sharezync_transfer.api.presented import PresentedActor

@@ -1,15 +1,20 @@
 """Looking at transfers: one, many, what is missing."""
 
+from collections.abc import Iterator, Sequence
 from uuid import UUID
+
+from asyncpg import Record
 
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.pages import take_page
 from sharezync_shared.ranges import Ranges
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.life import State
 from sharezync_transfer.models import File, TransferId
+from sharezync_transfer.settings import MAX_FILES
 from sharezync_transfer.usecases.acting import receipts_of
 from sharezync_transfer.usecases.wire import (
     MissingOfFile,
@@ -19,6 +24,7 @@ from sharezync_transfer.usecases.wire import (
 
 # Two walks along an index each, and no more rows than asked for: quick at any number of transfers.
 _PAGE = """
+SELECT mine.id, mine.sent, t.file_count FROM (
 SELECT id, bool_or(sent) AS sent FROM (
     (SELECT t.id, true AS sent FROM transfer.transfers AS t
      WHERE $2::text IS DISTINCT FROM 'recipient' AND t.sender_id = $1
@@ -29,7 +35,8 @@ SELECT id, bool_or(sent) AS sent FROM (
      WHERE $2::text IS DISTINCT FROM 'sender' AND r.user_id = $1 AND NOT r.hidden
        AND ($3::uuid IS NULL OR r.transfer_id < $3) AND ($4::text IS NULL OR r.state = $4)
      ORDER BY r.transfer_id DESC LIMIT $5)
-) AS mine GROUP BY id ORDER BY id DESC LIMIT $5
+) AS walked GROUP BY id ORDER BY id DESC LIMIT $5
+) AS mine JOIN transfer.transfers AS t ON t.id = mine.id ORDER BY mine.id DESC
 """
 
 
@@ -51,19 +58,38 @@ async def page(
 ) -> list[TransferRead]:
     """List what the user sends and is sent, newest first: those made before `before`.
 
-    `state` is the state as each of them shows it. What one sends to oneself counts as sent.
+    `state` is the state as each of them shows it. What one sends to oneself counts as sent. They
+    are read in steps, until there are more than a page holds.
     """
     async with work.read() as unit:
         connection = await unit.raw()
         rows = await connection.fetch(_PAGE, user_id, role, before, state, limit)
-        sent = {row["id"]: row["sent"] for row in rows}
-        wholes = await access.load(unit, list(sent))
-        return [
-            TransferRead.from_aggregate(
-                whole, "sender" if sent[whole.transfer.id] else "recipient", user_id
-            )
-            for whole in wholes
-        ]
+        found: list[TransferRead] = []
+        for step in _steps(rows):
+            sent = {row["id"]: row["sent"] for row in step}
+            found += [
+                TransferRead.from_aggregate(
+                    whole, "sender" if sent[whole.transfer.id] else "recipient", user_id
+                )
+                for whole in await access.load(unit, list(sent))
+            ]
+            if len(take_page(found, limit)) < len(found):
+                break
+        return found
+
+
+def _steps(rows: Sequence[Record]) -> Iterator[list[Record]]:
+    """Yield transfers in order, in steps of at most `MAX_FILES` files in all."""
+    step: list[Record] = []
+    files = 0
+    for row in rows:
+        files += row["file_count"]
+        if step and files > MAX_FILES:
+            yield step
+            step, files = [], row["file_count"]
+        step.append(row)
+    if step:
+        yield step
 
 
 async def missing(
