@@ -1,20 +1,27 @@
 """Sizes that depend on each other: what one lets in, the next can carry, in every service."""
 
 import json
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
+from sharezync_auth.wire import PublicUser
 from sharezync_chat.api.messages import MAX_ATTACHMENTS, MessageCreate
 from sharezync_chat.usecases.wire import MessageRead
 from sharezync_gateway.realtime.protocol import MAX_ID_CHARACTERS, MAX_TEXT_BYTES
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared import sizes
 from sharezync_shared.ids import uuid7
+from sharezync_shared.names.filenames import MAX_NAME_BYTES
+from sharezync_shared.names.policies import BIO, DISPLAY_NAME, MEDIA_TYPE, Policy
+from sharezync_storage.api.wire import FileRead
 from sharezync_transfer.api.bodies import TransferOffer
 from sharezync_transfer.settings import MAX_FILES, MAX_OFFER_BYTES
 
 ID = str(uuid7())
+NOW = datetime.now(UTC)
 GATEWAY_BYTES = GatewaySettings.model_fields["max_json_body_bytes"].default
 RABBITMQ_BYTES = 16 * 1024 * 1024
 
@@ -38,6 +45,12 @@ def message(character: str) -> dict[str, object]:
     }
     MessageCreate.model_validate(said)
     return said
+
+
+def longest(policy: Policy, character: str) -> str:
+    """Return the longest text that a policy lets in, of one character over and over."""
+    assert policy.max_characters is not None
+    return character * policy.max_characters
 
 
 def test_the_figures_that_others_are_told() -> None:
@@ -92,6 +105,39 @@ def test_the_longest_message_is_a_commit_of_its_own_and_its_event_fits_the_broke
 def test_a_page_holds_some_of_the_longest_messages() -> None:
     # Twice: what is around a message has half of a page on each side.
     assert 2 * sizes.MAX_TEXT_FRAME_BYTES < sizes.MAX_PAGE_BYTES // 2
+
+
+@pytest.mark.parametrize(
+    ("items", "document"),
+    [
+        (
+            100,
+            PublicUser(
+                id=UUID(ID),
+                username="i" * 32,
+                display_name=longest(DISPLAY_NAME, "🙂"),
+                bio=longest(BIO, "🙂"),
+                created_at=NOW,
+            ),
+        ),
+        (
+            200,
+            FileRead(
+                id=UUID(ID),
+                name='"' * MAX_NAME_BYTES,
+                size_bytes=10**12,
+                mime=longest(MEDIA_TYPE, '"'),
+                sha256="a" * 64,
+                owner_id=UUID(ID),
+                created_at=NOW,
+            ),
+        ),
+    ],
+)
+def test_lists_that_only_count_their_items_are_no_larger_than_a_page(
+    items: int, document: BaseModel
+) -> None:
+    assert items * len(document.model_dump_json().encode()) <= sizes.MAX_PAGE_BYTES
 
 
 def test_a_transaction_of_messages_is_told_in_one_message() -> None:
