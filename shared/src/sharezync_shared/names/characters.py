@@ -6,7 +6,6 @@ UAX #15 §13 (how many marks normalising has to sort).
 """
 
 import unicodedata
-from collections import Counter
 from functools import cache
 from typing import Final
 
@@ -36,26 +35,41 @@ _JOINING: Final = "".join(
 )
 
 _PICTURE: Final = r"\p{Extended_Pictographic}"
-_SEEN: Final = r"[\p{L}\p{M}\p{N}\p{P}\p{S}]--\p{Default_Ignorable_Code_Point}"
-
-# What is invisible by itself, and stays where it is part of what is seen.
-_KEPT: Final = "|".join(
-    (
-        rf"(?<=[[\p{{L}}\p{{M}}]&&[{_JOINING}]])[\u200c\u200d]",
-        rf"(?<=[{_PICTURE}\p{{Emoji_Modifier}}\ufe0f])\u200d(?=[{_PICTURE}])",
-        # The form of the character before it: ❤️, ideographs, Mongolian.
-        rf"(?<=[{_SEEN}])[\ufe00-\ufe0f\U000e0100-\U000e01ef]",
-        r"(?<=\p{Mongolian})[\u180b-\u180f]",
-        r"\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f",  # 🏴󠁧󠁢󠁳󠁣󠁴󠁿
-    )
+_SEEN: Final = r"[\p{L}\p{M}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\ufff0-\ufffc]"
+_SEEN_ALONE: Final = (
+    r"[^\s\p{Z}\p{Cc}\p{Default_Ignorable_Code_Point}\ufff0-\ufffb"
+    rf"{_BLANKS}{_UNSEEN_ALONE}]"
 )
+_OF_MONGOLIAN: Final = r"\u180b-\u180f"
+_MONGOLIAN: Final = rf"[\p{{Mongolian}}--[{_OF_MONGOLIAN}]][{_OF_MONGOLIAN}]"
+
+_TAGS: Final = r"\U000e0030-\U000e0039\U000e0061-\U000e007a"
 _HIDDEN: Final = (
     r"[\p{Cc}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\p{Default_Ignorable_Code_Point}"
     r"\ufff0-\ufffc]"
 )
-_RUN_OF_MARKS: Final = r"[\p{Mn}\p{Me}]{3,}"
+# What is invisible by itself, and stays where it is part of what is seen: with what it then ends,
+# none of which is taken out.
+_KEPT: Final = (
+    rf"(?:[[\p{{L}}\p{{M}}]&&[{_JOINING}]--[{_OF_MONGOLIAN}]]|{_MONGOLIAN})[\u200c\u200d]",
+    rf"[{_PICTURE}\p{{Emoji_Modifier}}]\ufe0f?\u200d(?={_PICTURE})",
+    # The form of the character before it: ❤️, ideographs, Mongolian.
+    rf"[{_SEEN}][\ufe00-\ufe0f\U000e0100-\U000e01ef]",
+    _MONGOLIAN,
+    rf"\U0001f3f4(?=[{_TAGS}]{{1,6}}\U000e007f)[{_TAGS}]{{0,6}}[{_TAGS}\U000e007f]",  # 🏴󠁧󠁢󠁳󠁣󠁴󠁿
+)
+_VARYING: Final = (
+    rf"[\u200c\u200d\ufe00-\ufe0f{_OF_MONGOLIAN}\U000e0030-\U000e007f\U000e0100-\U000e01ef]"
+)
+# It begins with a set, and looks behind only from there: to try each of `_KEPT` at every character
+# takes ten times as long.
+_REMOVED: Final = rf"[{_HIDDEN}--{_VARYING}]+|{_VARYING}" + "".join(
+    f"(?<!{each})" for each in _KEPT
+)
+_MARK: Final = r"[\p{Mn}\p{Me}]"
+_MOST_MARKS: Final = 8
 _MOST_SORTED: Final = 30
-_SORTED: Final = rf"([^\p{{ccc=0}}]{{{_MOST_SORTED}}})[^\p{{ccc=0}}]+"
+_BEYOND_SORTED: Final = rf"[^\p{{ccc=0}}]{{{_MOST_SORTED}}}\K[^\p{{ccc=0}}]+"
 
 
 @cache
@@ -73,12 +87,12 @@ def one_line(text: str, *, marks: int = 2) -> str:
     """
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip(" ")
-    spaces, hidden = _compiled(_SPACES), _compiled(f"({_KEPT})|{_HIDDEN}")
-    # Again normalised: taking characters away lets their neighbours combine.
-    text = composed(spaces.sub(" ", composed(text)))
-    text = spaces.sub(" ", hidden.sub(lambda found: found[1] or "", text)).strip(" ")
-    # A mark without a letter would sit on whatever is shown before the text.
-    text = _compiled(r"^[\p{M}\u200c\u200d ]+").sub("", composed(text))
+    spaces = _compiled(_SPACES)
+    text = spaces.sub(" ", composed(text)).strip(" ")
+    shown = _compiled(_REMOVED).sub("", text)
+    if shown != text:  # taking characters away lets their neighbours combine
+        text = composed(spaces.sub(" ", shown).strip(" "))
+    text = without_leading_marks(text)
     return "" if looks_empty(text) else unstacked(text, alike=marks)
 
 
@@ -88,7 +102,7 @@ def composed(text: str) -> str:
     That is the Stream-Safe Text Format (UAX #15 §13). Sorting takes time by the square of their
     number: of 64,000 in a row half a minute, in which nobody else is served.
     """
-    return unicodedata.normalize("NFC", _compiled(_SORTED).sub(r"\1", text))
+    return unicodedata.normalize("NFC", _compiled(_BEYOND_SORTED).sub("", text))
 
 
 def many_lines(text: str) -> str:
@@ -108,14 +122,17 @@ def many_lines(text: str) -> str:
 
 def looks_empty(text: str) -> bool:
     """Return whether there is nothing to see in `text`."""
-    seen = r"[^\s\p{Z}\p{Cc}\p{Default_Ignorable_Code_Point}\ufff0-\ufffb"
-    seen += rf"{_BLANKS}{_UNSEEN_ALONE}]"
-    return _compiled(seen).search(text) is None
+    return _compiled(_SEEN_ALONE).search(text) is None
 
 
 def without_controls(text: str) -> str:
     """Return `text` without the characters of Unicode's category Cc: tabs and line breaks too."""
     return str(_compiled(r"\p{Cc}+").sub("", text))
+
+
+def without_leading_marks(text: str) -> str:
+    """Return `text` from its first letter on: a mark would sit on whatever is shown before it."""
+    return str(_compiled(r"^[\p{M}\u200c\u200d ]+").sub("", text))
 
 
 def unstacked(text: str, *, alike: int) -> str:
@@ -127,14 +144,19 @@ def unstacked(text: str, *, alike: int) -> str:
     if text.isascii():
         return text
 
-    def bounded(found: "regex.Match[str]") -> str:
-        kept: list[str] = []
-        at: Counter[int | str] = Counter()
-        for mark in found[0]:
-            place = unicodedata.combining(mark) or mark
-            at[place] += 1
-            if at[place] <= alike and len(kept) < 8:
-                kept.append(mark)
-        return "".join(kept)
+    runs = _compiled(f"{_MARK}{{{alike + 1},}}")
+    return str(runs.sub(lambda run: _bounded(run[0], alike), text))
 
-    return str(_compiled(_RUN_OF_MARKS).sub(bounded, text))
+
+def _bounded(run: str, alike: int) -> str:
+    kept = ""
+    room: dict[int | str, int] = {}
+    for mark in run:
+        place = unicodedata.combining(mark) or mark
+        left = room.get(place, alike)
+        if left:
+            room[place] = left - 1
+            kept += mark
+            if len(kept) == _MOST_MARKS:
+                break
+    return kept

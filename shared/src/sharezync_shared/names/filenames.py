@@ -9,10 +9,15 @@ Unicode TR36 §2.5 (bidirectional spoofing); NAME_MAX of Linux and macOS (255 by
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sharezync_shared.names.characters import one_line, without_controls
+from sharezync_shared.names.characters import (
+    looks_empty,
+    one_line,
+    without_controls,
+    without_leading_marks,
+)
 
 MAX_NAME_BYTES: Final = 255
 """In UTF-8: the longest that every common file system takes."""
@@ -22,14 +27,19 @@ MAX_PATH_SEGMENTS: Final = 32
 NAMELESS: Final = "file"
 
 _MAX_SUFFIX_BYTES: Final = 32
+_MAX_GIVEN: Final = 4 * MAX_NAME_BYTES
+"""Characters of a name that are looked at: its beginning, and as much of its end as has a suffix.
+
+Cleaning takes time by their number. None is missed unless two in three are taken out."""
+_END_GIVEN: Final = 4 * _MAX_SUFFIX_BYTES
+_SEPARATOR: Final = re.compile(r"[/\\]")
 _RESERVED: Final = re.compile(r'[<>:"|?*]')
+_SPACES: Final = re.compile(" {2,}")
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEVICE: Final = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE
 )
 _JOINERS: Final = "\u200c\u200d"
-# Letters and signs that look like nothing: fillers of Hangul, the empty pattern of Braille.
-_BLANKS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def clean_name(given: str) -> str:
@@ -39,13 +49,8 @@ def clean_name(given: str) -> str:
     bidirectional or invisible character, nothing that Windows reserves, no dot or space at its end
     and is no device of Windows. What is left of nothing is `file`. Cleaning twice changes nothing.
     """
-    name = [NAMELESS, *filter(None, _segments(given))][-1]
-    name = _RESERVED.sub("_", name)
-    name = re.sub(r" {2,}", " ", name).lstrip(" " + _JOINERS)
-    name = _trimmed(name) or NAMELESS
-    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
-        name = f"_{name}"
-    return _shortened(name)
+    parts = _SEPARATOR.split(given)[-MAX_PATH_SEGMENTS:]
+    return _named([NAMELESS, *filter(None, _segments(parts))][-1])
 
 
 def clean_path(given: str) -> str:
@@ -57,22 +62,32 @@ def clean_path(given: str) -> str:
 
     Raises ValueError for a path that is too deep or too long: cut off, it would be another's.
     """
-    segments = _segments(given)
+    segments = _segments(_SEPARATOR.split(given))
     while segments and (not _trimmed(segments[0].strip("?")) or _DRIVE.fullmatch(segments[0])):
         segments.pop(0)
-    names = [clean_name(each) for each in segments if _trimmed(each.lstrip(" " + _JOINERS))]
-    path = "/".join(names) or NAMELESS
-    if len(names) > MAX_PATH_SEGMENTS or len(path.encode()) > MAX_PATH_BYTES:
-        raise ValueError(f"A path has at most {MAX_PATH_SEGMENTS} names and {MAX_PATH_BYTES} bytes")
-    return path
+    names = [each for each in segments if _trimmed(each.lstrip(" " + _JOINERS))]
+    if len(names) <= MAX_PATH_SEGMENTS:
+        path = "/".join(map(_named, names)) or NAMELESS
+        if len(path.encode()) <= MAX_PATH_BYTES:
+            return path
+    raise ValueError(f"A path has at most {MAX_PATH_SEGMENTS} names and {MAX_PATH_BYTES} bytes")
 
 
-def clash(paths: Sequence[str]) -> tuple[int, int] | None:
-    """Return the places of two clean paths that can't both be made in one folder; None: all can.
+def path_key(path: str) -> str:
+    """Return what clean paths have in common that differ in case only (Unicode, D145).
 
-    They are the same but for case, as many file systems have it, or one is a folder of the other.
+    Many file systems take them for one.
     """
-    keys = [_folded(path) for path in paths]
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+
+def clash(keys: Sequence[str]) -> tuple[int, int] | None:
+    """Return the places of two paths that can't both be made in one folder; None: all can.
+
+    They have the same `path_key`, or one is a folder of the other.
+    """
     files: dict[str, int] = {}
     for place, key in enumerate(keys):
         if key in files:
@@ -87,14 +102,27 @@ def clash(paths: Sequence[str]) -> tuple[int, int] | None:
     return None
 
 
-def _folded(path: str) -> str:
-    """Return what two paths have in common that differ in case only (Unicode, D145)."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+def _segments(parts: Iterable[str]) -> list[str]:
+    """Return parts between separators in NFC, of visible characters alone; at least one."""
+    return one_line(without_controls("/".join(map(_bounded, parts)))).split("/")
 
 
-def _segments(given: str) -> list[str]:
-    """Return the parts between separators, in NFC, of visible characters alone; at least one."""
-    return re.split(r"[/\\]", one_line(without_controls(given)))
+def _bounded(segment: str) -> str:
+    if len(segment) <= _MAX_GIVEN:
+        return segment
+    return segment[: _MAX_GIVEN - _END_GIVEN] + segment[-_END_GIVEN:]
+
+
+def _named(segment: str) -> str:
+    """Return a part between separators, none of whose characters is invisible, as a name."""
+    name = segment if segment.isascii() else without_leading_marks(segment)
+    name = _SPACES.sub(" ", _RESERVED.sub("_", name)).lstrip(" " + _JOINERS)
+    name = _trimmed(name)
+    if looks_empty(name):
+        return NAMELESS
+    if _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")):
+        name = f"_{name}"
+    return _shortened(name)
 
 
 def _trimmed(name: str) -> str:

@@ -1,12 +1,14 @@
 """What is taken out of text, and what must stay."""
 
 import unicodedata
+from collections.abc import Callable
 
 import icu
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharezync_shared.names import characters
 from sharezync_shared.names.characters import composed, looks_empty, many_lines, one_line, unstacked
 
 FAMILY = "👨\u200d👩\u200d👧"
@@ -22,6 +24,8 @@ SCOTLAND = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
         "क्\u200dष",
         "র\u200d্য",
         FAMILY,
+        "👁\ufe0f\u200d🗨\ufe0f",
+        "\u1820\u180b\u200d\u1820\u180e\u1820",
         "🏳\ufe0f\u200d🌈",
         "👩🏽\u200d💻",
         "❤\ufe0f 1\ufe0f\u20e3",
@@ -55,6 +59,9 @@ def test_what_people_write_stays(text: str) -> None:
         ("a\U000e0068\U000e0069", "a"),
         ("a\x1b[2Jb\x00\ue000\ud800\ufffe", "a[2Jb"),
         ("e\u200b\u0301", "é"),
+        ("a\u180b\u180b\u200db\ufffc\ufe0f", "ab"),
+        ("\u1820\u180b\u180b\u200d\u1820", "\u1820\u180b\u1820"),
+        ("👨\u200d\ufe0f\u200d👩", "👨👩"),
         ("b" + "\u0300\u0316" * 30, "b" + "\u0316\u0316\u0300\u0300"),
         ("ก" + "\u0e47" * 40, "ก" + "\u0e47" * 2),
     ],
@@ -141,3 +148,26 @@ def test_however_many_marks_there_are_a_line_is_cleaned_at_once(between: str) ->
     assert len(composed("a" + "\u0301\u0316" * 100)) == 30
     marks = f"\u0301{between}\u0316{between}" * 100_000
     assert one_line(f"a{marks}") == "á\u0316\u0316\u0301\u0301"
+
+
+def test_a_plain_line_of_ascii_meets_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(characters, "_compiled", None)
+    assert one_line(" IMG 2026-01.jpg ") == "IMG 2026-01.jpg"
+    assert many_lines("Hello!") == "Hello!"
+
+
+@pytest.mark.parametrize(("clean", "marks"), [(one_line, 2), (many_lines, 4)])
+def test_only_runs_of_too_many_marks_are_counted_mark_by_mark(
+    monkeypatch: pytest.MonkeyPatch, clean: Callable[[str], str], marks: int
+) -> None:
+    counted: list[str] = []
+
+    def bounded(run: str, alike: int) -> str:
+        counted.append(run)
+        return run[:alike]
+
+    monkeypatch.setattr(characters, "_bounded", bounded)
+    clean(("c" + "\u0303" * marks) * 4000)
+    assert counted == []
+    clean("c" + "\u0303" * (marks + 1))
+    assert len(counted) == 1

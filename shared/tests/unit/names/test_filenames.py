@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_shared.names.filenames import MAX_NAME_BYTES, clash, clean_name, clean_path
+from sharezync_shared.names import filenames
+from sharezync_shared.names.characters import one_line
+from sharezync_shared.names.filenames import (
+    MAX_NAME_BYTES,
+    clash,
+    clean_name,
+    clean_path,
+    path_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,9 @@ def test_good_names_stay_as_they_are(name: str) -> None:
         ("e\u0301.txt", "é.txt"),
         ("e\u200b\u0301.txt", "é.txt"),
         ("\u212b.txt", "Å.txt"),
+        # what nothing is seen before
+        ("a/\u0301\u20e3", "file"),
+        ("a/\u070f.", "file"),
     ],
 )
 def test_bad_names_are_mended(given_name: str, cleaned: str) -> None:
@@ -105,10 +116,45 @@ def test_long_names_are_cut_between_characters_and_keep_their_suffix() -> None:
     assert clean_name("x" * 249 + ". " * 20 + ".txt") == "x" * 249 + ".txt"
 
 
+@pytest.fixture
+def cleaned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many characters each call had that takes time by their number."""
+    lengths: list[int] = []
+
+    def counted(text: str) -> str:
+        lengths.append(len(text))
+        return one_line(text)
+
+    monkeypatch.setattr(filenames, "one_line", counted)
+    return lengths
+
+
+@pytest.mark.parametrize("character", ["x", "a\u0301\u0301\u0301", "\u0915", "\ufdfa", "\u200d"])
+def test_of_a_long_name_a_bounded_part_is_cleaned_once(cleaned: list[int], character: str) -> None:
+    name = clean_name(character * 10_000 + ".jpeg")
+    assert name.endswith(".jpeg")
+    assert clean_path(character * 10_000 + ".jpeg") == name
+    assert cleaned == [4 * MAX_NAME_BYTES] * 2
+    clean_name((character * 1000 + "/") * 1000)
+    assert cleaned[2] <= 32 * (4 * MAX_NAME_BYTES + 1)
+
+
+def test_a_path_is_cleaned_at_once_however_many_names_it_has(cleaned: list[int]) -> None:
+    for path in ("é/" * 31 + "é", "\u200b/" * 500 + "é", "a/b/c"):
+        clean_path(path)
+        assert cleaned.pop() == len(path)
+        assert cleaned == []
+
+
+def test_what_is_taken_out_in_the_middle_of_a_long_name_leaves_its_ends() -> None:
+    assert clean_name("é" * 125 + "\u200b" * 5000 + ".jpeg") == "é" * 125 + ".jpeg"
+
+
 tricky = st.text(
     st.one_of(
         st.characters(),
         st.sampled_from('/\\.:<>|?*" \0\r\n\t\u202e\u2066\u200b\u200d\u0301\u0338\u3164\ud800'),
+        st.sampled_from("\u1820\u180b\u180e\ufffc\ufe0f\u070f"),
         st.sampled_from("conauxCOM1lpt.txt"),
     ),
     max_size=400,
@@ -228,7 +274,7 @@ def test_whatever_comes_a_path_stays_below_its_folder(text: str) -> None:
 def test_paths_that_can_not_both_be_made_clash(
     paths: list[str], clashing: tuple[int, int] | None
 ) -> None:
-    assert clash(paths) == clashing
+    assert clash([*map(path_key, paths)]) == clashing
 
 
 @given(st.lists(st.sampled_from(["a", "A", "b", "a/a", "a/B", "b/c/d", "B/C", "e", "e/f"])))
@@ -241,7 +287,7 @@ def test_what_does_not_clash_can_all_be_made(paths: list[str]) -> None:
         for depth in range(1, len(names) + 1):
             place, folder = "/".join(names[:depth]), depth < len(names)
             fits &= tree.setdefault(place, folder) == folder and (folder or names_once(paths, path))
-    assert (clash(paths) is None) == fits
+    assert (clash([*map(path_key, paths)]) is None) == fits
 
 
 def names_once(paths: list[str], path: str) -> bool:

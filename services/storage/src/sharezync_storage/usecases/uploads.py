@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlmodel import col, select
 
+from sharezync_shared.cooperative import cooperatively
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
@@ -102,6 +103,7 @@ async def begin(
         Begun(upload_id, ChunkPlan(key, file.size_bytes, chunk_size_bytes))
         for upload_id, key, file in zip(ids, keys, coming, strict=True)
     ]
+    names = [clean_name(file.name) async for file in cooperatively(coming)]
     async with work.begin() as unit:
         await quota.take(unit, limits, owner_id, sum(file.size_bytes for file in coming))
         await quota.admit(unit, limits, owner_id, len(coming))
@@ -109,7 +111,7 @@ async def begin(
             _BEGIN,
             ids,
             keys,
-            [clean_name(file.name) for file in coming],
+            names,
             [clean_media_type(file.mime) for file in coming],
             [file.size_bytes for file in coming],
             [file.sha256 for file in coming],

@@ -17,7 +17,6 @@ from sharezync_shared.contracts.storage import FileComing
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.names.filenames import clash, clean_path
 from sharezync_shared.problems import Invalid, Problem
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
@@ -29,6 +28,7 @@ from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import offer_policy, people, settling
 from sharezync_transfer.usecases.attachments import Participation
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
+from sharezync_transfer.usecases.paths import paths_of
 from sharezync_transfer.usecases.uploads import open_uploads
 from sharezync_transfer.usecases.wire import TransferRead
 
@@ -76,7 +76,7 @@ async def offer(
     if (before := await _made_before(work, actor, client_transfer_id)) is not None:
         return before
     _check(settings, actor, to, files, expires_in)
-    paths = _paths(files)
+    paths = await paths_of([file.name for file in files])
     everybody = [actor.user_id, *(each.user_id for each in to)]
     await people.require(work, services, everybody)
     reception = await offer_policy.prepare(work, services, settings, actor.user_id, to)
@@ -163,19 +163,6 @@ def _check(
         raise TransferTooLarge(
             f"All files together may have at most {limit_bytes} bytes", limit_bytes=limit_bytes
         )
-
-
-def _paths(files: Sequence[OfferedFile]) -> list[str]:
-    """Return where each file lies in what is sent. Raises Invalid for what can't all be made."""
-    paths: list[str] = []
-    for index, file in enumerate(files):
-        try:
-            paths.append(clean_path(file.name))
-        except ValueError as error:
-            raise Invalid(str(error), file=index) from error
-    if clashing := clash(paths):
-        raise Invalid("Two files can't have the same path, nor one be a folder", files=clashing)
-    return paths
 
 
 async def _open_uploads(
