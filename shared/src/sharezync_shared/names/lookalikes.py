@@ -6,9 +6,14 @@ from typing import Final
 
 import icu
 
-_RULES: Final = 1
+_RULES: Final = 2
 """Of `skeleton_of`, beside its data: one more whenever it returns something else."""
 _SMALL_CAPITAL: Final = "LATIN LETTER SMALL CAPITAL "
+_BELOW: Final = dict.fromkeys((0x0320, 0x0325, 0x0331, 0x0332, 0x0333, 0x0347))
+"""Lines and rings below: where names are underlined, or in small type, nobody sees them.
+
+Not the dot below (U+0323), which makes other letters in Vietnamese, Yoruba and Igbo."""
+_BESIDE_THE_DATA: Final = {0x0184: "b", 0x0185: "b", 0xA781: "l"}
 
 
 def data_version() -> int:
@@ -25,11 +30,12 @@ def skeleton_of(name: str) -> str:
 
     The skeleton of UTS #39 §4, of the name as it is shown; then without case, and once more: `I`
     is taken for `l`, as it is in many fonts, and an `a` of Cyrillic for that of Latin. Small
-    capitals (`ɢ`) are letters like others: the data tells them apart from both cases. It is for
-    comparing, and shown to nobody.
+    capitals (`ɢ`), and those of Cherokee, are letters like others: the data tells them apart from
+    both cases. Lines and rings below letters don't count. It is for comparing, and shown to nobody.
     """
     checker = _checker()
-    seen = checker.getSkeleton(0, "".join(map(_full_sized, name))).casefold()
+    apart = unicodedata.normalize("NFD", name).translate(_BELOW | _BESIDE_THE_DATA)
+    seen = checker.getSkeleton(0, "".join(map(_full_sized, apart))).casefold()
     return str(checker.getSkeleton(0, seen).casefold())
 
 
@@ -44,6 +50,8 @@ def mixes_scripts(name: str) -> bool:
 
 def _full_sized(letter: str) -> str:
     name = "" if letter.isascii() else unicodedata.name(letter, "")
+    if name.startswith("CHEROKEE "):
+        return letter.casefold()  # to capitals: they are the older ones
     plain = name.removeprefix(_SMALL_CAPITAL)
     return plain if len(plain) == 1 and plain != name else letter
 

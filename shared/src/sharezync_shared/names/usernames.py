@@ -22,6 +22,9 @@ MAX_MARKS: Final = 8
 _HIDDEN_DOT: Final = r"[\p{Soft_Dotted}\u0131\u0237l][^\p{ccc=0}\p{ccc=230}]*\u0307"
 """In NFD: U+0307 where nothing tells it from the letter's own dot (UTS #39, hidden overlay)."""
 
+_SEVERAL: Final = "\u0196\u0269"
+"""Iota of Latin looks like an `i`, an `l` and an `I`: no one skeleton would tell."""
+
 _MAX_GIVEN: Final = 4 * mentionable.MAX_CHARACTERS
 """Before they are composed: a letter with its marks is decomposed into four at most."""
 
@@ -53,7 +56,7 @@ def clean_username(text: str) -> str:
     if not mentionable.is_name(name):
         raise ValueError(_RULE)
     for character in name:
-        if not _is_accepted(character):
+        if not _is_accepted(character) or character in _SEVERAL:
             raise ValueError(_no_part(character))
     apart = unicodedata.normalize("NFD", name)
     if unstacked(apart, alike=2) != apart or _runs_of_marks(apart):

@@ -85,6 +85,8 @@ def test_names_of_the_world_are_accepted_and_can_be_called(name: str) -> None:
         "ad\u202ea",
         "ada\ufe0f",
         "\u0301ada",
+        "\u0269an",
+        "\u0196an",
         "ad a",
         "ad\na",
         "l·l",
@@ -160,6 +162,12 @@ def test_full_width_and_decomposed_forms_are_one_name() -> None:
         ("ada", "Ada"),
         ("ADA", "ᴀᴅᴀ"),
         ("google", "ɢoogle"),
+        *(("ada", f"a{below}da") for below in "\u0320\u0325\u0331\u0332\u0333\u0347"),
+        ("ada", "\u1e01da"),
+        ("bob", "\u0185o\u0184"),
+        ("pcc", "ꮲꮯꮯ"),
+        ("ᏣᎳᎩ", "ꮳꮃꭹ"),
+        ("lan", "\ua781an"),
     ],
 )
 def test_what_looks_the_same_has_the_same_skeleton(one: str, other: str) -> None:
@@ -167,7 +175,11 @@ def test_what_looks_the_same_has_the_same_skeleton(one: str, other: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("ada", "ade"), ("bob", "rob"), ("प्रिया", "प्रीया"), ("a.b", "a-b")]
+    ("one", "other"),
+    [
+        *(("ada", "ade"), ("bob", "rob"), ("प्रिया", "प्रीया"), ("a.b", "a-b"), ("hoa", "họa")),
+        *(("ada_", "ada"), ("clan", "dan"), ("vvin", "win")),
+    ],
 )
 def test_what_looks_different_has_another_skeleton(one: str, other: str) -> None:
     assert skeleton_of(one) != skeleton_of(other)
