@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharezync.transfer import names
 from sharezync.transfer.listing import NothingToSend, list_files
 from sharezync.transfer.names import clean_name, clean_parts, numbered, shortened
 
@@ -85,6 +86,18 @@ def test_long_names_keep_their_extension_and_fit_with_a_number() -> None:
         assert len(candidate.encode()) <= 255
     assert len(set(itertools.islice(numbered("n" * 255), 5))) == 5
     assert shortened("a.txt", " (1)") == "a (1).txt"
+
+
+def test_of_a_very_long_name_a_bounded_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+
+    def shown(character: str) -> str:
+        looked_at.append(character)
+        return character
+
+    monkeypatch.setattr(names, "_shown", shown)
+    assert clean_name("ü" * 100_000 + ".tar") == "ü" * 125 + ".tar"
+    assert len(looked_at) == 1020
 
 
 def test_a_folder_is_listed_with_paths_inside_it_and_without_links(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ MAX_DEPTH: Final = 32
 MAX_PATH_BYTES: Final = 1024
 """As the server has it. What is much longer can be made, name by name, and no program opens it."""
 NAMELESS: Final = "file"
+_MAX_GIVEN: Final = 4 * MAX_NAME_BYTES
+_END_GIVEN: Final = 128
+"""Of a longer name only the beginning and these last characters, with its suffix, are cleaned."""
 
 _RESERVED: Final = re.compile(r'[<>:"|?*]')
 _DEVICE: Final = re.compile(
@@ -87,6 +90,8 @@ def key_of(name: str) -> str:
 
 def _visible(given: str) -> str:
     """Return it in NFC, of what can be seen; twice, as neighbours may combine then."""
+    if len(given) > _MAX_GIVEN:
+        given = given[: _MAX_GIVEN - _END_GIVEN] + given[-_END_GIVEN:]
     shown = "".join(map(_shown, unicodedata.normalize("NFC", given)))
     return unicodedata.normalize("NFC", _VARIANTS.sub(_variant, shown))
 
