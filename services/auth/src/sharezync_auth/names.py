@@ -11,10 +11,15 @@ from sharezync_shared.names.lookalikes import skeleton_of
 from sharezync_shared.text import key_of
 
 RESERVED: Final = frozenset(
-    {"channel", "here", "everyone", "all", "me", "deleted", "system", "sharezync"}
+    {
+        *("channel", "here", "everyone", "all", "me", "deleted", "deleted-user"),
+        *("system", "sharezync", "admin", "administrator", "root", "moderator"),
+        *("staff", "support", "help", "security", "null", "undefined"),
+    }
 )
 """Keys that are nobody's: `@channel` speaks to all, `me` is an address, `deleted` is what is shown
-of who is gone, and nobody shall pass for us."""
+of who is gone, `null` is what programs show where there is nobody, and nobody shall pass for us or
+for who runs the server. Accounts that are older keep theirs."""
 
 
 def clean_username(text: str) -> str:

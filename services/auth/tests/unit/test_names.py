@@ -30,13 +30,28 @@ def test_other_usernames_are_refused(name: str) -> None:
         clean_username(name)
 
 
-@pytest.mark.parametrize("name", ["channel", "Everyone", "HERE", "ｓｙｓｔｅｍ", " sharezync "])
+@pytest.mark.parametrize(
+    "name", ["channel", "Everyone", "HERE", "ｓｙｓｔｅｍ", " sharezync ", "Admin", "null"]
+)
 def test_reserved_names_are_refused_in_any_spelling(name: str) -> None:
     with pytest.raises(ValueError, match="reserved"):
         clean_username(name)
 
 
-@pytest.mark.parametrize("name", ["aII", "h\u04bbre", "systern", "SHAREZYNС", "channe1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aII",
+        "h\u04bbre",
+        "systern",
+        "SHAREZYNС",
+        "channe1",
+        "adrnin",
+        "r00t",
+        "he1p",
+        "staff\u0332",
+    ],
+)
 def test_what_looks_like_a_reserved_name_is_nobodys(name: str) -> None:
     with pytest.raises(ValueError, match=r"reserved|one alphabet"):
         clean_username(name)
