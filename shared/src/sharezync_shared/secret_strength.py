@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -30,13 +31,17 @@ _PLACEHOLDER: Final = re.compile(
     r"|your(own)?(secret|key|password)|secret|s3cr3t|defaultkey|donotuse|fill(me|this)?in|admin123"
     r"|replace(me|with|this)|generate(me|d?with|aone|one)|random(string|value|bytes|key)|goeshere"
     r"|atleast\d+(random)?(bits|bytes|char)|(put|paste|insert)(some|your|the)"
-    r"|importsecrets|openssl|urandom|password|qwerty|0123456789|1234567890|abcdefgh",
+    r"|importsecrets|openssl|urandom|password|qwerty|0123456789|1234567890|abcdefgh"
+    r"|qaz2wsx|asdfgh|zxcvbn|poiuytrewq|550e8400e29b41d4a716446655440000|14159265358|71828182845",
     re.IGNORECASE,
 )
 _BETWEEN_WORDS: Final = re.compile(r"[-_.\s]+")
 # What a shell, a template or a person was to put a secret in place of.
 _REPEATED: Final = re.compile(r"(.{6,})\1", re.DOTALL)
-_UNEXPANDED: Final = re.compile(r"\$\(.*\)|\$\{.*\}|\{\{.*\}\}|`.*`|<.*>", re.DOTALL)
+# Between single signs it is words: one random secret in 7,000 begins and ends with these signs.
+_UNEXPANDED: Final = re.compile(
+    r"\$\(.*\)|\$\{.*\}|\{\{.*\}\}|`[\w\s./|=+-]*`|<[\w\s.,:'-]*>", re.DOTALL
+)
 # Keys that documentation prints whole, and that therefore sign much of what was learnt from it.
 _PRINTED: Final = frozenset(
     {
@@ -62,26 +67,43 @@ def weakness_of(secret: str) -> str | None:
         return "is a command or a variable that nothing was put in place of"
     if said.casefold() in _PRINTED | _digests_of_words():
         return "is a placeholder that anybody can read"
-    for spelled in (said, _unpacked(said)):
+    decoded = _decoded(said)
+    for spelled in (said, *(each.decode("latin-1") for each in decoded)):
         if _PLACEHOLDER.search(_BETWEEN_WORDS.sub("", spelled)):
             return "is a placeholder that anybody can read"
     size = len(secret.strip().encode())
     if size < MIN_BYTES:
         return f"has {size} bytes of the {MIN_BYTES} that it must have"
-    repeats = any(said[period:] == said[:-period] for period in range(1, min(len(said), MIN_BYTES)))
+    # Twice at least: that the last character is the first again says nothing.
+    repeats = any(said[period:] == said[:-period] for period in range(1, len(said) // 2 + 1))
+    repeats = repeats or any(map(_is_sequence, (said.casefold().encode(), *decoded)))
     if repeats or _REPEATED.search(said) or len(set(said.encode())) < MIN_DISTINCT:
-        return "repeats a few characters"
+        return "repeats a few characters, or a step between them"
     return None
 
 
-def _unpacked(said: str) -> str:
-    """Return the text that a secret is the base64 or the hex of; empty where it is of none."""
+def _decoded(said: str) -> list[bytes]:
+    """Return what a secret is the base64 or the hex of; nothing where it is of none.
+
+    Decoders of base64 pass over what is none: a few bytes that are left say nothing of the rest.
+    """
+    found = []
     for decode in (bytes.fromhex, base64.urlsafe_b64decode, base64.b64decode):
         with suppress(ValueError):
-            text = decode(said).decode("ascii")
-            if text.isprintable():
-                return text
-    return ""
+            found.append(decode(said))
+    return [each for each in found if 2 * len(each) >= len(said) - said.count(" ")]
+
+
+def _is_sequence(secret: bytes) -> bool:
+    """Whether two in three bytes are as far from the one before, or from that but one, as others.
+
+    Of 31 steps between random digits as many are alike once in 10^12 times.
+    """
+    for apart in (1, 2):
+        steps = Counter((b - a) % 256 for a, b in zip(secret, secret[apart:], strict=False))
+        if steps and 3 * max(steps.values()) >= 2 * steps.total():
+            return True
+    return False
 
 
 @cache

@@ -96,6 +96,7 @@ GOOD = "wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi"
         # What was to make one, in a file that no shell reads.
         ("SECRET_KEY", "$(openssl rand -base64 48 | tr -d =+/)"),
         ("SECRET_KEY", "`openssl rand -base64 48 | tr -d =+/`"),
+        ("SECRET_KEY", "<the secret of auth, 32 bytes: see Vault>"),
         ("SECRET_KEY", "{{ vault.sharezync.auth.signing.key }}"),
         ("SECRET_KEY", "python3 -c 'import secrets; print(secrets.token_urlsafe())'"),
         ("SECRET_KEY", "not-a-secret-not-a-secret-at-all-xyz"),
@@ -106,6 +107,14 @@ GOOD = "wX3vP9qLkT7mZr5nB1cY8dF6gH2jS4aEoUi"
         ("SECRET_KEY", b64encode(b"the password of this installation").decode()),
         ("SECRET_KEY", b"the password of this installation".hex()),
         ("SECRET_KEY", hashlib.sha256(b"secret").hexdigest()),
+        ("SECRET_KEY", b64encode(bytes(range(32))).decode()),
+        ("SECRET_KEY", bytes(range(32)).hex()),
+        ("SECRET_KEY", bytes(range(255, 223, -1)).hex()),
+        ("SECRET_KEY", "zyxwvutsrqponmlkjihgfedcba9876543210"),
+        ("SECRET_KEY", "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r8"),
+        ("SECRET_KEY", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/"),
+        ("SECRET_KEY", "550e8400-e29b-41d4-a716-446655440000"),
+        ("SECRET_KEY", "3.14159265358979323846264338327950288"),
         ("SECRET_KEY", hashlib.md5(b"changeme\n").hexdigest()),
         ("SERVICE_SECRET", "the secret of chat"),
     ],
@@ -175,6 +184,8 @@ def test_random_secrets_of_all_usual_kinds_will_do() -> None:
         printable = "".join(secrets.choice(punctuation + ascii_letters) for _ in range(40))
         for secret in (secrets.token_urlsafe(36), secrets.token_hex(32), encoded, printable):
             assert weakness_of(secret) is None, secret
+    assert weakness_of("<`hV>W`vHPHRpkG/fYcTI.bK|JzmwLn&;VF>R:(>") is None
+    assert weakness_of("91bfe47817b5070a629397957df85fd9") is None, "it ends as it begins"
 
 
 def test_what_is_not_valid_is_told_by_name_without_its_value(
