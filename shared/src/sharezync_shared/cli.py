@@ -22,7 +22,7 @@ OwnSettings = TypeVar("OwnSettings", bound=Settings)
 
 
 @dataclass(frozen=True)
-class Command(Generic[OwnSettings]):
+class CliCommand(Generic[OwnSettings]):
     """One more thing that a service's command line can do."""
 
     help: str
@@ -42,7 +42,7 @@ class ServiceCommand(Generic[OwnSettings]):
     settings: Callable[[], OwnSettings]
     create_app: Callable[[OwnSettings, Platform], FastAPI]
     migrations: Migrations
-    commands: dict[str, Command[OwnSettings]] = field(default_factory=dict)
+    commands: dict[str, CliCommand[OwnSettings]] = field(default_factory=dict)
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run the command that `arguments` (None: the process's) name; return the exit status."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sharezync_shared.cli import Command, ServiceCommand
+from sharezync_shared.cli import CliCommand, ServiceCommand
 from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.settings import Settings
 
@@ -22,7 +22,7 @@ def command_line(error: Exception) -> ServiceCommand[Settings]:
         lambda: Settings(_env_file=None),
         no_app,
         Migrations("sharezync_auth.migrations", "auth"),
-        {"do-it": Command(help="do it", run=fail)},
+        {"do-it": CliCommand(help="do it", run=fail)},
     )
 
 

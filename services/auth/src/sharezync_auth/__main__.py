@@ -10,9 +10,9 @@ from sharezync_auth.commands.rotate_keys import ROTATE_KEYS
 from sharezync_auth.commands.service_client import SERVICE_CLIENT
 from sharezync_auth.migrations import MIGRATIONS
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.cli import Command, ServiceCommand
+from sharezync_shared.cli import CliCommand, ServiceCommand
 
-COMMANDS: Final[dict[str, Command[AuthSettings]]] = {
+COMMANDS: Final[dict[str, CliCommand[AuthSettings]]] = {
     "create-user": CREATE_USER,
     "import-users": IMPORT_USERS,
     "rotate-keys": ROTATE_KEYS,

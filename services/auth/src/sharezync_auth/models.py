@@ -210,7 +210,7 @@ class StoredKey(AuthTable, table=True):
     state_since: datetime = Field(sa_type=_AWARE)
 
 
-class ServiceClient(AuthTable, table=True):
+class OAuthClient(AuthTable, table=True):
     """A secret with which a service may ask for tokens; several of one name hold at once."""
 
     __tablename__: ClassVar[str] = "service_clients"

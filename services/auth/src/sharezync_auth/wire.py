@@ -84,7 +84,7 @@ class SessionRead(BaseModel):
         )
 
 
-class SessionRevoked(BaseModel):
+class SessionRevokedRead(BaseModel):
     """Event `session.revoked`: a login has ended."""
 
     session_id: UUID
@@ -108,7 +108,7 @@ class Unblocked(BaseModel):
     user_id: UUID
 
 
-class UserDeleted(BaseModel):
+class UserDeletedRead(BaseModel):
     """Event `user.deleted`: the last one of an account."""
 
     user_id: UUID

@@ -16,7 +16,7 @@ import pytest
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.app import create_app
 from sharezync_auth.commands import work_for
-from sharezync_auth.models import ServiceClient
+from sharezync_auth.models import OAuthClient
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import clients
 from sharezync_shared.testing.service import platform_for_tests, running
@@ -203,7 +203,7 @@ async def test_a_scope_that_is_asked_for_is_answered_with_the_one_that_is_given(
 
 
 @pytest.fixture
-async def made(settings: AuthSettings) -> AsyncGenerator[tuple[ServiceClient, str]]:
+async def made(settings: AuthSettings) -> AsyncGenerator[tuple[OAuthClient, str]]:
     async with work_for(settings) as work:
         client, secret = await clients.add(work, name="chat")
         yield client, secret
@@ -215,7 +215,7 @@ async def status_with(auth: Auth, name: str, secret: str) -> int:
 
 
 async def test_several_secrets_of_a_service_hold_at_once_until_each_is_removed(
-    auth: Auth, made: tuple[ServiceClient, str]
+    auth: Auth, made: tuple[OAuthClient, str]
 ) -> None:
     _, secret = made
     work = auth.app.state.work
@@ -231,7 +231,7 @@ async def test_several_secrets_of_a_service_hold_at_once_until_each_is_removed(
 
 
 async def test_secrets_are_random_and_kept_as_digests(
-    auth: Auth, made: tuple[ServiceClient, str]
+    auth: Auth, made: tuple[OAuthClient, str]
 ) -> None:
     client, secret = made
     assert re.fullmatch(r"szs_[\w-]{43}", secret, re.ASCII)
@@ -256,7 +256,7 @@ async def test_secrets_are_random_and_kept_as_digests(
 )
 async def test_which_secrets_hold_beside_those_that_were_made(
     settings: AuthSettings,
-    made: tuple[ServiceClient, str],
+    made: tuple[OAuthClient, str],
     change: dict[str, Any],
     derived_holds: bool,
     configured_holds: bool,

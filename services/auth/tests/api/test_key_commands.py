@@ -18,7 +18,7 @@ from sharezync_auth.commands.rotate_keys import ROTATE_KEYS
 from sharezync_auth.commands.service_client import SERVICE_CLIENT
 from sharezync_auth.key_states import ACTIVE, MAX_KEYS, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 from sharezync_shared.testing.bad_tokens import bearer
 from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES
 
@@ -32,7 +32,7 @@ async def settings(settings: AuthSettings) -> AsyncGenerator[AuthSettings]:
     await forget_keys(settings)
 
 
-async def run(command: Command[AuthSettings], settings: AuthSettings, *words: str) -> int:
+async def run(command: CliCommand[AuthSettings], settings: AuthSettings, *words: str) -> int:
     parser = argparse.ArgumentParser()
     command.arguments(parser)
     return await command.run(settings, parser.parse_args(words)) or 0

@@ -8,7 +8,7 @@ from typing import Final
 from sharezync_chat.models import SCHEMA
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.indexing import Indexer
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 from sharezync_shared.db.database import Database
 
 
@@ -35,7 +35,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final = {
-    "reindex-search": Command(
+    "reindex-search": CliCommand(
         help="rebuild the search index; can run while the service is running",
         run=_reindex,
         arguments=_arguments,

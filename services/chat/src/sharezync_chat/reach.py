@@ -68,7 +68,7 @@ class UserUnreachable(Problem):
     title = "The user doesn't accept this from you"
 
 
-class UserBlocked(Problem):
+class UserIsBlocked(Problem):
     """With `user_ids`, as above."""
 
     kind, slug = ProblemKind.CONFLICT, "user-blocked"
@@ -82,7 +82,7 @@ async def insist_on_adding(unit: UnitOfWork, user_id: UserId, others: Collection
     """
     found = await (await unit.raw()).fetch(_MAY_ADD, user_id, list(others))
     if blocked := [str(row["id"]) for row in found if row["blocked"]]:
-        raise UserBlocked(user_ids=blocked)
+        raise UserIsBlocked(user_ids=blocked)
     if unreachable := [str(row["id"]) for row in found if not row["reachable"]]:
         raise UserUnreachable(user_ids=unreachable)
 
@@ -104,5 +104,5 @@ async def insist_on_saying(unit: UnitOfWork, user_id: UserId, channel: Channel) 
 def refusal_of(blocked: bool | None, reachable: bool | None) -> Problem | None:  # noqa: FBT001 - columns of PEER
     """Return why nothing can be said to the other one; None: it can, or there is no other one."""
     if blocked:
-        return UserBlocked()
+        return UserIsBlocked()
     return UserUnreachable() if reachable is False else None

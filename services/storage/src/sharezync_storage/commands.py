@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.streams.log import StreamLog
@@ -88,4 +88,4 @@ async def _work_for(settings: StorageSettings) -> AsyncGenerator[UnitsOfWork]:
         await database.aclose()
 
 
-COLLECT: Final = Command(help="delete unused data", run=_run, arguments=_arguments)
+COLLECT: Final = CliCommand(help="delete unused data", run=_run, arguments=_arguments)

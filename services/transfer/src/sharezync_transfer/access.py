@@ -20,7 +20,7 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Forbidden, NotFound
-from sharezync_transfer.models import File, Recipient, Transfer, TransferId
+from sharezync_transfer.models import Recipient, Transfer, TransferFile, TransferId
 
 Role = Literal["sender", "recipient"]
 
@@ -42,7 +42,7 @@ class TransferAggregate:
     """A transfer with everything that belongs to it."""
 
     transfer: Transfer
-    files: Sequence[File]
+    files: Sequence[TransferFile]
     recipients: Sequence[Recipient]
 
     def recipient(self, user_id: UUID) -> Recipient | None:
@@ -122,12 +122,12 @@ async def load(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> list[TransferA
     return await _wholes(unit, [by_id[each] for each in transfer_ids if each in by_id])
 
 
-async def files_of(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> Sequence[File]:
+async def files_of(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> Sequence[TransferFile]:
     """Return the files of these transfers, of each in the order of their indexes."""
     files = await unit.session.exec(
-        select(File)
-        .where(col(File.transfer_id).in_(transfer_ids))
-        .order_by(col(File.transfer_id), col(File.index))
+        select(TransferFile)
+        .where(col(TransferFile.transfer_id).in_(transfer_ids))
+        .order_by(col(TransferFile.transfer_id), col(TransferFile.index))
     )
     return files.all()
 
@@ -140,7 +140,7 @@ async def _wholes(unit: UnitOfWork, transfers: Sequence[Transfer]) -> list[Trans
         .where(col(Recipient.transfer_id).in_(ids))
         .order_by(col(Recipient.transfer_id), col(Recipient.user_id))
     )
-    files_by: dict[UUID, list[File]] = {}
+    files_by: dict[UUID, list[TransferFile]] = {}
     recipients_by: dict[UUID, list[Recipient]] = {}
     for file in files:
         files_by.setdefault(file.transfer_id, []).append(file)

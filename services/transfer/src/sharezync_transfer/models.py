@@ -117,7 +117,7 @@ class Transfer(TransferTable, table=True):
         return self.state in FINAL
 
 
-class File(TransferTable, table=True):
+class TransferFile(TransferTable, table=True):
     """One file of a transfer. Its chunks lie at storage, in the upload `upload_id`.
 
     `path` is where it lies in the folder that is sent, its name included; None: in no folder.

@@ -69,7 +69,7 @@ class TooManyTransfers(Problem):
     title = "The limit of active transfers is reached"
 
 
-class UserBlocked(Problem):
+class RecipientIsBlocked(Problem):
     """With `user_ids`: whom of the recipients the sender has blocked."""
 
     kind, slug = ProblemKind.CONFLICT, "user-blocked"

@@ -27,7 +27,7 @@ _EVERY_SECONDS: Final = 0.25
 """Between pings of a service whose breaker is open: so soon it is noticed that it is back."""
 
 
-class Heartbeat:
+class ServiceHeartbeat:
     """The watcher of one breaker. It asks while calls wait in silence, or the breaker is open."""
 
     def __init__(self, breaker: Breaker, ping: Ping) -> None:
@@ -113,14 +113,14 @@ class Breakers:
         self._metrics = BreakerMetrics(registry)
         self._base_urls = base_urls or {}
         self._breakers: dict[str, Breaker] = {}
-        self._heartbeats: list[Heartbeat] = []
+        self._heartbeats: list[ServiceHeartbeat] = []
 
     def for_service(self, service: str) -> Breaker:
         """Return that of a service."""
         if service not in self._breakers:
             breaker = self._breakers[service] = Breaker(service, self._metrics)
             if service in self._base_urls:
-                heartbeat = Heartbeat(breaker, partial(ping, self._base_urls[service]))
+                heartbeat = ServiceHeartbeat(breaker, partial(ping, self._base_urls[service]))
                 breaker.watcher = heartbeat
                 self._heartbeats.append(heartbeat)
         return self._breakers[service]

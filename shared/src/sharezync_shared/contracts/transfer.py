@@ -117,7 +117,7 @@ class TransferState:
 
 
 @dataclass(frozen=True)
-class Attachment:
+class ParticipationRead:
     """The part of a user in a transfer.
 
     `user_id` and `device_id` belong into reports of progress. With a token they are its owner's.
@@ -195,7 +195,7 @@ class Standing:
 class TransferResult(CommandResult):
     """What became of a command. `end` is what `attach` would return, where chunks may now move."""
 
-    end: Attachment | None = None
+    end: ParticipationRead | None = None
 
 
 class TransferResults(msgspec.Struct):
@@ -208,7 +208,7 @@ ATTACH = Operation(
     "POST",
     "/internal/transfers/{transfer_id}/attach",
     Attach,
-    Attachment,
+    ParticipationRead,
     refusals=(NotFound, CapabilityRefused),
     repeatable=True,
 )

@@ -38,7 +38,7 @@ Parts = TypeVar("Parts")
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandDone:
     """What a command is answered with: `data`, and `end` where the contract has it, as JSON."""
 
     data: bytes
@@ -50,7 +50,7 @@ class Done:
         return b'{"data":' + self.data + end + b"}"
 
 
-Handler = Callable[[Command, Any, Parts], Awaitable[Done | Awaitable[Done]]]
+Handler = Callable[[Command, Any, Parts], Awaitable[CommandDone | Awaitable[CommandDone]]]
 """Carries a command out; is given its data as the declared model, and the parts of the call.
 
 What it returns may be awaitable: the next command of the same user begins meanwhile. So what takes
@@ -136,7 +136,9 @@ class CommandsEndpoint(Generic[Parts]):
         await asyncio.gather(*(run_of_one_user(places) for places in by_user.values()))
         return Response(b'{"results":[' + b",".join(results) + b"]}", media_type="application/json")
 
-    async def _begin(self, command: Command, parts: Parts) -> Done | Awaitable[Done] | Exception:
+    async def _begin(
+        self, command: Command, parts: Parts
+    ) -> CommandDone | Awaitable[CommandDone] | Exception:
         try:
             found = self._handlers.get(command.kind)
             if found is None:
@@ -151,7 +153,9 @@ class CommandsEndpoint(Generic[Parts]):
             return error
 
 
-async def _finish(rest: Done | Awaitable[Done] | Exception, outages: Outages) -> bytes:
+async def _finish(
+    rest: CommandDone | Awaitable[CommandDone] | Exception, outages: Outages
+) -> bytes:
     """Carry a command out and return its result as JSON; never raises."""
     try:
         if isinstance(rest, Exception):

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from sharezync_shared.calls import breaker as breaker_module
 from sharezync_shared.calls import heartbeat
 from sharezync_shared.calls.breaker import Breaker, CircuitOpen, State
-from sharezync_shared.calls.heartbeat import Breakers, Heartbeat, ping
+from sharezync_shared.calls.heartbeat import Breakers, ServiceHeartbeat, ping
 from sharezync_shared.testing.serving import plain_asgi, serving
 from sharezync_shared.testing.waiting import wait_until
 
@@ -50,7 +50,7 @@ def pulse() -> Pulse:
 @pytest_asyncio.fixture
 async def breaker(pulse: Pulse) -> AsyncGenerator[Breaker]:
     breaker = Breaker("chat")
-    watching = Heartbeat(breaker, pulse)
+    watching = ServiceHeartbeat(breaker, pulse)
     breaker.watcher = watching
     yield breaker
     await watching.aclose()

@@ -15,7 +15,7 @@ from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import users
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 from sharezync_shared.problems import field_errors
 
 _TAKEN: Final = 1
@@ -97,4 +97,4 @@ def _stop(reason: str, status: int) -> int:
     return status
 
 
-CREATE_USER: Final = Command(help="create an account", run=_run, arguments=_arguments)
+CREATE_USER: Final = CliCommand(help="create an account", run=_run, arguments=_arguments)

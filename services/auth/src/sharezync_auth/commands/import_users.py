@@ -15,7 +15,7 @@ from sharezync_auth.commands.user_rows import BadRow, UserRow, read
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import importing
 from sharezync_auth.usecases.importing import ImportedUser, ImportOutcome
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 from sharezync_shared.db.work import UnitsOfWork
 
 _SOME_BAD: Final = 1
@@ -93,6 +93,6 @@ def _opened(path: str) -> Iterator[TextIO]:
         yield file
 
 
-IMPORT_USERS: Final = Command(
+IMPORT_USERS: Final = CliCommand(
     help="create accounts from rows of username,email,bcrypt_hash", run=_run, arguments=_arguments
 )

@@ -11,7 +11,7 @@ from sharezync_auth.commands.tables import print_rows
 from sharezync_auth.key_states import MAX_KEYS, KeyRequest, RotationPolicy, TooMany, TooYoung
 from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 
 _REFUSED: Final = 1
 _NOT_POSSIBLE: Final = 2
@@ -105,4 +105,4 @@ def _stop(reason: str) -> int:
     return _NOT_POSSIBLE
 
 
-ROTATE_KEYS: Final = Command(help="rotate the signing key", run=_run, arguments=_arguments)
+ROTATE_KEYS: Final = CliCommand(help="rotate the signing key", run=_run, arguments=_arguments)

@@ -9,7 +9,7 @@ from sharezync_auth.commands import work_for
 from sharezync_auth.commands.tables import print_rows
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import clients
-from sharezync_shared.cli import Command
+from sharezync_shared.cli import CliCommand
 from sharezync_shared.tokens.claims import service_name
 
 _NOT_FOUND: Final = 1
@@ -67,6 +67,6 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-SERVICE_CLIENT: Final = Command(
+SERVICE_CLIENT: Final = CliCommand(
     help="manage the secrets of services", run=_run, arguments=_arguments
 )

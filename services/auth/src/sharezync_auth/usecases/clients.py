@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_auth.models import ServiceClient
+from sharezync_auth.models import OAuthClient
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.tokens import InvalidClient
 from sharezync_shared.db.work import UnitsOfWork
@@ -38,7 +38,7 @@ async def identify(
         return client_id
     async with work.read() as unit:
         found = await unit.session.exec(
-            select(ServiceClient.secret_digest).where(ServiceClient.name == client_id)
+            select(OAuthClient.secret_digest).where(OAuthClient.name == client_id)
         )
         matches = [hmac.compare_digest(shown, digest) for digest in found.all()]
     if not any(matches):
@@ -46,7 +46,7 @@ async def identify(
     return client_id
 
 
-async def add(work: UnitsOfWork, *, name: str) -> tuple[ServiceClient, str]:
+async def add(work: UnitsOfWork, *, name: str) -> tuple[OAuthClient, str]:
     """Make one more secret for the service `name`; return it too: nobody can tell it again.
 
     Raises ValueError for what can't name a service.
@@ -55,18 +55,18 @@ async def add(work: UnitsOfWork, *, name: str) -> tuple[ServiceClient, str]:
         _PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
     )
     async with work.begin() as unit:
-        client = ServiceClient(
+        client = OAuthClient(
             name=service_name(name), secret_digest=_digest(secret), created_at=unit.now
         )
         unit.add(client)
     return client, secret
 
 
-async def all_clients(work: UnitsOfWork) -> list[ServiceClient]:
+async def all_clients(work: UnitsOfWork) -> list[OAuthClient]:
     """Return the secrets that were made, without what they are: by name, the oldest first."""
     async with work.read() as unit:
         found = await unit.session.exec(
-            select(ServiceClient).order_by(col(ServiceClient.name), col(ServiceClient.id))
+            select(OAuthClient).order_by(col(OAuthClient.name), col(OAuthClient.id))
         )
         return list(found.all())
 
@@ -77,7 +77,7 @@ async def remove(work: UnitsOfWork, *, client_id: UUID) -> bool:
     Tokens that were given for it live on for five minutes at most.
     """
     async with work.begin() as unit:
-        client = await unit.get(ServiceClient, client_id, lock=True)
+        client = await unit.get(OAuthClient, client_id, lock=True)
         if client is not None:
             await unit.session.delete(client)
     return client is not None

@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from sharezync_auth.wire import BlockRead, OwnUser, SessionRevoked, Unblocked, UserDeleted
+from sharezync_auth.wire import BlockRead, OwnUser, SessionRevokedRead, Unblocked, UserDeletedRead
 from sharezync_shared.streams.declared import StreamEvent
 
 EVENTS: Final = (
-    StreamEvent("session.revoked", "account", SessionRevoked, "A session of the user has ended"),
+    StreamEvent(
+        "session.revoked", "account", SessionRevokedRead, "A session of the user has ended"
+    ),
     StreamEvent("user.updated", "account", OwnUser, "The profile of the user has changed"),
     StreamEvent("user_blocked", "account", BlockRead, "The user has blocked another"),
     StreamEvent(
@@ -15,5 +17,5 @@ EVENTS: Final = (
         Unblocked,
         "A user was unblocked, or their account was deleted",
     ),
-    StreamEvent("user.deleted", "account", UserDeleted, "The account was deleted"),
+    StreamEvent("user.deleted", "account", UserDeletedRead, "The account was deleted"),
 )

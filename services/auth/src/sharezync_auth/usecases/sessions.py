@@ -12,7 +12,7 @@ from sharezync_auth import access
 from sharezync_auth.models import Device, Session, account_stream
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
-from sharezync_auth.wire import SessionRead, SessionRevoked
+from sharezync_auth.wire import SessionRead, SessionRevokedRead
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
@@ -170,7 +170,7 @@ async def end(unit: UnitOfWork, sessions: Sequence[Session], reason: Reason) -> 
             Entry(
                 account_stream(session.user_id),
                 "session.revoked",
-                to_json(SessionRevoked(session_id=session.id, reason=reason)),
+                to_json(SessionRevokedRead(session_id=session.id, reason=reason)),
                 Control(revoke_sessions=[str(session.id)]),
             )
             for session in sessions

@@ -16,7 +16,7 @@ from sharezync_auth.passwords import Passwords
 from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.confirming import check_password, confirmed_account
 from sharezync_auth.usecases.throttling import LoginThrottle
-from sharezync_auth.wire import OwnUser, PublicUser, UserDeleted
+from sharezync_auth.wire import OwnUser, PublicUser, UserDeletedRead
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
@@ -240,7 +240,7 @@ async def erase(
         await unit.publish_event(
             stream,
             "user.deleted",
-            UserDeleted(user_id=user_id),
+            UserDeletedRead(user_id=user_id),
             control=Control(revoke_user=str(user_id), end=True),
         )
         unit.emit(facts.UserDeleted(user_id=user.id))

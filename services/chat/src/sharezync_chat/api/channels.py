@@ -17,7 +17,7 @@ from sharezync_chat.api.common import (
     no_content,
 )
 from sharezync_chat.models import ChannelId, Kind
-from sharezync_chat.reach import UserBlocked, UserUnreachable
+from sharezync_chat.reach import UserIsBlocked, UserUnreachable
 from sharezync_chat.usecases import channels, conversations
 from sharezync_chat.usecases.limits import (
     TooManyChannels,
@@ -217,7 +217,7 @@ async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) 
         **problems(
             Unauthenticated,
             UserNotFound,
-            UserBlocked,
+            UserIsBlocked,
             UserUnreachable,
             TooManyConversations,
             TooManyMemberships,

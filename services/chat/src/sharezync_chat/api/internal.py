@@ -27,7 +27,7 @@ from sharezync_shared.contracts.commands import Command
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import to_json
 from sharezync_shared.problems import Invalid
-from sharezync_shared.streams.commands import CommandsEndpoint, Done
+from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
 
 router = APIRouter(tags=["internal"])
@@ -51,7 +51,9 @@ class _Parts(NamedTuple):
     marks: ReadMarkBatch
 
 
-async def _send_message(command: Command, data: SendMessage, parts: _Parts) -> Awaitable[Done]:
+async def _send_message(
+    command: Command, data: SendMessage, parts: _Parts
+) -> Awaitable[CommandDone]:
     draft = await messages.prepare(
         parts.services,
         channel_id=data.channel_id,
@@ -62,15 +64,17 @@ async def _send_message(command: Command, data: SendMessage, parts: _Parts) -> A
         client_message_id=data.client_message_id,
     )
 
-    async def rest() -> Done:
-        return Done((await parts.posting.post(draft)).body)
+    async def rest() -> CommandDone:
+        return CommandDone((await parts.posting.post(draft)).body)
 
     return rest()
 
 
-async def _mark_read(command: Command, data: MarkRead, parts: _Parts) -> Awaitable[Done]:
-    async def rest() -> Done:
-        return Done(to_json(await parts.marks.write(command.user_id, data.channel_id, _mark(data))))
+async def _mark_read(command: Command, data: MarkRead, parts: _Parts) -> Awaitable[CommandDone]:
+    async def rest() -> CommandDone:
+        return CommandDone(
+            to_json(await parts.marks.write(command.user_id, data.channel_id, _mark(data)))
+        )
 
     return rest()
 

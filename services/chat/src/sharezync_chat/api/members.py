@@ -15,7 +15,7 @@ from sharezync_chat.api.common import (
     no_content,
 )
 from sharezync_chat.models import ChannelId, Role
-from sharezync_chat.reach import UserBlocked, UserUnreachable
+from sharezync_chat.reach import UserIsBlocked, UserUnreachable
 from sharezync_chat.usecases import members, people
 from sharezync_chat.usecases.bans import Banned
 from sharezync_chat.usecases.limits import TooManyMembers, TooManyMemberships
@@ -177,7 +177,7 @@ async def list_channel_members(
             TooManyMembers,
             TooManyMemberships,
             Banned,
-            UserBlocked,
+            UserIsBlocked,
             UserUnreachable,
             Invalid,
             Unavailable,

@@ -22,7 +22,7 @@ from sharezync_chat.api.common import (
     position_text,
 )
 from sharezync_chat.models import ChannelId, FileId, MessageId
-from sharezync_chat.reach import UserBlocked, UserUnreachable
+from sharezync_chat.reach import UserIsBlocked, UserUnreachable
 from sharezync_chat.usecases import history, messages
 from sharezync_chat.usecases.batch import ClientMessageIdReused
 from sharezync_chat.usecases.messages import AttachmentUnusable
@@ -132,7 +132,7 @@ class HistoryPage(Page[MessageRead]):
             ChannelArchived,
             ClientMessageIdReused,
             AttachmentUnusable,
-            UserBlocked,
+            UserIsBlocked,
             UserUnreachable,
             Invalid,
             Unavailable,
@@ -274,7 +274,7 @@ async def get_message(message_id: MessageId, caller: Caller, work: WorkPart) -> 
         NotFound,
         ChannelArchived,
         MessageGone,
-        UserBlocked,
+        UserIsBlocked,
         UserUnreachable,
         Invalid,
     ),

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
 from sharezync_chat.api.common import Cursor, LimitsPart, WorkPart, no_content
 from sharezync_chat.models import ChannelId, MessageId
-from sharezync_chat.reach import UserBlocked, UserUnreachable
+from sharezync_chat.reach import UserIsBlocked, UserUnreachable
 from sharezync_chat.usecases import pins
 from sharezync_chat.usecases.limits import TooManyPins
 from sharezync_chat.usecases.wire import PinRead
@@ -16,7 +16,7 @@ from sharezync_shared.tokens import Caller
 router = APIRouter(prefix="/v1/channels/{channel_id}/pins", tags=["channels"])
 
 _REFUSALS = (
-    Unauthenticated, Forbidden, NotMember, NotFound, MessageGone, ChannelArchived, UserBlocked,
+    Unauthenticated, Forbidden, NotMember, NotFound, MessageGone, ChannelArchived, UserIsBlocked,
     UserUnreachable, Invalid,
 )  # fmt: skip
 

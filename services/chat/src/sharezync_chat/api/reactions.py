@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from sharezync_chat.access import ChannelArchived, MessageGone
 from sharezync_chat.api.common import LimitsPart, WorkPart, no_content
 from sharezync_chat.models import MessageId
-from sharezync_chat.reach import UserBlocked, UserUnreachable
+from sharezync_chat.reach import UserIsBlocked, UserUnreachable
 from sharezync_chat.usecases import reactions
 from sharezync_chat.usecases.limits import TooManyReactions
 from sharezync_shared.names.characters import looks_empty
@@ -66,7 +66,7 @@ Emoji = Annotated[
         MessageGone,
         ChannelArchived,
         TooManyReactions,
-        UserBlocked,
+        UserIsBlocked,
         UserUnreachable,
         Invalid,
     ),
@@ -96,7 +96,7 @@ async def add_reaction(
         NotFound,
         MessageGone,
         ChannelArchived,
-        UserBlocked,
+        UserIsBlocked,
         UserUnreachable,
         Invalid,
     ),

@@ -23,7 +23,7 @@ _MOST_RESTS: Final = 32
 """Rounds that a device sits out at most: one that auth refuses is asked about again, seldom."""
 
 
-class Device:
+class SocketDevice:
     """One device of one user that has a socket here, or about which auth must be told something."""
 
     __slots__ = ("doubted", "id", "key", "online", "rests", "retries", "sockets", "untold")
@@ -70,11 +70,11 @@ class Devices:
         self._on_presence = on_presence
         self._here: dict[str, set[str]] = {}
         """By user, which devices of theirs were said to have come and not to have gone."""
-        self._devices: dict[tuple[str, str], Device] = {}
-        self._telling: dict[Device, asyncio.Task[None]] = {}
-        self._unheard: set[Device] = set()
+        self._devices: dict[tuple[str, str], SocketDevice] = {}
+        self._telling: dict[SocketDevice, asyncio.Task[None]] = {}
+        self._unheard: set[SocketDevice] = set()
         """Those with sockets that auth could not be told of."""
-        self._noticed: set[Device] | None = None
+        self._noticed: set[SocketDevice] | None = None
         self._stopping = False
 
     # --- for sockets ---------------------------------------------------------------------------
@@ -89,14 +89,14 @@ class Devices:
         if device is not None and (telling := self._telling.get(device)) is not None:
             await asyncio.wait({telling})
 
-    def introduce(self, connection: Connection) -> Device | None:
+    def introduce(self, connection: Connection) -> SocketDevice | None:
         """As `connect`, without waiting. Once more for a socket that changed to another session."""
         if connection.client_id is None:
             return None
         key = (connection.user_id, connection.client_id)
         device = self._devices.get(key)
         if device is None:
-            device = self._devices[key] = Device(key)
+            device = self._devices[key] = SocketDevice(key)
         if connection not in device.sockets:
             device.sockets.append(connection)
             connection.on_close(self._gone)
@@ -118,7 +118,7 @@ class Devices:
 
     # --- for the lease -------------------------------------------------------------------------
 
-    def held(self, *, but: Collection[Device] = ()) -> list[str]:
+    def held(self, *, but: Collection[SocketDevice] = ()) -> list[str]:
         """Return the ids of those, `but` these, that have a socket here and that auth was told of.
 
         In no order.
@@ -130,7 +130,7 @@ class Devices:
         ]
 
     @contextmanager
-    def noticing(self) -> Generator[set[Device]]:
+    def noticing(self) -> Generator[set[SocketDevice]]:
         """Collect the devices about which a call is under way at any time inside the block."""
         noticed = self._noticed = set(self._telling)
         try:
@@ -151,7 +151,7 @@ class Devices:
                 device.retries = min(device.retries + 1, _MOST_RESTS)
                 self._tell(device)
 
-    def tell_again(self, devices: Collection[Device]) -> None:
+    def tell_again(self, devices: Collection[SocketDevice]) -> None:
         """Tell what is true of these: what auth was told may have been overwritten."""
         for device in devices:
             # One that has come back meanwhile is among `devices` in its new shape.
@@ -179,7 +179,7 @@ class Devices:
 
     # --- telling -------------------------------------------------------------------------------
 
-    def _tell(self, device: Device) -> None:
+    def _tell(self, device: SocketDevice) -> None:
         """See to it that auth hears what is true of a device, after what it is being told now."""
         if device in self._telling:
             return
@@ -191,7 +191,7 @@ class Devices:
         task = asyncio.create_task(self._tell_all(device), name="device")
         self._telling[device] = task
 
-    async def _tell_all(self, device: Device) -> None:
+    async def _tell_all(self, device: SocketDevice) -> None:
         """Tell one thing after the other, until all is told or auth can't be."""
         try:
             while not (device.settled or self._stopping):
@@ -205,7 +205,7 @@ class Devices:
                 self._unheard.add(device)
             self._drop_if_gone(device)
 
-    async def _tell_online(self, device: Device) -> bool:
+    async def _tell_online(self, device: SocketDevice) -> bool:
         """Return whether auth was told."""
         connection = (device.untold or device.sockets)[0]
         user_id, client_id = device.key
@@ -228,7 +228,7 @@ class Devices:
         self._has_come(device)
         return True
 
-    async def _tell_offline(self, device: Device) -> None:
+    async def _tell_offline(self, device: SocketDevice) -> None:
         """Tell, or leave it to the lease, which finds that auth believes in one too many."""
         if device.id is None:
             return
@@ -242,7 +242,7 @@ class Devices:
             device.online = None if device.doubted else False
         self._has_gone(device)
 
-    def _has_come(self, device: Device) -> None:
+    def _has_come(self, device: SocketDevice) -> None:
         user_id, client_id = device.key
         here = self._here.get(user_id)
         if here is not None:  # told once more, or another device
@@ -251,13 +251,13 @@ class Devices:
         self._here[user_id] = {client_id}
         self._on_presence(user_id, True)
 
-    def _has_gone(self, device: Device) -> None:
+    def _has_gone(self, device: SocketDevice) -> None:
         user_id, client_id = device.key
         here = self._here.get(user_id, set())
         here.discard(client_id)
         if not here and self._here.pop(user_id, None) is not None:
             self._on_presence(user_id, False)
 
-    def _drop_if_gone(self, device: Device) -> None:
+    def _drop_if_gone(self, device: SocketDevice) -> None:
         if not device.sockets and self._devices.get(device.key) is device:
             del self._devices[device.key]

@@ -12,11 +12,11 @@ import msgspec
 
 from sharezync_gateway.realtime.peers import (
     OWNERS,
-    Heads,
     Present,
     Replayed,
     Revoked,
     Sight,
+    UserHeads,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
@@ -51,7 +51,7 @@ class HttpPeers:
         self._commands = commands or services.chat
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
+    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> UserHeads:
         streams: dict[str, Cursor] = {}
         missing: set[str] = set()
 
@@ -63,7 +63,7 @@ class HttpPeers:
                 missing.add(owner)
 
         await asyncio.gather(*map(ask, owners))
-        return Heads(streams, frozenset(missing))
+        return UserHeads(streams, frozenset(missing))
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
         owner = owner_of(stream)

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from sharezync_gateway.realtime.devices import Device, Devices
+from sharezync_gateway.realtime.devices import Devices, SocketDevice
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers, digest_of
 from sharezync_shared.calls.client import ServiceUnavailable
@@ -116,7 +116,7 @@ class Lease:
                 async with asyncio.timeout(pause_seconds):
                     await self._leaving.wait()
 
-    def _is_surprising(self, belief: Heartbeat, unsure: set[Device]) -> bool:
+    def _is_surprising(self, belief: Heartbeat, unsure: set[SocketDevice]) -> bool:
         """Whether what auth believed, while devices in `unsure` came or went, calls for the list.
 
         What is wrong once may be a call that auth took in and answered too late for us.
@@ -130,7 +130,7 @@ class Lease:
         forgotten = belief.devices == 0 < least
         return forgotten or self._surprises > 1
 
-    def _is_true(self, belief: Heartbeat, sure: Sequence[str], unsure: set[Device]) -> bool:
+    def _is_true(self, belief: Heartbeat, sure: Sequence[str], unsure: set[SocketDevice]) -> bool:
         """Whether auth may hold those we are sure of, any of the others, and none besides."""
         others = belief.devices - (len(sure) - self._passed_over)
         if not 0 <= others <= len(unsure):

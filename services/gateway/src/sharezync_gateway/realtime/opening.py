@@ -15,7 +15,7 @@ from sharezync_gateway.realtime.connection import Connection, StreamChanges
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handshake import Handshake
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import Heads
+from sharezync_gateway.realtime.peers import UserHeads
 from sharezync_gateway.realtime.protocol import (
     MAX_TEXT_BYTES,
     Authenticate,
@@ -166,7 +166,11 @@ class ConnectionOpener:
                 await asyncio.wait({ahead})
 
     async def _continue(
-        self, connection: Connection, heads: Heads, notes: StreamChanges, cursors: dict[str, Cursor]
+        self,
+        connection: Connection,
+        heads: UserHeads,
+        notes: StreamChanges,
+        cursors: dict[str, Cursor],
     ) -> None:
         # Until `begin` has returned nothing is awaited: no frame can come between.
         shown = self._seating.seat_all(connection, heads, notes)
@@ -183,7 +187,7 @@ class ConnectionOpener:
             connection.notes = None
             await self._resumer.finish(connection, resumption)
 
-    async def _ask(self, connection: Connection) -> Heads:
+    async def _ask(self, connection: Connection) -> UserHeads:
         try:
             async with asyncio.timeout(self._terms.start_seconds), self._turn_of(connection):
                 heads, _ = await asyncio.gather(

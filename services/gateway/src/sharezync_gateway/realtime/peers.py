@@ -39,7 +39,7 @@ def in_batches(user_ids: Collection[str]) -> Generator[list[str]]:
         yield ids[start : start + MOST_ASKED]
 
 
-class Heads(msgspec.Struct, frozen=True):
+class UserHeads(msgspec.Struct, frozen=True):
     """Where the streams of a user stand, and which owners could not be asked."""
 
     streams: dict[str, Cursor]
@@ -94,7 +94,7 @@ class Sight(NamedTuple):
 class Peers(Protocol):
     """What sockets need of the services. Each call raises ServiceUnavailable, but for `heads`."""
 
-    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
+    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> UserHeads:
         """Return every stream that the user is on, of those `owners` that answer. Never raises."""
         ...
 

@@ -40,7 +40,7 @@ _AT_A_STRETCH: Final = 200
 """Connections that are told before others get their turn on the event loop."""
 
 
-class Presence:
+class PresenceTracker:
     """Learns who of the watched is online, and tells their watchers what changed."""
 
     def __init__(

@@ -11,7 +11,7 @@ import structlog
 
 from sharezync_gateway.realtime.connection import Connection, StreamChanges
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import OWNERS, Heads, Peers, Replayed, owner_of
+from sharezync_gateway.realtime.peers import OWNERS, Peers, Replayed, UserHeads, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, Reset
 from sharezync_gateway.realtime.revoking import Revoker
 from sharezync_gateway.realtime.tracker import Tracker
@@ -79,17 +79,17 @@ class StreamMembership:
 
     # --- for connections -----------------------------------------------------------------------
 
-    async def heads_for(self, connection: Connection) -> Heads:
+    async def heads_for(self, connection: Connection) -> UserHeads:
         """Return where the streams stand that this connection follows."""
         if connection.channel is None:
             return await self._peers.heads(connection.user_id)
         owner = owner_of(connection.channel)
         heads = await self._peers.heads(connection.user_id, () if owner is None else (owner,))
         only = {s: head for s, head in heads.streams.items() if connection.follows(s)}
-        return Heads(only, heads.missing)
+        return UserHeads(only, heads.missing)
 
     def seat_all(
-        self, connection: Connection, heads: Heads, notes: StreamChanges
+        self, connection: Connection, heads: UserHeads, notes: StreamChanges
     ) -> dict[str, Cursor]:
         """Put a new connection on its streams; return what it continues from on each.
 
@@ -146,7 +146,7 @@ class StreamMembership:
             await self._take_off_doubtful(user_id, doubtful)
         return heads.missing
 
-    def _add_missing(self, connection: Connection, heads: Heads) -> None:
+    def _add_missing(self, connection: Connection, heads: UserHeads) -> None:
         notes = connection.notes or StreamChanges()
         for stream, head in heads.streams.items():
             if stream in connection.streams:

@@ -14,7 +14,7 @@ from sharezync_gateway.realtime.interest import MOST_INTERESTS, Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers, owner_of
 from sharezync_gateway.realtime.presence import STREAM as PRESENCE
-from sharezync_gateway.realtime.presence import Presence
+from sharezync_gateway.realtime.presence import PresenceTracker
 from sharezync_gateway.realtime.protocol import (
     FrameHead,
     Interested,
@@ -47,7 +47,7 @@ class TooManySubscriptions(Conflict):
 
 
 class PresenceOff(Forbidden):
-    slug, title = "presence-off", "Presence is disabled on this server"
+    slug, title = "presence-off", "PresenceTracker is disabled on this server"
 
 
 class TypingOff(Forbidden):
@@ -64,7 +64,7 @@ class Subscriptions:
         self._terms = terms
         self.interests = Interests()
         self._signals = Signals(bus)
-        self._presence = Presence(
+        self._presence = PresenceTracker(
             peers=peers,
             interests=self.interests,
             signals=self._signals,
@@ -165,7 +165,7 @@ class Subscriptions:
         try:
             seen = await self._watch(connection, users)
         except ServiceUnavailable as error:
-            raise Unavailable("Presence is temporarily unavailable") from error
+            raise Unavailable("PresenceTracker is temporarily unavailable") from error
         if connection.closed:
             return
         self._check_known(connection, channels)

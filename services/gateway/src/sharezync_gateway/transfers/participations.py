@@ -17,7 +17,7 @@ from sharezync_gateway.realtime.transfer.sessions import CONNECTION_BYTES
 from sharezync_gateway.transfers.callers import Caller
 from sharezync_gateway.transfers.problems import NotInThisState, TransferOver
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.transfer import Attachment, FileShape
+from sharezync_shared.contracts.transfer import FileShape, ParticipationRead
 from sharezync_shared.problems import Forbidden, NotFound, Problem, Unavailable
 from sharezync_shared.tokens.single_flight import SingleFlight
 
@@ -33,7 +33,7 @@ _REMEMBERED: Final = 10_000
 class HttpParticipation:
     """One caller's end of one transfer."""
 
-    def __init__(self, attachment: Attachment, reporter: Reporter) -> None:
+    def __init__(self, attachment: ParticipationRead, reporter: Reporter) -> None:
         self.attachment = attachment
         self.reporter = reporter
         """Of all requests of this caller, so that there are not more reports than of a socket."""
@@ -112,7 +112,9 @@ class HttpParticipations:
             end.asked_at = asyncio.get_running_loop().time()
         return end
 
-    def _reporter(self, transfer_id: UUID, caller: Caller, attachment: Attachment) -> Reporter:
+    def _reporter(
+        self, transfer_id: UUID, caller: Caller, attachment: ParticipationRead
+    ) -> Reporter:
         user_id, device_id = caller.user_id, caller.device_id
         if caller.token is not None:
             user_id = str(attachment.user_id)

@@ -27,9 +27,9 @@ from sharezync_gateway.realtime import SOCKETS, RealtimeEngine
 from sharezync_gateway.realtime.peers import (
     MOST_ASKED,
     OWNERS,
-    Heads,
     Replayed,
     Sight,
+    UserHeads,
     owner_of,
 )
 from sharezync_gateway.realtime.protocol import Cursor
@@ -99,14 +99,14 @@ class Services(Registry):
 
     # --- realtime.peers.Peers ----------------------------------------------------------------
 
-    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> Heads:
+    async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> UserHeads:
         self.asked.append(("heads", user_id))
         own = {f"inbox:{user_id}", f"transfers:{user_id}", f"account:{user_id}"}
         on = own | {stream for stream, members in self.members.items() if user_id in members}
         missing = frozenset(self.away & set(owners))
         streams = {s: self.head(s) for s in on if owner_of(s) in set(owners) - missing}
         await self._pass("heads")
-        return Heads(streams, missing)
+        return UserHeads(streams, missing)
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
         self.asked.append(("replay", stream, cursor))

@@ -13,7 +13,7 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers, Present
-from sharezync_gateway.realtime.presence import Presence
+from sharezync_gateway.realtime.presence import PresenceTracker
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus, BusUnavailable
@@ -67,7 +67,7 @@ class Rig:
         self.auth = Auth()
         self.interests = Interests()
         self.metrics = SocketMetrics(CollectorRegistry())
-        self.presence = Presence(
+        self.presence = PresenceTracker(
             peers=cast("Peers", self.auth),
             interests=self.interests,
             signals=Signals(cast("Bus", None)),

@@ -11,7 +11,7 @@ from sharezync_shared.names.policies import verbatim
 from sharezync_storage.models import Link
 from sharezync_storage.passwords import MAX_CHARACTERS
 from sharezync_storage.usecases.links import NewLink, OpenedLink
-from sharezync_storage.usecases.urls import SignedUrl
+from sharezync_storage.usecases.urls import IssuedUrl
 
 _DAY_SECONDS: Final = 24 * 3600
 
@@ -34,7 +34,7 @@ class UrlRead(BaseModel):
     expires_at: datetime
 
     @classmethod
-    def from_url(cls, url: SignedUrl) -> "UrlRead":
+    def from_url(cls, url: IssuedUrl) -> "UrlRead":
         """Return it as it is told."""
         return cls(url=url.url, expires_at=url.expires_at)
 

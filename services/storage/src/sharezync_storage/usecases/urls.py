@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class SignedUrl:
+class IssuedUrl:
     """`url` is absolute, or a path at the gateway."""
 
     url: str
@@ -38,7 +38,7 @@ class Urls:
         self._store = store
         self._signer = signer
 
-    async def make(self, *, file_id: FileId, user_id: UserId, expires_in_seconds: int) -> SignedUrl:
+    async def make(self, *, file_id: FileId, user_id: UserId, expires_in_seconds: int) -> IssuedUrl:
         """Make one for the user, if they may read the file themselves. Raises NotFound."""
         async with self._work.read() as unit:
             file = await access.readable_file(unit, user_id, file_id)
@@ -46,12 +46,12 @@ class Urls:
 
     async def make_vouched_for(
         self, *, file_id: FileId, user_id: UserId, expires_in_seconds: int
-    ) -> SignedUrl:
+    ) -> IssuedUrl:
         """Make one for a user for whom the caller vouches. Raises NotFound."""
         file = await files.get_vouched_for(self._work, file_id=file_id)
         return await self._sign(file, user_id, expires_in_seconds)
 
-    async def _sign(self, file: File, user_id: UserId, expires_in_seconds: int) -> SignedUrl:
+    async def _sign(self, file: File, user_id: UserId, expires_in_seconds: int) -> IssuedUrl:
         expires = int(self._work.now().timestamp()) + expires_in_seconds
         url = await self._store.link(
             file.store_key,
@@ -60,6 +60,6 @@ class Urls:
             disposition=content_disposition(file.name, in_place=file.mime in INLINE),
         )
         log.info("url_created", file_id=str(file.id), user_id=str(user_id), direct=url is not None)
-        return SignedUrl(
+        return IssuedUrl(
             url or self._signer.path(file.id, expires), datetime.fromtimestamp(expires, UTC)
         )

@@ -1,6 +1,6 @@
 """Somebody's end of a transfer, as gateways are told of it."""
 
-from sharezync_shared.contracts.transfer import Attachment, FileState, TransferState
+from sharezync_shared.contracts.transfer import FileState, ParticipationRead, TransferState
 from sharezync_transfer.access import Actor
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import attachments
@@ -8,10 +8,10 @@ from sharezync_transfer.usecases import attachments
 
 def attachment_of(
     end: attachments.Participation, actor: Actor, settings: TransferSettings
-) -> Attachment:
+) -> ParticipationRead:
     """Return an end as the contract has it."""
     transfer = end.transfer
-    return Attachment(
+    return ParticipationRead(
         user_id=actor.user_id,
         device_id=actor.device_id,
         role=end.role,

@@ -12,7 +12,7 @@ from sharezync_shared.contracts.commands import Command
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.transfer import RUN_COMMANDS
 from sharezync_shared.db.work import UnitsOfWork, to_json
-from sharezync_shared.streams.commands import CommandsEndpoint, Done
+from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.attachments import attachment_of
@@ -33,9 +33,11 @@ class _Parts(NamedTuple):
     settings: TransferSettings
     grants: CapabilityIssuer
 
-    def done(self, data: BaseModel, actor: Actor, end: Participation) -> Done:
+    def done(self, data: BaseModel, actor: Actor, end: Participation) -> CommandDone:
         """Answer a command with what its gateway would have to ask for next."""
-        return Done(to_json(data), msgspec.json.encode(attachment_of(end, actor, self.settings)))
+        return CommandDone(
+            to_json(data), msgspec.json.encode(attachment_of(end, actor, self.settings))
+        )
 
 
 class _Named(BaseModel):
@@ -54,7 +56,7 @@ class _Plain(_Named, NoDetails):
     """Data of the commands that only name a transfer."""
 
 
-async def _start(command: Command, data: TransferOffer, parts: _Parts) -> Done:
+async def _start(command: Command, data: TransferOffer, parts: _Parts) -> CommandDone:
     actor = _actor(command)
     expires_in_s = data.expires_in_s
     told = await offering.offer(
@@ -76,7 +78,7 @@ async def _start(command: Command, data: TransferOffer, parts: _Parts) -> Done:
     return parts.done(opened, actor, told.outcome)
 
 
-async def _accept(command: Command, data: _Accept, parts: _Parts) -> Done:
+async def _accept(command: Command, data: _Accept, parts: _Parts) -> CommandDone:
     actor = _actor(command)
     told = await acting.accept(
         parts.work, actor=actor, transfer_id=data.transfer_id, files=data.files
@@ -86,33 +88,33 @@ async def _accept(command: Command, data: _Accept, parts: _Parts) -> Done:
     return parts.done(taken, actor, told.outcome)
 
 
-async def _resume(command: Command, data: _Resume, parts: _Parts) -> Done:
+async def _resume(command: Command, data: _Resume, parts: _Parts) -> CommandDone:
     actor = _actor(command)
     have = None if data.have is None else ranges_of(data.have)
     told = await acting.resume(parts.work, actor=actor, transfer_id=data.transfer_id, have=have)
     return parts.done(told.outcome.transfer, actor, told.outcome)
 
 
-async def _reject(command: Command, data: _Plain, parts: _Parts) -> Done:
+async def _reject(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
     told = await acting.reject(parts.work, actor=_actor(command), transfer_id=data.transfer_id)
-    return Done(to_json(told.outcome))
+    return CommandDone(to_json(told.outcome))
 
 
-async def _pause(command: Command, data: _Plain, parts: _Parts) -> Done:
+async def _pause(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
     told = await acting.pause(parts.work, actor=_actor(command), transfer_id=data.transfer_id)
-    return Done(to_json(told.outcome))
+    return CommandDone(to_json(told.outcome))
 
 
-async def _cancel(command: Command, data: _Plain, parts: _Parts) -> Done:
+async def _cancel(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
     told = await acting.cancel(parts.work, actor=_actor(command), transfer_id=data.transfer_id)
-    return Done(to_json(told.outcome))
+    return CommandDone(to_json(told.outcome))
 
 
-async def _complete(command: Command, data: _Plain, parts: _Parts) -> Done:
+async def _complete(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
     told = await completing.complete(
         parts.work, parts.services, actor=_actor(command), transfer_id=data.transfer_id
     )
-    return Done(to_json(told.outcome))
+    return CommandDone(to_json(told.outcome))
 
 
 def _actor(command: Command) -> Actor:

@@ -28,7 +28,7 @@ async def join_transfer(
     work: WorkPart,
     settings: SettingsPart,
     grants: GrantsPart,
-) -> transfer.Attachment:
+) -> transfer.ParticipationRead:
     """Returns the role of the user in the transfer and the uploads of its files; 404 to others.
 
     An invalid or expired `token` is refused with 403, since 401 is about the token of the gateway.

@@ -12,7 +12,7 @@ from sharezync_shared.problems import Conflict, NotFound, Problem, Unavailable
 from sharezync_shared.streams.published import Published
 from sharezync_transfer import access, life
 from sharezync_transfer.access import Actor, TransferAggregate
-from sharezync_transfer.models import File, TransferId
+from sharezync_transfer.models import TransferFile, TransferId
 from sharezync_transfer.problems import DigestMismatch, TransferOver, UploadIncomplete
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
 from sharezync_transfer.usecases.wire import TransferRead
@@ -49,8 +49,8 @@ def _check_open(whole: TransferAggregate) -> None:
 
 
 async def _finish(
-    services: Services, files: Sequence[File]
-) -> list[tuple[File, UploadFinished | Problem]]:
+    services: Services, files: Sequence[TransferFile]
+) -> list[tuple[TransferFile, UploadFinished | Problem]]:
     """Have storage finish these files, those again that it is still at, as long as we may wait."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     outcomes: dict[int, UploadFinished | Problem] = {}
@@ -72,7 +72,7 @@ async def _conclude(
     work: UnitsOfWork,
     actor: Actor,
     transfer_id: TransferId,
-    outcomes: Sequence[tuple[File, UploadFinished | Problem]],
+    outcomes: Sequence[tuple[TransferFile, UploadFinished | Problem]],
 ) -> Published[TransferRead]:
     differing = [
         file.index for file, outcome in outcomes if isinstance(outcome, storage.DigestMismatch)
@@ -113,7 +113,7 @@ async def _confirm(
     return seen_by(whole, actor, await settle(unit, whole, changed, everyone=True))
 
 
-def _why_not(outcomes: Sequence[tuple[File, UploadFinished | Problem]]) -> Exception:
+def _why_not(outcomes: Sequence[tuple[TransferFile, UploadFinished | Problem]]) -> Exception:
     """Return the most useful of the reasons for which not every file was confirmed."""
     lacking = [
         {"index": file.index, "missing": outcome.extras.get("missing", [])}

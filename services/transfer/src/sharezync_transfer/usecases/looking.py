@@ -13,7 +13,7 @@ from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.life import State
-from sharezync_transfer.models import File, TransferId
+from sharezync_transfer.models import TransferFile, TransferId
 from sharezync_transfer.settings import MAX_FILES
 from sharezync_transfer.usecases.acting import receipts_of
 from sharezync_transfer.usecases.wire import (
@@ -115,7 +115,7 @@ async def missing(
     return _missing(whole, held)
 
 
-def _count(whole: TransferAggregate, file: File) -> int:
+def _count(whole: TransferAggregate, file: TransferFile) -> int:
     return chunk_count(file.size_bytes, whole.transfer.chunk_size_bytes)
 
 

@@ -18,7 +18,7 @@ from sharezync_shared.streams.log import Connection
 from sharezync_transfer import life
 from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.models import Recipient, Transfer
-from sharezync_transfer.problems import UserBlocked
+from sharezync_transfer.problems import RecipientIsBlocked
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acquaintances, choices, limits, sums
 from sharezync_transfer.usecases.acting import take
@@ -62,7 +62,7 @@ class OfferPolicy:
         Raises UserBlocked for whom the sender has blocked themselves.
         """
         if self._choices.blocked:
-            raise UserBlocked(user_ids=sorted(map(str, self._choices.blocked)))
+            raise RecipientIsBlocked(user_ids=sorted(map(str, self._choices.blocked)))
         waiting = {
             each.user_id for each in self.to if not self._refuses(each.user_id, each.device_id)
         }

@@ -22,7 +22,7 @@ from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, TransferAggregate
-from sharezync_transfer.models import File, Recipient, Transfer, transfers_stream
+from sharezync_transfer.models import Recipient, Transfer, TransferFile, transfers_stream
 from sharezync_transfer.problems import TransferTooLarge
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import offer_policy, people, settling
@@ -212,7 +212,7 @@ async def _add_files(
     files: Sequence[OfferedFile],
     paths: Sequence[str],
     uploads: Sequence[UUID],
-) -> Sequence[File]:
+) -> Sequence[TransferFile]:
     """Insert the files of a transfer, and all that is pending; return their rows."""
     connection = await unit.raw()
     await connection.execute(

@@ -14,7 +14,7 @@ from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem
 from sharezync_transfer import access, life
-from sharezync_transfer.models import File, Transfer
+from sharezync_transfer.models import Transfer, TransferFile
 from sharezync_transfer.usecases.settling import move, settle
 
 _TRANSFERS: Final = 20  # in one transaction, or one round of calls
@@ -69,7 +69,9 @@ async def release_some(work: UnitsOfWork, services: Services, keep_completed: ti
         query = select(Transfer.id).where(over).order_by(col(Transfer.ended_at)).limit(_TRANSFERS)
         transfer_ids = list(await unit.session.exec(query))
         files = await unit.session.exec(
-            select(File.transfer_id, File.upload_id).where(col(File.transfer_id).in_(transfer_ids))
+            select(TransferFile.transfer_id, TransferFile.upload_id).where(
+                col(TransferFile.transfer_id).in_(transfer_ids)
+            )
         )
         uploads: dict[UUID, list[UUID]] = {}
         for transfer_id, upload_id in files:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_transfer.access import Role, TransferAggregate
 from sharezync_transfer.life import FINAL, State
-from sharezync_transfer.models import DevicePolicy, File, Policy, Recipient
+from sharezync_transfer.models import DevicePolicy, Policy, Recipient, TransferFile
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 _TIME = "2026-11-21T17:00:00Z"
@@ -53,7 +53,7 @@ class FileRead(TransferDocument):
     )
 
     @classmethod
-    def from_file(cls, file: File, chunk_size_bytes: int, *, out: bool) -> Self:
+    def from_file(cls, file: TransferFile, chunk_size_bytes: int, *, out: bool) -> Self:
         return cls(
             index=file.index,
             name=file.name,

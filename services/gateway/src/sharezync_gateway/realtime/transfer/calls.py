@@ -12,7 +12,7 @@ from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts import transfer
 from sharezync_shared.contracts.commands import Command, Commands
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.contracts.transfer import Attachment, Standing, TransferResult
+from sharezync_shared.contracts.transfer import ParticipationRead, Standing, TransferResult
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.ranges import Ranges
@@ -59,11 +59,13 @@ class ProgressCalls(Protocol):
 class TransferCalls(ProgressCalls, Protocol):
     """What sockets need of transfer and storage. Each call raises ServiceUnavailable."""
 
-    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+    async def attach(
+        self, transfer_id: UUID, user_id: str, device_id: str | None
+    ) -> ParticipationRead:
         """Return what the user is to a transfer. Raises NotFound for strangers."""
         ...
 
-    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+    async def attach_with(self, transfer_id: UUID, token: str) -> ParticipationRead:
         """Return what a capability token opens, and to whom.
 
         Raises Unauthenticated where it opens nothing (any more), and NotFound.
@@ -87,11 +89,13 @@ class HttpTransferCalls:
         self._transfer = services.transfer
         self._storage = services.storage
 
-    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+    async def attach(
+        self, transfer_id: UUID, user_id: str, device_id: str | None
+    ) -> ParticipationRead:
         body = transfer.Attach(_user(user_id), _device(device_id))
         return await self._transfer.call(transfer.ATTACH, body, transfer_id=transfer_id)
 
-    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+    async def attach_with(self, transfer_id: UUID, token: str) -> ParticipationRead:
         try:
             body = transfer.Attach(token=token)
             return await self._transfer.call(transfer.ATTACH, body, transfer_id=transfer_id)

@@ -21,7 +21,7 @@ from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.realtime.transfer.storing import put_patiently, refusal_of
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
-from sharezync_shared.contracts.transfer import Attachment
+from sharezync_shared.contracts.transfer import ParticipationRead
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class ChunkReceiver:
         self,
         connection: Connection,
         transfer_id: UUID,
-        attachment: Attachment,
+        attachment: ParticipationRead,
         *,
         store: ChunkStore,
         crew: TaskSupervisor,
@@ -73,7 +73,7 @@ class ChunkReceiver:
         """Whether something that was taken is not stored yet."""
         return self._in_flight_bytes > 0
 
-    def renew(self, attachment: Attachment) -> None:
+    def renew(self, attachment: ParticipationRead) -> None:
         """Go by what is known now."""
         self.attachment = attachment
         self._shapes = attachment.shapes

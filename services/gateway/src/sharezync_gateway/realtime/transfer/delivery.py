@@ -18,7 +18,7 @@ from sharezync_gateway.realtime.transfer.frames import ChunkError, encode_frame
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.transfer import Attachment, FileShape
+from sharezync_shared.contracts.transfer import FileShape, ParticipationRead
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 
@@ -51,7 +51,7 @@ class Delivery:
         self,
         connection: Connection,
         transfer_id: UUID,
-        attachment: Attachment,
+        attachment: ParticipationRead,
         *,
         window_bytes: int,
         store: ChunkStore,

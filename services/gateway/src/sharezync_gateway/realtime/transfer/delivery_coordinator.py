@@ -21,7 +21,7 @@ from sharezync_gateway.realtime.transfer.frames import (
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.sessions import TransferSession
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
-from sharezync_shared.contracts.transfer import Attachment
+from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import Problem, RateLimited, Unavailable
 
 log = structlog.get_logger()
@@ -97,7 +97,7 @@ class DeliveryCoordinator:
         ends: TransferSession,
         transfer_id: UUID,
         window_bytes: int | None,
-        end: Attachment | None,
+        end: ParticipationRead | None,
     ) -> None:
         """From now on this connection gets what is stored of a transfer, beginning anew.
 
@@ -171,7 +171,7 @@ class DeliveryCoordinator:
         finally:
             del self._asking[key]
 
-    async def _ask(self, ends: TransferSession, transfer_id: UUID) -> Attachment | None:
+    async def _ask(self, ends: TransferSession, transfer_id: UUID) -> ParticipationRead | None:
         """Return how it stands; None where it is none of this user's, or can't be found out."""
         problem: Problem = Unavailable("Transfers are temporarily unavailable")
         for pause_seconds in _PAUSES_SECONDS:
@@ -197,7 +197,9 @@ class DeliveryCoordinator:
             error = ChunkError(transfer_id, problem.slug, message, retryable=True)
             ends.connection.send_text(encode_frame(error))
 
-    def _go_by(self, ends: TransferSession, transfer_id: UUID, attachment: Attachment) -> None:
+    def _go_by(
+        self, ends: TransferSession, transfer_id: UUID, attachment: ParticipationRead
+    ) -> None:
         self._resting.discard((ends, transfer_id))
         if attachment.role == "sender" or attachment.state in OVER:
             ends.unfollow(transfer_id)
@@ -208,7 +210,9 @@ class DeliveryCoordinator:
         elif transfer_id in ends.following and transfer_id not in ends.deliveries:
             self._deliver(ends, transfer_id, attachment)
 
-    def _deliver(self, ends: TransferSession, transfer_id: UUID, attachment: Attachment) -> None:
+    def _deliver(
+        self, ends: TransferSession, transfer_id: UUID, attachment: ParticipationRead
+    ) -> None:
         def finished(delivery: Delivery) -> None:
             if ends.deliveries.get(transfer_id) is delivery:
                 del ends.deliveries[transfer_id]

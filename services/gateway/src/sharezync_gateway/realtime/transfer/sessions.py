@@ -15,7 +15,7 @@ from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.transfer import Attachment
+from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import RateLimited, Unavailable
 
 log = structlog.get_logger()
@@ -71,7 +71,7 @@ class TransferSession:
     ) -> None:
         self.connection = connection
         self.gate = ByteSemaphore(CONNECTION_BYTES)
-        self.attachments: dict[UUID, Attachment] = {}
+        self.attachments: dict[UUID, ParticipationRead] = {}
         self.intakes: dict[UUID, ChunkReceiver] = {}
         self.deliveries: dict[UUID, Delivery] = {}
         self.following: dict[UUID, int | None] = {}
@@ -85,7 +85,7 @@ class TransferSession:
         self.closed = False
         """Whether the connection is gone."""
 
-    async def attach(self, transfer_id: UUID) -> Attachment:
+    async def attach(self, transfer_id: UUID) -> ParticipationRead:
         """Ask what the user is to a transfer, and remember it.
 
         Raises NotFound for strangers, RateLimited for one transfer too many, and Unavailable.
@@ -103,7 +103,7 @@ class TransferSession:
         self._remember(transfer_id, attachment)
         return attachment
 
-    def know(self, transfer_id: UUID, attachment: Attachment) -> None:
+    def know(self, transfer_id: UUID, attachment: ParticipationRead) -> None:
         """Remember what the user is to a transfer. Raises RateLimited for one too many."""
         self._make_room(transfer_id)
         self._remember(transfer_id, attachment)
@@ -180,7 +180,7 @@ class TransferSession:
         for task in self._tasks:
             task.cancel()
 
-    def _remember(self, transfer_id: UUID, attachment: Attachment) -> None:
+    def _remember(self, transfer_id: UUID, attachment: ParticipationRead) -> None:
         if not self.closed:
             self.attachments[transfer_id] = attachment
             self._directory.add(transfer_id, self)

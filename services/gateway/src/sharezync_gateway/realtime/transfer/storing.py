@@ -10,7 +10,7 @@ from sharezync_gateway.realtime.transfer.calls import OVER
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkStore, StoreAway
 from sharezync_gateway.realtime.transfer.chunks import Chunk
 from sharezync_shared.contracts.storage import ChunkStored
-from sharezync_shared.contracts.transfer import Attachment
+from sharezync_shared.contracts.transfer import ParticipationRead
 
 log = structlog.get_logger()
 
@@ -21,7 +21,9 @@ Refusal = tuple[str, str]
 """Code and message."""
 
 
-def refusal_of(attachment: Attachment, file: int, index: int, length_bytes: int) -> Refusal | None:
+def refusal_of(
+    attachment: ParticipationRead, file: int, index: int, length_bytes: int
+) -> Refusal | None:
     """Return why it is certain that storage would refuse a chunk; None where it is not."""
     if attachment.role != "sender":
         return "forbidden", "Only the sender of a transfer sends its chunks"

@@ -22,7 +22,7 @@ from sharezync_gateway.realtime.transfer.sessions import TransferSession
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Refusal
-from sharezync_shared.contracts.transfer import Attachment, TransferResult
+from sharezync_shared.contracts.transfer import ParticipationRead, TransferResult
 from sharezync_shared.problems import Invalid, NotFound, RateLimited, Unavailable
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class TransferCommands:
         calls: TransferCalls,
         crew: TaskSupervisor,
         following: DeliveryCoordinator,
-        on_started: Callable[[TransferSession, Attachment], None],
+        on_started: Callable[[TransferSession, ParticipationRead], None],
     ) -> None:
         """`on_started` is called for each offer that was made, before its sender knows of it."""
         self._calls = calls

@@ -42,7 +42,7 @@ from sharezync_gateway.realtime.transfer.storing import put_patiently
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_gateway.realtime.transfer.transfer_commands import TransferCommands
 from sharezync_shared.contracts.storage import ChunkStored
-from sharezync_shared.contracts.transfer import Attachment
+from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import Forbidden, NotFound, Problem, RateLimited
 from sharezync_shared.ranges import Ranges
@@ -176,7 +176,7 @@ class Transfers:
             return intake
         return self._open_intake(ends, transfer_id, attachment)
 
-    def _started(self, ends: TransferSession, attachment: Attachment) -> None:
+    def _started(self, ends: TransferSession, attachment: ParticipationRead) -> None:
         """An offer was made here: its chunks may come at once."""
         transfer_id = attachment.transfer.id
         if transfer_id not in ends.intakes:
@@ -185,7 +185,7 @@ class Transfers:
                 self._open_intake(ends, transfer_id, attachment)
 
     def _open_intake(
-        self, ends: TransferSession, transfer_id: UUID, attachment: Attachment
+        self, ends: TransferSession, transfer_id: UUID, attachment: ParticipationRead
     ) -> ChunkReceiver:
         """Return who takes chunks of a transfer from now on."""
         intake = ends.intakes[transfer_id] = ChunkReceiver(
@@ -300,7 +300,7 @@ def _may(connection: Connection) -> bool:
     return connection.admit(None, asyncio.get_running_loop().time())
 
 
-def _held(ack: ReceiverAck, attachment: Attachment, frame_id: FrameId) -> Ranges:
+def _held(ack: ReceiverAck, attachment: ParticipationRead, frame_id: FrameId) -> Ranges:
     """Return which chunks an acknowledgement is about. Raises BadFrame."""
     shape = attachment.shapes.get(ack.file)
     if shape is None:

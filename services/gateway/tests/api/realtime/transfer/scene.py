@@ -21,7 +21,7 @@ from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
 from sharezync_gateway.realtime.transfer.transfers import Transfers
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Refusal
-from sharezync_shared.contracts.transfer import Attachment, Standing, TransferResult
+from sharezync_shared.contracts.transfer import ParticipationRead, Standing, TransferResult
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import NotFound
@@ -85,13 +85,15 @@ class TransferService:
             raise NotFound
         return offer
 
-    async def attach(self, transfer_id: UUID, user_id: str, device_id: str | None) -> Attachment:
+    async def attach(
+        self, transfer_id: UUID, user_id: str, device_id: str | None
+    ) -> ParticipationRead:
         self.asked += 1
         if self.away:
             raise ServiceUnavailable("transfer", "away")
         return self._end(self._seen(transfer_id, user_id), user_id)
 
-    def _end(self, offer: Offer, user_id: str) -> Attachment:
+    def _end(self, offer: Offer, user_id: str) -> ParticipationRead:
         is_sender = user_id == offer.sender
         files = [
             {
@@ -118,9 +120,9 @@ class TransferService:
             "files": files,
             "received": {} if is_sender else received,
         }
-        return msgspec.convert(document, Attachment)
+        return msgspec.convert(document, ParticipationRead)
 
-    async def attach_with(self, transfer_id: UUID, token: str) -> Attachment:
+    async def attach_with(self, transfer_id: UUID, token: str) -> ParticipationRead:
         raise TokenRefused  # it has given none away
 
     async def report(

@@ -19,7 +19,7 @@ from sharezync_gateway.realtime.transfer.chunk_store import (
 from sharezync_gateway.realtime.transfer.chunks import Bytes, Chunk, make_chunk
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.storage import ChunkStored
-from sharezync_shared.contracts.transfer import Attachment, Standing
+from sharezync_shared.contracts.transfer import ParticipationRead, Standing
 from sharezync_shared.ranges import Ranges
 
 CHUNK = 100
@@ -160,7 +160,7 @@ def attachment(
     window_bytes: int = 4 * CHUNK,
     stored_bytes: int = 0,
     received: dict[int, list[tuple[int, int]]] | None = None,
-) -> Attachment:
+) -> ParticipationRead:
     """An end of a transfer of files of these sizes."""
     files = [
         {
@@ -184,7 +184,7 @@ def attachment(
             "files": files,
             "received": received or {},
         },
-        Attachment,
+        ParticipationRead,
     )
 
 

@@ -22,7 +22,7 @@ from sharezync_gateway.realtime.transfer.chunks import Chunk, Place, decode_fram
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
-from sharezync_shared.contracts.transfer import Attachment
+from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.testing.waiting import wait_until
@@ -43,9 +43,9 @@ class Scene:
         self.metrics = TransferMetrics(self.registry)
         self.finished: list[Delivery] = []
         self.doubts: list[UUID] = []
-        self.known: Attachment
+        self.known: ParticipationRead
 
-    def deliver(self, known: Attachment, *, stall_seconds: float = 10) -> Delivery:
+    def deliver(self, known: ParticipationRead, *, stall_seconds: float = 10) -> Delivery:
         self.known = known
         delivery = Delivery(
             self.socket.connection,
@@ -64,7 +64,7 @@ class Scene:
         delivery.start()
         return delivery
 
-    async def keep(self, known: Attachment, *places: Place) -> None:
+    async def keep(self, known: ParticipationRead, *places: Place) -> None:
         """Have chunks stored, without telling anybody."""
         for file, index in places:
             shape = known.shapes[file]
