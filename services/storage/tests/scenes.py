@@ -8,6 +8,8 @@ from sharezync_shared.testing.documented import Arrange, Scene
 from sharezync_shared.testing.forger import ABSENT
 from tests.tus.client import Tus, metadata
 
+_OF_UPLOADS = {f"POST /internal/uploads/{act}" for act in ("status", "finish", "abort")}
+
 
 def scenes(world: World, **known: object) -> Arrange:
     """Return what arranges a scene: somebody with a file, and an upload that is complete."""
@@ -26,7 +28,7 @@ async def _arrange(world: World, more: dict[str, object], operation: str) -> Sce
     resumable = await Tus(person.http).new(upload_defer_length=1)
     known = {
         "file_id": file["id"],
-        "ids": file["id"],
+        "ids": [upload["id"]] if operation in _OF_UPLOADS else file["id"],
         "upload_id": upload["id"] if "/internal/" in operation else resumable.rpartition("/")[2],
         "index": 0,
         "owner_id": str(person.id),

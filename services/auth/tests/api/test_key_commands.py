@@ -109,7 +109,7 @@ async def test_compromised_keys_are_gone_at_once_and_clients_refresh(
     assert sorted(after.values()) == [ACTIVE, NEXT]
     assert not after.keys() & before.keys()
 
-    await keyring.look()
+    await keyring.refresh()
     me = await auth.http.get("/v1/users/me", headers=bearer(ada.tokens["access_token"]))
     assert me.status_code == 401
     fresh = (await ada.refresh(ada.tokens["refresh_token"])).json()["access_token"]
@@ -187,7 +187,7 @@ async def test_commands_are_processes_of_their_own_beside_a_running_auth(
     )
     printed, _ = await process.communicate()
     assert process.returncode == 0
-    await auth.app.state.keyring.look()
+    await auth.app.state.keyring.refresh()
     signing = auth.app.state.keyring.issuer().key.kid
     assert signing in {key["kid"] for key in json.loads(printed) if key["state"] == ACTIVE}
     assert (await ada.http.get("/v1/users/me")).status_code == 200  # by the one before

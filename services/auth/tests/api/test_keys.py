@@ -287,7 +287,7 @@ async def test_the_set_is_published_with_public_members_only(
     settings: AuthSettings, auth: Auth
 ) -> None:
     held = states(await follow(settings, KeyRequest.ROTATE_NOW))
-    await auth.app.state.keyring.look()
+    await auth.app.state.keyring.refresh()
     answer = await auth.http.get("/.well-known/jwks.json")
 
     keys = answer.json()["keys"]
@@ -316,7 +316,7 @@ async def test_caches_may_keep_the_set_for_a_lifespan_and_ask_whether_it_changed
     assert await ask('"other"') == (200, first.content)
 
     await follow(settings, KeyRequest.ROTATE_NOW)
-    await auth.app.state.keyring.look()
+    await auth.app.state.keyring.refresh()
     assert (await ask(etag))[0] == 200
 
 

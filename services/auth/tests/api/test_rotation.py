@@ -149,7 +149,7 @@ class World:
             await keyring._store.follow(KeyRequest.ROTATE, keyring.terms)
         except TooYoung:
             return
-        await keyring.look()
+        await keyring.refresh()
 
 
 @asynccontextmanager
@@ -225,9 +225,9 @@ async def live(world: World, hours: float) -> None:
         else:
             world.heal()
         if step % LOOK_EVERY_STEPS == 0:
-            await world.apps[0].state.keyring.look()
+            await world.apps[0].state.keyring.refresh()
         elif not alone:
-            await world.apps[1].state.keyring.look()
+            await world.apps[1].state.keyring.refresh()
         await world.rotate()
         world.sign()
         await world.verify()
