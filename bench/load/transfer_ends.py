@@ -180,8 +180,9 @@ def send(url: str, device: str, path: str, recipient_id: str) -> dict[str, Any]:
         acknowledged = wire.until("chunk_ack")["through"] * chunk_bytes
     stored_at = time.monotonic()
     wire.say(type="transfer_complete", id=2, transfer_id=transfer["id"])
-    wire.until("reply")
-    wire.until("transfer_completed")
+    awaited = {"reply", "transfer_completed"}  # in any order
+    while awaited:
+        awaited.discard(wire.until(*awaited)["type"])
     return {"offered_at": offered_at, "first_at": first_at, "stored_at": stored_at}
 
 
