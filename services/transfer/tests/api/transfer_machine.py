@@ -355,7 +355,7 @@ def ranges(chunks: dict[int, set[int]]) -> Json:
 
 
 def without_progress(read: Json) -> Json:
-    """Leave out what only signals tell of, which may be lost."""
+    """Leave out what only signals tell of, which may be lost, and the time that `expire` moves."""
     files = [{**file, "stored_bytes": None} for file in read["files"]]
     parts = [{**part, "received_bytes": None} for part in read["recipients"]]
-    return {**read, "files": files, "recipients": parts}
+    return {**read, "files": files, "recipients": parts, "expires_at": None}
