@@ -1,6 +1,7 @@
 """One class name has one meaning in the product: who searches for it finds what it is."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Final
@@ -35,18 +36,52 @@ SEVERAL: Final = {
 """Names that several classes have which are the same thing, and what it is."""
 
 
+def product_files() -> list[Path]:
+    """Return all modules of the packages, but migrations."""
+    found = (
+        source
+        for package in PACKAGES
+        for folder in ROOT.glob(package)
+        for source in folder.rglob("*.py")
+    )
+    return sorted(source for source in found if "migrations" not in source.parts)
+
+
 def public_classes() -> dict[str, list[str]]:
     """Return where each class is defined that other modules may use."""
     found: dict[str, list[str]] = defaultdict(list)
-    for package in PACKAGES:
-        for folder in ROOT.glob(package):
-            for source in sorted(folder.rglob("*.py")):
-                if "migrations" in source.parts:
-                    continue
-                for node in ast.parse(source.read_text()).body:
-                    if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                        found[node.name].append(str(source.relative_to(ROOT)))
+    for source in product_files():
+        for node in ast.parse(source.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(source.relative_to(ROOT)))
     return found
+
+
+def sentences(tree: ast.Module) -> list[str]:
+    """Return the strings of several words in a module that are no docstrings."""
+    documentation = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
+    }  # a string by itself documents what stands before it
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"\w \w", node.value)  # no annotation: there `|` is between words
+        and id(node) not in documentation
+    ]
+
+
+def test_no_sentence_that_people_read_has_the_name_of_a_class() -> None:
+    """Where a name was changed everywhere, a word of a sentence may have been taken for it."""
+    names = {name for name in public_classes() if re.fullmatch(r"([A-Z][a-z0-9]+){2,}", name)}
+    found = [
+        f"{source.relative_to(ROOT)}: {text!r}"
+        for source in product_files()
+        for text in sentences(ast.parse(source.read_text()))
+        if names & set(re.findall(r"\w+", re.sub(r"`[^`]*`", "", text)))
+    ]
+    assert found == []
 
 
 def test_a_class_name_has_one_meaning() -> None:

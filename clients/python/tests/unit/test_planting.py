@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.python.tests.unit.test_landing import fill, into, opened, records_of, transfer
+from clients.python.tests.unit.test_received_files import fill, into, opened, records_of, transfer
 from sharezync import UnsafePath
 from sharezync.folders import Folder
 from sharezync.transfer.received_files import begun_in

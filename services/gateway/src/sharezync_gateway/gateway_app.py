@@ -1,4 +1,4 @@
-"""The door: which route a request is for, who it comes from, and whether it may go on."""
+"""Which route a request is for, who it comes from, and whether it may go on."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
@@ -144,7 +144,8 @@ class GatewayApp:
             raise
         except Problem as problem:
             if head is not None and head.expects_continue:
-                problem.headers["Connection"] = "close"  # as in `Answer`: the body may come or not
+                # As in `ResponseWriter`: the body may come or not.
+                problem.headers["Connection"] = "close"
             raise
 
     async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:

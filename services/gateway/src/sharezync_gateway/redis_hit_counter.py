@@ -29,7 +29,7 @@ class RedisHitCounter:
         self._strategy = SlidingWindowCounterRateLimiter(storage)
 
     async def hit(self, limit: RateLimitItem, key: str) -> float:
-        """See `Counts.hit`. At most `timeout_seconds`, else TimeoutError."""
+        """See `HitCounter.hit`. At most `timeout_seconds`, else TimeoutError."""
         async with asyncio.timeout(self._timeout_seconds):
             if await self._strategy.hit(limit, key):
                 return 0.0

@@ -73,7 +73,8 @@ _BEYOND_SORTED: Final = rf"[^\p{{ccc=0}}]{{{_MOST_SORTED}}}\K[^\p{{ccc=0}}]+"
 
 
 @cache
-def _compiled(pattern: str) -> "regex.Pattern[str]":
+def compiled(pattern: str) -> "regex.Pattern[str]":
+    """Return a pattern of version 1 (sets with operators), compiled when it is first needed."""
     return regex.compile(pattern, regex.V1)
 
 
@@ -87,9 +88,9 @@ def one_line(text: str, *, marks: int = 2) -> str:
     """
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip(" ")
-    spaces = _compiled(_SPACES)
+    spaces = compiled(_SPACES)
     text = spaces.sub(" ", composed(text)).strip(" ")
-    shown = _compiled(_REMOVED).sub("", text)
+    shown = compiled(_REMOVED).sub("", text)
     if shown != text:  # taking characters away lets their neighbours combine
         text = composed(spaces.sub(" ", shown).strip(" "))
     text = without_leading_marks(text)
@@ -102,7 +103,7 @@ def composed(text: str) -> str:
     That is the Stream-Safe Text Format (UAX #15 §13). Sorting takes time by the square of their
     number: of 64,000 in a row half a minute, in which nobody else is served.
     """
-    return unicodedata.normalize("NFC", _compiled(_BEYOND_SORTED).sub("", text))
+    return unicodedata.normalize("NFC", compiled(_BEYOND_SORTED).sub("", text))
 
 
 def many_lines(text: str) -> str:
@@ -113,8 +114,8 @@ def many_lines(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return "" if text.isspace() else text
-    text = _compiled(_BREAKS).sub("\n", text)
-    text = _compiled(rf"[\p{{Cc}}{_BIDI_OVERRIDES}--[\t\n]]").sub("", text)
+    text = compiled(_BREAKS).sub("\n", text)
+    text = compiled(rf"[\p{{Cc}}{_BIDI_OVERRIDES}--[\t\n]]").sub("", text)
     if looks_empty(text):
         return ""
     return unstacked(text, alike=4)
@@ -122,17 +123,17 @@ def many_lines(text: str) -> str:
 
 def looks_empty(text: str) -> bool:
     """Return whether there is nothing to see in `text`."""
-    return _compiled(_SEEN_ALONE).search(text) is None
+    return compiled(_SEEN_ALONE).search(text) is None
 
 
 def without_controls(text: str) -> str:
     """Return `text` without the characters of Unicode's category Cc: tabs and line breaks too."""
-    return str(_compiled(r"\p{Cc}+").sub("", text))
+    return str(compiled(r"\p{Cc}+").sub("", text))
 
 
 def without_leading_marks(text: str) -> str:
     """Return `text` from its first letter on: a mark would sit on whatever is shown before it."""
-    return str(_compiled(r"^[\p{M}\u200c\u200d ]+").sub("", text))
+    return str(compiled(r"^[\p{M}\u200c\u200d ]+").sub("", text))
 
 
 def unstacked(text: str, *, alike: int) -> str:
@@ -144,7 +145,7 @@ def unstacked(text: str, *, alike: int) -> str:
     if text.isascii():
         return text
 
-    runs = _compiled(f"{_MARK}{{{alike + 1},}}")
+    runs = compiled(f"{_MARK}{{{alike + 1},}}")
     return str(runs.sub(lambda run: _bounded(run[0], alike), text))
 
 

@@ -4,10 +4,9 @@ It is wider than what registering takes today: accounts that are older are calle
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Final
 
-import regex
+from sharezync_shared.names.characters import compiled
 
 MAX_CHARACTERS: Final = 32
 # As short as people's names are: one character that is a word (金, 솔), two letters that are
@@ -36,8 +35,8 @@ _CALL: Final = rf"(?<![{_WORD}@.])@([{_BEGIN}][{_PART}]{{0,{MAX_CHARACTERS}}})"
 def is_name(text: str) -> bool:
     """Return whether `text` has the shape of a username: its length, characters and ends."""
     return (
-        _compiled(_LONG_ENOUGH).fullmatch(text) is not None
-        and _compiled(rf"[{_BEGIN}](?:[{_PART}]*[{_WORD}])?").fullmatch(text) is not None
+        compiled(_LONG_ENOUGH).fullmatch(text) is not None
+        and compiled(rf"[{_BEGIN}](?:[{_PART}]*[{_WORD}])?").fullmatch(text) is not None
     )
 
 
@@ -47,7 +46,7 @@ def names_called(text: str) -> Iterator[str]:
     What stands before the sign mustn't belong to a word: an e-mail address calls nobody. Dots and
     dashes at the end belong to the sentence.
     """
-    for found in _compiled(_CALL).finditer(text):
+    for found in compiled(_CALL).finditer(text):
         name: str = found[1]
         if len(name) > MAX_CHARACTERS:
             # Longer than any name: it ends at the last dash or dot, if it is somebody's.
@@ -55,8 +54,3 @@ def names_called(text: str) -> Iterator[str]:
         name = name.rstrip(_SEPARATORS + _JOINERS)
         if is_name(name):
             yield name
-
-
-@cache
-def _compiled(pattern: str) -> "regex.Pattern[str]":
-    return regex.compile(pattern, regex.V1)

@@ -9,12 +9,11 @@ import unicodedata
 from functools import cache
 from typing import Final
 
-import regex
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
 
 from sharezync_shared.names import lookalikes, mentionable
-from sharezync_shared.names.characters import unstacked
+from sharezync_shared.names.characters import compiled, unstacked
 
 MAX_MARKS: Final = 8
 """In a row, also beside the letter: a syllable of Burmese or Tibetan has up to seven."""
@@ -61,7 +60,7 @@ def clean_username(text: str) -> str:
     apart = unicodedata.normalize("NFD", name)
     if unstacked(apart, alike=2) != apart or _runs_of_marks(apart):
         raise ValueError("too many marks on a letter")
-    if _compiled(_HIDDEN_DOT).search(apart):
+    if compiled(_HIDDEN_DOT).search(apart):
         raise ValueError("too many marks: a dot above a letter that has one can't be seen")
     if lookalikes.mixes_scripts(name):
         raise ValueError("letters and digits must be of one alphabet")
@@ -100,11 +99,6 @@ def _is_accepted(character: str) -> bool:
     """
     category = unicodedata.category(character)
     return category[0] in "LM" or category == "Nd" or character in mentionable.BETWEEN + "\u3007"
-
-
-@cache
-def _compiled(pattern: str) -> "regex.Pattern[str]":
-    return regex.compile(pattern, regex.V1)
 
 
 def _runs_of_marks(apart: str) -> bool:

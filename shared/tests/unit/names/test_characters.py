@@ -151,7 +151,7 @@ def test_however_many_marks_there_are_a_line_is_cleaned_at_once(between: str) ->
 
 
 def test_a_plain_line_of_ascii_meets_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(characters, "_compiled", None)
+    monkeypatch.setattr(characters, "compiled", None)
     assert one_line(" IMG 2026-01.jpg ") == "IMG 2026-01.jpg"
     assert many_lines("Hello!") == "Hello!"
 

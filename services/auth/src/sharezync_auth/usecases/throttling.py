@@ -2,7 +2,7 @@
 
 The only door to a password check. A hundred guesses at once are a hundred failures, however many
 processes they come to: each is counted in a short transaction of its own, alone among all that
-share one of its tallies. How long who waits is decided in `waits.py`.
+share one of its tallies. How long who waits is decided in `backoff.py`.
 """
 
 import hashlib

@@ -98,7 +98,7 @@ ENDPOINT: Final = CommandsEndpoint(
     chat.RUN_COMMANDS,
     {
         SocketCommand("send_message", SendMessage, MessageRead, "Post a message"): _send_message,
-        SocketCommand("mark_read", MarkRead, ReadRead, "ReadMarker a channel as read"): _mark_read,
+        SocketCommand("mark_read", MarkRead, ReadRead, "Mark a channel as read"): _mark_read,
     },
     _parts_of,
 )

@@ -1,6 +1,7 @@
 """One batch of messages: who may post, what it becomes, what is written. No I/O.
 
-`posting.py` is the shell around it. The rules of a single message are all in `MessageBatch.take`.
+`posting.py` is the shell around it. The rules of a single message are all in
+`MessageBatch.add_draft`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

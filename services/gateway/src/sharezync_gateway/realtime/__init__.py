@@ -3,14 +3,14 @@
 | room | |
 |---|---|
 | `protocol` | frames and close codes; pure |
-| `handshake`, `entrance`, `shell`, `connection` | one connection's life, from first to last |
+| `handshake`, `opening`, `socket_handler`, `connection` | one connection, from first to last |
 | `handlers`, `commands`, `budget` | what clients ask for |
 | `devices`, `lease` | on which devices they are, and auth's being told so |
 | `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
-| `tracker`, `sightings` | order, doubles, holes |
-| `seating`, `resuming`, `rechecking` | who gets which stream, from where on |
+| `tracker`, `recent_offsets` | order, doubles, holes |
+| `stream_membership`, `resuming`, `reconciling` | who gets which stream, from where on |
 | `subscribing`, `interest`, `visibility`, `blocks` | what clients want to know of others, and may |
-| `presence`, `typists`, `signals`, `gathering` | who is online, who is typing |
+| `presence`, `typists`, `signals`, `batched_calls` | who is online, who is typing |
 | `revoking`, `pulling` | who gets nothing any more |
 | `peers`, `http_peers` | what sockets ask of the services, and the calls that do it |
 | `engine` | all of it put together |

@@ -1,11 +1,8 @@
 """From an open socket to `ready`: whose it is, and which streams it continues from where."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
-from weakref import WeakValueDictionary
 
 from starlette.types import Message, Receive
 
@@ -33,6 +30,7 @@ from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.stream_membership import StreamMembership
+from sharezync_gateway.realtime.user_turns import UserTurns
 from sharezync_shared.problems import NotFound, RateLimited, Unauthenticated, Unavailable
 from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.tokens.verifier import TokenVerifier
@@ -86,8 +84,7 @@ class ConnectionOpener:
         self._budgets = budgets
         self._verifier = verifier
         self._terms = terms
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        """By user, as long as one of their sockets starts."""
+        self._turns = UserTurns(_STARTS_AT_ONCE)
 
     async def examine(self, handshake: Handshake) -> Handshake:
         """Return the handshake with what its token, if it brought one, was found to be."""
@@ -189,7 +186,9 @@ class ConnectionOpener:
 
     async def _ask(self, connection: Connection) -> UserHeads:
         try:
-            async with asyncio.timeout(self._terms.start_seconds), self._turn_of(connection):
+            # Who opens a hundred at once waits for themselves.
+            turn = self._turns.for_user(connection.user_id)
+            async with asyncio.timeout(self._terms.start_seconds), turn:
                 heads, _ = await asyncio.gather(
                     self._seating.heads_for(connection), self._devices.connect(connection)
                 )
@@ -198,15 +197,6 @@ class ConnectionOpener:
         if heads.missing and not heads.streams:
             raise _nobody_answers()
         return heads
-
-    @asynccontextmanager
-    async def _turn_of(self, connection: Connection) -> AsyncGenerator[None]:
-        """Wait until few of the user's sockets ask: who opens a hundred at once is one of many."""
-        turns = self._turns.get(connection.user_id)
-        if turns is None:
-            turns = self._turns[connection.user_id] = asyncio.Semaphore(_STARTS_AT_ONCE)
-        async with turns:
-            yield
 
 
 def _authenticate(message: Message) -> Authenticate:

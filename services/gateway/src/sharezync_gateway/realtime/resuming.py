@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
-from weakref import WeakValueDictionary
 
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import CatchingUp, Hub
@@ -16,6 +15,7 @@ from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers, Replayed, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Reset, Resumed, ResumeOutcome
 from sharezync_gateway.realtime.tracker import Tracker
+from sharezync_gateway.realtime.user_turns import UserTurns
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Frame
@@ -41,8 +41,7 @@ class Resumer:
         self._tracker = tracker
         self._peers = peers
         self._metrics = metrics
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        """By user, as long as one of their connections catches up."""
+        self._turns = UserTurns(_AT_ONCE)
 
     def begin(self, connection: Connection, cursors: Mapping[str, Cursor]) -> "Resumption":
         """Hold back, from now on, every stream on which the client is not where we are.
@@ -64,9 +63,7 @@ class Resumer:
         self, connection: Connection, resumption: "Resumption", frame_id: FrameId = None
     ) -> None:
         """Send what is behind each cursor, then `resumed`; live frames follow."""
-        turns = self._turns.get(connection.user_id)
-        if turns is None:
-            turns = self._turns[connection.user_id] = asyncio.Semaphore(_AT_ONCE)
+        turns = self._turns.for_user(connection.user_id)
 
         async def one(stream: str, cursor: Cursor, held: CatchingUp) -> None:
             # Who doesn't read what came before must not have more of it lie here.
@@ -136,17 +133,18 @@ class Resumer:
 
     async def _send(self, connection: Connection, frames: list[Frame]) -> bool:
         """Send replayed frames as fast as the peer reads; False if it is gone."""
-        if connection.user_budget is not None:
-            connection.user_budget.replayed.charge(sum(len(frame.text or b"") for frame in frames))
         pieces: list[list[bytes]] = [[]]
-        size = 0
+        size = total_bytes = 0
         for frame in frames:
             if frame.text:
                 pieces[-1].append(encode_text_frame(frame.text))
                 size += len(frame.text)
+                total_bytes += len(frame.text)
             if size > _WRITE_BYTES:
                 pieces.append([])
                 size = 0
+        if connection.user_budget is not None:
+            connection.user_budget.replayed.charge(total_bytes)
         for piece in filter(None, pieces):
             if not await connection.wait_writable():
                 return False

@@ -30,7 +30,7 @@ class StreamMembership:
         self._revoker = revoker
         self.tracker = Tracker(self, call_later=_call_later)
 
-    # --- for the tracker (`tracker.Streams`) ---------------------------------------------------
+    # --- for the tracker (`tracker.StreamSink`) ---------------------------------------------------
 
     def deliver(self, frames: Sequence[Frame]) -> None:
         """Write frames whose turn it is, and do what they say."""

@@ -47,7 +47,7 @@ class TooManySubscriptions(Conflict):
 
 
 class PresenceOff(Forbidden):
-    slug, title = "presence-off", "PresenceTracker is disabled on this server"
+    slug, title = "presence-off", "Presence is disabled on this server"
 
 
 class TypingOff(Forbidden):
@@ -165,7 +165,7 @@ class Subscriptions:
         try:
             seen = await self._watch(connection, users)
         except ServiceUnavailable as error:
-            raise Unavailable("PresenceTracker is temporarily unavailable") from error
+            raise Unavailable("Presence is temporarily unavailable") from error
         if connection.closed:
             return
         self._check_known(connection, channels)

@@ -2,8 +2,8 @@
 
 | room | |
 |---|---|
-| `rooms` | the two doors, as the route table has them |
-| `callers`, `ends` | who asks, and what they are to a transfer: asked for once, kept for a moment |
+| `routes` | the two doors, as the route table has them |
+| `callers`, `participations` | who asks, and what they are to a transfer; kept for a moment |
 | `putting` | a chunk comes up, and is stored |
 | `content` | a file goes down, or a range of it |
 | `reading` | the bytes of a file in order, while it is still arriving |

@@ -15,7 +15,7 @@ from sharezync_gateway.transfers.writing import LEAVING_BYTES
 
 
 class RequestCounts(Protocol):
-    """Counts requests; see `door.Doorkeeper`. Each raises RateLimited."""
+    """Counts requests; see `gateway_app.RequestAdmission`. Each raises RateLimited."""
 
     async def admit_user(self, rate: RateClass, user_id: str) -> None:
         """Count one request of a user."""

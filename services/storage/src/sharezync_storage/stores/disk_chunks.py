@@ -2,7 +2,7 @@
 
 Hashing and writing are one trip to a thread; the sync that makes a chunk durable is shared by all
 that were written while the last one ran. Chunks are written past the page cache where that can be
-(`past_cache.py`): receivers get them from memory, and who comes later reads the disk.
+(`direct_io.py`): receivers get them from memory, and who comes later reads the disk.
 """
 
 import asyncio

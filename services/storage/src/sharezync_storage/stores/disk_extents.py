@@ -1,7 +1,7 @@
 """What comes from its start to its end, on disk: one file, written at offsets.
 
 A block is written while the next one is gathered, and what was written is synced while more is.
-Whole blocks go past the page cache where that can be (`past_cache.py`): nobody reads a large upload
+Whole blocks go past the page cache where that can be (`direct_io.py`): nobody reads a large upload
 before it is complete, and what is small stays in the cache.
 The file may be longer than the record says, by what a writer left that crashed: that is written
 over, or cut off when the file is sealed.

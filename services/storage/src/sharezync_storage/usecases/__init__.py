@@ -17,5 +17,5 @@
 `erasing`: forget a user.
 `sweeping`: delete what nobody needs from the store.
 `collecting`: remove what nobody holds any more; tell what is to go, and why.
-`figures`: count how things stand.
+`totals`: count how things stand.
 """

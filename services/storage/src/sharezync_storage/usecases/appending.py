@@ -1,7 +1,7 @@
 """Uploads that come from their start to their end, in as many requests as it takes (tus 1.0.0).
 
 The door speaks the protocol; here is what happens. Who may write, and how one that has stalled is
-seen off, is in `leasing.py`; what becomes of a request's bytes in `intake.py`.
+seen off, is in `leasing.py`; what becomes of a request's bytes in `upload_receiving.py`.
 """
 
 import asyncio

@@ -10,7 +10,7 @@
 | `receiving` | `confirm`: from recipients without a socket |
 | `choices` | policies of devices |
 | `contacts` | `filling`; its `BLOCKS`: whom people have blocked |
-| `capabilities` | `Grants`: tokens given, and looked at when they are shown |
+| `capabilities` | `CapabilityIssuer`: tokens given, and looked at when they are shown |
 | `attaching` | `attach`: for gateways, before they move chunks |
 | `progress` | `report`: from gateways, while they do |
 | `acquaintances` | `exists`, `among` |
@@ -18,8 +18,8 @@
 | `people` | `require`, `learn`, `forget` |
 | `erasing` | `erase_user` |
 
-Beneath them: `receptions` (how an offer is met) and `limits`, `settling` (the end of every
-change) and `sums` (what statistics are read from), `pulse` and `speeds` (what both ends hear of
-progress), `wire` (the documents), `attachments` (somebody's end of a transfer), `events` (which
+Beneath them: `offer_policy` (how an offer is met) and `limits`, `settling` (the end of every
+change) and `sums` (what statistics are read from), `progress_broadcast` and `rates` (what both ends hear
+of progress), `wire` (the documents), `attachments` (somebody's end of a transfer), `events` (which
 documents are told), `services` (other services).
 """

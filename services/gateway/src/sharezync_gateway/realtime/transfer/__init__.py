@@ -2,10 +2,10 @@
 
 | room | |
 |---|---|
-| `chunks`, `frames`, `agenda`, `tallies` | frames, and what is due to whom; pure |
-| `transfers`, `ends` | what clients ask for, and what each connection has to do with transfers |
-| `intake` | the sender's side: stored, acknowledged, within its window |
-| `delivery`, `fresh` | the receiver's side: cut-through from memory, or from storage |
+| `chunks`, `frames`, `chunk_scheduler`, `ack_tracker` | frames, and what is due to whom; pure |
+| `transfers`, `sessions` | what clients ask for, and the transfers of each connection |
+| `chunk_receiver` | the sender's side: stored, acknowledged, within its window |
+| `delivery`, `chunk_cache` | the receiver's side: cut-through from memory, or from storage |
 | `notices`, `reports` | other nodes and the transfer service, kept up to date |
 | `chunk_store`, `http_store`, `asgi_store` | the way of bytes to storage: one port, two adapters |
 | `calls` | the short calls to transfer and storage |
