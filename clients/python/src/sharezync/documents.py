@@ -259,10 +259,6 @@ class Capability(Answered):
     role: str
     expires_at: str
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(document["token"], document["role"], document["expires_at"])
-
 
 @dataclass(frozen=True, slots=True)
 class StoredFile(Answered):

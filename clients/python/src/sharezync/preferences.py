@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sharezync.http import document_of
 from sharezync.shapes import Answered, understood
@@ -29,10 +29,6 @@ class ReceivingPolicy(Answered):
     policy: Policy
     updated_at: str | None
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(document["device_id"], document["policy"], document["updated_at"])
-
 
 @dataclass(frozen=True, slots=True)
 class Blocked(Answered):
@@ -40,10 +36,6 @@ class Blocked(Answered):
 
     user_id: str
     blocked_at: str
-
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(document["user_id"], document["blocked_at"])
 
 
 class Preferences:

@@ -99,8 +99,8 @@ class Answered:
 
     @classmethod
     def _of(cls, document: Mapping[str, Any]) -> Self:
-        """Read it, whatever the types are."""
-        raise NotImplementedError
+        """Read it, whatever the types are. Unless overridden, fields are members of their names."""
+        return cls(**{each.name: document[each.name] for each in fields(cls)})
 
 
 def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401 - what annotations are

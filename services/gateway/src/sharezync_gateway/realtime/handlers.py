@@ -29,7 +29,7 @@ from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.contracts.commands import Command, CommandResult
-from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.ids import DeviceId
 from sharezync_shared.problems import NotFound, RateLimited
 
 _REPLAYS_FOR_A_COMMAND: Final = 20
@@ -158,7 +158,7 @@ class OwnHandlers:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
         connection.commands_in_flight += 1
         device_id = DeviceId(UUID(connection.device)) if connection.device else None
-        command = Command(UserId(UUID(connection.user_id)), kind, data, device_id)
+        command = Command(connection.identity.user_id, kind, data, device_id)
         self._commands.submit(command, frame_bytes, _answer_to(connection, head.id))
 
 

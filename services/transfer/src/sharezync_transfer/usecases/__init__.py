@@ -19,7 +19,7 @@
 | `erasing` | `erase_user` |
 
 Beneath them: `offer_policy` (how an offer is met) and `limits`, `settling` (the end of every
-change) and `sums` (what statistics are read from), `progress_broadcast` and `rates` (what both ends hear
-of progress), `wire` (the documents), `attachments` (somebody's end of a transfer), `events` (which
-documents are told), `services` (other services).
+change) and `sums` (what statistics are read from), `progress_broadcast` and `rates` (what both ends
+hear of progress), `wire` (the documents), `attachments` (somebody's end of a transfer), `events`
+(which documents are told), `services` (other services).
 """
