@@ -4,6 +4,7 @@ What the rest of the project may use stands here; the README beside this file ex
 outside this package imports uvicorn, httptools, or the server's side of websockets.
 """
 
+from sharezync_shared.server.answer import ABORT_EXTENSION
 from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.frames import (
     BINARY,
@@ -13,7 +14,6 @@ from sharezync_shared.server.frames import (
     encode_text_frame,
     frame_header,
 )
-from sharezync_shared.server.http_protocol import ABORT_EXTENSION
 from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
 from sharezync_shared.server.server import DrainingServer, make_server, run, serve
 from sharezync_shared.server.settings import (

@@ -1,7 +1,7 @@
 """Answers on their way out: written as uvicorn does, but for what it gets wrong or can't do."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +10,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from sharezync_shared.problems import CONTENT_TYPE, Problem, problem_body
 from sharezync_shared.server.sendfile import ZERO_COPY, send_file
+
+ABORT_EXTENSION: Final = "sharezync.abort"
+"""`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the
+kernel has not taken. Returning without the end of the answer closes politely: that waits for the
+peer."""
 
 log = structlog.get_logger()
 

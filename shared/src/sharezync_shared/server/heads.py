@@ -8,6 +8,8 @@ nor bounds trailers and chunk extensions, nor takes for a body what an `Upgrade`
 import re
 from typing import Final
 
+import httptools
+
 from sharezync_shared.problems import Malformed
 from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_FIELDS, MAX_HEAD_BYTES, HeadTooLarge
@@ -84,3 +86,23 @@ def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> 
     if method == b"CONNECT":
         raise Malformed("CONNECT isn't supported")
     return body
+
+
+def path_of(url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the path and query of a target in absolute form, and put its host into `headers`.
+
+    What a target says of the host goes before what the field says (RFC 9112 §3.2.2). Raises
+    Malformed.
+    """
+    target = httptools.parse_url(url)
+    if not target.host or target.userinfo:
+        raise Malformed("The request target must be a path or a URL")
+    host = target.host if not target.port else b"%s:%d" % (target.host, target.port)
+    headers[:] = [(b"host", host), *(field for field in headers if field[0] != b"host")]
+    path: bytes = target.path or b"/"
+    return path + b"?" + target.query if target.query else path
+
+
+def offers_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether a request asks for a WebSocket, and for nothing else beside it."""
+    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)

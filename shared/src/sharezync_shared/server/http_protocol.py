@@ -8,10 +8,8 @@ that another reader could take for the body of one (`framing`).
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -21,7 +19,7 @@ from uvicorn.server import ServerState
 
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.problems import Malformed, Problem
-from sharezync_shared.server.answer import ResponseSender, refusal, run_quietly
+from sharezync_shared.server.answer import ABORT_EXTENSION, ResponseSender, refusal, run_quietly
 from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import (
     MAX_HEAD_BYTES,
@@ -29,54 +27,13 @@ from sharezync_shared.server.bounds import (
     MAX_LEFTOVER_BYTES,
     STEPS_A_TURN,
 )
-from sharezync_shared.server.connections import ConnectionLimits
-from sharezync_shared.server.heads import HeadReader, body_of, check_head
-from sharezync_shared.server.outgoing import OutgoingWatch, bound_leftovers
-from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody, SharedBufferReader
+from sharezync_shared.server.heads import HeadReader, body_of, check_head, offers_websocket, path_of
+from sharezync_shared.server.outgoing import bound_leftovers
+from sharezync_shared.server.phases import Phase
+from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
-from sharezync_shared.server.settings import ServerSettings
-from sharezync_shared.server.turns import Turns
-from sharezync_shared.server.websocket_protocol import FanoutProtocol
-
-ABORT_EXTENSION: Final = "sharezync.abort"
-"""`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the
-kernel has not taken. Returning without the end of the answer closes politely: that waits for the
-peer."""
-
-
-class _Phase(Enum):
-    HEAD = auto()
-    """The next request may come, or its head is on its way."""
-    BODY = auto()
-    """A request's body is on its way."""
-    ANSWER = auto()
-    """The request has come whole, and its answer is not sent."""
-    CLOSING = auto()
-    """What comes is thrown away: the last answer was given."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerContext:
-    """What all connections of a server share."""
-
-    settings: ServerSettings
-    limits: ConnectionLimits
-    outgoing: OutgoingWatch
-    turns: Turns
-    """For requests that begin."""
-    more_turns: Turns
-    """For whoever has more to say than is parsed in one turn."""
-
-
-class CountedSocket(FanoutProtocol):
-    """A WebSocket, which is one of the connections that are counted."""
-
-    leave: Callable[[], None] | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.leave is not None:
-            self.leave()
+from sharezync_shared.server.server_context import ServerContext
+from sharezync_shared.server.websocket_protocol import CountedSocket
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -98,7 +55,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._turns = around.turns
         self._more_turns = around.more_turns
         self._leave: Callable[[], None] | None = None
-        self._phase = _Phase.HEAD
+        self._phase = Phase.HEAD
         self._head = HeadReader()
         self._body: FramedBody = LengthBody(0)
         self._body_began = False
@@ -123,7 +80,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._leave = self._limits.enter(self._address)
         except Problem as problem:
             transport.write(refusal(problem))
-            self._phase = _Phase.CLOSING
+            self._phase = Phase.CLOSING
             self._leave = self._limits.enter_refused()
             if self._leave is not None:
                 self._close_politely(self._settings.refused_seconds)
@@ -150,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
     @property
     def wanted_bytes(self) -> int:
         """How much to read at a time: all that is known to come of a body, else a head."""
-        if self._phase is not _Phase.BODY:
+        if self._phase is not Phase.BODY:
             return MAX_HEAD_BYTES
         return min(PIECE_BYTES, self._body.wanted_bytes)
 
@@ -160,7 +117,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes | memoryview) -> None:
         self._unset_keepalive_if_required()
-        if self._phase is _Phase.HEAD and not self._turns.take_now(self.loop):
+        if self._phase is Phase.HEAD and not self._turns.take_now(self.loop):
             # A request begins a task: hundreds at once must not go before everything else.
             self._held += bytes(data)
             self.flow.pause_reading()
@@ -170,7 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
         """Go on where a request came whole: who has nothing more to say may still read."""
-        if self._phase is not _Phase.ANSWER and not self._awaits_reader:
+        if self._phase is not Phase.ANSWER and not self._awaits_reader:
             return False
         self._is_last = self.is_half_closed = True
         self._outgoing.add(self)
@@ -181,7 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
     @property
     def is_answering(self) -> bool:
         """Whether a request was read, and its answer is not written."""
-        return self._phase in {_Phase.BODY, _Phase.ANSWER} and not self.cycle.response_complete
+        return self._phase in {Phase.BODY, Phase.ANSWER} and not self.cycle.response_complete
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -191,7 +148,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close where nothing is answered, else behind the answer."""
-        if self._phase in {_Phase.HEAD, _Phase.CLOSING} or self.cycle.response_complete:
+        if self._phase in {Phase.HEAD, Phase.CLOSING} or self.cycle.response_complete:
             self.transport.close()
         else:
             self._is_last = True
@@ -204,14 +161,14 @@ class HttpProtocol(HttpToolsProtocol):
         """Read as much as may be read now; hold the rest, and read no more while there is some."""
         try:
             while data:
-                if self._phase is _Phase.HEAD:
+                if self._phase is Phase.HEAD:
                     data = self._take_head(data)
-                elif self._phase is _Phase.BODY:
+                elif self._phase is Phase.BODY:
                     data = self._take_body(data)
-                    if data and self._phase is _Phase.BODY:
+                    if data and self._phase is Phase.BODY:
                         self._more_turns.soon(self.loop, self._take_held, self._address)
                         break
-                elif self._phase is _Phase.CLOSING:
+                elif self._phase is Phase.CLOSING:
                     return self._ignore(len(data))
                 else:
                     break
@@ -269,12 +226,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_began = False
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110 §10.1.1
-        elif self.parser.should_upgrade() and self._offers_websocket():
+        elif self.parser.should_upgrade() and offers_websocket(self.headers):
             if method != b"GET" or not self._body.is_complete:
                 raise Malformed("A WebSocket handshake must be a GET request without a body")
             self._websocket = True
         if not self.url.startswith(b"/"):
-            self._take_absolute_form()
+            self.url = path_of(self.url, self.headers)
         super().on_headers_complete()
         if self._websocket:
             return
@@ -283,26 +240,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.cycle.receive = self.incoming.receive  # type: ignore[method-assign]
         self._answer = ResponseSender(self.cycle, on_begin=self._answer_begins)
         self.cycle.send = self._answer.send  # type: ignore[method-assign,assignment]  # as above
-        self._phase = _Phase.BODY
+        self._phase = Phase.BODY
         if self._body.is_complete:
             self._body_arrived()
 
     def on_message_complete(self) -> None:
         """Nothing: the parser only knows where the head ends."""
-
-    def _take_absolute_form(self) -> None:
-        # What a target says of the host goes before what the field says (RFC 9112 §3.2.2).
-        target = httptools.parse_url(self.url)
-        if not target.host or target.userinfo:
-            raise Malformed("The request target must be a path or a URL")
-        host = target.host if not target.port else b"%s:%d" % (target.host, target.port)
-        self.headers[:] = [(b"host", host), *(h for h in self.headers if h[0] != b"host")]
-        self.url = target.path or b"/"
-        if target.query:
-            self.url += b"?" + target.query
-
-    def _offers_websocket(self) -> bool:
-        return any(n == b"upgrade" and v.lower() == b"websocket" for n, v in self.headers)
 
     def _should_upgrade(self) -> bool:
         return self._websocket
@@ -333,7 +276,7 @@ class HttpProtocol(HttpToolsProtocol):
         return data
 
     def _body_arrived(self) -> None:
-        self._phase = _Phase.ANSWER
+        self._phase = Phase.ANSWER
         self._set_deadline(None)
         if self.cycle.response_complete:
             self._answered()
@@ -346,7 +289,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         is_full = self.incoming is not None and self.incoming.is_full
-        if self._held or (is_full and self._phase is _Phase.BODY):
+        if self._held or (is_full and self._phase is Phase.BODY):
             self.flow.pause_reading()
         else:
             self.flow.resume_reading()
@@ -360,7 +303,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_lost:
             return  # nobody would ever discard it
         self._outgoing.add(self)
-        if self._phase is _Phase.ANSWER:
+        if self._phase is Phase.ANSWER:
             self._set_deadline(None)
         elif self.cycle.waiting_for_100_continue and not self._body_began:
             # Nobody knows whether the body comes now: what follows could be that, or a request.
@@ -371,7 +314,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_last = self._is_last or self._answer.is_last
         if self.transport.is_closing():
             return
-        if self._phase is not _Phase.BODY:
+        if self._phase is not Phase.BODY:
             self._answered()
         elif self._is_last:
             self._max_ignored_bytes = MAX_LEFTOVER_BYTES
@@ -393,7 +336,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_last:
             self._end()
             return
-        self._phase = _Phase.HEAD
+        self._phase = Phase.HEAD
         if self._held:
             self._turns.soon(self.loop, self._take_held, self._address)
         else:
@@ -405,7 +348,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem, unless an answer has begun, and close."""
         cycle = self.cycle
-        if self._phase is _Phase.BODY:
+        if self._phase is Phase.BODY:
             is_answered = cycle.response_started
             if not cycle.response_complete:
                 cycle.disconnected = True
@@ -428,7 +371,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _close_politely(self, seconds: float) -> None:
         """Say that nothing more will be said, and wait for the peer to say the same."""
-        self._phase = _Phase.CLOSING
+        self._phase = Phase.CLOSING
         self._held = b""
         self._set_deadline(seconds)
         self.transport.write_eof()
@@ -450,28 +393,3 @@ class HttpProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._abort)
-
-
-class HttpReader(SharedBufferReader):
-    """Reads for an HTTP connection: as much at a time as it wants."""
-
-    __slots__ = ("_http",)
-
-    def __init__(self, protocol: HttpProtocol) -> None:
-        super().__init__(protocol)
-        self._http = protocol
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return super().get_buffer(sizehint)[: self._http.wanted_bytes]
-
-
-def connection_protocol(
-    config: Config,
-    server_state: ServerState,
-    app_state: dict[str, Any],
-    _loop: asyncio.AbstractEventLoop | None = None,
-    *,
-    around: ServerContext,
-) -> asyncio.BufferedProtocol:
-    """Return the protocol of one connection: what uvicorn takes for its class of HTTP protocols."""
-    return HttpReader(HttpProtocol(config, server_state, app_state, _loop, around=around))

@@ -23,17 +23,15 @@ from starlette.types import ASGIApp
 from sharezync_shared.server.allocator import FreedMemory, keep_freed_memory
 from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
 from sharezync_shared.server.draining import Draining, DrainStep
-from sharezync_shared.server.http_protocol import (
-    CountedSocket,
-    HttpProtocol,
-    ServerContext,
-    connection_protocol,
-)
+from sharezync_shared.server.http_protocol import HttpProtocol
+from sharezync_shared.server.http_reader import connection_protocol
 from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
+from sharezync_shared.server.server_context import ServerContext
 from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.turns import Turns
 from sharezync_shared.server.unfinished import UnfinishedMessages
+from sharezync_shared.server.websocket_protocol import CountedSocket
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ everything else that is written below the high-water mark, and nobody waits.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, cast
 
 from starlette.types import Scope, Send
@@ -119,6 +119,17 @@ class FanoutProtocol(GuardedWebSocketProtocol):
     async def wait_writable(self) -> bool:
         await self.writable.wait()
         return self.conn.state is OPEN and not self.disconnected
+
+
+class CountedSocket(FanoutProtocol):
+    """A WebSocket, which is one of the connections that are counted."""
+
+    leave: Callable[[], None] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.leave is not None:
+            self.leave()
 
 
 def frame_port(scope: Scope, send: Send) -> FramePort:
