@@ -16,8 +16,7 @@ from services.chat.tests.support.world import Json, Person, World
 Result = TypeVar("Result")
 
 NAMES: Final = ("ada", "bob", "cleo", "dan")
-DEVICES: Final = (2, 3, 1, 1)
-"""How many each of them has."""
+DEVICES: Final = (2, 3, 1, 1)  # how many each of them has
 
 anyone: Final = st.integers(0, len(NAMES) - 1)
 # Mostly those who are in the channel: others are refused, and nothing happens. See `who`.

@@ -1,103 +1,30 @@
 """What a hostile peer of a WebSocket gets: which code, how much is held, and who waits."""
 
 import asyncio
-import contextlib
-import logging
-import struct
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
-from websockets.frames import Frame, Opcode
+from starlette.types import Receive, Scope, Send
+from websockets.frames import Opcode
 
-from sharezync_shared.server import frame_limits, unfinished, websocket_guard
+from shared.tests.unit.server.peers import (
+    HANDSHAKE,
+    KIB,
+    LARGE,
+    Application,
+    connected,
+    sent,
+)
+from sharezync_shared.server import frame_limits, websocket_guard
 from sharezync_shared.server.frame_limits import OVERHEAD_BURST, TURN_FRAMES
 from sharezync_shared.server.frame_reader import READ_BYTES
-from sharezync_shared.server.frames import decode_frames
 from sharezync_shared.server.settings import WebSocketSettings
-from sharezync_shared.server.websocket_protocol import FanoutProtocol, frame_port
+from sharezync_shared.server.websocket_protocol import FanoutProtocol
 from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
-
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-CLOSE = 0x88
-KIB = 1024
-
-
-def sent(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    return Frame(opcode, payload, fin).serialize(mask=True)
-
-
-class Application:
-    """Takes every message, when it is told to; holds what came and the server's end."""
-
-    def __init__(self) -> None:
-        self.heard: list[Message] = []
-        self.ports: list[FanoutProtocol] = []
-        self.listens = asyncio.Event()
-        self.listens.set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        self.ports.append(cast("FanoutProtocol", frame_port(scope, send)))
-        while not self.heard or self.heard[-1]["type"] != "websocket.disconnect":
-            await self.listens.wait()
-            self.heard.append(await receive())
-
-    @property
-    def code(self) -> int | None:
-        """The code that the socket ended with."""
-        return self.heard[-1].get("code") if self.heard else None
-
-
-class Peer:
-    """A client that sends whatever bytes it likes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def flood(self, data: bytes) -> None:
-        """Send without end, until the server has cut the connection."""
-        with contextlib.suppress(OSError):
-            while not self.writer.is_closing():
-                await self.send(data)
-                await asyncio.sleep(0)
-
-    async def close_code(self) -> int:
-        """Read to the end, and return what the server's close frame says."""
-        data = b""
-        with contextlib.suppress(OSError):
-            async with asyncio.timeout(GIVE_UP_SECONDS):
-                while more := await self.reader.read(1 << 16):
-                    data += more
-        first, payload = decode_frames(data)[-1]
-        assert first == CLOSE
-        return int(struct.unpack_from("!H", payload)[0])
-
-
-@asynccontextmanager
-async def connected(served: Served) -> AsyncGenerator[Peer]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    try:
-        writer.write(HANDSHAKE)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 101 ")
-        yield Peer(reader, writer)
-    finally:
-        writer.transport.abort()
+from sharezync_shared.testing.waiting import wait_until
 
 
 @pytest.fixture
@@ -111,15 +38,6 @@ async def served(app: Application) -> AsyncGenerator[Served]:
         plain_asgi(websocket=app), websockets=WebSocketSettings(max_message_bytes=1536 * KIB)
     ) as served:
         yield served
-
-
-@pytest.fixture
-def errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Asserts that nothing was logged as an error, whatever strangers do."""
-    caplog.set_level(logging.WARNING)
-    yield
-    records = caplog.get_records("call")
-    assert not [r.getMessage() for r in records if r.levelno >= logging.ERROR or r.exc_info]
 
 
 @pytest.fixture
@@ -269,33 +187,6 @@ async def test_messages_without_end_are_read_at_a_pace_and_none_is_lost(
         assert max(turns) <= TURN_FRAMES + 1  # and one that had begun before
 
 
-async def test_nothing_is_read_until_accepted_though_the_handshake_had_to_wait_its_turn() -> None:
-    """Two protocols have the connection, one after the other; only one may pause and resume it."""
-    asked = asyncio.Event()
-
-    async def never(scope: Scope, receive: Receive, send: Send) -> None:
-        asked.set()
-        await asyncio.Event().wait()
-
-    async with (
-        serving(plain_asgi(http=never, websocket=never)) as served,
-        AsyncExitStack() as stack,
-    ):
-        (_, first), (_, second) = [
-            await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)
-        ]
-        stack.callback(first.transport.abort)
-        stack.callback(second.transport.abort)
-        first.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # has the turn of this pass
-        second.write(HANDSHAKE)
-        connections = served.server.server_state.connections
-        await wait_until(lambda: any(isinstance(each, FanoutProtocol) for each in connections))
-        (socket,) = (each for each in connections if isinstance(each, FanoutProtocol))
-        second.write(bytes(16 * KIB * KIB))
-        await asyncio.sleep(0.2)  # for whatever might be read
-        assert len(socket.stream.buffer) <= READ_BYTES
-
-
 async def test_beyond_the_pace_nothing_is_read(
     app: Application, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +204,6 @@ async def test_beyond_the_pace_nothing_is_read(
         assert len(port.stream.buffer) <= READ_BYTES
 
 
-LARGE = sent(Opcode.BINARY, bytes(KIB * KIB))
 BEGUN = {
     "a large frame, in drops": (LARGE[: 2 * READ_BYTES], b"x"),
     "a large frame, and silence": (LARGE[:100], b""),
@@ -343,30 +233,6 @@ async def test_a_message_that_does_not_grow_is_not_waited_for(
         (port,) = app.ports
         assert port.stream.awaited is None
         assert not port.frames
-
-
-async def test_all_messages_that_have_begun_hold_little_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(unfinished, "_LOOK_SECONDS", 0.01)
-    websockets = WebSocketSettings(max_unfinished_bytes=3 * KIB * KIB)
-    app = Application()
-    async with (
-        serving(plain_asgi(websocket=app), websockets=websockets) as served,
-        AsyncExitStack() as stack,
-    ):
-        peers = [await stack.enter_async_context(connected(served)) for _ in range(4)]
-        for number, peer in enumerate(peers[:3]):
-            await peer.send(LARGE[: (200 + 100 * number) * KIB])
-        await wait_until(lambda: sum(port.unfinished_bytes > 0 for port in app.ports) == 3)
-        await asyncio.sleep(0.1)
-        await peers[3].send(LARGE[: 900 * KIB])
-        assert await peers[0].close_code() == 1013
-        for number, peer in enumerate(peers[1:3], start=1):
-            await peer.send(LARGE[(200 + 100 * number) * KIB :])
-        await peers[3].send(LARGE[900 * KIB :])
-        came = [KIB * KIB] * 3
-        await wait_until(lambda: [len(m["bytes"]) for m in app.heard if "bytes" in m] == came)
 
 
 def test_a_message_must_grow_by_four_kibibytes_a_second() -> None:
@@ -465,35 +331,6 @@ async def test_a_pong_may_be_late_that_comes_behind_a_large_message_on_a_slow_li
         assert not port.close_sent
         port.keepalive_timeout()  # nothing came since
         assert await peer.close_code() == 1011
-
-
-@pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.usefixtures("errors")
-async def test_nothing_is_heeded_before_the_handshake_is_answered(at_once: bool) -> None:
-    may_accept = asyncio.Event()
-    heard: list[Message] = []
-
-    async def late(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await may_accept.wait()
-        await send({"type": "websocket.accept"})
-        heard.append(await receive())
-
-    async with serving(plain_asgi(websocket=late)) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        early = sent(Opcode.PING, b"early") + sent(Opcode.TEXT, b"early")
-        writer.write(HANDSHAKE + early if at_once else HANDSHAKE)
-        await wait_until(lambda: served.server.server_state.tasks)
-        if not at_once:
-            writer.write(early)
-        await asyncio.sleep(0.05)
-        may_accept.set()
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        assert await reader.readexactly(7) == b"\x8a\x05early"
-        await wait_until(lambda: heard)
-        assert heard[0]["text"] == "early"
-        writer.transport.abort()
 
 
 async def refuse_with_an_answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from services.gateway.tests.api.realtime.world import Device, Node, Settings, User, World
-from sharezync_gateway.realtime import Connection, budget, resuming
+from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.protocol import FrameHead
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.ids import uuid7
@@ -130,40 +130,6 @@ async def test_a_flood_of_commands_costs_a_bounded_number_of_answers(
     assert kinds[:20] == ["pong"] * 20
     # Five bursts of refusals, and what a few seconds on a busy machine restore.
     assert len(kinds) < 20 + 5 * 20 + GIVE_UP_SECONDS * 30
-
-
-async def test_what_is_replayed_is_paid_for_by_all_sockets_of_a_user(
-    world: World, node: Node, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A few bytes ask for megabytes, of each stream, on each socket."""
-    waits: list[float] = []
-
-    async def pause(seconds: float) -> None:
-        waits.append(seconds)
-        (each, *_) = node.engine.of_user(ada.id)
-        assert each.user_budget is not None
-        each.user_budget.replayed.charge(-200_000)
-
-    monkeypatch.setattr(budget, "_REPLAYED_BYTES_PER_SECOND", 1.0)
-    monkeypatch.setattr(budget, "_REPLAYED_BURST_BYTES", 100_000.0)
-    monkeypatch.setattr(resuming, "_pause", pause)
-    stream = world.channel(ada, bob)
-    for _ in range(12):
-        world.services.say(stream, "a" * 10_000)
-
-    async def catch_up(device: Device) -> None:
-        await device.say("resume", cursors={stream: ["e1", 0]})
-        assert await device.seqs(12) == list(range(1, 13))
-        await device.frame("resumed")
-
-    async with node.device(ada) as one, node.device(ada, "phone") as two, node.device(bob) as bobs:
-        await catch_up(one)
-        assert not waits, "what fits is sent at once"
-        await catch_up(two)
-        assert len(waits) == 1, "the other socket of the same user has to wait"
-        assert waits[0] > 10_000
-        await catch_up(bobs)
-        assert len(waits) == 1, "another user hasn't"
 
 
 async def test_answers_that_nobody_reads_are_kept_up_to_a_mebibyte(world: World, ada: User) -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from services.gateway.tests.api.realtime.stand_ins import device_named
 from services.gateway.tests.api.realtime.world import (
     ORIGIN,
     Device,
@@ -15,7 +16,6 @@ from services.gateway.tests.api.realtime.world import (
     Settings,
     User,
     World,
-    device_named,
 )
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.socket_limits import SocketLimits

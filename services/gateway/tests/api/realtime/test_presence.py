@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
+from services.gateway.tests.api.realtime.stand_ins import device_named
 from services.gateway.tests.api.realtime.test_pressure import KIB, stalled, the_stalled
 from services.gateway.tests.api.realtime.test_subscribing import subscribe, subscriptions
-from services.gateway.tests.api.realtime.world import Device, Node, User, World, device_named
+from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.testing.waiting import wait_until

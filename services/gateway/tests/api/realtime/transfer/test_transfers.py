@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 
+from services.gateway.tests.api.realtime.stand_ins import device_named
 from services.gateway.tests.api.realtime.transfer.scene import (
     CHUNK,
     Replica,
@@ -12,7 +13,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
     content_of,
     talking,
 )
-from services.gateway.tests.api.realtime.world import User, World, device_named
+from services.gateway.tests.api.realtime.world import User, World
 from sharezync_shared.ids import uuid7
 from sharezync_shared.testing.waiting import wait_until
 
