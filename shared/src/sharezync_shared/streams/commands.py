@@ -113,9 +113,7 @@ class CommandsEndpoint(Generic[Parts]):
     async def run_commands(self, request: Request, body: Commands) -> Response:
         """Runs the commands with the same use cases as REST. Each fails or succeeds independently.
 
-        Commands of one user are run in the given order, those of different users concurrently. Of
-        several read marks of a user in a channel, only the furthest is written and returned for
-        all.
+        Commands of one user are run in the given order, those of different users concurrently.
         """
         state = request.app.state
         by_user: dict[UserId, list[int]] = {}

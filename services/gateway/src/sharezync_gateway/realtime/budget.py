@@ -75,7 +75,7 @@ second, and as many acknowledgements."""
 _REPLAYED_BYTES_PER_SECOND: Final = 4.0 * 1024 * 1024
 """Of all streams that one user's sockets catch up on. A cursor of 60 bytes asks for up to 4 MiB."""
 _REPLAYED_BURST_BYTES: Final = 32.0 * 1024 * 1024
-"""As much at once: days of an ordinary user."""
+"""As much at once."""
 
 
 class UserBudget(Budget):
