@@ -4,6 +4,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from sharezync_gateway.realtime.user_turns import CostlyTurn
+
 _REFUSED_SHARE: Final = 2.0
 """Commands that may be refused for each that goes through, on average: an error is cheap."""
 _REFUSED_BURSTS: Final = 5.0
@@ -82,15 +84,17 @@ class UserBudget(Budget):
     """What all sockets of one user may send together, beside what each may.
 
     `bulk` is for frames that are read later and never refused: they take nothing from commands.
-    `replayed` is counted in bytes, of what is sent to those who catch up.
+    `replayed` is counted in bytes, of what is sent to those who catch up. `costly` is the turn that
+    costly frames take.
     """
 
-    __slots__ = ("bulk", "replayed")
+    __slots__ = ("bulk", "costly", "replayed")
 
     def __init__(self, per_second: float, burst: float, now: float) -> None:
         super().__init__(per_second, burst, now)
         self.bulk = Budget(per_second * BULK_FRAMES, burst * BULK_FRAMES, now)
         self.replayed = Budget(_REPLAYED_BYTES_PER_SECOND, _REPLAYED_BURST_BYTES, now)
+        self.costly = CostlyTurn()
 
     def is_full(self, now: float) -> bool:
         """As `Budget.is_full`, of all three."""

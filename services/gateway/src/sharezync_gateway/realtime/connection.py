@@ -6,6 +6,7 @@ thousands of these: it has slots, and no task of its own beside the one that rea
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -225,6 +226,10 @@ class Connection:
         wait_seconds = self.user_budget.bulk.debt_seconds(asyncio.get_running_loop().time())
         if wait_seconds > 0:
             await asyncio.sleep(min(wait_seconds, _LONGEST_WAIT_SECONDS))
+
+    def costly(self) -> AbstractAsyncContextManager[None]:
+        """The turn that costly frames of its user take; see `CostlyTurn`. Don't take it twice."""
+        return nullcontext() if self.user_budget is None else self.user_budget.costly
 
     # --- holding -------------------------------------------------------------------------------
 

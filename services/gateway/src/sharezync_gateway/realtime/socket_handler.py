@@ -28,6 +28,7 @@ from sharezync_gateway.realtime.protocol import (
     BadFrame,
     Bye,
     CloseCode,
+    FrameHead,
     FrameId,
     Hello,
     read_head,
@@ -48,6 +49,8 @@ _WEIGHTLESS: Final = frozenset({BULKY_TYPE, "send_message"})
 """Types of frames whose length is one string that nobody here looks into."""
 _COMMAND_BYTES: Final = 1024
 """What a command may say; each further so many count as one more: lists are work to read."""
+_COSTLY_BYTES: Final = 4096
+"""A longer text is read in the turn of its user: many sockets may send theirs in one moment."""
 _PIECE_BYTES: Final = 64 * 1024
 """Of a chunk in JSON: each further so many count as one frame more. Base64 is work to read."""
 _SPREAD: Final = 0.8
@@ -238,7 +241,7 @@ class SocketHandler:
         # In characters first: none has fewer bytes than characters.
         too_long = len(text) > MAX_TEXT_BYTES or size_in_utf8(text) > MAX_TEXT_BYTES
         try:
-            head = read_head(text)
+            head = await _read_head(connection, text)
         except BadFrame:
             if too_long:
                 connection.close(CloseCode.TOO_BIG, "too big")
@@ -278,6 +281,14 @@ class SocketHandler:
         except (Problem, BadFrame) as refusal:
             if _may(connection, None):
                 connection.refuse(None, refusal)
+
+
+async def _read_head(connection: Connection, text: str) -> FrameHead:
+    if len(text) <= _COSTLY_BYTES:
+        return read_head(text)
+    # What follows without a pause is still in the turn: that ends some time later.
+    async with connection.costly():
+        return read_head(text)
 
 
 def _may(connection: Connection, frame_id: FrameId) -> bool:

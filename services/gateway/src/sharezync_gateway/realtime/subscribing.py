@@ -163,7 +163,8 @@ class Subscriptions:
             raise TooManySubscriptions(f"At most {MOST_INTERESTS} users and channels together")
         connection.charge(len(users) / _USERS_FOR_A_COMMAND)
         try:
-            seen = await self._watch(connection, users)
+            async with connection.costly():
+                seen = await self._watch(connection, users)
         except ServiceUnavailable as error:
             raise Unavailable("Presence is temporarily unavailable") from error
         if connection.closed:

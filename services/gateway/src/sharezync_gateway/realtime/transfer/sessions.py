@@ -94,9 +94,10 @@ class TransferSession:
         connection = self.connection
         await connection.slow_down(_ATTACH_FRAMES)
         try:
-            attachment = await self._calls.attach(
-                transfer_id, connection.user_id, connection.device
-            )
+            async with connection.costly():
+                attachment = await self._calls.attach(
+                    transfer_id, connection.user_id, connection.device
+                )
         except ServiceUnavailable as error:
             log.debug("transfer_not_attached", error=str(error))
             raise Unavailable("Transfers are temporarily unavailable") from error

@@ -80,7 +80,8 @@ class TransferCommands:
         try:
             async with ends.lock(transfer_id):
                 if transfer_id is None:
-                    outcome = await self._ask(connection, head.type, data)
+                    async with connection.costly():
+                        outcome = await self._ask(connection, head.type, data)
                     if outcome.end is not None and not connection.closed:
                         self._on_started(ends, outcome.end)
                     tell_outcome(connection, head.id, outcome)

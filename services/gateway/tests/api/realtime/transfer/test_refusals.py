@@ -52,6 +52,25 @@ async def test_strangers_can_neither_feed_nor_follow_a_transfer(
     assert scene.store.chunks == {}
 
 
+async def test_transfers_are_asked_about_and_offered_one_by_one(
+    scene: Scene, replica: Replica, ada: User, bob: User
+) -> None:
+    offer = scene.service.offer(ada, bob, CHUNK)
+    (chunk,) = chunks_of(offer, bytes(CHUNK))
+    start = {"files": [{"name": "a", "size": 1}], "recipients": [{"user_id": bob.id}]}
+    async with talking(replica, ada, "a") as a, talking(replica, ada, "b") as b:
+        (connection, _) = replica.node.engine.of_user(ada.id)
+        async with connection.costly():  # as if something that costs much went on
+            await a.send(chunk)
+            await b.device.say("file_transfer_start", **start)
+            await b.device.say("ping")
+            await b.text(lambda text: text["type"] == "pong")
+            assert not scene.service.asked
+            assert not scene.service.commands
+        await a.acked(1)
+        await wait_until(lambda: bool(scene.service.commands))
+
+
 async def test_chunks_are_paid_for_by_what_they_cost(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

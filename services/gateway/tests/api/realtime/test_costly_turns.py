@@ -1,0 +1,49 @@
+"""What costs much of one user is done one by one, on whichever of their sockets it came.
+
+Each test takes the user's turn itself: then nothing of theirs that costs much may happen.
+"""
+
+from services.gateway.tests.api.realtime.world import Node, User, World
+from sharezync_gateway.realtime import Connection
+
+LONG = {f"x{number}": ["", 0] for number in range(400)}
+
+
+def connection_of(node: Node, user: User) -> Connection:
+    (connection, *_) = node.engine.of_user(user.id)
+    return connection
+
+
+async def test_long_texts_are_read_one_by_one_and_short_ones_at_once(
+    node: Node, ada: User, bob: User
+) -> None:
+    async with node.device(ada, "a") as a, node.device(ada, "b") as b, node.device(bob) as innocent:
+        async with connection_of(node, ada).costly():
+            long = await a.say("resume", cursors=LONG)
+            await a.hears_nothing_yet()
+            await b.hears_nothing()
+            await innocent.say("resume", cursors=LONG)
+            await innocent.frame("resumed")
+        assert (await a.frame("resumed"))["id"] == long
+        await a.say("resume", cursors=LONG)
+        await a.frame("resumed")
+
+
+async def test_presence_is_asked_for_one_by_one(
+    world: World, node: Node, ada: User, bob: User
+) -> None:
+    world.channel(ada, bob)
+
+    def asked(user: User) -> bool:
+        return any(call[:2] == ("acquaintances", user.id) for call in world.services.asked)
+
+    async with node.device(ada, "a") as a, node.device(ada, "b") as b, node.device(bob) as innocent:
+        async with connection_of(node, ada).costly():
+            await a.say("subscribe", users=[bob.id])
+            await a.hears_nothing_yet()
+            assert not asked(ada)
+            await b.hears_nothing()
+            await innocent.say("subscribe", users=[ada.id])
+            await innocent.frame("reply")
+        await a.frame("reply")
+        assert asked(ada)
