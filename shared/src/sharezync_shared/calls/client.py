@@ -103,7 +103,11 @@ class ServiceClient:
             raise self._failed(operation, repr(error)) from error
         if refusal is None:
             raise self._failed(operation, f"the answer was {reply.status}")
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            # Its traceback leads here: it would hold itself, and all that the caller has at hand.
+            del refusal
 
     def _failed(self, operation: Operation[Any, Any], reason: str) -> ServiceUnavailable:
         failure = self._unavailable(operation, reason)

@@ -21,6 +21,8 @@ _KEPT_BYTES: Final = 4 * _MIB
 """Blocks up to this: chunks and pieces. Larger ones, such as segments for S3, are given back."""
 _SPARE_BYTES: Final = 32 * _MIB
 """How much may lie unused: what a few transfers hold at a time."""
+_GROWN_BYTES: Final = 8 * _MIB
+"""Grown by less than this, nothing is given back some seconds after a burst."""
 _LONGEST_INTERVAL: Final = 64
 """Between two tries to give memory back, in looks."""
 _STATM: Final = Path("/proc/self/statm")
@@ -42,7 +44,7 @@ class FreedMemory:
         """Give back what is free, if the process has grown. To be called every few seconds."""
         resident_bytes = _resident_bytes()
         self._usual_bytes = min(self._usual_bytes, resident_bytes)
-        if self._trim is None or resident_bytes < self._usual_bytes + _SPARE_BYTES:
+        if self._trim is None or resident_bytes < self._usual_bytes + _GROWN_BYTES:
             self._interval = self._left = 1
             return
         self._left -= 1

@@ -202,16 +202,19 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_text(self, event: Frame) -> None:
         if event.fin or self._is_welcome(event):
             super().handle_text(event)
+        event.data = b""  # the parser holds each frame until the next one comes
 
     def handle_bytes(self, event: Frame) -> None:
         if event.fin or self._is_welcome(event):
             super().handle_bytes(event)
+        event.data = b""
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= MAX_FRAGMENTS:
             self._fail(1008, "too many fragments")
         elif event.fin or self._is_welcome(event):
             super().handle_cont(event)
+        event.data = b""
 
     def handle_ping(self) -> None:
         pong = self.conn.data_to_send()

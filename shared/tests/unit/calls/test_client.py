@@ -1,11 +1,13 @@
 """Calls to a service, as it is declared, over both ways that lead there."""
 
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 from uuid import UUID, uuid4
+from weakref import ref
 
 import httpx
 import pytest
@@ -140,6 +142,28 @@ async def test_a_token_that_is_refused_is_renewed_once(
     with pytest.raises(ServiceUnavailable, match="401"):
         await client.call(GET, Ask("x"))
     assert len(things.asked) == 1
+
+
+async def test_a_refusal_that_was_handled_holds_nothing_of_its_caller(
+    things: Things, client: ThingsClient
+) -> None:
+    """Else what a client sent lies about until the next full garbage collection."""
+    things.answers = [problem_response(NotFound("No such thing"))]
+
+    class Sent:
+        pass
+
+    async def handle() -> "ref[Sent]":
+        sent = Sent()
+        with suppress(NotFound):
+            await client.call(POST, Ask("x"), thing_id=THING)
+        return ref(sent)
+
+    gc.disable()
+    try:
+        assert (await handle())() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_declared_refusal_passes_through_whole(

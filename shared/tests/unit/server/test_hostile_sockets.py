@@ -1,6 +1,7 @@
 """What a hostile peer of a WebSocket gets: which code, how much is held, and who waits."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncGenerator
 from itertools import pairwise
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 
 from shared.tests.unit.server.peers import (
     HANDSHAKE,
@@ -380,3 +381,17 @@ async def test_who_vanishes_in_whatever_phase_is_no_error_of_ours(
         await wait_until(lambda: app.ports)
         app.ports[-1].close(4001)
     await wait_until(lambda: not served.server.server_state.tasks)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("fragments", [1, 2])
+async def test_a_socket_that_waits_holds_nothing_of_what_came_before(
+    app: Application, served: Served, opcode: Opcode, fragments: int
+) -> None:
+    payload = b"x" * (300 * KIB)
+    last = [sent(Opcode.CONT, payload)] if fragments > 1 else []
+    async with connected(served) as peer:
+        await peer.send(b"".join([sent(opcode, payload, fin=not last), *last]))
+        await wait_until(lambda: len(app.heard) == 1)
+        held = [o for o in gc.get_objects() if isinstance(o, Frame) and len(o.data) > READ_BYTES]
+        assert not held
