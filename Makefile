@@ -19,7 +19,7 @@ EXAMPLES ?= 1000
 SHAREZYNC_TAG ?= dev
 
 SERVICES := auth chat transfer storage gateway
-MEMBERS  := shared $(SERVICES:%=services/%) embedded clients/python
+MEMBERS  := shared $(SERVICES:%=services/%) embedded clients/python testkit
 VENV     := .venv
 PY       := $(VENV)/bin/python
 # One stamp for each place and interpreter: an environment that was copied or moved is made anew.
@@ -27,7 +27,7 @@ READY    := $(VENV)/.ready-$(shell echo "$(CURDIR) $$($(PYTHON) -V 2>&1)" | cksu
 PYTEST   := $(PY) -m pytest
 LOCK     := $(PY) -m uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
             --no-annotate --no-header --no-emit-index-url \
-            $(foreach member,shared $(SERVICES) embedded,--no-emit-package sharezync-$(member)) \
+            $(foreach member,shared $(SERVICES) embedded testkit,--no-emit-package sharezync-$(member)) \
             --no-emit-package sharezync
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -58,7 +58,7 @@ secrets: ## random secrets for docker compose into .env; what is there stays
 ##@ Test
 
 test: $(READY) ## everything: unit, api, integration, deploy and the black-box suite in both ways
-	@$(PY) -m sharezync_embedded programs install
+	@$(PY) -m sharezync_testkit.programs
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
 unit: $(READY) ## pure tests, in seconds
@@ -71,10 +71,11 @@ api: $(READY) ## each service over HTTP and WebSocket, on an embedded PostgreSQL
 
 integration: $(READY) ## real RabbitMQ, an S3 server, processes killed and started again
 	@$(PY) -m sharezync_embedded rabbitmq install
-	$(PYTEST) $(wildcard shared/tests/integration services/*/tests/integration) embedded $(ARGS)
+	$(PYTEST) $(wildcard shared/tests/integration services/*/tests/integration) \
+	  embedded testkit $(ARGS)
 
 blackbox: $(READY) ## one suite from outside, over `make run` and over `make fleet`
-	@$(PY) -m sharezync_embedded programs install
+	@$(PY) -m sharezync_testkit.programs
 	$(PYTEST) tests --ignore tests/fleet $(ARGS)
 
 replicas: $(READY) ## two of each that matters: revoked, cut off, killed, rotated, deleted; with figures
@@ -95,7 +96,7 @@ hostile: $(READY) ## every attack of bench/load/attacks.py, beside an innocent u
 	$(PY) bench/hostile.py --seconds $(HOSTILE_SECONDS) $(ARGS)
 
 differential: $(READY) ## what clients may send, read by us and by h11, also by proxies (EXAMPLES=1000)
-	@$(PY) -m sharezync_embedded programs install
+	@$(PY) -m sharezync_testkit.programs
 	EXAMPLES=$(EXAMPLES) $(PYTEST) tests/edge --timeout 0 $(ARGS)
 
 mutants: $(READY) ## plant faults and count which the tests notice (ARGS=chat/: those called so)

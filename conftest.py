@@ -10,15 +10,15 @@ from _pytest.nodeid import NodeId
 
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import provision
-from sharezync_embedded.testing import Databases, RunFolder, S3Server, VirtualHosts
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
-from sharezync_shared.testing.run_setup import (
+from sharezync_testkit.run_setup import (
     SEED_VARIABLE,
     make_parsing_safe,
     restore_sigint,
     use_fresh_examples,
 )
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.servers import Databases, RunFolder, S3Server, VirtualHosts
+from sharezync_testkit.strict_s3 import StrictS3Server
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 USES_BROKER = {"virtual_hosts", "amqp_url", "fresh_amqp_url"}
 

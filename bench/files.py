@@ -36,7 +36,7 @@ from load.meters import Servers, percentile
 from load.product import GENEROUS, Person, Running, people, running_fleet
 from load.results import keep, show
 
-from sharezync_embedded.one_process import OneProcess
+from sharezync_testkit.one_process import OneProcess
 
 MIB = 2**20
 LARGE_BYTES, SMALL_BYTES = 256 * MIB, 64 * 1024

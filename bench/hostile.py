@@ -41,7 +41,7 @@ from load.socket_attacks import REPLAYING
 from load.watching import Meter, check_that_errors_count, errors
 
 from sharezync_embedded.fleet import Fleet
-from sharezync_embedded.one_process import OneProcess
+from sharezync_testkit.one_process import OneProcess
 
 ALLOWED_MIB: Final = 64
 ALLOWED_KEPT_MIB: Final = 16

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sharezync_embedded.fleet import Fleet
-from sharezync_embedded.one_process import OneProcess
+from sharezync_testkit.one_process import OneProcess
 from tests.blackbox.people import Person
 
 WAYS = ["given"] if os.environ.get("BASE_URL") else ["embedded", "fleet"]

@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path
-    for pattern in ("shared/src", "services/*/src", "embedded/src", "clients/python/src")
+    for pattern in (
+        "shared/src",
+        "services/*/src",
+        "embedded/src",
+        "clients/python/src",
+        "testkit/src",
+    )
     for path in ROOT.glob(pattern)
 )
 
@@ -64,6 +70,9 @@ def test_the_contracts_hold(checkout: Path) -> None:
         ("chat/usecases", "import sharezync_auth.models", "No service imports another"),
         ("transfer/app", "import sharezync_embedded", "No service imports embedded"),
         ("shared/ids", "import sharezync_chat", "shared imports no service"),
+        ("chat/app", "import sharezync_testkit", "Only tests import the testkit"),
+        ("embedded/server", "import sharezync_testkit.chaos", "Only tests import the testkit"),
+        ("testkit/chaos", "import sharezync_chat", "The testkit imports no service"),
         ("gateway/app", "import uvicorn", "Only the server package reaches into"),
         ("shared/asgi", "import httptools", "Only the server package reaches into"),
         ("gateway/app", "import sqlalchemy", "The gateway has no database"),
@@ -85,7 +94,9 @@ def test_a_violation_breaks_its_contract(
 def plant(checkout: Path, importer: str, line: str) -> None:
     """Add an import to a module, which is made where a service goes without that room."""
     member, module = importer.split("/")
-    folder = {"shared": "shared", "client": "clients/python"}.get(member, f"services/{member}")
+    folder = "clients/python" if member == "client" else f"services/{member}"
+    if member in {"shared", "embedded", "testkit"}:
+        folder = member
     package = (
         checkout / folder / "src" / ("sharezync" if member == "client" else f"sharezync_{member}")
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-PACKAGES: Final = ("shared/src", "services/*/src", "embedded/src")
+PACKAGES: Final = ("shared/src", "services/*/src", "embedded/src", "testkit/src")
 """Without the client: it speaks of the documents of the API by the names that the services use."""
 SEVERAL: Final = {
     "BodyBroken": "the same refusal, by the gateway and storage",

@@ -21,12 +21,12 @@ from sharezync_shared.contracts import acquaintances, auth, chat, storage, strea
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import install_problem_handlers
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.service import platform_for_tests
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import StaticKeys
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_testkit.service import platform_for_tests
 from tests.test_texts import APPS
 
 ROOT = Path(__file__).parent.parent

@@ -23,24 +23,24 @@ import sharezync_storage.settings
 import sharezync_transfer.app
 import sharezync_transfer.migrations
 import sharezync_transfer.settings
-from sharezync_embedded.testing import Databases
 from sharezync_shared import outage_log
 from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.platform import Platform
 from sharezync_shared.settings import Settings
-from sharezync_shared.testing.chaos import ChaosProxy
-from sharezync_shared.testing.lines import Lines
-from sharezync_shared.testing.plain_requests import plain_requests
-from sharezync_shared.testing.service import (
+from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.credentials import derive_service_secret
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.lines import Lines
+from sharezync_testkit.plain_requests import plain_requests
+from sharezync_testkit.servers import Databases
+from sharezync_testkit.service import (
     client_for,
     client_of_service,
     platform_for_tests,
     running,
 )
-from sharezync_shared.testing.waiting import wait_until
-from sharezync_shared.tokens import SigningKey, TokenIssuer
-from sharezync_shared.tokens.credentials import derive_service_secret
+from sharezync_testkit.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 

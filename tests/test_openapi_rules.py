@@ -13,9 +13,9 @@ from sharezync_gateway.openapi.merge import merge
 from sharezync_gateway.openapi.own import own_document
 from sharezync_gateway.routes import ROUTES
 from sharezync_gateway.routing import RouteTable
-from sharezync_shared.testing.service import platform_for_tests
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.service import platform_for_tests
 from tests.openapi_rules import TAGS, faults_of, metaphors_in, operations_of
 from tests.test_texts import APPS
 

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from sharezync_embedded.testing import Databases
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.servers import Databases
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Json, Person, Socket
 from tests.blackbox.test_transfer import offer
 from tests.transfer_stage import House
-from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from sharezync_embedded.testing import Databases
-from sharezync_shared.testing.plain_requests import PlainRequest, plain_requests
+from sharezync_testkit.plain_requests import PlainRequest, plain_requests
+from sharezync_testkit.servers import Databases
 from tests.test_database_away import KINDS, Scene, scene
 
 pytestmark = pytest.mark.timeout(300)

@@ -16,11 +16,11 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_chat.settings import ChatSettings
 from sharezync_shared.names.policies import TOPIC
 from sharezync_shared.platform import Platform
-from sharezync_shared.testing.service import platform_for_tests
-from sharezync_shared.testing.texts import without_policy
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_storage.settings import StorageSettings
+from sharezync_testkit.service import platform_for_tests
+from sharezync_testkit.texts import without_policy
 from sharezync_transfer.settings import TransferSettings
 
 SECRET = "Tq8mLx3VnC6wRz9KpBy5Hd2JgFs7Ue4a"

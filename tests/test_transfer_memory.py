@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from sharezync_embedded.one_process import OneProcess
+from sharezync_testkit.one_process import OneProcess
 from tests.blackbox.people import Person
 from tests.conftest import GENEROUS
 

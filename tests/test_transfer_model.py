@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from sharezync_embedded.testing import Databases
-from sharezync_shared.testing.run_setup import asked_examples, model_settings
-from sharezync_shared.testing.threads import LoopThread
+from sharezync_testkit.run_setup import asked_examples, model_settings
+from sharezync_testkit.servers import Databases
+from sharezync_testkit.threads import LoopThread
 from tests.conftest import GENEROUS
 from tests.transfer_machine import Transferring
 from tests.transfer_stage import House

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sharezync_shared.ranges import Ranges
-from sharezync_shared.testing.threads import LoopThread
+from sharezync_testkit.threads import LoopThread
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Chunk, Json, Person
 from tests.fleet.crowd import until
 from tests.transfer_stage import ALL, CHUNK, COUNT, SIZE, Device, House, Receiving, Sending, piece
-from tests.waiting import DEADLINE_SECONDS
 
 some: Final = st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=8, unique=True)
 """Which chunks, in which order."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from sharezync_embedded.compose import CombinedApp, migrate
 from sharezync_gateway.realtime import SOCKETS
-from sharezync_shared.testing.serving import serving
+from sharezync_testkit.serving import serving
 from tests.blackbox import people
 from tests.blackbox.people import Person, Socket
 

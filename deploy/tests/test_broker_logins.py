@@ -13,11 +13,11 @@ import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.tests.fleet import PORTS, ROOT, WITH_DATABASE
-from sharezync_embedded.testing import VirtualHosts
 from sharezync_shared.events.bus import BusUnavailable, Envelope
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.servers import VirtualHosts
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 PASSWORDS = {service: f"{service}-{os.getpid()}" for service in (*PORTS, "admin")}
 

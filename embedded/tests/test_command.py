@@ -8,7 +8,6 @@ import pytest
 
 from sharezync_embedded.__main__ import main
 from sharezync_embedded.postgres import EmbeddedPostgres
-from sharezync_embedded.programs import NGINX
 from sharezync_embedded.provision import ExternalBroker
 
 
@@ -46,16 +45,6 @@ def test_only_ci_insists_on_a_broker(
     assert main(["rabbitmq", "install"]) == code
 
 
-@pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
-def test_only_ci_insists_on_programs_of_others(
-    ci: str, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CI", ci)
-    monkeypatch.setenv("AMQP_URL", "amqp://given")
-    monkeypatch.setattr("sharezync_embedded.__main__.provision_programs", lambda **_: [NGINX])
-    assert main(["programs", "install"]) == code
-
-
 def test_it_explains_itself() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "sharezync_embedded", "--help"],
@@ -64,5 +53,5 @@ def test_it_explains_itself() -> None:
         check=True,
         timeout=30,
     ).stdout
-    for command in ("up", "fleet", "postgres", "rabbitmq", "programs"):
+    for command in ("up", "fleet", "postgres", "rabbitmq"):
         assert command in said

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from embedded.tests.conftest import Script
 from sharezync_embedded.fleet import SERVICES, Fleet, FleetFailed
 from sharezync_embedded.processes import ProcessIdentity
+from sharezync_testkit.server_fixtures import Script
 
 # Answers /ready, and writes down what it was told to do.
 SERVICE = """

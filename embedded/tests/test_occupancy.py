@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.tests.conftest import Script
 from sharezync_embedded.occupancy import Busy, Occupancy, exclusive, sole_use
+from sharezync_testkit.server_fixtures import Script
 
 ENTER = """
 import pathlib, sys

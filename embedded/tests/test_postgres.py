@@ -11,10 +11,10 @@ import asyncpg
 import psutil
 import pytest
 
-from embedded.tests.conftest import Script
 from sharezync_embedded.account import account_for
 from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
 from sharezync_embedded.processes import ProcessIdentity
+from sharezync_testkit.server_fixtures import Script
 
 START_AND_DIE = """
 import os, pathlib, signal, sys

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.tests.conftest import Script
 from sharezync_embedded.secret_key import secret_key_of
+from sharezync_testkit.server_fixtures import Script
 
 PRINT_KEY = """
 import pathlib, sys

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from embedded.tests.conftest import Script
 from sharezync_embedded.processes import ProcessIdentity, free_port, port_is_free, spawn_apart
 from sharezync_embedded.server import banner, metrics_port_of, up
 from sharezync_shared.settings import Settings
+from sharezync_testkit.server_fixtures import Script
 
 
 def test_the_banner_says_where_to_look(tmp_path: Path) -> None:

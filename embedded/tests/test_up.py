@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sharezync_embedded.fleet import FleetFailed
-from sharezync_embedded.one_process import OneProcess
 from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_testkit.one_process import OneProcess
 
 pytestmark = [pytest.mark.timeout(180)]
 

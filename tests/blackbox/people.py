@@ -19,8 +19,8 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.frames import Conversation, Protocol
-from tests.waiting import DEADLINE_SECONDS
+from sharezync_testkit.frames import Conversation, Protocol
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 
 PASSWORD = "correct horse battery staple"
 NO_CODES = {None, 1000, 1006}  # open; closed by us; gone without a word

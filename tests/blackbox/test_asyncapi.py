@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sharezync_testkit.frames import Protocol
 from tests.blackbox.people import Json, Person, protocol_at
-from tests.frames import Protocol
 
 GUIDE = Path(__file__).parents[2] / "docs" / "realtime.md"
 

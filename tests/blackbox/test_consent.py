@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Json, Person, Socket
-from tests.waiting import DEADLINE_SECONDS
 
 
 async def post(who: Person, path: str, body: Json | None = None) -> tuple[int, str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sharezync_testkit.frames import Protocol
 from tests.blackbox.people import Json, protocol_at
-from tests.frames import Protocol
 
 TEXT = (Path(__file__).parents[2] / "docs" / "realtime.md").read_text()
 BLOCK = re.compile(r"^ *```json\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

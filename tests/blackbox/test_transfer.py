@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import os
 
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Chunk, Json, Person, Socket
-from tests.waiting import DEADLINE_SECONDS
 
 MIB = 1024 * 1024
 

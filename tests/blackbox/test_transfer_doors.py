@@ -13,8 +13,8 @@ import pytest
 
 from sharezync import Client, MemoryTokens, Tokens
 from sharezync.transfer.ways import Over
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Json, Person
-from tests.waiting import DEADLINE_SECONDS
 
 CHUNK = 64 * 1024
 

@@ -1,4 +1,4 @@
-"""The rules of tus 1.0.0 through the gateway, and what a proxy must not spoil; see `tests/tus`."""
+"""The rules of tus 1.0.0 through the gateway, and what a proxy must not spoil; see `testkit`."""
 
 import asyncio
 import os
@@ -6,30 +6,30 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.blackbox.people import Person
-from tests.tus.client import OFFSET_STREAM, UPLOADS, Tus, code_of
-from tests.tus.creation import (  # noqa: F401 - run here
+from sharezync_testkit.tus.client import OFFSET_STREAM, UPLOADS, Tus, code_of
+from sharezync_testkit.tus.creation import (  # noqa: F401 - run here
     TestCreation,
     TestCreationWithUpload,
     TestDeferredLength,
     TestExpiration,
     TestTheMetadata,
 )
-from tests.tus.extensions import (  # noqa: F401 - run here
+from sharezync_testkit.tus.extensions import (  # noqa: F401 - run here
     TestChecksums,
     TestConcatenation,
     TestStrangers,
     TestTermination,
     TestTheDocument,
 )
-from tests.tus.protocol import (  # noqa: F401 - run here
+from sharezync_testkit.tus.protocol import (  # noqa: F401 - run here
     TestHead,
     TestOptions,
     TestPatch,
     TestTheMethodOverride,
     TestTheVersion,
 )
-from tests.waiting import DEADLINE_SECONDS
+from sharezync_testkit.waiting import DEADLINE_SECONDS
+from tests.blackbox.people import Person
 
 DATA = os.urandom(4 * 1024 * 1024)
 

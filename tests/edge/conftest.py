@@ -9,8 +9,8 @@ from typing import Self
 
 import pytest
 
-from sharezync_embedded.programs import JDK, Program
-from sharezync_shared.testing.serving import plain_asgi, serving
+from sharezync_testkit.programs import JDK, Program
+from sharezync_testkit.serving import plain_asgi, serving
 from tests.edge.echo import echo
 from tests.edge.proxies import CONFIGURATIONS, Proxy
 from tests.edge.streams import Stream

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from sharezync_embedded.processes import free_port
-from sharezync_embedded.programs import HAPROXY, NGINX, Program
+from sharezync_testkit.programs import HAPROXY, NGINX, Program
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy" / "proxies"
 _STOP_SECONDS = 10

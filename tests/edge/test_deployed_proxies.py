@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from sharezync_shared.testing.serving import plain_asgi, serving
+from sharezync_testkit.serving import plain_asgi, serving
 from tests.blackbox.people import Person
 from tests.edge.conftest import found
 from tests.edge.proxies import CONFIGURATIONS, Proxy

@@ -4,10 +4,10 @@ import asyncio
 import json
 from pathlib import Path
 
+from sharezync_testkit.tus.client import Tus
 from tests.blackbox.people import PASSWORD, Person
 from tests.edge.product import asker_of
 from tests.edge.proxies import Proxy
-from tests.tus.client import Tus
 
 PROGRAM = Path(__file__).with_name("JdkClient.java")
 UPLOAD_BYTES = 300_000

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sharezync_embedded.fleet import Fleet
-from sharezync_embedded.one_process import OneProcess
 from sharezync_embedded.postgres import EmbeddedPostgres
-from sharezync_embedded.testing import Databases, VirtualHosts
+from sharezync_testkit.one_process import OneProcess
+from sharezync_testkit.servers import Databases, VirtualHosts
 from tests.conftest import GENEROUS
 from tests.fleet.broker_line import BrokerLine
 from tests.fleet.crowd import Crowd

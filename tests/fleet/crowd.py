@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Json, Person, Socket
-from tests.waiting import DEADLINE_SECONDS
 
 REVOKED = 4503
 

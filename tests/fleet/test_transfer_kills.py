@@ -18,8 +18,8 @@ import asyncpg
 import pytest
 
 from sharezync_embedded.fleet import Fleet, FleetFailed
-from sharezync_embedded.one_process import OneProcess
 from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_testkit.one_process import OneProcess
 from tests.blackbox.people import Json, Person
 from tests.conftest import GENEROUS
 from tests.fleet.conftest import IN_A_HURRY

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clients.python.tests.support.running import Cli, Running
+from sharezync_testkit.command_line import Cli, Running
 from tests.blackbox.people import PASSWORD, Json, Person
 from tests.fleet.counting_line import CountingLine, Flow
 

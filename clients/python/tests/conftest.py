@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import PASSWORD, Login, registered
-from clients.python.tests.support.running import Cli
-from sharezync_embedded.one_process import OneProcess
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.command_line import Cli
+from sharezync_testkit.one_process import OneProcess
 
 GENEROUS = {
     f"RATE_LIMIT_{name}": "1000000/minute"

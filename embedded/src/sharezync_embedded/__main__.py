@@ -16,8 +16,7 @@ from sharezync_embedded.logs import last_lines
 from sharezync_embedded.occupancy import sole_use
 from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
 from sharezync_embedded.processes import stop_with_parent
-from sharezync_embedded.programs import provision_programs
-from sharezync_embedded.provision import BROKER_PACKAGE, find_server, provision
+from sharezync_embedded.provision import provision
 from sharezync_embedded.rabbitmq import Broker, BrokerFailed
 from sharezync_embedded.server import up
 from sharezync_shared.observability import configure_logging
@@ -42,8 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _fleet(settings)
             case "postgres":
                 return _postgres(settings, options.action)
-            case "programs":
-                return _programs(settings)
             case _:
                 return _rabbitmq(settings, options.action)
     except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
@@ -71,10 +68,6 @@ def _parser() -> argparse.ArgumentParser:
             server, parents=[common], help=f"manage the {server} server of a fleet"
         )
         helped.add_argument("action", choices=actions)
-    programs = commands.add_parser(
-        "programs", parents=[common], help="install the programs that tests need"
-    )
-    programs.add_argument("action", choices=("install",))
     return parser
 
 
@@ -144,15 +137,6 @@ def _rabbitmq(settings: Settings, action: str) -> int:
         case "url":
             _say(broker.url())
     return 0
-
-
-def _programs(settings: Settings) -> int:
-    """Install what tests need of others' programs, a broker among them, in one go."""
-    broker = [] if settings.amqp_url or find_server() else [BROKER_PACKAGE]
-    missing = provision_programs(and_packages=broker)
-    source = provision(settings.amqp_url, install=False)
-    # Where one is not to be had, tests leave out what needs it; never in CI.
-    return 1 if (missing or source is None) and os.environ.get("CI") == "true" else 0
 
 
 def _say(text: str) -> None:

@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sharezync_embedded import debian_packages
-from sharezync_embedded.programs import say_on_stderr
 
 CONTAINER_IMAGE = "rabbitmq:4-management"
 BROKER_PACKAGE = "rabbitmq-server"
@@ -46,6 +46,11 @@ class ContainerEngine:
 
 
 Source = ExternalBroker | InstalledBroker | ContainerEngine
+
+
+def say_on_stderr(line: str) -> None:
+    """Tell whoever waits."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - as it says
 
 
 def provision(

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sharezync_embedded.testing import S3Server
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
 from sharezync_storage.settings import StorageSettings
+from sharezync_testkit.servers import S3Server
+from sharezync_testkit.strict_s3 import StrictS3Server
 
 
 def settings_for(server: S3Server | StrictS3Server, bucket: str, **more: Any) -> StorageSettings:

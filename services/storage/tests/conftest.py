@@ -9,14 +9,14 @@ import pytest
 
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import DATA, Json, Person, World
-from sharezync_embedded.testing import Databases
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.events.local import LocalBus
-from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.migrations import MIGRATIONS
 from sharezync_storage.settings import StorageSettings
+from sharezync_testkit.servers import Databases
+from sharezync_testkit.service import platform_for_tests, running
 
 
 @pytest.fixture(scope="session")

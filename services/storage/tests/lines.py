@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.storage.tests.support import Person, World
-from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import BodyBroken
 from sharezync_storage.usecases.appending import Appending
 from sharezync_storage.usecases.checksums import Checksum
+from sharezync_testkit.waiting import wait_until
 
 
 class Line:

@@ -4,9 +4,9 @@ from functools import partial
 
 from services.storage.tests.direct_client import DirectClient
 from services.storage.tests.support import CHUNKS, World
-from sharezync_shared.testing.documented import Arrange, Scene
-from sharezync_shared.testing.forger import ABSENT
-from tests.tus.client import Tus, metadata
+from sharezync_testkit.documented import Arrange, Scene
+from sharezync_testkit.forger import ABSENT
+from sharezync_testkit.tus.client import Tus, metadata
 
 _OF_UPLOADS = {f"POST /internal/uploads/{act}" for act in ("status", "finish", "abort")}
 

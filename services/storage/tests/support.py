@@ -17,13 +17,13 @@ from starlette.types import Message
 
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.testing.service import client_for, client_of_service
-from sharezync_shared.testing.waiting import wait_until
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.api.dependencies import StorageContext
 from sharezync_storage.models import Deletion
 from sharezync_storage.usecases.collecting import remove_unheld
 from sharezync_storage.usecases.quota import StorageLimits
+from sharezync_testkit.service import client_for, client_of_service
+from sharezync_testkit.waiting import wait_until
 
 Json = dict[str, Any]
 

@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.testing.service import platform_for_tests
-from sharezync_shared.testing.serving import Served, serving
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.settings import StorageSettings
-from tests.tus.client import Tus
+from sharezync_testkit.service import platform_for_tests
+from sharezync_testkit.serving import Served, serving
+from sharezync_testkit.tus.client import Tus
 
 OF_THIS_MODULE: Final = pytest.mark.asyncio(loop_scope="module")
 """All tests of a module share one event loop, and one service in it."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.transfer.tests.support.world import World
-from sharezync_embedded.testing import Databases
-from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_testkit.servers import Databases
+from sharezync_testkit.service import platform_for_tests, running
 from sharezync_transfer.app import create_app
 from sharezync_transfer.migrations import MIGRATIONS
 from sharezync_transfer.settings import TransferSettings

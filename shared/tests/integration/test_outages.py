@@ -15,7 +15,7 @@ from shared.tests.integration.notes import ROLE, Note, migrations
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import Outages, install_outage_handlers
 from sharezync_shared.problems import install_problem_handlers
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
 
 pytestmark = pytest.mark.timeout(60)
 

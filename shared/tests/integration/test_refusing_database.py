@@ -17,7 +17,7 @@ from sharezync_shared.db.database import Database
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.db.outages import install_outage_handlers, is_outage, was_rolled_back
 from sharezync_shared.problems import install_problem_handlers
-from sharezync_shared.testing.lines import Lines
+from sharezync_testkit.lines import Lines
 
 pytestmark = pytest.mark.timeout(60)
 

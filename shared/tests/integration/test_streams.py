@@ -11,7 +11,7 @@ from sharezync_shared.db.compound import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, LogReplay, StreamPosition
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 STREAM = "channel:1"
 NOW = datetime.now(UTC)

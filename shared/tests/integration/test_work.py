@@ -13,7 +13,7 @@ from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 CHECK_TEXTS_AT_THE_COMMIT = """
     ALTER TABLE notes.notes DROP CONSTRAINT uq_notes_text,

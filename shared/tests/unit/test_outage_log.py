@@ -6,8 +6,8 @@ import pytest
 
 from sharezync_shared import outage_log
 from sharezync_shared.outage_log import OutageLog
-from sharezync_shared.testing.lines import Lines
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.lines import Lines
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.fixture

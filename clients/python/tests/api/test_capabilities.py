@@ -14,9 +14,9 @@ from clients.python.tests.support.people import Login
 from sharezync import Client, MemoryTokens, NotLoggedIn, Problem, Progress, Tokens, TransferEnded
 from sharezync.transfer.ranges import Ranges
 from sharezync.transfer.ways import Over
-from sharezync_embedded.one_process import OneProcess
-from sharezync_shared.testing.chaos import ChaosProxy
 from sharezync_shared.tokens.claims import LEEWAY_SECONDS
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.one_process import OneProcess
 
 LogIn = Callable[..., Awaitable[Login]]
 MIB = 1024 * 1024

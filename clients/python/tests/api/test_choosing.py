@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import Login
-from clients.python.tests.support.running import Cli, arrived
 from sharezync import Problem
+from sharezync_testkit.command_line import Cli, arrived
 
 LogIn = Callable[..., Awaitable[Login]]
 Commands = Callable[[Login, str], Cli]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import Login, channel_of
-from clients.python.tests.support.running import Cli, Json, Running, arrived
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.command_line import Cli, Json, Running, arrived
 
 LogIn = Callable[..., Awaitable[Login]]
 Commands = Callable[[Login, str], Cli]

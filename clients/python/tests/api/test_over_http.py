@@ -9,9 +9,9 @@ import pytest
 
 from clients.python.tests.support.people import Login
 from clients.python.tests.support.proxies import no_sockets, one_bad_byte
-from clients.python.tests.support.running import Cli, Json, arrived
 from sharezync import Client, MemoryTokens, Progress, Session, Transfer, TransferEnded
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.command_line import Cli, Json, arrived
 
 LogIn = Callable[..., Awaitable[Login]]
 Commands = Callable[[Login, str], Cli]

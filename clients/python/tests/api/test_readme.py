@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.support.people import PASSWORD
-from clients.python.tests.support.running import DEADLINE_SECONDS, SOURCES, arrived
+from sharezync_testkit.command_line import SOURCES, arrived
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```sh (ada|bob)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

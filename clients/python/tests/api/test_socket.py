@@ -11,7 +11,7 @@ import pytest
 
 from clients.python.tests.support.people import Login, channel_of
 from sharezync import Client, Connected, MemoryTokens, Problem, Session, Socket, StreamEventFrame
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
 
 LogIn = Callable[..., Awaitable[Login]]
 pytestmark = pytest.mark.timeout(120)

@@ -20,7 +20,7 @@ from sharezync import (
     Transfer,
     TransferEnded,
 )
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
 
 LogIn = Callable[..., Awaitable[Login]]
 MIB = 1024 * 1024

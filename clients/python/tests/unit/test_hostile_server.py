@@ -20,7 +20,6 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clients.python.tests.support.hostile import FORGED, ID, NASTY, hostile_server
-from clients.python.tests.support.running import SOURCES
 from sharezync import Tokens
 from sharezync.cli import cli, run
 from sharezync.cli.bars import Bars
@@ -28,6 +27,7 @@ from sharezync.cli.config import Config
 from sharezync.cli.offers import Offered
 from sharezync.cli.output import Output
 from sharezync.documents import Transfer
+from sharezync_testkit.command_line import SOURCES
 
 # What each command is given. Each must show something of the stranger's, or fail with it.
 COMMANDS: dict[str, list[list[str]]] = {

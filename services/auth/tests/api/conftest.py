@@ -24,10 +24,10 @@ from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
-from tests.frames import DeclaredEvents
+from sharezync_testkit.frames import DeclaredEvents
+from sharezync_testkit.service import platform_for_tests, running
 
 PASSWORD = "correct horse battery staple"
 DECLARED = DeclaredEvents(Realtime(EVENTS).document())

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from services.auth.tests.api.conftest import Auth
 from services.auth.tests.api.refresh_model import Login, Model, Person
 from sharezync_auth import refresh
-from sharezync_shared.testing.threads import LoopThread
+from sharezync_testkit.threads import LoopThread
 
 IDLE: Final = timedelta(days=30)
 LONGEST: Final = timedelta(days=90)

@@ -6,7 +6,7 @@ import httpx
 
 from services.auth.tests.api.conftest import PASSWORD, Auth, register
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.documented import Arrange, Scene
+from sharezync_testkit.documented import Arrange, Scene
 
 
 def scenes(auth: Auth, gateway: httpx.AsyncClient) -> Arrange:

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.peers import PEERS
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from services.auth.tests.api.conftest import Account, Auth, register
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 async def listed(who: Account) -> list[str]:

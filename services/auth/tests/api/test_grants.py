@@ -19,10 +19,10 @@ from sharezync_auth.commands import work_for
 from sharezync_auth.models import OAuthClient
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import clients
-from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens.credentials import derive_service_secret
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.service import platform_for_tests, running
 
 FORM = "application/x-www-form-urlencoded"
 SERVICE = {"grant_type": "client_credentials"}

@@ -19,8 +19,8 @@ from sharezync_auth.commands.service_client import SERVICE_CLIENT
 from sharezync_auth.key_states import ACTIVE, MAX_KEYS, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.cli import CliCommand
-from sharezync_shared.testing.bad_tokens import bearer
 from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES
+from sharezync_testkit.bad_tokens import bearer
 
 Output = pytest.CaptureFixture[str]
 

@@ -28,11 +28,11 @@ from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.service import platform_for_tests, running
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import KeysUnavailable, UnknownKey
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.service import platform_for_tests, running
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 PUBLIC_MEMBERS = {"kty", "crv", "x", "y", "kid", "use", "alg"}
 

@@ -11,7 +11,7 @@ from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.nodes import Node, last_seen, online
 from sharezync_auth.usecases.sweeping import sweep
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 async def test_a_device_is_online_until_its_last_node_says_otherwise(

@@ -9,8 +9,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from services.auth.tests.api.conftest import Auth
 from services.auth.tests.api.refresh_machine import IDLE, LONGEST, Refreshing
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.testing.run_setup import asked_examples, model_settings
-from sharezync_shared.testing.threads import LoopThread
+from sharezync_testkit.run_setup import asked_examples, model_settings
+from sharezync_testkit.threads import LoopThread
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from services.auth.tests.api.conftest import Auth
 from services.auth.tests.api.scenes import scenes
 from sharezync_auth.migrations import MIGRATIONS
-from sharezync_shared.testing.fuzzing import fuzz
+from sharezync_testkit.fuzzing import fuzz
 
 
 @pytest.fixture

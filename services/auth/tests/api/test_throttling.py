@@ -13,9 +13,9 @@ import pytest
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.app import create_app
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.service import platform_for_tests, running
 
 FREE, FREE_PER_ADDRESS = 3, 6
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -6,7 +6,7 @@ import pytest
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.scenes import scenes
 from sharezync_auth.migrations import MIGRATIONS
-from sharezync_shared.testing.doors import walk_doors
+from sharezync_testkit.doors import walk_doors
 
 # Who has no token yet, and who wants to verify one.
 PUBLIC = [

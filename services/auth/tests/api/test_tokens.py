@@ -7,10 +7,10 @@ from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.app import create_app
 from sharezync_auth.key_store import WrongSecretKey
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.testing.bad_tokens import BAD_TOKENS, bad_token, bearer
-from sharezync_shared.testing.service import platform_for_tests, running
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.bad_tokens import BAD_TOKENS, bad_token, bearer
+from sharezync_testkit.service import platform_for_tests, running
 
 
 async def test_a_password_gives_tokens_by_name_or_address(auth: Auth, ada: Account) -> None:

@@ -16,7 +16,7 @@ from sharezync_shared.events.contracts.auth import (
     UserUnblocked,
     UserUpdated,
 )
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def block(world: World, who: Person, whom: Person, version: int = 1) -> None:

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from services.chat.tests.support.channel_machine import Talking
 from services.chat.tests.support.world import World
-from sharezync_shared.testing.run_setup import asked_examples, model_settings
+from sharezync_testkit.run_setup import asked_examples, model_settings
 
 
 @pytest.mark.timeout(120 + 10 * asked_examples())

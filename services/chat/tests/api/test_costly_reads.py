@@ -15,7 +15,7 @@ from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 WORDS = [f"word{n}" for n in range(MAX_WORDS)]
 ROUTES = ["/v1/search?q=engine", "/v1/messages?author={me}"]

@@ -15,7 +15,7 @@ import pytest
 from services.chat.tests.support.hub import Hub
 from services.chat.tests.support.many import post_to_all
 from services.chat.tests.support.world import World, channel_stream
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 @pytest.mark.parametrize("kind", ["public", "private"])

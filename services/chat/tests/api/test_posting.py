@@ -14,7 +14,7 @@ from sharezync_chat.usecases import seats
 from sharezync_chat.usecases.wire import UserRead
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def test_fifty_at_once_get_fifty_places_without_a_gap(world: World) -> None:

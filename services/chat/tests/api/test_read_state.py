@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.chat.tests.support.hub import Hub
 from services.chat.tests.support.world import Json, World
-from sharezync_shared.testing.run_setup import model_settings
+from sharezync_testkit.run_setup import model_settings
 
 # Who posts (ada or bob himself) and how it calls bob; which of bob's devices, and how much.
 posts: Final = st.tuples(

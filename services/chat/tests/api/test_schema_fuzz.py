@@ -5,7 +5,7 @@ import pytest
 from services.chat.tests.support.scenes import scenes
 from services.chat.tests.support.world import World
 from sharezync_chat.migrations import MIGRATIONS
-from sharezync_shared.testing.fuzzing import fuzz
+from sharezync_testkit.fuzzing import fuzz
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from services.chat.tests.support.scenes import scenes
 from services.chat.tests.support.world import World
 from sharezync_chat.migrations import MIGRATIONS
-from sharezync_shared.testing.doors import walk_doors
+from sharezync_testkit.doors import walk_doors
 
 
 @pytest.fixture

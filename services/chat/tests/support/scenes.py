@@ -6,8 +6,8 @@ from functools import partial
 import httpx
 
 from services.chat.tests.support.world import World
-from sharezync_shared.testing.documented import Arrange, Scene
-from sharezync_shared.testing.forger import ABSENT
+from sharezync_testkit.documented import Arrange, Scene
+from sharezync_testkit.forger import ABSENT
 
 
 async def scenes(world: World) -> Arrange:

@@ -20,9 +20,9 @@ from sharezync_shared.platform import Platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.service import client_for, client_of_service
 from sharezync_shared.tokens import TokenIssuer
-from tests.frames import DeclaredEvents
+from sharezync_testkit.frames import DeclaredEvents
+from sharezync_testkit.service import client_for, client_of_service
 
 Json = dict[str, Any]
 

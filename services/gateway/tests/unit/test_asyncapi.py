@@ -21,7 +21,7 @@ from sharezync_gateway.routes import SOCKET_ROUTES
 from sharezync_shared.events.amqp.wire import pack
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import uuid7
-from tests.frames import Conversation, Protocol, valid_frame
+from sharezync_testkit.frames import Conversation, Protocol, valid_frame
 
 Json = dict[str, Any]
 

@@ -23,7 +23,7 @@ from sharezync_gateway.rate_limits import (
 from sharezync_gateway.redis_hit_counter import RedisHitCounter
 from sharezync_gateway.routes import RateClass
 from sharezync_shared.problems import RateLimited
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 class Clock:

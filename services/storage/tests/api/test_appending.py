@@ -11,7 +11,6 @@ from services.storage.tests.lines import Line, Sender, broken, whole
 from services.storage.tests.support import Person, World, sha256
 from sharezync_shared.contracts.storage import FileTooLarge
 from sharezync_shared.problems import NotFound
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import (
     BodyBroken,
@@ -23,6 +22,7 @@ from sharezync_storage.problems import (
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases import assembling
 from sharezync_storage.usecases.uploads import give_up_expired
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 DATA = os.urandom(9 * MIB + 77)
 

@@ -10,13 +10,13 @@ import pytest
 from services.storage.tests.lines import Line, Sender
 from services.storage.tests.support import Person, World, code_of
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import OffsetMismatch, UploadBusy, UploadGone
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases.leasing import Leases, Preempted
 from sharezync_storage.usecases.uploads import give_up
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 DATA = os.urandom(5 * MIB)
 _WEEK = timedelta(days=7)

@@ -22,7 +22,7 @@ from sharezync_storage.problems import BodyBroken, StoreUnavailable
 from sharezync_storage.usecases import collecting, receiving
 from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
-from tests.tus.client import Tus
+from sharezync_testkit.tus.client import Tus
 
 
 @pytest.fixture(autouse=True)

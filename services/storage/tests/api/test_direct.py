@@ -11,10 +11,10 @@ from sqlmodel import col, update
 
 from services.storage.tests.direct_client import DirectClient
 from services.storage.tests.support import Person, World, code_of, sha256
-from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MIB
+from sharezync_testkit.waiting import wait_until
 
 DATA = os.urandom(17 * MIB + 5)
 

@@ -11,10 +11,10 @@ from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.local import LocalBus
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.models import Chunk, Deletion, File, Upload, Usage
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.usecases.uploads import give_up_expired
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def rows_of(world: World, person: Person) -> list[object]:

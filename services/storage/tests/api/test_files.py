@@ -21,10 +21,10 @@ from services.storage.tests.support import (
     sha256,
 )
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def test_a_file_is_kept_described_and_told(world: World) -> None:

@@ -14,8 +14,8 @@ from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDelete
 from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
 from sharezync_storage.usecases import holding
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 def sent(*files: Json, message: UUID | None = None, channel: UUID | None = None) -> MessageSent:

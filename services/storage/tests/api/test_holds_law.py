@@ -21,9 +21,9 @@ from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDeleted, MessageSent
 from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.run_setup import model_settings
 from sharezync_storage.models import File
 from sharezync_storage.usecases import holding
+from sharezync_testkit.run_setup import model_settings
 
 FILES, MESSAGES, CHANNELS = 3, 4, 2
 _SIZES = (1, 20, 300)

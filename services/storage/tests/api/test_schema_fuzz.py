@@ -4,8 +4,8 @@ import pytest
 
 from services.storage.tests.scenes import scenes
 from services.storage.tests.support import World
-from sharezync_shared.testing.fuzzing import fuzz
 from sharezync_storage.migrations import MIGRATIONS
+from sharezync_testkit.fuzzing import fuzz
 
 # A chunk must have the length of its place, and bring its digest; a part, and its signature.
 UNGUESSABLE = [

@@ -4,9 +4,9 @@ import pytest
 
 from services.storage.tests.scenes import scenes
 from services.storage.tests.support import World
-from sharezync_shared.testing.doors import walk_doors
-from sharezync_shared.testing.forger import ABSENT
 from sharezync_storage.migrations import MIGRATIONS
+from sharezync_testkit.doors import walk_doors
+from sharezync_testkit.forger import ABSENT
 
 # Who holds the URL is let in: it is signed, or can't be guessed.
 PUBLIC = [

@@ -12,9 +12,9 @@ import pytest
 
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import Exchange, Json, Person, World, code_of
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_storage.problems import StoreUnavailable
-from tests.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, metadata
+from sharezync_testkit.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, metadata
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 DATA = b"hello world"
 NAMED = metadata(filename="hello.txt")

@@ -1,4 +1,4 @@
-"""The rules of tus 1.0.0, over the service on a folder; see `tests/tus`."""
+"""The rules of tus 1.0.0, over the service on a folder; see `testkit`."""
 
 import pytest
 
@@ -9,22 +9,22 @@ from services.storage.tests.tus_service import (  # noqa: F401 - fixtures
     tus,
 )
 from sharezync_storage.settings import StorageSettings
-from tests.tus.creation import (  # noqa: F401 - run here
+from sharezync_testkit.tus.creation import (  # noqa: F401 - run here
     TestCreation,
     TestCreationWithUpload,
     TestDeferredLength,
     TestExpiration,
     TestTheMetadata,
 )
-from tests.tus.extensions import (  # noqa: F401 - run here
+from sharezync_testkit.tus.extensions import (  # noqa: F401 - run here
     TestChecksums,
     TestConcatenation,
     TestStrangers,
     TestTermination,
     TestTheDocument,
 )
-from tests.tus.large import TestLargeOnes  # noqa: F401 - run here
-from tests.tus.protocol import (  # noqa: F401 - run here
+from sharezync_testkit.tus.large import TestLargeOnes  # noqa: F401 - run here
+from sharezync_testkit.tus.protocol import (  # noqa: F401 - run here
     TestHead,
     TestOptions,
     TestPatch,

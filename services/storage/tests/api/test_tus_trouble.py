@@ -16,7 +16,7 @@ from services.storage.tests.holding import Clock
 from services.storage.tests.support import Exchange, Person, World, code_of
 from sharezync_storage.problems import StoreFull, StoreUnavailable
 from sharezync_storage.settings import StorageSettings
-from tests.tus.client import OFFSET_STREAM, VERSION, Tus
+from sharezync_testkit.tus.client import OFFSET_STREAM, VERSION, Tus
 
 LENGTH = 1_000_000
 

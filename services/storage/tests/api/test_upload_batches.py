@@ -9,10 +9,10 @@ import pytest
 
 from services.storage.tests.support import Json, Person, World, code_of, sha256
 from sharezync_shared.events.contracts.storage import FileStored
-from sharezync_shared.testing.statements import statements_of
-from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
+from sharezync_testkit.statements import statements_of
+from sharezync_testkit.waiting import wait_until
 
 FEW, MANY = 2, 200
 

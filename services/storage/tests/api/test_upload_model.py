@@ -10,8 +10,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from services.storage.tests.support import Person, World
 from services.storage.tests.upload_machine import Uploading, stalls_when_told
-from sharezync_shared.testing.run_setup import asked_examples, model_settings
 from sharezync_storage.usecases.writers import Writer
+from sharezync_testkit.run_setup import asked_examples, model_settings
 
 
 @pytest.mark.timeout(180 + 10 * asked_examples())

@@ -9,8 +9,8 @@ import botocore.session
 import pytest
 
 from services.storage.tests.buckets import settings_for
-from sharezync_embedded.testing import S3Server
 from sharezync_storage.stores.s3 import S3Store
+from sharezync_testkit.servers import S3Server
 
 
 @pytest.fixture(scope="session", autouse=True)

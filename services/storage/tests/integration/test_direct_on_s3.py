@@ -15,10 +15,6 @@ import pytest
 
 from services.storage.tests.direct_client import DirectClient
 from services.storage.tests.support import Json, Person, World, code_of, sha256
-from sharezync_embedded.testing import S3Server
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
-from sharezync_shared.testing.service import platform_for_tests, running
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.keys import file_key
@@ -26,6 +22,10 @@ from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_storage.usecases import direct
+from sharezync_testkit.servers import S3Server
+from sharezync_testkit.service import platform_for_tests, running
+from sharezync_testkit.strict_s3 import StrictS3Server
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 Server = S3Server | StrictS3Server
 SMALL = b"small"

@@ -22,13 +22,13 @@ import httpx
 import pytest
 
 from services.storage.tests.integration import dying_storage
-from sharezync_embedded.testing import S3Server
 from sharezync_shared.db.database import plain_dsn
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import SigningKey, TokenIssuer
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import MIB
+from sharezync_testkit.servers import S3Server
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 SECRET: Final = "Vx2h9QmTz4Lr8KpWcY6nBd3GfJs5Ue7a"
 TUS: Final = {"Tus-Resumable": "1.0.0"}

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from services.storage.tests.integration.test_kill import Served, served
-from sharezync_embedded.testing import S3Server
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_testkit.servers import S3Server
 
 MIB = 1024 * 1024
 FILE_BYTES = 192 * MIB

@@ -20,14 +20,14 @@ from services.storage.tests.store_support import (
     sha256,
     write,
 )
-from sharezync_embedded.testing import S3Server
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.chaos import ChaosProxy
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.stores import Extent
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_storage.stores.s3_extents import SEGMENT_BYTES
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.servers import S3Server
 
 
 @pytest.fixture

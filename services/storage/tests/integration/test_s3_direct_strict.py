@@ -7,9 +7,9 @@ import pytest
 
 from services.storage.tests.buckets import settings_for
 from services.storage.tests.direct_contract import PART, Client, DirectContract
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import S3Store
+from sharezync_testkit.strict_s3 import StrictS3Server
 
 
 @pytest.fixture

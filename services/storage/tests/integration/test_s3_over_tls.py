@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from services.storage.tests.store_contract import cut, pieces_of, plan_for, read, sha256, write
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

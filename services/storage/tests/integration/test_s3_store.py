@@ -18,12 +18,12 @@ from services.storage.tests.store_contract import (
     sha256,
     write,
 )
-from sharezync_embedded.testing import S3Server
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key
 from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
+from sharezync_testkit.servers import S3Server
 
 
 async def keys_in(s3: Any, bucket: str) -> list[str]:

@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from services.storage.tests.support import World, code_of, cut, root_of, sha256
-from sharezync_embedded.testing import S3Server
-from sharezync_shared.testing.service import platform_for_tests, running
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.s3 import S3Store
+from sharezync_testkit.servers import S3Server
+from sharezync_testkit.service import platform_for_tests, running
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 MIB = 1024 * 1024
 

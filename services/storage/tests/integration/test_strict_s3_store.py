@@ -25,13 +25,13 @@ from services.storage.tests.integration.test_s3_store import (  # noqa: F401 - r
     test_what_a_crash_leaves_of_a_put_goes_with_delete,
 )
 from services.storage.tests.store_contract import StoreContract, pieces_of, read
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import MIN_PART_BYTES, S3Store
+from sharezync_testkit.strict_s3 import StrictS3Server
 
 MD5_OF_NOTHING = "1B2M2Y8AsgTpgAmY7PhCfg=="
 CRC32_OF_NOTHING = "AAAAAA=="

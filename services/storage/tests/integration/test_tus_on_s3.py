@@ -1,4 +1,4 @@
-"""The rules of tus 1.0.0 where bytes are kept in a bucket, in segments; see `tests/tus`."""
+"""The rules of tus 1.0.0 where bytes are kept in a bucket, in segments; see `testkit`."""
 
 import pytest
 
@@ -8,19 +8,19 @@ from services.storage.tests.tus_service import (  # noqa: F401 - fixtures
     stranger,
     tus,
 )
-from sharezync_embedded.testing import S3Server
 from sharezync_storage.settings import StorageSettings
-from tests.tus.creation import (  # noqa: F401 - run here
+from sharezync_testkit.servers import S3Server
+from sharezync_testkit.tus.creation import (  # noqa: F401 - run here
     TestCreationWithUpload,
     TestDeferredLength,
 )
-from tests.tus.extensions import (  # noqa: F401 - run here
+from sharezync_testkit.tus.extensions import (  # noqa: F401 - run here
     TestChecksums,
     TestConcatenation,
     TestTermination,
 )
-from tests.tus.large import TestLargeOnes  # noqa: F401 - run here
-from tests.tus.protocol import TestPatch  # noqa: F401 - run here
+from sharezync_testkit.tus.large import TestLargeOnes  # noqa: F401 - run here
+from sharezync_testkit.tus.protocol import TestPatch  # noqa: F401 - run here
 
 pytestmark = OF_THIS_MODULE
 

@@ -5,7 +5,7 @@ import pytest
 
 from services.transfer.tests.support.world import Person, World
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.service import client_of_service
+from sharezync_testkit.service import client_of_service
 from sharezync_transfer.usecases import acquaintances
 
 

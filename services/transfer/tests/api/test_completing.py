@@ -4,7 +4,7 @@ import pytest
 
 from services.transfer.tests.support.world import MIB, World, about
 from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_who_holds_everything_is_through_when_it_is_confirmed(world: World) -> None:

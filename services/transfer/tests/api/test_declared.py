@@ -2,7 +2,7 @@
 
 from services.transfer.tests.support.world import DECLARED, MIB, World
 from sharezync_shared.streams.declared import Realtime
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 from sharezync_transfer.api.commands import COMMANDS
 from sharezync_transfer.usecases.events import EVENTS
 

@@ -4,7 +4,7 @@ import pytest
 
 from services.transfer.tests.support.world import MIB, World, state_of
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 from sharezync_transfer.models import chunks_stream
 
 

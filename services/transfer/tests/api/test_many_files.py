@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.transfer.tests.support.world import Json, Person, World
-from sharezync_shared.testing.statements import statements_of
+from sharezync_testkit.statements import statements_of
 from sharezync_transfer.usecases import sweeping
 
 FEW, MANY = 2, 200

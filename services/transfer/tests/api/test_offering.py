@@ -9,7 +9,7 @@ import pytest
 from services.transfer.tests.support.world import MIB, World, about
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_an_offer_reaches_its_recipients_and_the_senders_other_devices(world: World) -> None:

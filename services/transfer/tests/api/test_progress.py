@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.transfer.tests.support.world import MIB, Json, Person, World, own_part
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def accepted(world: World, files: dict[str, int]) -> tuple[Person, Person, Json]:

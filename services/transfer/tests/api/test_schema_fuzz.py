@@ -4,7 +4,7 @@ import pytest
 
 from services.transfer.tests.support.scenes import scenes
 from services.transfer.tests.support.world import World
-from sharezync_shared.testing.fuzzing import fuzz
+from sharezync_testkit.fuzzing import fuzz
 from sharezync_transfer.migrations import MIGRATIONS
 
 

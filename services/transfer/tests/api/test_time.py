@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from services.transfer.tests.support.world import Json, World, about
 from sharezync_shared.events.contracts.transfer import TransferEnded
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 from sharezync_transfer.usecases.sweeping import expire_some, release_some
 
 DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ import pytest
 
 from services.transfer.tests.support.scenes import scenes
 from services.transfer.tests.support.world import World
-from sharezync_shared.testing.doors import walk_doors
+from sharezync_testkit.doors import walk_doors
 from sharezync_transfer.migrations import MIGRATIONS
 
 

@@ -29,7 +29,7 @@ from services.transfer.tests.support.stage import Stage
 from services.transfer.tests.support.world import DECLARED, Json
 from sharezync_shared.ids import DeviceId, uuid7
 from sharezync_shared.ranges import Ranges
-from sharezync_shared.testing.threads import LoopThread
+from sharezync_testkit.threads import LoopThread
 from sharezync_transfer.usecases.sweeping import expire_some
 
 ENDS: Final = ("sender", "bob", "eve")

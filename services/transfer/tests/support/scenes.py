@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final
 
 from services.transfer.tests.support.world import World
-from sharezync_shared.testing.documented import Arrange, Scene
-from sharezync_shared.testing.forger import ABSENT
+from sharezync_testkit.documented import Arrange, Scene
+from sharezync_testkit.forger import ABSENT
 
 # What the recipient has done before this is asked.
 _BEFORE: Final = {

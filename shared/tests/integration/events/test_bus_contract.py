@@ -26,7 +26,7 @@ from sharezync_shared.events.bus import (
     TransientError,
 )
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 GIVE_UP = [TransientError(f"failure {number}") for number in range(QUICK.max_attempts)]
 

@@ -8,7 +8,7 @@ import structlog
 from aio_pika.abc import AbstractConnection
 
 from sharezync_shared.events.amqp.link import AmqpLink, LinkUser
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 class Waiting(LinkUser):

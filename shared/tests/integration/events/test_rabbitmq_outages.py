@@ -19,8 +19,8 @@ from shared.tests.integration.events.world import (
 from sharezync_shared.events.bus import Bus, BusUnavailable, Envelope
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.chaos import ChaosProxy
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 @pytest.fixture

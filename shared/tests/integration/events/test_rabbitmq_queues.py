@@ -23,7 +23,7 @@ from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, PermanentError, TransientError
 from sharezync_shared.events.dead_letters import RabbitMQDeadLetters
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_deleted_queue_is_declared_again_and_consumed(rabbitmq: RabbitMQWorld) -> None:

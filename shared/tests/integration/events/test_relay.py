@@ -20,8 +20,8 @@ from sharezync_shared.events.bus import PermanentError, TransientError
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.events.relay import Relay
-from sharezync_shared.testing.chaos import ChaosProxy
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 @pytest.fixture

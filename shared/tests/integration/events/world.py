@@ -17,7 +17,7 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 SENT = "chat.message.sent.v1"
 DELETED = "chat.message.deleted.v1"

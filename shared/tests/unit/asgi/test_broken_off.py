@@ -14,9 +14,9 @@ from starlette.types import Message, Receive, Scope, Send
 from sharezync_shared.asgi import middleware
 from sharezync_shared.asgi.app import create_service_app
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.lines import Lines
-from sharezync_shared.testing.serving import serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.lines import Lines
+from sharezync_testkit.serving import serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 UPLOAD = (
     "POST {path} HTTP/1.1\r\nHost: things\r\nContent-Length: 1000\r\n"

@@ -23,8 +23,8 @@ from sharezync_shared.calls.guarded import GuardedTransport
 from sharezync_shared.calls.operations import Operation
 from sharezync_shared.calls.transports import HttpxTransport, PlainTransport
 from sharezync_shared.problems import Conflict, Invalid, NotFound, Unavailable, problem_response
-from sharezync_shared.testing.serving import serving
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
+from sharezync_testkit.serving import serving
 
 
 class Busy(Unavailable):

@@ -14,8 +14,8 @@ from sharezync_shared.calls import breaker as breaker_module
 from sharezync_shared.calls import heartbeat
 from sharezync_shared.calls.breaker import Breaker, CircuitOpen, State
 from sharezync_shared.calls.heartbeat import Breakers, ServiceHeartbeat, ping
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 NO = ConnectionError("no")
 

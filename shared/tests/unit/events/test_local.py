@@ -11,7 +11,7 @@ from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 class Gate:

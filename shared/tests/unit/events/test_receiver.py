@@ -4,8 +4,8 @@ import pytest
 
 from sharezync_shared.events import receiver
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.lines import Lines
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.lines import Lines
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.mark.parametrize(("error", "told"), [(Unavailable("auth is away"), 0), (KeyError(), 2)])

@@ -4,7 +4,7 @@ import pytest
 
 from sharezync_shared.events import uncancelled as module
 from sharezync_shared.events.uncancelled import end, uncancelled
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 async def cancelled_within() -> None:

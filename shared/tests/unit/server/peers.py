@@ -12,8 +12,8 @@ from websockets.frames import Frame, Opcode
 
 from sharezync_shared.server.frames import decode_frames
 from sharezync_shared.server.websocket_protocol import FanoutProtocol, frame_port
-from sharezync_shared.testing.serving import Served
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.serving import Served
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from shared.tests.unit.server.wire import Echo, connected
-from sharezync_shared.testing.serving import plain_asgi, serving
+from sharezync_testkit.serving import plain_asgi, serving
 
 WAITING = 64
 

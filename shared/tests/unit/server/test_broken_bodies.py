@@ -4,8 +4,8 @@ import asyncio
 
 from starlette.types import Message, Receive, Scope, Send
 
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_all_that_arrived_is_told_before_the_disconnect() -> None:

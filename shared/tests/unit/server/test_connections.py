@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 from shared.tests.unit.server.wire import Echo, connected
 from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.server.connections import ConnectionLimits
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -12,8 +12,8 @@ from sharezync_shared.server import unfinished
 from sharezync_shared.server.frame_reader import READ_BYTES
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_nothing_is_read_until_accepted_though_the_handshake_had_to_wait_its_turn() -> None:

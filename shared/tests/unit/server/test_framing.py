@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
 from shared.tests.unit.server.wire import Echo, connected, echoing
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -24,8 +24,8 @@ from sharezync_shared.server.frame_limits import OVERHEAD_BURST, TURN_FRAMES
 from sharezync_shared.server.frame_reader import READ_BYTES
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from sharezync_shared.server import http_protocol, outgoing
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 MIB = 1024 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

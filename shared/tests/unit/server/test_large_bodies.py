@@ -14,8 +14,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from sharezync_shared.server.http_protocol import HttpProtocol
 from sharezync_shared.server.request_body import PIECE_BYTES
 from sharezync_shared.server.sendfile import ZERO_COPY
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 DATA = os.urandom(9 * 1024 * 1024 + 77)
 

@@ -6,8 +6,8 @@ from typing import cast
 from starlette.types import Receive, Scope, Send
 
 from shared.tests.unit.server.wire import connected, echoing
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 LENGTH_0 = [(b"content-length", b"0")]

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from shared.tests.unit.server.test_framing import BAD_CHUNKS, CHUNKED_HEAD, NEXT, UNCLEAR, WEBSOCKET
 from shared.tests.unit.server.wire import connected
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc"
 STREAM = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"

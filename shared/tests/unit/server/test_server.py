@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from sharezync_shared.server import http_protocol
 from sharezync_shared.server.draining import Draining
 from sharezync_shared.server.metrics_server import metrics_server
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 class Slow:
@@ -229,7 +229,7 @@ PROGRAM = """
     import asyncio
     from sharezync_shared.server.draining import Draining
     from sharezync_shared.server import ServerSettings, run, serve
-    from sharezync_shared.testing.serving import plain_asgi
+    from sharezync_testkit.serving import plain_asgi
 
     async def main():
         draining = Draining()

@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from shared.tests.unit.server.wire import Echo
 from sharezync_shared.server.turns import Turns
-from sharezync_shared.testing.serving import plain_asgi, serving
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.serving import plain_asgi, serving
+from sharezync_testkit.waiting import wait_until
 
 MANY = "127.0.0.2"
 ONE = "127.0.0.1"

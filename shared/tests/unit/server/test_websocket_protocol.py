@@ -26,8 +26,8 @@ from sharezync_shared.server.websocket_protocol import (
     FramePort,
     frame_port,
 )
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 QUIET: dict[str, Any] = {"compression": None, "ping_interval": None, "open_timeout": 5}
 

@@ -9,8 +9,8 @@ from typing import Any
 import h11
 from starlette.types import Receive, Scope, Send
 
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import giving_up
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import giving_up
 
 
 @dataclass

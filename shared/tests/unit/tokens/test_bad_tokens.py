@@ -1,14 +1,14 @@
 import pytest
 
 from sharezync_shared.problems import Unauthenticated
-from sharezync_shared.testing.bad_tokens import (
+from sharezync_shared.tokens import TokenIssuer, TokenVerifier
+from sharezync_testkit.bad_tokens import (
     BAD_SERVICE_TOKENS,
     BAD_TOKENS,
     bad_token,
     bad_tokens,
     good_token,
 )
-from sharezync_shared.tokens import TokenIssuer, TokenVerifier
 
 
 @pytest.mark.parametrize("name", BAD_TOKENS)

@@ -6,13 +6,6 @@ from fastapi import FastAPI
 
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import Unauthenticated, install_problem_handlers
-from sharezync_shared.testing.bad_tokens import (
-    BAD_SERVICE_TOKENS,
-    BAD_TOKENS,
-    bad_token,
-    bearer,
-    good_token,
-)
 from sharezync_shared.tokens import (
     Caller,
     InternalCaller,
@@ -20,6 +13,13 @@ from sharezync_shared.tokens import (
     TokenIssuer,
     TokenVerifier,
     bearer_token,
+)
+from sharezync_testkit.bad_tokens import (
+    BAD_SERVICE_TOKENS,
+    BAD_TOKENS,
+    bad_token,
+    bearer,
+    good_token,
 )
 
 

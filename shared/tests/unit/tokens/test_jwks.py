@@ -14,9 +14,9 @@ from starlette.routing import Route
 from structlog.testing import CapturingLogger
 
 from shared.tests.unit.tokens.conftest import FakeClock
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import JwksKeys, KeysUnavailable, SigningKey, UnknownKey
 from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 LIFESPAN, COOLDOWN, RETRY = 300, 30, 2
 

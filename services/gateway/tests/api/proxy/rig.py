@@ -22,11 +22,11 @@ from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.platform import EndpointFor, Platform
-from sharezync_shared.testing.serving import Served, serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, giving_up
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import StaticKeys
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.serving import Served, serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, giving_up
 
 Adapter = Literal["http", "asgi"]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]

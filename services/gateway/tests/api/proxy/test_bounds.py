@@ -18,7 +18,7 @@ from services.gateway.tests.api.proxy.rig import (
     read_body,
     until_left,
 )
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,8 +8,8 @@ from services.gateway.tests.api.proxy.rig import JSON_PATH, Rig, gateway
 from sharezync_gateway.routes import GATEWAY, ROUTES, Access, Route
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.bad_tokens import BAD_TOKENS, bad_token, bearer, good_token
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.bad_tokens import BAD_TOKENS, bad_token, bearer, good_token
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

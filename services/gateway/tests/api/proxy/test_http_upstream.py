@@ -19,8 +19,8 @@ from services.gateway.tests.api.proxy.rig import (
 from services.gateway.tests.api.proxy.upstream_ends import Collected, request
 from sharezync_gateway.proxy.failures import BrokenAnswer, Unreachable
 from sharezync_gateway.proxy.http import HttpUpstream
-from sharezync_shared.testing.serving import serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.serving import serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

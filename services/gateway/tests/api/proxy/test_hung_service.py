@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Rig, answer, gateway
 from sharezync_shared.calls import breaker, heartbeat
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 AUTHS_PATH = "/v1/devices"
 

@@ -6,7 +6,7 @@ from websockets.exceptions import InvalidStatus
 
 from services.gateway.tests.api.proxy.rig import JSON_PATH, gateway
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.testing.bad_tokens import bad_token, bearer
+from sharezync_testkit.bad_tokens import bad_token, bearer
 
 
 async def test_each_user_has_a_limit_and_is_told_when_to_come_back() -> None:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Adapter, Rig, answer, gateway
 from sharezync_gateway.proxy.quota import Quota
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Rig, answer
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

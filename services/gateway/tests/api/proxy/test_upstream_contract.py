@@ -19,7 +19,7 @@ from services.gateway.tests.api.proxy.rig import (
 from services.gateway.tests.api.proxy.upstream_ends import Client, Collected, request
 from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.upstream import Request, Upstream
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,7 +7,7 @@ import pytest
 from services.gateway.tests.api.proxy.rig import SERVICES, Rig, gateway
 from sharezync_gateway.routes import GATEWAY
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,7 @@ from sharezync_gateway.asyncapi.compose import compose
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
 from sharezync_gateway.realtime.transfer.frames import COMMANDS
 from sharezync_shared.ids import uuid7
-from tests.frames import Conversation, Protocol
+from sharezync_testkit.frames import Conversation, Protocol
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from services.gateway.tests.api.realtime.test_sharing import watched
 from services.gateway.tests.api.realtime.test_subscribing import subscribe
 from services.gateway.tests.api.realtime.world import User, World
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def block(world: World, one: User, other: User) -> None:

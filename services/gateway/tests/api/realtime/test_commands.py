@@ -7,7 +7,7 @@ from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.contracts.commands import CommandResult, Refusal
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_command_is_carried_out_for_its_user_and_answered(

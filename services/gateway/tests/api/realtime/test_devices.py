@@ -8,7 +8,7 @@ from services.gateway.tests.api.realtime.stand_ins import device_named
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime import lease
 from sharezync_shared.contracts.auth import TooManyDevices
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.fixture

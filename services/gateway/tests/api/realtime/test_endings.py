@@ -11,7 +11,7 @@ from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_shared.server import Draining
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_revoked_session_ends_on_every_node(world: World, ada: User) -> None:

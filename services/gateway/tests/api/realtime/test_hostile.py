@@ -18,7 +18,7 @@ from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.protocol import FrameHead
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 SEQ_TOO_LARGE = 2**63
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.tests.api.realtime.test_subscribing import channel_id, refusal, subscribe
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_with_a_service_away_sockets_open_and_its_streams_follow(

@@ -19,7 +19,7 @@ from services.gateway.tests.api.realtime.world import (
 )
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.mark.parametrize("by", ["header", "subprotocol"])

@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.overhearing import typing_in
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def test_everybody_on_a_stream_gets_the_same_frames(

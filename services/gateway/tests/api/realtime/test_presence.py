@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.test_subscribing import subscribe, subs
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 BY_SIGNAL = SocketLimits(gather_seconds=0.05, presence_poll_seconds=3600)
 """Nothing is made good by asking: what is heard was said."""

@@ -17,7 +17,7 @@ from sharezync_gateway.realtime import BadFrame, Connection
 from sharezync_gateway.realtime.protocol import FrameHead
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 KIB = 1024
 

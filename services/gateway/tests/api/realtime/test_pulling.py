@@ -8,7 +8,7 @@ from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.problems import Unavailable
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 PULLS = "sharezync_gateway_revocation_pulls_total"
 

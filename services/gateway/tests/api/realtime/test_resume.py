@@ -8,7 +8,7 @@ import pytest
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime import budget, resuming
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_socket_resumes_on_another_node(world: World, ada: User) -> None:

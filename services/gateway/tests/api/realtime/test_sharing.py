@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.test_subscribing import subscribe, subs
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 def watched(node: Node) -> set[str]:

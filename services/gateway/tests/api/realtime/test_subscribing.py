@@ -9,7 +9,7 @@ from services.gateway.tests.api.realtime.world import Device, Node, Settings, Us
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 def channel_id(stream: str) -> str:

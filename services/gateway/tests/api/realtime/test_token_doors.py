@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import InvalidHandshake
 
 from services.gateway.tests.api.realtime.world import Device, Node, User
-from sharezync_shared.testing.bad_tokens import bad_tokens, good_token
+from sharezync_testkit.bad_tokens import bad_tokens, good_token
 
 WAYS: Final = ("header", "subprotocol", "frame")
 BAD_TOKEN: Final = 4501

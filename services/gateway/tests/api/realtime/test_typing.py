@@ -16,7 +16,7 @@ from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, no
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 ONCE = SocketLimits(typing_seconds=3600)
 

@@ -28,10 +28,10 @@ from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.serving import Served, plain_asgi, serving
-from sharezync_shared.testing.waiting import giving_up
 from sharezync_shared.tokens import Revocations, SigningKey, StaticKeys, TokenIssuer, TokenVerifier
-from tests.frames import Conversation
+from sharezync_testkit.frames import Conversation
+from sharezync_testkit.serving import Served, plain_asgi, serving
+from sharezync_testkit.waiting import giving_up
 
 ORIGIN = "https://app.example"
 REPLAY_LIMIT = 500

@@ -26,10 +26,10 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import NotFound, problem_response
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.service import platform_for_tests
-from sharezync_shared.testing.serving import serving
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
 from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_testkit.service import platform_for_tests
+from sharezync_testkit.serving import serving
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 CHUNK = 64 * 1024
 Json = dict[str, Any]

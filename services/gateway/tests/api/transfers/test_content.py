@@ -9,7 +9,7 @@ import pytest
 
 from services.gateway.tests.api.transfers.house import CHUNK, House, Offer, content_of, until
 from services.gateway.tests.api.transfers.test_putting import code
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 class Reader:

@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 from services.gateway.tests.api.transfers.house import CHUNK, House, Offer, until
 from sharezync_gateway.realtime.transfer.chunks import decode_frame
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:

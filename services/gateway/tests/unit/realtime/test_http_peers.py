@@ -20,7 +20,7 @@ from sharezync_shared.contracts.commands import Command, Refusal
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import refusal_document
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 CHANNEL = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 

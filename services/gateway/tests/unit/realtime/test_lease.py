@@ -9,7 +9,7 @@ from services.gateway.tests.unit.realtime.lease_rig import NODE, Rig
 from sharezync_gateway.realtime import lease as lease_module
 from sharezync_gateway.realtime.peers import digest_of
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.fixture

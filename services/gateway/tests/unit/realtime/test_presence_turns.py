@@ -18,7 +18,7 @@ from sharezync_gateway.realtime.signals import Signals
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 COMES, GOES = b'{"online":true}', b'{"online":false}'
 

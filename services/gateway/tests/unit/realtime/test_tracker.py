@@ -11,7 +11,7 @@ from services.gateway.tests.unit.realtime.tracker_bench import Bench, S, frame, 
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.tracker import PATIENCE_SECONDS
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 @pytest.fixture

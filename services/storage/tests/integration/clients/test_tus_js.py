@@ -15,7 +15,7 @@ import pytest
 
 from services.storage.tests.storage_process import StorageProcess
 from services.storage.tests.tus_service import OF_THIS_MODULE
-from tests.tus.client import UPLOADS, Tus
+from sharezync_testkit.tus.client import UPLOADS, Tus
 
 HERE = Path(__file__).parents[5] / "tests" / "clients" / "tus-js"
 MIB = 1024 * 1024

@@ -13,8 +13,8 @@ from tusclient.uploader.uploader import Uploader
 
 from services.storage.tests.storage_process import StorageProcess
 from services.storage.tests.tus_service import OF_THIS_MODULE
-from sharezync_shared.testing.waiting import wait_until
-from tests.tus.client import UPLOADS, Tus
+from sharezync_testkit.tus.client import UPLOADS, Tus
+from sharezync_testkit.waiting import wait_until
 
 MIB = 1024 * 1024
 FILM = os.urandom(24 * MIB + 5)

@@ -27,7 +27,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import giving_up
+from sharezync_testkit.waiting import giving_up
 
 CHUNK = 64 * 1024
 Json = dict[str, Any]

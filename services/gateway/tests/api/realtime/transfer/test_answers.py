@@ -12,7 +12,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
     talking,
 )
 from services.gateway.tests.api.realtime.world import User
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_from_an_offer_to_its_end_nobody_needs_to_be_asked(

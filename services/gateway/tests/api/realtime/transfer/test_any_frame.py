@@ -21,8 +21,8 @@ from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.transfer.transfers import Transfers
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.contracts.transfer import TransferResult
-from sharezync_shared.testing.threads import LoopThread
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS
+from sharezync_testkit.threads import LoopThread
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 Json = dict[str, Any]
 

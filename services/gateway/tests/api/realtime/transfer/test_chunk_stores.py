@@ -16,7 +16,7 @@ from starlette.routing import Route
 from sharezync_gateway.realtime.transfer import AsgiChunkStore, ChunkStore, HttpChunkStore
 from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkRefused, StoreAway
 from sharezync_shared.contracts.storage import ChunkStored
-from sharezync_shared.testing.serving import serving
+from sharezync_testkit.serving import serving
 
 MIB = 1024 * 1024
 UPLOAD = uuid4()

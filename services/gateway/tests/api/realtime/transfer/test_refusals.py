@@ -17,7 +17,7 @@ from services.gateway.tests.api.realtime.world import User, World
 from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.transfer.chunks import encode_json, make_chunk
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_corrupt_chunk_is_refused_and_only_that_one(

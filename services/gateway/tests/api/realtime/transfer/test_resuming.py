@@ -20,7 +20,7 @@ from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.transfer.chunk_receiver import ChunkReceiver
 from sharezync_gateway.realtime.transfer.delivery import Delivery
 from sharezync_gateway.realtime.transfer.delivery_coordinator import DeliveryCoordinator
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_pause_stops_the_flow_and_a_resume_goes_on(

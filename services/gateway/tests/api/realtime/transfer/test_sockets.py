@@ -20,9 +20,9 @@ from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.realtime.transfer import AsgiChunkStore, SocketsWithTransfers
 from sharezync_gateway.realtime.transfer.chunks import make_chunk
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.testing.service import platform_for_tests
-from sharezync_shared.testing.serving import plain_asgi, serving
 from sharezync_shared.tokens import Revocations, SigningKey, TokenIssuer, TokenVerifier
+from sharezync_testkit.service import platform_for_tests
+from sharezync_testkit.serving import plain_asgi, serving
 
 CHUNK = 64 * 1024
 UPLOAD, TRANSFER = uuid4(), uuid4()

@@ -15,7 +15,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
 )
 from services.gateway.tests.api.realtime.world import User, World
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 async def test_a_file_arrives_identical_while_it_is_still_being_sent(

@@ -22,7 +22,7 @@ from sharezync_gateway.realtime.transfer.metrics import TransferMetrics
 from sharezync_gateway.realtime.transfer.reports import Reporter
 from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.contracts.transfer import ParticipationRead
-from sharezync_shared.testing.waiting import GIVE_UP_SECONDS, wait_until
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 

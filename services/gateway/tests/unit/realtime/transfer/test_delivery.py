@@ -25,7 +25,7 @@ from sharezync_gateway.realtime.transfer.task_supervisor import TaskSupervisor
 from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 

@@ -14,7 +14,7 @@ from sharezync_gateway.realtime.transfer.notices import Notice, Notices
 from sharezync_shared.events.bus import BusUnavailable
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sharezync_shared.ids import uuid7
-from sharezync_shared.testing.forger import ABSENT, Door, Forger, good_token
 from sharezync_shared.tokens.claims import INTERNAL_SCOPE, MAX_TOKEN_BYTES, USER_SCOPE
 from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_testkit.forger import ABSENT, Door, Forger, good_token
 
 __all__ = [
     "BAD_SERVICE_TOKENS",

@@ -19,7 +19,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.core.result import Err
 from schemathesis.generation import GenerationMode
 
-from sharezync_shared.testing.forger import ABSENT, Door
+from sharezync_testkit.forger import ABSENT, Door
 
 _BASE_URL: Final = "http://test"
 _HALF: Final = "\ue000"

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from tests.tus.client import UPLOADS, Tus, code_of, metadata
-from tests.tus.protocol import NOBODYS
+from sharezync_testkit.tus.client import UPLOADS, Tus, code_of, metadata
+from sharezync_testkit.tus.protocol import NOBODYS
 
 
 def checksum(algorithm: str, content: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sharezync_embedded import debian_packages
+from sharezync_embedded.provision import BROKER_PACKAGE, find_server, provision, say_on_stderr
 
 # Servers lie where only root's PATH leads.
 _MORE_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/opt/homebrew/sbin")
@@ -37,11 +38,6 @@ JDK: Final = Program("javac", "default-jdk-headless", "the JDK's own HTTP client
 TEST_PROGRAMS: Final = (REDIS, NGINX, HAPROXY, JDK)
 
 
-def say_on_stderr(line: str) -> None:
-    """Tell whoever waits."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - as it says
-
-
 def provision_programs(
     programs: Sequence[Program] = TEST_PROGRAMS,
     *,
@@ -62,5 +58,19 @@ def provision_programs(
     return left
 
 
+def main() -> int:
+    """Install what tests need of others' programs, a broker among them; return the exit status."""
+    amqp_url = os.environ.get("AMQP_URL")
+    broker = [] if amqp_url or find_server() else [BROKER_PACKAGE]
+    missing = provision_programs(and_packages=broker)
+    source = provision(amqp_url, install=False)
+    # Where one is not to be had, tests leave out what needs it; never in CI.
+    return 1 if (missing or source is None) and os.environ.get("CI") == "true" else 0
+
+
 def _path() -> str:
     return os.environ.get("PATH", os.defpath)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

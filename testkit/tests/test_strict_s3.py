@@ -14,17 +14,17 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedded.tests.conftest import Script
 from sharezync_embedded.processes import ProcessIdentity
-from sharezync_embedded.testing import end_servers
-from sharezync_embedded.testing_strict_s3 import StrictS3Failed, StrictS3Server
+from sharezync_testkit.server_fixtures import Script
+from sharezync_testkit.servers import end_servers
+from sharezync_testkit.strict_s3 import StrictS3Failed, StrictS3Server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Swift is for Linux")
 
 START_AND_WAIT = """
 import sys
 from pathlib import Path
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
+from sharezync_testkit.strict_s3 import StrictS3Server
 
 server = StrictS3Server(Path(sys.argv[1]))
 server.start()

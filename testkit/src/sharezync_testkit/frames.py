@@ -23,7 +23,7 @@ _OBEYED: Final = frozenset({"reply", "resumed", "pong"})
 
 
 @dataclass(frozen=True)
-class Message:
+class DocumentedMessage:
     """A message of the document."""
 
     name: str
@@ -229,16 +229,16 @@ class DeclaredEvents:
         return set(self.validators)
 
 
-def _message(name: str, payload: Json, registry: "Registry[Any]") -> Message:
+def _message(name: str, payload: Json, registry: "Registry[Any]") -> DocumentedMessage:
     described = payload
     if "$ref" in payload:
         described = registry.resolver().lookup(_DOCUMENT + payload["$ref"]).contents
     schema = {"$ref": f"{_DOCUMENT}#/components/messages/{name}/payload"}
     validator = Draft7Validator(schema, registry=registry, format_checker=FormatChecker())
-    return Message(name, validator, frozenset(described["properties"]))
+    return DocumentedMessage(name, validator, frozenset(described["properties"]))
 
 
-def _absolute(schema: Any) -> Any:
+def _absolute(schema: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(schema, list):
         return [_absolute(each) for each in schema]
     if not isinstance(schema, dict):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sharezync_embedded import debian_packages
-from sharezync_embedded import programs as module
-from sharezync_embedded.programs import Program, provision_programs
+from sharezync_testkit import programs as module
+from sharezync_testkit.programs import Program, main, provision_programs
 
 HARE = Program("hare", "hare-server", "hares")
 TORTOISE = Program("tortoise", "tortoise-tools", "tortoises")
@@ -76,3 +76,13 @@ def test_nothing_is_installed_without_root(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert provision_programs([HARE], say=lambda _: None) == [HARE]
     assert not calls.exists()
+
+
+@pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
+def test_only_ci_insists_on_programs_of_others(
+    ci: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("AMQP_URL", "amqp://given")
+    monkeypatch.setattr(module, "provision_programs", lambda **_: [HARE])
+    assert main() == code

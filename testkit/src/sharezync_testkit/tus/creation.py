@@ -5,7 +5,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 
-from tests.tus.client import UPLOADS, Tus, code_of, metadata
+from sharezync_testkit.tus.client import UPLOADS, Tus, code_of, metadata
 
 FAR_TOO_MUCH = 10**15
 

@@ -20,8 +20,8 @@ import msgspec
 
 from sharezync_embedded.occupancy import Occupancy
 from sharezync_embedded.processes import ProcessIdentity, free_port, inherited, spawn_apart
-from sharezync_embedded.testing_swift import SERVERS, command_of, configure
-from sharezync_shared.testing.chaos import ChaosProxy
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.swift import SERVERS, command_of, configure
 
 _START_TIMEOUT_SECONDS = 40.0
 _STOP_TIMEOUT_SECONDS = 10.0
@@ -61,7 +61,7 @@ class StrictS3Server:
     """
 
     access_key_id = "test:tester"
-    secret_access_key = "testing"  # noqa: S105 - of a server that only listens on loopback
+    secret_access_key = "testing"
     region = "us-east-1"
 
     def __init__(self, data_dir: Path) -> None:
@@ -133,10 +133,10 @@ class StrictS3Server:
         signed = AWSRequest("PUT", f"{self.endpoint_url}/{name}", data=b"")
         credentials = Credentials(self.access_key_id, self.secret_access_key)
         S3SigV4Auth(credentials, "s3", self.region).add_auth(signed)
-        request = urllib.request.Request(  # noqa: S310 - an address of our own making
+        request = urllib.request.Request(
             signed.url, data=b"", headers=dict(signed.headers), method="PUT"
         )
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=30):
             return name
 
     @asynccontextmanager

@@ -12,6 +12,8 @@ GIVE_UP_SECONDS: Final = 30.0
 Longer than a shared machine stands still now and then, for a disk or for another tenant: a test
 that gives up sooner is decided by timing.
 """
+DEADLINE_SECONDS: Final = 50.0
+"""As GIVE_UP_SECONDS, from outside of a product that runs in processes of its own."""
 
 
 async def wait_until(

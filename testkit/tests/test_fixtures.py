@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from sharezync_embedded.testing import Databases, S3Server
+from sharezync_testkit.servers import Databases, S3Server
 
 
 async def test_a_fresh_database_is_empty_and_its_own(

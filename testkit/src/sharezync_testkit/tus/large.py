@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 
-from tests.tus.client import Tus
+from sharezync_testkit.tus.client import Tus
 
 MIB = 1024 * 1024
 DATA = os.urandom(21 * MIB + 77)

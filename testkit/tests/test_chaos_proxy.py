@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sharezync_shared.testing.chaos import ChaosProxy
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.waiting import wait_until
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -25,7 +25,7 @@ from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import Source
 from sharezync_embedded.rabbitmq import Broker, DevBroker
 from sharezync_embedded.survivors import end_survivors
-from sharezync_embedded.testing_strict_s3 import StrictS3Server
+from sharezync_testkit.strict_s3 import StrictS3Server
 
 _PREFIX = "sharezync-test-"
 _FORGOTTEN_AFTER_SECONDS = 60.0
@@ -159,7 +159,7 @@ class VirtualHosts:
         login = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=30):
             pass
 
 
@@ -167,7 +167,7 @@ class S3Server:
     """An S3 API server in memory (moto), in a process of its own, until `stop`."""
 
     access_key_id = "test-key"
-    secret_access_key = "test-secret"  # noqa: S105 - the server takes any
+    secret_access_key = "test-secret"
     region = "us-east-1"
 
     def __init__(self, log_path: Path) -> None:
@@ -183,10 +183,8 @@ class S3Server:
     def bucket(self) -> str:
         """Make an empty bucket and return its name."""
         name = f"bucket-{os.getpid()}-{next(self._buckets)}"
-        request = urllib.request.Request(  # noqa: S310 - an address of our own making
-            f"{self.endpoint_url}/{name}", method="PUT"
-        )
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - as above
+        request = urllib.request.Request(f"{self.endpoint_url}/{name}", method="PUT")
+        with urllib.request.urlopen(request, timeout=30):
             return name
 
     def stop(self) -> None:

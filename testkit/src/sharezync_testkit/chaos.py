@@ -102,7 +102,7 @@ class ChaosProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a server runs its callback as a task
+        assert task is not None
         if self._refusing:
             _abort(writer)
             return

@@ -20,11 +20,11 @@ from starlette.types import Message
 
 from sharezync_shared.problems import CONTENT_TYPE
 from sharezync_shared.service import ServiceCore
-from sharezync_shared.testing.bad_tokens import bad_tokens, good_token
-from sharezync_shared.testing.documented import Arrange, Documented, door_of, request_of
-from sharezync_shared.testing.forger import Door
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_testkit.bad_tokens import bad_tokens, good_token
+from sharezync_testkit.documented import Arrange, Documented, door_of, request_of
+from sharezync_testkit.forger import Door
 
 OF_EVERY_SERVICE: Final = frozenset({"GET /health", "GET /ready", "GET /openapi.json"})
 """What everybody may ask who can reach the service, and no document tells."""

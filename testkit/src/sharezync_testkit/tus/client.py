@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.waiting import DEADLINE_SECONDS
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 
 UPLOADS: Final = "/v1/uploads"
 VERSION: Final = "1.0.0"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, code_of
+from sharezync_testkit.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, code_of
 
 NOBODYS = f"{UPLOADS}/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 LINE = "x = f(a, b=[1, 2], **c) if y else g(3)[z.w:4]\n"
 PRINTS_WHAT_SIGINT_DOES = "import signal; print(signal.getsignal(signal.SIGINT).__name__)"
 STORY = """
 import hypothesis, json, os, pathlib
 from hypothesis import strategies as st
-from sharezync_shared.testing.run_setup import model_settings
+from sharezync_testkit.run_setup import model_settings
 
 def test_story():
     drawn = []
@@ -51,7 +51,7 @@ def test_parsing_survives_finalizers_that_parse() -> None:
 def test_children_of_a_run_that_ignores_sigint_do_not() -> None:
     script = f"""
 import signal, subprocess, sys
-from sharezync_shared.testing.run_setup import restore_sigint
+from sharezync_testkit.run_setup import restore_sigint
 assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 restore_sigint()
 signal.raise_signal(signal.SIGINT)  # the run itself goes on, as it was told

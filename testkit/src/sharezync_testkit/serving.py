@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sharezync_shared.server import Draining, DrainingServer, ServerSettings, make_server
-from sharezync_shared.testing.waiting import wait_until
+from sharezync_testkit.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def plain_asgi(*, http: ASGIApp | None = None, websocket: ASGIApp | None = None)
             await send({"type": "lifespan.shutdown.complete"})
             return
         part = http if scope["type"] == "http" else websocket
-        assert part is not None, scope["type"]  # noqa: S101 - a test that asks for more is wrong
+        assert part is not None, scope["type"]
         await part(scope, receive, send)
 
     return app

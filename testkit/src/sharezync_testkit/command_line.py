@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import sharezync
+from sharezync_testkit.waiting import DEADLINE_SECONDS
 
 Json = dict[str, Any]
 SOURCES = Path(sharezync.__file__).parents[1]
-DEADLINE_SECONDS = 50
-"""For everything a process does: far beyond what it takes, on a machine that is busy."""
 
 
 @dataclass

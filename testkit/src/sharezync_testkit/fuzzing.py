@@ -31,7 +31,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from sharezync_shared.testing.documented import (
+from sharezync_testkit.documented import (
     Arrange,
     Case,
     Documented,
@@ -39,7 +39,7 @@ from sharezync_shared.testing.documented import (
     door_of,
     request_of,
 )
-from sharezync_shared.testing.threads import LoopThread
+from sharezync_testkit.threads import LoopThread
 
 __all__ = ["Scene", "fuzz"]
 

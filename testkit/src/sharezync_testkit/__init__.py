@@ -1,0 +1,1 @@
+"""What the tests of two or more members use: real servers, fakes, and checks that run anywhere."""

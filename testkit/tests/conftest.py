@@ -1,0 +1,3 @@
+from sharezync_testkit.server_fixtures import folder, python
+
+__all__ = ["folder", "python"]
