@@ -32,12 +32,13 @@ class FreedMemory:
     """Gives memory back that was freed, where it is much. Does nothing on anything but glibc.
 
     Nothing cheap tells what is free: so it is tried, at ever longer intervals, while the process is
-    larger than it was; what then still isn't given back is in use.
+    larger than it was; what then still isn't given back is in use. Whenever it has grown again the
+    intervals are short again.
     """
 
     def __init__(self) -> None:
         self._trim = _malloc_trim()
-        self._usual_bytes = _resident_bytes()
+        self._usual_bytes = self._trimmed_bytes = _resident_bytes()
         self._interval = self._left = 1
 
     def trim(self) -> None:
@@ -47,13 +48,16 @@ class FreedMemory:
         if self._trim is None or resident_bytes < self._usual_bytes + _GROWN_BYTES:
             self._interval = self._left = 1
             return
+        if resident_bytes >= self._trimmed_bytes + _GROWN_BYTES:
+            self._interval = self._left = 1
         self._left -= 1
         if self._left:
             return
         self._trim(0)
+        self._trimmed_bytes = _resident_bytes()
         self._interval *= 2
         if self._interval > _LONGEST_INTERVAL:
-            self._usual_bytes, self._interval = _resident_bytes(), 1
+            self._usual_bytes, self._interval = self._trimmed_bytes, 1
         self._left = self._interval
 
 

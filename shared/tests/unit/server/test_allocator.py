@@ -18,16 +18,18 @@ keep_freed_memory()
 freed = FreedMemory()
 freed.trim()
 before = anonymous_mib()
-burst, pins = [], []
-for _ in range(100):
-    burst.append(bytearray(b"x" * 2**20))
-    pins.append(bytearray(40_000))  # each keeps what is below it from the top of the heap
-freed.trim()
-del burst
-kept = anonymous_mib() - before
-freed.trim()
-freed.trim()
-print(kept, anonymous_mib() - before)
+pins = []
+for _ in range(3):
+    burst = []
+    for _ in range(100):
+        burst.append(bytearray(b"x" * 2**20))
+        pins.append(bytearray(40_000))  # each keeps what is below it from the top of the heap
+    freed.trim()
+    del burst
+    kept = anonymous_mib() - before
+    freed.trim()
+    freed.trim()
+    print(kept, anonymous_mib() - before)
 """
 
 
@@ -36,6 +38,7 @@ print(kept, anonymous_mib() - before)
 )
 def test_what_a_burst_leaves_behind_is_given_back() -> None:
     run = subprocess.run([sys.executable, "-c", _BURST], capture_output=True, text=True, check=True)
-    kept, after = map(int, run.stdout.split())
-    assert kept > 50, "glibc gave it back by itself: nothing is shown here"
-    assert after < 20
+    for line in run.stdout.splitlines():  # also by the second burst, and the third
+        kept, after = map(int, line.split())
+        assert kept > 50, "glibc gave it back by itself: nothing is shown here"
+        assert after < 30
