@@ -117,19 +117,42 @@ async def test_channels_and_authors_narrow_the_search(world: World) -> None:
     ]
 
 
-async def test_pages_meet(world: World) -> None:
+@pytest.mark.parametrize("ranked", [100, 4], ids=["all weighed", "some weighed"])
+@pytest.mark.parametrize("meanwhile", ["nothing", "new hits", "better hits", "hits gone"])
+async def test_pages_meet_whatever_happens_between_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, ranked: int, meanwhile: str
+) -> None:
+    monkeypatch.setattr(searching, "RANKED", ranked)
     ada = await world.person()
     path = await ada.channel()
-    for n in range(7):
-        await ada.say(path, f"pump {n}")
+    said = [f"pump {n}" + " and pump" * (n % 3) for n in range(9)]
+    ids = [(await ada.say(path, text))["id"] for text in said]
     await world.app.state.indexer.catch_up()
     seen: list[str] = []
-    cursor: str | None = "0"
+    cursor: dict[str, str] = {}
     while cursor is not None:
-        page = await ada.get("/v1/search", q="pump", limit=3, cursor=cursor)
-        seen += texts(page["items"])
-        cursor = page["next"]
-    assert sorted(seen) == [f"pump {n}" for n in range(7)]
+        page = await ada.get("/v1/search", q="pump", limit=3, **cursor)
+        hits = page["items"]
+        assert hits == sorted(hits, key=lambda h: (h["rank"], h["message"]["id"]), reverse=True)
+        seen += texts(hits)
+        cursor = {"cursor": page["next"]} if page["next"] else None
+        if len(seen) == 3 and meanwhile != "nothing":
+            for number in range(3):
+                if meanwhile == "hits gone":
+                    shown = ids[said.index(seen[number])]
+                    await ada.delete(f"/v1/messages/{shown}")
+                else:
+                    await ada.say(path, "pump" + " pump" * 9 * (meanwhile == "better hits"))
+            await world.app.state.indexer.catch_up()
+    assert sorted(seen) == sorted(said)
+
+
+async def test_a_cursor_that_is_none_is_refused(world: World) -> None:
+    ada = await world.person()
+    for cursor in ("0", "x" * 75, "é", "=" * 10):
+        answer = await ada.http.get("/v1/search", params={"q": "pump", "cursor": cursor})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == "query.cursor"
 
 
 @pytest.mark.parametrize("query", ["'", '"', "-", "!!", "a & | b", "(:*)", "%", "\\", "🎉", "or"])

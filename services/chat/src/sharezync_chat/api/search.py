@@ -3,31 +3,26 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator
 
 from sharezync_chat.models import ChannelId
 from sharezync_chat.usecases import searching
+from sharezync_chat.usecases.searching import SearchCursor
 from sharezync_chat.usecases.wire import SearchHit
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY
-from sharezync_shared.pages import take_page
+from sharezync_shared.pages import Page, take_page
 from sharezync_shared.problems import Invalid, RateLimited, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_DEEPEST = 1000  # whoever pages further should say more words
 
-
-class SearchPage(BaseModel):
-    """A page of search results."""
-
-    items: list[SearchHit]
-    next: str | None = Field(
-        description="`cursor` of the next page; null on the last page. A page may have fewer items "
-        "than `limit`: it ends at about 512 KiB"
-    )
+def _checked(cursor: str | None) -> str | None:
+    if cursor is not None:
+        SearchCursor.parse(cursor)
+    return cursor
 
 
 @router.get(
@@ -49,11 +44,16 @@ async def search_messages(
     channel: Annotated[ChannelId | None, Query(description="Only messages in this channel")] = None,
     author: Annotated[UserId | None, Query(description="Only messages of this user")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items")] = 20,
-    cursor: Annotated[int, Query(ge=0, le=_DEEPEST, description="`next` of the previous page")] = 0,
-) -> SearchPage:
+    cursor: Annotated[
+        str | None,
+        AfterValidator(_checked),
+        Query(max_length=100, description="`next` of the previous page"),
+    ] = None,
+) -> Page[SearchHit]:
     """Searches the channels that you are a member of. Results carry highlighted text.
 
-    The newest 100 matches come first, ordered by rank; older ones follow, newest first. New
+    The newest 100 matches come first, ordered by rank; older ones follow, newest first. Further
+    pages go on with the matches that there were when the first one was read: none comes twice. New
     messages can be found shortly after they are posted. The number of concurrent searches of each
     user is limited, and each search delays the next by as long as it took, at most half a second.
     """
@@ -63,10 +63,9 @@ async def search_messages(
         query=q,
         channel_id=channel,
         author_id=author,
-        offset=cursor,
+        after=None if cursor is None else SearchCursor.parse(cursor),
         limit=limit + 1,
     )
-    shown = take_page(found, limit)
-    following = cursor + len(shown)
-    more = len(found) > len(shown) and following <= _DEEPEST
-    return SearchPage(items=shown, next=str(following) if more else None)
+    shown = take_page([each.hit for each in found], limit)
+    more = len(found) > len(shown)
+    return Page(items=shown, next=str(found[len(shown) - 1].cursor) if more else None)
