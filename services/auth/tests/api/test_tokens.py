@@ -23,10 +23,20 @@ async def test_a_password_gives_tokens_by_name_or_address(auth: Auth, ada: Accou
         assert answer.json()["expires_in"] == 600
 
 
+async def test_a_login_need_not_say_that_it_is_one(auth: Auth, ada: Account) -> None:
+    form = {"username": ada.username, "password": PASSWORD}
+    for grant in ({}, {"grant_type": ""}):
+        answer = await auth.http.post("/token", data={**form, **grant})
+        assert answer.status_code == 200
+        assert answer.json()["refresh_token"]
+
+
 @pytest.mark.parametrize(
     ("form", "status", "error"),
     [
         ({}, 400, "invalid_request"),
+        ({"username": "nobody"}, 400, "invalid_request"),
+        ({"username": "nobody", "password": "x"}, 400, "invalid_grant"),
         ({"grant_type": "password"}, 400, "invalid_request"),
         ({"grant_type": "magic"}, 400, "unsupported_grant_type"),
         ({"grant_type": "password", "username": "nobody", "password": "x"}, 400, "invalid_grant"),

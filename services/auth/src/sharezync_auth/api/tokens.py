@@ -81,7 +81,8 @@ class TokenForm(BaseModel):
     grant_type: Parsed | None = Field(
         None,
         examples=["password"],
-        description="`password`, `refresh_token` or `client_credentials`",
+        description="`password`, `refresh_token` or `client_credentials`; `password` where it is "
+        "left out and `username` and `password` are there",
     )
     username: Parsed | None = Field(
         None, examples=["ada"], description="With `password`: username or email address"
@@ -168,9 +169,9 @@ async def create_token(
 ) -> Any:  # noqa: ANN401 - TokenRead, or a refusal in the RFC's form
     """The token endpoint of OAuth 2.0. The body is form-encoded, and `grant_type` is one of:
 
-    - `password`: log in with `username` (or email address) and `password`. With `device_id` the
-      session belongs to that device and ends with it. After wrong passwords, attempts are delayed:
-      they are refused unchecked, with 429 and `Retry-After`.
+    - `password`, also where it is left out: log in with `username` (or email address) and
+      `password`. With `device_id` the session belongs to that device and ends with it. After wrong
+      passwords, attempts are delayed: they are refused unchecked, with 429 and `Retry-After`.
     - `refresh_token`: exchange the latest `refresh_token` for new tokens. Each one can be used
       once. In case the response was lost, the previous one returns the current one again: within a
       minute, and later unless that happened the last time as well. Any other reuse counts as theft
@@ -206,6 +207,8 @@ async def _grant(
             raise InvalidRequest(f"{name} is missing")
         return given[name]
 
+    if given.keys() >= {"username", "password"}:  # forms of older clients don't say the rest
+        given.setdefault("grant_type", "password")
     match need("grant_type"):
         case "password":
             return await logins.log_in(
