@@ -229,7 +229,7 @@ class Connection:
 
     def costly(self) -> AbstractAsyncContextManager[None]:
         """The turn that costly frames of its user take; see `CostlyTurn`. Don't take it twice."""
-        return nullcontext() if self.user_budget is None else self.user_budget.costly
+        return nullcontext() if self.user_budget is None else self.user_budget.costly.take()
 
     # --- holding -------------------------------------------------------------------------------
 

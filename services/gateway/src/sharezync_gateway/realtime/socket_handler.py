@@ -261,6 +261,8 @@ class SocketHandler:
         else:
             pieces = len(text) // _PIECE_BYTES if head.type == BULKY_TYPE else 0
             await connection.slow_down(1 + pieces + weight * BULK_FRAMES)
+        if connection.closed:  # while it waited for its turn: perhaps its session was revoked
+            return
         if handler is None:
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
         try:
@@ -274,6 +276,8 @@ class SocketHandler:
             connection.close(CloseCode.TOO_BIG, "too big")
             return
         await connection.slow_down(1)
+        if connection.closed:
+            return
         try:
             if self._binary_handler is None:
                 raise BadFrame("unsupported", "Binary frames aren't supported on this connection")

@@ -1,9 +1,14 @@
 """How many connections of one user do the same thing at the same time."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
+_LONGEST_TURN_SECONDS: Final = 0.25
+"""Many times what a service needs that is well: one that hangs would keep a user's turn for as long
+as it is waited for, by one of their sockets after the other."""
 _LONGEST_REST_SECONDS: Final = 0.05
 
 
@@ -26,20 +31,32 @@ class CostlyTurn:
     """Lets one costly frame of a user be acted on at a time, whichever of their sockets it came by.
 
     After each the next one waits for as long as that took, 50 ms at most: budgets bound how much
-    a user may cause in a minute, and this how much of it stands in front of others at once.
+    a user may cause in a minute, and this how much of it stands in front of others at once. What
+    waits for a service that hangs costs nothing meanwhile, and gives up its turn.
     """
 
-    __slots__ = ("_began", "_lock")
+    __slots__ = ("_holder", "_lock")
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._began = 0.0
+        self._holder: object | None = None
 
-    async def __aenter__(self) -> None:
+    @asynccontextmanager
+    async def take(self) -> AsyncGenerator[None]:
+        """Wait for the turn, and have it in the block, or for the first quarter of a second."""
         await self._lock.acquire()
-        self._began = asyncio.get_running_loop().time()
-
-    async def __aexit__(self, *_: object) -> None:
+        holder = self._holder = object()
         loop = asyncio.get_running_loop()
-        took_seconds = loop.time() - self._began
-        loop.call_later(min(took_seconds, _LONGEST_REST_SECONDS), self._lock.release)
+        began = loop.time()
+        longest = loop.call_later(_LONGEST_TURN_SECONDS, self._give_up, holder)
+        try:
+            yield
+        finally:
+            longest.cancel()
+            rest_seconds = min(loop.time() - began, _LONGEST_REST_SECONDS)
+            loop.call_later(rest_seconds, self._give_up, holder)
+
+    def _give_up(self, holder: object) -> None:
+        if self._holder is holder:
+            self._holder = None
+            self._lock.release()

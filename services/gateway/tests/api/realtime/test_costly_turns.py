@@ -3,10 +3,19 @@
 Each test takes the user's turn itself: then nothing of theirs that costs much may happen.
 """
 
+import pytest
+
 from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime import Connection
+from sharezync_gateway.realtime import Connection, user_turns
+from sharezync_gateway.realtime.protocol import CloseCode
 
 LONG = {f"x{number}": ["", 0] for number in range(400)}
+
+
+@pytest.fixture(autouse=True)
+def turns_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, the turn is the test's until it gives it back."""
+    monkeypatch.setattr(user_turns, "_LONGEST_TURN_SECONDS", 60)
 
 
 def connection_of(node: Node, user: User) -> Connection:
@@ -47,3 +56,19 @@ async def test_presence_is_asked_for_one_by_one(
             await innocent.frame("reply")
         await a.frame("reply")
         assert asked(ada)
+
+
+async def test_what_waited_for_its_turn_until_the_socket_was_closed_is_not_done(
+    world: World, node: Node, ada: User
+) -> None:
+    channel = world.channel(ada).removeprefix("channel:")
+    async with node.device(ada) as a, node.device(ada, "b") as b:
+        async with connection_of(node, ada).costly():
+            await a.say("send_message", channel_id=channel, text="x" * 8000)
+            await a.hears_nothing_yet()
+            for connection in node.engine.of_user(ada.id):
+                if connection.client_id == "laptop":
+                    connection.close(CloseCode.REVOKED, "revoked")
+        await b.say("resume", cursors=LONG)  # comes behind it
+        await b.frame("resumed")
+    assert not world.services.batches

@@ -14,7 +14,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
     talking,
 )
 from services.gateway.tests.api.realtime.world import User, World
-from sharezync_gateway.realtime import Connection
+from sharezync_gateway.realtime import Connection, user_turns
 from sharezync_gateway.realtime.transfer.chunks import encode_json, make_chunk
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import wait_until
@@ -53,8 +53,9 @@ async def test_strangers_can_neither_feed_nor_follow_a_transfer(
 
 
 async def test_transfers_are_asked_about_and_offered_one_by_one(
-    scene: Scene, replica: Replica, ada: User, bob: User
+    scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(user_turns, "_LONGEST_TURN_SECONDS", 60)
     offer = scene.service.offer(ada, bob, CHUNK)
     (chunk,) = chunks_of(offer, bytes(CHUNK))
     start = {"files": [{"name": "a", "size": 1}], "recipients": [{"user_id": bob.id}]}
