@@ -84,7 +84,7 @@ def send_beside_a_stalled_receiver(
         until = began + seconds
         while time.monotonic() < until and sent < FILE_BYTES:
             while sent - acknowledged + chunk_bytes > window:
-                acknowledged = sender.until("chunk_ack")["through"] * chunk_bytes
+                acknowledged = sender.until("chunk_ack")["next"] * chunk_bytes
             payload[:8] = sent.to_bytes(8, "big")
             digest = hashlib.sha256(payload).digest()
             place = (0, sent // chunk_bytes)

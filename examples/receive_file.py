@@ -45,22 +45,22 @@ async def main() -> None:
         folder.mkdir(parents=True)  # fails where it is there: nothing is mixed with what is
         path = folder / harmless(offered["name"])
         kept: set[int] = set()
-        through = 0
+        first_missing = 0
         with path.open("xb") as file:
-            while through * chunk_size < offered["size_bytes"]:
+            while first_missing * chunk_size < offered["size_bytes"]:
                 frame = await next_frame(socket)
                 if not isinstance(frame, Chunk) or frame.file != 0:
                     continue
                 file.seek(frame.number * chunk_size)
                 file.write(frame.payload)
                 kept.add(frame.number)
-                while through in kept:
-                    through += 1
+                while first_missing in kept:
+                    first_missing += 1
                 ack = {
                     "type": "chunk_ack",
                     "transfer_id": transfer["id"],
                     "file": 0,
-                    "through": through,
+                    "next": first_missing,
                 }
                 await socket.send(json.dumps(ack))
         await frame_of(socket, "transfer_completed")

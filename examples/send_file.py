@@ -34,14 +34,14 @@ async def main() -> None:
             while payload := file.read(chunk_size):
                 while sent - acknowledged + len(payload) > window:
                     ack = await frame_of(socket, "chunk_ack")
-                    acknowledged, window = ack["through"] * chunk_size, ack["window"]
+                    acknowledged, window = ack["next"] * chunk_size, ack["window"]
                 digest = hashlib.sha256(payload).digest()
                 chunk = Chunk(transfer["id"], 0, sent // chunk_size, payload, digest)
                 await socket.send(chunk.encode())
                 sent += len(payload)
         while size and acknowledged < size:
             ack = await frame_of(socket, "chunk_ack")
-            acknowledged = ack["through"] * chunk_size
+            acknowledged = ack["next"] * chunk_size
         done = {"type": "transfer_complete", "id": 2, "transfer_id": transfer["id"]}
         await socket.send(json.dumps(done))
         await frame_of(socket, "reply")

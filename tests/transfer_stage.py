@@ -121,7 +121,7 @@ class Sending(Device):
         """Look at all acknowledgements on this line, and return what they are of."""
         for frame in self.socket.frames if self.socket is not None else ():
             if frame["type"] == "chunk_ack":
-                self.acknowledged.update(range(frame["through"]), frame.get("indexes", ()))
+                self.acknowledged.update(range(frame["next"]), frame.get("indexes", ()))
         return self.acknowledged
 
     async def drop(self, after_turns: int = 0) -> None:
@@ -160,8 +160,8 @@ class Receiving(Device):
         self.held |= chosen
         self.told |= chosen
         self.given -= chosen
-        through = min(ALL - self.told, default=COUNT)
-        beyond = sorted(index for index in self.told if index > through)
-        ack = {"type": "chunk_ack", "transfer_id": transfer_id, "file": 0, "through": through}
+        first_missing = min(ALL - self.told, default=COUNT)
+        beyond = sorted(index for index in self.told if index > first_missing)
+        ack = {"type": "chunk_ack", "transfer_id": transfer_id, "file": 0, "next": first_missing}
         if self.socket is not None:
             await self.socket.send({**ack, "indexes": beyond})

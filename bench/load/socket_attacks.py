@@ -209,7 +209,7 @@ async def strewn_acks(attack: Attack) -> None:
         turn = (turn + 1) % 16
         indexes = list(range(turn * 2000, turn * 2000 + 2000, 2))
         await opened.say(
-            text(type="chunk_ack", transfer_id=transfer_id, file=0, through=0, indexes=indexes)
+            text(type="chunk_ack", transfer_id=transfer_id, file=0, next=0, indexes=indexes)
         )
 
     await sockets(attack, act, count=4, token=attack.target.friend_token)
@@ -218,7 +218,7 @@ async def strewn_acks(attack: Attack) -> None:
 async def acks_everywhere(attack: Attack) -> None:
     """The same short acknowledgement, 1,900 times a second on each of 20 sockets."""
     transfer_id = await attack.offer(files=[{"name": "a", "size": 2**30, "mime": "a/b"}])
-    said = text(type="chunk_ack", transfer_id=transfer_id, file=0, through=1)
+    said = text(type="chunk_ack", transfer_id=transfer_id, file=0, next=1)
 
     async def act(opened: Socket) -> None:
         await opened.say(said * 190)

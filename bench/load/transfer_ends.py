@@ -167,8 +167,8 @@ def send(url: str, device: str, path: str, recipient_id: str) -> dict[str, Any]:
     while sent < size:
         while sent - acknowledged + chunk_bytes > min(window, opened):
             ack = wire.until("chunk_ack")
-            opened += ack["through"] * chunk_bytes - acknowledged
-            acknowledged, window = ack["through"] * chunk_bytes, ack["window"]
+            opened += ack["next"] * chunk_bytes - acknowledged
+            acknowledged, window = ack["next"] * chunk_bytes, ack["window"]
         count = os.readv(fd, [buffer])
         payload = buffer[:count]
         digest = hashlib.sha256(payload).digest()
@@ -177,7 +177,7 @@ def send(url: str, device: str, path: str, recipient_id: str) -> dict[str, Any]:
         wire.send_chunk(header, payload)
         sent += count
     while acknowledged < size:
-        acknowledged = wire.until("chunk_ack")["through"] * chunk_bytes
+        acknowledged = wire.until("chunk_ack")["next"] * chunk_bytes
     stored_at = time.monotonic()
     wire.say(type="transfer_complete", id=2, transfer_id=transfer["id"])
     awaited = {"reply", "transfer_completed"}  # in any order
@@ -196,7 +196,7 @@ def receive(url: str, device: str, into: str) -> dict[str, Any]:
     size, chunk_bytes = offer["files"][0]["size_bytes"], offer["chunk_size_bytes"]
     count = -(-size // chunk_bytes)
     kept = bytearray(count)
-    through = got = 0
+    first_missing = got = 0
     first_at = None
     fd = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     while got < count:
@@ -211,11 +211,11 @@ def receive(url: str, device: str, into: str) -> dict[str, Any]:
         os.pwrite(fd, payload, index * chunk_bytes)
         got += not kept[index]
         kept[index] = True
-        while through < count and kept[through]:
-            through += 1
-        indexes = [] if index < through else [index]
+        while first_missing < count and kept[first_missing]:
+            first_missing += 1
+        indexes = [] if index < first_missing else [index]
         wire.say(
-            type="chunk_ack", transfer_id=offer["id"], file=0, through=through, indexes=indexes
+            type="chunk_ack", transfer_id=offer["id"], file=0, next=first_missing, indexes=indexes
         )
     kept_at = time.monotonic()
     wire.until("transfer_completed")

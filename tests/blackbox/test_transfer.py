@@ -36,9 +36,9 @@ def chunks_of(transfer: Json, content: bytes) -> list[Chunk]:
     ]
 
 
-async def acknowledged(sender: Socket, through: int) -> None:
-    """Wait until the first `through` chunks are stored."""
-    await sender.frame(lambda f: f["type"] == "chunk_ack" and f["through"] >= through)
+async def acknowledged(sender: Socket, next_index: int) -> None:
+    """Wait until the chunks before `next_index` are stored."""
+    await sender.frame(lambda f: f["type"] == "chunk_ack" and f["next"] >= next_index)
 
 
 async def send_all(sender: Socket, transfer: Json, content: bytes, window_bytes: int) -> None:
@@ -63,11 +63,11 @@ async def receive_all(receiver: Socket, transfer: Json, size: int) -> bytes:
         if chunk.index not in received:
             total += len(chunk.payload)
         received[chunk.index] = chunk.payload
-        through = 0
-        while through in received:
-            through += 1
+        first_missing = 0
+        while first_missing in received:
+            first_missing += 1
         await receiver.send(
-            {"type": "chunk_ack", "transfer_id": transfer["id"], "file": 0, "through": through}
+            {"type": "chunk_ack", "transfer_id": transfer["id"], "file": 0, "next": first_missing}
         )
     return b"".join(received[index] for index in sorted(received))
 

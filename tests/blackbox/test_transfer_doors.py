@@ -124,7 +124,7 @@ async def test_chunks_in_any_order_and_more_than_once_become_the_file(
     for index in (4, 0, 5, 2):
         assert (await sent.put(alice.http, index)).status_code == 200
     again = await sent.put(alice.http, 2)
-    assert again.json() == {"stored_bytes": 3 * CHUNK + 77, "through": 1, "complete": False}
+    assert again.json() == {"stored_bytes": 3 * CHUNK + 77, "next": 1, "complete": False}
     missing = await alice.get(f"{sent.path}/missing")
     assert missing["files"][0]["missing"] == [[1, 1], [3, 3]]
     too_soon = await alice.http.post(f"{sent.path}/complete")

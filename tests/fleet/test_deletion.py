@@ -130,7 +130,7 @@ async def live(ada: Person, bob: Person, carol: Person) -> Past:
         after = len(adas.frames)
         pending = await offer(adas, bob, names["pending"], contents["pending"])
         await send_all(adas, pending, contents["pending"], pending["window_bytes"])
-        await adas.frame(lambda f: f["type"] == "chunk_ack" and f["through"] >= 2, after=after)
+        await adas.frame(lambda f: f["type"] == "chunk_ack" and f["next"] >= 2, after=after)
 
         theirs = os.urandom(1000)
         received = await offer(bobs, ada, "for-ada.bin", theirs)

@@ -68,8 +68,8 @@ class Ranges:
         return sum(self._lasts) - sum(self._firsts) + len(self._firsts)
 
     @property
-    def through(self) -> int:
-        """How many are in without a gap from 0 on."""
+    def first_gap(self) -> int:
+        """The lowest number that is not in."""
         return self._lasts[0] + 1 if self._firsts and self._firsts[0] == 0 else 0
 
     @property

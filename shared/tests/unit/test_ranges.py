@@ -63,8 +63,8 @@ def test_what_is_missing_and_what_is_in_make_the_whole(numbers: frozenset[int], 
 @given(SETS)
 def test_through_counts_from_the_beginning_to_the_first_gap(numbers: frozenset[int]) -> None:
     made = ranges(numbers)
-    assert set(range(made.through)) <= numbers
-    assert made.through not in numbers
+    assert set(range(made.first_gap)) <= numbers
+    assert made.first_gap not in numbers
     assert made.first == (min(numbers) if numbers else None)
     assert bool(made) == bool(numbers)
 

@@ -20,8 +20,8 @@ def test_a_set_of_ranges_is_the_set_of_its_numbers(pairs: list[tuple[int, int]])
     assert list(ranges) == sorted(numbers)
     assert ranges.count == len(numbers)
     assert all((n in ranges) == (n in numbers) for n in range(75))
-    assert ranges.through == next(n for n in range(100) if n not in numbers)
-    assert ranges.beyond(10, 5) == [n for n in sorted(numbers) if n >= 10][:5]
+    assert ranges.first_gap == next(n for n in range(100) if n not in numbers)
+    assert ranges.from_index(10, 5) == [n for n in sorted(numbers) if n >= 10][:5]
     assert bool(ranges) == bool(numbers)
 
 

@@ -29,7 +29,7 @@ async def test_progress_counts_bytes_and_the_run_without_a_gap(world: World, upl
     progress = []
     for index in (4, 1, 0, 3, 2):
         answer = (await world.put(upload, index, CHUNKS[index])).json()
-        progress.append((answer["stored_bytes"], answer["through"], answer["complete"]))
+        progress.append((answer["stored_bytes"], answer["next"], answer["complete"]))
     assert progress == [
         (500, 0, False), (1500, 0, False), (2500, 2, False), (3500, 2, False), (4500, 5, True),
     ]  # fmt: skip
@@ -60,7 +60,7 @@ async def test_a_corrupt_chunk_is_refused_and_can_be_sent_again(world: World, up
     assert (answer.status_code, code_of(answer)) == (422, "chunk-corrupt")
     assert code_of(await world.chunk(upload, 0)) == "not-found"
     answer = await world.put(upload, 0, CHUNKS[0])
-    assert answer.json() == {"stored_bytes": 1000, "through": 1, "complete": False}
+    assert answer.json() == {"stored_bytes": 1000, "next": 1, "complete": False}
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1001, 2_000_000])
@@ -136,7 +136,7 @@ async def test_the_same_chunk_again_is_answered_the_same_way(world: World, uploa
     await world.put_all(upload)
     await world.finish(upload)
     answer = await world.put(upload, 0, CHUNKS[0])
-    assert answer.json() == {"stored_bytes": 4500, "through": 5, "complete": True}
+    assert answer.json() == {"stored_bytes": 4500, "next": 5, "complete": True}
 
 
 async def test_another_chunk_in_a_taken_place_is_refused(world: World, upload: Json) -> None:
@@ -269,4 +269,4 @@ async def test_a_broken_connection_to_the_database_is_replaced(world: World, upl
     assert rows._recorder is not None
     rows._recorder.terminate()
     answer = await world.put(upload, 1, CHUNKS[1])
-    assert answer.json() == {"stored_bytes": 2000, "through": 2, "complete": False}
+    assert answer.json() == {"stored_bytes": 2000, "next": 2, "complete": False}

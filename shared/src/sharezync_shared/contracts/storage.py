@@ -267,8 +267,9 @@ class ChunkStored:
     """A stored chunk, and the state of its upload."""
 
     stored_bytes: int
-    through: Annotated[
-        int, Field(description="Number of chunks stored without a gap from the first")
+    next: Annotated[
+        int,
+        Field(description="Index of the first missing chunk; the number of chunks if none is"),
     ]
     complete: bool
 

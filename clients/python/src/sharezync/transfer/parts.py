@@ -139,8 +139,8 @@ class Part:
 
     def first_gap(self) -> tuple[int, int]:
         """Return the first and the last of the first chunks that are not held, in a row."""
-        first = self.held.through
-        return first, next(iter(self.held.beyond(first, 1)), self.count) - 1
+        first = self.held.first_gap
+        return first, next(iter(self.held.from_index(first, 1)), self.count) - 1
 
     def held_but_last(self) -> Ranges:
         """Return what is held, without the file's last chunk."""

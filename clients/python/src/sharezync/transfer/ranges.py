@@ -44,16 +44,16 @@ class Ranges:
         return sum(last - first + 1 for first, last in self._pairs)
 
     @property
-    def through(self) -> int:
-        """How many are in without a gap from 0 on."""
+    def first_gap(self) -> int:
+        """The lowest number that is not in."""
         return self._pairs[0][1] + 1 if self._pairs and self._pairs[0][0] == 0 else 0
 
-    def beyond(self, through: int, most: int) -> list[int]:
-        """Return the lowest `most` members from `through` on."""
+    def from_index(self, start: int, most: int) -> list[int]:
+        """Return the lowest `most` members from `start` on."""
         found: list[int] = []
         for first, last in self._pairs:
-            start = max(first, through)
-            found.extend(range(start, min(last + 1, start + most - len(found))))
+            begin = max(first, start)
+            found.extend(range(begin, min(last + 1, begin + most - len(found))))
             if len(found) >= most:
                 break
         return found

@@ -247,14 +247,14 @@ class Receiver:
 
     async def _acknowledge(self, file: int) -> bool:
         held = self._parts[file].held
-        through = held.through
+        first_gap = held.first_gap
         return await self._socket.tell(
             {
                 "type": "chunk_ack",
                 "transfer_id": self._transfer.id,
                 "file": file,
-                "through": through,
-                "indexes": held.beyond(through, 1000),
+                "next": first_gap,
+                "indexes": held.from_index(first_gap, 1000),
                 "window": WINDOW_BYTES,
             }
         )

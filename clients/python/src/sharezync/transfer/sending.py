@@ -189,7 +189,7 @@ class Sender:
     def _acknowledged(self, ack: Json) -> None:
         with understood(ack):
             self._window.limit_bytes = int(ack.get("window") or self._window.limit_bytes)
-            freed = self._window.acknowledged(ack["file"], ack["through"], ack.get("indexes", ()))
+            freed = self._window.acknowledged(ack["file"], ack["next"], ack.get("indexes", ()))
         if freed:
             progress = self.progress
             progress.stored_bytes = min(progress.size_bytes, progress.stored_bytes + freed)

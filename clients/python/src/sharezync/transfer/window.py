@@ -34,13 +34,13 @@ class Window:
         self._on_the_way[place] = length_bytes
         self._open_bytes = max(self._open_bytes, length_bytes)
 
-    def acknowledged(self, file: int, through: int, indexes: Iterable[int] = ()) -> int:
+    def acknowledged(self, file: int, next_index: int, indexes: Iterable[int] = ()) -> int:
         """Note what is stored for good; return how many bytes that frees."""
         beyond = set(indexes)
         stored = [
             place
             for place in self._on_the_way
-            if place[0] == file and (place[1] < through or place[1] in beyond)
+            if place[0] == file and (place[1] < next_index or place[1] in beyond)
         ]
         freed_bytes = sum(map(self.settled, stored))
         self._open_bytes = min(self._open_bytes + freed_bytes, self.limit_bytes)

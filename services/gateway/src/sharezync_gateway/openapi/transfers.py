@@ -88,15 +88,15 @@ def _put_chunk() -> Document:
     }
     stored = {
         "type": "object",
-        "required": ["stored_bytes", "through", "complete"],
+        "required": ["stored_bytes", "next", "complete"],
         "properties": {
             "stored_bytes": {
                 "type": "integer",
                 "description": "Number of stored bytes of the file",
             },
-            "through": {
+            "next": {
                 "type": "integer",
-                "description": "Number of chunks stored without a gap from the first",
+                "description": "Index of the first missing chunk; the number of chunks if none is",
             },
             "complete": {
                 "type": "boolean",

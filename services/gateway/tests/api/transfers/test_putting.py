@@ -26,9 +26,9 @@ async def test_a_chunk_is_stored_and_its_sender_told_how_far_the_file_is(
     offer = house.offer(CHUNK + 100)
     answer = await house.put(sender, offer, 1)
     assert answer.status_code == 200
-    assert answer.json() == {"stored_bytes": 100, "through": 0, "complete": False}
+    assert answer.json() == {"stored_bytes": 100, "next": 0, "complete": False}
     answer = await house.put(sender, offer, 0)
-    assert answer.json()["through"] == 2
+    assert answer.json()["next"] == 2
     stored = [house.store.chunks[offer.upload_id, index].payload for index in range(2)]
     assert stored == [offer.chunk(0), offer.chunk(1)]
 

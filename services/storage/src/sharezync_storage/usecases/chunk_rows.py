@@ -29,10 +29,10 @@ class ChunkRow:
 
 
 class UploadProgress(NamedTuple):
-    """How far an upload is. `through`: the number of chunks stored without a gap from the first."""
+    """How far an upload is. `next`: the first chunk that is missing."""
 
     stored_bytes: int
-    through: int
+    next: int
     complete: bool
 
 

@@ -17,7 +17,7 @@ class AckTracker:
     """
 
     def __init__(self) -> None:
-        self._through: dict[int, int] = {}
+        self._next: dict[int, int] = {}
         self._told: dict[int, int] = {}
         self._new: dict[int, set[int]] = {}
         self._new_bytes = 0
@@ -34,9 +34,9 @@ class AckTracker:
         if not awaited[index]:
             del awaited[index]
 
-    def note(self, file: int, index: int, length_bytes: int, through: int) -> None:
-        """Note that a chunk is stored, and how many of its file are without a gap."""
-        self._through[file] = max(through, self._through.get(file, 0))
+    def note(self, file: int, index: int, length_bytes: int, next_index: int) -> None:
+        """Note that a chunk is stored, and which of its file is the first that is missing."""
+        self._next[file] = max(next_index, self._next.get(file, 0))
         self._new.setdefault(file, set()).add(index)
         self._new_bytes += length_bytes
 
@@ -51,17 +51,17 @@ class AckTracker:
         return self._new_bytes >= ACK_BYTES
 
     def pop_acks(self) -> list[tuple[int, int, list[int]]]:
-        """Return file, `through` and the chunks beyond it, for each file with news; begin anew."""
+        """Return file, `next` and the chunks beyond it, for each file with news; begin anew."""
         taken = []
         for file, new in sorted(self._new.items()):
             # Never less than was said before, also where an old chunk comes again.
-            through = max(self._landed_through(file), self._told.get(file, 0))
-            self._told[file] = through
-            taken.append((file, through, sorted(index for index in new if index >= through)))
+            next_index = max(self._landed_next(file), self._told.get(file, 0))
+            self._told[file] = next_index
+            taken.append((file, next_index, sorted(index for index in new if index >= next_index)))
         self._new = {}
         self._new_bytes = 0
         return taken
 
-    def _landed_through(self, file: int) -> int:
+    def _landed_next(self, file: int) -> int:
         awaited: Counter[int] = self._awaited.get(file, Counter())
-        return min([self._through[file], *awaited])
+        return min([self._next[file], *awaited])

@@ -147,7 +147,7 @@ class ChunkReceiver:
             self._refuse(chunk, "unavailable", "Storage is temporarily unavailable", retryable=True)
         else:
             self._metrics.stored_bytes.inc(length)
-            self._tally.note(chunk.file, chunk.index, length, stored.through)
+            self._tally.note(chunk.file, chunk.index, length, stored.next)
             self._on_stored(chunk, upload_id)
             self._reporter.stored(chunk.file, stored.stored_bytes)
         finally:
@@ -190,10 +190,10 @@ class ChunkReceiver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for file, through, beyond in self._tally.pop_acks():
+        for file, next_index, beyond in self._tally.pop_acks():
             if not self._connection.closed:
                 ack = SenderAck(
-                    self.transfer_id, file, through, self.attachment.window_bytes, beyond
+                    self.transfer_id, file, next_index, self.attachment.window_bytes, beyond
                 )
                 self._connection.send_text(encode_frame(ack))
 

@@ -31,24 +31,24 @@ _Window = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
 class ReceiverAck(msgspec.Struct):
-    """`chunk_ack` from a receiver: chunks before `through`, and those of `indexes`, are kept."""
+    """`chunk_ack` from a receiver: chunks before `next`, and those of `indexes`, are kept."""
 
     transfer_id: UUID
     file: _Index
-    through: _Index = 0
+    next: _Index = 0
     indexes: Annotated[list[_Index], msgspec.Meta(max_length=1000)] = []
     window: _Window | None = None
 
 
 class SenderAck(msgspec.Struct, tag_field="type", tag="chunk_ack", omit_defaults=True):
-    """`chunk_ack` to a sender: the same, and here it means stored for good.
+    """`chunk_ack` to a sender: the same, and here kept means stored for good.
 
     `window` is how many bytes may be on their way.
     """
 
     transfer_id: UUID
     file: int
-    through: int
+    next: int
     window: int
     indexes: list[int] = []
 

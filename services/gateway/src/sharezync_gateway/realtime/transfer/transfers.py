@@ -305,7 +305,7 @@ def _held(ack: ReceiverAck, attachment: ParticipationRead, frame_id: FrameId) ->
     shape = attachment.shapes.get(ack.file)
     if shape is None:
         raise BadFrame("chunk-outside", "The file doesn't exist or wasn't accepted", frame_id)
-    if max([ack.through, *(index + 1 for index in ack.indexes)]) > shape.chunk_count:
+    if max([ack.next, *(index + 1 for index in ack.indexes)]) > shape.chunk_count:
         raise BadFrame("chunk-outside", f"There are {shape.chunk_count} chunks", frame_id)
-    pairs: Sequence[tuple[int, int]] = [(0, ack.through - 1)] if ack.through else []
+    pairs: Sequence[tuple[int, int]] = [(0, ack.next - 1)] if ack.next else []
     return Ranges([*pairs, *((index, index) for index in ack.indexes)])

@@ -259,7 +259,7 @@ class Talker:
             "chunk_ack",
             transfer_id=str(chunk.transfer_id),
             file=chunk.file,
-            through=0,
+            next=0,
             indexes=[chunk.index],
         )
 
@@ -277,9 +277,9 @@ class Talker:
         own_id = await self.device.say(kind, **data)
         return await self.text(lambda text: text.get("id") == own_id)
 
-    async def acked(self, through: int, file: int = 0) -> Json:
+    async def acked(self, next_index: int, file: int = 0) -> Json:
         return await self.text(
-            lambda t: t["type"] == "chunk_ack" and t["file"] == file and t["through"] >= through
+            lambda t: t["type"] == "chunk_ack" and t["file"] == file and t["next"] >= next_index
         )
 
     async def error(self) -> Json:

@@ -31,7 +31,7 @@ CHANNEL = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 FIELDS = (
     "token", "cursors", "stream", "after", "epoch", "heads", "users", "channels", "channel_id",
     "text", "attachments", "reply_to", "client_message_id", "seq", "message_id", "transfer_id",
-    "file", "index", "sha256", "data", "through", "indexes", "window", "have", "files",
+    "file", "index", "sha256", "data", "next", "indexes", "window", "have", "files",
     "recipients", "note",
 )  # fmt: skip
 GOOD: Json = {

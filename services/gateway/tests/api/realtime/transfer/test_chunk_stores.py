@@ -63,7 +63,7 @@ class Storage:
         if hashlib.sha256(data).hexdigest() != digest:
             return JSONResponse({"code": "chunk-corrupt", "detail": "again"}, status_code=422)
         self.chunks[key] = (data, digest)
-        return JSONResponse({"stored_bytes": len(data), "through": 1, "complete": True, "x": 1})
+        return JSONResponse({"stored_bytes": len(data), "next": 1, "complete": True, "x": 1})
 
 
 class Credentials:
@@ -239,7 +239,7 @@ async def test_an_uncopied_payload_reaches_the_application() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append((await receive())["body"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        body = b'{"stored_bytes":3,"through":1,"complete":false}'
+        body = b'{"stored_bytes":3,"next":1,"complete":false}'
         await send({"type": "http.response.body", "body": body})
 
     frame = b"headerabc"

@@ -47,7 +47,7 @@ async def test_strangers_can_neither_feed_nor_follow_a_transfer(
         for command in ("transfer_accept", "transfer_resume"):
             refused = await spies.command(command, transfer_id=str(offer.id))
             assert refused["code"] == "not-found"
-        refused = await spies.command("chunk_ack", transfer_id=str(offer.id), file=0, through=1)
+        refused = await spies.command("chunk_ack", transfer_id=str(offer.id), file=0, next=1)
         assert refused["code"] == "not-found"
     assert scene.store.chunks == {}
 
@@ -104,7 +104,7 @@ async def test_a_recipient_can_not_feed_a_transfer_nor_a_sender_acknowledge_it(
     async with talking(replica, ada) as adas, talking(replica, bob) as bobs:
         await bobs.send(*chunks_of(offer, bytes(CHUNK)))
         assert (await bobs.error())["code"] == "forbidden"
-        refused = await adas.command("chunk_ack", transfer_id=str(offer.id), file=0, through=1)
+        refused = await adas.command("chunk_ack", transfer_id=str(offer.id), file=0, next=1)
         assert refused["code"] == "forbidden"
 
 
@@ -127,7 +127,7 @@ async def test_a_frame_that_lies_is_named_and_the_socket_lives(
         assert (await adas.command("ping"))["type"] == "pong"
 
 
-@pytest.mark.parametrize("ack", [{"through": 9}, {"indexes": [5]}, {"file": 3}, {"through": -1}])
+@pytest.mark.parametrize("ack", [{"next": 9}, {"indexes": [5]}, {"file": 3}, {"next": -1}])
 async def test_an_acknowledgement_of_what_is_not_there_is_refused(
     scene: Scene, replica: Replica, ada: User, bob: User, ack: dict[str, object]
 ) -> None:

@@ -117,7 +117,7 @@ async def test_a_chunk_finds_its_way_through_the_whole() -> None:
         assert sockets.ready
         await socket.send(chunk.frame)
         ack = json.loads(await socket.recv())
-        assert (ack["type"], ack["through"]) == ("chunk_ack", 1)
+        assert (ack["type"], ack["next"]) == ("chunk_ack", 1)
         await sockets.drain(1)
     await sockets.aclose()
     await platform.aclose()

@@ -33,7 +33,7 @@ async def test_a_file_arrives_identical_while_it_is_still_being_sent(
         await adas.send(*chunks[1:])
         await bobs.until(lambda: len(bobs.chunks) == len(chunks))
         await adas.acked(len(chunks))
-        await wait_until(lambda: offer.received.get(0) and offer.received[0].through == 41)
+        await wait_until(lambda: offer.received.get(0) and offer.received[0].first_gap == 41)
         await wait_until(lambda: offer.stored == {0: len(content)})
     assert content_of(bobs.chunks) == content
     moved = "sharezync_ws_chunk_{}_bytes_total"

@@ -98,7 +98,7 @@ class FakeStore:
             self._bytes -= len(payload)
         held = self.held(upload_id)
         total = sum(len(c.payload) for (u, _), c in self.chunks.items() if u == upload_id)
-        return ChunkStored(total, held.through, complete=False)
+        return ChunkStored(total, held.first_gap, complete=False)
 
     async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
         self.gets += 1

@@ -78,7 +78,7 @@ async def test_a_chunk_is_stored_then_announced_reported_and_acknowledged(scene:
             "type": "chunk_ack",
             "transfer_id": str(TRANSFER),
             "file": 0,
-            "through": 1,
+            "next": 1,
             "window": known.window_bytes,
         }
     ]
@@ -99,7 +99,7 @@ async def test_several_chunks_are_stored_at_once(scene: Scene) -> None:
     scene.store.gate.set()
     await intake.settled()
     await wait_until(lambda: scene.socket.said("chunk_ack"))
-    assert scene.socket.said("chunk_ack")[-1]["through"] == 4
+    assert scene.socket.said("chunk_ack")[-1]["next"] == 4
 
 
 async def test_a_corrupt_chunk_is_refused_and_only_that_one(scene: Scene) -> None:
@@ -111,9 +111,9 @@ async def test_a_corrupt_chunk_is_refused_and_only_that_one(scene: Scene) -> Non
     await wait_until(lambda: scene.socket.said("chunk_ack") and scene.errors)
     assert scene.errors == [("chunk-corrupt", 0, 0)]
     ack = scene.socket.said("chunk_ack")[-1]
-    assert (ack["through"], ack["indexes"]) == (0, [1])
+    assert (ack["next"], ack["indexes"]) == (0, [1])
     await intake.receive(chunk_of(TRANSFER, 0, 0))
-    await wait_until(lambda: scene.socket.said("chunk_ack")[-1]["through"] == 2)
+    await wait_until(lambda: scene.socket.said("chunk_ack")[-1]["next"] == 2)
 
 
 async def test_who_goes_beyond_the_window_is_refused_and_read_no_further(scene: Scene) -> None:
@@ -130,7 +130,7 @@ async def test_who_goes_beyond_the_window_is_refused_and_read_no_further(scene: 
     scene.store.gate.set()
     await beyond
     await intake.receive(chunk_of(TRANSFER, 0, 2))
-    await wait_until(lambda: scene.socket.said("chunk_ack")[-1]["through"] == 3)
+    await wait_until(lambda: scene.socket.said("chunk_ack")[-1]["next"] == 3)
     assert scene.store.most_bytes == 2 * CHUNK
 
 

@@ -22,25 +22,25 @@ TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 class TestTally:
     def test_acknowledgements_are_cumulative_and_name_what_is_beyond(self) -> None:
         tally = AckTracker()
-        tally.note(0, 2, 10, through=1)
-        tally.note(0, 0, 10, through=1)
-        tally.note(3, 5, 10, through=0)
+        tally.note(0, 2, 10, next_index=1)
+        tally.note(0, 0, 10, next_index=1)
+        tally.note(3, 5, 10, next_index=0)
         assert tally.pop_acks() == [(0, 1, [2]), (3, 0, [5])]
         assert not tally.waiting
-        tally.note(0, 1, 10, through=3)
+        tally.note(0, 1, 10, next_index=3)
         assert tally.pop_acks() == [(0, 3, [])]
 
     def test_through_never_goes_back(self) -> None:
         tally = AckTracker()
-        tally.note(0, 4, 10, through=5)
-        tally.note(0, 3, 10, through=4)  # its answer was slower
+        tally.note(0, 4, 10, next_index=5)
+        tally.note(0, 3, 10, next_index=4)  # its answer was slower
         assert tally.pop_acks() == [(0, 5, [])]
 
     def test_a_mebibyte_is_due(self) -> None:
         tally = AckTracker()
-        tally.note(0, 0, ACK_BYTES - 1, through=1)
+        tally.note(0, 0, ACK_BYTES - 1, next_index=1)
         assert (tally.waiting, tally.due) == (True, False)
-        tally.note(0, 1, 1, through=2)
+        tally.note(0, 1, 1, next_index=2)
         assert tally.due
         tally.pop_acks()
         assert not tally.due
