@@ -17,13 +17,15 @@ from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.rate_limits import RateLimiter, make_counts
-from sharezync_gateway.realtime.transfer import ChunkStore, HttpChunkStore, SocketsWithTransfers
 from sharezync_gateway.route_limits import RouteLimits, lanes, rates
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_gateway.transfers import TransferRoutes
-from sharezync_gateway.transfers.routed_request import Room
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore
+from sharezync_gateway.transfers.core.http_store import HttpChunkStore
+from sharezync_gateway.transfers.http.requests import RequestHandler
+from sharezync_gateway.transfers.http.routes import TransferRoutes
+from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
 from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
@@ -64,9 +66,9 @@ def create_app(
     )
     limits = RateLimiter(rates(settings), make_counts(settings.redis_url))
     doorkeeper = RequestAdmission(verifier, limits)
-    rooms: dict[str, Room] = {}
+    rooms: dict[str, RequestHandler] = {}
     if sockets is None:
-        sockets = SocketsWithTransfers(
+        sockets = EngineWithTransfers(
             settings=settings,
             platform=platform,
             verifier=verifier,

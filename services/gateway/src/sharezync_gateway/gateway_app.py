@@ -14,8 +14,11 @@ from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.route_limits import RouteLimits
 from sharezync_gateway.routes import GATEWAY, Access, RateClass, Route
 from sharezync_gateway.routing import RouteTable
-from sharezync_gateway.transfers.callers import shows_capability
-from sharezync_gateway.transfers.routed_request import Room, RoutedRequest
+from sharezync_gateway.transfers.http.requests import (
+    RequestHandler,
+    RoutedRequest,
+    shows_capability,
+)
 from sharezync_shared.addresses import bucket_of
 from sharezync_shared.problems import Problem, problem_body
 from sharezync_shared.tokens.bearer import bearer_token
@@ -85,7 +88,7 @@ class GatewayApp:
         proxy: Proxy,
         terms: RouteLimits,
         pages: Mapping[str, Page],
-        rooms: Mapping[str, Room],
+        rooms: Mapping[str, RequestHandler],
         sockets: SocketEngine,
     ) -> None:
         self._routes = routes

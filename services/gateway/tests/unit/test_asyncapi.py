@@ -15,9 +15,9 @@ from sharezync_gateway.asyncapi.facts import contracts
 from sharezync_gateway.asyncapi.frames import SERVER
 from sharezync_gateway.realtime import protocol
 from sharezync_gateway.realtime.protocol import CloseCode
-from sharezync_gateway.realtime.transfer import frames as transfer_frames
-from sharezync_gateway.realtime.transfer.chunks import make_chunk
 from sharezync_gateway.routes import SOCKET_ROUTES
+from sharezync_gateway.transfers.core.chunks import make_chunk
+from sharezync_gateway.transfers.socket import frames as transfer_frames
 from sharezync_shared.events.amqp.wire import pack
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import uuid7

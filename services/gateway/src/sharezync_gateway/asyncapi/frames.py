@@ -7,7 +7,8 @@ import msgspec
 
 from sharezync_gateway.realtime import protocol
 from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES
-from sharezync_gateway.realtime.transfer import chunks, frames
+from sharezync_gateway.transfers.core import chunks
+from sharezync_gateway.transfers.socket import frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,12 @@
-"""Transfers over HTTP, for clients without a socket: the gateway's own doors to chunks.
+"""Files from user to user: chunks up from senders, to storage, and down to recipients.
 
 | room | |
 |---|---|
-| `routes` | the two doors, as the route table has them |
-| `callers`, `participations` | who asks, and what they are to a transfer; kept for a moment |
-| `putting` | a chunk comes up, and is stored |
-| `content` | a file goes down, or a range of it |
-| `reading` | the bytes of a file in order, while it is still arriving |
-| `problems` | what is refused, by the same names as on sockets |
+| `context` | what one node has of everything, and what happens to a chunk whichever way it came |
+| `core` | chunks, their store, calls to transfer and storage, notices, reports of progress |
+| `socket` | frames of WebSockets: chunks within a window, acknowledgements, deliveries, commands |
+| `http` | requests for clients without a socket: chunks in and out, and files in order |
 
-Bytes go the same ways as those of sockets (`realtime.transfer`): both ends see progress, and who
-receives on a socket gets a chunk that came over HTTP at once.
+Both ways see each other's progress: who receives on a socket gets a chunk that came over HTTP at
+once, and the other way round.
 """
-
-from sharezync_gateway.transfers.routes import TransferRoutes
-
-__all__ = ["TransferRoutes"]

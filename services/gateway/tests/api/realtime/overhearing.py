@@ -12,7 +12,7 @@ from websockets.typing import Data
 
 from sharezync_gateway.asyncapi.compose import compose
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
-from sharezync_gateway.realtime.transfer.frames import COMMANDS
+from sharezync_gateway.transfers.socket.frames import COMMANDS
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.frames import Conversation, Protocol
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from services.gateway.tests.api.known_device import known_device
-from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
+from services.gateway.tests.unit.transfers.fakes import FakeStore
 from sharezync_gateway.app import create_app
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.realtime import SOCKETS

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from services.gateway.tests.api.transfers.house import CHUNK, House, Offer, until
-from sharezync_gateway.realtime.transfer.chunks import decode_frame
+from sharezync_gateway.transfers.core.chunks import decode_frame
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
@@ -178,7 +178,7 @@ async def test_a_body_of_unknown_length_is_read_no_further_than_the_chunk(
 async def test_chunks_in_memory_are_bounded_by_bytes(
     house: House, sender: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.transfers.participations.CONNECTION_BYTES", 3 * CHUNK)
+    monkeypatch.setattr("sharezync_gateway.transfers.http.participations.CALLER_BYTES", 3 * CHUNK)
     offer = house.offer(12 * CHUNK)
     house.store.gate.clear()
     puts = [asyncio.create_task(house.put(sender, offer, index)) for index in range(12)]
@@ -192,7 +192,7 @@ async def test_chunks_in_memory_are_bounded_by_bytes(
 async def test_storage_that_stays_away_is_told(
     house: House, sender: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.realtime.transfer.storing._PAUSES_SECONDS", (0.0,))
+    monkeypatch.setattr("sharezync_gateway.transfers.context._PAUSES_SECONDS", (0.0,))
     offer = house.offer(CHUNK)
     house.store.away = 2
     answer = await house.put(sender, offer, 0)

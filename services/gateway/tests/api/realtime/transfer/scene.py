@@ -14,11 +14,11 @@ import websockets
 from prometheus_client import CollectorRegistry
 
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
-from services.gateway.tests.unit.realtime.transfer.fakes import FakeStore
-from sharezync_gateway.realtime.transfer.calls import TokenRefused
-from sharezync_gateway.realtime.transfer.chunks import Chunk, decode_frame, make_chunk
-from sharezync_gateway.realtime.transfer.delivery import STALL_SECONDS
-from sharezync_gateway.realtime.transfer.transfers import Transfers
+from services.gateway.tests.unit.transfers.fakes import FakeStore
+from sharezync_gateway.transfers.context import STALL_SECONDS, TransferContext
+from sharezync_gateway.transfers.core.calls import Caller, TransferCalls
+from sharezync_gateway.transfers.core.chunks import Chunk, decode_frame, make_chunk
+from sharezync_gateway.transfers.socket.socket_transfers import SocketTransfers
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Refusal
 from sharezync_shared.contracts.transfer import ParticipationRead, Standing, TransferResult
@@ -50,8 +50,8 @@ class Offer:
         return -(-self.sizes[file] // CHUNK)
 
 
-class TransferService:
-    """`TransferCalls` over a few offers; as the real one, it tells gateways of every change."""
+class TransferService(TransferCalls):
+    """Calls over a few offers; as the real one, it tells gateways of every change."""
 
     def __init__(self, bus: Bus, store: FakeStore, window_bytes: int = 4 * 1024 * 1024) -> None:
         self.bus = bus
@@ -85,13 +85,11 @@ class TransferService:
             raise NotFound
         return offer
 
-    async def attach(
-        self, transfer_id: UUID, user_id: str, device_id: str | None
-    ) -> ParticipationRead:
+    async def attach(self, transfer_id: UUID, caller: Caller) -> ParticipationRead:
         self.asked += 1
         if self.away:
             raise ServiceUnavailable("transfer", "away")
-        return self._end(self._seen(transfer_id, user_id), user_id)
+        return self._end(self._seen(transfer_id, caller.user_id), caller.user_id)
 
     def _end(self, offer: Offer, user_id: str) -> ParticipationRead:
         is_sender = user_id == offer.sender
@@ -122,30 +120,24 @@ class TransferService:
         }
         return msgspec.convert(document, ParticipationRead)
 
-    async def attach_with(self, transfer_id: UUID, token: str) -> ParticipationRead:
-        raise TokenRefused  # it has given none away
-
     async def report(
         self,
         transfer_id: UUID,
-        user_id: str,
-        device_id: str | None,
+        caller: Caller,
         *,
         stored: Mapping[int, int],
         received: Mapping[int, Ranges],
     ) -> Standing:
-        offer = self._seen(transfer_id, user_id)
+        offer = self._seen(transfer_id, caller.user_id)
         offer.stored |= stored
         for file, held in received.items():
             offer.received[file] = offer.received.get(file, Ranges()) | held
         return Standing(offer.state)
 
-    async def command(
-        self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> TransferResult:
+    async def command(self, caller: Caller, kind: str, data: Mapping[str, Any]) -> TransferResult:
         said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(data))  # as it travels
-        self.commands.append((kind, str(device_id), said))
-        done = await self._carry_out(user_id, kind, said)
+        self.commands.append((kind, str(caller.device_id), said))
+        done = await self._carry_out(caller.user_id, kind, said)
         await self.answers.wait()
         return done
 
@@ -190,7 +182,8 @@ class Replica:
     """A node on which transfers run."""
 
     node: Node
-    transfers: Transfers
+    context: TransferContext
+    transfers: SocketTransfers
     registry: CollectorRegistry
 
     def count(self, name: str, **labels: str) -> float:
@@ -208,22 +201,25 @@ class Scene:
     @asynccontextmanager
     async def replica(self, *, stall_seconds: float = STALL_SECONDS) -> AsyncGenerator[Replica]:
         surroundings = Surroundings(self.world.bus)
-        transfers = Transfers(
+        context = TransferContext(
             platform=surroundings,
             store=self.store,
             calls=self.service,
             stall_seconds=stall_seconds,
         )
-        await transfers.start()
+        await context.start()
+        transfers = SocketTransfers(context)
+        transfers.start()
         try:
             async with self.world.node(
                 handlers=transfers.handlers,
                 binary_handler=transfers.take_binary,
-                chunk_handler=transfers.take_notice,
+                chunk_handler=context.take_notice,
             ) as node:
-                yield Replica(node, transfers, surroundings.registry)
+                yield Replica(node, context, transfers, surroundings.registry)
         finally:
-            await transfers.aclose()
+            transfers.close()
+            await context.aclose()
 
 
 class Talker:

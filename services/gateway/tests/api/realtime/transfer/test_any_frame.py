@@ -18,7 +18,9 @@ from sharezync_gateway.asyncapi.frames import CLIENT
 from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import CloseCode, Cursor
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_gateway.realtime.transfer.transfers import Transfers
+from sharezync_gateway.transfers.context import TransferContext
+from sharezync_gateway.transfers.core.calls import Caller
+from sharezync_gateway.transfers.socket.socket_transfers import SocketTransfers
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.contracts.transfer import TransferResult
 from sharezync_testkit.threads import LoopThread
@@ -126,9 +128,7 @@ class CarefulScene(Scene):
         world.services.commands = careful_commands  # type: ignore[method-assign]
         self.service.command = self._command  # type: ignore[method-assign]
 
-    async def _command(
-        self, user_id: str, device_id: str | None, kind: str, data: Mapping[str, Any]
-    ) -> TransferResult:
+    async def _command(self, caller: Caller, kind: str, data: Mapping[str, Any]) -> TransferResult:
         msgspec.json.encode(data)
         return TransferResult(msgspec.Raw(b"{}"))
 
@@ -163,8 +163,11 @@ async def test_any_frame_is_answered_or_ends_the_socket_by_a_documented_code(
     world.services.members[f"channel:{CHANNEL}"].add(ada.id)
     world.services.say(f"channel:{CHANNEL}")
     scene.service.offers[UUID(CHANNEL)] = scene.service.offer(ada, world.user(), 100)
-    transfers = Transfers(platform=Surroundings(world.bus), store=scene.store, calls=scene.service)
-    await transfers.start()
+    context = TransferContext(
+        platform=Surroundings(world.bus), store=scene.store, calls=scene.service
+    )
+    await context.start()
+    transfers = SocketTransfers(context)
     # Nothing is refused for its number, and many sockets come after one another.
     terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6, max_connections_per_user=1000)
     loop = LoopThread()
@@ -178,5 +181,6 @@ async def test_any_frame_is_answered_or_ends_the_socket_by_a_documented_code(
             loop.do(answers(node, ada, said))
 
         await loop.aside(law)
-    await transfers.aclose()
+    transfers.close()
+    await context.aclose()
     assert not scene.asked_wrongly

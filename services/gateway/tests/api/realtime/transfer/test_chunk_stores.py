@@ -13,8 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sharezync_gateway.realtime.transfer import AsgiChunkStore, ChunkStore, HttpChunkStore
-from sharezync_gateway.realtime.transfer.chunk_store import ChunkAbsent, ChunkRefused, StoreAway
+from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
+from sharezync_gateway.transfers.core.chunk_store import (
+    ChunkAbsent,
+    ChunkRefused,
+    ChunkStore,
+    StoreAway,
+)
+from sharezync_gateway.transfers.core.http_store import HttpChunkStore
 from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_testkit.serving import serving
 

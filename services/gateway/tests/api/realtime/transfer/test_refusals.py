@@ -15,7 +15,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
 )
 from services.gateway.tests.api.realtime.world import User, World
 from sharezync_gateway.realtime import Connection, user_turns
-from sharezync_gateway.realtime.transfer.chunks import encode_json, make_chunk
+from sharezync_gateway.transfers.core.chunks import encode_json, make_chunk
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import wait_until
 
@@ -194,7 +194,7 @@ async def test_a_socket_for_one_channel_moves_no_files(
 async def test_one_socket_deals_with_only_so_many_transfers(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.realtime.transfer.sessions.MOST_TRANSFERS", 2)
+    monkeypatch.setattr("sharezync_gateway.transfers.socket.sessions.MOST_TRANSFERS", 2)
     offers = [scene.service.offer(ada, bob, CHUNK) for _ in range(4)]
     async with talking(replica, ada) as adas:
         for offer in offers[:2]:
@@ -213,7 +213,7 @@ async def test_one_socket_deals_with_only_so_many_transfers(
 async def test_who_is_pushed_too_many_transfers_is_told_which_has_to_wait(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.realtime.transfer.sessions.MOST_TRANSFERS", 2)
+    monkeypatch.setattr("sharezync_gateway.transfers.socket.sessions.MOST_TRANSFERS", 2)
     offers = [scene.service.offer(ada, bob, CHUNK) for _ in range(3)]
     async with talking(replica, bob) as bobs:
         for offer in offers:

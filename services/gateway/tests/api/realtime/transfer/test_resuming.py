@@ -17,9 +17,9 @@ from services.gateway.tests.api.realtime.transfer.scene import (
 )
 from services.gateway.tests.api.realtime.world import User
 from sharezync_gateway.realtime import Connection
-from sharezync_gateway.realtime.transfer.chunk_receiver import ChunkReceiver
-from sharezync_gateway.realtime.transfer.delivery import Delivery
-from sharezync_gateway.realtime.transfer.delivery_coordinator import DeliveryCoordinator
+from sharezync_gateway.transfers.socket.chunk_receiver import ChunkReceiver
+from sharezync_gateway.transfers.socket.delivery import Delivery
+from sharezync_gateway.transfers.socket.socket_transfers import SocketTransfers
 from sharezync_testkit.waiting import wait_until
 
 
@@ -48,7 +48,7 @@ async def test_a_pause_stops_the_flow_and_a_resume_goes_on(
 async def test_a_resume_that_nobody_told_of_is_found_out(
     scene: Scene, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DeliveryCoordinator.look_at_resting, "__defaults__", (0.05,))
+    monkeypatch.setattr(SocketTransfers._refresh_paused, "__defaults__", (0.05,))
     offer = scene.service.offer(ada, bob, CHUNK)
     async with (
         scene.replica() as replica,
@@ -68,7 +68,7 @@ async def test_when_transfer_is_away_for_long_the_receiver_is_told(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "sharezync_gateway.realtime.transfer.delivery_coordinator._PAUSES_SECONDS", (0, 0)
+        "sharezync_gateway.transfers.socket.socket_transfer._PAUSES_SECONDS", (0, 0)
     )
     offer = scene.service.offer(ada, bob, CHUNK)
     async with talking(replica, ada) as adas, talking(replica, bob) as bobs:
@@ -144,13 +144,13 @@ async def test_nothing_is_left_of_sockets_that_leave_in_the_middle(
         await wait_until(lambda: scene.store.puts == 20)
         _transport_of(adas.device.socket).abort()
         _transport_of(bobs.device.socket).abort()
-    transfers = replica.transfers
-    await wait_until(lambda: not transfers._ends)
+    context = replica.context
+    await wait_until(lambda: not replica.transfers._sessions)
     scene.store.gate.set()
-    await wait_until(lambda: len(transfers._crew) == 1)  # that which looks at what rests
+    await wait_until(lambda: len(context.tasks) == 1)  # that which looks at what is paused
     assert len(scene.store.chunks) == 20, "what was taken is stored all the same"
-    assert transfers._directory._by_transfer == {}
-    assert transfers._gate.inside_bytes == 0
+    assert not len(context.listeners)
+    assert context.node_bytes.inside_bytes == 0
     await wait_until(lambda: not replica.node.served.server.server_state.tasks)
     gc.collect()
     left = [

@@ -17,8 +17,9 @@ from services.gateway.tests.api.known_device import known_device
 from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Storage
 from services.gateway.tests.api.realtime.world import Settings
 from sharezync_gateway.realtime import SOCKETS
-from sharezync_gateway.realtime.transfer import AsgiChunkStore, SocketsWithTransfers
-from sharezync_gateway.realtime.transfer.chunks import make_chunk
+from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
+from sharezync_gateway.transfers.core.chunks import make_chunk
+from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.tokens import Revocations, SigningKey, TokenIssuer, TokenVerifier
 from sharezync_testkit.service import platform_for_tests
@@ -88,7 +89,7 @@ async def test_a_chunk_finds_its_way_through_the_whole() -> None:
     )
     storage.tokens = {await platform.credentials.token()}
     revocations = Revocations()
-    sockets = SocketsWithTransfers(
+    sockets = EngineWithTransfers(
         settings=Settings(),
         platform=platform,
         verifier=TokenVerifier(

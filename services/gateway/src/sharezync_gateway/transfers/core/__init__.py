@@ -1,0 +1,1 @@
+"""What sockets and HTTP have in common."""

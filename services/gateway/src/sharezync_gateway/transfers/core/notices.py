@@ -1,0 +1,87 @@
+"""What gateways tell each other of transfers: control frames of the streams `transfer:<id>`."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.transfers.core.chunks import Chunk, Place
+from sharezync_shared.events.batch_queue import BatchQueue
+from sharezync_shared.events.bus import Bus, BusUnavailable
+from sharezync_shared.streams.frames import Control, Frame
+
+log = structlog.get_logger()
+
+_PREFIX: Final = "transfer:"
+_WAITING: Final = 10_000
+"""Notices that may wait for the bus; those beyond are lost, and receivers look for themselves."""
+GATHER_SECONDS: Final = 0.02
+"""The first notice leaves at once, and then those of so long together: a message of the broker's
+for each chunk costs all nodes and the broker as much as some of its way does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`place` is that of a chunk that was stored; None: the transfer has changed."""
+
+    transfer_id: UUID
+    place: Place | None
+
+
+class Notices:
+    """Says and reads notices. At most once: whoever needs to be sure looks at storage's record."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._lane: BatchQueue[Frame] = BatchQueue(
+            self._send, name="chunk-notices", capacity=_WAITING, max_batch=1000
+        )
+        self._gathered: list[Frame] = []
+        self._gathering: asyncio.TimerHandle | None = None
+
+    def chunk_stored(self, chunk: Chunk) -> None:
+        """Tell all nodes, this one too, that a chunk is stored."""
+        control = Control(chunk=[chunk.file, chunk.index, len(chunk.payload)])
+        self._gathered.append(Frame(f"{_PREFIX}{chunk.transfer_id}", "", 0, b"", control))
+        if self._gathering is None:
+            self._tell()
+
+    @staticmethod
+    def read(frame: Frame) -> Notice | None:
+        """Return what a frame says; None for one that is none of these, or of a later version."""
+        said = frame.control.chunk if frame.control is not None else None
+        if said is None or not frame.stream.startswith(_PREFIX):
+            return None
+        try:
+            transfer_id = UUID(frame.stream.removeprefix(_PREFIX))
+        except ValueError:
+            return None
+        match said:
+            case [int(file), int(index), int()]:
+                return Notice(transfer_id, (file, index))
+            case ["changed"]:
+                return Notice(transfer_id, None)
+        return None
+
+    def _tell(self) -> None:
+        """Say what was gathered, at once; gather what follows, as long as anything does."""
+        self._gathering = None
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._lane.put(gathered)
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.call_later(GATHER_SECONDS, self._tell)
+
+    async def aclose(self) -> None:
+        """Say no more."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+        await self._lane.aclose()
+
+    async def _send(self, frames: list[Frame]) -> None:
+        try:
+            await self._bus.send_frames(frames)
+        except BusUnavailable:
+            log.debug("chunk_notices_lost", count=len(frames))

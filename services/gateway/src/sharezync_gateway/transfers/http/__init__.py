@@ -1,0 +1,1 @@
+"""Transfers over HTTP; `routes` has what the gateway's route table is given."""

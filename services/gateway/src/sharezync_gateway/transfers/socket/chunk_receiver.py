@@ -1,0 +1,172 @@
+"""The sender's side: chunks that come up one socket for one transfer, stored and acknowledged."""
+
+import asyncio
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.transfers.context import TransferContext
+from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
+from sharezync_gateway.transfers.core.chunk_store import ChunkRefused, StoreAway
+from sharezync_gateway.transfers.core.chunks import Chunk
+from sharezync_gateway.transfers.core.participations import refusal_of
+from sharezync_gateway.transfers.core.reports import Reporter
+from sharezync_gateway.transfers.socket.ack_tracker import ACK_SECONDS, AckTracker
+from sharezync_gateway.transfers.socket.frames import ChunkError, SenderAck, encode_frame
+from sharezync_shared.contracts.transfer import ParticipationRead
+
+log = structlog.get_logger()
+
+_SLOW_SECONDS: Final = 10.0
+"""How long a socket isn't read whose sender went beyond its window. Less than two pings: unread
+pongs would close it."""
+
+
+class ChunkReceiver:
+    """Takes chunks from a sender. Holds at most a window of them."""
+
+    def __init__(
+        self,
+        context: TransferContext,
+        connection: Connection,
+        transfer_id: UUID,
+        participation: ParticipationRead,
+        reporter: Reporter,
+        *,
+        semaphores: tuple[ByteSemaphore, ...],
+    ) -> None:
+        """`semaphores` bound the bytes that are not stored yet."""
+        self.transfer_id = transfer_id
+        self.participation = participation
+        self._context = context
+        self._connection = connection
+        self._reporter = reporter
+        self._semaphores = semaphores
+        self._acks = AckTracker()
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_flight_bytes = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._calmed = asyncio.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was taken is not stored yet."""
+        return self._in_flight_bytes > 0
+
+    async def receive(self, chunk: Chunk) -> None:
+        """Have a chunk stored, acknowledged and announced; returns when the next may be read.
+
+        What is wrong with it is told to the sender, who may go on with others.
+        """
+        length = len(chunk.payload)
+        refusal = refusal_of(self.participation, chunk.file, chunk.index, length)
+        if refusal is not None:
+            # Who sends what fits nowhere is flooding; that it is over, a sender may not know yet.
+            now = asyncio.get_running_loop().time()
+            if refusal[0] == "transfer-over" or self._connection.admit(None, now):
+                self._refuse(chunk, *refusal)
+            return
+        window = self.participation.window_bytes
+        if self._in_flight_bytes and self._in_flight_bytes + length > window:
+            self._refuse(
+                chunk,
+                "window-exceeded",
+                f"At most {window} bytes may be on their way: wait for chunk_ack",
+                retryable=True,
+            )
+            await self._calm_down(window // 2)
+            return
+        self._in_flight_bytes += length
+        self._idle.clear()
+        try:
+            await ByteSemaphore.enter_all(self._semaphores, length)
+        except BaseException:
+            self._done(length)
+            raise
+        self._acks.expect(chunk.file, chunk.index)
+        self._context.tasks.start(self._store(chunk, length), "store-chunk")
+
+    async def settled(self) -> None:
+        """Wait until everything that was taken is stored or refused."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Nobody is there any more to be told anything; what was taken is stored all the same."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._calmed.set()
+
+    # --- one chunk -----------------------------------------------------------------------------
+
+    async def _store(self, chunk: Chunk, length: int) -> None:
+        upload_id = self.participation.shapes[chunk.file].upload_id
+        try:
+            stored = await self._context.store_chunk(chunk, upload_id, self._reporter)
+        except ChunkRefused as refusal:
+            self._tell(chunk, refusal.code, refusal.detail or "The chunk was refused")
+        except StoreAway as error:
+            log.debug("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
+            self._refuse(chunk, "unavailable", "Storage is temporarily unavailable", retryable=True)
+        else:
+            self._acks.note(chunk.file, chunk.index, length, stored.next)
+        finally:
+            for semaphore in self._semaphores:
+                semaphore.leave(length)
+            self._acks.settle(chunk.file, chunk.index)
+            self._done(length)
+
+    def _done(self, length: int) -> None:
+        self._in_flight_bytes -= length
+        if not self._in_flight_bytes:
+            self._idle.set()
+        if self._in_flight_bytes <= self.participation.window_bytes // 2:
+            self._calmed.set()
+        self._acknowledge_if_due()
+
+    async def _calm_down(self, below_bytes: int) -> None:
+        """Read nothing more from this sender until its chunks are stored, or some seconds."""
+        if self._in_flight_bytes <= below_bytes:
+            return
+        self._calmed.clear()
+        try:
+            async with asyncio.timeout(_SLOW_SECONDS):
+                await self._calmed.wait()
+        except TimeoutError:
+            pass
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def _acknowledge_if_due(self) -> None:
+        if not self._acks.waiting:
+            return
+        if self._acks.due or not self._in_flight_bytes:
+            self._acknowledge()
+        elif self._timer is None and not self._connection.closed:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(ACK_SECONDS, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for file, next_index, beyond in self._acks.pop_acks():
+            if not self._connection.closed:
+                ack = SenderAck(
+                    self.transfer_id, file, next_index, self.participation.window_bytes, beyond
+                )
+                self._connection.send_text(encode_frame(ack))
+
+    def _refuse(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
+        self._context.metrics.refused.labels(code).inc()
+        self._tell(chunk, code, message, retryable=retryable)
+
+    def _tell(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
+        if not self._connection.closed:
+            error = ChunkError.at_place(
+                self.transfer_id, code, message, place=chunk.place, retryable=retryable
+            )
+            self._connection.send_text(encode_frame(error))

@@ -1,0 +1,149 @@
+"""Transfers on this node's sockets: the handlers of their frames."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from sharezync_gateway.realtime.commands import RETRYABLE
+from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.handlers import Handler
+from sharezync_gateway.realtime.protocol import BadFrame, FrameHead, FrameId, read_body
+from sharezync_gateway.transfers.context import TransferContext
+from sharezync_gateway.transfers.core.chunks import (
+    Chunk,
+    decode_frame,
+    decode_json,
+    read_transfer_id,
+)
+from sharezync_gateway.transfers.socket.commands import submit_command
+from sharezync_gateway.transfers.socket.frames import (
+    COMMANDS,
+    ChunkError,
+    ReceiverAck,
+    bounded_window,
+    encode_frame,
+)
+from sharezync_gateway.transfers.socket.sessions import TransferSession
+from sharezync_shared.contracts.transfer import ParticipationRead
+from sharezync_shared.problems import Forbidden, NotFound, Problem
+from sharezync_shared.ranges import Ranges
+
+PAUSED_SECONDS: Final = 30.0
+"""How often a paused transfer is looked at, should the notice of its resuming be lost."""
+
+
+class SocketTransfers:
+    """What the socket engine is given: `handlers` and `take_binary`.
+
+    `start` before the engine; `close` after it, when no socket is open any more.
+    """
+
+    def __init__(self, context: TransferContext) -> None:
+        self._context = context
+        self._sessions: dict[Connection, TransferSession] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self.handlers: Mapping[str, Handler] = {
+            **dict.fromkeys(COMMANDS, self._command),
+            "file_chunk": self._json_chunk,
+            "chunk_ack": self._ack,
+        }
+
+    def start(self) -> None:
+        """Begin to look at what is paused."""
+        self._refreshing = self._context.tasks.start(self._refresh_paused(), "refresh-paused")
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        for connection in list(self._sessions):
+            self._closed(connection)
+
+    async def take_binary(self, connection: Connection, frame: bytes) -> None:
+        """Take a chunk in a binary frame. Raises BadFrame for what is none."""
+        chunk = decode_frame(frame)
+        await self._take(connection, chunk.transfer_id, lambda: chunk)
+
+    async def _json_chunk(self, connection: Connection, head: FrameHead, text: str) -> None:
+        # Decoded when it can be taken: while transfer is asked, a megabyte would be held twice.
+        await self._take(connection, read_transfer_id(head), lambda: decode_json(text))
+
+    async def _take(
+        self, connection: Connection, transfer_id: UUID, read: Callable[[], Chunk]
+    ) -> None:
+        try:
+            session = self._session(connection)
+            transfer = session.transfers.get(transfer_id)
+            if transfer is not None and transfer.receiver is not None and not transfer.stale:
+                receiver = transfer.receiver
+            else:
+                with session.using(transfer_id) as transfer:
+                    receiver = await transfer.receiver_for_chunks()
+        except Problem as problem:
+            # Each asks transfer anew: who goes on with what is none of theirs is flooding.
+            now = asyncio.get_running_loop().time()
+            if problem.status in RETRYABLE or connection.admit(None, now):
+                self._refuse(connection, read(), problem)
+        else:
+            await receiver.receive(read())
+
+    def _refuse(self, connection: Connection, chunk: Chunk, problem: Problem) -> None:
+        self._context.metrics.refused.labels(problem.slug).inc()
+        error = ChunkError.at_place(
+            chunk.transfer_id,
+            problem.slug,
+            problem.detail or problem.title,
+            place=chunk.place,
+            retryable=problem.status in RETRYABLE,
+        )
+        connection.send_text(encode_frame(error))
+
+    async def _command(self, connection: Connection, head: FrameHead, text: str) -> None:
+        submit_command(self._session(connection), head, text)
+
+    async def _ack(self, connection: Connection, head: FrameHead, text: str) -> None:
+        ack = read_body(text, ReceiverAck, head.id)
+        with self._session(connection).using(ack.transfer_id) as transfer:
+            participation = transfer.participation
+            if participation is None or ack.file not in participation.shapes:
+                participation = await transfer.attach()
+            if participation.role != "recipient":
+                raise Forbidden("Only recipients can acknowledge chunks")
+            held = _held(ack, participation, head.id)
+            window = None if ack.window is None else bounded_window(ack.window, 0)
+            transfer.acknowledge(ack.file, held, window)
+
+    def _session(self, connection: Connection) -> TransferSession:
+        """Return what this connection has to do with transfers. Raises NotFound."""
+        if connection.channel is not None:
+            raise NotFound("This connection is for a single channel")
+        session = self._sessions.get(connection)
+        if session is None:
+            session = self._sessions[connection] = TransferSession(self._context, connection)
+            connection.on_close(self._closed)
+        return session
+
+    def _closed(self, connection: Connection) -> None:
+        session = self._sessions.pop(connection, None)
+        if session is not None:
+            session.close()
+
+    async def _refresh_paused(self, every_seconds: float = PAUSED_SECONDS) -> None:
+        while True:
+            await asyncio.sleep(every_seconds)
+            for session in self._sessions.values():
+                for transfer in session.transfers.values():
+                    if transfer.wanted and transfer.delivery is None:
+                        transfer.refresh()
+
+
+def _held(ack: ReceiverAck, participation: ParticipationRead, frame_id: FrameId) -> Ranges:
+    """Return which chunks an acknowledgement is about. Raises BadFrame."""
+    shape = participation.shapes.get(ack.file)
+    if shape is None:
+        raise BadFrame("chunk-outside", "The file doesn't exist or wasn't accepted", frame_id)
+    if max([ack.next, *(index + 1 for index in ack.indexes)]) > shape.chunk_count:
+        raise BadFrame("chunk-outside", f"There are {shape.chunk_count} chunks", frame_id)
+    pairs: Sequence[tuple[int, int]] = [(0, ack.next - 1)] if ack.next else []
+    return Ranges([*pairs, *((index, index) for index in ack.indexes)])
