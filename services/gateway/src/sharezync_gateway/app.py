@@ -46,7 +46,7 @@ def create_app(
 
     `upstreams` leads to each service by name; None calls them over HTTP at the settings' URLs.
     `chunks` is the way of chunks to storage; None is HTTP again. `sockets` serves WebSockets; None
-    is the realtime engine with transfers, and without it there are no doors of transfers over HTTP.
+    is the realtime engine with transfers, and without it there are no transfers over HTTP.
     Raises ValueError for a route table that is not in order.
     """
     platform = platform or fleet_platform(settings, GATEWAY)
@@ -66,7 +66,7 @@ def create_app(
     )
     limits = RateLimiter(rates(settings), make_counts(settings.redis_url))
     doorkeeper = RequestAdmission(verifier, limits)
-    rooms: dict[str, RequestHandler] = {}
+    handlers: dict[str, RequestHandler] = {}
     if sockets is None:
         sockets = EngineWithTransfers(
             settings=settings,
@@ -79,7 +79,7 @@ def create_app(
             ),
             commands=commands,
         )
-        rooms = TransferRoutes(sockets.transfers, doorkeeper).by_route()
+        handlers = TransferRoutes(sockets.transfers, limits).by_route()
     life = GatewayLifespan(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)
     catalogue = Catalogue(
         upstreams,
@@ -107,7 +107,7 @@ def create_app(
         proxy=proxy,
         terms=RouteLimits(ROUTES, settings),
         pages=pages.by_route(),
-        rooms=rooms,
+        handlers=handlers,
         sockets=sockets,
     )
     requests = RequestLayer(

@@ -45,33 +45,25 @@ class RequestAdmission:
         """
         without_token = route.access is Access.EITHER and head.authorization is None
         if route.access is Access.PUBLIC or without_token:
-            await self.admit_address(route.rate, address)
+            await self._count_address(route.rate, address)
             return None
         if route.access is Access.CAPABILITY and shows_capability(head.authorization):
             if route.service != GATEWAY:  # a service finds it good, and nobody here hears of that
-                await self.admit_address(route.rate, address)
-            return None  # a room counts: it knows which of them were proven a moment ago
+                await self._count_address(route.rate, address)
+            return None  # its handler counts: it knows which of them were proven a moment ago
         identity = None
         if head.authorization is not None:
             token = bearer_token([(b"authorization", head.authorization)])
             identity = self._verifier.peek(token)
         if identity is None:
-            await self.admit_address(RateClass.PUBLIC, address)
+            await self._count_address(RateClass.PUBLIC, address)
             authorization = head.authorization
             shown = [] if authorization is None else [(b"authorization", authorization)]
             identity = await self._verifier.verify(bearer_token(shown))
-        await self.admit_user(route.rate, identity.user_id.hex)
+        await self._limits.admit(route.rate, identity.user_id.hex)
         return identity
 
-    async def admit_user(self, rate: RateClass, user_id: str) -> None:
-        """Count one request of a user, by the hexadecimal digits of their id.
-
-        Raises RateLimited.
-        """
-        await self._limits.admit(rate, user_id)
-
-    async def admit_address(self, rate: RateClass, address: str) -> None:
-        """Count one request of an address. Raises RateLimited."""
+    async def _count_address(self, rate: RateClass, address: str) -> None:
         await self._limits.admit(rate, bucket_of(address))
 
 
@@ -88,7 +80,7 @@ class GatewayApp:
         proxy: Proxy,
         terms: RouteLimits,
         pages: Mapping[str, Page],
-        rooms: Mapping[str, RequestHandler],
+        handlers: Mapping[str, RequestHandler],
         sockets: SocketEngine,
     ) -> None:
         self._routes = routes
@@ -98,7 +90,7 @@ class GatewayApp:
         self._proxy = proxy
         self._terms = terms
         self._pages = pages
-        self._rooms = rooms
+        self._handlers = handlers
         self._sockets = sockets
 
     async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,8 +105,8 @@ class GatewayApp:
                 raise BadPath("The path must be in its normal form")
             origin = self._addresses.origin(scope, head)
             identity = await self._doorkeeper.admit(route, head, origin.address)
-            if route.path in self._rooms:
-                visit = RoutedRequest(
+            if route.path in self._handlers:
+                request = RoutedRequest(
                     scope=scope,
                     receive=receive,
                     send=send,
@@ -125,7 +117,7 @@ class GatewayApp:
                     address=origin.address,
                     bounds=self._terms.for_route(route),
                 )
-                await self._rooms[route.path](visit)
+                await self._handlers[route.path](request)
                 return
             if route.service == GATEWAY:
                 await self._pages[route.path](_last_segment(path), send)

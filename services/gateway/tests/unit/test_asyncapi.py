@@ -10,13 +10,13 @@ import pytest
 from jsonschema import Draft7Validator
 
 from services.gateway.tests.api.realtime.overhearing import stand_in_protocol
+from services.gateway.tests.unit.transfers.fakes import make_chunk
 from sharezync_gateway.asyncapi.compose import compose
 from sharezync_gateway.asyncapi.facts import contracts
 from sharezync_gateway.asyncapi.frames import SERVER
 from sharezync_gateway.realtime import protocol
 from sharezync_gateway.realtime.protocol import CloseCode
 from sharezync_gateway.routes import SOCKET_ROUTES
-from sharezync_gateway.transfers.core.chunks import make_chunk
 from sharezync_gateway.transfers.socket import frames as transfer_frames
 from sharezync_shared.events.amqp.wire import pack
 from sharezync_shared.events.contracts import Event

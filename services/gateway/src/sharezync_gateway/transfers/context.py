@@ -1,7 +1,7 @@
 """What all that move chunks on this node share, and what they have in common."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -34,22 +34,14 @@ _PAUSES_SECONDS: Final = (0.1, 0.4, 1.0, 2.0, 4.0)
 _LAST_SECONDS: Final = 3.0
 
 
-class TransferDependencies(Protocol):
-    """The part of `Platform` that transfers need."""
-
-    @property
-    def bus(self) -> Bus: ...
-    @property
-    def registry(self) -> CollectorRegistry: ...
-
-
 class TransferContext:
     """One of each on a node. `start` before the socket engine; `aclose` when no socket is open."""
 
     def __init__(
         self,
         *,
-        platform: TransferDependencies,
+        bus: Bus,
+        registry: CollectorRegistry,
         store: ChunkStore,
         calls: TransferCalls,
         stall_seconds: float = STALL_SECONDS,
@@ -60,9 +52,9 @@ class TransferContext:
         self.tasks = TaskSupervisor()
         self.cache = ChunkCache()
         self.listeners = TransferListeners()
-        self.metrics = TransferMetrics(platform.registry)
+        self.metrics = TransferMetrics(registry)
         self.node_bytes = ByteSemaphore(NODE_BYTES)
-        self._notices = Notices(platform.bus)
+        self._notices = Notices(bus)
 
     async def start(self) -> None:
         """Make ready to move chunks."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -16,10 +17,11 @@ from sharezync_gateway.transfers.core.calls import Caller, TransferCalls
 from sharezync_gateway.transfers.core.chunk_store import (
     ChunkAbsent,
     ChunkRefused,
+    ChunkStore,
     StoreAway,
     StoredChunk,
 )
-from sharezync_gateway.transfers.core.chunks import Bytes, Chunk, make_chunk
+from sharezync_gateway.transfers.core.chunks import Bytes, Chunk, gather_chunk
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.contracts.transfer import ParticipationRead, Standing
@@ -71,7 +73,7 @@ class FakeSocket:
         return [text for text in self.texts if text["type"] == kind]
 
 
-class FakeStore:
+class FakeStore(ChunkStore):
     """A `ChunkStore` in memory. `gate` holds every put back; `away` is how many calls fail."""
 
     def __init__(self) -> None:
@@ -81,9 +83,6 @@ class FakeStore:
         self.away = 0
         self.puts = self.gets = 0
         self.most_bytes = self._bytes = 0
-
-    async def start(self) -> None: ...
-    async def aclose(self) -> None: ...
 
     async def put_chunk(
         self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
@@ -165,7 +164,9 @@ class Scene:
         self.calls = FakeCalls(self.store)
         self.bus = LocalBus()
         self.registry = CollectorRegistry()
-        self.context = TransferContext(platform=self, store=self.store, calls=self.calls)
+        self.context = TransferContext(
+            bus=self.bus, registry=self.registry, store=self.store, calls=self.calls
+        )
         self.tasks = self.context.tasks
 
 
@@ -201,6 +202,25 @@ def attachment(
             "received": received or {},
         },
         ParticipationRead,
+    )
+
+
+def make_chunk(transfer_id: UUID, file: int, index: int, payload: bytes, sha256: bytes) -> Chunk:
+    """The chunk made of these."""
+    return gather_chunk(transfer_id, file, index, sha256, [payload])
+
+
+def encode_json(chunk: Chunk) -> bytes:
+    """A chunk as a `file_chunk` frame in JSON."""
+    return msgspec.json.encode(
+        {
+            "type": "file_chunk",
+            "transfer_id": chunk.transfer_id,
+            "file": chunk.file,
+            "index": chunk.index,
+            "sha256": chunk.sha256.hex(),
+            "data": b64encode(chunk.payload).decode(),
+        }
     )
 
 

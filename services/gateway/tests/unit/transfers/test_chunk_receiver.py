@@ -10,11 +10,12 @@ from services.gateway.tests.unit.transfers.fakes import (
     CHUNK,
     attachment,
     chunk_of,
+    make_chunk,
 )
 from services.gateway.tests.unit.transfers.fakes import Scene as Node
 from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
 from sharezync_gateway.transfers.core.calls import Caller
-from sharezync_gateway.transfers.core.chunks import Chunk, Place, make_chunk
+from sharezync_gateway.transfers.core.chunks import Chunk, Place
 from sharezync_gateway.transfers.core.listeners import TransferListener
 from sharezync_gateway.transfers.socket.chunk_receiver import ChunkReceiver
 from sharezync_shared.contracts.transfer import ParticipationRead

@@ -6,14 +6,14 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message
 
-from sharezync_gateway.transfers.core.chunk_store import StorageChunkStore, StoreAway
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore, StoreAway
 from sharezync_gateway.transfers.core.chunks import Bytes
 from sharezync_shared.calls.client import Credentials, Reply
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
-class AsgiChunkStore(StorageChunkStore):
+class AsgiChunkStore(ChunkStore):
     """Storage as the application `app`: no socket, and the payload is handed over uncopied.
 
     The application's lifespan is run by whoever composes the process.
@@ -22,12 +22,6 @@ class AsgiChunkStore(StorageChunkStore):
     def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
         super().__init__(credentials)
         self._app = app
-
-    async def start(self) -> None:
-        """Nothing to do: the application is here."""
-
-    async def aclose(self) -> None:
-        """Nothing to do."""
 
     async def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], data: Bytes

@@ -1,8 +1,8 @@
-"""Where chunks are kept: the port, and what its two adapters, over HTTP and in process, share."""
+"""Where chunks are kept: at storage, over HTTP or in process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -45,16 +45,21 @@ class StoreAway(Exception):
     """The store did not answer, or not with what was promised: try again."""
 
 
-class ChunkStore(Protocol):
-    """Puts and gets chunks of uploads. One test suite holds every adapter to this."""
+class ChunkStore:
+    """Puts and gets chunks of uploads; a subclass knows the way to storage.
+
+    One test suite holds every adapter to this.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._log = OutageLog("chunks_not_moved", upstream="storage")
 
     async def start(self) -> None:
         """Make ready. The store need not be there yet."""
-        ...
 
     async def aclose(self) -> None:
         """Give back what `start` took. Idempotent."""
-        ...
 
     async def put_chunk(
         self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
@@ -66,24 +71,6 @@ class ChunkStore(Protocol):
         `chunk-outside`, `upload-closed`, `not-found`, or what else the store says) and StoreAway:
         then it may be stored or not.
         """
-        ...
-
-    async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
-        """Return one chunk. Raises ChunkAbsent and StoreAway."""
-        ...
-
-
-class StorageChunkStore:
-    """`ChunkStore` at the service storage; a subclass knows the way there."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-        self._log = OutageLog("chunks_not_moved", upstream="storage")
-
-    async def put_chunk(
-        self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
-    ) -> ChunkStored:
-        """Store one chunk; see `ChunkStore.put_chunk`."""
         headers = {
             DIGEST_HEADER: sha256.hex(),
             "Content-Type": "application/octet-stream",
@@ -103,7 +90,7 @@ class StorageChunkStore:
         raise self._failed(f"a chunk was answered {answer.status} {refusal.code}")
 
     async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
-        """Return one chunk; see `ChunkStore.get_chunk`."""
+        """Return one chunk. Raises ChunkAbsent and StoreAway."""
         answer = await self._call("GET", _path(upload_id, index), {}, b"")
         if answer.status == 404:
             raise ChunkAbsent

@@ -5,7 +5,6 @@ index u32 | length u32 | sha256 32 B | payload`. Source: realtime.md, Transfer o
 """
 
 import struct
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
@@ -23,7 +22,6 @@ VERSION: Final = 1
 KIND_CHUNK: Final = 1
 
 _HEADER: Final = struct.Struct(">BBH16sIII32s")
-_DIGEST_BYTES: Final = 32
 
 Bytes = bytes | memoryview
 """Bytes that nobody changes: a piece of a frame need not be copied out of it."""
@@ -117,9 +115,8 @@ def decode_json(text: str) -> Chunk:
         raise BadFrame("invalid", str(error) or "Not a valid chunk") from error
     if len(said.data) > MAX_CHUNK_BYTES:
         raise BadFrame("chunk-too-large", f"A chunk has at most {MAX_CHUNK_BYTES} bytes")
-    return make_chunk(
-        said.transfer_id, said.file, said.index, said.data, bytes.fromhex(said.sha256)
-    )
+    sha256 = bytes.fromhex(said.sha256)
+    return gather_chunk(said.transfer_id, said.file, said.index, sha256, [said.data])
 
 
 def gather_chunk(
@@ -130,25 +127,3 @@ def gather_chunk(
     frame = b"".join([chunk_header(transfer_id, file, index, length, sha256), *pieces])
     payload = memoryview(frame)[CHUNK_HEADER_BYTES:]
     return Chunk(transfer_id, file, index, sha256, payload, frame)
-
-
-def make_chunk(transfer_id: UUID, file: int, index: int, payload: bytes, sha256: bytes) -> Chunk:
-    """Return the chunk made of these. `payload` is copied, once."""
-    if len(sha256) != _DIGEST_BYTES:
-        raise ValueError(f"a digest has {_DIGEST_BYTES} bytes, not {len(sha256)}")
-    header = chunk_header(transfer_id, file, index, len(payload), sha256)
-    return Chunk(transfer_id, file, index, sha256, payload, header + payload)
-
-
-def encode_json(chunk: Chunk) -> bytes:
-    """Return the chunk as a `file_chunk` frame in JSON."""
-    return msgspec.json.encode(
-        {
-            "type": "file_chunk",
-            "transfer_id": chunk.transfer_id,
-            "file": chunk.file,
-            "index": chunk.index,
-            "sha256": chunk.sha256.hex(),
-            "data": b64encode(chunk.payload).decode(),
-        }
-    )

@@ -5,7 +5,7 @@ from typing import Final
 
 import aiohttp
 
-from sharezync_gateway.transfers.core.chunk_store import StorageChunkStore, StoreAway
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore, StoreAway
 from sharezync_gateway.transfers.core.chunks import Bytes
 from sharezync_shared.calls.breaker import Breaker, CircuitOpen
 from sharezync_shared.calls.client import Credentials, Reply
@@ -16,7 +16,7 @@ _READ_BYTES: Final = 1024 * 1024
 """A whole chunk fits: the fewer pieces it comes in, the fewer are put together."""
 
 
-class HttpChunkStore(StorageChunkStore):
+class HttpChunkStore(ChunkStore):
     """Storage at `base_url`, such as `http://storage:8004`, over some pooled connections."""
 
     def __init__(

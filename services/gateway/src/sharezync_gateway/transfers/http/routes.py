@@ -1,7 +1,6 @@
 """The routes of chunks and files, and who is admitted."""
 
-from typing import Protocol
-
+from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.routes import RateClass
 from sharezync_gateway.transfers.context import TransferContext
 from sharezync_gateway.transfers.http.get_chunk import get_chunk
@@ -9,25 +8,14 @@ from sharezync_gateway.transfers.http.get_content import get_content
 from sharezync_gateway.transfers.http.http_context import HttpContext
 from sharezync_gateway.transfers.http.put_chunk import put_chunk
 from sharezync_gateway.transfers.http.requests import RequestHandler, RoutedRequest
-
-
-class RequestCounts(Protocol):
-    """Counts requests; see `gateway_app.RequestAdmission`. Each raises RateLimited."""
-
-    async def admit_user(self, rate: RateClass, user_id: str) -> None:
-        """Count one request of a user."""
-        ...
-
-    async def admit_address(self, rate: RateClass, address: str) -> None:
-        """Count one request of an address."""
-        ...
+from sharezync_shared.addresses import bucket_of
 
 
 class TransferRoutes:
     """Chunks in and files out over HTTP."""
 
-    def __init__(self, transfers: TransferContext, counts: RequestCounts) -> None:
-        self._counts = counts
+    def __init__(self, transfers: TransferContext, limits: RateLimiter) -> None:
+        self._limits = limits
         self._context = HttpContext(transfers)
 
     def by_route(self) -> dict[str, RequestHandler]:
@@ -56,6 +44,6 @@ class TransferRoutes:
         participations = self._context.participations
         known = participations.known(transfer_id, request.caller)
         if known is None:
-            await self._counts.admit_address(RateClass.PUBLIC, request.address)
+            await self._limits.admit(RateClass.PUBLIC, bucket_of(request.address))
             known = await participations.get(transfer_id, request.caller)
-        await self._counts.admit_user(request.route.rate, known.participation.user_id.hex)
+        await self._limits.admit(request.route.rate, known.participation.user_id.hex)

@@ -16,8 +16,7 @@ from sharezync_gateway.transfers.socket.frames import (
     read_command,
     read_named,
 )
-from sharezync_gateway.transfers.socket.sessions import TransferSession
-from sharezync_gateway.transfers.socket.socket_transfer import SocketTransfer
+from sharezync_gateway.transfers.socket.sessions import SocketTransfer, TransferSession
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Refusal
 from sharezync_shared.contracts.transfer import TransferResult

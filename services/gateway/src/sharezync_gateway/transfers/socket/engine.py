@@ -46,7 +46,7 @@ class EngineWithTransfers(RealtimeEngine):
     ) -> None:
         services = Services.from_platform(platform)
         self.transfers = TransferContext(
-            platform=platform, store=store, calls=TransferCalls(services)
+            bus=platform.bus, registry=platform.registry, store=store, calls=TransferCalls(services)
         )
         self._socket_transfers = SocketTransfers(self.transfers)
         self._chat_transport = commands

@@ -14,10 +14,10 @@ import websockets
 from prometheus_client import CollectorRegistry
 
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
-from services.gateway.tests.unit.transfers.fakes import FakeStore
+from services.gateway.tests.unit.transfers.fakes import FakeStore, make_chunk
 from sharezync_gateway.transfers.context import STALL_SECONDS, TransferContext
 from sharezync_gateway.transfers.core.calls import Caller, TransferCalls
-from sharezync_gateway.transfers.core.chunks import Chunk, decode_frame, make_chunk
+from sharezync_gateway.transfers.core.chunks import Chunk, decode_frame
 from sharezync_gateway.transfers.socket.socket_transfers import SocketTransfers
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Refusal
@@ -172,12 +172,6 @@ class TransferService(TransferCalls):
 
 
 @dataclass
-class Surroundings:
-    bus: Bus
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-
-
-@dataclass
 class Replica:
     """A node on which transfers run."""
 
@@ -200,9 +194,10 @@ class Scene:
 
     @asynccontextmanager
     async def replica(self, *, stall_seconds: float = STALL_SECONDS) -> AsyncGenerator[Replica]:
-        surroundings = Surroundings(self.world.bus)
+        registry = CollectorRegistry()
         context = TransferContext(
-            platform=surroundings,
+            bus=self.world.bus,
+            registry=registry,
             store=self.store,
             calls=self.service,
             stall_seconds=stall_seconds,
@@ -216,7 +211,7 @@ class Scene:
                 binary_handler=transfers.take_binary,
                 chunk_handler=context.take_notice,
             ) as node:
-                yield Replica(node, context, transfers, surroundings.registry)
+                yield Replica(node, context, transfers, registry)
         finally:
             transfers.close()
             await context.aclose()

@@ -10,9 +10,10 @@ import msgspec
 import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import ClientConnection, connect
 
-from services.gateway.tests.api.realtime.transfer.scene import Scene, Surroundings
+from services.gateway.tests.api.realtime.transfer.scene import Scene
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.asyncapi.frames import CLIENT
 from sharezync_gateway.realtime.peers import Replayed
@@ -164,7 +165,7 @@ async def test_any_frame_is_answered_or_ends_the_socket_by_a_documented_code(
     world.services.say(f"channel:{CHANNEL}")
     scene.service.offers[UUID(CHANNEL)] = scene.service.offer(ada, world.user(), 100)
     context = TransferContext(
-        platform=Surroundings(world.bus), store=scene.store, calls=scene.service
+        bus=world.bus, registry=CollectorRegistry(), store=scene.store, calls=scene.service
     )
     await context.start()
     transfers = SocketTransfers(context)

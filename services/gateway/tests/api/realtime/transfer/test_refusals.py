@@ -14,8 +14,8 @@ from services.gateway.tests.api.realtime.transfer.scene import (
     talking,
 )
 from services.gateway.tests.api.realtime.world import User, World
+from services.gateway.tests.unit.transfers.fakes import encode_json, make_chunk
 from sharezync_gateway.realtime import Connection, user_turns
-from sharezync_gateway.transfers.core.chunks import encode_json, make_chunk
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import wait_until
 

@@ -67,9 +67,7 @@ async def test_a_resume_that_nobody_told_of_is_found_out(
 async def test_when_transfer_is_away_for_long_the_receiver_is_told(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "sharezync_gateway.transfers.socket.socket_transfer._PAUSES_SECONDS", (0, 0)
-    )
+    monkeypatch.setattr("sharezync_gateway.transfers.socket.sessions._PAUSES_SECONDS", (0, 0))
     offer = scene.service.offer(ada, bob, CHUNK)
     async with talking(replica, ada) as adas, talking(replica, bob) as bobs:
         await adas.send(*chunks_of(offer, bytes(CHUNK)))

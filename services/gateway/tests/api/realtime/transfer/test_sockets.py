@@ -16,9 +16,9 @@ from websockets.typing import Subprotocol
 from services.gateway.tests.api.known_device import known_device
 from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Storage
 from services.gateway.tests.api.realtime.world import Settings
+from services.gateway.tests.unit.transfers.fakes import make_chunk
 from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
-from sharezync_gateway.transfers.core.chunks import make_chunk
 from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.tokens import Revocations, SigningKey, TokenIssuer, TokenVerifier
