@@ -16,7 +16,7 @@ from services.storage.tests.store_support import (
 )
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key
-from sharezync_storage.stores import PIECE_BYTES, BlobStore, NoSuchBlob
+from sharezync_storage.stores import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES
 
 
@@ -59,10 +59,9 @@ class BlobContract:
         """Where the store has such files at all."""
         data, key = os.urandom(1_000_000), file_key(uuid7())
         await store.put(key, pieces_of(data))
-        async with store.open_file(key) as file:
-            assert file is None or file.read() == data
-            is_file = file is not None
-        if is_file:
+        if isinstance(store, LocalFiles):
+            async with store.open_file(key) as file:
+                assert file.read() == data
             with pytest.raises(NoSuchBlob):
                 async with store.open_file(file_key(uuid7())):
                     pass

@@ -20,8 +20,8 @@ from services.storage.tests.store_support import (
 )
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.stores import BlobStore, Extent
-from sharezync_storage.stores.s3_extents import SEGMENT_BYTES
+from sharezync_storage.stores import Extent, UploadStore
+from sharezync_storage.stores.object_uploads import SEGMENT_BYTES
 
 HELD_BYTES = 24 * MIB
 RECORDED_BYTES = 16 * MIB
@@ -45,7 +45,7 @@ class Stalled:
 class InterruptionContract:
     """Subclass it with a fixture `store` that gives a started, empty store."""
 
-    async def test_a_pause_is_recorded_and_the_writer_goes_on(self, store: BlobStore) -> None:
+    async def test_a_pause_is_recorded_and_the_writer_goes_on(self, store: UploadStore) -> None:
         first, second, key = os.urandom(100_001), os.urandom(50_000), upload_key(uuid7())
         record, recorded = Record(), asyncio.Event()
 
@@ -62,7 +62,7 @@ class InterruptionContract:
         assert record.steps == [len(first), len(first) + len(second)]
         assert await read_extent(store, key, record.extent) == first + second
 
-    async def test_what_came_before_a_broken_body_is_recorded(self, store: BlobStore) -> None:
+    async def test_what_came_before_a_broken_body_is_recorded(self, store: UploadStore) -> None:
         data, key, record = os.urandom(3 * MIB + 5), upload_key(uuid7()), Record()
         with pytest.raises(Interrupted):
             await store.append(key, interrupted(data), start=Extent(), epoch=1, kept=record.keep)
@@ -71,7 +71,7 @@ class InterruptionContract:
 
     @pytest.mark.parametrize("times", [1, 30])
     async def test_what_came_before_a_cancellation_is_recorded(
-        self, store: BlobStore, times: int
+        self, store: UploadStore, times: int
     ) -> None:
         """However often: some cancel again and again until one has ended."""
         data, key, record = os.urandom(SEGMENT_BYTES + 3), upload_key(uuid7()), Record()
@@ -88,7 +88,7 @@ class InterruptionContract:
         assert record.extent.size_bytes == len(data)
         assert await read_extent(store, key, record.extent) == data
 
-    async def test_one_cancelled_before_it_began_ends(self, store: BlobStore) -> None:
+    async def test_one_cancelled_before_it_began_ends(self, store: UploadStore) -> None:
         record = Record()
         writing = asyncio.create_task(
             store.append(
@@ -103,7 +103,7 @@ class InterruptionContract:
 
     @pytest.mark.parametrize("refuses", [1, SEGMENT_BYTES + 1])
     async def test_a_refused_record_ends_the_write_and_the_next_writer_wins(
-        self, store: BlobStore, refuses: int
+        self, store: UploadStore, refuses: int
     ) -> None:
         lost, data, key = (
             os.urandom(3 * SEGMENT_BYTES),
@@ -128,10 +128,10 @@ class InterruptionContract:
         await append(store, key, data, record, epoch=2)
         expected = lost[:begun] + data
         assert await read_extent(store, key, record.extent) == expected
-        await store.seal_extents([(key, record.extent)], blob := file_key(uuid7()))
+        await store.assemble([(key, record.extent)], blob := file_key(uuid7()))
         assert await read(store, blob) == expected
 
-    async def test_what_nobody_recorded_never_counts(self, store: BlobStore) -> None:
+    async def test_what_nobody_recorded_never_counts(self, store: UploadStore) -> None:
         """Even where the next one has fewer bytes to write."""
         key, record = upload_key(uuid7()), Record(refuses=1)
         with pytest.raises(PreEmpted):
@@ -139,13 +139,13 @@ class InterruptionContract:
         record.refuses = None
         await append(store, key, b"short", record, epoch=2)
         assert await read_extent(store, key, record.extent) == b"short"
-        await store.seal_extents([(key, record.extent)], blob := file_key(uuid7()))
+        await store.assemble([(key, record.extent)], blob := file_key(uuid7()))
         assert await store.size(blob) == 5
         assert await read(store, blob) == b"short"
 
     @pytest.mark.parametrize("size", [9, SEGMENT_BYTES, 2 * SEGMENT_BYTES + 9])
     async def test_bytes_that_do_not_count_leave_the_record_as_it_was(
-        self, store: BlobStore, size: int
+        self, store: UploadStore, size: int
     ) -> None:
         """A body with a checksum counts at its end, or not at all."""
         data, key = os.urandom(MIB + 1), upload_key(uuid7())
@@ -163,7 +163,7 @@ class InterruptionContract:
 
     @pytest.mark.parametrize("size", [9, SEGMENT_BYTES, 2 * SEGMENT_BYTES + 9])
     async def test_bytes_that_count_only_at_the_end_are_told_again_then(
-        self, store: BlobStore, size: int
+        self, store: UploadStore, size: int
     ) -> None:
         first, second, key = os.urandom(MIB + 1), os.urandom(size), upload_key(uuid7())
         record = await append(store, key, first)

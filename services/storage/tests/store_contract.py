@@ -18,7 +18,7 @@ from services.storage.tests.store_support import (
     sha256,
     write,
 )
-from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores import UploadStore
 
 __all__ = [
     "Interrupted",
@@ -36,5 +36,5 @@ __all__ = [
 class StoreContract(BlobContract, ChunkContract, ExtentContract, InterruptionContract):
     """Subclass it with a fixture `store` that gives a started, empty store."""
 
-    async def test_it_is_ready(self, store: BlobStore) -> None:
+    async def test_it_is_ready(self, store: UploadStore) -> None:
         assert await store.ready()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import upload_key
-from sharezync_storage.stores import PIECE_BYTES, BlobStore, ChunkPlan, Extent
+from sharezync_storage.stores import PIECE_BYTES, BlobStore, ChunkPlan, Extent, UploadStore
 
 MIB = 1024 * 1024
 
@@ -37,7 +37,7 @@ def plan_for(data: bytes, chunk_size_bytes: int) -> ChunkPlan:
     return ChunkPlan(upload_key(uuid7()), len(data), chunk_size_bytes)
 
 
-async def write(store: BlobStore, plan: ChunkPlan, index: int, chunk: bytes) -> None:
+async def write(store: UploadStore, plan: ChunkPlan, index: int, chunk: bytes) -> None:
     half = len(chunk) // 2
     await store.write_chunk(plan, index, [chunk[:half], chunk[half:]], sha256(chunk))
 
@@ -87,7 +87,7 @@ class PreEmpted(Exception):
 
 
 async def append(
-    store: BlobStore, key: str, data: bytes, record: Record | None = None, epoch: int = 1
+    store: UploadStore, key: str, data: bytes, record: Record | None = None, epoch: int = 1
 ) -> Record:
     """Append `data` behind what is on record, and return the record with all of it."""
     record = Record() if record is None else record
@@ -101,7 +101,7 @@ async def append(
 
 
 async def read_extent(
-    store: BlobStore, key: str, extent: Extent, offset: int = 0, length: int | None = None
+    store: UploadStore, key: str, extent: Extent, offset: int = 0, length: int | None = None
 ) -> bytes:
     async with store.open_extent(key, extent, offset=offset, length=length) as pieces:
         got = [piece async for piece in pieces]

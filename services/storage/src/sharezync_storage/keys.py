@@ -4,7 +4,10 @@ import re
 from typing import Final
 from uuid import UUID
 
-_KEY: Final = re.compile(r"(files|uploads)/[0-9a-f]{2}/[0-9a-f]{32}")
+_KEY: Final = re.compile(
+    r"(files/[0-9a-f]{2}/[0-9a-f]{32}|uploads/[0-9a-f]{2}/[0-9a-f]{32}(/[0-9a-f-]+)?)"
+)
+"""Of a blob, of an upload, or of one object of an upload."""
 
 
 def file_key(file_id: UUID) -> str:

@@ -140,9 +140,9 @@ class Upload(StorageTable, table=True):
 class Segment(StorageTable, table=True):
     """A piece of an upload that comes from its start to its end, kept as an object of its own.
 
-    Only where the store keeps pieces: a folder has one file for each upload. `mark` is part of the
-    object's key and says which writing of the piece counts: the last piece is written anew when it
-    grows, and a writer that was pre-empted may still be writing one that never counts.
+    Only where the store keeps pieces: a folder has one file for each upload. `suffix` is part of
+    the object's key and says which writing of the piece counts: the last piece is written anew when
+    it grows, and a writer that was pre-empted may still be writing one that never counts.
     """
 
     __tablename__: ClassVar[str] = "segments"
@@ -152,7 +152,7 @@ class Segment(StorageTable, table=True):
     )
     number: int = Field(primary_key=True)
     size_bytes: int
-    mark: str = Field(sa_type=Text)
+    suffix: str = Field(sa_column=Column("mark", Text, nullable=False))
 
 
 class Chunk(StorageTable, table=True):

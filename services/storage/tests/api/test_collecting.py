@@ -109,7 +109,7 @@ class Steps:
         """Collect; return whether it came to its end."""
         with monkeypatch.context() as patched:
             patched.setattr(self._work, "begin", self.begin)
-            for name in ("delete", "discard_chunks"):
+            for name in ("delete", "discard"):
                 patched.setattr(self._store, name, self.around(name))
             try:
                 await give_up_expired(self._work)

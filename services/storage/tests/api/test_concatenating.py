@@ -14,7 +14,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
-from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores import UploadStore
 from sharezync_storage.usecases.uploads import give_up_expired
 
 A, B = os.urandom(100_000), os.urandom(77)
@@ -157,14 +157,14 @@ async def test_parts_stay_until_what_is_made_of_them_is_whole(
 ) -> None:
     a, b = [await part(world, alice, data) for data in (A, B)]
     go_on = asyncio.Event()
-    store: BlobStore = world.parts.store
-    seal = store.seal_extents
+    store: UploadStore = world.parts.store
+    assemble = store.assemble
 
     async def held_up(*given: object) -> None:
         await go_on.wait()
-        await seal(*given)  # type: ignore[arg-type]  # passed on as they came
+        await assemble(*given)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr(store, "seal_extents", held_up)
+    monkeypatch.setattr(store, "assemble", held_up)
     monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 0.01)
     final = await join(world, alice, [a, b])
     assert (await final.look()).state == "verifying"

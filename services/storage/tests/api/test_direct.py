@@ -271,7 +271,7 @@ async def test_a_store_that_is_away_leaves_nothing_behind(
         raise StoreUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.parts.store, "begin_direct", away)
+        patch.setattr(world.parts.store, "begin_chunks", away)
         answer = await client.try_begin(Idempotency_Key="k")
         assert (answer.status_code, code_of(answer)) == (503, "storage-unavailable")
         assert await alice.usage() == (0, 0)

@@ -97,21 +97,21 @@ async def test_what_is_refused_of_one_upload_keeps_none_of_the_others(
     assert await results(world, [whole, whole]) == [whole["id"]] * 2
 
 
-async def test_an_upload_that_cannot_be_sealed_now_is_finished_later(
+async def test_an_upload_that_cannot_be_assembled_now_is_finished_later(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploads = await begin(world, alice, {"size_bytes": 1}, {"size_bytes": 1})
     for upload in uploads:
         await world.put(upload, 0, b"x")
-    seal, broken = world.parts.store.seal, uploads[0]["id"].replace("-", "")
+    assemble, broken = world.parts.store.assemble_chunks, uploads[0]["id"].replace("-", "")
 
     async def fails_once(plan: Any, *args: Any) -> None:
         if broken in plan.key:
             raise StoreUnavailable
-        await seal(plan, *args)
+        await assemble(plan, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.parts.store, "seal", fails_once)
+        patch.setattr(world.parts.store, "assemble_chunks", fails_once)
         assert await results(world, uploads) == ["storage-unavailable", uploads[1]["id"]]
     assert await results(world, uploads) == [upload["id"] for upload in uploads]
 

@@ -41,13 +41,13 @@ class Walk(ABC):
 
     @contextmanager
     def unfinishable(self) -> Iterator[None]:
-        """Have nothing be sealed while the block runs."""
+        """Have nothing be assembled while the block runs."""
 
         async def away(*_: object) -> None:
             raise StoreUnavailable
 
         with self.patch.context() as broken:
-            for name in ("seal", "seal_extents", "read_chunk"):
+            for name in ("assemble_chunks", "assemble", "read_chunk"):
                 broken.setattr(self.world.parts.store, name, away)
             yield
 

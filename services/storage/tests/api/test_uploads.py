@@ -268,7 +268,7 @@ async def bring_to(
                 raise StoreUnavailable
 
             with monkeypatch.context() as broken:
-                broken.setattr(world.parts.store, "seal", away)
+                broken.setattr(world.parts.store, "assemble_chunks", away)
                 assert code_of(await world.finish(upload)) == "storage-unavailable"
         else:
             await world.finish(upload)
@@ -332,7 +332,7 @@ def died(*_: object, **__: object) -> None:
     raise Unavailable
 
 
-async def test_a_finish_that_died_behind_the_seal_is_repeated(
+async def test_a_finish_that_died_behind_the_assembly_is_repeated(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = await world.begin(alice, len(DATA), sha256=sha256(DATA))
@@ -348,17 +348,17 @@ async def test_a_finish_that_died_behind_the_seal_is_repeated(
     assert (await alice.content(file)).content == DATA
 
 
-async def test_an_upload_aborted_behind_the_seal_leaves_no_file(
+async def test_an_upload_aborted_behind_the_assembly_leaves_no_file(
     world: World, alice: Person, upload: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.put_all(upload)
-    real = world.parts.store.seal
+    real = world.parts.store.assemble_chunks
 
-    async def sealed_and_aborted(*arguments: object) -> None:
+    async def assembled_and_aborted(*arguments: object) -> None:
         await real(*arguments)  # type: ignore[arg-type]  # passed on as they come
         assert (await world.abort(upload)).status_code == 204
 
-    monkeypatch.setattr(world.parts.store, "seal", sealed_and_aborted)
+    monkeypatch.setattr(world.parts.store, "assemble_chunks", assembled_and_aborted)
     answer = await world.finish(upload)
     assert (answer.status_code, code_of(answer)) == (409, "upload-closed")
     await world.left(0)
@@ -370,13 +370,13 @@ async def test_who_waits_too_long_for_the_end_is_told_to_ask_again(
 ) -> None:
     await world.put_all(upload)
     go = asyncio.Event()
-    real = world.parts.store.seal
+    real = world.parts.store.assemble_chunks
 
     async def slow(*arguments: object) -> None:
         await go.wait()
         await real(*arguments)  # type: ignore[arg-type]  # passed on as they come
 
-    monkeypatch.setattr(world.parts.store, "seal", slow)
+    monkeypatch.setattr(world.parts.store, "assemble_chunks", slow)
     monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 0.05)
     answer = await world.finish(upload)
     assert (answer.status_code, code_of(answer)) == (503, "upload-finishing")

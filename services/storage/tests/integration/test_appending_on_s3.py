@@ -182,7 +182,7 @@ async def test_what_a_crash_left_unfinished_another_replica_finishes(
         raise asyncio.CancelledError
 
     with monkeypatch.context() as dying:
-        dying.setattr(one.parts.store, "seal_extents", died)
+        dying.setattr(one.parts.store, "assemble", died)
         here = await Sender.begin(one, ann, len(DATA))
         assert (await here.append(0, DATA)).state == "verifying"
     await other.parts.finishing.finish_stranded()

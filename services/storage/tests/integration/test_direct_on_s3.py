@@ -22,6 +22,7 @@ from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_storage.usecases import direct
+from sharezync_storage.usecases.direct import direct_store
 from sharezync_testkit.servers import S3Server
 from sharezync_testkit.service import platform_for_tests, running
 from sharezync_testkit.strict_s3 import StrictS3Server
@@ -194,7 +195,7 @@ async def test_what_was_completed_before_a_crash_is_completed_by_who_asks_again(
             row = await unit.get(Upload, UploadId(upload["id"]))
         assert row is not None
         etags = [client.etags[number] for number in (1, 2, 3)]
-        await world.parts.store.complete_direct(
+        await direct_store(world.parts.store).complete_direct(
             file_key(row.id), row.direct_id or "", etags, size_bytes=len(LARGE)
         )
         file = await client.complete(upload)

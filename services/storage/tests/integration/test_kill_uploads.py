@@ -43,13 +43,13 @@ ANYWHERE: Final = (
     "after record 3",
     "before let_go 1",
     "after let_go 2",
-    "before seal_extents 1",
-    "after seal_extents 1",
+    "before assemble 1",
+    "after assemble 1",
     "before stand 1",
     "after stand 1",
     "after _finish 1",
-    "before discard_chunks 1",
-    "after discard_chunks 1",
+    "before discard 1",
+    "after discard 1",
 )
 ON_DISK: Final = ("before fdatasync 1", "before fdatasync 2", "before link 1", "after link 1")
 ON_S3: Final = (
@@ -68,7 +68,7 @@ ON_S3: Final = (
 
 
 # Half a minute each, where the machine is busy: MOMENTS=all walks every one of them.
-FEW: Final = ("after record 3", "after seal_extents 1", "before discard_chunks 1")
+FEW: Final = ("after record 3", "after assemble 1", "before discard 1")
 FEW_ON_S3: Final = (
     "after put 3",
     "before delete 1",

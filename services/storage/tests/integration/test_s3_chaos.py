@@ -24,8 +24,8 @@ from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.stores import Extent
+from sharezync_storage.stores.object_uploads import SEGMENT_BYTES
 from sharezync_storage.stores.s3 import S3Store
-from sharezync_storage.stores.s3_extents import SEGMENT_BYTES
 from sharezync_testkit.chaos import ChaosProxy
 from sharezync_testkit.servers import S3Server
 
@@ -103,10 +103,10 @@ async def test_a_bucket_that_is_gone_for_a_while_ends_the_write_and_what_was_tol
         await store.append(key, pieces_of(data), start=Extent(), epoch=1, kept=keep)
     assert record.extent.size_bytes == SEGMENT_BYTES
     with pytest.raises(StoreUnavailable):
-        await store.seal_extents([(key, record.extent)], file_key(uuid7()))
+        await store.assemble([(key, record.extent)], file_key(uuid7()))
     line.heal()
     await append(store, key, data[SEGMENT_BYTES:], record, epoch=2)
-    await store.seal_extents([(key, record.extent)], blob := file_key(uuid7()))
+    await store.assemble([(key, record.extent)], blob := file_key(uuid7()))
     assert await read(store, blob) == data
 
 
@@ -131,7 +131,7 @@ async def test_one_cancelled_while_the_bucket_is_gone_ends_with_the_buckets_time
     assert record.steps == []
 
 
-async def test_a_seal_goes_on_after_the_line_was_cut(
+async def test_an_assembly_goes_on_after_the_line_was_cut(
     store: S3Store, line: ChaosProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, key = os.urandom(2 * SEGMENT_BYTES + 5), file_key(uuid7())
@@ -151,9 +151,9 @@ async def test_a_seal_goes_on_after_the_line_was_cut(
 
     monkeypatch.setattr(store._bucket, "put_part", cutting)  # a place to cut the line at
     with pytest.raises(StoreUnavailable):
-        await store.seal(plan, key, digests)
+        await store.assemble_chunks(plan, key, digests)
     assert cuts
     monkeypatch.undo()
     line.heal()
-    await store.seal(plan, key, digests)
+    await store.assemble_chunks(plan, key, digests)
     assert await read(store, key) == data

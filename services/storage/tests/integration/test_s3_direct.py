@@ -10,8 +10,6 @@ import pytest
 
 from services.storage.tests.buckets import settings_for
 from services.storage.tests.direct_contract import Client, DirectContract
-from sharezync_shared.ids import uuid7
-from sharezync_storage.keys import file_key
 from sharezync_storage.problems import PartsWrong, StoreUnavailable
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import S3Store
@@ -96,10 +94,3 @@ async def test_parts_of_another_length_never_become_the_blob(
     assert await left_in(s3, bucket) == ([], [])
     with pytest.raises(TestContract.GONE):
         await client.complete([answer.headers["etag"]])
-
-
-async def test_a_bucket_that_clients_can_not_reach_takes_nothing_from_them(store: S3Store) -> None:
-    begun = await store.begin_direct(
-        file_key(uuid7()), size_bytes=1, part_bytes=1, content_type="image/png"
-    )
-    assert begun is None

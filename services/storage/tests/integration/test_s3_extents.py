@@ -22,8 +22,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.stores import Extent, NoSuchBlob
-from sharezync_storage.stores import s3 as whole
-from sharezync_storage.stores import s3_extents as writing
+from sharezync_storage.stores import object_uploads as writing
 from sharezync_storage.stores.s3 import S3Store
 
 SMALL = 50_000
@@ -37,7 +36,6 @@ CALLS = (
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have many segments in few bytes; only joining them depends on their size."""
     monkeypatch.setattr(writing, "SEGMENT_BYTES", SMALL)
-    monkeypatch.setattr(whole, "SEGMENT_BYTES", SMALL)
 
 
 async def all_keys(store: S3Store) -> list[str]:
@@ -101,9 +99,9 @@ async def test_an_append_that_ends_at_any_call_loses_nothing_that_was_told(
         assert begun >= 20_000
         assert await read_extent(store, key, record.extent) == data[:begun]
         await append(store, key, more, record, epoch=3)
-        await store.seal_extents([(key, record.extent)], blob := file_key(uuid7()))
+        await store.assemble([(key, record.extent)], blob := file_key(uuid7()))
         assert await read(store, blob) == data[:begun] + more
-        await store.discard_chunks(key)
+        await store.discard(key)
         assert await all_keys(store) == [blob]
         await store.delete(blob)
         if not death.happened:
@@ -115,7 +113,7 @@ async def test_an_append_that_ends_at_any_call_loses_nothing_that_was_told(
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_seal_that_dies_at_any_call_can_be_repeated_elsewhere(
+async def test_an_assembly_that_dies_at_any_call_can_be_repeated_elsewhere(
     store: S3Store, s3: Any, after: bool
 ) -> None:
     data = [os.urandom(size) for size in (5 * MIB, 4 * MIB, MIB, 70_000)]
@@ -129,12 +127,12 @@ async def test_a_seal_that_dies_at_any_call_can_be_repeated_elsewhere(
         mortal, blob = await another(store), file_key(uuid7())
         death = Death(mortal, at, after=after, once=False)
         try:
-            await mortal.seal_extents(sources, blob)
+            await mortal.assemble(sources, blob)
         except StoreUnavailable:
             assert death.happened
         finally:
             await mortal.aclose()
-        await store.seal_extents(sources, blob)
+        await store.assemble(sources, blob)
         assert await read(store, blob) == b"".join(data)
         await store.delete(blob)  # with the parts that the dead one had begun
         assert await all_keys(store) == kept
@@ -150,7 +148,7 @@ async def test_a_seal_that_dies_at_any_call_can_be_repeated_elsewhere(
     # Who dies between beginning and noting the id leaves what nobody can know of; nobody else.
     assert len(left) == 1
     for key, _ in sources:
-        await store.discard_chunks(key)
+        await store.discard(key)
     assert await all_keys(store) == []
 
 
@@ -177,9 +175,9 @@ async def test_a_pre_empted_writer_that_goes_on_changes_nothing(
         await old
     expected = b"A" * 20_000 + b"B" * (SMALL - 1) * 3
     assert await read_extent(store, key, record.extent) == expected
-    await store.seal_extents([(key, record.extent)], blob := file_key(uuid7()))
+    await store.assemble([(key, record.extent)], blob := file_key(uuid7()))
     assert await read(store, blob) == expected
-    await store.discard_chunks(key)
+    await store.discard(key)
     assert await all_keys(store) == [blob]
     await elsewhere.aclose()
 
@@ -232,7 +230,7 @@ async def test_a_segment_that_is_not_what_the_record_says_is_noticed(
     with pytest.raises(ContentDamaged):
         await read_extent(store, key, record.extent)
     with pytest.raises(ContentDamaged):
-        await store.seal_extents([(key, record.extent)], file_key(uuid7()))
+        await store.assemble([(key, record.extent)], file_key(uuid7()))
     await s3.delete_object(Bucket=store._bucket.name, Key=last)
     async with store.open_extent(key, record.extent) as pieces:
         with pytest.raises(StoreUnavailable):

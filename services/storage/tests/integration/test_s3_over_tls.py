@@ -137,5 +137,5 @@ async def test_chunks_come_back_byte_for_byte(store: S3Store) -> None:
     for index, chunk in enumerate(chunks):
         await write(store, plan, index, chunk)
         assert await store.read_chunk(plan, index, sha256(chunk)) == chunk
-    await store.seal(plan, key, [sha256(chunk) for chunk in chunks])
+    await store.assemble_chunks(plan, key, [sha256(chunk) for chunk in chunks])
     assert await read(store, key) == data

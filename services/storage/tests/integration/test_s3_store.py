@@ -86,11 +86,11 @@ async def test_different_contents_of_one_chunk_never_overwrite_each_other(store:
     await write(store, plan, 0, ours)
     await write(store, plan, 0, theirs)
     key = file_key(uuid7())
-    await store.seal(plan, key, [sha256(ours)])
+    await store.assemble_chunks(plan, key, [sha256(ours)])
     assert await read(store, key) == ours
 
 
-async def test_a_seal_that_dies_in_the_middle_can_be_repeated(
+async def test_an_assembly_that_dies_in_the_middle_can_be_repeated(
     store: S3Store, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dead(*_: object) -> str:
@@ -106,16 +106,16 @@ async def test_a_seal_that_dies_in_the_middle_can_be_repeated(
         with monkeypatch.context() as dying:
             dying.setattr(store._bucket, step, dead)
             with pytest.raises(StoreUnavailable):
-                await store.seal(plan, key, digests)
+                await store.assemble_chunks(plan, key, digests)
         with pytest.raises(NoSuchBlob):
             await store.size(key)
-    await store.seal(plan, key, digests)
+    await store.assemble_chunks(plan, key, digests)
     assert await read(store, key) == data
-    await store.discard_chunks(plan.key)
+    await store.discard(plan.key)
     assert await keys_in(s3, bucket) == [key]
 
 
-async def test_a_chunk_that_was_changed_is_noticed_when_read_and_when_sealed(
+async def test_a_chunk_that_was_changed_is_noticed_when_read_and_when_assembled(
     store: S3Store, s3: Any, bucket: str
 ) -> None:
     data = os.urandom(1000)
@@ -126,16 +126,22 @@ async def test_a_chunk_that_was_changed_is_noticed_when_read_and_when_sealed(
     with pytest.raises(ContentDamaged):
         await store.read_chunk(plan, 0, sha256(data))
     with pytest.raises(ContentDamaged):
-        await store.seal(plan, key := file_key(uuid7()), [sha256(data)])
+        await store.assemble_chunks(plan, key := file_key(uuid7()), [sha256(data)])
     with pytest.raises(NoSuchBlob):
         await store.size(key)
 
 
-async def test_no_link_where_clients_can_not_reach_the_bucket(store: S3Store) -> None:
-    assert await link_to(store, file_key(uuid7())) is None
+async def test_clients_reach_a_bucket_on_aws_and_by_a_public_address_alone(
+    store: S3Store, s3_server: S3Server, bucket: str
+) -> None:
+    assert not store.reachable_by_clients
+    settings = settings_for(s3_server, bucket)
+    for field, value in {"s3_endpoint_url": None, "s3_public_endpoint_url": "http://x"}.items():
+        other = S3Store(bucket, settings.model_copy(update={field: value}))
+        assert other.reachable_by_clients
 
 
-async def link_to(store: S3Store, key: str) -> str | None:
+async def link_to(store: S3Store, key: str) -> str:
     return await store.link(
         key,
         expires_in_seconds=60,

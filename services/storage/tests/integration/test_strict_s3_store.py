@@ -16,8 +16,8 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
 from services.storage.tests.integration.test_s3_store import (  # noqa: F401 - run here once more
-    test_a_chunk_that_was_changed_is_noticed_when_read_and_when_sealed,
-    test_a_seal_that_dies_in_the_middle_can_be_repeated,
+    test_a_chunk_that_was_changed_is_noticed_when_read_and_when_assembled,
+    test_an_assembly_that_dies_in_the_middle_can_be_repeated,
     test_different_contents_of_one_chunk_never_overwrite_each_other,
     test_finished_writes_leave_only_the_blob,
     test_nothing_is_left_of_a_broken_put,

@@ -11,7 +11,7 @@ import pytest
 from services.storage.tests.store_support import MIB, cut, plan_for, sha256, write
 from sharezync_storage.problems import StoreFull
 from sharezync_storage.stores import DiskStore
-from sharezync_storage.stores.direct_io import open_past_cache, write_past_cache
+from sharezync_storage.stores.disk_files import open_direct, write_direct
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncGenerator[DiskStore]:
 def fd(tmp_path: Path) -> int:
     path = tmp_path / "blob"
     path.touch()
-    fd = open_past_cache(path)
+    fd = open_direct(path)
     if fd is None:
         pytest.skip("this file system has no way past its cache")
     return fd
@@ -43,14 +43,14 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 def test_bytes_are_written_in_whatever_pieces_they_come(fd: int, tmp_path: Path) -> None:
     data = os.urandom(2 * MIB + 4096)
     with os.fdopen(fd, "wb", buffering=0):
-        assert write_past_cache(fd, [b"", *pieces(data, 77_777)], 8192)
+        assert write_direct(fd, [b"", *pieces(data, 77_777)], 8192)
     assert (tmp_path / "blob").read_bytes() == bytes(8192) + data
 
 
 @pytest.mark.parametrize(("size", "offset"), [(4095, 0), (4097, 4096), (4096, 512), (1, 0)])
 def test_only_whole_blocks_can_go_that_way(fd: int, tmp_path: Path, size: int, offset: int) -> None:
     with os.fdopen(fd, "wb", buffering=0):
-        assert not write_past_cache(fd, [bytes(size)], offset)
+        assert not write_direct(fd, [bytes(size)], offset)
     assert (tmp_path / "blob").stat().st_size == 0
 
 

@@ -23,7 +23,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.stores import DiskStore, Extent, NoSuchBlob
-from sharezync_storage.stores import disk_extents as writing
+from sharezync_storage.stores import disk_uploads as writing
 
 CALLS = ("open", "pwritev", "fsync", "fdatasync", "ftruncate", "link", "pread", "rename")
 
@@ -41,7 +41,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have many steps in few bytes: none of what is shown here depends on their size."""
     monkeypatch.setattr(writing, "BLOCK_BYTES", 20_000)
     monkeypatch.setattr(writing, "_SYNC_BYTES", 40_000)
-    monkeypatch.setattr("sharezync_storage.stores.disk_joining._COPY_BYTES", 30_000)
+    monkeypatch.setattr(writing, "_COPY_BYTES", 30_000)
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -102,9 +102,9 @@ async def test_an_append_that_ends_at_any_call_loses_nothing_that_was_told(
         expected = data[:begun] + more
         assert await read_extent(store, key, record.extent) == expected
         blob = file_key(uuid7())
-        await store.seal_extents([(key, record.extent)], blob)
+        await store.assemble([(key, record.extent)], blob)
         assert await read(store, blob) == expected
-        await store.discard_chunks(key)
+        await store.discard(key)
         await store.delete(blob)
         assert files_in(tmp_path) == []
         if not death.happened:
@@ -114,7 +114,7 @@ async def test_an_append_that_ends_at_any_call_loses_nothing_that_was_told(
 
 
 @pytest.mark.parametrize("sizes", [[50_000], [50_000, 70_000, 1]])
-async def test_a_seal_that_dies_at_any_call_can_be_repeated(
+async def test_an_assembly_that_dies_at_any_call_can_be_repeated(
     store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
 ) -> None:
     for at in range(200):
@@ -129,17 +129,17 @@ async def test_a_seal_that_dies_at_any_call_can_be_repeated(
         with monkeypatch.context() as patch:
             death = Death(patch, at)
             try:
-                await store.seal_extents(sources, blob)
+                await store.assemble(sources, blob)
             except StoreUnavailable:
                 assert death.happened
         try:
             assert await read(store, blob) == b"".join(data)
         except NoSuchBlob:
             assert death.happened
-        await store.seal_extents(sources, blob)
+        await store.assemble(sources, blob)
         assert await read(store, blob) == b"".join(data)
         for key, _ in sources:
-            await store.discard_chunks(key)
+            await store.discard(key)
         assert files_in(tmp_path) == [tmp_path / blob]
         await store.delete(blob)
         if not death.happened:
@@ -243,7 +243,7 @@ async def test_a_file_shorter_than_its_record_is_noticed(store: DiskStore, tmp_p
     for sources in ([(key, record.extent)], [(key, record.extent), (key, record.extent)]):
         blob = file_key(uuid7())
         with pytest.raises(ContentDamaged):
-            await store.seal_extents(sources, blob)
+            await store.assemble(sources, blob)
         with pytest.raises(NoSuchBlob):
             await store.size(blob)
 
@@ -257,7 +257,7 @@ async def test_where_a_file_can_not_have_two_names_it_is_copied(
     data, key, blob = os.urandom(100_000), upload_key(uuid7()), file_key(uuid7())
     record = await append(store, key, data)
     monkeypatch.setattr(os, "link", refused)
-    await store.seal_extents([(key, record.extent)], blob)
+    await store.assemble([(key, record.extent)], blob)
     assert await read(store, blob) == data
     assert await read_extent(store, key, record.extent) == data
 
@@ -274,5 +274,5 @@ async def test_descriptors_and_tasks_are_given_back(store: DiskStore) -> None:
         )
     with pytest.raises(PreEmpted):
         await append(store, key, bytes(MIB), record, epoch=2)
-    await store.seal_extents([(key, record.extent)], file_key(uuid7()))
+    await store.assemble([(key, record.extent)], file_key(uuid7()))
     assert (open_now(), len(asyncio.all_tasks())) == (before, tasks)

@@ -118,7 +118,7 @@ async def test_uploads_that_begin_together_share_what_makes_their_names_durable(
     assert await store.read_chunk(plans[-1], 0, sha256(bytes(1000))) == bytes(1000)
 
 
-async def test_uploads_sealed_at_the_same_time_share_what_makes_their_names_durable(
+async def test_uploads_assembled_at_the_same_time_share_what_makes_their_names_durable(
     store: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [uuid7() for _ in range(100)]
@@ -127,7 +127,9 @@ async def test_uploads_sealed_at_the_same_time_share_what_makes_their_names_dura
     syncs = counted_syncs(monkeypatch)
     # All blobs in one folder here, as the names of real ones are spread by chance.
     blobs = [f"files/00/{each.hex}" for each in ids]
-    await asyncio.gather(*(store.seal(*each, []) for each in zip(plans, blobs, strict=True)))
+    await asyncio.gather(
+        *(store.assemble_chunks(*each, []) for each in zip(plans, blobs, strict=True))
+    )
     assert len(syncs) < len(ids)
     assert [await store.size(blob) for blob in blobs] == [0] * len(ids)
 
@@ -187,7 +189,7 @@ async def test_a_chunk_that_dies_at_any_step_is_not_acknowledged_and_can_be_repe
     await write(store, plan, 0, data[:100_000])
     await write(store, plan, 1, data[100_000:])
     key = file_key(uuid7())
-    await store.seal(plan, key, [])
+    await store.assemble_chunks(plan, key, [])
     assert await read(store, key) == data
 
 
@@ -217,7 +219,7 @@ async def test_a_failed_sync_is_final_for_all_who_wrote_before_it(
 
 
 @pytest.mark.parametrize("step", ["rename", "fsync"])
-async def test_a_seal_that_dies_at_any_step_can_be_repeated(
+async def test_an_assembly_that_dies_at_any_step_can_be_repeated(
     store: DiskStore, crash_at: Crash, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     data, key = os.urandom(100_000), file_key(uuid7())
@@ -226,9 +228,9 @@ async def test_a_seal_that_dies_at_any_step_can_be_repeated(
     await write(store, plan, 0, data)
     crash_at(step)
     with pytest.raises(StoreUnavailable):
-        await store.seal(plan, key, [sha256(data)])
+        await store.assemble_chunks(plan, key, [sha256(data)])
     monkeypatch.undo()
-    await store.seal(plan, key, [sha256(data)])
+    await store.assemble_chunks(plan, key, [sha256(data)])
     assert await read(store, key) == data
 
 
@@ -264,7 +266,7 @@ async def test_a_late_chunk_does_not_bring_a_discarded_upload_back(
 ) -> None:
     plan = plan_for(bytes(1000), 1000)
     await store.begin_chunks(plan)
-    await store.discard_chunks(plan.key)
+    await store.discard(plan.key)
     with pytest.raises(NoSuchBlob):
         await write(store, plan, 0, bytes(1000))
     assert files_in(tmp_path) == []

@@ -4,8 +4,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sharezync_storage.settings import GIB, MIB
-from sharezync_storage.stores.s3_joining import Source, in_parts
-from sharezync_storage.stores.s3_objects import MAX_PARTS, MIN_PART_BYTES, PART_BYTES
+from sharezync_storage.stores.object_uploads import Source
+from sharezync_storage.stores.s3_objects import MAX_PARTS, MIN_PART_BYTES, PART_BYTES, in_parts
 
 SIZES = st.one_of(
     st.integers(0, 3 * PART_BYTES),

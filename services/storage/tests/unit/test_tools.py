@@ -15,8 +15,7 @@ from services.storage.tests.store_contract import pieces_of
 from sharezync_shared.ids import uuid7
 from sharezync_shared.threads import IoThreads
 from sharezync_storage.keys import checked, file_key, upload_key
-from sharezync_storage.stores.blocks import blocks
-from sharezync_storage.stores.in_order import in_order
+from sharezync_storage.stores.pieces import blocks, in_order
 from sharezync_storage.stores.port import ChunkPlan
 
 
@@ -24,6 +23,9 @@ from sharezync_storage.stores.port import ChunkPlan
 def test_keys_are_made_of_ids_alone(blob_id: UUID) -> None:
     for key in (file_key(blob_id), upload_key(blob_id)):
         assert checked(key) == key
+    assert checked(segment := f"{upload_key(blob_id)}/000001-1-0") == segment
+    with pytest.raises(ValueError, match="is no key"):
+        checked(f"{upload_key(blob_id)}/../x")
         assert key.endswith(blob_id.hex)
 
 

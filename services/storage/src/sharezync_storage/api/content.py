@@ -19,7 +19,7 @@ from sharezync_storage.api.bodies import IDLE_SECONDS
 from sharezync_storage.models import File
 from sharezync_storage.problems import ContentDamaged
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores import PIECE_BYTES, BlobStore, NoSuchBlob
+from sharezync_storage.stores import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
 
 log = structlog.get_logger()
 
@@ -121,13 +121,12 @@ class ContentResponse(Response):
     async def _bodies(self, *, takes_files: bool) -> AsyncGenerator[AsyncIterator[_Body]]:
         """Open the blob, as the messages that bring it out."""
         key, span = self._file.store_key, self._span
-        if takes_files and span.length > PIECE_BYTES:
+        if takes_files and span.length > PIECE_BYTES and isinstance(self._store, LocalFiles):
             async with self._store.open_file(key) as file:
-                if file is not None:
-                    if os.fstat(file.fileno()).st_size <= span.last:
-                        raise ContentDamaged
-                    yield _of_file(file, span)
-                    return
+                if os.fstat(file.fileno()).st_size <= span.last:
+                    raise ContentDamaged
+                yield _of_file(file, span)
+            return
         async with self._store.open(key, offset=span.first, length=span.length) as pieces:
             yield _of_pieces(pieces)
 

@@ -15,7 +15,7 @@ from sharezync_storage.models import File, FileId
 from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.problems import SignatureInvalid
 from sharezync_storage.signatures import Signer, url_asked_for
-from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores import UploadStore
 from sharezync_storage.usecases import files
 from sharezync_storage.usecases.appending import Appending
 from sharezync_storage.usecases.chunks import Chunks
@@ -33,7 +33,7 @@ from sharezync_storage.usecases.writer_slots import WriterSlots
 class StorageContext:
     """What storage is made of, beside the ground that every service stands on."""
 
-    store: BlobStore
+    store: UploadStore
     limits: StorageLimits
     places: WriterSlots
     appending: Appending

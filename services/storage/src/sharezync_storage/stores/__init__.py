@@ -1,4 +1,4 @@
-"""Where the bytes are kept: one port (`port.py`), two adapters (a folder, a bucket of S3)."""
+"""Where the bytes are kept: a small port (`port.py`), two adapters (a folder, a bucket of S3)."""
 
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.disk import DiskStore
@@ -7,10 +7,13 @@ from sharezync_storage.stores.port import (
     BlobStore,
     ChunkPlan,
     DirectPart,
+    DirectUploads,
     Extent,
+    LocalFiles,
     NoSuchBlob,
     StoredBlob,
     StoredSegment,
+    UploadStore,
 )
 
 __all__ = [
@@ -18,16 +21,19 @@ __all__ = [
     "BlobStore",
     "ChunkPlan",
     "DirectPart",
+    "DirectUploads",
     "DiskStore",
     "Extent",
+    "LocalFiles",
     "NoSuchBlob",
     "StoredBlob",
     "StoredSegment",
+    "UploadStore",
     "open_store",
 ]
 
 
-def open_store(settings: StorageSettings) -> BlobStore:
+def open_store(settings: StorageSettings) -> UploadStore:
     """Return the store that the settings ask for, not started yet."""
     if settings.s3_bucket_name:
         # Loading the SDK costs a tenth of a second, which one who keeps a folder need not wait for.

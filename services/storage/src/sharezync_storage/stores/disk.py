@@ -24,29 +24,22 @@ from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.threads import IoThreads, settled
 from sharezync_storage.keys import checked
 from sharezync_storage.problems import StoreUnavailable
-from sharezync_storage.stores import disk_chunks
-from sharezync_storage.stores.blocks import Piece, blocks, nothing
-from sharezync_storage.stores.disk_chunks import ChunkFile
-from sharezync_storage.stores.disk_direct import OnlyThroughUs
-from sharezync_storage.stores.disk_extents import AHEAD_BYTES, FileWriter
+from sharezync_storage.stores import disk_uploads
 from sharezync_storage.stores.disk_files import (
+    BLOCK_BYTES,
     BlobReader,
+    WrittenFile,
+    disk_errors,
     move,
     part_of,
     remove,
     rename,
     sync_folder,
     sync_folders,
-    told,
 )
-from sharezync_storage.stores.disk_joining import join
-from sharezync_storage.stores.disk_writing import BLOCK_BYTES, WrittenFile
-from sharezync_storage.stores.port import (
-    ChunkPlan,
-    Extent,
-    Kept,
-    StoredBlob,
-)
+from sharezync_storage.stores.disk_uploads import AHEAD_BYTES, ChunkFile, FileWriter
+from sharezync_storage.stores.pieces import Piece, blocks, no_pieces
+from sharezync_storage.stores.port import ChunkPlan, Extent, Kept, StoredBlob
 from sharezync_storage.stores.read_ahead import written
 
 _LOCK_SECONDS: Final = 15.0
@@ -57,8 +50,8 @@ class FolderInUse(RuntimeError):
     """Another process has this folder."""
 
 
-class DiskStore(OnlyThroughUs):
-    """The store in a folder; see `BlobStore` for what it promises."""
+class DiskStore:
+    """The store in a folder: `UploadStore` and `LocalFiles`."""
 
     def __init__(self, folder: Path, *, lock_seconds: float = _LOCK_SECONDS) -> None:
         self._folder = folder
@@ -98,7 +91,7 @@ class DiskStore(OnlyThroughUs):
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
         path = self._path(key)
         part = part_of(path)
-        with told():
+        with disk_errors():
             file = await self._threads.run(
                 WrittenFile, part, os.O_CREAT | os.O_TRUNC, undo=WrittenFile.close
             )
@@ -110,7 +103,7 @@ class DiskStore(OnlyThroughUs):
                 part.unlink(missing_ok=True)
             raise
         file.close()
-        with told(key):
+        with disk_errors(key):
             await self._threads.run(rename, part, path)
         return stored
 
@@ -129,17 +122,17 @@ class DiskStore(OnlyThroughUs):
             async with contextlib.aclosing(blocks(pieces, BLOCK_BYTES, exact=True)) as gathered:
                 async for block in gathered:
                     if writing is not None:
-                        with told():
+                        with disk_errors():
                             size = await asyncio.shield(writing)
                     writing = self._threads.submit(write, block, size)
             if writing is not None:
-                with told():
+                with disk_errors():
                     size = await asyncio.shield(writing)
         finally:
             # The descriptor is closed next: nobody may be writing to it then.
             if writing is not None:
                 await settled(writing)
-        with told():
+        with disk_errors():
             await self._threads.run(file.sync)
         return StoredBlob(size, digest.digest())
 
@@ -147,7 +140,7 @@ class DiskStore(OnlyThroughUs):
     async def open(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
-        with told(key):
+        with disk_errors(key):
             fd = await self._threads.run(
                 os.open, self._path(key), os.O_RDONLY | os.O_CLOEXEC, undo=os.close
             )
@@ -159,31 +152,31 @@ class DiskStore(OnlyThroughUs):
             os.close(fd)
 
     @asynccontextmanager
-    async def open_file(self, key: str) -> AsyncGenerator[FileIO | None]:
-        with told(key):
+    async def open_file(self, key: str) -> AsyncGenerator[FileIO]:
+        with disk_errors(key):
             file = await self._threads.run(FileIO, self._path(key), undo=FileIO.close)
         with file:
             yield file
 
     async def size(self, key: str) -> int:
-        with told(key):
+        with disk_errors(key):
             return (await self._threads.run(os.stat, self._path(key))).st_size
 
     async def delete(self, key: str) -> None:
         path = self._path(key)
-        with told():
+        with disk_errors():
             await self._threads.run(remove, path, part_of(path))
 
     async def tidy(self, key: str) -> None:
-        with told():
+        with disk_errors():
             await self._threads.run(remove, part_of(self._path(key)))
 
     # --- chunks -----------------------------------------------------------------------------
 
     async def begin_chunks(self, *plans: ChunkPlan) -> None:
         places = [(self._path(plan.key), plan) for plan in plans]
-        with told():
-            await self._threads.run(disk_chunks.begin, places)
+        with disk_errors():
+            await self._threads.run(disk_uploads.make_files, places)
 
     async def write_chunk(
         self, plan: ChunkPlan, index: int, data: Sequence[bytes], sha256: bytes
@@ -193,23 +186,25 @@ class DiskStore(OnlyThroughUs):
             forget = functools.partial(self._writing.pop, plan.key)
             file = ChunkFile(self._path(plan.key), self._threads, forget)
             self._writing[plan.key] = file
-        with told():
+        with disk_errors():
             await file.write(data, plan.offset(index), sha256)
 
     async def read_chunk(self, plan: ChunkPlan, index: int, sha256: bytes) -> bytes:
-        with told(plan.key):
+        with disk_errors(plan.key):
             return await self._threads.run(
-                disk_chunks.read, self._path(plan.key), plan, index, sha256
+                disk_uploads.read_chunk, self._path(plan.key), plan, index, sha256
             )
 
-    async def seal(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:  # noqa: ARG002 - every chunk lies where it belongs already
+    async def assemble_chunks(
+        self,
+        plan: ChunkPlan,
+        key: str,
+        digests: Sequence[bytes],  # noqa: ARG002 - every chunk lies where it belongs already
+    ) -> None:
         old, new = self._path(plan.key), self._path(key)
-        with told(plan.key):
+        with disk_errors(plan.key):
             await self._threads.run(move, old, new)
             await self._names.submit((new.parent, old.parent))
-
-    async def discard_chunks(self, key: str) -> None:
-        await self.delete(key)
 
     # --- from start to end ------------------------------------------------------------------
 
@@ -234,18 +229,21 @@ class DiskStore(OnlyThroughUs):
         self, key: str, extent: Extent, *, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         if not extent.size_bytes:
-            yield nothing()
+            yield no_pieces()
             return
         length = extent.size_bytes - offset if length is None else length
         async with self.open(key, offset=offset, length=length) as pieces:
             yield pieces
 
-    async def seal_extents(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
+    async def assemble(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
         files = [(self._path(source), extent.size_bytes) for source, extent in sources]
         target = self._path(key)
         async with self._joining.setdefault(key, asyncio.Lock()):
-            with told(key):
-                await join(self._threads, files, target)
+            with disk_errors(key):
+                await disk_uploads.join(self._threads, files, target)
+
+    async def discard(self, key: str) -> None:
+        await self.delete(key)
 
     # ----------------------------------------------------------------------------------------
 

@@ -1,13 +1,17 @@
-"""What a store of blobs promises. Two adapters, one contract: a folder, and a bucket of S3.
+"""What a store promises: blobs, uploads on their way to one, and capabilities that it may have.
 
-One suite of tests (`tests/store_contract.py`) holds both to every sentence here.
+`BlobStore` is what every adapter writes. `UploadStore` adds uploads: an adapter that keeps objects
+inherits them (`object_uploads.py`), one that keeps files may do better. `DirectUploads` and
+`LocalFiles` are for stores that can; callers ask with `isinstance`. One suite of tests
+(`tests/store_contract.py`) holds all adapters to every sentence here; docs/how-to/add-a-store.md
+has the way to another one.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from io import FileIO
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 PIECE_BYTES: Final = 256 * 1024
 """The most that one piece of a read holds."""
@@ -55,7 +59,7 @@ class StoredSegment:
     number: int
     """From 0."""
     size_bytes: int
-    mark: str
+    suffix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,6 @@ class BlobStore(Protocol):
         """Whether the store can be used now; may raise instead of returning False."""
         ...
 
-    # --- whole blobs ------------------------------------------------------------------------
-
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
         """Keep what `pieces` yields, of any length, without ever holding more than a few MiB.
 
@@ -136,13 +138,6 @@ class BlobStore(Protocol):
         """
         ...
 
-    def open_file(self, key: str) -> AbstractAsyncContextManager[FileIO | None]:
-        """Open the blob as a file of this machine; None in a store where it is none.
-
-        For who can send files without reading them. Entering raises NoSuchBlob.
-        """
-        ...
-
     async def size(self, key: str) -> int:
         """Return how many bytes the blob has. Raises NoSuchBlob."""
         ...
@@ -161,20 +156,17 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def link(
-        self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
-    ) -> str | None:
-        """Return an absolute URL by which anybody can GET the blob for so long.
 
-        The answer to it carries `content_type` and `disposition`. None where this store can't be
-        reached by clients: then the bytes go through us. Does not look whether the blob is there.
-        """
-        ...
+class UploadStore(BlobStore, Protocol):
+    """Keeps uploads too: in chunks, each with a digest, or appended from start to end.
+
+    Both are made a blob when they are complete (`assemble…`), and gone after `discard`.
+    """
 
     # --- chunks -----------------------------------------------------------------------------
 
     async def begin_chunks(self, *plans: ChunkPlan) -> None:
-        """Make a place for the chunks of each upload. Idempotent until it is sealed or discarded.
+        """Make a place for the chunks of each upload. Idempotent while they take chunks.
 
         Where it raises, there may be places for some of them.
         """
@@ -186,9 +178,9 @@ class BlobStore(Protocol):
         """Keep chunk `index`, the concatenation of `data`, durably.
 
         It can be read once this has returned. Raises ChunkCorrupt, before anything is written,
-        where `data` does not have the digest; NoSuchBlob where the upload was sealed, discarded or
-        never begun (a store may notice that only when sealing: callers keep the record of what
-        counts). `data` must have the length of the place.
+        where `data` does not have the digest; NoSuchBlob where the upload was assembled, discarded
+        or never begun (a store may notice that only when assembling: callers keep the record of
+        what counts). `data` must have the length of the place.
 
         The caller sees to it that within this process no two *different* contents are written to
         one place at a time, and none over one that was recorded. A store that several processes
@@ -199,25 +191,19 @@ class BlobStore(Protocol):
     async def read_chunk(self, plan: ChunkPlan, index: int, sha256: bytes) -> bytes:
         """Return the chunk that was written with this digest.
 
-        Raises NoSuchBlob where it is not there (any more: the upload may have been sealed), and
+        Raises NoSuchBlob where it is not there (any more: the upload may have been assembled),
+        and
         ContentDamaged where what is kept does not have the digest.
         """
         ...
 
-    async def seal(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:
+    async def assemble_chunks(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:
         """Make the chunks of these digests, one for each place, into the blob `key`.
 
         Idempotent: repeated after a success or in the middle of a crash it completes what is
         missing, from several processes at once too. The blob can be read before the chunks are
-        gone; they are gone for good only after `discard_chunks`. Raises NoSuchBlob where neither
+        gone; they are gone for good only after `discard`. Raises NoSuchBlob where neither
         the chunks nor the blob are there.
-        """
-        ...
-
-    async def discard_chunks(self, key: str) -> None:
-        """Leave nothing of the chunks of an upload (`ChunkPlan.key`). Idempotent.
-
-        A blob they were sealed into stays.
         """
         ...
 
@@ -260,24 +246,45 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def seal_extents(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
+    async def assemble(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
         """Make the blob `key` of these, one behind the other. Each is a key and its extent.
 
-        Idempotent, from several processes at once too. The sources stay until `discard_chunks`;
-        nobody may append to them any more. Raises NoSuchBlob where neither they nor the blob are
+        Idempotent, from several processes at once too. The sources stay until `discard`; nobody may
+        append to them any more. Raises NoSuchBlob where neither they nor the blob are there.
+        """
+        ...
+
+    async def discard(self, key: str) -> None:
+        """Leave nothing of the chunks of an upload, or of what was appended to it. Idempotent.
+
+        A blob they were assembled into stays.
+        """
+        ...
+
+
+@runtime_checkable
+class DirectUploads(Protocol):
+    """A store that clients may reach themselves, by signed URLs."""
+
+    @property
+    def reachable_by_clients(self) -> bool:
+        """Whether they do: else nothing is begun here, and all bytes go through us."""
+        ...
+
+    async def link(
+        self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
+    ) -> str:
+        """Return an absolute URL by which anybody can GET the blob for so long.
+
+        The answer to it carries `content_type` and `disposition`. Does not look whether the blob is
         there.
         """
         ...
 
-    # --- straight from clients --------------------------------------------------------------
-
     async def begin_direct(
         self, key: str, *, size_bytes: int, part_bytes: int, content_type: str
-    ) -> str | None:
-        """Begin an upload that clients make by URLs; return the store's id of it.
-
-        None where clients can't reach this store: then the bytes go through us.
-        """
+    ) -> str:
+        """Begin an upload that clients make by URLs; return the store's id of it."""
         ...
 
     async def direct_parts(
@@ -287,7 +294,6 @@ class BlobStore(Protocol):
         *,
         size_bytes: int,
         part_bytes: int,
-        content_type: str,
         expires_in_seconds: int,
     ) -> list[DirectPart]:
         """Return a signed URL for each part, the length signed; at least one, perhaps of no bytes.
@@ -315,4 +321,13 @@ class BlobStore(Protocol):
         Looks for the blob first and touches nothing where it is there: on some servers, aborting
         what was completed destroys it.
         """
+        ...
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """A store whose blobs are files of this machine, for who can send them without reading."""
+
+    def open_file(self, key: str) -> AbstractAsyncContextManager[FileIO]:
+        """Open the blob as a file. Entering raises NoSuchBlob."""
         ...

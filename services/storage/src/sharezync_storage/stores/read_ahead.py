@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Final, TypeVar
 
 from sharezync_shared.threads import settled
-from sharezync_storage.stores.blocks import Piece
+from sharezync_storage.stores.pieces import Piece
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -15,7 +15,8 @@ from typing import Final
 from sharezync_shared.threads import IoThreads
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.bucket import Bucket
-from sharezync_storage.stores.in_order import Call, in_order
+from sharezync_storage.stores.object_uploads import Source
+from sharezync_storage.stores.pieces import Call, in_order
 from sharezync_storage.stores.port import NoSuchBlob
 
 MIN_PART_BYTES: Final = 5 * MIB
@@ -24,7 +25,9 @@ PART_BYTES: Final = 8 * MIB
 MAX_PARTS: Final = 10_000
 
 _PARTS_AT_ONCE: Final = 2  # each holds its bytes
-_DELETIONS_AT_ONCE: Final = 8
+_COPIES_AT_ONCE: Final = 8  # these hold nothing
+_GATHERED_AT_ONCE: Final = 2  # each holds its bytes: one is read while the other is written
+_READS_AT_ONCE: Final = 4
 
 
 class Objects:
@@ -56,26 +59,6 @@ class Objects:
             async with contextlib.aclosing(calls()) as coming:
                 etags = await in_order(coming, _PARTS_AT_ONCE)
             await self.bucket.complete_parts(key, upload_id, etags)
-
-    async def read(self, key: str) -> bytes:
-        """Return all of a small object. Raises NoSuchBlob."""
-        async with self.bucket.get(key) as pieces:
-            return b"".join([piece async for piece in pieces])
-
-    async def has(self, key: str, size_bytes: int) -> bool:
-        """Whether there is an object of this size."""
-        try:
-            return await self.bucket.size(key) == size_bytes
-        except NoSuchBlob:
-            return False
-
-    async def delete(self, keys: Iterable[str]) -> None:
-        """Delete some, whether they are there or not."""
-        await in_order([partial(self.bucket.delete, key) for key in keys], _DELETIONS_AT_ONCE)
-
-    async def delete_below(self, prefix: str) -> None:
-        """Delete all whose keys begin so."""
-        await self.delete(await self.bucket.keys(prefix))
 
     # --- in parts ---------------------------------------------------------------------------
 
@@ -125,7 +108,7 @@ class Objects:
         marks = await self.bucket.keys(_marks(key))
         for mark in marks:
             with contextlib.suppress(NoSuchBlob):
-                await self.bucket.abort_parts(key, (await self.read(mark)).decode())
+                await self.bucket.abort_parts(key, await self._upload_id(mark))
         await self.bucket.delete(key)
         for mark in marks:
             await self.bucket.delete(mark)
@@ -138,13 +121,17 @@ class Objects:
         """
         for mark in await self.bucket.keys(_marks(key)):
             try:
-                upload_id = (await self.read(mark)).decode()
+                upload_id = await self._upload_id(mark)
                 await self.bucket.check_parts(key, upload_id)
             except NoSuchBlob:
                 pass  # it was completed, or aborted
             else:
                 await self.bucket.abort_parts(key, upload_id)
             await self.bucket.delete(mark)
+
+    async def _upload_id(self, mark: str) -> str:
+        async with self.bucket.get(mark) as pieces:
+            return b"".join([piece async for piece in pieces]).decode()
 
 
 def _marks(key: str) -> str:
@@ -158,3 +145,65 @@ def _mark(key: str, upload_id: str) -> str:
 def md5_of(data: bytes) -> str:
     """Return the MD5, as the header `Content-MD5` has it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+async def join(
+    objects: Objects,
+    sources: Sequence[Source],
+    key: str,
+    read: Callable[[Source], Awaitable[bytes]],
+) -> None:
+    """Make the blob `key` of objects, inside the server as far as it lets us. Raises NoSuchBlob.
+
+    A part of a multipart upload has at least 5 MiB, but for the last one. What is smaller is read
+    and written again with its neighbours, some parts at a time.
+    """
+
+    async def gathered(sources: Sequence[Source]) -> bytes:
+        reads = [partial(read, source) for source in sources if source.size_bytes]
+        return await objects.threads.run(b"".join, await in_order(reads, _READS_AT_ONCE))
+
+    if sum(source.size_bytes for source in sources) <= PART_BYTES:
+        await objects.put(key, await gathered(sources))
+        return
+    gathering = asyncio.Semaphore(_GATHERED_AT_ONCE)
+    async with objects.multipart(key) as upload_id:
+
+        async def part(number: int, sources: Sequence[Source]) -> str:
+            if len(sources) == 1:
+                return await objects.bucket.copy_part(key, upload_id, number, sources[0].key)
+            async with gathering:
+                body = await gathered(sources)
+                return await objects.put_part(key, upload_id, number, body)
+
+        parts = enumerate(in_parts(sources), start=1)
+        calls = (partial(part, number, group) for number, group in parts)
+        await objects.bucket.complete_parts(key, upload_id, await in_order(calls, _COPIES_AT_ONCE))
+
+
+def in_parts(sources: Sequence[Source]) -> list[list[Source]]:
+    """Return `sources` in the groups that become parts: each large enough, none much larger.
+
+    A group of one is copied. Where there are bytes, S3's limits of size and number hold.
+    """
+    whole = sum(source.size_bytes for source in sources)
+    least = max(MIN_PART_BYTES, -(-whole // (MAX_PARTS - 1)))
+    enough = max(PART_BYTES, least)
+    parts: list[list[Source]] = []
+    group: list[Source] = []
+    size = 0
+    for source in sources:
+        if not source.size_bytes:
+            continue
+        alone = source.size_bytes >= least
+        if size >= (least if alone else enough):
+            parts.append(group)
+            group, size = [], 0
+        group.append(source)
+        size += source.size_bytes
+        if alone and len(group) == 1:
+            parts.append(group)
+            group, size = [], 0
+    if group:
+        parts.append(group)
+    return parts

@@ -26,7 +26,7 @@ from sharezync_storage.problems import (
     UploadLengthConflict,
 )
 from sharezync_storage.states import ENDED, TAKES_BYTES
-from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores import UploadStore
 from sharezync_storage.stores.port import Extent, NoSuchBlob
 from sharezync_storage.usecases import concatenating, quota, uploads
 from sharezync_storage.usecases.checksums import Checksum, WholeDigests
@@ -51,7 +51,7 @@ class Appending:
     def __init__(
         self,
         work: UnitsOfWork,
-        store: BlobStore,
+        store: UploadStore,
         limits: StorageLimits,
         *,
         leases: Leases,

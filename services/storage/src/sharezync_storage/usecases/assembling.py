@@ -1,12 +1,12 @@
 """The bytes of an upload that is complete: verified, and made one blob of.
 
-No call to the store inside a transaction: what sealing needs to know is read before
-(`materials_of`).
+No call to the store inside a transaction: what assembling needs to know is read before
+(`parts_of`).
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -19,8 +19,8 @@ from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, Upload
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores import BlobStore, NoSuchBlob
-from sharezync_storage.stores.blocks import blocks
+from sharezync_storage.stores import BlobStore, NoSuchBlob, UploadStore
+from sharezync_storage.stores.pieces import blocks, no_pieces
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases.chunks import stored_chunk
 from sharezync_storage.usecases.extents import extent_of
@@ -31,7 +31,7 @@ _BLOCK_BYTES: Final = MIB
 
 @dataclass(frozen=True, slots=True)
 class UploadParts:
-    """What an upload is made of. By its door one of the two, or neither."""
+    """What an upload is made of. By its source one of the two, or neither."""
 
     digests: Sequence[bytes] = ()
     """Of its chunks, in order."""
@@ -41,13 +41,13 @@ class UploadParts:
 
 @dataclass(frozen=True, slots=True)
 class AssembledBlob:
-    """What is known of a blob that was sealed."""
+    """What is known of a blob that was assembled."""
 
     sha256: bytes | None = None
     root: bytes | None = None
 
 
-async def materials_of(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, UploadParts]:
+async def parts_of(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, UploadParts]:
     """Return what each upload is to be made of, their rows held by the caller."""
     in_chunks = [upload.id for upload in uploads if access.in_chunks(upload)]
     digests: dict[UUID, list[bytes]] = {upload_id: [] for upload_id in in_chunks}
@@ -58,14 +58,14 @@ async def materials_of(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID
         in_order = statement.order_by(col(Chunk.upload_id), col(Chunk.index))
         for upload_id, sha256 in await unit.session.exec(in_order):
             digests[upload_id].append(sha256)
-    materials = {upload_id: UploadParts(digests=found) for upload_id, found in digests.items()}
+    parts = {upload_id: UploadParts(digests=found) for upload_id, found in digests.items()}
     for upload in uploads:  # those that come one at a time
-        if upload.id not in materials:
-            materials[upload.id] = await _material_of(unit, upload)
-    return materials
+        if upload.id not in parts:
+            parts[upload.id] = await _parts_of(unit, upload)
+    return parts
 
 
-async def _material_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
+async def _parts_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
     if upload.door != "tus":
         return UploadParts()
     if upload.source_ids is None:
@@ -78,26 +78,28 @@ async def _material_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
     return UploadParts(sources=[parts[part_id] for part_id in upload.source_ids])
 
 
-async def seal(store: BlobStore, upload: Upload, material: UploadParts) -> AssembledBlob:
+async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> AssembledBlob:
     """Make the blob of an upload, durably. Idempotent, from several processes at once too.
 
     Raises DigestMismatch where the whole has another digest than was said, UploadIncomplete where
     what clients were to send straight to the store isn't there, and ContentDamaged.
     """
     if access.in_chunks(upload):
-        return await _seal_chunks(store, upload, material.digests)
+        return await _assemble_chunks(store, upload, parts.digests)
     if upload.door == "direct":
-        return await _seal_direct(store, upload)
+        return await _check_direct(store, upload)
     key = file_key(upload.id)
-    sources = [(source, extent) for source, extent in material.sources if extent.size_bytes]
+    sources = [(source, extent) for source, extent in parts.sources if extent.size_bytes]
     if sources:
-        await store.seal_extents(sources, key)
+        await store.assemble(sources, key)
     else:
-        await store.put(key, _nothing())
+        await store.put(key, no_pieces())
     return AssembledBlob(sha256=upload.sha256 or await _sha256_of(store, key))
 
 
-async def _seal_chunks(store: BlobStore, upload: Upload, digests: Sequence[bytes]) -> AssembledBlob:
+async def _assemble_chunks(
+    store: UploadStore, upload: Upload, digests: Sequence[bytes]
+) -> AssembledBlob:
     plan = plan_of(upload)
     root = await asyncio.to_thread(_digest_of, digests)
     if upload.sha256 is not None:
@@ -106,11 +108,11 @@ async def _seal_chunks(store: BlobStore, upload: Upload, digests: Sequence[bytes
             chunk = await stored_chunk(store, upload.id, plan, index, digest)
             await asyncio.to_thread(whole.update, chunk)
         _check(upload.sha256, whole.digest())
-    await store.seal(plan, file_key(upload.id), digests)
+    await store.assemble_chunks(plan, file_key(upload.id), digests)
     return AssembledBlob(sha256=upload.sha256, root=root)
 
 
-async def _seal_direct(store: BlobStore, upload: Upload) -> AssembledBlob:
+async def _check_direct(store: BlobStore, upload: Upload) -> AssembledBlob:
     """See that the blob is there: the store has made it when the client said it was complete."""
     key = file_key(upload.id)
     try:
@@ -140,9 +142,3 @@ def _check(expected: bytes, actual: bytes) -> None:
 
 def _digest_of(digests: Sequence[bytes]) -> bytes:
     return hashlib.sha256(b"".join(digests)).digest()
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    pieces: tuple[bytes, ...] = ()
-    for piece in pieces:
-        yield piece

@@ -5,7 +5,6 @@ transaction together with those beside it (`chunk_rows.py`).
 """
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +25,8 @@ from sharezync_storage.problems import (
     ContentDamaged,
 )
 from sharezync_storage.states import TAKES_BYTES
-from sharezync_storage.stores import BlobStore, ChunkPlan, NoSuchBlob
+from sharezync_storage.stores import ChunkPlan, NoSuchBlob, UploadStore
+from sharezync_storage.stores.pieces import sha256_of
 from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows, KnownChunk, UploadProgress
 
 _REMEMBERED: Final = 512
@@ -52,7 +52,7 @@ class _Remembered:
 class Chunks:
     """Writes and reads chunks of uploads."""
 
-    def __init__(self, rows: ChunkRows, store: BlobStore) -> None:
+    def __init__(self, rows: ChunkRows, store: UploadStore) -> None:
         self._rows = rows
         self._store = store
         self._look_ups: GroupCommit[Place, KnownChunk | None] = GroupCommit(
@@ -172,7 +172,7 @@ class Chunks:
 
     async def _same_again(self, row: ChunkRow, data: Sequence[bytes]) -> UploadProgress:
         """Answer for a place that is taken: with what is there, if that is what came."""
-        if await asyncio.to_thread(_digest, data) != row.sha256:
+        if await asyncio.to_thread(sha256_of, data) != row.sha256:
             raise ChunkCorrupt
         known = await self._known(row.upload_id, row.index)
         if known.sha256 is None:
@@ -198,7 +198,7 @@ class Chunks:
 
 
 async def stored_chunk(
-    store: BlobStore, upload_id: UUID, plan: ChunkPlan, index: int, sha256: bytes
+    store: UploadStore, upload_id: UUID, plan: ChunkPlan, index: int, sha256: bytes
 ) -> bytes:
     """Return a chunk that is stored, from the upload or from the file that it became.
 
@@ -211,13 +211,6 @@ async def stored_chunk(
     span = store.open(file_key(upload_id), offset=plan.offset(index), length=plan.length(index))
     async with span as pieces:
         data = b"".join([piece async for piece in pieces])
-    if await asyncio.to_thread(_digest, [data]) != sha256:
+    if await asyncio.to_thread(sha256_of, [data]) != sha256:
         raise ContentDamaged
     return data
-
-
-def _digest(data: Sequence[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for piece in data:
-        digest.update(piece)
-    return digest.digest()

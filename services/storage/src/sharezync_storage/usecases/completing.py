@@ -15,7 +15,8 @@ from sharezync_storage import access
 from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
 from sharezync_storage.problems import PartsWrong, UploadGone
 from sharezync_storage.states import ENDED, TAKES_BYTES
-from sharezync_storage.stores import BlobStore, NoSuchBlob
+from sharezync_storage.stores import NoSuchBlob, UploadStore
+from sharezync_storage.usecases.direct import direct_store
 from sharezync_storage.usecases.finishing import PATIENCE_SECONDS, Finishing
 from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.sweeping import Unneeded, forget
@@ -28,7 +29,7 @@ class Completing:
     def __init__(
         self,
         work: UnitsOfWork,
-        store: BlobStore,
+        store: UploadStore,
         finishing: Finishing,
         *,
         patience_seconds: float = PATIENCE_SECONDS,
@@ -105,7 +106,7 @@ class Completing:
         that the blob is there.
         """
         try:
-            await self._store.complete_direct(
+            await direct_store(self._store).complete_direct(
                 upload.store_key, upload.direct_id or "", etags, size_bytes=upload.size_bytes or 0
             )
         except NoSuchBlob:

@@ -6,7 +6,6 @@ in the store that no row tells of; where a crash came in between, whoever asks n
 """
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +23,8 @@ from sharezync_storage.problems import UploadGone
 from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
 from sharezync_storage.signatures import Signer
 from sharezync_storage.states import ENDED, UNFINISHED
-from sharezync_storage.stores import BlobStore, ChunkPlan, DirectPart
+from sharezync_storage.stores import ChunkPlan, DirectPart, DirectUploads, UploadStore
+from sharezync_storage.stores.pieces import sha256_of
 from sharezync_storage.usecases import keyed, quota
 from sharezync_storage.usecases.chunks import Chunks
 from sharezync_storage.usecases.quota import StorageLimits
@@ -59,7 +59,7 @@ class Direct:
     def __init__(
         self,
         work: UnitsOfWork,
-        store: BlobStore,
+        store: UploadStore,
         limits: StorageLimits,
         chunks: Chunks,
         signer: Signer,
@@ -121,7 +121,7 @@ class Direct:
 
         The caller has checked the signature. Raises what `Chunks.put` raises.
         """
-        sha256 = await asyncio.to_thread(_digest, data)
+        sha256 = await asyncio.to_thread(sha256_of, data)
         await self._chunks.put(upload_id, number - 1, data, sha256)
         return f'"{sha256.hex()}"'
 
@@ -176,12 +176,14 @@ class Direct:
         """Begin an upload at its store and record that; whoever is second joins the first."""
         size_bytes = upload.size_bytes or 0
         key, part_bytes = file_key(upload.id), _part_bytes(size_bytes)
-        direct_id = await self._store.begin_direct(
-            key, size_bytes=size_bytes, part_bytes=part_bytes, content_type=upload.mime
-        )
-        if direct_id is None:
+        direct_id, store = None, self._store
+        if isinstance(store, DirectUploads) and store.reachable_by_clients:
+            direct_id = await store.begin_direct(
+                key, size_bytes=size_bytes, part_bytes=part_bytes, content_type=upload.mime
+            )
+        else:
             key, part_bytes = upload_key(upload.id), OWN_PART_BYTES
-            await self._store.begin_chunks(ChunkPlan(key, size_bytes, part_bytes))
+            await store.begin_chunks(ChunkPlan(key, size_bytes, part_bytes))
         async with self._work.begin() as unit:
             found = await unit.get(Upload, upload.id, lock=True)
             if found is None or found.state in ENDED:
@@ -209,12 +211,11 @@ class Direct:
         if upload.state not in UNFINISHED:
             return []
         if upload.direct_id:
-            return await self._store.direct_parts(
+            return await direct_store(self._store).direct_parts(
                 upload.store_key,
                 upload.direct_id,
                 size_bytes=upload.size_bytes or 0,
                 part_bytes=upload.chunk_size_bytes or 0,
-                content_type=upload.mime,
                 expires_in_seconds=int(URL_LIFETIME.total_seconds()),
             )
         plan, expires = plan_of(upload), int(expires_at.timestamp())
@@ -229,15 +230,17 @@ class Direct:
         ]
 
 
+def direct_store(store: UploadStore) -> DirectUploads:
+    """Return the store where an upload was begun straight to it. Raises UploadGone where it is
+    another one by now.
+    """
+    if not isinstance(store, DirectUploads):
+        raise UploadGone
+    return store
+
+
 def _part_bytes(size_bytes: int) -> int:
     """Return how large the parts are that go to the store itself."""
     if size_bytes <= WHOLE_BYTES:
         return max(size_bytes, 1)
     return max(MIN_PART_BYTES, -(-size_bytes // _MANY_PARTS // MIB) * MIB)
-
-
-def _digest(data: Sequence[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for piece in data:
-        digest.update(piece)
-    return digest.digest()

@@ -18,7 +18,7 @@ async def extent_of(unit: UnitOfWork, upload: Upload) -> Extent:
     segments = await unit.session.exec(rows.order_by(col(models.Segment.number)))
     return Extent(
         upload.stored_bytes,
-        tuple(StoredSegment(row.number, row.size_bytes, row.mark) for row in segments),
+        tuple(StoredSegment(row.number, row.size_bytes, row.suffix) for row in segments),
     )
 
 

@@ -1,4 +1,4 @@
-"""An upload becomes a file: complete, verified, sealed, announced."""
+"""An upload becomes a file: complete, verified, assembled, announced."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -25,10 +25,10 @@ from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import FileId, Upload, UploadId
 from sharezync_storage.states import TAKES_BYTES, after
-from sharezync_storage.stores import BlobStore
-from sharezync_storage.stores.in_order import in_order
+from sharezync_storage.stores import UploadStore
+from sharezync_storage.stores.pieces import in_order
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.assembling import AssembledBlob, UploadParts, materials_of, seal
+from sharezync_storage.usecases.assembling import AssembledBlob, UploadParts, assemble, parts_of
 from sharezync_storage.usecases.extents import forget_segments
 from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
@@ -44,8 +44,8 @@ _RENEW_SECONDS: Final = 10.0
 _STRANDED_AT_ONCE: Final = 4
 _TOGETHER: Final = 250
 """Uploads that one transaction makes files of: others need their owner's row, too."""
-_SEALED_AT_ONCE: Final = 8
-"""Of those that are finished together: what is sealed may have to be read and hashed."""
+_ASSEMBLED_AT_ONCE: Final = 8
+"""Of those that are finished together: what is assembled may have to be read and hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Finishing:
     """
 
     def __init__(
-        self, work: UnitsOfWork, store: BlobStore, *, patience_seconds: float = PATIENCE_SECONDS
+        self, work: UnitsOfWork, store: UploadStore, *, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
         self._work = work
         self._store = store
@@ -200,16 +200,16 @@ class Finishing:
             return
         keeper = asyncio.create_task(self._keep_leases(list(claims)))
         try:
-            calls = (partial(self._seal, claim) for claim in claims.values())
-            sealed = dict(zip(claims, await in_order(calls, _SEALED_AT_ONCE), strict=True))
+            calls = (partial(self._assemble, claim) for claim in claims.values())
+            assembled = dict(zip(claims, await in_order(calls, _ASSEMBLED_AT_ONCE), strict=True))
         finally:
             keeper.cancel()
-        for upload_id, outcome in (await self._stand(claims, sealed)).items():
+        for upload_id, outcome in (await self._stand(claims, assembled)).items():
             self._settle(upload_id, outcome)
 
-    async def _seal(self, claim: "_Claim") -> AssembledBlob | Exception:
+    async def _assemble(self, claim: "_Claim") -> AssembledBlob | Exception:
         try:
-            return await seal(self._store, claim.upload, claim.material)
+            return await assemble(self._store, claim.upload, claim.parts)
         except Exception as error:  # noqa: BLE001 - it is told to who asked for this upload
             return error
 
@@ -240,23 +240,22 @@ class Finishing:
                     advance(upload, "verify")
                     claimed.append((upload, upload.leased_until is not None))
                     upload.leased_until = unit.now + _LEASE
-            materials = await materials_of(unit, [upload for upload, _ in claimed])
+            parts = await parts_of(unit, [upload for upload, _ in claimed])
         claims = {
-            upload.id: _Claim(upload, materials[upload.id], repeated)
-            for upload, repeated in claimed
+            upload.id: _Claim(upload, parts[upload.id], repeated) for upload, repeated in claimed
         }
         return claims, outcomes
 
     async def _stand(
-        self, claims: Mapping[UUID, "_Claim"], sealed: Mapping[UUID, AssembledBlob | Exception]
+        self, claims: Mapping[UUID, "_Claim"], assembled: Mapping[UUID, AssembledBlob | Exception]
     ) -> dict[UUID, Outcome]:
-        """Make the files of what is sealed, and give up what is not what was said."""
+        """Make the files of what is assembled, and give up what is not what was said."""
         outcomes: dict[UUID, Outcome] = {}
         async with self._work.begin() as unit:
             found = await _uploads(unit, list(claims))
             standing: list[Upload] = []
             failing: list[Upload] = []
-            for upload_id, became in sealed.items():
+            for upload_id, became in assembled.items():
                 upload = found.get(upload_id)
                 if isinstance(became, Exception):
                     outcomes[upload_id] = became
@@ -301,7 +300,7 @@ class _Claim(NamedTuple):
     """
 
     upload: Upload
-    material: UploadParts
+    parts: UploadParts
     repeated: bool
 
 
@@ -324,7 +323,7 @@ async def _uploads(unit: UnitOfWork, upload_ids: Collection[UUID]) -> dict[UUID,
 
 
 async def _stand(unit: UnitOfWork, uploads: Sequence[Upload]) -> None:
-    """Make the files of uploads that are sealed."""
+    """Make the files of uploads that are assembled."""
     if not uploads:
         return
     sized = [(upload, upload.size_bytes or 0) for upload in uploads]

@@ -158,7 +158,7 @@ class Leases:
             list(TAKES_BYTES),
             [segment.number for segment in changed],
             [segment.size_bytes for segment in changed],
-            [segment.mark for segment in changed],
+            [segment.suffix for segment in changed],
             state in TAKES_BYTES,
         )
         if expires_at is None:

@@ -12,7 +12,7 @@ from sqlmodel import col
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
 from sharezync_storage.models import Deletion
-from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores import DirectUploads, UploadStore
 
 AGAIN: Final = timedelta(minutes=20)
 """When what was still being written while it was deleted has come to its end: see `forget`."""
@@ -82,7 +82,7 @@ class Sweeper:
     def __init__(
         self,
         work: UnitsOfWork,
-        store: BlobStore,
+        store: UploadStore,
         others: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._work = work
@@ -159,9 +159,10 @@ class Sweeper:
         try:
             match deletion.what:
                 case "chunks":
-                    await self._store.discard_chunks(deletion.store_key)
+                    await self._store.discard(deletion.store_key)
                 case "direct":
-                    await self._store.abort_direct(deletion.store_key, deletion.direct_id or "")
+                    if isinstance(self._store, DirectUploads):
+                        await self._store.abort_direct(deletion.store_key, deletion.direct_id or "")
                 case "leftovers":
                     await self._store.tidy(deletion.store_key)
                 case _:

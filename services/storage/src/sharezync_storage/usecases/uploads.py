@@ -23,7 +23,7 @@ from sharezync_storage.models import Chunk, File, Upload, UploadId
 from sharezync_storage.problems import UploadGone
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.states import ENDED, UNFINISHED, Act
-from sharezync_storage.stores import BlobStore, ChunkPlan
+from sharezync_storage.stores import ChunkPlan, UploadStore
 from sharezync_storage.usecases import concatenating, files, quota
 from sharezync_storage.usecases.extents import forget_segments
 from sharezync_storage.usecases.lifecycle import advance
@@ -78,7 +78,7 @@ def plan_of(upload: Upload) -> ChunkPlan:
 
 async def begin(
     work: UnitsOfWork,
-    store: BlobStore,
+    store: UploadStore,
     limits: StorageLimits,
     *,
     owner_id: UserId,
@@ -264,8 +264,8 @@ def _unneeded(upload: Upload, size_bytes: int) -> Unneeded:
     blob = file_key(upload.id)
     if upload.direct_id is not None:
         return Unneeded(direct=(blob, upload.direct_id), blob=blob, size_bytes=size_bytes)
-    sealed = upload.state == "verifying"  # it may be sealed already, or any moment now
-    return Unneeded(chunks=upload.store_key, blob=blob if sealed else None, size_bytes=size_bytes)
+    whole = upload.state == "verifying"  # it may be assembled already, or any moment now
+    return Unneeded(chunks=upload.store_key, blob=blob if whole else None, size_bytes=size_bytes)
 
 
 def bytes_kept(upload: Upload) -> int:

@@ -12,7 +12,7 @@ from sharezync_shared.media_types import INLINE
 from sharezync_storage import access
 from sharezync_storage.models import File, FileId
 from sharezync_storage.signatures import Signer
-from sharezync_storage.stores import BlobStore
+from sharezync_storage.stores import BlobStore, DirectUploads
 from sharezync_storage.usecases import files
 
 log = structlog.get_logger()
@@ -53,12 +53,14 @@ class Urls:
 
     async def _sign(self, file: File, user_id: UserId, expires_in_seconds: int) -> IssuedUrl:
         expires = int(self._work.now().timestamp()) + expires_in_seconds
-        url = await self._store.link(
-            file.store_key,
-            expires_in_seconds=expires_in_seconds,
-            content_type=content_type(file.mime),
-            disposition=content_disposition(file.name, in_place=file.mime in INLINE),
-        )
+        store, url = self._store, None
+        if isinstance(store, DirectUploads) and store.reachable_by_clients:
+            url = await store.link(
+                file.store_key,
+                expires_in_seconds=expires_in_seconds,
+                content_type=content_type(file.mime),
+                disposition=content_disposition(file.name, in_place=file.mime in INLINE),
+            )
         log.info("url_created", file_id=str(file.id), user_id=str(user_id), direct=url is not None)
         return IssuedUrl(
             url or self._signer.path(file.id, expires), datetime.fromtimestamp(expires, UTC)

@@ -1,11 +1,59 @@
-"""Many calls at a time, their results in order."""
+"""Pieces of bytes: joined into blocks that are worth a write, hashed; and calls made in order."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+import hashlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+)
 from typing import TypeVar
 
 T = TypeVar("T")
 Call = Callable[[], Awaitable[T]]
+Piece = bytes | memoryview
+
+
+async def blocks(
+    pieces: AsyncIterable[bytes], block_bytes: int, *, exact: bool = False
+) -> AsyncGenerator[list[Piece]]:
+    """Yield `pieces` in lists of about `block_bytes` together; only the last may hold less.
+
+    With `exact`, all but the last hold exactly that, and pieces are cut where they must be.
+    """
+    block: list[Piece] = []
+    size = 0
+    async for piece in pieces:
+        rest: Piece = memoryview(piece) if exact else piece  # to cut bytes is to copy them
+        while exact and size + len(rest) > block_bytes:
+            cut = block_bytes - size
+            yield [*block, rest[:cut]]
+            block, size, rest = [], 0, rest[cut:]
+        if rest:
+            block.append(rest)
+            size += len(rest)
+        if size >= block_bytes:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+async def no_pieces() -> AsyncGenerator[bytes]:
+    """Yield nothing."""
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
+
+
+def sha256_of(pieces: Iterable[Piece]) -> bytes:
+    """Return the SHA-256 of all pieces together."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 async def in_order(calls: Iterable[Call[T]] | AsyncIterable[Call[T]], at_once: int) -> list[T]:
