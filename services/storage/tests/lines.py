@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from services.storage.tests.support import Person, World
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import BodyBroken
-from sharezync_storage.usecases.appending import Appending
 from sharezync_storage.usecases.checksums import Checksum
+from sharezync_storage.usecases.tus_uploads import TusCreation, TusUploads
 from sharezync_testkit.waiting import wait_until
 
 
@@ -70,7 +70,7 @@ def broken(*pieces: bytes) -> Line:
 class Sender:
     """Somebody with one upload, at one replica."""
 
-    appending: Appending
+    appending: TusUploads
     owner: Person
     id: UploadId
 
@@ -79,20 +79,20 @@ class Sender:
         cls, world: World, owner: Person, length: int | None, *, partial: bool = False
     ) -> "Sender":
         """Begin an upload."""
-        appending = world.parts.appending
-        upload = await appending.create(
-            owner_id=owner.id,
-            length=length,
-            name="film.mp4",
-            mime="video/mp4",
-            tus_metadata="filename ZmlsbS5tcDQ=",
-            partial=partial,
+        appending = world.parts.tus
+        creation = TusCreation(
+            "film.mp4",
+            "video/mp4",
+            length,
+            metadata="filename ZmlsbS5tcDQ=",
+            concat="partial" if partial else None,
         )
+        upload, _ = await appending.create(owner_id=owner.id, creation=creation)
         return cls(appending, owner, UploadId(upload.id))
 
     def at(self, world: World) -> "Sender":
         """Return the same, at another replica."""
-        return Sender(world.parts.appending, self.owner, self.id)
+        return Sender(world.parts.tus, self.owner, self.id)
 
     async def append(
         self,

@@ -47,7 +47,7 @@ def allow(world: "World", **limits: int) -> None:
     """Change the limits of the running service."""
     given = StorageLimits(**{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
     world.app.state.parts = replace(world.parts, limits=given)
-    world.parts.appending._limits = given
+    world.parts.tus._limits = given
 
 
 def code_of(answer: httpx.Response) -> str:

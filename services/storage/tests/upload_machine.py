@@ -305,7 +305,7 @@ class Uploading(RuleBasedStateMachine):
         model = self.model
         if model.complete and not model.gone and model.open is None:
             # Where the line broke behind the last byte, nobody has waited for that.
-            await self.world.parts.finishing.finish(self.sender.id)
+            await self.world.parts.assembler.finish(self.sender.id)
         async with self.world.app.state.work.read() as unit:
             upload = await unit.get(Upload, self.sender.id)
         if model.gone:

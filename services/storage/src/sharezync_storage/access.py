@@ -1,4 +1,4 @@
-"""The only doors to rows on behalf of somebody. What one may not see does not exist: 404."""
+"""The only ways to rows on behalf of somebody. What one may not see does not exist: 404."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -11,12 +11,13 @@ from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_storage.models import File, FileId, Grant, Link, LinkId, Upload, UploadId
+from sharezync_storage.states import Source
 
 
 async def own_file(
     unit: UnitOfWork, user_id: UserId, file_id: FileId, *, lock: bool = False
 ) -> File:
-    """Return a file of the user's own; with `lock`, held until the commit.
+    """Return a file of the user's own; with `lock`, locked until the commit.
 
     One that they have deleted is none of theirs any more, even where others still hold it.
     """
@@ -69,44 +70,29 @@ async def link_followed(unit: UnitOfWork, token_digest: bytes) -> tuple[Link, Fi
     return found[0], found[1]
 
 
-async def upload_in_chunks(
-    unit: UnitOfWork, upload_id: UploadId | UUID, *, lock: bool = False
-) -> Upload:
-    """Return an upload that comes in chunks, for a service of ours."""
-    upload = await unit.get(Upload, upload_id, lock=lock)
-    if upload is None or not in_chunks(upload):
-        raise NotFound
-    return upload
-
-
 async def uploads_held(unit: UnitOfWork, upload_ids: Collection[UUID]) -> list[Upload]:
-    """Return those of these uploads that there are, by whatever door, held until the commit."""
+    """Return those of these uploads that there are, locked until the commit."""
     statement = select(Upload).where(among(Upload.id, upload_ids)).order_by(col(Upload.id))
     return list(await unit.session.exec(statement.with_for_update()))
 
 
 async def files_held(unit: UnitOfWork, file_ids: Collection[UUID]) -> list[File]:
-    """Return those of these files that there are, deleted ones too, held until the commit."""
+    """Return those of these files that there are, deleted ones too, locked until the commit."""
     statement = select(File).where(among(File.id, file_ids)).order_by(col(File.id))
     return list(await unit.session.exec(statement.with_for_update()))
 
 
 async def own_upload(
-    unit: UnitOfWork, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
+    unit: UnitOfWork,
+    user_id: UserId,
+    upload_id: UploadId | UUID,
+    source: Source,
+    *,
+    lock: bool = False,
 ) -> Upload:
-    """Return an upload of the user's own that comes by tus."""
+    """Return an upload of the user's own that comes from this source; see `own_file` for `lock`."""
     upload = await unit.get(Upload, upload_id, lock=lock)
-    if upload is None or upload.door != "tus" or upload.owner_id != user_id:
-        raise NotFound
-    return upload
-
-
-async def own_direct(
-    unit: UnitOfWork, user_id: UserId, upload_id: UploadId | UUID, *, lock: bool = False
-) -> Upload:
-    """Return an upload of the user's own that goes by signed URLs."""
-    upload = await unit.get(Upload, upload_id, lock=lock)
-    if upload is None or upload.door != "direct" or upload.owner_id != user_id:
+    if upload is None or upload.source != source or upload.owner_id != user_id:
         raise NotFound
     return upload
 
@@ -121,6 +107,6 @@ def in_chunks(upload: Upload) -> bool:
 
     So are those that clients were to send straight to the store, where they can't reach it.
     """
-    return upload.door == "chunks" or (
-        upload.door == "direct" and upload.chunk_size_bytes is not None and not upload.direct_id
+    return upload.source == "chunks" or (
+        upload.source == "direct" and upload.chunk_size_bytes is not None and not upload.direct_id
     )

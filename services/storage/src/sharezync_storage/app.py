@@ -1,4 +1,4 @@
-"""The front door: what the storage service is made of, on one screen."""
+"""The application: what the storage service is made of, on one screen."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -34,19 +34,17 @@ from sharezync_storage.signatures import Signer
 from sharezync_storage.stores import open_store
 from sharezync_storage.usecases import claims, collecting
 from sharezync_storage.usecases import links as link_cases
-from sharezync_storage.usecases.appending import Appending
+from sharezync_storage.usecases.assembler import Assembler
 from sharezync_storage.usecases.chunk_rows import ChunkRows
 from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.completing import Completing
-from sharezync_storage.usecases.direct import Direct
-from sharezync_storage.usecases.finishing import Finishing
-from sharezync_storage.usecases.leasing import Leases
+from sharezync_storage.usecases.direct_uploads import DirectUploader
+from sharezync_storage.usecases.links import LinkPasswordCheck
 from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
-from sharezync_storage.usecases.unlocking import LinkPasswordCheck
+from sharezync_storage.usecases.tus_uploads import TusUploads
 from sharezync_storage.usecases.uploads import give_up_expired
 from sharezync_storage.usecases.urls import Urls
-from sharezync_storage.usecases.writer_slots import WriterSlots
+from sharezync_storage.usecases.writers import Leases, WriterSlots
 
 
 def create_app(settings: StorageSettings, platform: Platform | None = None) -> FastAPI:
@@ -55,30 +53,37 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     store = open_store(settings)
     metrics = StorageMetrics(platform.registry)
-    limits, places = StorageLimits.from_settings(settings), WriterSlots(settings.max_writers)
-    finishing = Finishing(core.work, store)
+    limits, slots = StorageLimits.from_settings(settings), WriterSlots(settings.max_writers)
+    assembler = Assembler(core.work, store)
     chunks = Chunks(ChunkRows(core.database, settings.upload_lifetime), store)
     signer, passwords = Signer(settings.require_secret_key()), LinkPasswords()
     parts = StorageContext(
         store=store,
         limits=limits,
-        places=places,
-        appending=Appending(
+        slots=slots,
+        tus=TusUploads(
             core.work,
             store,
             limits,
             leases=Leases(core.database, settings.upload_lifetime),
-            finishing=finishing,
-            places=places,
+            assembler=assembler,
+            slots=slots,
             lifetime=settings.upload_lifetime,
         ),
         chunks=chunks,
-        finishing=finishing,
-        direct=Direct(core.work, store, limits, chunks, signer, lifetime=settings.upload_lifetime),
-        completing=Completing(core.work, store, finishing),
+        direct=DirectUploader(
+            core.work,
+            store,
+            limits,
+            chunks,
+            assembler,
+            signer,
+            lifetime=settings.upload_lifetime,
+        ),
+        assembler=assembler,
         urls=Urls(core.work, store, signer),
         passwords=passwords,
-        unlocking=LinkPasswordCheck(core.work, passwords),
+        password_check=LinkPasswordCheck(core.work, passwords),
         sweeper=Sweeper(
             core.work,
             store,
@@ -86,14 +91,14 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
                 partial(give_up_expired, core.work),
                 partial(collecting.remove_unheld, core.work),
                 partial(collecting.forget_deleted, core.work),
-                finishing.finish_stranded,
+                assembler.finish_stranded,
                 partial(claims.sweep, core.work),
                 partial(link_cases.sweep, core.work),
             ],
         ),
         signer=signer,
         metrics=metrics,
-        watch=StoreAudit(core.work, store, metrics),
+        audit=StoreAudit(core.work, store, metrics),
         upload_lifetime=settings.upload_lifetime,
     )
 
@@ -127,11 +132,10 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         resources=[
             started_store,
             parts.chunks.running,
-            parts.finishing.running,
-            parts.completing.running,
+            parts.assembler.running,
             passwords.running,
             parts.sweeper.running,
-            parts.watch.running,
+            parts.audit.running,
         ],
         ready_checks={"store": store.ready},
         max_body_bytes=None,  # files come here; every route sees to its own body

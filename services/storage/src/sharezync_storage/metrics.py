@@ -83,5 +83,5 @@ class _Gauges:
         self._used.set(figures.used_bytes)
         self._reserved.set(figures.reserved_bytes)
         self._uploads.clear()  # a state that nothing is in any more has no figure
-        for (state, door), count in figures.uploads.items():
-            self._uploads.labels(state, door).set(count)
+        for (state, source), count in figures.uploads.items():
+            self._uploads.labels(state, source).set(count)

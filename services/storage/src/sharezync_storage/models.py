@@ -74,7 +74,7 @@ class File(StorageTable, table=True):
 class Upload(StorageTable, table=True):
     """Something on its way to becoming a file.
 
-    The file will have the same id. `door` and `state`: see `states.py`. Immutable: owner, name,
+    The file will have the same id. `source` and `state`: see `states.py`. Immutable: owner, name,
     chunk size, digest, key; and the size, once it is known (a form has none until its end, and tus
     may defer it). `through` is the number of chunks stored without a gap from the first; what comes
     from its start to its end has `stored_bytes` instead, and `segments`. What has finished expires
@@ -109,7 +109,8 @@ class Upload(StorageTable, table=True):
 
     id: UUID = Field(primary_key=True)
     owner_id: UUID
-    door: str = Field(sa_type=Text)
+    # The column keeps its first name: replicas of the release before know no other.
+    source: str = Field(sa_column=Column("door", Text, nullable=False))
     state: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)
     mime: str = Field(sa_type=Text)

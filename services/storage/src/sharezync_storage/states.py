@@ -5,14 +5,17 @@
 
 Bytes are taken in the first two states. `verifying` begins when all are there; it ends in `failed`
 where the whole has another digest than was said. Whatever has not finished can be aborted and may
-expire, and what has finished is aborted with its file. Pure: no I/O, no clock.
+expire, and what has finished is aborted with its file. No I/O, no clock.
 """
 
 from collections.abc import Mapping
 from typing import Final, Literal
 
-Door = Literal["form", "chunks", "tus", "direct"]
-"""By which an upload comes: a form of HTTP, chunks from inside (transfers), tus, or straight to
+from sharezync_shared.contracts.storage import UploadClosed
+from sharezync_storage.models import Upload
+
+Source = Literal["form", "chunks", "tus", "direct"]
+"""By what an upload comes: a form of HTTP, chunks from inside (transfers), tus, or straight to
 the store by signed URLs."""
 
 UploadState = Literal["created", "receiving", "held", "verifying", "finished", "failed", "aborted"]
@@ -56,3 +59,14 @@ ENDED: Final = frozenset({"failed", "aborted"})
 def after(state: str, act: Act) -> UploadState | None:
     """Return the state after `act`; None where the state refuses it."""
     return TABLE[state].get(act)  # type: ignore[index]  # rows hold these states and no other
+
+
+def advance(upload: Upload, act: Act) -> None:
+    """Bring an upload, its row locked by the caller, to its next state: the only way there is.
+
+    Raises UploadClosed where its state refuses the act.
+    """
+    state = after(upload.state, act)
+    if state is None:
+        raise UploadClosed(state=upload.state)
+    upload.state = state

@@ -166,7 +166,7 @@ async def test_a_file_of_no_bytes_whose_length_was_deferred(world: World, alice:
 async def test_no_more_than_one_file_may_have_comes_without_a_length(
     world: World, alice: Person
 ) -> None:
-    world.app.state.parts.appending._limits = world.parts.limits.__class__(10**9, 1000)
+    world.app.state.parts.tus._limits = world.parts.limits.__class__(10**9, 1000)
     with pytest.raises(FileTooLarge):
         await Sender.begin(world, alice, 1001)
     sender = await Sender.begin(world, alice, None)

@@ -14,8 +14,8 @@ from sharezync_storage.models import Upload
 from sharezync_storage.problems import OffsetMismatch, UploadBusy, UploadGone
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.port import Extent
-from sharezync_storage.usecases.leasing import Leases, Preempted
 from sharezync_storage.usecases.uploads import give_up
+from sharezync_storage.usecases.writers import Leases, Preempted
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 DATA = os.urandom(5 * MIB)
@@ -197,7 +197,7 @@ async def test_what_a_writer_brings_after_the_upload_is_over_counts_nowhere(
 async def test_no_more_bodies_are_taken_at_a_time_than_there_are_places(
     world: World, alice: Person
 ) -> None:
-    world.parts.places._count = 2
+    world.parts.slots._count = 2
     senders = [await Sender.begin(world, alice, 100) for _ in range(3)]
     lines = [Line(b"0"), Line(b"0")]
     writing = [one.start(0, line) for one, line in zip(senders, lines, strict=False)]
@@ -215,7 +215,7 @@ async def test_no_more_bodies_are_taken_at_a_time_than_there_are_places(
     await senders[2].append(0, b"0")
     lines[1].end()
     await writing[1]
-    assert world.parts.places.taken == 0
+    assert world.parts.slots.taken == 0
 
 
 async def test_a_request_that_is_cancelled_keeps_what_came(sender: Sender) -> None:
@@ -247,5 +247,5 @@ async def test_many_clients_with_one_upload_never_mix_their_bytes(
 
     async with asyncio.timeout(60):
         await asyncio.gather(*(client(number) for number in range(1, 5)))
-    await wait_until(lambda: not world.parts.finishing._tasks)
+    await wait_until(lambda: not world.parts.assembler._tasks)
     assert await sender.content() == DATA

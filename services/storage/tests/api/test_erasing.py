@@ -129,7 +129,7 @@ async def test_what_a_crash_left_of_a_form_is_found_by_its_lease(
         upload = Upload(
             id=UUID(int=alice.id.int ^ 1),
             owner_id=alice.id,
-            door="form",
+            source="form",
             state="receiving",
             name="x",
             mime="text/plain",

@@ -9,7 +9,7 @@ import pytest
 from services.storage.tests.links import DATA, download, make_link
 from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_storage.models import Link
-from sharezync_storage.usecases.unlocking import FREE_FAILURES
+from sharezync_storage.usecases.links import FREE_FAILURES
 
 
 @pytest.fixture

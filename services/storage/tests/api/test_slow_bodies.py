@@ -1,4 +1,4 @@
-"""Bodies that come too slowly, or not at all: by every door; what came is kept where it can be."""
+"""Bodies that come too slowly, or not at all, from every source: what came is kept if it can be."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -116,7 +116,7 @@ async def test_a_length_that_was_deferred_may_have_been_told_since(tus: Tus) -> 
     assert begun_at(await tus.create(**asked)) == (url, "11")
 
 
-async def test_a_key_is_for_one_door(tus: Tus) -> None:
+async def test_a_key_is_for_one_source(tus: Tus) -> None:
     await tus.create(11, idempotency_key="tus")
     key = {"Idempotency-Key": "tus"}
     form = await tus.http.post("/v1/files", files={"file": DATA}, headers=key)

@@ -75,7 +75,7 @@ async def test_a_length_that_is_told_later_reserves_what_is_missing(
     assert await alice.usage() == (0, 1000)
 
 
-async def test_no_more_uploads_than_so_many_are_under_way_by_any_door(
+async def test_no_more_uploads_than_so_many_are_under_way_from_any_source(
     world: World, alice: Person
 ) -> None:
     allow(world, max_uploads_per_user=3)
@@ -114,7 +114,7 @@ async def file_count(world: World, person: Person) -> int:
     return 0 if usage is None else usage.file_count
 
 
-async def test_files_are_counted_however_small_and_by_any_door(world: World, alice: Person) -> None:
+async def test_files_are_counted_however_small_from_any_source(world: World, alice: Person) -> None:
     allow(world, max_files_per_user=5)
     files = [await alice.upload(b"") for _ in range(2)]
     sender = await Sender.begin(world, alice, 10)

@@ -1,4 +1,4 @@
-"""Every state and every act, at every door, through the use cases themselves.
+"""Every state and every act, of every source, through the use cases themselves.
 
 What the table allows happens; what it doesn't changes nothing.
 """
@@ -20,8 +20,8 @@ from sharezync_shared.problems import Problem
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MIB
-from sharezync_storage.states import Act, Door, UploadState, after
-from sharezync_storage.usecases import uploads
+from sharezync_storage.states import Act, Source, UploadState, after
+from sharezync_storage.usecases import chunk_uploads, uploads
 
 DATA: Final = os.urandom(9 * MIB)
 CHUNK: Final = 8 * MIB
@@ -29,7 +29,7 @@ CHUNKS: Final = cut(DATA, CHUNK)
 
 
 class Walk(ABC):
-    """One upload by one door, brought to a state, and given an act."""
+    """One upload from one source, brought to a state, and given an act."""
 
     held = False
 
@@ -53,7 +53,7 @@ class Walk(ABC):
 
     async def finish(self) -> None:
         with suppress(Problem):
-            await self.world.parts.finishing.finish(self.id)
+            await self.world.parts.assembler.finish(self.id)
 
     async def expire(self) -> None:
         async with self.world.app.state.work.begin() as unit:
@@ -141,12 +141,12 @@ class ByChunks(Walk):
         assert not held
         self.written = 0
         sha256 = bytes(32) if damaged else hashlib.sha256(DATA).digest()
-        (upload,) = await uploads.begin(
+        (upload,) = await chunk_uploads.begin(
             self.world.app.state.work,
             self.world.parts.store,
             self.world.parts.limits,
             owner_id=self.owner.id,
-            coming=[uploads.Coming("a", len(DATA), sha256=sha256)],
+            coming=[chunk_uploads.Coming("a", len(DATA), sha256=sha256)],
             chunk_size_bytes=CHUNK,
             lifetime=timedelta(hours=1),
         )
@@ -168,7 +168,7 @@ class ByChunks(Walk):
         await self.world.parts.chunks.put(self.id, index, [data], digest)
 
     async def abort(self) -> None:
-        await uploads.abort(self.world.app.state.work, upload_ids=[self.id])
+        await chunk_uploads.abort(self.world.app.state.work, upload_ids=[self.id])
 
 
 class BySignedUrls(ByChunks):
@@ -193,7 +193,7 @@ class BySignedUrls(ByChunks):
             await self.world.parts.direct.abort(owner_id=self.owner.id, upload_id=self.id)
 
 
-WALKS: Final[dict[Door, type[Walk]]] = {
+WALKS: Final[dict[Source, type[Walk]]] = {
     "tus": ByTus,
     "chunks": ByChunks,
     "direct": BySignedUrls,
@@ -211,28 +211,28 @@ NEVER: Final = {
 
 
 @pytest.mark.parametrize(
-    ("door", "state"),
+    ("source", "state"),
     [
-        (door, state)
-        for door in WALKS
+        (source, state)
+        for source in WALKS
         for state in get_args(UploadState)
-        if (door, state) not in NEVER
+        if (source, state) not in NEVER
     ],
 )
 async def test_every_act_does_what_the_table_says(
-    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch, door: Door, state: str
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch, source: Source, state: str
 ) -> None:
-    monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 60)
+    monkeypatch.setattr(world.parts.assembler, "_patience_seconds", 60)
     for act in get_args(Act):
-        if (door, act) in NEVER or (act == "hold" and state in ("verifying", "finished")):
+        if (source, act) in NEVER or (act == "hold" and state in ("verifying", "finished")):
             continue
         if act == "fail" and state == "finished":
             continue  # what has another digest never gets there
-        walk = WALKS[door](world, alice, monkeypatch)
+        walk = WALKS[source](world, alice, monkeypatch)
         await walk.arrive(state, act)
         await walk.act(act)
         expected = after(state, act) or state
-        assert await walk.state() == expected, f"{act} at {state}, by {door}"
+        assert await walk.state() == expected, f"{act} at {state}, by {source}"
         if await walk.state() not in ("aborted", "failed"):
             await walk.abort()
     used, reserved = await alice.usage()

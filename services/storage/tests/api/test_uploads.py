@@ -377,10 +377,10 @@ async def test_who_waits_too_long_for_the_end_is_told_to_ask_again(
         await real(*arguments)  # type: ignore[arg-type]  # passed on as they come
 
     monkeypatch.setattr(world.parts.store, "assemble_chunks", slow)
-    monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 0.05)
+    monkeypatch.setattr(world.parts.assembler, "_patience_seconds", 0.05)
     answer = await world.finish(upload)
     assert (answer.status_code, code_of(answer)) == (503, "upload-finishing")
     assert answer.headers["retry-after"] == "1"
     go.set()  # it went on meanwhile
-    monkeypatch.setattr(world.parts.finishing, "_patience_seconds", 5)
+    monkeypatch.setattr(world.parts.assembler, "_patience_seconds", 5)
     assert (await world.finish(upload)).status_code == 200

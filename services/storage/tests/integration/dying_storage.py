@@ -23,17 +23,17 @@ from sharezync_storage.stores.bucket import Bucket
 from sharezync_storage.stores.disk import DiskStore
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_storage.usecases import files, sweeping
-from sharezync_storage.usecases.appending import Appending
-from sharezync_storage.usecases.finishing import Finishing
-from sharezync_storage.usecases.leasing import Leases
+from sharezync_storage.usecases.assembler import Assembler
+from sharezync_storage.usecases.tus_uploads import TusUploads
+from sharezync_storage.usecases.writers import Leases
 
 ASYNCHRONOUS: Final[dict[str, tuple[type, ...]]] = {
-    "_claim": (Appending,),
+    "_claim": (TusUploads,),
     "record": (Leases,),
     "let_go": (Leases,),
     "assemble": (DiskStore, S3Store),
     "discard": (DiskStore, S3Store),
-    "_finish": (Finishing,),
+    "_finish": (Assembler,),
     "put": (Bucket,),
     "delete": (Bucket,),
     "begin_parts": (Bucket,),

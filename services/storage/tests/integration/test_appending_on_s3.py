@@ -169,7 +169,7 @@ async def test_clients_at_two_replicas_never_mix_their_bytes(
                 for i, world in enumerate((one, other))
             )
         )
-    await wait_until(lambda: not one.parts.finishing._tasks and not other.parts.finishing._tasks)
+    await wait_until(lambda: not one.parts.assembler._tasks and not other.parts.assembler._tasks)
     assert await here.content() == DATA
     assert await digest_of(here) == hashlib.sha256(DATA).hexdigest()
     await left(one, 1)
@@ -185,12 +185,12 @@ async def test_what_a_crash_left_unfinished_another_replica_finishes(
         dying.setattr(one.parts.store, "assemble", died)
         here = await Sender.begin(one, ann, len(DATA))
         assert (await here.append(0, DATA)).state == "verifying"
-    await other.parts.finishing.finish_stranded()
+    await other.parts.assembler.finish_stranded()
     assert (await here.look()).state == "verifying"  # its lease holds: perhaps it works on it
     async with one.app.state.work.begin() as unit:
         upload = await unit.get(Upload, here.id, lock=True)
         upload.leased_until = None
-    await other.parts.finishing.finish_stranded()
-    await other.parts.finishing.finish(here.id)
+    await other.parts.assembler.finish_stranded()
+    await other.parts.assembler.finish(here.id)
     assert await here.content() == DATA
     assert await digest_of(here) == hashlib.sha256(DATA).hexdigest()

@@ -21,8 +21,8 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.stores.s3 import S3Store
-from sharezync_storage.usecases import direct
-from sharezync_storage.usecases.direct import direct_store
+from sharezync_storage.usecases import direct_uploads
+from sharezync_storage.usecases.direct_uploads import direct_store
 from sharezync_testkit.servers import S3Server
 from sharezync_testkit.service import platform_for_tests, running
 from sharezync_testkit.strict_s3 import StrictS3Server
@@ -38,7 +38,7 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
     server: Server = request.getfixturevalue(request.param)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_access_key)
-    monkeypatch.setattr(direct, "WHOLE_BYTES", MIB)  # or each file in parts would be 64 MiB
+    monkeypatch.setattr(direct_uploads, "WHOLE_BYTES", MIB)  # or each file in parts would be 64 MiB
     return server
 
 
@@ -243,7 +243,7 @@ async def test_a_url_that_has_run_out_takes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await world.person()
-    monkeypatch.setattr(direct, "URL_LIFETIME", timedelta(seconds=1))
+    monkeypatch.setattr(direct_uploads, "URL_LIFETIME", timedelta(seconds=1))
     async with anybody(world) as http:
         client = DirectClient(alice.http, http, SMALL)
         upload = await client.begin()

@@ -49,7 +49,7 @@ def test_a_field_that_is_there_twice_is_refused(read: object) -> None:
 
 def test_names_may_be_any_text_and_are_never_undecodable() -> None:
     headers = Headers({"upload-metadata": "filename /w==,filetype aW1hZ2UvcG5n"})
-    said = tus_headers.metadata_of(headers)
+    said = tus_headers.creation_of(headers)
     assert (said.name, said.mime) == ("\ufffd", "image/png")
 
 

@@ -17,16 +17,15 @@ from sharezync_storage.problems import SignatureInvalid
 from sharezync_storage.signatures import Signer, url_asked_for
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.usecases import files
-from sharezync_storage.usecases.appending import Appending
+from sharezync_storage.usecases.assembler import Assembler
 from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.completing import Completing
-from sharezync_storage.usecases.direct import Direct
-from sharezync_storage.usecases.finishing import Finishing
+from sharezync_storage.usecases.direct_uploads import DirectUploader
+from sharezync_storage.usecases.links import LinkPasswordCheck
 from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
-from sharezync_storage.usecases.unlocking import LinkPasswordCheck
+from sharezync_storage.usecases.tus_uploads import TusUploads
 from sharezync_storage.usecases.urls import Urls
-from sharezync_storage.usecases.writer_slots import WriterSlots
+from sharezync_storage.usecases.writers import WriterSlots
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +34,18 @@ class StorageContext:
 
     store: UploadStore
     limits: StorageLimits
-    places: WriterSlots
-    appending: Appending
+    slots: WriterSlots
+    tus: TusUploads
     chunks: Chunks
-    finishing: Finishing
-    direct: Direct
-    completing: Completing
+    direct: DirectUploader
+    assembler: Assembler
     urls: Urls
     passwords: LinkPasswords
-    unlocking: LinkPasswordCheck
+    password_check: LinkPasswordCheck
     sweeper: Sweeper
     signer: Signer
     metrics: StorageMetrics
-    watch: StoreAudit
+    audit: StoreAudit
     upload_lifetime: timedelta
 
 

@@ -168,9 +168,7 @@ async def complete_presigned_upload(
     etags = {part.number: part.etag for part in body.parts}
     if len(etags) < len(body.parts):
         raise PartsWrong("A part is listed twice")
-    file = await parts.completing.complete(
-        owner_id=caller.user_id, upload_id=presigned_id, etags=etags
-    )
+    file = await parts.direct.complete(owner_id=caller.user_id, upload_id=presigned_id, etags=etags)
     parts.sweeper.wake()
     response.headers["Location"] = f"/v1/files/{file.id}"
     return FileRead.from_file(file)
@@ -211,7 +209,7 @@ async def upload_part(
     asked = url_asked_for(request.scope)
     parts.signer.check_part(presigned_id, number, expires, asked, now=now)
     length = await parts.chunks.length(presigned_id, number - 1)
-    with parts.places.one():  # it is held in memory while it comes
+    with parts.slots.one():  # it is held in memory while it comes
         data = await chunk_of(request, length)
         etag = await parts.direct.put_part(presigned_id, number, data)
     parts.metrics.direct_bytes.inc(length)

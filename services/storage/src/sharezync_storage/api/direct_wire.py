@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sharezync_shared.contracts.storage import Sha256Hex
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE
 from sharezync_storage.stores import DirectPart
-from sharezync_storage.usecases.direct import DirectUpload
+from sharezync_storage.usecases.direct_uploads import DirectUpload
 
 _EXAMPLE_URL = "/v1/files/presigned/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/parts/1?expires=…"
 

@@ -36,7 +36,7 @@ from sharezync_storage.problems import (
     UploadBusy,
     UploadGone,
 )
-from sharezync_storage.usecases import files, quota, receiving
+from sharezync_storage.usecases import files, form_uploads, quota
 
 router = APIRouter(prefix="/v1", tags=["files"])
 
@@ -102,11 +102,11 @@ async def upload_file(
         )
         await form.open()
         try:
-            file = await receiving.receive(
+            file = await form_uploads.receive(
                 work,
                 parts.store,
                 parts.limits,
-                parts.places,
+                parts.slots,
                 owner_id=caller.user_id,
                 name=form.name,
                 mime=form.mime,

@@ -17,7 +17,7 @@ from sharezync_storage.api.wire import coming_of, created_of, finished_of, uploa
 from sharezync_storage.models import UploadId
 from sharezync_storage.problems import StoreFull, StoreUnavailable
 from sharezync_storage.settings import MIB
-from sharezync_storage.usecases import uploads
+from sharezync_storage.usecases import chunk_uploads
 
 
 class _BatchRoute(SmallBodyRoute):
@@ -34,7 +34,7 @@ async def create_chunked_uploads(
     body: storage.UploadsCreate, work: WorkPart, parts: TheParts
 ) -> storage.UploadsCreated:
     """Creates an upload for each file, or none. The sizes are reserved in the owner's quota."""
-    begun = await uploads.begin(
+    begun = await chunk_uploads.begin(
         work,
         parts.store,
         parts.limits,
@@ -49,7 +49,7 @@ async def create_chunked_uploads(
 @serve(router, storage.LIST_UPLOADS, Invalid, summary="List chunked uploads")
 async def list_chunked_uploads(body: storage.UploadIds, work: WorkPart) -> storage.UploadsRead:
     """Returns the recorded state of uploads, in no order. Nothing is read or hashed again."""
-    found = await uploads.status_of_each(work, upload_ids=_ids_of(body))
+    found = await chunk_uploads.status_of_each(work, upload_ids=_ids_of(body))
     return storage.UploadsRead([upload_of(status) for status in found])
 
 
@@ -62,7 +62,7 @@ async def complete_chunked_uploads(
     `upload-finishing`, with `retry_after_seconds`.
     """
     results = []
-    for outcome in await parts.finishing.finish_each(_ids_of(body)):
+    for outcome in await parts.assembler.finish_each(_ids_of(body)):
         if isinstance(outcome, Problem):
             results.append(storage.FinishResult(problem=refusal_document(outcome)))
         elif isinstance(outcome, Exception):
@@ -75,7 +75,7 @@ async def complete_chunked_uploads(
 @serve(router, storage.ABORT_UPLOADS, Invalid, summary="Cancel chunked uploads")
 async def cancel_chunked_uploads(body: storage.UploadIds, work: WorkPart, parts: TheParts) -> None:
     """Deletes uploads, and the files of those that were completed. Idempotent."""
-    await uploads.abort(work, upload_ids=_ids_of(body))
+    await chunk_uploads.abort(work, upload_ids=_ids_of(body))
     parts.sweeper.wake()
 
 

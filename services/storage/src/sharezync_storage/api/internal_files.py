@@ -13,7 +13,7 @@ from sharezync_storage.api.bodies import SmallBodyRoute
 from sharezync_storage.api.dependencies import TheParts, WorkPart
 from sharezync_storage.api.wire import FileRead
 from sharezync_storage.models import FileId
-from sharezync_storage.usecases import files, grants
+from sharezync_storage.usecases import files
 
 router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
 
@@ -51,10 +51,10 @@ async def create_download_url_for_user(
 @serve(router, storage.GIVE_GRANT, summary="Grant a user access to a file")
 async def grant_file_access(file_id: FileId, user_id: UUID, work: WorkPart) -> None:
     """Lets the user read and download the file until the grant is revoked. Idempotent."""
-    await grants.give(work, file_id=file_id, user_id=UserId(user_id))
+    await files.give_grant(work, file_id=file_id, user_id=UserId(user_id))
 
 
 @serve(router, storage.TAKE_GRANT_BACK, summary="Revoke the access of a user to a file")
 async def revoke_file_access(file_id: FileId, user_id: UUID, work: WorkPart) -> None:
     """Revokes a grant. Idempotent."""
-    await grants.take_back(work, file_id=file_id, user_id=UserId(user_id))
+    await files.take_grant_back(work, file_id=file_id, user_id=UserId(user_id))

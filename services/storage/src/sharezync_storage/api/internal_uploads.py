@@ -26,7 +26,7 @@ from sharezync_storage.problems import (
     StoreFull,
     StoreUnavailable,
 )
-from sharezync_storage.usecases import uploads
+from sharezync_storage.usecases import chunk_uploads
 
 router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
 
@@ -45,7 +45,7 @@ async def create_chunked_upload(
     body: storage.UploadCreate, work: WorkPart, parts: TheParts
 ) -> storage.UploadCreated:
     """The size is reserved in the quota of the owner."""
-    (begun,) = await uploads.begin(
+    (begun,) = await chunk_uploads.begin(
         work,
         parts.store,
         parts.limits,
@@ -60,7 +60,7 @@ async def create_chunked_upload(
 @serve(router, storage.GET_UPLOAD, summary="Get a chunked upload")
 async def get_chunked_upload(upload_id: UploadId, work: WorkPart) -> storage.UploadRead:
     """Returns the recorded state; no content is read."""
-    return upload_of(await uploads.status(work, upload_id=upload_id))
+    return upload_of(await chunk_uploads.status(work, upload_id=upload_id))
 
 
 @serve(
@@ -77,13 +77,13 @@ async def complete_chunked_upload(upload_id: UploadId, parts: TheParts) -> stora
     If it takes too long, it continues in the background and the answer is `upload-finishing`:
     repeat the request.
     """
-    return finished_of(await parts.finishing.finish(upload_id))
+    return finished_of(await parts.assembler.finish(upload_id))
 
 
 @serve(router, storage.ABORT_UPLOAD, summary="Cancel a chunked upload")
 async def cancel_chunked_upload(upload_id: UploadId, work: WorkPart, parts: TheParts) -> None:
     """Deletes the upload, and its file if it was completed. Idempotent."""
-    await uploads.abort(work, upload_ids=[upload_id])
+    await chunk_uploads.abort(work, upload_ids=[upload_id])
     parts.sweeper.wake()
 
 

@@ -185,7 +185,7 @@ async def download_linked_file(
         taken = await claims.resume(work, followed, claim)
     else:
         links.check_holds(followed.link, work.now())
-        await parts.unlocking.check(followed.link, None if body is None else body.password)
+        await parts.password_check.check(followed.link, None if body is None else body.password)
     check_wanted(request.headers, version)
     span = span_of(request.headers, file.size_bytes, version)
     if taken is None:

@@ -5,9 +5,14 @@ Trouble that passes is never told as 400, 403 or 404, at which clients forget th
 (ask for the offset), 423 (in a moment) or 5xx.
 """
 
-from typing import Annotated, Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_shared.contracts.storage import FileTooLarge, QuotaExceeded
 from sharezync_shared.ids import UserId
@@ -21,20 +26,22 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api import tus_document as document
+from sharezync_storage.api.bodies import body_of
 from sharezync_storage.api.dependencies import TheParts
-from sharezync_storage.api.tus_bodies import append_body, checksum_of
 from sharezync_storage.api.tus_headers import (
     capabilities,
     check_offset_stream,
     check_version,
     expiry_of,
     number_of,
+    one_of,
     standing_of,
     upload_id_of,
 )
-from sharezync_storage.api.tus_wire import ResumableUpload
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import (
+    BodyBroken,
+    BodyTooSlow,
     ChecksumMismatch,
     ChecksumUnsupported,
     FinalUpload,
@@ -49,7 +56,7 @@ from sharezync_storage.problems import (
     UploadLengthConflict,
 )
 from sharezync_storage.states import ENDED
-from sharezync_storage.usecases.checksums import ALGORITHMS
+from sharezync_storage.usecases.checksums import ALGORITHMS, Checksum
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
@@ -61,6 +68,49 @@ KEPT: Final = (
 _PATCH_REFUSED: Final = (
     *ASKED, NotFound, UploadGone, FinalUpload, OffsetMismatch, UploadBusy, *KEPT,
 )  # fmt: skip
+
+
+class ResumableUpload(BaseModel):
+    """A resumable upload."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: UUID
+    """Id of the upload, and later of its file."""
+    name: str = Field(examples=["holiday.jpg"])
+    mime: str = Field(examples=["image/jpeg"])
+    size_bytes: int | None
+    """Size in bytes; null while it isn't known."""
+    stored_bytes: int
+    """Number of stored bytes: the offset to resume from."""
+    state: Literal["created", "receiving", "held", "verifying", "finished", "failed", "aborted"]
+    """State of the upload. `held`: a complete part of a larger file. `verifying`: complete, and
+    being turned into a file."""
+    part: bool
+    """Whether it is a part of a larger file, and doesn't become a file itself."""
+    file_id: UUID | None
+    """Id of the file, once finished."""
+    created_at: datetime
+    expires_at: datetime | None
+    """When it expires unless more bytes are received; null once finished."""
+
+    @classmethod
+    def from_upload(cls, upload: Upload) -> "ResumableUpload":
+        """Return it as its owner is told."""
+        return cls.model_validate(
+            {
+                "id": upload.id,
+                "name": upload.name,
+                "mime": upload.mime,
+                "size_bytes": upload.size_bytes,
+                "stored_bytes": upload.stored_bytes,
+                "state": upload.state,
+                "part": upload.tus_concat == "partial",
+                "file_id": upload.id if upload.state == "finished" else None,
+                "created_at": upload.created_at,
+                "expires_at": upload.expires_at,
+            }
+        )
 
 
 async def _speaks_tus(_: Caller, request: Request) -> None:
@@ -189,7 +239,7 @@ async def append_to_upload(
 )
 async def cancel_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
     """Releases the reserved quota. If the upload is finished, its file is deleted."""
-    await parts.appending.terminate(owner_id=caller.user_id, upload_id=upload_id)
+    await parts.tus.terminate(owner_id=caller.user_id, upload_id=upload_id)
     parts.sweeper.wake()
     return Response(status_code=204)
 
@@ -219,7 +269,56 @@ _ALLOWED: Final = "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
 async def _look(parts: TheParts, owner_id: UserId, upload_id: UploadId) -> Upload:
-    upload = await parts.appending.status(owner_id=owner_id, upload_id=upload_id)
+    upload = await parts.tus.status(owner_id=owner_id, upload_id=upload_id)
     if upload.state in ENDED:
         raise UploadGone
     return upload
+
+
+async def append_body(
+    request: Request,
+    parts: TheParts,
+    owner_id: UserId,
+    upload_id: UploadId,
+    offset: int,
+    length: int | None,
+    checksum: Checksum | None,
+    *,
+    skip_bytes: int = 0,
+) -> Upload:
+    """Keep the body, but for its first `skip_bytes`.
+
+    One that broke off is no fault of the request: it may be sent again.
+    """
+    try:
+        async with (
+            aclosing(body_of(request)) as body,
+            aclosing(_beyond(skip_bytes, body, parts)) as pieces,
+        ):
+            return await parts.tus.append(
+                owner_id=owner_id,
+                upload_id=upload_id,
+                offset=offset,
+                pieces=pieces,
+                length=length,
+                checksum=checksum,
+            )
+    except (BodyBroken, BodyTooSlow) as broken:
+        raise UploadInterrupted(broken.detail) from broken
+
+
+async def _beyond(
+    skip_bytes: int, body: AsyncIterator[bytes], parts: TheParts
+) -> AsyncGenerator[bytes]:
+    """Pass on what follows the first `skip_bytes` of a body, and count it: nearly all is kept."""
+    async for piece in body:
+        new = piece[skip_bytes:] if skip_bytes else piece
+        skip_bytes -= len(piece) - len(new)
+        if new:
+            parts.metrics.tus_bytes.inc(len(new))
+            yield new
+
+
+def checksum_of(request: Request) -> Checksum | None:
+    said = one_of(request.headers, "Upload-Checksum")
+    return None if said is None else Checksum.from_header(said)

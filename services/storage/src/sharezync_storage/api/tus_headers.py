@@ -7,7 +7,6 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
@@ -19,6 +18,7 @@ from starlette.datastructures import Headers
 from sharezync_shared.problems import Malformed
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import NotAnOffsetStream, TusVersionUnsupported
+from sharezync_storage.usecases.tus_uploads import TusCreation
 
 VERSION: Final = "1.0.0"
 EXTENSIONS: Final = (
@@ -36,24 +36,6 @@ _ENDLESS: Final = 2**62
 """Stands for every number above: more than any file has, and less than a database overflows at."""
 _KEY: Final = re.compile(r"[^\x00-\x20,\x7f]+")
 _UPLOAD_PATH: Final = re.compile(rf"(?:/.*)?{PATH}/([0-9A-Fa-f-]{{36}})/?")
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a client says of the file, beside its bytes. `given` is the field as it came."""
-
-    given: str | None
-    name: str
-    """Neither cleaned nor bounded; empty where none was said."""
-    mime: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Concat:
-    """`Upload-Concat`: without `sources` a part of something larger, else that which is made."""
-
-    given: str
-    sources: tuple[UploadId, ...] = ()
 
 
 def check_version(headers: Headers) -> None:
@@ -99,11 +81,27 @@ def defers_length(headers: Headers) -> bool:
     return said is not None
 
 
-def metadata_of(headers: Headers) -> Metadata:
-    """Return what `Upload-Metadata` says. Raises Malformed where it breaks the rules of tus."""
-    given = one_of(headers, "Upload-Metadata")
+def creation_of(headers: Headers) -> TusCreation:
+    """Return what the fields of a creation say. Raises Malformed where they break the rules of tus.
+
+    The name is neither cleaned nor bounded; empty where none was said.
+    """
+    metadata = one_of(headers, "Upload-Metadata") or None
+    pairs = _pairs_of(metadata)
+    concat = one_of(headers, "Upload-Concat")
+    return TusCreation(
+        name=_first(pairs, _NAME_KEYS),
+        mime=_first(pairs, _TYPE_KEYS) or None,
+        length=number_of(headers, "Upload-Length"),
+        metadata=metadata,
+        concat=concat,
+        source_ids=_sources_of(concat),
+    )
+
+
+def _pairs_of(metadata: str | None) -> dict[str, bytes]:
     pairs: dict[str, bytes] = {}
-    for pair in given.split(",") if given else ():
+    for pair in metadata.split(",") if metadata else ():
         key, _, value = pair.strip(" ").partition(" ")
         if not _KEY.fullmatch(key):
             raise Malformed("Upload-Metadata: a key is empty or has invalid characters")
@@ -113,21 +111,19 @@ def metadata_of(headers: Headers) -> Metadata:
             pairs[key] = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
             raise Malformed("Upload-Metadata: a value is not Base64") from error
-    return Metadata(given or None, _first(pairs, _NAME_KEYS), _first(pairs, _TYPE_KEYS) or None)
+    return pairs
 
 
-def concat_of(headers: Headers) -> Concat | None:
-    """Return what `Upload-Concat` says, None where it is absent. Raises Malformed.
-
-    URLs may be absolute, whatever host they name, or relative to that of creation.
+def _sources_of(concat: str | None) -> tuple[UploadId, ...]:
+    """Return the uploads of which another is made: URLs may be absolute, whatever host they name,
+    or relative to that of creation.
     """
-    given = one_of(headers, "Upload-Concat")
-    if given is None or given == "partial":
-        return None if given is None else Concat(given)
-    kind, semicolon, urls = given.partition(";")
+    if concat is None or concat == "partial":
+        return ()
+    kind, semicolon, urls = concat.partition(";")
     if kind != "final" or not semicolon or not urls.strip():
         raise Malformed("Upload-Concat must be `partial`, or `final;` and the URLs of uploads")
-    return Concat(given, tuple(_upload_at(url) for url in urls.split()))
+    return tuple(_upload_at(url) for url in urls.split())
 
 
 def upload_id_of(text: str) -> UploadId | None:

@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 
 from sharezync_shared.contracts import storage
 from sharezync_storage.models import File
-from sharezync_storage.usecases.finishing import FinishedUpload
+from sharezync_storage.usecases.assembler import FinishedUpload
+from sharezync_storage.usecases.chunk_uploads import Begun, Coming, Status
 from sharezync_storage.usecases.quota import QuotaUsage
-from sharezync_storage.usecases.uploads import Begun, Coming, Status, plan_of
+from sharezync_storage.usecases.uploads import plan_of
 
 _EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 

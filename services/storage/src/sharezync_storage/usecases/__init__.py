@@ -1,17 +1,19 @@
 """What storage can be asked to do.
 
-`receiving`: keep a file that comes in one piece.
-`appending`: begin an upload that comes from its start to its end, tell how far it is, go on with
-    it, give it up; `concatenating` makes one of several.
-`files`: list, look at, delete, describe what was kept.
+Uploads, by source, over one assembler:
+`form_uploads`: keep a file that comes in one piece.
+`tus_uploads`: begin an upload that comes from its start to its end, or is made of others; tell how
+    far it is, go on with it, give it up. `writers` sees to it that one request writes at a time.
+`chunk_uploads`: begin uploads in chunks, tell how far they are, give them up; `chunks` writes and
+    reads one chunk, the hot path of transfers.
+`direct_uploads`: begin and complete uploads by signed URLs.
+`assembler`: verify an upload and make it a file, after a crash too.
+`uploads`: what all of them have in common.
+
+Files:
+`files`: list, look at, delete, describe what was kept; let somebody beside the owner read it.
 `urls`: make a signed URL to a file that holds for minutes.
-`grants`: let somebody beside the owner read a file.
-`links`: make links by which strangers download a file; `unlocking` asks for their passwords,
-    `claims` counts the downloads.
-`direct`: begin uploads by signed URLs; `completing` makes their parts a file.
-`uploads`: begin an upload in chunks, tell how far it is, give it up.
-`chunks`: write and read one chunk; the hot path of transfers.
-`finishing`: verify an upload and make it a file, after a crash too.
+`links`: make links by which strangers download a file; `claims` counts the downloads.
 `quota`: reserve room before bytes come, and account for it after.
 `holding`: keep a file for messages and transfers that have it, whatever its owner does.
 `erasing`: forget a user.

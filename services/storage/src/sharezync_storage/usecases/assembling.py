@@ -23,8 +23,7 @@ from sharezync_storage.stores import BlobStore, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import blocks, no_pieces
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases.chunks import stored_chunk
-from sharezync_storage.usecases.extents import extent_of
-from sharezync_storage.usecases.uploads import plan_of
+from sharezync_storage.usecases.uploads import extent_of, plan_of
 
 _BLOCK_BYTES: Final = MIB
 
@@ -66,7 +65,7 @@ async def parts_of(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, Up
 
 
 async def _parts_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
-    if upload.door != "tus":
+    if upload.source != "tus":
         return UploadParts()
     if upload.source_ids is None:
         return UploadParts(sources=[(upload.store_key, await extent_of(unit, upload))])
@@ -86,7 +85,7 @@ async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> As
     """
     if access.in_chunks(upload):
         return await _assemble_chunks(store, upload, parts.digests)
-    if upload.door == "direct":
+    if upload.source == "direct":
         return await _check_direct(store, upload)
     key = file_key(upload.id)
     sources = [(source, extent) for source, extent in parts.sources if extent.size_bytes]

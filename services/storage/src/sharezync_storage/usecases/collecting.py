@@ -42,7 +42,7 @@ class Due:
 
 # As `uploads.bytes_kept` has it.
 _EXPIRED: Final = """
-SELECT id, door, state, expires_at,
+SELECT id, door AS source, state, expires_at,
        CASE WHEN door = 'form' OR direct_id IS NOT NULL THEN reserved_bytes ELSE stored_bytes END
        AS size_bytes
 FROM storage.uploads WHERE expires_at < $1 AND state = ANY($2::text[])
@@ -88,7 +88,7 @@ async def due(work: UnitsOfWork, *, limit: int = 100_000) -> list[Due]:
         *(
             Due(
                 "upload",
-                f"{row['id']} ({row['door']}, {row['state']})",
+                f"{row['id']} ({row['source']}, {row['state']})",
                 row["size_bytes"],
                 f"expired at {row['expires_at']:%Y-%m-%d %H:%M:%S}",
             )

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import delete as delete_from
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
@@ -15,8 +16,8 @@ from sharezync_shared.problems import NotFound
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, File, FileId, Grant, Upload
+from sharezync_storage.states import advance
 from sharezync_storage.usecases import holding, quota
-from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
@@ -185,6 +186,30 @@ async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
 def kept_of(file: File) -> Unneeded:
     """Return what the store keeps of a file."""
     return Unneeded(blob=file.store_key, size_bytes=file.size_bytes)
+
+
+async def give_grant(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
+    """Let a user look at a file and read it, until that is taken back. Idempotent.
+
+    Not more than that: they can't delete, list or link it. Raises NotFound.
+    """
+    async with work.begin() as unit:
+        await access.file_vouched_for(unit, file_id, lock=True)  # it must not go meanwhile
+        await unit.session.exec(
+            insert(Grant)
+            .values(file_id=file_id, user_id=user_id, created_at=unit.now)
+            .on_conflict_do_nothing()
+        )
+
+
+async def take_grant_back(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
+    """End that. Idempotent; a signed URL that they have by then holds for its minutes."""
+    async with work.begin() as unit:
+        await unit.session.exec(
+            delete_from(Grant)
+            .where(col(Grant.file_id) == file_id, col(Grant.user_id) == user_id)
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def _take_grants_back(unit: UnitOfWork, files: Sequence[File]) -> None:

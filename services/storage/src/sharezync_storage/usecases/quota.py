@@ -61,7 +61,7 @@ class StorageLimits:
     quota_bytes: int
     max_file_bytes: int
     max_uploads_per_user: int = 1000
-    """Begun and not ended, by whatever door."""
+    """Begun and not ended, from whatever source."""
     max_files_per_user: int = 100_000
     max_links_per_file: int = 100
     max_links_per_user: int = 1000

@@ -20,7 +20,7 @@ class StorageTotals:
     expired_uploads: int
     let_go_files: int
     uploads: Mapping[tuple[str, str], int]
-    """By state and door; not those that have finished, which are files."""
+    """By state and source; not those that have finished, which are files."""
     used_bytes: int
     reserved_bytes: int
 
@@ -32,7 +32,7 @@ SELECT count(*) AS keys, COALESCE(sum(size_bytes), 0)::bigint AS bytes,
 FROM storage.deletions
 """
 _UPLOADS: Final = """
-SELECT state, door, count(*) AS uploads,
+SELECT state, door AS source, count(*) AS uploads,
        count(*) FILTER (WHERE expires_at < $1 AND state = ANY($2::text[])) AS expired
 FROM storage.uploads WHERE expires_at IS NOT NULL GROUP BY 1, 2
 """
@@ -62,7 +62,7 @@ async def count(work: UnitsOfWork) -> StorageTotals:
         failing_deletions=deletions["failing"],
         expired_uploads=sum(row["expired"] for row in uploads),
         let_go_files=let_go,
-        uploads={(row["state"], row["door"]): row["uploads"] for row in uploads},
+        uploads={(row["state"], row["source"]): row["uploads"] for row in uploads},
         used_bytes=usage["used"],
         reserved_bytes=usage["reserved"],
     )

@@ -11,21 +11,17 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
-from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.media_types import clean_media_type
-from sharezync_shared.names.filenames import clean_name
+from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
-from sharezync_storage.keys import file_key
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.problems import BodyBroken, UploadBusy, UploadGone
-from sharezync_storage.states import UNFINISHED
+from sharezync_storage.states import UNFINISHED, advance
 from sharezync_storage.stores import BlobStore, StoredBlob
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.lifecycle import advance
 from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
-from sharezync_storage.usecases.uploads import give_up
-from sharezync_storage.usecases.writer_slots import WriterSlots
+from sharezync_storage.usecases.uploads import begin_one, give_up
+from sharezync_storage.usecases.writers import WriterSlots
 
 log = structlog.get_logger()
 
@@ -54,15 +50,12 @@ async def receive(
     as it is there, and no byte is read; while the first is still coming it is given up for this
     one, which may well be its client again. Raises FileTooLarge, QuotaExceeded, TooManyFiles,
     TooManyUploads, UploadGone (the first file was deleted), UploadBusy (the same key came again
-    meanwhile), Conflict (the key was used at another door), StoreFull, StoreUnavailable,
+    meanwhile), Conflict (the key was used for another upload), StoreFull, StoreUnavailable,
     Unavailable (too many bodies at this moment) and what `pieces` raises; then nothing stays
     behind, neither bytes nor reservation. What a crash leaves is found by the sweep.
     """
-    limits.check_size(expected_bytes)
     with places.one():
-        begun = await _begin(
-            work, limits, owner_id, clean_name(name), mime, expected_bytes, idempotency_key
-        )
+        begun = await _begin(work, limits, owner_id, name, mime, expected_bytes, idempotency_key)
         if isinstance(begun, File):
             return begun
         try:
@@ -89,23 +82,18 @@ async def _begin(
             file = await _came_before(unit, owner_id, idempotency_key)
             if file is not None:
                 return file
-        upload_id = uuid7()
-        upload = Upload(
-            id=upload_id,
+        upload = await begin_one(
+            unit,
+            limits,
+            "form",
             owner_id=owner_id,
-            door="form",
-            state="created",
             name=name,
-            mime=clean_media_type(mime),
-            store_key=file_key(upload_id),
+            mime=mime,
+            lifetime=_LEASE,
+            reserve_bytes=expected_bytes,
             idempotency_key=idempotency_key,
-            created_at=unit.now,
-            expires_at=unit.now + _LEASE,
         )
         advance(upload, "write")
-        await quota.reserve(unit, limits, upload, expected_bytes)
-        await quota.admit(unit, limits, owner_id)
-        unit.add(upload)
     return upload
 
 
@@ -121,7 +109,7 @@ async def _came_before(unit: UnitOfWork, owner_id: UserId, key: str) -> File | N
     upload = (await unit.session.exec(statement.with_for_update())).one_or_none()
     if upload is None:
         return None
-    if upload.door != "form":
+    if upload.source != "form":
         raise Conflict("This Idempotency-Key was used for another upload")
     if upload.state in UNFINISHED:
         await give_up(unit, upload)

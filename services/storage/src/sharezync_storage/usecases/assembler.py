@@ -1,7 +1,7 @@
 """An upload becomes a file: complete, verified, assembled, announced."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,15 +24,14 @@ from sharezync_shared.problems import NotFound
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import FileId, Upload, UploadId
-from sharezync_storage.states import TAKES_BYTES, after
+from sharezync_storage.states import TAKES_BYTES, advance, after
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.stores.pieces import in_order
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.assembling import AssembledBlob, UploadParts, assemble, parts_of
-from sharezync_storage.usecases.extents import forget_segments
-from sharezync_storage.usecases.lifecycle import advance
+from sharezync_storage.usecases.chunk_uploads import stored_chunks
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
-from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
+from sharezync_storage.usecases.uploads import forget_segments, give_up, plan_of
 
 log = structlog.get_logger()
 
@@ -61,10 +60,11 @@ Outcome = FinishedUpload | Exception
 """What came of finishing an upload: with an exception, nothing has."""
 
 _End = asyncio.Future[FinishedUpload]
+Step = Callable[[], Awaitable[None]]
 
 
-class Finishing:
-    """Finishes uploads, each by one task however many ask; the work outlives who asked.
+class Assembler:
+    """Makes files of uploads, each by one task however many ask; the work outlives who asked.
 
     Those that are finished together share their transactions.
     """
@@ -94,20 +94,23 @@ class Finishing:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def finish(self, upload_id: UploadId) -> FinishedUpload:
+    async def finish(self, upload_id: UploadId, first: Step | None = None) -> FinishedUpload:
         """Verify an upload and make it a file; services hear of it. Idempotent.
 
-        Raises UploadIncomplete (send what is missing), DigestMismatch and UploadClosed (final), and
-        UploadFinishing where the work takes longer than an answer may: ask again.
+        `first` is done before, in the same task. Raises what it raises, UploadIncomplete (send what
+        is missing), DigestMismatch and UploadClosed (final), and UploadFinishing where the work
+        takes longer than an answer may: ask again.
         """
-        (outcome,) = await self.finish_each([upload_id])
+        (outcome,) = await self.finish_each([upload_id], first)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    async def finish_each(self, upload_ids: Sequence[UploadId]) -> list[Outcome]:
+    async def finish_each(
+        self, upload_ids: Sequence[UploadId], first: Step | None = None
+    ) -> list[Outcome]:
         """Do the same for several uploads, at least one; what is refused of one is its own."""
-        ends = self.start(*upload_ids)
+        ends = self.start(*upload_ids, first=first)
         await asyncio.wait(ends, timeout=self._patience_seconds)
         return [_outcome(end) for end in ends]
 
@@ -123,13 +126,13 @@ class Finishing:
         except Exception as error:  # noqa: BLE001 - it costs nobody who asked anything
             log.warning("upload_not_finished", upload_id=str(upload_id), error=repr(error))
 
-    def start(self, *upload_ids: UploadId) -> list[_End]:
+    def start(self, *upload_ids: UploadId, first: Step | None = None) -> list[_End]:
         """Begin to finish uploads, as far as that hasn't been begun; see `finish`."""
         fresh = [each for each in dict.fromkeys(upload_ids) if each not in self._ends]
         if fresh:
             loop = asyncio.get_running_loop()
             self._ends |= {upload_id: loop.create_future() for upload_id in fresh}
-            task = asyncio.create_task(self._finish(fresh), name=f"finish-{fresh[0]}")
+            task = asyncio.create_task(self._finish(fresh, first), name=f"finish-{fresh[0]}")
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._over(fresh, done))
         return [self._ends[upload_id] for upload_id in upload_ids]
@@ -187,9 +190,11 @@ class Finishing:
 
     # ----------------------------------------------------------------------------------------
 
-    async def _finish(self, upload_ids: Sequence[UploadId]) -> None:
-        for first in range(0, len(upload_ids), _TOGETHER):
-            await self._finish_together(upload_ids[first : first + _TOGETHER])
+    async def _finish(self, upload_ids: Sequence[UploadId], first: Step | None) -> None:
+        if first is not None:
+            await first()
+        for start in range(0, len(upload_ids), _TOGETHER):
+            await self._finish_together(upload_ids[start : start + _TOGETHER])
 
     async def _finish_together(self, upload_ids: Sequence[UploadId]) -> None:
         """No call to the store inside a transaction: the state `verifying` holds its place."""
@@ -319,7 +324,7 @@ def _finished(upload: Upload) -> FinishedUpload:
 
 async def _uploads(unit: UnitOfWork, upload_ids: Collection[UUID]) -> dict[UUID, Upload]:
     found = await access.uploads_held(unit, upload_ids)
-    return {upload.id: upload for upload in found if upload.door != "form"}
+    return {upload.id: upload for upload in found if upload.source != "form"}
 
 
 async def _stand(unit: UnitOfWork, uploads: Sequence[Upload]) -> None:

@@ -1,48 +1,84 @@
 """Uploads that come from their start to their end, in as many requests as it takes (tus 1.0.0).
 
-The door speaks the protocol; here is what happens. Who may write, and how one that has stalled is
-seen off, is in `leasing.py`; what becomes of a request's bytes in `upload_receiving.py`.
+The API speaks the protocol; here is what happens. Who may write, and how one that has stalled is
+ended, is in `writers.py`; what becomes of a request's bytes in `append_receiver.py`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
+from sqlmodel import col, select
 
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage import access
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.problems import (
     ContentDamaged,
     FinalUpload,
     OffsetMismatch,
+    PartsUnfinished,
     UploadBusy,
     UploadGone,
     UploadLengthConflict,
 )
-from sharezync_storage.states import ENDED, TAKES_BYTES
-from sharezync_storage.stores import UploadStore
-from sharezync_storage.stores.port import Extent, NoSuchBlob
-from sharezync_storage.usecases import concatenating, quota, uploads
+from sharezync_storage.states import ENDED, TAKES_BYTES, advance
+from sharezync_storage.stores import Extent, NoSuchBlob, UploadStore
+from sharezync_storage.usecases import quota
+from sharezync_storage.usecases.append_receiver import AppendReceiver
+from sharezync_storage.usecases.assembler import Assembler
 from sharezync_storage.usecases.checksums import Checksum, WholeDigests
-from sharezync_storage.usecases.extents import extent_of
-from sharezync_storage.usecases.finishing import Finishing
-from sharezync_storage.usecases.leasing import Leases, Preempted
 from sharezync_storage.usecases.quota import StorageLimits
-from sharezync_storage.usecases.upload_receiving import UploadReceiver
-from sharezync_storage.usecases.writer_slots import WriterSlots
-from sharezync_storage.usecases.writers import Writer, Writers, busy
+from sharezync_storage.usecases.uploads import (
+    PARTS_LIFETIME,
+    begin_one,
+    end_with_file,
+    expired,
+    extent_of,
+    give_up,
+    is_needed,
+    once,
+)
+from sharezync_storage.usecases.writers import Leases, Preempted, Writer, Writers, WriterSlots, busy
 
 log = structlog.get_logger()
 
 
-class Appending:
-    """Begins, looks at, goes on with and ends uploads of the door tus, for their owner.
+@dataclass(frozen=True, slots=True)
+class TusCreation:
+    """What a client says of an upload. `length` is in bytes; None: to be told later."""
+
+    name: str
+    mime: str | None = None
+    length: int | None = None
+    metadata: str | None = None
+    """`Upload-Metadata` as it was given."""
+    concat: str | None = None
+    """`Upload-Concat` as it was given: one that is, or is made of, a part of something larger."""
+    source_ids: tuple[UploadId, ...] = ()
+    """What it is made of: complete partial uploads in this order, one perhaps repeatedly."""
+
+    def began(self, upload: Upload) -> bool:
+        """Whether this upload may be what the same request began.
+
+        A length that was deferred may have been told since, which nobody recorded.
+        """
+        return (
+            upload.source == "tus"
+            and upload.tus_metadata == self.metadata
+            and upload.tus_concat == self.concat
+            and self.length in (upload.size_bytes, None)
+        )
+
+
+class TusUploads:
+    """Begins, looks at, goes on with and ends uploads by tus, for their owner.
 
     Everything here raises NotFound for an upload of somebody else and for one that never was, and
     UploadGone for one's own that was given up or has expired.
@@ -55,82 +91,73 @@ class Appending:
         limits: StorageLimits,
         *,
         leases: Leases,
-        finishing: Finishing,
-        places: WriterSlots,
+        assembler: Assembler,
+        slots: WriterSlots,
         lifetime: timedelta,
     ) -> None:
         self._work = work
         self._store = store
         self._limits = limits
         self._leases = leases
-        self._finishing = finishing
-        self._places = places
+        self._assembler = assembler
+        self._slots = slots
         self._lifetime = lifetime
         self._writers = Writers(leases)
         self._wholes = WholeDigests()
 
     async def create(
-        self,
-        *,
-        owner_id: UserId,
-        length: int | None,
-        name: str,
-        mime: str | None,
-        tus_metadata: str | None,
-        partial: bool = False,
-        idempotency_key: str | None = None,
-    ) -> Upload:
-        """Begin an upload, with room reserved for `length` bytes; None: to be told later.
+        self, *, owner_id: UserId, creation: TusCreation, idempotency_key: str | None = None
+    ) -> tuple[Upload, bool]:
+        """Begin an upload, once for each key, with room reserved; return it and whether it is new.
 
-        One of no bytes is complete at once. Without a key (`keyed.once`) who lost the answer
-        begins another one, and the first expires. Raises FileTooLarge, QuotaExceeded,
-        TooManyFiles, TooManyUploads.
+        One of no bytes is complete at once. Without a key, who lost the answer begins another one,
+        and the first expires. One that is made of others inherits nothing, and room for the whole
+        is reserved anew; the parts can be used again and expire in an hour. Raises FileTooLarge,
+        QuotaExceeded, TooManyFiles, TooManyUploads, Conflict (the key began something else), and
+        for one that is made of others PartsUnfinished and Invalid (some are no partial uploads).
         """
-        upload = await uploads.begin_from_start(
+        upload, new = await once(
             self._work,
-            self._limits,
             owner_id=owner_id,
-            name=name,
-            mime=mime,
-            size_bytes=length,
-            tus_metadata=tus_metadata,
-            partial=partial,
-            lifetime=self._lifetime,
-            idempotency_key=idempotency_key,
+            key=idempotency_key,
+            same=creation.began,
+            begin=lambda: self._begin(owner_id, creation, idempotency_key),
         )
-        return await self._finished(upload)
+        if new:
+            return await self._finished(upload), True
+        return await self.status(owner_id=owner_id, upload_id=UploadId(upload.id)), False
 
-    async def create_final(
-        self,
-        *,
-        owner_id: UserId,
-        source_ids: Sequence[UploadId],
-        name: str,
-        mime: str | None,
-        tus_metadata: str | None,
-        tus_concat: str,
-        idempotency_key: str | None = None,
+    async def _begin(
+        self, owner_id: UserId, creation: TusCreation, idempotency_key: str | None
     ) -> Upload:
-        """Make one upload of complete partial ones, in this order; one may be named repeatedly.
-
-        `tus_concat` is `Upload-Concat` as it was given. Nothing is inherited, and room for the
-        whole is reserved anew. The parts can be used again; they expire in an hour. Raises
-        PartsUnfinished, Invalid (none, or some that are no partial uploads), FileTooLarge,
-        QuotaExceeded, TooManyFiles, TooManyUploads.
-        """
-        upload = await concatenating.begin_final(
-            self._work,
-            self._limits,
-            owner_id=owner_id,
-            source_ids=source_ids,
-            name=name,
-            mime=mime,
-            tus_metadata=tus_metadata,
-            tus_concat=tus_concat,
-            lifetime=self._lifetime,
-            idempotency_key=idempotency_key,
-        )
-        return await self._finished(upload)
+        async with self._work.begin() as unit:
+            size_bytes, source_ids = creation.length, creation.source_ids
+            parts = await _parts(unit, owner_id, source_ids) if source_ids else {}
+            if source_ids:
+                size_bytes = sum(parts[source_id].stored_bytes for source_id in source_ids)
+            upload = await begin_one(
+                unit,
+                self._limits,
+                "tus",
+                owner_id=owner_id,
+                name=creation.name,
+                mime=creation.mime,
+                lifetime=self._lifetime,
+                reserve_bytes=size_bytes or 0,
+                size_bytes=size_bytes,
+                tus_metadata=creation.metadata,
+                tus_concat=creation.concat,
+                source_ids=list(source_ids) or None,
+                idempotency_key=idempotency_key,
+            )
+            if source_ids:
+                advance(upload, "verify")
+            elif size_bytes == 0:
+                advance(upload, "verify" if creation.concat is None else "hold")
+            for part in parts.values():
+                if part.expires_at is not None:
+                    part.expires_at = min(part.expires_at, unit.now + PARTS_LIFETIME)
+        return upload
 
     async def status(self, *, owner_id: UserId, upload_id: UploadId) -> Upload:
         """Return how far an upload is: all that arrived, where nobody is sending any more.
@@ -169,7 +196,7 @@ class Appending:
             await self._own(owner_id, upload_id)
         ):
             raise busy()
-        with self._places.one(), self._writers.one(upload_id) as writer:
+        with self._slots.one(), self._writers.one(upload_id) as writer:
             claim = await self._claim(owner_id, upload_id, offset, length)
             if claim is None:
                 if not await self._leases.end_elsewhere(upload_id):
@@ -198,11 +225,11 @@ class Appending:
             if free_key:
                 upload.idempotency_key = None
             if upload.state == "finished":
-                await uploads.end_with_file(unit, upload)
+                await end_with_file(unit, upload)
             else:
-                if await concatenating.is_needed(unit, upload_id):
+                if await is_needed(unit, upload_id):
                     raise busy()
-                await uploads.give_up(unit, upload)
+                await give_up(unit, upload)
         self._wholes.drop(upload_id)
 
     # --- what is written ----------------------------------------------------------------------
@@ -247,7 +274,7 @@ class Appending:
     ) -> None:
         """Write and record what comes; the claim's upload tells how it stands then."""
         upload, epoch = claim.upload, claim.epoch
-        intake = UploadReceiver(
+        receiver = AppendReceiver(
             self._work, self._limits, self._leases, self._wholes,
             upload=upload, epoch=epoch, start=start, checksum=checksum,
         )  # fmt: skip
@@ -255,12 +282,12 @@ class Appending:
             async with (
                 self._writers.leased(writer, upload.id, epoch),
                 contextlib.aclosing(writer.taken(pieces)) as coming,
-                contextlib.aclosing(intake.metered(coming)) as metered,
+                contextlib.aclosing(receiver.metered(coming)) as metered,
             ):
                 extent = await self._store.append(
-                    upload.store_key, metered, start=start, epoch=epoch, kept=intake.kept
+                    upload.store_key, metered, start=start, epoch=epoch, kept=receiver.kept
                 )
-            await intake.kept(extent)
+            await receiver.kept(extent)
         except Preempted:
             raise await self._why_preempted(upload.id) from None
         except NoSuchBlob as error:
@@ -268,14 +295,14 @@ class Appending:
             raise (problem if isinstance(problem, UploadGone) else ContentDamaged()) from error
         finally:
             writer.ending = True
-            await asyncio.shield(self._put_down(intake, upload, epoch))
+            await asyncio.shield(self._put_down(receiver, upload, epoch))
 
-    async def _put_down(self, intake: UploadReceiver, upload: Upload, epoch: int) -> None:
+    async def _put_down(self, receiver: AppendReceiver, upload: Upload, epoch: int) -> None:
         """End a writer's lease. What fails here mends itself: the lease lapses."""
         if upload.state == "verifying":
-            self._finishing.start(UploadId(upload.id))
+            self._assembler.start(UploadId(upload.id))
         try:
-            await intake.aclose()
+            await receiver.aclose()
             if upload.state in TAKES_BYTES:
                 await self._leases.let_go(upload.id, epoch)
         except Exception as error:  # noqa: BLE001 - what was acknowledged is on record already
@@ -292,7 +319,7 @@ class Appending:
         """Return an upload as it is when it has finished, or when one has waited long enough."""
         if upload.state != "verifying":
             return upload
-        await self._finishing.try_to_finish(UploadId(upload.id))
+        await self._assembler.try_to_finish(UploadId(upload.id))
         async with self._work.begin() as unit:
             return await unit.get(Upload, upload.id) or upload
 
@@ -303,8 +330,8 @@ class Appending:
     async def _own_in(
         self, unit: UnitOfWork, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
     ) -> Upload:
-        upload = await access.own_upload(unit, owner_id, upload_id, lock=lock)
-        if upload.state in ENDED or uploads.expired(upload, unit.now):
+        upload = await access.own_upload(unit, owner_id, upload_id, "tus", lock=lock)
+        if upload.state in ENDED or expired(upload, unit.now):
             raise UploadGone
         return upload
 
@@ -330,3 +357,32 @@ async def _check_nothing_more(
     async for piece in pieces:
         if piece:
             raise UploadLengthConflict
+
+
+async def _parts(
+    unit: UnitOfWork, owner_id: UserId, source_ids: Collection[UploadId]
+) -> dict[UUID, Upload]:
+    """Return the parts by their ids, locked until it is on record that they are needed."""
+    statement = (
+        select(Upload)
+        .where(
+            col(Upload.id).in_(set(source_ids)),
+            col(Upload.owner_id) == owner_id,
+            col(Upload.source) == "tus",
+        )
+        .order_by(col(Upload.id))
+        .with_for_update()
+    )
+    found = {upload.id: upload for upload in await unit.session.exec(statement)}
+    for source_id in source_ids:
+        part = found.get(source_id)
+        if part is None:
+            raise NotFound(f"The upload {source_id} doesn't exist")
+        if part.state in ENDED or (part.expires_at is not None and part.expires_at < unit.now):
+            raise UploadGone(f"The upload {source_id} was cancelled or has expired")
+        if part.tus_concat is None or part.source_ids is not None:
+            raise Invalid(f"The upload {source_id} isn't partial")
+    unfinished = [one for one in found.values() if one.state != "held"]
+    if unfinished:
+        raise PartsUnfinished(unfinished=[f"/v1/uploads/{one.id}" for one in unfinished])
+    return found

@@ -6,30 +6,35 @@ in the store that no row tells of; where a crash came in between, whoever asks n
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
+
+from sqlmodel import select
 
 from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_shared.db.work import UnitsOfWork
-from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.ids import UserId
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
+from sharezync_shared.problems import NotFound
 from sharezync_storage import access
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import UploadGone
+from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
+from sharezync_storage.problems import PartsWrong, UploadGone
 from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
 from sharezync_storage.signatures import Signer
-from sharezync_storage.states import ENDED, UNFINISHED
-from sharezync_storage.stores import ChunkPlan, DirectPart, DirectUploads, UploadStore
+from sharezync_storage.states import ENDED, TAKES_BYTES, UNFINISHED, advance
+from sharezync_storage.stores import ChunkPlan, DirectPart, DirectUploads, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import sha256_of
-from sharezync_storage.usecases import keyed, quota
+from sharezync_storage.usecases import quota
+from sharezync_storage.usecases.assembler import Assembler
 from sharezync_storage.usecases.chunks import Chunks
 from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
-from sharezync_storage.usecases.uploads import give_up, plan_of
+from sharezync_storage.usecases.uploads import begin_one, give_up, once, plan_of
 
 URL_LIFETIME: Final = timedelta(seconds=MAX_PART_URL_SECONDS)
 """Less than the 20 minutes after which what was given up is deleted once more (`sweeping`). A part
@@ -53,7 +58,7 @@ class DirectUpload:
     urls_expire_at: datetime
 
 
-class Direct:
+class DirectUploader:
     """Begins, describes, completes and gives up uploads by signed URLs."""
 
     def __init__(
@@ -62,6 +67,7 @@ class Direct:
         store: UploadStore,
         limits: StorageLimits,
         chunks: Chunks,
+        assembler: Assembler,
         signer: Signer,
         *,
         lifetime: timedelta,
@@ -70,6 +76,7 @@ class Direct:
         self._store = store
         self._limits = limits
         self._chunks = chunks
+        self._assembler = assembler
         self._signer = signer
         self._lifetime = lifetime
 
@@ -90,14 +97,13 @@ class Direct:
         StoreFull, StoreUnavailable; Conflict where the key began another upload than this one, and
         UploadGone where that one has ended.
         """
-        self._limits.check_size(size_bytes)
         given = (clean_name(name), clean_media_type(mime), size_bytes, sha256)
-        upload, _ = await keyed.once(
+        upload, _ = await once(
             self._work,
             owner_id=owner_id,
             key=idempotency_key,
             same=lambda it: (
-                it.door == "direct" and (it.name, it.mime, it.size_bytes, it.sha256) == given
+                it.source == "direct" and (it.name, it.mime, it.size_bytes, it.sha256) == given
             ),
             begin=lambda: self._create(owner_id, *given, idempotency_key),
         )
@@ -106,7 +112,7 @@ class Direct:
     async def renew_urls(self, *, owner_id: UserId, upload_id: UploadId) -> DirectUpload:
         """Return fresh URLs for an upload, and let it wait longer. Raises NotFound, UploadGone."""
         async with self._work.begin() as unit:
-            upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
+            upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
             if upload.state in ENDED:
                 raise UploadGone
             if upload.state in UNFINISHED:
@@ -125,12 +131,40 @@ class Direct:
         await self._chunks.put(upload_id, number - 1, data, sha256)
         return f'"{sha256.hex()}"'
 
+    async def complete(
+        self, *, owner_id: UserId, upload_id: UploadId, etags: Mapping[int, str]
+    ) -> File:
+        """Make the parts with these ETags, by number, into the file. Idempotent.
+
+        Raises PartsWrong (mend it, and ask again), UploadGone, DigestMismatch (it is given up),
+        and UploadFinishing where the work takes longer than an answer may: it goes on, ask again.
+        """
+        async with self._work.read() as unit:
+            upload = await access.own_upload(unit, owner_id, upload_id, "direct")
+            if upload.state in ENDED:
+                raise UploadGone
+            takes_bytes = upload.state in TAKES_BYTES
+            in_order = _in_order(upload, etags) if takes_bytes else []
+            if takes_bytes and access.in_chunks(upload):
+                kept = select(Chunk).where(Chunk.upload_id == upload_id)
+                digests = {c.index + 1: c.sha256.hex() for c in await unit.session.exec(kept)}
+                _check(digests, in_order)
+        at_the_store = takes_bytes and upload.direct_id
+        await self._assembler.finish(
+            upload_id, partial(self._complete, upload, in_order) if at_the_store else None
+        )
+        async with self._work.read() as unit:
+            try:
+                return await access.own_file(unit, owner_id, FileId(upload_id))
+            except NotFound:
+                raise UploadGone from None  # deleted meanwhile
+
     async def abort(self, *, owner_id: UserId, upload_id: UploadId) -> None:
         """Give up an upload. Idempotent. Raises NotFound, and UploadClosed for one that is a file:
         that is deleted as files are.
         """
         async with self._work.begin() as unit:
-            upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
+            upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
             if upload.state == "finished":
                 raise UploadClosed(state=upload.state)
             if upload.state in UNFINISHED:
@@ -147,29 +181,24 @@ class Direct:
         sha256: bytes | None,
         idempotency_key: str | None,
     ) -> Upload:
-        upload_id = uuid7()
         async with self._work.begin() as unit:
-            upload = Upload(
-                id=upload_id,
+            upload = await begin_one(
+                unit,
+                self._limits,
+                "direct",
                 owner_id=owner_id,
-                door="direct",
-                state="created",
                 name=name,
                 mime=mime,
+                lifetime=self._lifetime,
+                reserve_bytes=size_bytes,
                 size_bytes=size_bytes,
                 sha256=sha256,
-                store_key=file_key(upload_id),
                 idempotency_key=idempotency_key,
-                created_at=unit.now,
-                expires_at=unit.now + self._lifetime,
             )
-            await quota.reserve(unit, self._limits, upload, size_bytes)
-            await quota.admit(unit, self._limits, owner_id)
-            unit.add(upload)
         try:
             return await self._open(upload)
         except BaseException:
-            await asyncio.shield(self._undo(owner_id, UploadId(upload_id)))
+            await asyncio.shield(self._undo(owner_id, UploadId(upload.id)))
             raise
 
     async def _open(self, upload: Upload) -> Upload:
@@ -201,11 +230,34 @@ class Direct:
     async def _undo(self, owner_id: UserId, upload_id: UploadId) -> None:
         """Leave nothing of an upload that could not be opened: its key may be used again."""
         async with self._work.begin() as unit:
-            upload = await access.own_direct(unit, owner_id, upload_id, lock=True)
+            upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
             if upload.chunk_size_bytes is None:
                 await quota.release(unit, upload)
                 await forget(unit, Unneeded(blob=upload.store_key))
                 await unit.session.delete(upload)
+
+    async def _complete(self, upload: Upload, etags: Sequence[str]) -> None:
+        """First at the store, where it is idempotent, and only then on record: `verifying` means
+        that the blob is there.
+        """
+        try:
+            await direct_store(self._store).complete_direct(
+                upload.store_key, upload.direct_id or "", etags, size_bytes=upload.size_bytes or 0
+            )
+        except NoSuchBlob:
+            raise UploadGone from None  # given up meanwhile
+        async with self._work.begin() as unit:
+            found = await unit.get(Upload, upload.id, lock=True)
+            gone = found is None or found.state in ENDED
+            if gone:
+                # It may have come behind the first deletion.
+                await forget(
+                    unit, Unneeded(blob=upload.store_key, size_bytes=upload.size_bytes or 0)
+                )
+            elif found is not None and found.state in TAKES_BYTES:
+                advance(found, "verify")
+        if gone:
+            raise UploadGone
 
     async def _parts(self, upload: Upload, expires_at: datetime) -> list[DirectPart]:
         if upload.state not in UNFINISHED:
@@ -244,3 +296,23 @@ def _part_bytes(size_bytes: int) -> int:
     if size_bytes <= WHOLE_BYTES:
         return max(size_bytes, 1)
     return max(MIN_PART_BYTES, -(-size_bytes // _MANY_PARTS // MIB) * MIB)
+
+
+def _in_order(upload: Upload, etags: Mapping[int, str]) -> list[str]:
+    """Return the ETags, that of the first part first. Raises PartsWrong where one is missing."""
+    if upload.chunk_size_bytes is None:
+        raise PartsWrong("No part was uploaded yet: get the URLs first")
+    count = plan_of(upload).count
+    if upload.direct_id:
+        count = max(count, 1)  # no bytes go to the store as one part too
+    wrong = sorted(set(range(1, count + 1)) ^ etags.keys())
+    if wrong:
+        raise PartsWrong(f"There are {count} parts", numbers=wrong[:100])
+    return [etags[number] for number in range(1, count + 1)]
+
+
+def _check(kept: Mapping[int, str], named: Sequence[str]) -> None:
+    """Raise PartsWrong unless every part that is named is kept; its ETag is its digest."""
+    wrong = [n for n, etag in enumerate(named, start=1) if etag.strip('"') != kept.get(n)]
+    if wrong:
+        raise PartsWrong("Parts are missing or differ", numbers=wrong[:100])

@@ -1,4 +1,4 @@
-"""The same limits at every door, told with their numbers; and sums that are right in the end."""
+"""The same limits from every source, told with their numbers; and sums that are right in the end."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from sharezync_storage.settings import StorageSettings
 
 TUS = {"tus-resumable": "1.0.0"}
 OCTETS = {"content-type": "application/offset+octet-stream"}
-DOORS = ["form", "chunks", "tus", "tus, length told later"]
+SOURCES = ["form", "chunks", "tus", "tus, length told later"]
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def settings(settings: StorageSettings) -> StorageSettings:
     return settings.model_copy(update={"quota_bytes": 10_000, "max_file_bytes": 6_000})
 
 
-async def bring(world: World, person: Person, door: str, size: int) -> httpx.Response:
-    """Bring so many bytes by a door; return the last answer, or the first refusal."""
+async def bring(world: World, person: Person, source: str, size: int) -> httpx.Response:
+    """Bring so many bytes from a source; return the last answer, or the first refusal."""
     data = os.urandom(size)
-    match door:
+    match source:
         case "form":
             return await person.try_upload(data)
         case "chunks":
@@ -48,38 +48,38 @@ async def bring(world: World, person: Person, door: str, size: int) -> httpx.Res
     return await person.http.patch(answer.headers["location"], headers=headers, content=data)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("source", SOURCES)
 async def test_a_file_that_is_too_large_is_told_the_limit(
-    world: World, alice: Person, door: str
+    world: World, alice: Person, source: str
 ) -> None:
-    answer = await bring(world, alice, door, 6_001)
+    answer = await bring(world, alice, source, 6_001)
     assert (answer.status_code, code_of(answer)) == (413, "file-too-large")
     assert answer.json()["limit_bytes"] == 6_000
-    assert (await bring(world, alice, door, 6_000)).is_success
+    assert (await bring(world, alice, source, 6_000)).is_success
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("source", SOURCES)
 async def test_who_has_no_room_left_is_told_how_much_there_is(
-    world: World, alice: Person, door: str
+    world: World, alice: Person, source: str
 ) -> None:
     await alice.upload(bytes(5_000))
-    answer = await bring(world, alice, door, 5_001)
+    answer = await bring(world, alice, source, 5_001)
     assert (answer.status_code, code_of(answer)) == (507, "quota-exceeded")
     told = answer.json()
     assert (told["quota_bytes"], told["used_bytes"]) == (10_000, 5_000)
     assert told["wanted_bytes"] <= 5_001
-    assert (await bring(world, alice, door, 5_000)).is_success
+    assert (await bring(world, alice, source, 5_000)).is_success
     assert (await alice.usage())[0] == 10_000
 
 
 async def test_whatever_many_do_at_once_the_sums_are_those_of_the_rows(world: World) -> None:
-    """Reserve, finish, give up, delete, let go and erase, by all doors, at the same time."""
+    """Reserve, finish, give up, delete, let go and erase, from all sources, at the same time."""
     people = [await world.person() for _ in range(4)]
     chance = random.Random(7)
 
-    async def busy(person: Person, door: str) -> None:
+    async def busy(person: Person, source: str) -> None:
         for _ in range(4):
-            answer = await bring(world, person, door, chance.randrange(1, 1500))
+            answer = await bring(world, person, source, chance.randrange(1, 1500))
             if not answer.is_success:
                 # From under who is erased, uploads vanish at any moment.
                 assert code_of(answer) == "quota-exceeded" or person is people[0]
@@ -95,7 +95,7 @@ async def test_whatever_many_do_at_once_the_sums_are_those_of_the_rows(world: Wo
             await hear(world, UserDeleted(user_id=person.id))
 
     await asyncio.gather(
-        *(busy(person, door) for person in people for door in DOORS),
+        *(busy(person, source) for person in people for source in SOURCES),
         *(begin_and_give_up(world, person, chance) for person in people),
         erased(people[0]),
     )

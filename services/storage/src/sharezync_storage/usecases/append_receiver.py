@@ -10,11 +10,11 @@ from sharezync_storage.states import TAKES_BYTES, Act, after
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases import quota
 from sharezync_storage.usecases.checksums import Checksum, Digests, WholeDigests
-from sharezync_storage.usecases.leasing import Leases, Preempted
 from sharezync_storage.usecases.quota import StorageLimits
+from sharezync_storage.usecases.writers import Leases, Preempted
 
 
-class UploadReceiver:
+class AppendReceiver:
     """One request's bytes, from `start` on. `upload` is kept as the record says it is."""
 
     def __init__(
