@@ -129,13 +129,13 @@ async def test_pages_meet_whatever_happens_between_them(
     ids = [(await ada.say(path, text))["id"] for text in said]
     await world.app.state.indexer.catch_up()
     seen: list[str] = []
-    cursor: dict[str, str] = {}
-    while cursor is not None:
-        page = await ada.get("/v1/search", q="pump", limit=3, **cursor)
+    asked: dict[str, Any] = {"q": "pump", "limit": 3}
+    while asked.get("cursor", "first"):
+        page = await ada.call("GET", "/v1/search", 200, params=asked)
         hits = page["items"]
         assert hits == sorted(hits, key=lambda h: (h["rank"], h["message"]["id"]), reverse=True)
         seen += texts(hits)
-        cursor = {"cursor": page["next"]} if page["next"] else None
+        asked["cursor"] = page["next"]
         if len(seen) == 3 and meanwhile != "nothing":
             for number in range(3):
                 if meanwhile == "hits gone":

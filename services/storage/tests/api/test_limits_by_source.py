@@ -1,4 +1,4 @@
-"""The same limits from every source, told with their numbers; and sums that are right in the end."""
+"""The same limits from every source, told with their numbers; sums that are right in the end."""
 
 import asyncio
 import os

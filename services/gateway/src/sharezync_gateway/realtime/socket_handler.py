@@ -253,15 +253,7 @@ class SocketHandler:
             return
         handler = self._handlers.get(head.type)
         metered = handler is None or head.type not in _UNMETERED
-        if metered and not _may(connection, head.id):
-            return
-        weight = 0 if head.type in _WEIGHTLESS else len(text) // _COMMAND_BYTES
-        if metered:
-            connection.charge(weight)
-        else:
-            pieces = len(text) // _PIECE_BYTES if head.type == BULKY_TYPE else 0
-            await connection.slow_down(1 + pieces + weight * BULK_FRAMES)
-        if connection.closed:  # while it waited for its turn: perhaps its session was revoked
+        if not await _may_go_on(connection, head, len(text), metered=metered):
             return
         if handler is None:
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
@@ -293,6 +285,19 @@ async def _read_head(connection: Connection, text: str) -> FrameHead:
     # What follows without a pause is still in the turn: that ends some time later.
     async with connection.costly():
         return read_head(text)
+
+
+async def _may_go_on(connection: Connection, head: FrameHead, size: int, *, metered: bool) -> bool:
+    """Count a text frame by what it weighs; False if nothing is to be done of what it asks."""
+    if metered and not _may(connection, head.id):
+        return False
+    weight = 0 if head.type in _WEIGHTLESS else size // _COMMAND_BYTES
+    if metered:
+        connection.charge(weight)
+    else:
+        pieces = size // _PIECE_BYTES if head.type == BULKY_TYPE else 0
+        await connection.slow_down(1 + pieces + weight * BULK_FRAMES)
+    return not connection.closed  # while it waited for its turn: perhaps its session was revoked
 
 
 def _may(connection: Connection, frame_id: FrameId) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from sharezync_gateway.realtime import user_turns
 from sharezync_gateway.realtime.user_turns import CostlyTurn
-from sharezync_testkit.waiting import DEADLINE_SECONDS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
 async def act_by_turns(turn: CostlyTurn) -> None:
@@ -62,11 +62,10 @@ async def test_what_waits_for_long_keeps_nobody_waiting_as_long(
             inside += 1
             await answered.wait()
 
-    async with asyncio.timeout(DEADLINE_SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(GIVE_UP_SECONDS), asyncio.TaskGroup() as group:
         for _ in range(3):
             group.create_task(ask())
-        while inside < 3:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: inside == 3)
         answered.set()
     monkeypatch.undo()
     await act_by_turns(turn)  # each has given up its turn once: it is still one at a time
