@@ -4,12 +4,12 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
 
 from sharezync_auth.api.dependencies import SettingsDep, WorkDep
 from sharezync_auth.usecases import blocks
 from sharezync_auth.wire import BlockRead
 from sharezync_shared.ids import UserId
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Invalid, Unauthenticated, problems
 from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens.dependencies import Caller
@@ -19,24 +19,16 @@ Outcome = TypeVar("Outcome")
 router = APIRouter(prefix="/v1/blocks", tags=["users"])
 
 
-class BlockPage(BaseModel):
-    """A page of blocked users."""
-
-    items: list[BlockRead]
-    next: str | None = Field(None, description="`cursor` of the next page; null on the last page")
-
-
 @router.get("", summary="List blocked users", responses=problems(Unauthenticated, Invalid))
 async def list_blocked_users(
     caller: Caller,
     work: WorkDep,
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 100,
     cursor: Annotated[UUID | None, Query(description="`next` of the previous page")] = None,
-) -> BlockPage:
+) -> Page[BlockRead]:
     """Returns the users that you have blocked, ordered by id."""
     found = await blocks.page(work, user_id=caller.user_id, after=cursor, limit=limit + 1)
-    shown = found[:limit]
-    return BlockPage(items=list(shown), next=str(shown[-1].user_id) if len(found) > limit else None)
+    return page_of(found, limit, lambda block: block.user_id)
 
 
 @router.put(

@@ -12,6 +12,7 @@ from sharezync_shared.contracts.storage import (
     TooManyUploads,
 )
 from sharezync_shared.names.policies import KEY
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Conflict,
     Invalid,
@@ -24,7 +25,7 @@ from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import body_of
 from sharezync_storage.api.dependencies import TheParts, WorkPart
 from sharezync_storage.api.forms import FIELD, FileForm
-from sharezync_storage.api.wire import FilePage, FileRead, UsageRead
+from sharezync_storage.api.wire import FileRead, UsageRead
 from sharezync_storage.models import FileId
 from sharezync_storage.problems import (
     BodyBroken,
@@ -128,11 +129,10 @@ async def list_files(
     work: WorkPart,
     cursor: Annotated[FileId | None, Query(description="`next` of the previous page")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 50,
-) -> FilePage:
+) -> Page[FileRead]:
     """Returns your files, newest first, from uploads as well as transfers."""
-    page = await files.page(work, owner_id=caller.user_id, after=cursor, limit=limit)
-    items = [FileRead.from_file(file) for file in page.items]
-    return FilePage(items=items, next=str(page.next) if page.next else None)
+    found = await files.page(work, owner_id=caller.user_id, after=cursor, limit=limit + 1)
+    return page_of([FileRead.from_file(file) for file in found], limit, lambda file: file.id)
 
 
 @router.get("/files/{file_id}", summary="Get a file", responses=problems(Unauthenticated, NotFound))

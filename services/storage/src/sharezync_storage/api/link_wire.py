@@ -109,13 +109,6 @@ class LinkCreated(LinkRead):
         return cls(**told, token=new.token, path=f"/v1/links/{new.token}")
 
 
-class LinkPage(BaseModel):
-    """A page of links to a file."""
-
-    items: list[LinkRead]
-    next: str | None = Field(description="`cursor` of the next page; null on the last page")
-
-
 class LinkLook(BaseModel):
     """A link as everyone who has it sees it. With a password, the file isn't described."""
 

@@ -11,6 +11,7 @@ from sharezync_shared.asgi.content_wanted import (
     check_wanted,
     span_of,
 )
+from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import SmallBodyRoute
@@ -22,7 +23,6 @@ from sharezync_storage.api.link_wire import (
     LinkCreated,
     LinkLook,
     LinkOpen,
-    LinkPage,
     LinkRead,
 )
 from sharezync_storage.models import FileId, LinkId
@@ -102,13 +102,12 @@ async def list_links(
     work: WorkPart,
     cursor: Annotated[LinkId | None, Query(description="`next` of the previous page")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 50,
-) -> LinkPage:
+) -> Page[LinkRead]:
     """Returns the links, newest first, including those that expired within the last day."""
-    page = await links.page(
-        work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit
+    found = await links.page(
+        work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit + 1
     )
-    items = [LinkRead.from_link(link) for link in page.items]
-    return LinkPage(items=items, next=str(page.next) if page.next else None)
+    return page_of([LinkRead.from_link(link) for link in found], limit, lambda link: link.id)
 
 
 @router.delete(

@@ -47,13 +47,6 @@ class FileRead(BaseModel):
         )
 
 
-class FilePage(BaseModel):
-    """A page of files."""
-
-    items: list[FileRead]
-    next: str | None = Field(description="`cursor` of the next page; null on the last page")
-
-
 class UsageRead(BaseModel):
     """Usage of a quota."""
 

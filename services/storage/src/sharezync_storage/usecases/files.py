@@ -1,7 +1,6 @@
 """Files: made of what was uploaded, listed, looked at, described, let go, deleted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -24,14 +23,6 @@ _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
 
 FileAndUpload = tuple[File, Upload | None]
 """A file, and the upload that it came by, where that is still on record."""
-
-
-@dataclass(frozen=True, slots=True)
-class FilesPage:
-    """Some of many. `next` is where the rest begins; None: this was all."""
-
-    items: list[File]
-    next: FileId | None
 
 
 def stand(
@@ -69,16 +60,14 @@ def stand(
 
 async def page(
     work: UnitsOfWork, *, owner_id: UserId, after: FileId | None, limit: int
-) -> FilesPage:
+) -> Sequence[File]:
     """List a user's files, newest first, from behind the file `after`."""
     statement = select(File).where(File.owner_id == owner_id, *_THERE)
     if after is not None:
         statement = statement.where(col(File.id) < after)
     async with work.read() as unit:
-        found = await unit.session.exec(statement.order_by(col(File.id).desc()).limit(limit + 1))
-        files = list(found)
-    more = len(files) > limit
-    return FilesPage(files[:limit], FileId(files[limit - 1].id) if more else None)
+        found = await unit.session.exec(statement.order_by(col(File.id).desc()).limit(limit))
+        return found.all()
 
 
 async def get(work: UnitsOfWork, *, owner_id: UserId, file_id: FileId) -> File:

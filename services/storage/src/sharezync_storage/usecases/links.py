@@ -6,6 +6,7 @@ revoked, and with its file. How downloads are counted: `claims.py`.
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,14 +49,6 @@ UPDATE storage.links SET failures = greatest(failures - 1, 0), locked_until = NU
 """
 _FORGIVE: Final = "UPDATE storage.links SET failures = 0, locked_until = NULL WHERE id = $1"
 _WAIT: Final = "SELECT locked_until FROM storage.links WHERE id = $1"
-
-
-@dataclass(frozen=True, slots=True)
-class LinksPage:
-    """Some of many. `next` is where the rest begins; None: this was all."""
-
-    items: list[Link]
-    next: LinkId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +118,15 @@ async def _check_room(
 
 async def page(
     work: UnitsOfWork, *, owner_id: UserId, file_id: FileId, after: LinkId | None, limit: int
-) -> LinksPage:
+) -> Sequence[Link]:
     """List the links to a user's own file, newest first; those too that ran out a moment ago."""
     statement = select(Link).where(Link.file_id == file_id)
     if after is not None:
         statement = statement.where(col(Link.id) < after)
     async with work.read() as unit:
         await access.own_file(unit, owner_id, file_id)
-        found = await unit.session.exec(statement.order_by(col(Link.id).desc()).limit(limit + 1))
-        links = list(found)
-    more = len(links) > limit
-    return LinksPage(links[:limit], LinkId(links[limit - 1].id) if more else None)
+        found = await unit.session.exec(statement.order_by(col(Link.id).desc()).limit(limit))
+        return found.all()
 
 
 async def revoke(work: UnitsOfWork, *, owner_id: UserId, file_id: FileId, link_id: LinkId) -> None:
