@@ -1,4 +1,7 @@
-"""Sizes that depend on each other: what one lets in, the next can carry, in every service."""
+"""Sizes that depend on each other: what one lets in, the next can carry, in every service.
+
+These hold of any length of a message: `tests/test_raising_limits.py` has them tried with another.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from sharezync_auth.wire import PublicUser
 from sharezync_chat.api.messages import MAX_ATTACHMENTS, MessageCreate
 from sharezync_chat.usecases.wire import MessageRead
-from sharezync_gateway.realtime.protocol import MAX_ID_CHARACTERS, MAX_TEXT_BYTES
+from sharezync_gateway.realtime.protocol import MAX_ID_CHARACTERS
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared import sizes
 from sharezync_shared.ids import uuid7
@@ -23,7 +26,6 @@ from sharezync_transfer.settings import MAX_FILES, MAX_OFFER_BYTES
 ID = str(uuid7())
 NOW = datetime.now(UTC)
 GATEWAY_BYTES = GatewaySettings.model_fields["max_json_body_bytes"].default
-RABBITMQ_BYTES = 16 * 1024 * 1024
 
 LONGEST = {
     "ASCII": "x",
@@ -51,11 +53,6 @@ def longest(policy: Policy, character: str) -> str:
     """Return the longest text that a policy lets in, of one character over and over."""
     assert policy.max_characters is not None
     return character * policy.max_characters
-
-
-def test_the_figures_that_others_are_told() -> None:
-    assert MAX_TEXT_BYTES == 64 * 1024
-    assert sizes.MAX_JSON_BODY_BYTES == 256 * 1024
 
 
 @pytest.mark.parametrize("name", [n for n in LONGEST if n != "control characters"])
@@ -99,7 +96,7 @@ def test_the_longest_message_is_a_commit_of_its_own_and_its_event_fits_the_broke
     around = len(MessageRead.model_json_schema()) + 100 * 1024  # mentions, attachments: generously
     assert len(control) + around <= sizes.MAX_FRAMES_BYTES
     # One more frame may be in a message that was nearly full.
-    assert sizes.MAX_FRAMES_BYTES + len(control) + around <= RABBITMQ_BYTES
+    assert sizes.MAX_FRAMES_BYTES + len(control) + around <= sizes.BROKER_BYTES
 
 
 def test_a_page_holds_some_of_the_longest_messages() -> None:
@@ -141,7 +138,8 @@ def test_lists_that_only_count_their_items_are_no_larger_than_a_page(
 
 
 def test_a_transaction_of_messages_is_told_in_one_message() -> None:
-    told = sizes.MAX_COMMIT_CHARACTERS * len(json.dumps("\x01")[1:-1])
+    assert len(json.dumps("\x01")[1:-1]) == sizes.WRITTEN_BYTES
+    told = sizes.MAX_COMMIT_CHARACTERS * sizes.WRITTEN_BYTES
     assert told <= sizes.MAX_FRAMES_BYTES
     assert told <= sizes.MAX_REPLAY_BYTES
 

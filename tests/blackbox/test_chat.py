@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sharezync_shared.sizes import MAX_TEXT_CHARACTERS
 from tests.blackbox.people import Person
 
 
@@ -33,7 +34,7 @@ async def test_many_of_the_longest_messages_at_once_are_sent_and_so_is_a_strange
     alice: Person, bob: Person
 ) -> None:
     theirs, his = await alice.channel(), await bob.channel()
-    longest = "x" * 16_000
+    longest = "x" * MAX_TEXT_CHARACTERS
     async with alice.connected() as alices, bob.connected() as bobs:
         pipelined = [
             alices.command("send_message", channel_id=theirs, text=longest) for _ in range(60)

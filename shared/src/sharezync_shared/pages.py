@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from sharezync_shared.sizes import MAX_PAGE_BYTES
+from sharezync_shared.sizes import MAX_PAGE_BYTES, in_words
 
 Item = TypeVar("Item")
 Document = TypeVar("Document", bound=BaseModel)
@@ -23,7 +23,7 @@ class Page(BaseModel, Generic[Item]):
     items: list[Item]
     next: str | None = Field(
         description="`cursor` of the next page; null on the last page. A page may have fewer items "
-        "than `limit`: it ends at about 512 KiB"
+        f"than `limit`: it ends at about {in_words(MAX_PAGE_BYTES)}"
     )
 
 

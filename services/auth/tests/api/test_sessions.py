@@ -197,7 +197,7 @@ async def test_logins_at_once_are_never_too_many(auth: Auth, ada: Account) -> No
 async def test_logins_that_ended_are_forgotten_when_there_are_many(
     auth: Auth, ada: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_ENDED_KEPT", 3)
+    monkeypatch.setattr(sessions, "ENDED_KEPT", 3)
     await many_logins(auth, ada, 10, timedelta(days=1))
     await many_logins(auth, ada, 10, timedelta(days=2))
     ended = "UPDATE auth.sessions SET revoked_at = $2 WHERE user_id = $1 AND created_at {} $3"

@@ -207,7 +207,7 @@ async def test_invites_of_one_channel_and_of_one_person(world: World, replicas: 
 async def test_invites_that_ended_are_forgotten(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(invites, "_ENDED_KEPT", 5)
+    monkeypatch.setattr(invites, "ENDED_KEPT", 5)
     ada = await world.person()
     path = await ada.channel("private")
     codes = []

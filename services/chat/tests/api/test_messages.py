@@ -3,6 +3,7 @@
 import pytest
 
 from services.chat.tests.support.world import Json, World, channel_stream
+from sharezync_shared.sizes import MAX_JSON_BODY_BYTES, MAX_TEXT_CHARACTERS
 
 
 def shared(message: Json) -> Json:
@@ -77,7 +78,7 @@ async def test_only_members_post_and_read(world: World) -> None:
         {"text": None},
         {"text": 7},
         {"text": "a\0b"},
-        {"text": "x" * 16_001},
+        {"text": "x" * (MAX_TEXT_CHARACTERS + 1)},
         {"text": "x", "reply_to": "nonsense"},
         {"text": "x", "reply_to": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
         {"text": "x", "client_message_id": ""},
@@ -107,14 +108,14 @@ async def test_text_that_no_unicode_knows_is_refused(world: World) -> None:
             f"{path}/messages", content=content, headers={"content-type": "application/json"}
         )
         assert answer.status_code in {400, 422}, content
-    too_large = await ada.http.post(f"{path}/messages", content=b" " * 300_000)
+    too_large = await ada.http.post(f"{path}/messages", content=b" " * (MAX_JSON_BODY_BYTES + 1))
     assert (too_large.status_code, too_large.json()["code"]) == (413, "too-large")
 
 
 async def test_the_longest_message_passes_in_any_alphabet(world: World) -> None:
     ada = await world.person()
     path = await ada.channel()
-    for text in ("x" * 16_000, "😀" * 16_000, '\\"\t' * 5_000):
+    for text in ("x" * MAX_TEXT_CHARACTERS, "😀" * MAX_TEXT_CHARACTERS, '\\"\t' * 5_000):
         assert (await ada.say(path, text))["text"] == text
 
 

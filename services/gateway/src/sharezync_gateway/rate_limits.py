@@ -130,12 +130,13 @@ class FallbackHitCounter:
 
 
 class RateLimiter:
-    """The limits by class. A class without a limit is not counted."""
+    """The limits by class, as in "300/minute"; where that is empty nothing is counted."""
 
     def __init__(self, rates: Mapping[RateClass, str], counts: HitCounter) -> None:
-        self._limits: dict[RateClass, RateLimitItem] = {
-            rate: parse(text) for rate, text in rates.items() if text
+        self._limits: dict[RateClass, RateLimitItem | None] = {
+            rate: parse(text) if text else None for rate, text in rates.items()
         }
+        self._limits[RateClass.FREE] = None
         self._counts = counts
 
     async def admit(self, rate: RateClass, key: str) -> None:
@@ -144,7 +145,7 @@ class RateLimiter:
         Raises RateLimited with `Retry-After` and the RateLimit fields of
         draft-ietf-httpapi-ratelimit-headers-11.
         """
-        limit = self._limits.get(rate)
+        limit = self._limits[rate]
         if limit is None:
             return
         wait = await self._counts.hit(limit, f"{rate.value}:{key}")

@@ -1,6 +1,11 @@
-"""What the classes of the route table come to, by the settings."""
+"""What the classes of the route table come to, by the settings.
 
-from collections.abc import Iterable
+Each class has a setting, by its name: one that has none is an error of the import.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Final, TypeVar
 
 from sharezync_gateway.proxy.allowances import ConcurrencyLimits
 from sharezync_gateway.proxy.bulkhead import BulkheadLimits
@@ -8,24 +13,34 @@ from sharezync_gateway.proxy.forward import RequestBounds
 from sharezync_gateway.routes import BodyKind, RateClass, Route, Wait
 from sharezync_gateway.settings import GatewaySettings
 
+AnyClass = TypeVar("AnyClass", bound=Enum)
+
+
+def settings_of(classes: Iterable[AnyClass], pattern: str = "{}") -> Mapping[AnyClass, str]:
+    """Return the setting of each class: `pattern`, with its value in the braces.
+
+    Raises TypeError if `GatewaySettings` lacks one.
+    """
+    named = {each: pattern.format(each.value) for each in classes}
+    for each, setting in named.items():
+        if setting not in GatewaySettings.model_fields:
+            raise TypeError(f"{each} has no limit: GatewaySettings needs a field {setting!r}")
+    return named
+
+
+_RATES: Final = settings_of(set(RateClass) - {RateClass.FREE}, "rate_limit_{}")
+_BODY_BYTES: Final = settings_of(BodyKind)
+_WAIT_SECONDS: Final = settings_of(Wait)
+
 
 class RouteLimits:
     """The bounds of each route, made once."""
 
     def __init__(self, routes: Iterable[Route], settings: GatewaySettings) -> None:
-        body_bytes = {
-            BodyKind.JSON: settings.max_json_body_bytes,
-            BodyKind.FILE: settings.max_file_body_bytes,
-        }
-        patience_seconds = {
-            Wait.USUAL: settings.upstream_timeout_seconds,
-            Wait.BYTES: settings.upstream_bytes_timeout_seconds,
-            Wait.FOLLOW: settings.upstream_follow_timeout_seconds,
-        }
         self._bounds = {
             route: RequestBounds(
-                body_bytes=body_bytes[route.body],
-                patience_seconds=patience_seconds[route.wait],
+                body_bytes=getattr(settings, _BODY_BYTES[route.body]),
+                patience_seconds=getattr(settings, _WAIT_SECONDS[route.wait]),
                 client_idle_seconds=settings.client_idle_seconds,
                 whole_within_seconds=(
                     settings.client_body_seconds if route.body is BodyKind.JSON else None
@@ -52,11 +67,4 @@ def lanes(settings: GatewaySettings) -> ConcurrencyLimits:
 
 def rates(settings: GatewaySettings) -> dict[RateClass, str]:
     """Return the rate limit of each class, as in "300/minute"; empty is none."""
-    return {
-        RateClass.STANDARD: settings.rate_limit_standard,
-        RateClass.COSTLY: settings.rate_limit_costly,
-        RateClass.BYTES: settings.rate_limit_bytes,
-        RateClass.PUBLIC: settings.rate_limit_public,
-        RateClass.SIGN_IN: settings.rate_limit_sign_in,
-        RateClass.SOCKETS: settings.rate_limit_sockets,
-    }
+    return {rate: getattr(settings, setting) for rate, setting in _RATES.items()}

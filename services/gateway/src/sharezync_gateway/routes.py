@@ -25,24 +25,24 @@ class Access(Enum):
 
 
 class BodyKind(Enum):
-    """How much a request may carry (settings: `MAX_…_BODY_BYTES`)."""
+    """How much a request may carry, by the name of the setting."""
 
-    JSON = "json"
-    FILE = "file"
+    JSON = "max_json_body_bytes"
+    FILE = "max_file_body_bytes"
 
 
 class Wait(Enum):
-    """How long a service may say nothing (settings: `UPSTREAM_…_TIMEOUT_SECONDS`)."""
+    """How long a service may say nothing, by the name of the setting."""
 
-    USUAL = "usual"
-    BYTES = "bytes"
+    USUAL = "upstream_timeout_seconds"
+    BYTES = "upstream_bytes_timeout_seconds"
     """Where files are moved and checked."""
-    FOLLOW = "follow"
+    FOLLOW = "upstream_follow_timeout_seconds"
     """Where the answer follows something that is still arriving."""
 
 
 class RateClass(Enum):
-    """Which limit counts (settings: `RATE_LIMIT_…`): a user's, or an address's."""
+    """Which limit counts: a user's, or an address's. Each has a setting, `RATE_LIMIT_…`."""
 
     STANDARD = "standard"
     COSTLY = "costly"

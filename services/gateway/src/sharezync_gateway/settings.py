@@ -4,12 +4,23 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from limits import parse
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import NoDecode
 
 from sharezync_shared.settings import Settings
+from sharezync_shared.sizes import MAX_REQUEST_BYTES
 
 Network = IPv4Network | IPv6Network
+
+
+def _readable(rate: str) -> str:
+    if rate:
+        parse(rate)  # raises ValueError with the text that it couldn't read
+    return rate
+
+
+Rate = Annotated[str, AfterValidator(_readable)]
+"""As in "300/minute"; empty is no limit."""
 
 
 class GatewaySettings(Settings):
@@ -21,12 +32,12 @@ class GatewaySettings(Settings):
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
 
     # --- how often (rates as in "300/minute"; empty: no limit) ------------------------------
-    rate_limit_standard: str = "3000/minute"  # a user's ordinary calls: 50 a second
-    rate_limit_costly: str = "300/minute"  # a user's searches: each one may read much
-    rate_limit_bytes: str = "60000/minute"  # a user's chunks: at 1 MiB each, 1 GiB a second
-    rate_limit_public: str = "3000/minute"  # an address without a proven token: an office's worth
-    rate_limit_sign_in: str = "600/minute"  # an address; auth throttles each account by itself
-    rate_limit_sockets: str = "6000/minute"  # an address; all of an office reconnects at once
+    rate_limit_standard: Rate = "3000/minute"  # a user's ordinary calls: 50 a second
+    rate_limit_costly: Rate = "300/minute"  # a user's searches: each one may read much
+    rate_limit_bytes: Rate = "60000/minute"  # a user's chunks: at 1 MiB each, 1 GiB a second
+    rate_limit_public: Rate = "3000/minute"  # an address without a proven token: an office's worth
+    rate_limit_sign_in: Rate = "600/minute"  # an address; auth throttles each account by itself
+    rate_limit_sockets: Rate = "6000/minute"  # an address; all of an office reconnects at once
 
     # --- how many at a time -----------------------------------------------------------------
     # Of one address (IPv6: its /64) to this process. An office of five hundred behind one address,
@@ -34,7 +45,7 @@ class GatewaySettings(Settings):
     max_connections_per_address: int | None = Field(1000, ge=1)
 
     # --- how much ---------------------------------------------------------------------------
-    max_json_body_bytes: int = Field(1024 * 1024, ge=1)  # coarse; services have finer limits
+    max_json_body_bytes: int = Field(MAX_REQUEST_BYTES, ge=1)  # coarse; services have finer ones
     max_file_body_bytes: int | None = Field(None, ge=1)  # absent: storage's quotas decide
 
     # --- how long ---------------------------------------------------------------------------
@@ -57,8 +68,8 @@ class GatewaySettings(Settings):
     ws_allow_query_token: bool = False  # query strings end up in logs and Referer headers
     # Of this process: 28 KiB each when idle, and a file descriptor. A tenth may be without a token.
     ws_max_connections: int = Field(10_000, ge=1)
-    ws_max_connections_per_user: int = Field(20, ge=1)  # on one node
-    ws_max_commands_per_second: float = Field(100, gt=0)  # of one socket; twice as many at once
+    ws_max_connections_per_user: int = Field(20, ge=1)  # on one node: tabs, phones, one in a loop
+    ws_max_commands_per_second: float = Field(100, gt=0)  # of a socket; twice as many at once
     presence: bool = True  # clients may ask to be told who of their acquaintances is online
     typing: bool = True  # and who is typing; each costs a small signal to every replica
 
@@ -72,14 +83,4 @@ class GatewaySettings(Settings):
     def _networks(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator(
-        "rate_limit_standard", "rate_limit_costly", "rate_limit_bytes",
-        "rate_limit_public", "rate_limit_sign_in", "rate_limit_sockets",
-    )  # fmt: skip
-    @classmethod
-    def _rate(cls, value: str) -> str:
-        if value:
-            parse(value)  # raises ValueError with the text that it couldn't read
         return value

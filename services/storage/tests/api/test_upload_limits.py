@@ -135,7 +135,7 @@ async def test_files_are_counted_however_small_from_any_source(world: World, ali
 async def test_uploads_that_ended_are_forgotten_when_there_are_many(
     world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quota, "_ENDED_KEPT", 3)
+    monkeypatch.setattr(quota, "ENDED_KEPT", 3)
     for _ in range(12):
         sender = await Sender.begin(world, alice, 10)
         await sender.terminate()

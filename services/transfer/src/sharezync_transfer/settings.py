@@ -6,20 +6,14 @@ from typing import Final
 from pydantic import Field
 
 from sharezync_shared.settings import Settings
-
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-GIB: Final = 1024 * MIB
+from sharezync_shared.sizes import GIB, KIB, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, MIB
 
 MIN_CHUNK_BYTES: Final = 64 * KIB
 """Smaller ones cost more in headers, acknowledgements and rows than they win on a bad line."""
-MAX_CHUNK_BYTES: Final = MIB
-"""As the realtime protocol has it (realtime.md, Frames)."""
 MAX_FILES: Final = 1000
 MAX_RECIPIENTS: Final = 50
-MAX_OFFER_BYTES: Final = MIB
-"""The body of an offer: a kilobyte for each of `MAX_FILES`, with its digest and its path. As much
-as the gateway lets through."""
+MAX_OFFER_BYTES: Final = MAX_REQUEST_BYTES
+"""The body of an offer: a kilobyte for each of `MAX_FILES`, with its digest and its path."""
 
 
 class TransferSettings(Settings):

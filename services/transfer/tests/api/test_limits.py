@@ -80,7 +80,7 @@ async def test_files_of_transfers_that_have_not_ended(world: World) -> None:
 async def test_policies_of_devices_that_are_no_more_are_forgotten(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choices, "_POLICIES_KEPT", 3)
+    monkeypatch.setattr(choices, "POLICIES_KEPT", 3)
     ada = await world.person()
     device_ids = [str(DeviceId(uuid7())) for _ in range(6)]
     for device_id in device_ids:

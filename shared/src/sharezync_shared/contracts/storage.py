@@ -16,12 +16,10 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE, Parsed
 from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind, Unavailable
 from sharezync_shared.ranges import Pair, Ranges
-from sharezync_shared.sizes import KIB
+from sharezync_shared.sizes import MAX_CHUNK_BYTES
 
 MAX_FILES: Final = 100
 """Files that are described at once."""
-MAX_CHUNK_BYTES: Final = 1024 * KIB
-"""The largest chunk of a transfer, as the realtime protocol has it (realtime.md, Frames)."""
 MAX_UPLOADS: Final = 1000
 """Uploads in one call: as many as a transfer has files."""
 MAX_URL_SECONDS: Final = 300

@@ -23,7 +23,7 @@ from sharezync_shared.streams.log import StreamLog
 
 _PATIENCE_SECONDS: Final = 1.0
 """How long one may wait for a turn: a page that asks for three things at once gets them."""
-_PAUSE_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 0.5
 """The longest pause after a read: less than the patience, so that who asks for one thing after the
 other waits, and is not refused."""
 _WAITING_OF_USER: Final = 8
@@ -98,7 +98,7 @@ class CostlyReads:
         finally:
             self._count -= 1
             self._turns.release()
-            pause_seconds = min(loop.time() - began, _PAUSE_SECONDS)
+            pause_seconds = min(loop.time() - began, PAUSE_SECONDS)
             loop.call_later(pause_seconds, self._pause_is_over, user_id, theirs)
 
     def _pause_is_over(self, user_id: UserId, theirs: _OfUser) -> None:

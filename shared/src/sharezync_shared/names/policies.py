@@ -13,7 +13,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from sharezync_shared.names.characters import many_lines, one_line
-from sharezync_shared.sizes import MAX_TEXT_CHARACTERS
+from sharezync_shared.sizes import MAX_TEXT_CHARACTERS, UTF8_BYTES
 from sharezync_shared.text import storable
 
 POLICY: Final = "x-text-policy"
@@ -22,9 +22,6 @@ PARSED: Final = "parsed"
 tokens, signatures, metadata of tus."""
 
 Parsed = Annotated[str, Field(json_schema_extra={POLICY: PARSED})]
-
-_MAX_BYTES_OF_A_CHARACTER: Final = 4
-"""In UTF-8."""
 
 
 def _as_it_is(text: str) -> str:
@@ -49,7 +46,7 @@ class Policy:
     @property
     def max_bytes(self) -> int | None:
         """The most that such a text takes, in UTF-8; None where its length isn't bounded here."""
-        return self.max_characters and self.max_characters * _MAX_BYTES_OF_A_CHARACTER
+        return self.max_characters and self.max_characters * UTF8_BYTES
 
     def clean(self, text: str) -> str:
         """Return `text` as it is kept; cleaning twice changes nothing.

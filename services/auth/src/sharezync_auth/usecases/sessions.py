@@ -19,7 +19,7 @@ from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry
 
-_ENDED_KEPT: Final = 500
+ENDED_KEPT: Final = 500
 """Logins of one user that are over, of which one is told why. Without an end a script that logs in
 and out would fill the table for a month."""
 
@@ -120,7 +120,7 @@ async def make_room(unit: UnitOfWork, settings: AuthSettings, user_id: UserId) -
         await end(unit, await _held(unit, col(Session.id).in_(beyond)), "too_many")
     long_over = unit.now - 2 * timedelta(minutes=settings.access_token_expire_minutes)
     connection = await unit.raw()
-    await connection.execute(_FORGET_ENDED, user_id, _ENDED_KEPT, long_over)
+    await connection.execute(_FORGET_ENDED, user_id, ENDED_KEPT, long_over)
 
 
 async def revoke(work: UnitsOfWork, *, user_id: UserId, session_id: UUID) -> None:

@@ -202,7 +202,7 @@ async def list_messages(
 
     A position is a `seq` or the id of a message. At most one of `before`, `after` and `around` can
     be given. Deleted messages are included without their content. A page can have fewer messages
-    than `limit`: it ends at about 512 KiB, and `next` is null only at the end.
+    than `limit`: `next` is null only at the end.
     """
     marks: dict[history.Edge, int | UUID | None] = {
         "before": before,

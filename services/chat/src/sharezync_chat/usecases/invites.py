@@ -23,7 +23,7 @@ from sharezync_shared.streams.published import Published
 
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
 _CODE_BYTES: Final = 16
-_ENDED_KEPT: Final = 100
+ENDED_KEPT: Final = 100
 """Of one channel: who comes by an older one is told that it never was."""
 
 _FORGET_ENDED: Final = """
@@ -169,7 +169,7 @@ async def _check_room(
         if (await unit.session.exec(counted)).one() >= limit:
             raise TooManyInvites(of=of, limit=limit)
     connection = await unit.raw()
-    await connection.execute(_FORGET_ENDED, channel_id, unit.now, _ENDED_KEPT)
+    await connection.execute(_FORGET_ENDED, channel_id, unit.now, ENDED_KEPT)
 
 
 def _read(invite: Invite, maker: UserRead) -> InviteRead:

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.models import Kind, Role
+from sharezync_shared.sizes import MAX_PAGE_BYTES, in_words
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 _FILE = "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77"
@@ -161,8 +162,8 @@ class MembershipRead(ChatDocument):
     last_read_number: int = Field(examples=[3799], description="Number of that message")
     last_message: MessageRead | None = Field(
         description="Latest message; null if there is none. Also null in the snapshot of "
-        "`GET /v1/sync` once those of newer channels have 512 KiB of text: list the messages of "
-        "the channel"
+        f"`GET /v1/sync` once those of newer channels have {in_words(MAX_PAGE_BYTES)} of text: "
+        "list the messages of the channel"
     )
     muted: bool
     hidden_up_to: int | None = Field(

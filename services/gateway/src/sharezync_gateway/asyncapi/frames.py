@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from sharezync_gateway.realtime import protocol
-from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES
+from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES
 from sharezync_gateway.transfers.core import chunks
 from sharezync_gateway.transfers.socket import frames
+from sharezync_shared.sizes import MAX_CHUNK_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sharezync_gateway.asyncapi.closing import close_codes
 from sharezync_gateway.asyncapi.messages import MessageDoc
 from sharezync_gateway.asyncapi.preamble import GATEWAY
-from sharezync_gateway.realtime.protocol import MAX_CHUNK_BYTES, MAX_TEXT_BYTES
+from sharezync_shared.sizes import MAX_CHUNK_BYTES, MAX_TEXT_FRAME_BYTES
 
 Messages = Mapping[str, MessageDoc]
 _GROUPS: Final = {
@@ -50,7 +50,7 @@ def channel(socket: SocketDoc, messages: Messages) -> dict[str, Any]:
         "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in messages},
         "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
         "x-limits": {
-            "text_bytes": MAX_TEXT_BYTES,
+            "text_bytes": MAX_TEXT_FRAME_BYTES,
             "chunk_bytes": MAX_CHUNK_BYTES,
             "description": "Every text frame but `file_chunk`; a chunk in either form",
         },

@@ -74,9 +74,9 @@ class Budget:
 BULK_FRAMES: Final = 10.0
 """Chunks and acknowledgements for each command: a thousand files of a kilobyte take 500 chunks a
 second, and as many acknowledgements."""
-_REPLAYED_BYTES_PER_SECOND: Final = 4.0 * 1024 * 1024
+REPLAYED_BYTES_PER_SECOND: Final = 4.0 * 1024 * 1024
 """Of all streams that one user's sockets catch up on. A cursor of 60 bytes asks for up to 4 MiB."""
-_REPLAYED_BURST_BYTES: Final = 32.0 * 1024 * 1024
+REPLAYED_BURST_BYTES: Final = 32.0 * 1024 * 1024
 """As much at once."""
 
 
@@ -93,7 +93,7 @@ class UserBudget(Budget):
     def __init__(self, per_second: float, burst: float, now: float) -> None:
         super().__init__(per_second, burst, now)
         self.bulk = Budget(per_second * BULK_FRAMES, burst * BULK_FRAMES, now)
-        self.replayed = Budget(_REPLAYED_BYTES_PER_SECOND, _REPLAYED_BURST_BYTES, now)
+        self.replayed = Budget(REPLAYED_BYTES_PER_SECOND, REPLAYED_BURST_BYTES, now)
         self.costly = CostlyTurn()
 
     def is_full(self, now: float) -> bool:

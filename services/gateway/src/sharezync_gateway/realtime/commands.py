@@ -28,10 +28,10 @@ RETRYABLE: Final = frozenset({429, 503, 504})
 """Statuses of problems that pass."""
 _WAITING: Final = 20_000
 """Commands that may wait on this node while chat is slow; those beyond are told to come later."""
-_WAITING_BYTES: Final = 32 * 1024 * 1024
+WAITING_BYTES: Final = 32 * 1024 * 1024
 """What they may weigh together. Where that is taken, a user may still have one frame waiting, of
 whatever size: who takes all of it stands in nobody's way but their own."""
-_WAITING_BYTES_OF_USER: Final = 8 * 1024 * 1024
+WAITING_BYTES_OF_USER: Final = 8 * 1024 * 1024
 """What those of one user may weigh: a hundred of the longest messages."""
 
 _BUSY: Final = Refusal(
@@ -81,8 +81,8 @@ class CommandQueue:
             answer(CommandResult(problem=_BUSY))
             return
         theirs = self._users.get(command.user_id)
-        full = self._size_bytes + size_bytes > _WAITING_BYTES
-        most = 0 if full else _WAITING_BYTES_OF_USER - size_bytes
+        full = self._size_bytes + size_bytes > WAITING_BYTES
+        most = 0 if full else WAITING_BYTES_OF_USER - size_bytes
         if theirs is None:
             theirs = self._users[command.user_id] = _OfUser()
             theirs.size_bytes = 0

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from sharezync_shared.server import BINARY, HIGH_WATER_BYTES, FramePort, frame_header
+from sharezync_shared.sizes import MAX_TEXT_FRAME_BYTES
 
 SIGNAL_LIMIT_BYTES: Final = HIGH_WATER_BYTES
 """With more than this waiting, signals are dropped."""
-EVENT_LIMIT_BYTES: Final = 1024 * 1024
+EVENT_LIMIT_BYTES: Final = 16 * MAX_TEXT_FRAME_BYTES
 """With more than this waiting, the peer is too slow to keep."""
 
 

@@ -11,18 +11,16 @@ from uuid import UUID
 
 import msgspec
 
-from sharezync_shared.sizes import MAX_TEXT_FRAME_BYTES
+from sharezync_shared.sizes import MAX_CHUNK_BYTES, MAX_TEXT_FRAME_BYTES
 
 SUBPROTOCOL: Final = "sharezync.v1"
 VERSION: Final = 1
 
 MAX_TEXT_BYTES: Final = MAX_TEXT_FRAME_BYTES
 """Every text frame but `file_chunk`."""
-MAX_CHUNK_BYTES: Final = 1024 * 1024
-"""A chunk of a file, in either form."""
 CHUNK_HEADER_BYTES: Final = 64
 MAX_BINARY_BYTES: Final = MAX_CHUNK_BYTES + CHUNK_HEADER_BYTES
-MAX_MESSAGE_BYTES: Final = 1536 * 1024
+MAX_MESSAGE_BYTES: Final = max(MAX_CHUNK_BYTES * 3 // 2, MAX_TEXT_BYTES)
 """What the server must let in: a chunk in base64 with its JSON around it."""
 BULKY_TYPE: Final = "file_chunk"
 """The one type of text frame that may be longer than `MAX_TEXT_BYTES`."""

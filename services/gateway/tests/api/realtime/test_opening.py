@@ -19,6 +19,7 @@ from services.gateway.tests.api.realtime.world import (
 )
 from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_shared.sizes import MAX_CHUNK_BYTES, MAX_TEXT_FRAME_BYTES
 from sharezync_testkit.waiting import wait_until
 
 
@@ -32,7 +33,7 @@ async def test_a_token_may_come_with_the_handshake(
         assert device.socket.subprotocol == "sharezync.v1"
         assert device.hello["conn_id"]
         assert device.hello["ping_interval_s"] > 0
-        assert device.hello["limits"]["text_bytes"] == 65536
+        assert device.hello["limits"]["text_bytes"] == MAX_TEXT_FRAME_BYTES
         assert device.ready["type"] == "ready"
         assert device.ready["user"] == ada.id
         assert device.ready["device"] == device_named("laptop")
@@ -146,7 +147,11 @@ async def test_another_version_of_the_protocol_is_told_so(node: Node, ada: User)
 async def test_hello_tells_what_the_settings_allow(world: World, ada: User) -> None:
     settings = Settings(ws_max_commands_per_second=7)
     async with world.node(settings=settings) as node, node.device(ada) as device:
-        limits = {"text_bytes": 64 * 1024, "chunk_bytes": 1024 * 1024, "commands_per_second": 7.0}
+        limits = {
+            "text_bytes": MAX_TEXT_FRAME_BYTES,
+            "chunk_bytes": MAX_CHUNK_BYTES,
+            "commands_per_second": 7.0,
+        }
         assert device.hello["limits"] == limits
 
 

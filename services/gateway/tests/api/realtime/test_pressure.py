@@ -16,6 +16,7 @@ from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime import BadFrame, Connection
 from sharezync_gateway.realtime.protocol import FrameHead
 from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_shared.sizes import MAX_TEXT_FRAME_BYTES
 from sharezync_shared.streams.frames import Frame
 from sharezync_testkit.waiting import wait_until
 
@@ -188,12 +189,12 @@ async def test_what_a_handler_fails_at_is_its_own_trouble(world: World, ada: Use
 
 
 @pytest.mark.parametrize("character", ["x", "é", "😀"])
-async def test_text_frames_over_64_kib_close_with_1009(
+async def test_text_frames_over_the_limit_close_with_1009(
     node: Node, ada: User, character: str
 ) -> None:
     size = len(character.encode())
     frame = '{"type":"ping","x":"%s"}'
-    room = 65536 - len(frame % "")
+    room = MAX_TEXT_FRAME_BYTES - len(frame % "")
     async with node.device(ada) as device:
         device.conversation.strictly = False
         await device.socket.send(frame % (character * (room // size)))

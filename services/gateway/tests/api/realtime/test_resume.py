@@ -349,8 +349,8 @@ async def test_what_is_replayed_is_paid_for_by_all_sockets_of_a_user(
         assert each.user_budget is not None
         each.user_budget.replayed.charge(-200_000)
 
-    monkeypatch.setattr(budget, "_REPLAYED_BYTES_PER_SECOND", 1.0)
-    monkeypatch.setattr(budget, "_REPLAYED_BURST_BYTES", 100_000.0)
+    monkeypatch.setattr(budget, "REPLAYED_BYTES_PER_SECOND", 1.0)
+    monkeypatch.setattr(budget, "REPLAYED_BURST_BYTES", 100_000.0)
     monkeypatch.setattr(resuming, "_pause", pause)
     stream = world.channel(ada, bob)
     for _ in range(12):

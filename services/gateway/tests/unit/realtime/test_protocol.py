@@ -32,6 +32,7 @@ from sharezync_gateway.realtime.protocol import (
     read_body,
     read_head,
 )
+from sharezync_shared.sizes import MAX_TEXT_FRAME_BYTES
 
 ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 BODIES: list[type[Any]] = [Authenticate, Resume, Replay, Ping, SendMessage, MarkRead]
@@ -127,7 +128,7 @@ def test_an_id_has_64_bits(number: object) -> None:
                 "conn_id": "c1",
                 "ping_interval_s": 20.0,
                 "limits": {
-                    "text_bytes": 65536,
+                    "text_bytes": MAX_TEXT_FRAME_BYTES,
                     "chunk_bytes": 1048576,
                     "commands_per_second": 5.0,
                 },

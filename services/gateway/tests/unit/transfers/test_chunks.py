@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.tests.unit.transfers.fakes import encode_json, make_chunk
-from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, BadFrame
+from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES, BadFrame
 from sharezync_gateway.transfers.core.chunks import chunk_header, decode_frame, decode_json
+from sharezync_shared.sizes import MAX_CHUNK_BYTES
 
 TRANSFER = UUID("01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10")
 # As the protocol has it, written down a second time.

@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 _STEP_BYTES: Final = 16 * MIB
 """How much is reserved at a time where nobody said how much will come."""
 _RETRY_SECONDS: Final = 60
-_ENDED_KEPT: Final = 500
+ENDED_KEPT: Final = 500
 """Uploads of one user that ended without a file, of which one is told what became of them."""
 
 # What has finished expires no more, and is most: the index leaves it out.
@@ -168,8 +168,8 @@ async def admit(
         )
     if files + under_way + more_uploads > limits.max_files_per_user:
         raise TooManyFiles(limit=limits.max_files_per_user)
-    if ended > 2 * _ENDED_KEPT:
-        await connection.execute(_FORGET_ENDED, owner_id, list(ENDED), _ENDED_KEPT)
+    if ended > 2 * ENDED_KEPT:
+        await connection.execute(_FORGET_ENDED, owner_id, list(ENDED), ENDED_KEPT)
 
 
 async def hold(unit: UnitOfWork, owner_id: UserId) -> None:

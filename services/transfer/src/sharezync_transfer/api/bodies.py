@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 from sharezync_shared.contracts.transfer import FileIndex, OrderedRangesByFile
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import KEY, MEDIA_TYPE, NOTE, PATH
+from sharezync_shared.sizes import MAX_CHUNK_BYTES
 from sharezync_transfer.settings import (
-    MAX_CHUNK_BYTES,
     MAX_FILES,
     MAX_RECIPIENTS,
     MIN_CHUNK_BYTES,

@@ -36,7 +36,7 @@ DELETE FROM transfer.policies WHERE user_id = $1 AND device_id IN (
     SELECT device_id FROM transfer.policies WHERE user_id = $1
     ORDER BY updated_at DESC, device_id OFFSET $2)
 """
-_POLICIES_KEPT: Final = 1000
+POLICIES_KEPT: Final = 1000
 """Of one user: more than they can have devices (auth's DEVICES_PER_USER)."""
 
 
@@ -121,7 +121,7 @@ async def set_policy(
         await unit.lock_streams(stream)
         connection = await unit.raw()
         await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
-        await connection.execute(_FORGET_POLICIES, user_id, _POLICIES_KEPT)
+        await connection.execute(_FORGET_POLICIES, user_id, POLICIES_KEPT)
         put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
         return Published(
             put, await unit.publish_event(stream, "policy_updated", PolicyRead.from_policy(put))

@@ -13,10 +13,10 @@ import msgspec
 
 from sharezync_gateway.realtime.protocol import (
     CHUNK_HEADER_BYTES,
-    MAX_CHUNK_BYTES,
     BadFrame,
     FrameHead,
 )
+from sharezync_shared.sizes import MAX_CHUNK_BYTES
 
 VERSION: Final = 1
 KIND_CHUNK: Final = 1
