@@ -129,7 +129,7 @@ class World:
             id=uuid7(), channel_id=self._channel(), author_id=self._user_id,
             text="x" * 200, client_message_id=uuid7().hex,
         )  # fmt: skip
-        await self._app.state.posting.post(draft)
+        await self._app.state.context.posting.post(draft)
 
     async def page(self) -> None:
         """Read the latest messages of a channel."""

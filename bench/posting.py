@@ -37,8 +37,8 @@ from load.results import keep, show
 from load.service import Underneath, running_chat, running_servers
 
 from sharezync_chat.models import Channel, ChannelId, Member, Message, User, metadata
+from sharezync_chat.schemas import MessageRead, UserRead
 from sharezync_chat.usecases.batch import MessageDraft
-from sharezync_chat.usecases.wire import MessageRead, UserRead
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import encode_frames
@@ -202,7 +202,7 @@ async def run(underneath: Underneath, asked: argparse.Namespace) -> list[dict[st
                 id=uuid7(), channel_id=channel_id, author_id=author_id, text=TEXT,
                 client_message_id=uuid7().hex,
             )  # fmt: skip
-            await app.state.posting.post(draft)
+            await app.state.context.posting.post(draft)
 
         paths = {"plain": plain.post, "sharezync": ours}
         for post in paths.values():  # statements are prepared, connections open

@@ -10,17 +10,17 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from sharezync_auth.wire import PublicUser
+from sharezync_auth.schemas import PublicUser
 from sharezync_chat.api.messages import MAX_ATTACHMENTS, MessageCreate
-from sharezync_chat.usecases.wire import MessageRead
+from sharezync_chat.schemas import MessageRead
 from sharezync_gateway.realtime.protocol import MAX_ID_CHARACTERS
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared import sizes
 from sharezync_shared.ids import uuid7
 from sharezync_shared.names.filenames import MAX_NAME_BYTES
 from sharezync_shared.names.policies import BIO, DISPLAY_NAME, MEDIA_TYPE, Policy
-from sharezync_storage.api.wire import FileRead
-from sharezync_transfer.api.bodies import TransferOffer
+from sharezync_storage.schemas.files import FileRead
+from sharezync_transfer.api.requests import TransferOffer
 from sharezync_transfer.settings import MAX_FILES, MAX_OFFER_BYTES
 
 ID = str(uuid7())

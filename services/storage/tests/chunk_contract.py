@@ -7,8 +7,8 @@ import pytest
 
 from services.storage.tests.store_support import MIB, cut, plan_for, read, sha256, write
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import ChunkCorrupt
 from sharezync_storage.keys import file_key
-from sharezync_storage.problems import ChunkCorrupt
 from sharezync_storage.stores import NoSuchBlob, UploadStore
 from sharezync_storage.stores.s3 import PART_BYTES
 

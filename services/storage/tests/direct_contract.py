@@ -11,8 +11,8 @@ import pytest
 from services.storage.tests.store_support import MIB, read
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Problem
+from sharezync_storage.errors import PartsWrong
 from sharezync_storage.keys import file_key
-from sharezync_storage.problems import PartsWrong
 from sharezync_storage.stores import BlobStore, DirectPart, DirectUploads, NoSuchBlob
 
 PART = 8 * MIB

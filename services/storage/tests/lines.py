@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.storage.tests.support import Person, World
+from sharezync_storage.errors import BodyBroken
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import BodyBroken
 from sharezync_storage.usecases.checksums import Checksum
 from sharezync_storage.usecases.tus_uploads import TusCreation, TusUploads
 from sharezync_testkit.waiting import wait_until

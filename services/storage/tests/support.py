@@ -45,8 +45,9 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 def allow(world: "World", **limits: int) -> None:
     """Change the limits of the running service."""
-    given = StorageLimits(**{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
-    world.app.state.parts = replace(world.parts, limits=given)
+    usual = StorageLimits.from_settings(world.app.state.settings)
+    given = replace(usual, **{"quota_bytes": 10**8, "max_file_bytes": 10**8, **limits})
+    world.app.state.context = replace(world.parts, limits=given)
     world.parts.tus._limits = given
 
 
@@ -126,7 +127,7 @@ class World:
 
     @property
     def parts(self) -> StorageContext:
-        parts: StorageContext = self.app.state.parts
+        parts: StorageContext = self.app.state.context
         return parts
 
     def told(self, thing: Json) -> list[Envelope]:

@@ -19,8 +19,7 @@ from hypothesis.stateful import (
 
 from services.storage.tests.lines import Line, Sender, broken, whole
 from services.storage.tests.support import Person, World
-from sharezync_storage.models import Upload
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     BodyBroken,
     ChecksumMismatch,
     OffsetMismatch,
@@ -28,6 +27,7 @@ from sharezync_storage.problems import (
     UploadGone,
     UploadLengthConflict,
 )
+from sharezync_storage.models import Upload
 from sharezync_storage.usecases.checksums import Checksum
 from sharezync_storage.usecases.writers import Writer
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -107,7 +108,6 @@ class ServiceCore:
         *,
         summary: str,
         description: str,
-        version: str,
         routers: Sequence[APIRouter],
         consumers: Mapping[type[Event], Consumer] | None = None,
         resources: Sequence[Callable[[], Any]] = (),
@@ -148,7 +148,7 @@ class ServiceCore:
             name=self.name,
             summary=summary,
             description=description,
-            version=version,
+            version=version(f"sharezync-{self.name}"),
             lifespan=lifespan,
             registry=self.platform.registry,
             routers=routers,

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
 from sharezync_auth import consumers
 from sharezync_auth.api import blocks, devices, internal, jwks, sessions, tokens, users
+from sharezync_auth.api.dependencies import AuthContext
 from sharezync_auth.api.documentation import FIELDS, TAGS
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.metrics import AuthMetrics
@@ -58,7 +58,6 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             "Accounts, tokens, sessions, devices and blocked users. Get a token with "
             "`POST /token` and send it as `Authorization: Bearer …`."
         ),
-        version=version("sharezync-auth"),
         routers=[
             internal.router,  # routes are tried in turn, and these are the busiest
             streams,
@@ -83,8 +82,12 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         tags=TAGS,
         fields=FIELDS,
     )
-    app.state.keyring = keyring
-    app.state.passwords = passwords
-    app.state.guard = LoginThrottle(passwords, settings, metrics)
-    app.state.services = Services.from_platform(platform, OwnCredentials(keyring))
+    app.state.context = AuthContext(
+        work=core.work,
+        settings=settings,
+        services=Services.from_platform(platform, OwnCredentials(keyring)),
+        keyring=keyring,
+        passwords=passwords,
+        throttle=LoginThrottle(passwords, settings, metrics),
+    )
     return app

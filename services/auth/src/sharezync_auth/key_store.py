@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlmodel import col, select
 
-from sharezync_auth.key_states import (
+from sharezync_auth.models import SCHEMA, StoredKey
+from sharezync_auth.states import (
     Key,
     KeyRequest,
     Make,
@@ -22,7 +23,6 @@ from sharezync_auth.key_states import (
     Step,
     plan,
 )
-from sharezync_auth.models import SCHEMA, StoredKey
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.tokens.signing import SigningKey
 

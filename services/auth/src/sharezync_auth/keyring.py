@@ -1,6 +1,6 @@
 """The keys that sign tokens, as this process sees them. It looks at the database now and then.
 
-How keys live is told by `key_states.py`; how they are kept, by `key_store.py`.
+How keys live is told by `states.py`; how they are kept, by `key_store.py`.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
-from sharezync_auth.key_states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, RotationPolicy
 from sharezync_auth.key_store import KeyStore, PrivateKey
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, RotationPolicy
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.tokens.issuer import TokenIssuer

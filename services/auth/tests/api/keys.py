@@ -8,10 +8,10 @@ import asyncpg
 from prometheus_client import CollectorRegistry
 
 from sharezync_auth.commands import work_for
-from sharezync_auth.key_states import KeyRequest, RotationPolicy
 from sharezync_auth.key_store import KeyStore, PrivateKey
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import KeyRequest, RotationPolicy
 
 
 class Clock:

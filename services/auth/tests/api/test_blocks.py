@@ -1,6 +1,7 @@
 """Whom one has blocked: one list, of which one's devices and all services hear, and nobody else."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -71,7 +72,8 @@ async def test_who_cannot_be_blocked(ada: Account) -> None:
 
 async def test_a_list_has_a_bound_and_pages(auth: Auth, ada: Account, bob: Account) -> None:
     eve, dan = await register(auth, "eve"), await register(auth, "dan")
-    auth.app.state.settings = auth.settings.model_copy(update={"max_blocks": 2})
+    settings = auth.settings.model_copy(update={"max_blocks": 2})
+    auth.app.state.context = replace(auth.app.state.context, settings=settings)
     others = sorted([bob.id, eve.id])
     for each in others:
         assert (await ada.http.put(f"/v1/blocks/{each}")).status_code == 200

@@ -142,7 +142,7 @@ async def test_a_password_that_changes_meanwhile_is_none_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     auth.peers.files[AVATAR] = ada.id
-    verify = auth.app.state.passwords.verify
+    verify = auth.app.state.context.passwords.verify
 
     async def verify_late(password: str, stored: str | None) -> tuple[bool, str | None]:
         verdict: tuple[bool, str | None] = await verify(password, stored)
@@ -151,7 +151,7 @@ async def test_a_password_that_changes_meanwhile_is_none_any_more(
         )
         return verdict
 
-    monkeypatch.setattr(auth.app.state.passwords, "verify", verify_late)
+    monkeypatch.setattr(auth.app.state.context.passwords, "verify", verify_late)
     refused = await act(ada, PASSWORD)
     assert (refused.status_code, refused.json()["code"]) == (403, "wrong-password")
     kept = await account(auth, ada)
@@ -187,7 +187,7 @@ async def test_where_nobody_can_look_nothing_is_done(
         raise Unavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(auth.app.state.passwords, "verify", overloaded)
+        patched.setattr(auth.app.state.context.passwords, "verify", overloaded)
         refused = await act(ada, PASSWORD)
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     assert "retry-after" in refused.headers

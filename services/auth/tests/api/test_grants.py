@@ -128,7 +128,7 @@ async def test_wrong_credentials_of_a_user_are_an_invalid_grant(auth: Auth) -> N
 async def test_a_password_that_changes_while_it_is_checked_begins_no_session(
     auth: Auth, ada: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passwords = auth.app.state.passwords
+    passwords = auth.app.state.context.passwords
     verify, another = passwords.verify, await passwords.hash("something else")
     count = "SELECT count(*) FROM auth.sessions WHERE user_id = $1"
     before = await auth.rows(count, UUID(ada.id))
@@ -293,7 +293,7 @@ async def test_an_access_token_says_what_it_must_and_nothing_else(auth: Auth, ad
     token = answer["access_token"]
     header, claims = jwt.get_unverified_header(token), claims_of(token)
 
-    kid = auth.app.state.keyring.issuer().key.kid
+    kid = auth.app.state.context.keyring.issuer().key.kid
     assert header == {"typ": "at+jwt", "alg": "ES256", "kid": kid}
     always = {"iss", "aud", "sub", "jti", "iat", "nbf", "exp", "scope"}
     assert without.keys() == always | {"sid"}

@@ -13,11 +13,11 @@ import pytest
 
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.keys import follow, forget_keys, kept_keyring, make_older, states
-from sharezync_auth import key_states
+from sharezync_auth import states as key_states
 from sharezync_auth.commands.rotate_keys import ROTATE_KEYS
 from sharezync_auth.commands.service_client import SERVICE_CLIENT
-from sharezync_auth.key_states import ACTIVE, MAX_KEYS, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import ACTIVE, MAX_KEYS, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_shared.cli import CliCommand
 from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES
 from sharezync_testkit.bad_tokens import bearer
@@ -102,7 +102,7 @@ async def test_rotations_at_once_stop_before_the_set_becomes_too_large(
 async def test_compromised_keys_are_gone_at_once_and_clients_refresh(
     settings: AuthSettings, auth: Auth, ada: Account, capsys: Output
 ) -> None:
-    keyring = auth.app.state.keyring
+    keyring = auth.app.state.context.keyring
     before = await stored(settings)
     status, after = await rotate(settings, capsys, "--compromised")
     assert status == 0
@@ -187,7 +187,7 @@ async def test_commands_are_processes_of_their_own_beside_a_running_auth(
     )
     printed, _ = await process.communicate()
     assert process.returncode == 0
-    await auth.app.state.keyring.refresh()
-    signing = auth.app.state.keyring.issuer().key.kid
+    await auth.app.state.context.keyring.refresh()
+    signing = auth.app.state.context.keyring.issuer().key.kid
     assert signing in {key["kid"] for key in json.loads(printed) if key["state"] == ACTIVE}
     assert (await ada.http.get("/v1/users/me")).status_code == 200  # by the one before

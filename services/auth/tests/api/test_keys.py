@@ -23,10 +23,10 @@ from services.auth.tests.api.keys import (
 )
 from sharezync_auth.app import create_app
 from sharezync_auth.commands import work_for
-from sharezync_auth.key_states import ACTIVE, CUT_OFF, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import ACTIVE, CUT_OFF, NEXT, RETIRING, KeyRequest, RotationPolicy
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import KeysUnavailable, UnknownKey
@@ -287,7 +287,7 @@ async def test_the_set_is_published_with_public_members_only(
     settings: AuthSettings, auth: Auth
 ) -> None:
     held = states(await follow(settings, KeyRequest.ROTATE_NOW))
-    await auth.app.state.keyring.refresh()
+    await auth.app.state.context.keyring.refresh()
     answer = await auth.http.get("/.well-known/jwks.json")
 
     keys = answer.json()["keys"]
@@ -316,7 +316,7 @@ async def test_caches_may_keep_the_set_for_a_lifespan_and_ask_whether_it_changed
     assert await ask('"other"') == (200, first.content)
 
     await follow(settings, KeyRequest.ROTATE_NOW)
-    await auth.app.state.keyring.refresh()
+    await auth.app.state.context.keyring.refresh()
     assert (await ask(etag))[0] == 200
 
 

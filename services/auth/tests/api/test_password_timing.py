@@ -17,11 +17,11 @@ import bcrypt
 import pytest
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
+from sharezync_auth.errors import InvalidGrant
 from sharezync_auth.passwords import _MEMORY_KIB, Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import bcrypt_costs, logins
 from sharezync_auth.usecases.logins import LoginOrigin
-from sharezync_auth.usecases.tokens import InvalidGrant
 
 LIMIT = 5.0
 TRIES = 32
@@ -55,13 +55,13 @@ async def names(auth: Auth, ada: Account, bob: Account) -> dict[str, str]:
         bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(COST)).decode(),
         UUID(bob.id),
     )
-    auth.app.state.passwords.expect_bcrypt(await bcrypt_costs.left(auth.app.state.work))
+    auth.app.state.context.passwords.expect_bcrypt(await bcrypt_costs.left(auth.app.state.work))
     return {"argon2id": ada.username, "bcrypt": bob.username, "unknown": "nobody-at-all"}
 
 
 async def timed(auth: Auth, names: dict[str, str], *, tries: int) -> dict[str, list[float]]:
     """Return how long failing took, by kind, the tries in random order."""
-    state = auth.app.state
+    context = auth.app.state.context
     order = [kind for kind in names for _ in range(tries)]
     random.shuffle(order)
     seconds: dict[str, list[float]] = {kind: [] for kind in names}
@@ -69,9 +69,9 @@ async def timed(auth: Auth, names: dict[str, str], *, tries: int) -> dict[str, l
         began = time.perf_counter()
         with pytest.raises(InvalidGrant):
             await logins.log_in(
-                state.work,
-                state.guard,
-                state.keyring,
+                context.work,
+                context.throttle,
+                context.keyring,
                 auth.settings,
                 username=names[kind],
                 password="wrong one",
@@ -96,7 +96,7 @@ async def test_the_time_of_a_failure_tells_neither_who_exists_nor_how_it_is_hash
 async def test_without_the_dummies_the_same_statistic_would_tell(
     auth: Auth, names: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passwords: Passwords = auth.app.state.passwords
+    passwords: Passwords = auth.app.state.context.passwords
 
     def own_hash_only(password: str, stored: str | None) -> tuple[bool, str | None]:
         return stored is not None and passwords._matches(password, stored), None

@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from services.auth.tests.api.conftest import PASSWORD
 from services.auth.tests.api.keys import forget_keys
 from sharezync_auth.app import create_app
-from sharezync_auth.key_states import KeyRequest, RotationPolicy, TooYoung
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import KeyRequest, RotationPolicy, TooYoung
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens.issuer import TokenIssuer
@@ -107,7 +107,7 @@ class World:
 
     def sign(self) -> None:
         for app in self.apps:
-            issuer = app.state.keyring.issuer()
+            issuer = app.state.context.keyring.issuer()
             token = issuer.access_token(user_id=USER, session_id=SESSION).token
             self.tokens.append((self.time.seconds, token))
             if issuer.key.kid not in self.kids:
@@ -144,7 +144,7 @@ class World:
 
     async def rotate(self) -> None:
         """An operator tries to."""
-        keyring = self.apps[0].state.keyring
+        keyring = self.apps[0].state.context.keyring
         try:
             await keyring._store.follow(KeyRequest.ROTATE, keyring.terms)
         except TooYoung:
@@ -162,8 +162,8 @@ async def world(settings: AuthSettings, terms: RotationPolicy) -> AsyncGenerator
             app = create_app(settings, platform_for_tests("auth", issuer))
             app.state.work.now = time.now
             app.state.verifier._remember_seconds = 0  # every request is a verification
-            app.state.keyring._monotonic = time.monotonic
-            app.state.keyring.terms = terms
+            app.state.context.keyring._monotonic = time.monotonic
+            app.state.context.keyring.terms = terms
             return await stack.enter_async_context(running(app))
 
         async def client(transport: httpx.AsyncBaseTransport, name: str) -> httpx.AsyncClient:
@@ -225,9 +225,9 @@ async def live(world: World, hours: float) -> None:
         else:
             world.heal()
         if step % LOOK_EVERY_STEPS == 0:
-            await world.apps[0].state.keyring.refresh()
+            await world.apps[0].state.context.keyring.refresh()
         elif not alone:
-            await world.apps[1].state.keyring.refresh()
+            await world.apps[1].state.context.keyring.refresh()
         await world.rotate()
         world.sign()
         await world.verify()
@@ -243,7 +243,9 @@ async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthS
         assert len(here.kids) >= 6
         # The first keys have run out of all their terms by now.
         gone = [
-            kid for kid in here.kids if kid.encode() not in here.apps[0].state.keyring.jwks()[0]
+            kid
+            for kid in here.kids
+            if kid.encode() not in here.apps[0].state.context.keyring.jwks()[0]
         ]
         assert here.kids[0] in gone
         assert here.asked > 2000

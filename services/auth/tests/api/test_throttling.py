@@ -284,7 +284,7 @@ async def test_tries_that_cross_do_not_hold_each_other_up(
 async def no_room(auth: Auth, ada: Account) -> AsyncIterator[None]:
     """The only place there is for a password is taken."""
     go_on = threading.Event()
-    passwords = auth.app.state.passwords
+    passwords = auth.app.state.context.passwords
     passwords._room = 1
     inside = asyncio.create_task(passwords._run(go_on.wait))
     await asyncio.sleep(0)  # it begins

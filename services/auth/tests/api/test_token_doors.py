@@ -26,7 +26,7 @@ def migrated_url(fresh_database_url: str) -> str:
 
 @pytest.mark.timeout(240)
 async def test_no_bad_token_opens_any_door(auth: Auth, gateway: httpx.AsyncClient) -> None:
-    issuer = auth.app.state.keyring.issuer()
+    issuer = auth.app.state.context.keyring.issuer()
     await walk_doors(auth.app, issuer, scenes(auth, gateway), public=PUBLIC)
 
 

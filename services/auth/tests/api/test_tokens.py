@@ -132,7 +132,7 @@ async def test_keys_outlive_a_restart_and_need_the_same_secret(
         return create_app(changed, platform_for_tests("auth", issuer))
 
     async with running(again(settings)) as app:
-        assert app.state.keyring.jwks() == auth.app.state.keyring.jwks()
+        assert app.state.context.keyring.jwks() == auth.app.state.context.keyring.jwks()
     other = settings.model_copy(
         update={
             "secret_key": AuthSettings(secret_key="Qa7Zw2Sx9Ed4Rf1Tg6Yh3Uj8Ik5Ol0PmVbN").secret_key
@@ -145,7 +145,7 @@ async def test_keys_outlive_a_restart_and_need_the_same_secret(
 
 async def test_bad_tokens_open_nothing(auth: Auth) -> None:
     for name in BAD_TOKENS:
-        token = bad_token(name, auth.app.state.keyring.issuer())
+        token = bad_token(name, auth.app.state.context.keyring.issuer())
         answer = await auth.http.get("/v1/users/me", headers=bearer(token))
         assert answer.status_code == 401, name
 
@@ -164,5 +164,5 @@ async def test_one_secret_mode_signs_with_the_secret(settings: AuthSettings) -> 
     changed = settings.model_copy(update={"algorithm": "HS256"})
     issuer = TokenIssuer(key=SigningKey.generate())
     async with running(create_app(changed, platform_for_tests("auth", issuer))) as app:
-        assert app.state.keyring.issuer().key.algorithm == "HS256"
-        assert app.state.keyring.jwks()[0] == b'{"keys":[]}'
+        assert app.state.context.keyring.issuer().key.algorithm == "HS256"
+        assert app.state.context.keyring.jwks()[0] == b'{"keys":[]}'

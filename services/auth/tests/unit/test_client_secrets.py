@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_auth.api.client_secrets import ShownSecret, shown_secret
-from sharezync_auth.usecases.tokens import InvalidClient, InvalidRequest
+from sharezync_auth.errors import InvalidClient, InvalidRequest
 
 BODY = {"client_id": "chat", "client_secret": "s3cret"}
 WORDS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))

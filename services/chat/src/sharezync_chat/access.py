@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from sqlmodel import col, select
 
+from sharezync_chat.errors import ChannelArchived, ConversationFixed, MessageGone, NotMember
 from sharezync_chat.models import (
     Channel,
     ChannelId,
@@ -28,24 +29,7 @@ from sharezync_chat.models import (
 from sharezync_chat.reach import insist_on_saying
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Forbidden, NotFound, Problem, ProblemKind
-
-
-class NotMember(Problem):
-    kind, slug, title = ProblemKind.FORBIDDEN, "not-a-member", "You aren't a member of this channel"
-
-
-class ChannelArchived(Problem):
-    kind, slug, title = ProblemKind.CONFLICT, "channel-archived", "The channel is archived"
-
-
-class ConversationFixed(Problem):
-    kind, slug = ProblemKind.CONFLICT, "conversation-fixed"
-    title = "Not possible in a conversation"
-
-
-class MessageGone(Problem):
-    kind, slug, title = ProblemKind.GONE, "message-deleted", "The message was deleted"
+from sharezync_shared.problems import Forbidden, NotFound
 
 
 class Membership(NamedTuple):

@@ -15,13 +15,13 @@ from sharezync_chat.api import (
     reactions,
     search,
 )
+from sharezync_chat.api.dependencies import ChatContext
 from sharezync_chat.api.documentation import FIELDS, TAGS
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.contacts import filling
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
-from sharezync_chat.usecases.limits import ChatLimits
 from sharezync_chat.usecases.memberships import streams_of_user
 from sharezync_chat.usecases.older_texts import cleaning
 from sharezync_chat.usecases.posting import MessageWriter
@@ -52,7 +52,6 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
     app = core.app(
         summary="Channels, conversations and messages",
         description="Channels, conversations, messages and search.",
-        version="1.0.0",
         routers=[
             internal.ENDPOINT.router,  # routes are tried in turn, and this is the busiest
             channels.router,
@@ -89,8 +88,11 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         tags=TAGS,
         fields=FIELDS,
     )
-    app.state.limits = ChatLimits.from_settings(settings)
-    app.state.posting = posting
-    app.state.indexer = indexer
-    app.state.services = services
+    app.state.context = ChatContext(
+        work=core.work,
+        settings=settings,
+        services=services,
+        posting=posting,
+        indexer=indexer,
+    )
     return app

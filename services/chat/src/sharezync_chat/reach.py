@@ -13,10 +13,11 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
+from sharezync_chat.errors import UserIsBlocked, UserUnreachable
 from sharezync_chat.models import Channel
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Problem, ProblemKind
+from sharezync_shared.problems import Problem
 
 KNOWS: Final = """
     EXISTS (SELECT FROM chat.members AS theirs
@@ -59,20 +60,6 @@ PEER: Final = f"""
 """The other one of a direct conversation, and whether `me` can write to them there. Who has done
 something in it goes on with it, whatever they say of others since. `direct` is the condition that
 it is one; of other channels no row is looked at."""
-
-
-class UserUnreachable(Problem):
-    """With `user_ids`, where there were several to choose from."""
-
-    kind, slug = ProblemKind.FORBIDDEN, "user-unreachable"
-    title = "The user doesn't accept this from you"
-
-
-class UserIsBlocked(Problem):
-    """With `user_ids`, as above."""
-
-    kind, slug = ProblemKind.CONFLICT, "user-blocked"
-    title = "You have blocked the user; unblock them first"
 
 
 async def insist_on_adding(unit: UnitOfWork, user_id: UserId, others: Collection[UUID]) -> None:

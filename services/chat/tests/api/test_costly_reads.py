@@ -35,7 +35,7 @@ async def test_forty_searches_at_once_of_many_words_leave_others_alone(world: Wo
     path = await ada.channel("private", bob)
     text = " ".join(WORDS * 140)
     await asyncio.gather(*(ada.say(path, text) for _ in range(40)))
-    await world.app.state.indexer.catch_up()
+    await world.app.state.context.indexer.catch_up()
 
     query = " or ".join(WORDS)
     searches = [

@@ -15,7 +15,6 @@ import pytest
 from services.chat.tests.support.many import many_channels
 from services.chat.tests.support.world import Person, World
 from sharezync_chat.usecases import invites
-from sharezync_chat.usecases.limits import ChatLimits
 
 
 class Replicas:
@@ -26,8 +25,8 @@ class Replicas:
 
     def limit(self, **limits: int) -> None:
         for world in self.worlds:
-            state = world.app.state
-            state.limits = replace(ChatLimits.from_settings(state.settings), **limits)
+            settings = world.app.state.settings.model_copy(update=limits)
+            world.app.state.context = replace(world.app.state.context, settings=settings)
 
     async def ends(self, person: Person) -> "cycle[httpx.AsyncClient]":
         """Return this person's clients of all processes, in turn."""
@@ -250,6 +249,7 @@ async def test_thousands_are_opened_and_counted_as_the_settings_say(world: World
     made_by_ada += "chat.members WHERE user_id = $1 ORDER BY channel_id LIMIT $2) RETURNING id"
     await world.rows("UPDATE chat.channels SET created_by = NULL WHERE owner_id = $1", ada.id)
     await world.rows(made_by_ada, ada.id, settings.channels_per_user - 1)
-    world.app.state.limits = replace(ChatLimits.from_settings(settings), memberships_per_user=1900)
+    settings = settings.model_copy(update={"memberships_per_user": 1900})
+    world.app.state.context = replace(world.app.state.context, settings=settings)
     made = await outcome(ada.http.post("/v1/channels", json=body) for _ in range(20))
     assert made == ({201: 1, 409: 19}, {"too-many-channels"})

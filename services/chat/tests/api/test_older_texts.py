@@ -53,7 +53,7 @@ async def test_what_was_cleaned_is_found_as_it_is_now(world: World) -> None:
     ada = await world.person()
     path = await ada.channel()
     kept, gone = await ada.say(path, "first"), await ada.say(path, "second")
-    await world.app.state.indexer.catch_up()
+    await world.app.state.context.indexer.catch_up()
     await put_older(world, kept["id"], "turb\u202dine")
     await put_older(world, gone["id"], "\u202e")
     await clean(world)

@@ -101,7 +101,7 @@ async def test_replies_and_messages_of_an_author_are_bounded(ada: Person, path: 
 
 
 async def test_results_of_a_search_are_bounded(world: World, ada: Person, said: list[str]) -> None:
-    await world.app.state.indexer.catch_up()
+    await world.app.state.context.indexer.catch_up()
     lengths, hits = await lengths_and_items(pages(ada, "/v1/search", q="pump", limit=100))
     assert max(lengths) < 11
     assert sorted(hit["message"]["id"] for hit in hits) == sorted(said)

@@ -10,8 +10,8 @@ import msgspec
 from services.chat.tests.support.world import Json, World, channel_stream
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import UserRead
 from sharezync_chat.usecases import seats
-from sharezync_chat.usecases.wire import UserRead
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until

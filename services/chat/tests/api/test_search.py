@@ -11,7 +11,7 @@ from sharezync_chat.usecases import searching
 
 async def found(world: World, person: Person, query: str, **more: Any) -> list[Json]:
     """What a search finds once everything posted so far is indexed."""
-    await world.app.state.indexer.catch_up()
+    await world.app.state.context.indexer.catch_up()
     hits: list[Json] = (await person.get("/v1/search", q=query, **more))["items"]
     return hits
 
@@ -95,9 +95,9 @@ async def test_an_edit_before_the_indexing_is_found_by_the_new_words(world: Worl
     path = await ada.channel()
     message = await ada.say(path, "first")
     await asyncio.gather(
-        world.app.state.indexer.catch_up(),
+        world.app.state.context.indexer.catch_up(),
         ada.patch(f"/v1/messages/{message['id']}", {"text": "second"}),
-        world.app.state.indexer.catch_up(),
+        world.app.state.context.indexer.catch_up(),
     )
     assert await found(world, ada, "first") == []
     assert len(await found(world, ada, "second")) == 1
@@ -127,7 +127,7 @@ async def test_pages_meet_whatever_happens_between_them(
     path = await ada.channel()
     said = [f"pump {n}" + " and pump" * (n % 3) for n in range(9)]
     ids = [(await ada.say(path, text))["id"] for text in said]
-    await world.app.state.indexer.catch_up()
+    await world.app.state.context.indexer.catch_up()
     seen: list[str] = []
     asked: dict[str, Any] = {"q": "pump", "limit": 3}
     while asked.get("cursor", "first"):
@@ -143,7 +143,7 @@ async def test_pages_meet_whatever_happens_between_them(
                     await ada.delete(f"/v1/messages/{shown}")
                 else:
                     await ada.say(path, "pump" + " pump" * 9 * (meanwhile == "better hits"))
-            await world.app.state.indexer.catch_up()
+            await world.app.state.context.indexer.catch_up()
     assert sorted(seen) == sorted(said)
 
 
@@ -167,9 +167,9 @@ async def test_what_a_process_left_undone_is_indexed_by_the_next(
 ) -> None:
     ada = await world.person()
     path = await ada.channel()
-    world.app.state.posting._indexer = _Deaf()  # as if it died right after the commit
+    world.app.state.context.posting._indexer = _Deaf()  # as if it died right after the commit
     await ada.say(path, "orphan words")
-    await second.app.state.indexer.catch_up()
+    await second.app.state.context.indexer.catch_up()
     there = await second.same(ada)
     assert texts((await there.get("/v1/search", q="orphan"))["items"]) == ["orphan words"]
 

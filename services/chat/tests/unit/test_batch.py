@@ -7,17 +7,15 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from sharezync_chat.access import ChannelArchived, NotMember
-from sharezync_chat.models import ChannelId, MessageId, channel_stream
-from sharezync_chat.usecases.batch import (
+from sharezync_chat.errors import (
+    AttachmentUnusable,
+    ChannelArchived,
     ClientMessageIdReused,
-    MessageBatch,
-    MessageDraft,
-    PostedMessage,
-    columns_of,
+    NotMember,
 )
-from sharezync_chat.usecases.messages import AttachmentUnusable
-from sharezync_chat.usecases.wire import AttachmentRead, MessageRead
+from sharezync_chat.models import ChannelId, MessageId, channel_stream
+from sharezync_chat.schemas import AttachmentRead, MessageRead
+from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, PostedMessage, columns_of
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid, NotFound, Problem
 

@@ -24,7 +24,7 @@ def settings_of(classes: Iterable[AnyClass], pattern: str = "{}") -> Mapping[Any
     named = {each: pattern.format(each.value) for each in classes}
     for each, setting in named.items():
         if setting not in GatewaySettings.model_fields:
-            raise TypeError(f"{each} has no limit: GatewaySettings needs a field {setting!r}")
+            raise TypeError(f"{each} has no limit: the settings need a field {setting!r}")
     return named
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -57,7 +56,9 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     assembler = Assembler(core.work, store)
     chunks = Chunks(ChunkRows(core.database, settings.upload_lifetime), store)
     signer, passwords = Signer(settings.require_secret_key()), LinkPasswords()
-    parts = StorageContext(
+    context = StorageContext(
+        work=core.work,
+        settings=settings,
         store=store,
         limits=limits,
         slots=slots,
@@ -113,7 +114,6 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     app = core.app(
         summary="Files, uploads and quotas",
         description="Files, uploads, links and quotas.",
-        version=version("sharezync-storage"),
         routers=[
             internal_uploads.chunk_router,  # routes are tried in turn, and these are the busiest
             internal_uploads.router,
@@ -131,11 +131,11 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         consumers=CONSUMERS,
         resources=[
             started_store,
-            parts.chunks.running,
-            parts.assembler.running,
+            context.chunks.running,
+            context.assembler.running,
             passwords.running,
-            parts.sweeper.running,
-            parts.audit.running,
+            context.sweeper.running,
+            context.audit.running,
         ],
         ready_checks={"store": store.ready},
         max_body_bytes=None,  # files come here; every route sees to its own body
@@ -149,5 +149,5 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         metrics=platform.http_metrics,
         handlers=app.exception_handlers,
     )
-    app.state.parts = parts
+    app.state.context = context
     return app

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.types import Scope
 
 from sharezync_shared.contracts.storage import MAX_URL_SECONDS
-from sharezync_storage.problems import SignatureExpired, SignatureInvalid
+from sharezync_storage.errors import SignatureExpired, SignatureInvalid
 from sharezync_storage.settings import MAX_PART_URL_SECONDS
 
 _SKEW_SECONDS: Final = 60

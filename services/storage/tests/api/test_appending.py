@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,14 +12,14 @@ from services.storage.tests.lines import Line, Sender, broken, whole
 from services.storage.tests.support import Person, World, sha256
 from sharezync_shared.contracts.storage import FileTooLarge
 from sharezync_shared.problems import NotFound
-from sharezync_storage.models import Upload
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     BodyBroken,
     OffsetMismatch,
     UploadBusy,
     UploadGone,
     UploadLengthConflict,
 )
+from sharezync_storage.models import Upload
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases import assembling
 from sharezync_storage.usecases.uploads import give_up_expired
@@ -166,7 +167,8 @@ async def test_a_file_of_no_bytes_whose_length_was_deferred(world: World, alice:
 async def test_no_more_than_one_file_may_have_comes_without_a_length(
     world: World, alice: Person
 ) -> None:
-    world.app.state.parts.tus._limits = world.parts.limits.__class__(10**9, 1000)
+    limits = replace(world.parts.limits, quota_bytes=10**9, max_file_bytes=1000)
+    world.parts.tus._limits = limits
     with pytest.raises(FileTooLarge):
         await Sender.begin(world, alice, 1001)
     sender = await Sender.begin(world, alice, None)

@@ -10,8 +10,8 @@ import pytest
 from services.storage.tests.lines import Line, Sender
 from services.storage.tests.support import Person, World, code_of
 from sharezync_shared.problems import Unavailable
+from sharezync_storage.errors import OffsetMismatch, UploadBusy, UploadGone
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import OffsetMismatch, UploadBusy, UploadGone
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases.uploads import give_up

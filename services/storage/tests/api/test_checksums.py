@@ -11,7 +11,7 @@ import pytest
 
 from services.storage.tests.lines import Line, Sender, broken, whole
 from services.storage.tests.support import Person, World
-from sharezync_storage.problems import BodyBroken, ChecksumMismatch, ChecksumUnsupported, UploadBusy
+from sharezync_storage.errors import BodyBroken, ChecksumMismatch, ChecksumUnsupported, UploadBusy
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases.checksums import ALGORITHMS, Checksum
 

@@ -21,7 +21,7 @@ from services.storage.tests.support import (
     sha256,
 )
 from sharezync_shared.contracts.storage import UploadClosed
-from sharezync_storage.problems import ChunkConflict, StoreUnavailable
+from sharezync_storage.errors import ChunkConflict, StoreUnavailable
 from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows
 
 

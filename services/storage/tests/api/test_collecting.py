@@ -17,8 +17,8 @@ from services.storage.tests.support import CHUNKS, DATA, Json, Person, World
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.chat import MessageDeleted, MessageSent
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import BodyBroken, StoreUnavailable
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import BodyBroken, StoreUnavailable
 from sharezync_storage.usecases import collecting, form_uploads
 from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired

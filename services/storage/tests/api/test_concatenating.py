@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,8 +13,8 @@ from services.storage.tests.support import Person, World, sha256
 from sharezync_shared.contracts.storage import FileTooLarge, QuotaExceeded
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Invalid, NotFound
+from sharezync_storage.errors import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.usecases.tus_uploads import TusCreation
 from sharezync_storage.usecases.uploads import give_up_expired
@@ -139,7 +140,9 @@ async def test_a_final_upload_takes_no_bytes(world: World, alice: Person) -> Non
 
 async def test_the_room_of_the_whole_is_reserved_anew(world: World, alice: Person) -> None:
     a = await part(world, alice, A)
-    world.parts.tus._limits = world.parts.limits.__class__(3 * len(A) - 1, 3 * len(A) - 1)
+    few = 3 * len(A) - 1
+    limits = replace(world.parts.limits, quota_bytes=few, max_file_bytes=few)
+    world.parts.tus._limits = limits
     with pytest.raises(FileTooLarge):
         await join(world, alice, [a, a, a])
     with pytest.raises(QuotaExceeded):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.storage.tests.support import Json, Person, World, code_of
-from sharezync_storage.problems import StoreUnavailable
+from sharezync_storage.errors import StoreUnavailable
 
 DATA = os.urandom(700_000)
 

@@ -11,8 +11,8 @@ from sqlmodel import col, update
 
 from services.storage.tests.direct_client import DirectClient
 from services.storage.tests.support import Person, World, code_of, sha256
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MIB
 from sharezync_testkit.waiting import wait_until
 

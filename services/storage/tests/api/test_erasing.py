@@ -11,8 +11,8 @@ from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.local import LocalBus
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Chunk, Deletion, File, Upload, Usage
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.usecases.uploads import give_up_expired
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 

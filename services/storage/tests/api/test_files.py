@@ -21,8 +21,8 @@ from services.storage.tests.support import (
     sha256,
 )
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 

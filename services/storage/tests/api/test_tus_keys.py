@@ -12,7 +12,7 @@ import pytest
 
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import Exchange, Json, Person, World, code_of
-from sharezync_storage.problems import StoreUnavailable
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_testkit.tus.client import OFFSET_STREAM, UPLOADS, VERSION, Tus, metadata
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 

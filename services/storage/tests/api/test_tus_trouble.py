@@ -14,7 +14,7 @@ import pytest
 
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import Exchange, Person, World, code_of
-from sharezync_storage.problems import StoreFull, StoreUnavailable
+from sharezync_storage.errors import StoreFull, StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_testkit.tus.client import OFFSET_STREAM, VERSION, Tus
 

@@ -12,8 +12,8 @@ from sqlmodel import select
 from services.storage.tests.lines import Sender, broken, whole
 from services.storage.tests.support import Person, World, allow, code_of
 from sharezync_shared.contracts.storage import QuotaExceeded, TooManyFiles, TooManyUploads
+from sharezync_storage.errors import BodyBroken
 from sharezync_storage.models import File, Upload, Usage
-from sharezync_storage.problems import BodyBroken
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases import collecting, quota
 

@@ -17,8 +17,8 @@ import pytest
 from services.storage.tests.lines import Line, Sender
 from services.storage.tests.support import Person, World, cut
 from sharezync_shared.problems import Problem
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import MIB
 from sharezync_storage.states import Act, Source, UploadState, after
 from sharezync_storage.usecases import chunk_uploads, uploads

@@ -20,7 +20,7 @@ from services.storage.tests.support import (
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.sizes import MAX_CHUNK_BYTES
-from sharezync_storage.problems import StoreUnavailable
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_testkit.waiting import wait_until
 

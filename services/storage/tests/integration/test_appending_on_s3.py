@@ -16,8 +16,8 @@ from services.storage.tests.integration.test_service_on_s3 import (
 from services.storage.tests.lines import Line, Sender, broken
 from services.storage.tests.support import Person, World
 from sharezync_shared.tokens import TokenIssuer
+from sharezync_storage.errors import BodyBroken, ChecksumMismatch, OffsetMismatch, UploadBusy
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import BodyBroken, ChecksumMismatch, OffsetMismatch, UploadBusy
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.usecases.checksums import Checksum
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until

@@ -21,8 +21,8 @@ from services.storage.tests.store_support import (
     write,
 )
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.stores import Extent
 from sharezync_storage.stores.object_uploads import SEGMENT_BYTES
 from sharezync_storage.stores.s3 import S3Store

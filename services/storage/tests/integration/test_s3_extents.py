@@ -19,8 +19,8 @@ from services.storage.tests.store_support import (
     read_extent,
 )
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.stores import Extent, NoSuchBlob
 from sharezync_storage.stores import object_uploads as writing
 from sharezync_storage.stores.s3 import S3Store

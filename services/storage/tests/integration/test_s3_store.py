@@ -19,8 +19,8 @@ from services.storage.tests.store_contract import (
     write,
 )
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import file_key
-from sharezync_storage.problems import ContentDamaged, StoreUnavailable
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
 from sharezync_testkit.servers import S3Server

@@ -26,8 +26,8 @@ from services.storage.tests.integration.test_s3_store import (  # noqa: F401 - r
 )
 from services.storage.tests.store_contract import StoreContract, pieces_of, read
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.keys import file_key
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores import NoSuchBlob
 from sharezync_storage.stores.s3 import MIN_PART_BYTES, S3Store

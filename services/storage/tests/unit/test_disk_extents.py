@@ -20,8 +20,8 @@ from services.storage.tests.store_support import (
     read_extent,
 )
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.stores import DiskStore, Extent, NoSuchBlob
 from sharezync_storage.stores import disk_uploads as writing
 

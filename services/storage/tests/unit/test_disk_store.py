@@ -17,8 +17,8 @@ from services.storage.tests.store_contract import (
     write,
 )
 from sharezync_shared.ids import uuid7
+from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.stores import ChunkPlan, DiskStore, NoSuchBlob
 from sharezync_storage.stores.disk import FolderInUse
 from sharezync_storage.stores.disk_files import part_of

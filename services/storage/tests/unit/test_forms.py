@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_storage.api.forms import FileForm
-from sharezync_storage.problems import BodyBroken, FormInvalid, NotAForm
+from sharezync_storage.errors import BodyBroken, FormInvalid, NotAForm
 
 BOUNDARY = "xYzZY"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

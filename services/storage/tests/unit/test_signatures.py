@@ -6,7 +6,7 @@ import pytest
 
 from sharezync_shared.contracts.storage import MAX_URL_SECONDS
 from sharezync_shared.ids import uuid7
-from sharezync_storage.problems import SignatureExpired, SignatureInvalid
+from sharezync_storage.errors import SignatureExpired, SignatureInvalid
 from sharezync_storage.settings import MAX_PART_URL_SECONDS
 from sharezync_storage.signatures import Signer
 

@@ -26,6 +26,7 @@ from sharezync_transfer.api import (
     receipts,
     transfers,
 )
+from sharezync_transfer.api.dependencies import TransferServiceContext
 from sharezync_transfer.api.documentation import FIELDS, TAGS
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
@@ -42,8 +43,8 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     platform = platform or fleet_platform(settings, SCHEMA)
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     services = Services.from_platform(platform)
-    pulse = ProgressBroadcast(core.work)
-    grants = CapabilityIssuer(
+    progress = ProgressBroadcast(core.work)
+    capabilities = CapabilityIssuer(
         core.work, Capabilities(settings.require_secret_key()), settings.keep_completed
     )
 
@@ -61,7 +62,6 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     app = core.app(
         summary="File transfers between users",
         description="Transfers of files from user to user, in verified chunks.",
-        version="1.0.0",
         routers=[
             commands.ENDPOINT.router,  # routes are tried in turn, and these are the busiest
             internal.router,
@@ -79,13 +79,17 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             UserBlocked: consumers.on_user_blocked,
             UserUnblocked: consumers.on_user_unblocked,
         },
-        resources=[pulse.running, swept, lambda: filling(core.work, services.auth)],
+        resources=[progress.running, swept, lambda: filling(core.work, services.auth)],
         max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),
         tags=TAGS,
         fields=FIELDS,
     )
-    app.state.services = services
-    app.state.pulse = pulse
-    app.state.grants = grants
+    app.state.context = TransferServiceContext(
+        work=core.work,
+        settings=settings,
+        services=services,
+        capabilities=capabilities,
+        progress=progress,
+    )
     return app

@@ -20,7 +20,7 @@ from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import stream_tables
-from sharezync_transfer.life import FINAL, OPEN, State
+from sharezync_transfer.states import FINAL, OPEN, State
 
 TransferId = NewType("TransferId", UUID)
 

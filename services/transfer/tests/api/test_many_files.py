@@ -90,7 +90,7 @@ async def _expire(world: World, _ada: Person, _bob: Person, offered: Json) -> No
 
 async def _release(world: World, ada: Person, _bob: Person, offered: Json) -> None:
     await ada.act(offered, "cancel")
-    peers = world.app.state.services
+    peers = world.app.state.context.services
     assert await sweeping.release_some(world.core.work, peers, timedelta(days=1)) == 1
     assert world.peers.uploads == {}
 

@@ -26,7 +26,7 @@ async def expire(world: World) -> None:
 
 async def release(world: World, keep_completed: timedelta = DAY) -> None:
     """Release until nothing more comes of it: other tests leave things behind, too."""
-    while await release_some(world.core.work, world.app.state.services, keep_completed):
+    while await release_some(world.core.work, world.app.state.context.services, keep_completed):
         pass
 
 

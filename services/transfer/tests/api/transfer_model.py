@@ -1,4 +1,4 @@
-"""One transfer as it should be: what each end has, sees and hears. Written apart from `life.py`."""
+"""One transfer as it should be: what each end has, sees and hears. Apart from `states.py`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,20 +1,19 @@
 """Blocked users."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from sharezync_auth.api.dependencies import SettingsDep, WorkDep
+from sharezync_auth.api.dependencies import Context
+from sharezync_auth.errors import TooManyBlocks, UserNotFound
+from sharezync_auth.schemas import BlockRead
 from sharezync_auth.usecases import blocks
-from sharezync_auth.wire import BlockRead
+from sharezync_shared.asgi.changes import answer
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Invalid, Unauthenticated, problems
-from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens.dependencies import Caller
-
-Outcome = TypeVar("Outcome")
 
 router = APIRouter(prefix="/v1/blocks", tags=["users"])
 
@@ -22,22 +21,22 @@ router = APIRouter(prefix="/v1/blocks", tags=["users"])
 @router.get("", summary="List blocked users", responses=problems(Unauthenticated, Invalid))
 async def list_blocked_users(
     caller: Caller,
-    work: WorkDep,
+    context: Context,
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 100,
     cursor: Annotated[UUID | None, Query(description="`next` of the previous page")] = None,
 ) -> Page[BlockRead]:
     """Returns the users that you have blocked, ordered by id."""
-    found = await blocks.page(work, user_id=caller.user_id, after=cursor, limit=limit + 1)
+    found = await blocks.page(context.work, user_id=caller.user_id, after=cursor, limit=limit + 1)
     return page_of(found, limit, lambda block: block.user_id)
 
 
 @router.put(
     "/{user_id}",
     summary="Block a user",
-    responses=problems(Unauthenticated, blocks.UserNotFound, blocks.TooManyBlocks, Invalid),
+    responses=problems(Unauthenticated, UserNotFound, TooManyBlocks, Invalid),
 )
 async def block_user(
-    user_id: UserId, caller: Caller, work: WorkDep, settings: SettingsDep, response: Response
+    user_id: UserId, caller: Caller, context: Context, response: Response
 ) -> BlockRead:
     """While a block exists, neither user can send the other direct messages, add them to channels
     or groups, see their devices or presence, or offer them files, and their mentions of each other
@@ -45,9 +44,9 @@ async def block_user(
     request has no effect. Your connected devices receive `user_blocked`.
     """
     told = await blocks.block(
-        work, user_id=caller.user_id, blocked_id=user_id, most=settings.max_blocks
+        context.work, user_id=caller.user_id, blocked_id=user_id, most=context.settings.max_blocks
     )
-    return _answer(response, told)
+    return answer(response, told)
 
 
 @router.delete(
@@ -56,15 +55,10 @@ async def block_user(
     summary="Unblock a user",
     responses=problems(Unauthenticated, Invalid),
 )
-async def unblock_user(user_id: UserId, caller: Caller, work: WorkDep, response: Response) -> None:
+async def unblock_user(
+    user_id: UserId, caller: Caller, context: Context, response: Response
+) -> None:
     """Succeeds even if the user isn't blocked. Transfers that they offered while blocked stay
     hidden. Your connected devices receive `user_unblocked`.
     """
-    _answer(response, await blocks.unblock(work, user_id=caller.user_id, blocked_id=user_id))
-
-
-def _answer(response: Response, told: Published[Outcome]) -> Outcome:
-    """Return the outcome, having said where its event stands."""
-    if told.at is not None:
-        response.headers["Stream-Position"] = f"{told.at.stream} {told.at.epoch} {told.at.seq}"
-    return told.outcome
+    answer(response, await blocks.unblock(context.work, user_id=caller.user_id, blocked_id=user_id))

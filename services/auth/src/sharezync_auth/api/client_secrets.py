@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
-from sharezync_auth.usecases.tokens import InvalidClient, InvalidRequest
+from sharezync_auth.errors import InvalidClient, InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)

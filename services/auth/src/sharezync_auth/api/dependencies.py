@@ -1,5 +1,6 @@
-"""What routes are given: the unit of work and the parts of auth, from the application's state."""
+"""What routes are given: the parts of auth, and where a caller is."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,34 +18,21 @@ from sharezync_shared.names.characters import one_line
 _MAX_USER_AGENT = 200
 
 
-async def _work(connection: HTTPConnection) -> UnitsOfWork:
-    work: UnitsOfWork = connection.app.state.work
-    return work
+@dataclass(frozen=True, slots=True)
+class AuthContext:
+    """What auth is made of."""
+
+    work: UnitsOfWork
+    settings: AuthSettings
+    services: Services
+    keyring: Keyring
+    passwords: Passwords
+    throttle: LoginThrottle
 
 
-async def _passwords(connection: HTTPConnection) -> Passwords:
-    passwords: Passwords = connection.app.state.passwords
-    return passwords
-
-
-async def _guard(connection: HTTPConnection) -> LoginThrottle:
-    guard: LoginThrottle = connection.app.state.guard
-    return guard
-
-
-async def _settings(connection: HTTPConnection) -> AuthSettings:
-    settings: AuthSettings = connection.app.state.settings
-    return settings
-
-
-async def _keyring(connection: HTTPConnection) -> Keyring:
-    keyring: Keyring = connection.app.state.keyring
-    return keyring
-
-
-async def _services(connection: HTTPConnection) -> Services:
-    services: Services = connection.app.state.services
-    return services
+async def _context(connection: HTTPConnection) -> AuthContext:
+    context: AuthContext = connection.app.state.context
+    return context
 
 
 async def _origin(request: Request) -> LoginOrigin:
@@ -55,10 +43,5 @@ async def _origin(request: Request) -> LoginOrigin:
     return LoginOrigin(address=forwarded or peer, user_agent=agent)
 
 
-WorkDep = Annotated[UnitsOfWork, Depends(_work)]
-PasswordsDep = Annotated[Passwords, Depends(_passwords)]
-GuardDep = Annotated[LoginThrottle, Depends(_guard)]
-SettingsDep = Annotated[AuthSettings, Depends(_settings)]
-KeyringDep = Annotated[Keyring, Depends(_keyring)]
-ServicesDep = Annotated[Services, Depends(_services)]
-OriginDep = Annotated[LoginOrigin, Depends(_origin)]
+Context = Annotated[AuthContext, Depends(_context)]
+Origin = Annotated[LoginOrigin, Depends(_origin)]

@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_auth.api.dependencies import ServicesDep, SettingsDep, WorkDep
+from sharezync_auth.api.dependencies import Context
+from sharezync_auth.errors import DeviceExists
+from sharezync_auth.schemas import DeviceRead
 from sharezync_auth.usecases import devices
-from sharezync_auth.wire import DeviceRead
 from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import DEVICE_NAME, PLATFORM
@@ -64,32 +65,34 @@ class DeviceList(BaseModel):
     "/v1/devices",
     status_code=201,
     summary="Register a device",
-    responses=problems(Unauthenticated, devices.DeviceExists, TooManyDevices),
+    responses=problems(Unauthenticated, DeviceExists, TooManyDevices),
 )
 async def create_device(
-    body: DeviceCreate, response: Response, caller: Caller, work: WorkDep, settings: SettingsDep
+    body: DeviceCreate, response: Response, caller: Caller, context: Context
 ) -> DeviceRead:
     """Connecting to `/ws/{client_id}` for the first time registers a device as well."""
     device = await devices.register(
-        work,
+        context.work,
         user_id=caller.user_id,
         client_id=body.client_id,
         name=body.name,
         platform=body.platform,
-        most=settings.devices_per_user,
+        most=context.settings.devices_per_user,
     )
     response.headers["Location"] = f"/v1/devices/{device.id}"
     return device
 
 
 @router.get("/v1/devices", summary="List your devices", responses=problems(Unauthenticated))
-async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> DeviceList:
+async def list_devices(caller: Caller, context: Context) -> DeviceList:
     """Returns your devices, oldest first. A device is `online` while it is connected to
     `/ws/{client_id}`.
     """
     return DeviceList(
         items=await devices.list_own(
-            work, user_id=caller.user_id, lease_seconds=settings.device_lease_seconds
+            context.work,
+            user_id=caller.user_id,
+            lease_seconds=context.settings.device_lease_seconds,
         )
     )
 
@@ -99,19 +102,17 @@ async def list_devices(caller: Caller, work: WorkDep, settings: SettingsDep) -> 
     summary="List devices of a user",
     responses=problems(Unauthenticated, NotFound, Unavailable),
 )
-async def list_user_devices(
-    user_id: UUID, caller: Caller, work: WorkDep, services: ServicesDep, settings: SettingsDep
-) -> DeviceList:
+async def list_user_devices(user_id: UUID, caller: Caller, context: Context) -> DeviceList:
     """Available if the user has joined or written to a channel that you are in, or has accepted a
     transfer of yours. Otherwise, and if you have blocked the user, the answer is 404.
     """
     return DeviceList(
         items=await devices.list_of(
-            work,
-            services,
+            context.work,
+            context.services,
             viewer_id=caller.user_id,
             user_id=UserId(user_id),
-            lease_seconds=settings.device_lease_seconds,
+            lease_seconds=context.settings.device_lease_seconds,
         )
     )
 
@@ -122,15 +123,15 @@ async def list_user_devices(
     responses=problems(Unauthenticated, NotFound),
 )
 async def update_device(
-    device_id: UUID, body: DeviceUpdate, caller: Caller, work: WorkDep, settings: SettingsDep
+    device_id: UUID, body: DeviceUpdate, caller: Caller, context: Context
 ) -> DeviceRead:
     """Changes the name or platform of a device. `client_id` can't be changed."""
     return await devices.change(
-        work,
+        context.work,
         user_id=caller.user_id,
         device_id=device_id,
         changes=body.model_dump(exclude_none=True),
-        lease_seconds=settings.device_lease_seconds,
+        lease_seconds=context.settings.device_lease_seconds,
     )
 
 
@@ -140,6 +141,6 @@ async def update_device(
     summary="Delete a device",
     responses=problems(Unauthenticated, NotFound),
 )
-async def delete_device(device_id: UUID, caller: Caller, work: WorkDep) -> None:
+async def delete_device(device_id: UUID, caller: Caller, context: Context) -> None:
     """Also ends all sessions of the device."""
-    await devices.remove(work, user_id=caller.user_id, device_id=device_id)
+    await devices.remove(context.work, user_id=caller.user_id, device_id=device_id)

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from sharezync_auth.usecases.tokens import GrantRefused, InvalidGrant
+from sharezync_auth.errors import GrantRefused, InvalidGrant
 from sharezync_shared.problems import ProblemDocument, document, problems
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
 
-from sharezync_auth.api.dependencies import KeyringDep, SettingsDep
+from sharezync_auth.api.dependencies import Context
 
 router = APIRouter(tags=["authentication"])
 
@@ -27,17 +27,16 @@ class JwkSet(JSONResponse):
     responses={304: {"description": "The keys haven't changed (`If-None-Match`)"}},
 )
 async def get_jwks(
-    keyring: KeyringDep,
-    settings: SettingsDep,
+    context: Context,
     if_none_match: Annotated[str, Header(description="`ETag` of an earlier response")] = "",
 ) -> Any:  # noqa: ANN401 - the finished document, or that it has not changed
     """Returns a JWK set (RFC 7517): the current signing key, the next one, and earlier ones whose
     tokens haven't expired. Fetch it again after `max-age`, and when a token has an unknown `kid`.
     It is empty if tokens are signed with a shared secret.
     """
-    document, etag = keyring.jwks()
-    # Terms of rotation count on this (key_states.py): no longer than a lifespan.
-    max_age = int(settings.jwks_lifespan_seconds)
+    document, etag = context.keyring.jwks()
+    # Terms of rotation count on this (states.py): no longer than a lifespan.
+    max_age = int(context.settings.jwks_lifespan_seconds)
     headers = {"Cache-Control": f"public, max-age={max_age}", "ETag": etag}
     if if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match):
         return Response(status_code=304, headers=headers)

@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_auth.api.dependencies import SettingsDep, WorkDep
+from sharezync_auth.api.dependencies import Context
+from sharezync_auth.schemas import SessionRead
 from sharezync_auth.usecases import sessions
 from sharezync_auth.usecases.sessions import Scope
-from sharezync_auth.wire import SessionRead
 from sharezync_shared.problems import NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import Caller
 
@@ -41,13 +41,13 @@ class SessionList(BaseModel):
     "/v1/auth/logout", status_code=204, summary="Log out", responses=problems(Unauthenticated)
 )
 async def log_out(
-    caller: Caller, work: WorkDep, body: Annotated[Logout | None, Body()] = None
+    caller: Caller, context: Context, body: Annotated[Logout | None, Body()] = None
 ) -> None:
     """Ends the current session, or those that `scope` names. Within a second their tokens are
     refused and their WebSocket connections are closed.
     """
     await sessions.log_out(
-        work,
+        context.work,
         user_id=caller.user_id,
         current=caller.session_id,
         scope=(body or Logout()).scope,
@@ -55,11 +55,11 @@ async def log_out(
 
 
 @router.get("/v1/auth/sessions", summary="List your sessions", responses=problems(Unauthenticated))
-async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) -> SessionList:
+async def list_sessions(caller: Caller, context: Context) -> SessionList:
     """Returns your active sessions, most recently used first; at most 500."""
     return SessionList(
         items=await sessions.list_own(
-            work, settings, user_id=caller.user_id, current=caller.session_id
+            context.work, context.settings, user_id=caller.user_id, current=caller.session_id
         )
     )
 
@@ -70,8 +70,8 @@ async def list_sessions(caller: Caller, work: WorkDep, settings: SettingsDep) ->
     summary="Revoke a session",
     responses=problems(Unauthenticated, NotFound),
 )
-async def revoke_session(session_id: UUID, caller: Caller, work: WorkDep) -> None:
+async def revoke_session(session_id: UUID, caller: Caller, context: Context) -> None:
     """Ends one of your sessions. Within a second its tokens are refused and its WebSocket
     connections are closed. Returns 404 if the session has ended already.
     """
-    await sessions.revoke(work, user_id=caller.user_id, session_id=session_id)
+    await sessions.revoke(context.work, user_id=caller.user_id, session_id=session_id)

@@ -1,39 +1,29 @@
 """The token endpoint (RFC 6749 §3.2)."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from sharezync_auth.api.client_secrets import shown_secret
-from sharezync_auth.api.dependencies import (
-    GuardDep,
-    KeyringDep,
-    OriginDep,
-    SettingsDep,
-    WorkDep,
-)
+from sharezync_auth.api.dependencies import AuthContext, Context, Origin
 from sharezync_auth.api.grant_errors import grant_error, grant_errors
-from sharezync_auth.keyring import Keyring
-from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases import clients, logins, refreshing, tokens
-from sharezync_auth.usecases.logins import LoginOrigin
-from sharezync_auth.usecases.throttling import LoginThrottle, TooManyTries
-from sharezync_auth.usecases.tokens import (
+from sharezync_auth.errors import (
     GrantRefused,
     InvalidClient,
     InvalidGrant,
     InvalidRequest,
-    TokenRead,
+    TooManyTries,
     UnsupportedGrant,
 )
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_auth.usecases import clients, logins, refreshing, tokens
+from sharezync_auth.usecases.logins import LoginOrigin
+from sharezync_auth.usecases.tokens import TokenRead
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Problem, Unavailable, problem_response, problems
 
@@ -41,25 +31,6 @@ _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELD = 1024
 # RFC 6749 §5.1: nobody on the way may keep an answer with tokens in it.
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-
-
-@dataclass(frozen=True, slots=True)
-class GrantParts:
-    """What the grants need."""
-
-    work: UnitsOfWork
-    settings: AuthSettings
-    guard: LoginThrottle
-    keyring: Keyring
-
-
-async def _parts(
-    work: WorkDep, settings: SettingsDep, guard: GuardDep, keyring: KeyringDep
-) -> GrantParts:
-    return GrantParts(work, settings, guard, keyring)
-
-
-GrantPartsDep = Annotated[GrantParts, Depends(_parts)]
 
 
 class TokenForm(BaseModel):
@@ -163,8 +134,8 @@ router = APIRouter(tags=["authentication"], route_class=_TokenRoute)
 async def create_token(
     request: Request,
     response: Response,
-    parts: GrantPartsDep,
-    origin: OriginDep,
+    context: Context,
+    origin: Origin,
     form: Annotated[TokenForm, Form()],
 ) -> Any:  # noqa: ANN401 - TokenRead, or a refusal in the RFC's form
     """The token endpoint of OAuth 2.0. The body is form-encoded, and `grant_type` is one of:
@@ -182,7 +153,7 @@ async def create_token(
     """
     response.headers.update(_NO_STORE)
     given = {name: value for name, value in form.model_dump().items() if value}
-    return await _grant(parts, given, origin, request.headers.getlist("authorization"))
+    return await _grant(context, given, origin, request.headers.getlist("authorization"))
 
 
 async def _refuse_malformed(request: Request) -> None:
@@ -200,7 +171,7 @@ async def _refuse_malformed(request: Request) -> None:
 
 
 async def _grant(
-    parts: GrantParts, given: dict[str, str], origin: LoginOrigin, authorization: list[str]
+    context: AuthContext, given: dict[str, str], origin: LoginOrigin, authorization: list[str]
 ) -> TokenRead:
     def need(name: str) -> str:
         if name not in given:
@@ -212,10 +183,10 @@ async def _grant(
     match need("grant_type"):
         case "password":
             return await logins.log_in(
-                parts.work,
-                parts.guard,
-                parts.keyring,
-                parts.settings,
+                context.work,
+                context.throttle,
+                context.keyring,
+                context.settings,
                 username=need("username"),
                 password=need("password"),
                 device_id=_uuid(given.get("device_id")),
@@ -223,9 +194,9 @@ async def _grant(
             )
         case "refresh_token":
             return await refreshing.go_on(
-                parts.work,
-                parts.keyring,
-                parts.settings,
+                context.work,
+                context.keyring,
+                context.settings,
                 token=need("refresh_token"),
                 origin=origin,
             )
@@ -233,9 +204,9 @@ async def _grant(
             # Here only: docs pages send an empty Basic with the password grant.
             shown = shown_secret(authorization, given)
             name = await clients.identify(
-                parts.work, parts.settings, client_id=shown.client_id, secret=shown.secret
+                context.work, context.settings, client_id=shown.client_id, secret=shown.secret
             )
-            return tokens.for_service(parts.keyring, name)
+            return tokens.for_service(context.keyring, name)
         case _:
             raise UnsupportedGrant
 

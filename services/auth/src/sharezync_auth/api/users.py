@@ -8,14 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 
-from sharezync_auth.api.dependencies import GuardDep, PasswordsDep, ServicesDep, WorkDep
+from sharezync_auth.api.dependencies import Context
+from sharezync_auth.errors import AvatarNotYours, EmailTaken, NameTaken, TooManyTries, WrongPassword
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
+from sharezync_auth.schemas import OwnUser, PublicUser
 from sharezync_auth.usecases import users
-from sharezync_auth.usecases.avatars import AvatarNotYours
-from sharezync_auth.usecases.confirming import WrongPassword
-from sharezync_auth.usecases.throttling import TooManyTries
-from sharezync_auth.wire import OwnUser, PublicUser
 from sharezync_shared.contracts.auth import WhoMayAdd
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
@@ -169,18 +167,16 @@ class UserPage(BaseModel):
     "/register",
     status_code=201,
     summary="Register a user",
-    responses=problems(users.NameTaken, users.EmailTaken, Unavailable),
+    responses=problems(NameTaken, EmailTaken, Unavailable),
 )
-async def register_user(
-    body: Registration, response: Response, work: WorkDep, passwords: PasswordsDep
-) -> OwnUser:
+async def register_user(body: Registration, response: Response, context: Context) -> OwnUser:
     """Creates an account. Usernames are compared regardless of case and Unicode form, and by their
     appearance: a name that looks like an existing one is refused with `username-taken`. To log in,
     use `POST /token`.
     """
     user = await users.register(
-        work,
-        passwords,
+        context.work,
+        context.passwords,
         username=body.username,
         email=body.email,
         password=body.password,
@@ -196,13 +192,11 @@ async def register_user(
     summary="Change your password",
     responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
 )
-async def change_password(
-    body: PasswordChange, caller: Caller, work: WorkDep, guard: GuardDep
-) -> None:
+async def change_password(body: PasswordChange, caller: Caller, context: Context) -> None:
     """Also ends all your other sessions."""
     await users.change_password(
-        work,
-        guard,
+        context.work,
+        context.throttle,
         user_id=caller.user_id,
         current_session=caller.session_id,
         current_password=body.current_password,
@@ -213,9 +207,9 @@ async def change_password(
 @router.get(
     "/v1/users/me", summary="Get the authenticated user", responses=problems(Unauthenticated)
 )
-async def get_current_user(caller: Caller, work: WorkDep) -> OwnUser:
+async def get_current_user(caller: Caller, context: Context) -> OwnUser:
     """Returns your own profile, including the email address, which other users don't see."""
-    return await users.own(work, user_id=caller.user_id)
+    return await users.own(context.work, user_id=caller.user_id)
 
 
 @router.patch(
@@ -224,17 +218,15 @@ async def get_current_user(caller: Caller, work: WorkDep) -> OwnUser:
     responses=problems(
         Unauthenticated,
         WrongPassword,
-        users.NameTaken,
-        users.EmailTaken,
+        NameTaken,
+        EmailTaken,
         Invalid,
         AvatarNotYours,
         TooManyTries,
         Unavailable,
     ),
 )
-async def update_current_user(
-    body: ProfileUpdate, caller: Caller, work: WorkDep, guard: GuardDep, services: ServicesDep
-) -> OwnUser:
+async def update_current_user(body: ProfileUpdate, caller: Caller, context: Context) -> OwnUser:
     """Changes your profile. Omitted fields stay unchanged; if any field is refused, nothing is
     changed. Usernames may change, user ids never do.
 
@@ -242,9 +234,9 @@ async def update_current_user(
     file that you own, otherwise the answer is `avatar-not-yours`.
     """
     return await users.update(
-        work,
-        guard,
-        services,
+        context.work,
+        context.throttle,
+        context.services,
         user_id=caller.user_id,
         current_session=caller.session_id,
         current_password=body.current_password,
@@ -258,15 +250,13 @@ async def update_current_user(
     summary="Delete the authenticated user",
     responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
 )
-async def delete_current_user(
-    body: AccountDeletion, caller: Caller, work: WorkDep, guard: GuardDep
-) -> None:
+async def delete_current_user(body: AccountDeletion, caller: Caller, context: Context) -> None:
     """Deletes your account. Requires the password, so that a stolen token isn't enough. All
     sessions end at once, and every service erases or anonymizes your data.
     """
     await users.erase(
-        work,
-        guard,
+        context.work,
+        context.throttle,
         user_id=caller.user_id,
         current_session=caller.session_id,
         password=body.password,
@@ -303,9 +293,9 @@ async def search_users(
     summary="Get a user",
     responses=problems(Unauthenticated, NotFound),
 )
-async def get_user(user_id: UUID, _: Caller, work: WorkDep) -> PublicUser:
+async def get_user(user_id: UUID, _: Caller, context: Context) -> PublicUser:
     """Returns the public profile of a user, without the email address."""
-    return await users.public(work, user_id=UserId(user_id))
+    return await users.public(context.work, user_id=UserId(user_id))
 
 
 def _to_cursor(key: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sharezync_auth.api.users import Registration
 from sharezync_auth.commands import work_for
+from sharezync_auth.errors import EmailTaken, NameTaken
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
@@ -66,7 +67,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     try:
         async with work_for(settings) as work:
             user = await users.register(work, passwords, **body.model_dump())
-    except (users.NameTaken, users.EmailTaken) as refusal:
+    except (NameTaken, EmailTaken) as refusal:
         return _stop(f"{refusal.title}.", _TAKEN)
     finally:
         passwords.close()

@@ -8,9 +8,9 @@ from typing import Final
 
 from sharezync_auth.commands import work_for
 from sharezync_auth.commands.tables import print_rows
-from sharezync_auth.key_states import MAX_KEYS, KeyRequest, RotationPolicy, TooMany, TooYoung
 from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import MAX_KEYS, KeyRequest, RotationPolicy, TooMany, TooYoung
 from sharezync_shared.cli import CliCommand
 
 _REFUSED: Final = 1

@@ -4,16 +4,12 @@ from uuid import UUID
 
 from sqlmodel import select
 
+from sharezync_auth.errors import AvatarNotYours
 from sharezync_auth.models import User, account_stream
-from sharezync_auth.wire import OwnUser
+from sharezync_auth.schemas import OwnUser
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Invalid
-
-
-class AvatarNotYours(Invalid):
-    slug, title = "avatar-not-yours", "The avatar must be a file that you own"
 
 
 async def check_avatar(services: Services, *, user_id: UserId, file_id: UUID) -> None:

@@ -10,13 +10,14 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from sharezync_auth.errors import TooManyBlocks, UserNotFound
 from sharezync_auth.models import Block, account_stream
-from sharezync_auth.wire import BlockRead, Unblocked
+from sharezync_auth.schemas import BlockRead, Unblocked
 from sharezync_shared.contracts.auth import ContactRules
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Conflict, Invalid, NotFound, Unauthenticated
+from sharezync_shared.problems import Invalid, Unauthenticated
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Connection, Entry
 from sharezync_shared.streams.published import Published
@@ -41,14 +42,6 @@ SELECT u.id, u.username, u.display_name, u.who_may_add, u.blocks_version,
  WHERE (u.blocks_version > 0 OR u.who_may_add <> 'everybody') AND ($1::uuid IS NULL OR u.id > $1)
  ORDER BY u.id LIMIT $2
 """
-
-
-class UserNotFound(NotFound):
-    slug, title = "user-not-found", "The user doesn't exist"
-
-
-class TooManyBlocks(Conflict):
-    slug, title = "too-many-blocks", "The limit of blocked users is reached; unblock a user first"
 
 
 async def page(

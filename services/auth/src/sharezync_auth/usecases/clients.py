@@ -14,9 +14,9 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from sharezync_auth.errors import InvalidClient
 from sharezync_auth.models import OAuthClient
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases.tokens import InvalidClient
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.tokens.claims import service_name
 

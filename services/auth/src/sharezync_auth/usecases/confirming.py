@@ -5,15 +5,11 @@ together, whatever they were made for (`throttling.py`).
 """
 
 from sharezync_auth import access
+from sharezync_auth.errors import WrongPassword
 from sharezync_auth.models import User
 from sharezync_auth.usecases.throttling import LoginAttempt, LoginThrottle
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import SessionId, UserId
-from sharezync_shared.problems import Forbidden
-
-
-class WrongPassword(Forbidden):
-    slug, title = "wrong-password", "The password is wrong"
 
 
 async def check_password(

@@ -9,15 +9,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, func, select
 
 from sharezync_auth import access
+from sharezync_auth.errors import DeviceExists
 from sharezync_auth.models import Device, DeviceConnection, Session
+from sharezync_auth.schemas import DeviceRead
 from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
-from sharezync_auth.wire import DeviceRead
 from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.problems import Conflict, NotFound
+from sharezync_shared.problems import NotFound
 
 _RECONNECT: Final = """
 WITH account AS MATERIALIZED (
@@ -41,10 +42,6 @@ WITH account AS MATERIALIZED (
 SELECT id, client_id, name, platform, last_seen_at FROM device
 """
 """Each part asks for the one before, so that rows are held in the order that `nodes` tells."""
-
-
-class DeviceExists(Conflict):
-    slug, title = "device-exists", "You already have a device with this client_id"
 
 
 async def register(

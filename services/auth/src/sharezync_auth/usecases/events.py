@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from sharezync_auth.wire import BlockRead, OwnUser, SessionRevokedRead, Unblocked, UserDeletedRead
+from sharezync_auth.schemas import (
+    BlockRead,
+    OwnUser,
+    SessionRevokedRead,
+    Unblocked,
+    UserDeletedRead,
+)
 from sharezync_shared.streams.declared import StreamEvent
 
 EVENTS: Final = (

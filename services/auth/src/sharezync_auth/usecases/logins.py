@@ -7,13 +7,14 @@ from uuid import UUID
 from sqlmodel import or_, select
 
 from sharezync_auth import refresh
+from sharezync_auth.errors import InvalidGrant, InvalidRequest
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Device, Session, User
 from sharezync_auth.names import email_key
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.throttling import LoginAttempt, LoginThrottle
-from sharezync_auth.usecases.tokens import InvalidGrant, InvalidRequest, TokenRead
+from sharezync_auth.usecases.tokens import TokenRead
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, func, select
 
 from sharezync_auth.models import Device, DeviceConnection, GatewayNode
-from sharezync_auth.wire import DeviceRead
+from sharezync_auth.schemas import DeviceRead
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from sharezync_auth import refresh
+from sharezync_auth.errors import InvalidGrant
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Session
 from sharezync_auth.refresh import RefreshVerdict
@@ -13,7 +14,7 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.logins import LoginOrigin
 from sharezync_auth.usecases.sessions import Reason
-from sharezync_auth.usecases.tokens import InvalidGrant, TokenRead
+from sharezync_auth.usecases.tokens import TokenRead
 from sharezync_shared.db.work import UnitsOfWork
 
 log = structlog.get_logger()

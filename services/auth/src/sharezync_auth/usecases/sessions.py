@@ -10,9 +10,9 @@ from sqlmodel import and_, col, select
 
 from sharezync_auth import access
 from sharezync_auth.models import Device, Session, account_stream
+from sharezync_auth.schemas import SessionRead, SessionRevokedRead
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
-from sharezync_auth.wire import SessionRead, SessionRevokedRead
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId

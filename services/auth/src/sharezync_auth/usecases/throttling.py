@@ -6,7 +6,6 @@ share one of its tallies. How long who waits is decided in `backoff.py`.
 """
 
 import hashlib
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,33 +20,21 @@ from sharezync_auth.backoff import (
     remaining,
     taken_back,
 )
+from sharezync_auth.errors import TooManyTries
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.names import email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases.tokens import GrantRefused
 from sharezync_shared.addresses import bucket_of
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import SessionId, UserId
-from sharezync_shared.problems import ProblemKind, Unavailable
+from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.log import Connection
 
 _KNOWN_FOR: Final = timedelta(days=30)
 """An address from which the account was used so lately is one of its own."""
 
 _NOBODY: Final = UUID(int=0)
-
-
-class TooManyTries(GrantRefused):
-    """Not looked at: who failed so often waits. `slow_down` is of RFC 8628 §3.5."""
-
-    kind, slug = ProblemKind.LIMITED, "too-many-tries"
-    title = "Too many wrong passwords; try again later"
-    error = "slow_down"
-
-    def __init__(self, detail: str = "", *, wait: timedelta = timedelta(seconds=1)) -> None:
-        seconds = max(1, math.ceil(wait.total_seconds()))
-        super().__init__(detail, headers={"Retry-After": str(seconds)})
 
 
 @dataclass(frozen=True, slots=True)

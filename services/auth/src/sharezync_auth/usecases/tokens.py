@@ -1,46 +1,12 @@
 """What the token endpoint gives out, and how it refuses: errors are those of RFC 6749 §5.2."""
 
-from typing import ClassVar
-
 from pydantic import BaseModel, Field
 
 from sharezync_auth import refresh
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.models import Session
 from sharezync_shared.ids import DeviceId, SessionId, UserId
-from sharezync_shared.problems import Problem, ProblemKind
 from sharezync_shared.tokens.claims import INTERNAL_SCOPE, USER_SCOPE
-
-
-class GrantRefused(Problem):
-    """A refusal of the token endpoint, with the error name of RFC 6749 §5.2."""
-
-    kind, slug, title = ProblemKind.MALFORMED, "grant-refused", "The token request was refused"
-    error: ClassVar[str] = "invalid_request"
-
-
-class InvalidRequest(GrantRefused):
-    slug, title = "invalid-request", "A parameter is missing, repeated or malformed"
-
-
-class InvalidGrant(GrantRefused):
-    slug, title = "invalid-grant", "The credentials are invalid or expired"
-    error = "invalid_grant"
-
-
-class InvalidClient(GrantRefused):
-    kind, slug, title = ProblemKind.UNAUTHENTICATED, "invalid-client", "Unknown client"
-    error = "invalid_client"
-
-    def __init__(self, detail: str = "") -> None:
-        # RFC 6749 §5.2 asks for this where Basic failed, RFC 9110 §15.5.2 with every 401.
-        challenge = 'Basic realm="sharezync", charset="UTF-8"'
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
-
-
-class UnsupportedGrant(GrantRefused):
-    slug, title = "unsupported-grant-type", "Unsupported grant type"
-    error = "unsupported_grant_type"
 
 
 class TokenRead(BaseModel):

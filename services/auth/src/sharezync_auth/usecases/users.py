@@ -10,13 +10,14 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from sharezync_auth import access
+from sharezync_auth.errors import EmailTaken, NameTaken
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
+from sharezync_auth.schemas import OwnUser, PublicUser, UserDeletedRead
 from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.confirming import check_password, confirmed_account
 from sharezync_auth.usecases.throttling import LoginThrottle
-from sharezync_auth.wire import OwnUser, PublicUser, UserDeletedRead
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
@@ -29,15 +30,6 @@ from sharezync_shared.text import key_of
 
 _AFTER_ALL: Final = "\U0010ffff"
 """Greater than any character of a name: not even a letter."""
-
-
-class NameTaken(Conflict):
-    slug = "username-taken"
-    title = "This username, or one that looks like it, is already taken"
-
-
-class EmailTaken(Conflict):
-    slug, title = "email-taken", "This email address is already taken"
 
 
 async def register(

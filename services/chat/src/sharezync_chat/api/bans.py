@@ -2,13 +2,12 @@
 
 from fastapi import APIRouter, Response
 
-from sharezync_chat.access import ConversationFixed, NotMember
-from sharezync_chat.api.common import Cursor, Limit, ServicesPart, WorkPart, answer
+from sharezync_chat.api.dependencies import Context, Cursor, Limit
+from sharezync_chat.errors import ConversationFixed, NotMember, TooManyBans, UserNotFound
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import BanRead
 from sharezync_chat.usecases import bans, people
-from sharezync_chat.usecases.bans import TooManyBans
-from sharezync_chat.usecases.people import UserNotFound
-from sharezync_chat.usecases.wire import BanRead
+from sharezync_shared.asgi.changes import answer
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
@@ -30,13 +29,13 @@ _REFUSALS = (Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed,
 async def list_channel_bans(
     channel_id: ChannelId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[BanRead]:
     """Returns the banned users, ordered by id. Requires the role owner or admin."""
     found = await bans.page(
-        work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
+        context.work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda each: each.user.id)
 
@@ -50,8 +49,7 @@ async def ban_user_from_channel(
     channel_id: ChannelId,
     user_id: UserId,
     caller: Caller,
-    work: WorkPart,
-    services: ServicesPart,
+    context: Context,
     response: Response,
 ) -> BanRead:
     """Removes the user from the channel; until unbanned they can't join, accept an invite or be
@@ -60,8 +58,8 @@ async def ban_user_from_channel(
     Owners can ban everyone except themselves, admins only plain members and users who aren't
     members.
     """
-    await people.require(work, services, [user_id])
-    told = await bans.ban(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
+    await people.require(context.work, context.services, [user_id])
+    told = await bans.ban(context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
     return answer(response, told)
 
 
@@ -72,9 +70,9 @@ async def ban_user_from_channel(
     responses=problems(*_REFUSALS),
 )
 async def unban_user_from_channel(
-    channel_id: ChannelId, user_id: UserId, caller: Caller, work: WorkPart
+    channel_id: ChannelId, user_id: UserId, caller: Caller, context: Context
 ) -> None:
     """The user can join, accept a new invite or be added again. Succeeds even if they aren't
     banned.
     """
-    await bans.lift(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
+    await bans.lift(context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id)

@@ -5,27 +5,25 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_chat.access import ConversationFixed
-from sharezync_chat.api.common import (
+from sharezync_chat.api.dependencies import (
+    Context,
     Cursor,
     KnownCaller,
     Limit,
-    LimitsPart,
-    ServicesPart,
-    WorkPart,
-    answer,
-    no_content,
 )
-from sharezync_chat.models import ChannelId, Kind
-from sharezync_chat.reach import UserIsBlocked, UserUnreachable
-from sharezync_chat.usecases import channels, conversations
-from sharezync_chat.usecases.limits import (
+from sharezync_chat.errors import (
+    ConversationFixed,
     TooManyChannels,
     TooManyConversations,
     TooManyMemberships,
+    UserIsBlocked,
+    UserNotFound,
+    UserUnreachable,
 )
-from sharezync_chat.usecases.people import UserNotFound
-from sharezync_chat.usecases.wire import ChannelRead
+from sharezync_chat.models import ChannelId, Kind
+from sharezync_chat.schemas import ChannelRead
+from sharezync_chat.usecases import channels, conversations
+from sharezync_shared.asgi.changes import answer, no_content
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import CHANNEL_NAME, DESCRIPTION, TOPIC
 from sharezync_shared.pages import Page, page_of
@@ -118,14 +116,13 @@ class ConversationStart(BaseModel):
 async def create_channel(
     body: ChannelCreate,
     caller: KnownCaller,
-    work: WorkPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
 ) -> ChannelRead:
     """Creates a public or private channel. You become its owner and first member."""
     told = await channels.create(
-        work,
-        limits,
+        context.work,
+        context.settings,
         user_id=caller.user_id,
         kind=body.kind,
         name=body.name,
@@ -142,7 +139,7 @@ async def create_channel(
 )
 async def list_channels(
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     *,
     kind: Annotated[Kind | None, Query(description="Only channels of this kind")] = None,
     archived: Annotated[
@@ -153,7 +150,7 @@ async def list_channels(
 ) -> Page[ChannelRead]:
     """Returns public channels, and channels and conversations that you are in, newest first."""
     found = await channels.page(
-        work,
+        context.work,
         user_id=caller.user_id,
         kind=kind,
         archived=archived,
@@ -168,9 +165,9 @@ async def list_channels(
     summary="Get a channel",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
-async def get_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> ChannelRead:
+async def get_channel(channel_id: ChannelId, caller: Caller, context: Context) -> ChannelRead:
     """Public channels are visible to everyone, others to their members only."""
-    return await channels.get(work, user_id=caller.user_id, channel_id=channel_id)
+    return await channels.get(context.work, user_id=caller.user_id, channel_id=channel_id)
 
 
 @router.patch(
@@ -179,14 +176,14 @@ async def get_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> 
     responses=problems(Unauthenticated, Forbidden, NotFound, ConversationFixed, Invalid),
 )
 async def update_channel(
-    channel_id: ChannelId, body: ChannelChange, caller: Caller, work: WorkPart, response: Response
+    channel_id: ChannelId, body: ChannelChange, caller: Caller, context: Context, response: Response
 ) -> ChannelRead:
     """Renames, describes or archives a channel. Requires the role owner or admin.
 
     In a group, every member can change the name and topic. Direct conversations can't be changed.
     """
     told = await channels.change(
-        work,
+        context.work,
         user_id=caller.user_id,
         channel_id=channel_id,
         name=body.name,
@@ -203,9 +200,11 @@ async def update_channel(
     summary="Delete a channel",
     responses=problems(Unauthenticated, Forbidden, NotFound, ConversationFixed, Invalid),
 )
-async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Response:
+async def delete_channel(channel_id: ChannelId, caller: Caller, context: Context) -> Response:
     """Deletes a channel and its messages for all members. Requires the role owner."""
-    return no_content(await channels.delete(work, user_id=caller.user_id, channel_id=channel_id))
+    return no_content(
+        await channels.delete(context.work, user_id=caller.user_id, channel_id=channel_id)
+    )
 
 
 @router.post(
@@ -229,9 +228,7 @@ async def delete_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) 
 async def create_conversation(
     body: ConversationStart,
     caller: Caller,
-    work: WorkPart,
-    services: ServicesPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
 ) -> ChannelRead:
     """Returns your conversation with exactly these users, or creates it.
@@ -242,6 +239,11 @@ async def create_conversation(
     start conversations with them (`who_may_add` in their profile).
     """
     told = await conversations.find_or_create(
-        work, services, limits, user_id=caller.user_id, others=body.user_ids, name=body.name
+        context.work,
+        context.services,
+        context.settings,
+        user_id=caller.user_id,
+        others=body.user_ids,
+        name=body.name,
     )
     return answer(response, told, location=f"/v1/channels/{told.outcome.id}")

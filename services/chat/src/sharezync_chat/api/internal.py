@@ -8,14 +8,13 @@ from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 from starlette.datastructures import State
 
-from sharezync_chat.api.common import WorkPart
+from sharezync_chat.api.dependencies import ChatContext, Context
 from sharezync_chat.api.me import ReadMark
 from sharezync_chat.api.messages import MessageCreate
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import MessageRead, ReadRead
 from sharezync_chat.usecases import acquaintances, messages
-from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_chat.usecases.reading import ReadMarkBatch, ReadMarker
-from sharezync_chat.usecases.wire import MessageRead, ReadRead
 from sharezync_shared.asgi.internal import serve
 from sharezync_shared.contracts import chat
 from sharezync_shared.contracts.acquaintances import (
@@ -24,7 +23,6 @@ from sharezync_shared.contracts.acquaintances import (
     AcquaintanceRead,
 )
 from sharezync_shared.contracts.commands import Command
-from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import to_json
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
@@ -46,8 +44,7 @@ class MarkRead(ReadMark):
 
 
 class _Parts(NamedTuple):
-    posting: MessageWriter
-    services: Services
+    context: ChatContext
     marks: ReadMarkBatch
 
 
@@ -55,7 +52,7 @@ async def _send_message(
     command: Command, data: SendMessage, parts: _Parts
 ) -> Awaitable[CommandDone]:
     draft = await messages.prepare(
-        parts.services,
+        parts.context.services,
         channel_id=data.channel_id,
         author_id=command.user_id,
         text=data.text,
@@ -65,7 +62,7 @@ async def _send_message(
     )
 
     async def rest() -> CommandDone:
-        return CommandDone((await parts.posting.post(draft)).body)
+        return CommandDone((await parts.context.posting.post(draft)).body)
 
     return rest()
 
@@ -81,13 +78,13 @@ async def _mark_read(command: Command, data: MarkRead, parts: _Parts) -> Awaitab
 
 def _parts_of(state: State, commands: Sequence[Command]) -> _Parts:
     """With all marks of one call: who scrolls sends many, and only the furthest is written."""
-    marks = ReadMarkBatch(state.work)
+    marks = ReadMarkBatch(state.context.work)
     for command in commands:
         if command.kind == "mark_read":
             with suppress(ValidationError):  # refused when it is its turn
                 data = MarkRead.model_validate(command.data)
                 marks.add(command.user_id, data.channel_id, _mark(data))
-    return _Parts(state.posting, state.services, marks)
+    return _Parts(state.context, marks)
 
 
 def _mark(data: MarkRead) -> ReadMarker:
@@ -112,19 +109,19 @@ COMMANDS: Final = ENDPOINT.declared
     summary="Check whether a user is acquainted with another",
 )
 async def check_acquaintance(
-    asked: Annotated[AcquaintanceAsked, Depends()], work: WorkPart
+    asked: Annotated[AcquaintanceAsked, Depends()], context: Context
 ) -> AcquaintanceRead:
     """True if both are in a channel or conversation that `other_id` has created, joined, accepted
     or written to since `user_id` came. Blocks are not considered. The channel isn't disclosed.
     """
-    found = await acquaintances.visible(work, asked.user_id, [asked.other_id])
+    found = await acquaintances.visible(context.work, asked.user_id, [asked.other_id])
     return AcquaintanceRead(acquainted=bool(found))
 
 
 @serve(router, chat.LIST_ACQUAINTANCES, Invalid, summary="List acquainted users")
 async def list_acquaintances(
-    body: chat.AcquaintancesAsked, work: WorkPart
+    body: chat.AcquaintancesAsked, context: Context
 ) -> chat.AcquaintancesRead:
     """As for two users, for up to 200 at once. Users who don't exist are left out."""
     ask = acquaintances.visible if body.looking == "user" else acquaintances.viewers
-    return chat.AcquaintancesRead(await ask(work, body.user_id, body.other_ids))
+    return chat.AcquaintancesRead(await ask(context.work, body.user_id, body.other_ids))

@@ -6,15 +6,27 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_chat.access import ChannelArchived, ConversationFixed, NotMember
-from sharezync_chat.api.common import Cursor, KnownCaller, Limit, LimitsPart, WorkPart, answer
+from sharezync_chat.api.dependencies import (
+    Context,
+    Cursor,
+    KnownCaller,
+    Limit,
+)
+from sharezync_chat.errors import (
+    Banned,
+    ChannelArchived,
+    ConversationFixed,
+    InviteGone,
+    NotMember,
+    TooManyInvites,
+    TooManyMembers,
+    TooManyMemberships,
+    UserNotFound,
+)
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead
 from sharezync_chat.usecases import invites
-from sharezync_chat.usecases.bans import Banned
-from sharezync_chat.usecases.invites import InviteGone
-from sharezync_chat.usecases.limits import TooManyInvites, TooManyMembers, TooManyMemberships
-from sharezync_chat.usecases.people import UserNotFound
-from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead
+from sharezync_shared.asgi.changes import answer
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
@@ -66,8 +78,7 @@ class InviteCreate(BaseModel):
 async def create_invite(
     channel_id: ChannelId,
     caller: Caller,
-    work: WorkPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
     body: InviteCreate | None = None,
 ) -> InviteCreated:
@@ -76,8 +87,8 @@ async def create_invite(
     """
     wanted = body or InviteCreate()
     told = await invites.create(
-        work,
-        limits,
+        context.work,
+        context.settings,
         user_id=caller.user_id,
         channel_id=channel_id,
         expires_in_seconds=wanted.expires_in_seconds,
@@ -95,13 +106,13 @@ async def create_invite(
 async def list_invites(
     channel_id: ChannelId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[InviteRead]:
     """Returns the valid invites, newest first, without codes. Requires the role owner or admin."""
     found = await invites.page(
-        work, user_id=caller.user_id, channel_id=channel_id, before=cursor, limit=limit + 1
+        context.work, user_id=caller.user_id, channel_id=channel_id, before=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda invite: invite.id)
 
@@ -113,10 +124,12 @@ async def list_invites(
     responses=problems(*_REFUSALS),
 )
 async def revoke_invite(
-    channel_id: ChannelId, invite_id: UUID, caller: Caller, work: WorkPart
+    channel_id: ChannelId, invite_id: UUID, caller: Caller, context: Context
 ) -> None:
     """The invite can no longer be accepted. Users who have accepted it stay members."""
-    await invites.revoke(work, user_id=caller.user_id, channel_id=channel_id, invite_id=invite_id)
+    await invites.revoke(
+        context.work, user_id=caller.user_id, channel_id=channel_id, invite_id=invite_id
+    )
 
 
 @router.post(
@@ -134,11 +147,10 @@ async def revoke_invite(
 async def accept_invite(
     code: Annotated[Parsed, Path(max_length=100, examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])],
     caller: KnownCaller,
-    work: WorkPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
 ) -> MembershipRead:
     """Makes you a member of the channel that the code is for. Earlier messages count as read."""
-    told = await invites.accept(work, limits, user_id=caller.user_id, code=code)
+    told = await invites.accept(context.work, context.settings, user_id=caller.user_id, code=code)
     channel_id = told.outcome.channel.id
     return answer(response, told, location=f"/v1/channels/{channel_id}/members/{caller.user_id}")

@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from sharezync_chat.access import NotMember
-from sharezync_chat.api.common import Cursor, WorkPart, answer
+from sharezync_chat.api.dependencies import Context, Cursor
+from sharezync_chat.errors import NotMember
 from sharezync_chat.models import ChannelId, MessageId
+from sharezync_chat.schemas import MembershipRead, ReadRead, SyncRead
 from sharezync_chat.usecases import memberships, reading
-from sharezync_chat.usecases.wire import MembershipRead, ReadRead, SyncRead
+from sharezync_shared.asgi.changes import answer
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
@@ -55,12 +56,14 @@ class ReadMark(BaseModel):
 )
 async def list_memberships(
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of items")] = 200,
     cursor: Cursor = None,
 ) -> Page[MembershipRead]:
     """Returns your channels with unread counts and latest messages, newest channel first."""
-    found = await memberships.page(work, user_id=caller.user_id, before=cursor, limit=limit + 1)
+    found = await memberships.page(
+        context.work, user_id=caller.user_id, before=cursor, limit=limit + 1
+    )
     return page_of(found, limit, lambda membership: membership.channel.id)
 
 
@@ -72,7 +75,7 @@ async def list_memberships(
 async def mark_channel_read(
     channel_id: ChannelId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     response: Response,
     body: ReadMark | None = None,
 ) -> ReadRead:
@@ -82,7 +85,7 @@ async def mark_channel_read(
     """
     mark = body or ReadMark()
     told = await reading.mark_read(
-        work,
+        context.work,
         user_id=caller.user_id,
         channel_id=channel_id,
         seq=mark.seq,
@@ -96,10 +99,10 @@ async def mark_channel_read(
     summary="Get the initial state of a client",
     responses=problems(Unauthenticated),
 )
-async def get_sync_state(caller: Caller, work: WorkPart) -> SyncRead:
+async def get_sync_state(caller: Caller, context: Context) -> SyncRead:
     """Returns your memberships and the latest positions of your streams, as one snapshot.
 
     Connect by WebSocket, resume from `heads`, and apply every event to `memberships`: no event is
     missed or applied twice.
     """
-    return await memberships.sync(work, user_id=caller.user_id)
+    return await memberships.sync(context.work, user_id=caller.user_id)

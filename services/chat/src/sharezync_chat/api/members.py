@@ -3,25 +3,28 @@
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sharezync_chat.access import ChannelArchived, ConversationFixed, NotMember
-from sharezync_chat.api.common import (
+from sharezync_chat.api.dependencies import (
+    Context,
     Cursor,
     KnownCaller,
     Limit,
-    LimitsPart,
-    ServicesPart,
-    WorkPart,
-    answer,
-    no_content,
+)
+from sharezync_chat.errors import (
+    Banned,
+    ChannelArchived,
+    ConversationFixed,
+    LastOwner,
+    NotMember,
+    TooManyMembers,
+    TooManyMemberships,
+    UserIsBlocked,
+    UserNotFound,
+    UserUnreachable,
 )
 from sharezync_chat.models import ChannelId, Role
-from sharezync_chat.reach import UserIsBlocked, UserUnreachable
+from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
 from sharezync_chat.usecases import members, people
-from sharezync_chat.usecases.bans import Banned
-from sharezync_chat.usecases.limits import TooManyMembers, TooManyMemberships
-from sharezync_chat.usecases.members import LastOwner
-from sharezync_chat.usecases.people import UserNotFound
-from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
+from sharezync_shared.asgi.changes import answer, no_content
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
@@ -98,15 +101,16 @@ class MemberChange(BaseModel):
 async def join_channel(
     channel_id: ChannelId,
     caller: KnownCaller,
-    work: WorkPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
 ) -> MembershipRead:
     """Makes you a member of a public channel. Earlier messages count as read.
 
     If another user has added you to a channel of any kind, joining it accepts that.
     """
-    told = await members.join(work, limits, user_id=caller.user_id, channel_id=channel_id)
+    told = await members.join(
+        context.work, context.settings, user_id=caller.user_id, channel_id=channel_id
+    )
     location = f"/v1/channels/{channel_id}/members/{caller.user_id}"
     return answer(response, told, location=location)
 
@@ -117,13 +121,15 @@ async def join_channel(
     summary="Leave a channel or hide a conversation",
     responses=problems(Unauthenticated, NotMember, NotFound, LastOwner, Invalid),
 )
-async def leave_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -> Response:
+async def leave_channel(channel_id: ChannelId, caller: Caller, context: Context) -> Response:
     """Ends your membership; you receive no later messages. The last owner can't leave, unless other
     users made them owner and they were never active in the channel.
 
     A direct conversation is hidden until its next message. The other user isn't notified.
     """
-    return no_content(await members.leave(work, user_id=caller.user_id, channel_id=channel_id))
+    return no_content(
+        await members.leave(context.work, user_id=caller.user_id, channel_id=channel_id)
+    )
 
 
 @router.post(
@@ -132,11 +138,11 @@ async def leave_channel(channel_id: ChannelId, caller: Caller, work: WorkPart) -
     responses=problems(Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid),
 )
 async def transfer_channel_ownership(
-    channel_id: ChannelId, body: NewOwner, caller: Caller, work: WorkPart, response: Response
+    channel_id: ChannelId, body: NewOwner, caller: Caller, context: Context, response: Response
 ) -> ChannelRead:
     """Makes another member the owner. Requires the role owner; you become an admin."""
     told = await members.pass_on(
-        work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id
+        context.work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id
     )
     return answer(response, told)
 
@@ -149,13 +155,13 @@ async def transfer_channel_ownership(
 async def list_channel_members(
     channel_id: ChannelId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MemberRead]:
     """Returns the members, ordered by user id. Only members can list them."""
     found = await members.page(
-        work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
+        context.work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda member: member.user.id)
 
@@ -188,9 +194,7 @@ async def add_channel_member(
     channel_id: ChannelId,
     body: MemberAdd,
     caller: Caller,
-    work: WorkPart,
-    services: ServicesPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
 ) -> MemberRead:
     """Requires the role owner or admin; only owners can add owners and admins.
@@ -198,10 +202,10 @@ async def add_channel_member(
     Refused with `user-unreachable` if the user doesn't let you add them to channels
     (`who_may_add` in their profile).
     """
-    await people.require(work, services, [body.user_id])
+    await people.require(context.work, context.services, [body.user_id])
     told = await members.add(
-        work,
-        limits,
+        context.work,
+        context.settings,
         by=caller.user_id,
         channel_id=channel_id,
         user_id=body.user_id,
@@ -222,18 +226,18 @@ async def update_channel_member(
     user_id: UserId,
     body: MemberChange,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     response: Response,
 ) -> MemberRead:
     """Changes the `role` of a member, which requires the role owner, or your own `muted`."""
     told: Published[MemberRead]
     if body.role is not None:
         told = await members.change_role(
-            work, by=caller.user_id, channel_id=channel_id, user_id=user_id, role=body.role
+            context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id, role=body.role
         )
     else:
         told = await members.mute(
-            work,
+            context.work,
             by=caller.user_id,
             channel_id=channel_id,
             user_id=user_id,
@@ -251,12 +255,14 @@ async def update_channel_member(
     ),
 )
 async def remove_channel_member(
-    channel_id: ChannelId, user_id: UserId, caller: Caller, work: WorkPart
+    channel_id: ChannelId, user_id: UserId, caller: Caller, context: Context
 ) -> Response:
     """Ends a membership, or your own. The user receives no later messages.
 
     Owners can remove everyone, admins only plain members.
     """
     return no_content(
-        await members.remove(work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
+        await members.remove(
+            context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id
+        )
     )

@@ -7,26 +7,20 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
-from sharezync_chat.api.common import (
-    POSITION_HEADER,
-    Cursor,
-    Limit,
-    LimitsPart,
-    PostingPart,
-    ServicesPart,
-    SettingsPart,
-    WorkPart,
-    answer,
-    no_content,
-    position_text,
+from sharezync_chat.api.dependencies import Context, Cursor, Limit
+from sharezync_chat.errors import (
+    AttachmentUnusable,
+    ChannelArchived,
+    ClientMessageIdReused,
+    MessageGone,
+    NotMember,
+    UserIsBlocked,
+    UserUnreachable,
 )
 from sharezync_chat.models import ChannelId, FileId, MessageId
-from sharezync_chat.reach import UserIsBlocked, UserUnreachable
+from sharezync_chat.schemas import EditRead, MessageRead
 from sharezync_chat.usecases import history, messages
-from sharezync_chat.usecases.batch import ClientMessageIdReused
-from sharezync_chat.usecases.messages import AttachmentUnusable
-from sharezync_chat.usecases.wire import EditRead, MessageRead
+from sharezync_shared.asgi.changes import answer, no_content, position_headers
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
@@ -143,8 +137,7 @@ async def create_message(
     channel_id: ChannelId,
     body: MessageCreate,
     caller: Caller,
-    posting: PostingPart,
-    services: ServicesPart,
+    context: Context,
     idempotency_key: Annotated[
         ClientMessageId | None,
         Header(description="Used as `client_message_id` if the body has none"),
@@ -157,8 +150,8 @@ async def create_message(
     200 and the first message.
     """
     posted = await messages.post(
-        posting,
-        services,
+        context.posting,
+        context.services,
         channel_id=channel_id,
         author_id=caller.user_id,
         text=body.text,
@@ -171,10 +164,7 @@ async def create_message(
         posted.body,
         201 if posted.created else 200,
         media_type="application/json",
-        headers={
-            "Location": f"/v1/messages/{posted.id}",
-            POSITION_HEADER: position_text(posted.at),
-        },
+        headers={"Location": f"/v1/messages/{posted.id}", **position_headers(posted.at)},
     )
 
 
@@ -186,7 +176,7 @@ async def create_message(
 async def list_messages(
     channel_id: ChannelId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     before: Annotated[
         Mark | None, Query(description="Only messages older than this `seq` or id")
     ] = None,
@@ -214,7 +204,7 @@ async def list_messages(
         raise Invalid("Give one of before, after and around")
     edge: history.Edge = given[0] if given else "before"
     page = await history.page(
-        work,
+        context.work,
         user_id=caller.user_id,
         channel_id=channel_id,
         edge=edge,
@@ -260,9 +250,9 @@ async def list_user_messages(
     summary="Get a message",
     responses=problems(Unauthenticated, NotFound, Invalid),
 )
-async def get_message(message_id: MessageId, caller: Caller, work: WorkPart) -> MessageRead:
+async def get_message(message_id: MessageId, caller: Caller, context: Context) -> MessageRead:
     """Only members of its channel can get a message. If `deleted` is true, its content is gone."""
-    return await messages.get(work, user_id=caller.user_id, message_id=message_id)
+    return await messages.get(context.work, user_id=caller.user_id, message_id=message_id)
 
 
 @router.patch(
@@ -283,13 +273,16 @@ async def update_message(
     message_id: MessageId,
     body: MessageChange,
     caller: Caller,
-    work: WorkPart,
-    limits: LimitsPart,
+    context: Context,
     response: Response,
 ) -> MessageRead:
     """Changes the text of your own message. Earlier texts stay in its edit history."""
     told = await messages.edit(
-        work, limits, user_id=caller.user_id, message_id=message_id, text=body.text
+        context.work,
+        context.settings,
+        user_id=caller.user_id,
+        message_id=message_id,
+        text=body.text,
     )
     return answer(response, told)
 
@@ -300,9 +293,11 @@ async def update_message(
     summary="Delete a message",
     responses=problems(Unauthenticated, Forbidden, NotFound, Invalid),
 )
-async def delete_message(message_id: MessageId, caller: Caller, work: WorkPart) -> Response:
+async def delete_message(message_id: MessageId, caller: Caller, context: Context) -> Response:
     """Deletes the content of a message. Requires its author, or the role owner or admin."""
-    return no_content(await messages.delete(work, user_id=caller.user_id, message_id=message_id))
+    return no_content(
+        await messages.delete(context.work, user_id=caller.user_id, message_id=message_id)
+    )
 
 
 @router.get(
@@ -313,13 +308,15 @@ async def delete_message(message_id: MessageId, caller: Caller, work: WorkPart) 
 async def list_message_edits(
     message_id: MessageId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     cursor: Annotated[
         int | None, Query(ge=1, le=2**31 - 1, description="`next` of the previous page")
     ] = None,
 ) -> Page[EditRead]:
     """Returns the earlier texts of a message, latest first; none if it was never edited."""
-    found = await messages.edits(work, user_id=caller.user_id, message_id=message_id, before=cursor)
+    found = await messages.edits(
+        context.work, user_id=caller.user_id, message_id=message_id, before=cursor
+    )
     return page_of(found, len(found), lambda edit: edit.version)
 
 
@@ -331,13 +328,13 @@ async def list_message_edits(
 async def list_message_replies(
     message_id: MessageId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
     """Returns the replies in the order in which they were posted."""
     found = await messages.replies(
-        work, user_id=caller.user_id, message_id=message_id, after=cursor, limit=limit + 1
+        context.work, user_id=caller.user_id, message_id=message_id, after=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda message: message.id)
 
@@ -356,20 +353,18 @@ async def download_attachment(
     message_id: MessageId,
     file_id: FileId,
     caller: Caller,
-    work: WorkPart,
-    services: ServicesPart,
-    settings: SettingsPart,
+    context: Context,
 ) -> Response:
     """Redirects to the content of an attached file. You must be a member of the channel now.
 
     The URL needs no token.
     """
     url = await messages.attachment_url(
-        work,
-        services,
+        context.work,
+        context.services,
         user_id=caller.user_id,
         message_id=message_id,
         file_id=file_id,
-        expires_in_seconds=settings.attachment_url_seconds,
+        expires_in_seconds=context.settings.attachment_url_seconds,
     )
     return RedirectResponse(url, 307, headers={"Cache-Control": "no-store"})

@@ -2,13 +2,19 @@
 
 from fastapi import APIRouter, Response
 
-from sharezync_chat.access import ChannelArchived, MessageGone, NotMember
-from sharezync_chat.api.common import Cursor, LimitsPart, WorkPart, no_content
+from sharezync_chat.api.dependencies import Context, Cursor
+from sharezync_chat.errors import (
+    ChannelArchived,
+    MessageGone,
+    NotMember,
+    TooManyPins,
+    UserIsBlocked,
+    UserUnreachable,
+)
 from sharezync_chat.models import ChannelId, MessageId
-from sharezync_chat.reach import UserIsBlocked, UserUnreachable
+from sharezync_chat.schemas import PinRead
 from sharezync_chat.usecases import pins
-from sharezync_chat.usecases.limits import TooManyPins
-from sharezync_chat.usecases.wire import PinRead
+from sharezync_shared.asgi.changes import no_content
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens import Caller
@@ -27,14 +33,16 @@ _REFUSALS = (
     responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
 )
 async def list_pinned_messages(
-    channel_id: ChannelId, caller: Caller, work: WorkPart, cursor: Cursor = None
+    channel_id: ChannelId, caller: Caller, context: Context, cursor: Cursor = None
 ) -> Page[PinRead]:
     """Returns the pinned messages of a channel, latest pin first; at most 100.
 
     Returns 404 if the message of `cursor` isn't pinned any more; start again without it.
     """
     after = None if cursor is None else MessageId(cursor)
-    found = await pins.page(work, user_id=caller.user_id, channel_id=channel_id, after=after)
+    found = await pins.page(
+        context.work, user_id=caller.user_id, channel_id=channel_id, after=after
+    )
     return page_of(found, len(found), lambda pinned: pinned.message.id)
 
 
@@ -48,13 +56,16 @@ async def pin_message(
     channel_id: ChannelId,
     message_id: MessageId,
     caller: Caller,
-    work: WorkPart,
-    limits: LimitsPart,
+    context: Context,
 ) -> Response:
     """Requires the role owner or admin; in a conversation every member can pin messages."""
     return no_content(
         await pins.pin(
-            work, limits, user_id=caller.user_id, channel_id=channel_id, message_id=message_id
+            context.work,
+            context.settings,
+            user_id=caller.user_id,
+            channel_id=channel_id,
+            message_id=message_id,
         )
     )
 
@@ -63,9 +74,11 @@ async def pin_message(
     "/{message_id}", status_code=204, summary="Unpin a message", responses=problems(*_REFUSALS)
 )
 async def unpin_message(
-    channel_id: ChannelId, message_id: MessageId, caller: Caller, work: WorkPart
+    channel_id: ChannelId, message_id: MessageId, caller: Caller, context: Context
 ) -> Response:
     """Unpins a message. Succeeds even if it isn't pinned."""
     return no_content(
-        await pins.unpin(work, user_id=caller.user_id, channel_id=channel_id, message_id=message_id)
+        await pins.unpin(
+            context.work, user_id=caller.user_id, channel_id=channel_id, message_id=message_id
+        )
     )

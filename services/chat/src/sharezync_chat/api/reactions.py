@@ -7,12 +7,17 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator
 
-from sharezync_chat.access import ChannelArchived, MessageGone
-from sharezync_chat.api.common import LimitsPart, WorkPart, no_content
+from sharezync_chat.api.dependencies import Context
+from sharezync_chat.errors import (
+    ChannelArchived,
+    MessageGone,
+    TooManyReactions,
+    UserIsBlocked,
+    UserUnreachable,
+)
 from sharezync_chat.models import MessageId
-from sharezync_chat.reach import UserIsBlocked, UserUnreachable
 from sharezync_chat.usecases import reactions
-from sharezync_chat.usecases.limits import TooManyReactions
+from sharezync_shared.asgi.changes import no_content
 from sharezync_shared.names.characters import looks_empty
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
@@ -72,7 +77,7 @@ Emoji = Annotated[
     ),
 )
 async def add_reaction(
-    message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart, limits: LimitsPart
+    message_id: MessageId, emoji: Emoji, caller: Caller, context: Context
 ) -> Response:
     """Reacts to a message with an emoji. All members of the channel are notified.
 
@@ -82,7 +87,11 @@ async def add_reaction(
     """
     return no_content(
         await reactions.add(
-            work, limits, user_id=caller.user_id, message_id=message_id, emoji=emoji
+            context.work,
+            context.settings,
+            user_id=caller.user_id,
+            message_id=message_id,
+            emoji=emoji,
         )
     )
 
@@ -102,9 +111,14 @@ async def add_reaction(
     ),
 )
 async def remove_reaction(
-    message_id: MessageId, emoji: Emoji, caller: Caller, work: WorkPart
+    message_id: MessageId, emoji: Emoji, caller: Caller, context: Context
 ) -> Response:
     """Removes your own reaction from a message. Succeeds even if there is none."""
     return no_content(
-        await reactions.remove(work, user_id=caller.user_id, message_id=message_id, emoji=emoji)
+        await reactions.remove(
+            context.work,
+            user_id=caller.user_id,
+            message_id=message_id,
+            emoji=emoji,
+        )
     )

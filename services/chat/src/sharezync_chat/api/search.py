@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator
 
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import SearchHit
 from sharezync_chat.usecases import searching
 from sharezync_chat.usecases.searching import SearchCursor
-from sharezync_chat.usecases.wire import SearchHit
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY

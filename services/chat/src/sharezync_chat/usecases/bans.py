@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlmodel import func, select
 
 from sharezync_chat import access
+from sharezync_chat.errors import Banned, TooManyBans
 from sharezync_chat.models import Ban, ChannelId, Member
+from sharezync_chat.schemas import BanRead, UserRead
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_chat.usecases.wire import BanRead, UserRead
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Forbidden, Invalid, Problem, ProblemKind
+from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.streams.published import Published
 
 MAX_BANS: Final = 10_000
@@ -27,18 +28,6 @@ _PAGE: Final = """
      WHERE b.channel_id = $1 AND ($2::uuid IS NULL OR b.user_id > $2)
      ORDER BY b.user_id LIMIT $3
 """
-
-
-class Banned(Problem):
-    kind, slug, title = ProblemKind.FORBIDDEN, "banned", "The user is banned from the channel"
-
-
-class TooManyBans(Problem):
-    kind, slug, title = (
-        ProblemKind.CONFLICT,
-        "too-many-bans",
-        "The limit of bans is reached; unban a user first",
-    )
 
 
 async def ban(

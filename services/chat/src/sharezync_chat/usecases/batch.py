@@ -12,24 +12,18 @@ from uuid import UUID
 
 import asyncpg
 
-from sharezync_chat.access import ChannelArchived, NotMember
+from sharezync_chat.errors import ChannelArchived, ClientMessageIdReused, NotMember
 from sharezync_chat.models import ChannelId, MessageId, channel_stream, inbox_stream
 from sharezync_chat.reach import refusal_of
+from sharezync_chat.schemas import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
 from sharezync_chat.usecases.mentions import NOBODY, MentionedNames
-from sharezync_chat.usecases.wire import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
 from sharezync_shared.db.work import to_json
 from sharezync_shared.events.contracts.chat import MessageSent
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind
+from sharezync_shared.problems import Invalid, NotFound, Problem
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry, StreamPosition
-
-
-class ClientMessageIdReused(Problem):
-    kind, slug = ProblemKind.CONFLICT, "client-message-id-reused"
-    title = "This client_message_id was used for a message in another channel"
-
 
 Row = asyncpg.Record | Mapping[str, Any]
 """What `posting_rows.look` found about a draft."""

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sharezync_chat import access
-from sharezync_chat.access import ConversationFixed
+from sharezync_chat.errors import ConversationFixed
 from sharezync_chat.models import Channel, ChannelId, Kind, Role
+from sharezync_chat.schemas import ChannelCreated, ChannelRead
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_chat.usecases.limits import ChatLimits, check_made, check_memberships
-from sharezync_chat.usecases.wire import ChannelCreated, ChannelRead
+from sharezync_chat.usecases.limits import check_made, check_memberships
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
@@ -19,7 +20,7 @@ _FIRST_SEQ = 1
 
 async def create(
     work: UnitsOfWork,
-    limits: ChatLimits,
+    limits: ChatSettings,
     *,
     user_id: UserId,
     kind: Kind,
@@ -47,7 +48,7 @@ async def create(
 
 
 async def found(
-    unit: UnitOfWork, limits: ChatLimits, channel: Channel, people_in: dict[UserId, Role]
+    unit: UnitOfWork, limits: ChatSettings, channel: Channel, people_in: dict[UserId, Role]
 ) -> Published[ChannelRead]:
     """Bring a channel into being with these people in it, its maker among them, and tell them.
 

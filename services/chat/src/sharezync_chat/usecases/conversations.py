@@ -8,9 +8,9 @@ from sqlmodel import select
 
 from sharezync_chat import access, reach
 from sharezync_chat.models import Channel, ChannelId, Member
+from sharezync_chat.schemas import ChannelRead
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import channels, members, people, reads
-from sharezync_chat.usecases.limits import ChatLimits
-from sharezync_chat.usecases.wire import ChannelRead
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
@@ -24,7 +24,7 @@ MOST_PEOPLE = 20
 async def find_or_create(
     work: UnitsOfWork,
     services: Services,
-    limits: ChatLimits,
+    limits: ChatSettings,
     *,
     user_id: UserId,
     others: Collection[UserId],
@@ -65,7 +65,7 @@ async def _accept(work: UnitsOfWork, channel_id: ChannelId, user_id: UserId) -> 
 
 async def _create(
     work: UnitsOfWork,
-    limits: ChatLimits,
+    limits: ChatSettings,
     key: str,
     user_id: UserId,
     everyone: list[UserId],

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sharezync_chat.usecases.wire import (
+from sharezync_chat.schemas import (
     ChannelCreated,
     ChannelDeletedRead,
     ChannelRead,

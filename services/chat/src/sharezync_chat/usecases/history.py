@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import MessageRead
 from sharezync_chat.usecases import reads
-from sharezync_chat.usecases.wire import MessageRead
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import json_bytes, take_page

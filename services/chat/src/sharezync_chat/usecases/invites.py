@@ -11,14 +11,15 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col, func, select
 
 from sharezync_chat import access
-from sharezync_chat.access import ChannelArchived
+from sharezync_chat.errors import ChannelArchived, InviteGone, TooManyInvites
 from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
+from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead, UserRead
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import bans, members, people, reads, seats
-from sharezync_chat.usecases.limits import ChatLimits, TooManyInvites, check_entry
-from sharezync_chat.usecases.wire import InviteCreated, InviteRead, MembershipRead, UserRead
+from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.problems import NotFound, Problem, ProblemKind
+from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.published import Published
 
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
@@ -35,14 +36,9 @@ _FORGET_ENDED: Final = """
 """
 
 
-class InviteGone(Problem):
-    kind, slug = ProblemKind.GONE, "invite-gone"
-    title = "The invite has expired, was revoked or is used up"
-
-
 async def create(
     work: UnitsOfWork,
-    limits: ChatLimits,
+    limits: ChatSettings,
     *,
     user_id: UserId,
     channel_id: ChannelId,
@@ -107,7 +103,7 @@ async def revoke(
 
 
 async def accept(
-    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, code: str
+    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, code: str
 ) -> Published[MembershipRead]:
     """Come into a channel by a code. See `people.require`.
 
@@ -155,7 +151,7 @@ def _holding(unit: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _check_room(
-    unit: UnitOfWork, limits: ChatLimits, channel_id: ChannelId, user_id: UserId
+    unit: UnitOfWork, limits: ChatSettings, channel_id: ChannelId, user_id: UserId
 ) -> None:
     """Raise TooManyInvites for a channel or a person with enough; the channel and the person's
     inbox are held. Forgets those that ended long ago.

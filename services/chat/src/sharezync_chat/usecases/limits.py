@@ -6,10 +6,15 @@ things at the same time, and what is counted is what was committed (docs/decisio
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
+from sharezync_chat.errors import (
+    TooManyChannels,
+    TooManyConversations,
+    TooManyMembers,
+    TooManyMemberships,
+)
 from sharezync_chat.models import CONVERSATIONS, Channel
 from sharezync_chat.settings import ChatSettings
 from sharezync_shared.db.work import UnitOfWork
@@ -50,75 +55,7 @@ _OF_EACH: Final = f"""
 """  # noqa: S608 - text of ours
 
 
-class TooManyChannels(Conflict):
-    """With `limit`."""
-
-    slug, title = "too-many-channels", "The limit of channels is reached; delete a channel first"
-
-
-class TooManyConversations(Conflict):
-    """With `limit`."""
-
-    slug, title = (
-        "too-many-conversations",
-        "Leave or hide an answered conversation before you open more",
-    )
-
-
-class TooManyMemberships(Conflict):
-    """With `limit` and `user_id`: who is in so many channels and conversations; `of` is `maker`
-    where it is those of one maker that are too many.
-    """
-
-    slug, title = "too-many-memberships", "A user has reached the limit of memberships"
-
-
-class TooManyMembers(Conflict):
-    """With `limit`."""
-
-    slug, title = "too-many-members", "The limit of members is reached"
-
-
-class TooManyInvites(Conflict):
-    """With `limit`, and `of`: `channel` or `user`."""
-
-    slug, title = "too-many-invites", "The limit of invites is reached; revoke an invite first"
-
-
-class TooManyPins(Conflict):
-    """With `limit`."""
-
-    slug, title = "too-many-pins", "The limit of pins is reached; unpin a message first"
-
-
-class TooManyReactions(Conflict):
-    """With `limit`, and `of`: `message`, or `user` where it is one's own emoji that are enough."""
-
-    slug, title = "too-many-reactions", "The limit of different reactions to a message is reached"
-
-
-@dataclass(frozen=True, slots=True)
-class ChatLimits:
-    """The settings of the same names."""
-
-    channels_per_user: int
-    conversations_per_user: int
-    memberships_per_user: int
-    members_per_channel: int
-    invites_per_channel: int
-    invites_per_user: int
-    pins_per_channel: int
-    emoji_per_message: int
-    emoji_per_member: int
-    edits_per_message: int
-
-    @classmethod
-    def from_settings(cls, settings: ChatSettings) -> Self:
-        """Return the limits that the settings name."""
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
-
-
-async def check_made(unit: UnitOfWork, limits: ChatLimits, channel: Channel) -> None:
+async def check_made(unit: UnitOfWork, limits: ChatSettings, channel: Channel) -> None:
     """Raise TooManyChannels or TooManyConversations where its maker may not make this one too.
 
     Hold the maker's inbox.
@@ -136,7 +73,7 @@ async def check_made(unit: UnitOfWork, limits: ChatLimits, channel: Channel) -> 
 
 async def check_memberships(
     unit: UnitOfWork,
-    limits: ChatLimits,
+    limits: ChatSettings,
     user_ids: Collection[UserId],
     channel: Channel,
     *,
@@ -165,7 +102,7 @@ async def check_memberships(
 
 
 async def check_entry(
-    unit: UnitOfWork, limits: ChatLimits, channel: Channel, user_id: UserId, *, by: UUID
+    unit: UnitOfWork, limits: ChatSettings, channel: Channel, user_id: UserId, *, by: UUID
 ) -> None:
     """Raise TooManyMembers or TooManyMemberships where a user may not come into a channel.
 

@@ -6,32 +6,24 @@ from uuid import UUID
 from sqlmodel import select
 
 from sharezync_chat import access, reach
-from sharezync_chat.access import ChannelArchived
+from sharezync_chat.errors import ChannelArchived, LastOwner
 from sharezync_chat.models import Channel, ChannelId, Member, Role
+from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import bans, reads, seats
-from sharezync_chat.usecases.limits import ChatLimits, check_entry
-from sharezync_chat.usecases.wire import ChannelRead, MemberRead, MembershipRead
+from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Forbidden, NotFound, Problem, ProblemKind
+from sharezync_shared.problems import Forbidden, NotFound
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
-
-
-class LastOwner(Problem):
-    kind, slug, title = (
-        ProblemKind.CONFLICT,
-        "last-owner",
-        "The last owner of a channel can't leave or be demoted",
-    )
-
 
 # ------------------------------------------------------------------------------ on one's own behalf
 
 
 async def join(
-    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, channel_id: ChannelId
+    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, channel_id: ChannelId
 ) -> Published[MembershipRead]:
     """Join a public channel. See `people.require`.
 
@@ -115,7 +107,7 @@ async def mute(
 
 async def add(
     work: UnitsOfWork,
-    limits: ChatLimits,
+    limits: ChatSettings,
     *,
     by: UserId,
     channel_id: ChannelId,

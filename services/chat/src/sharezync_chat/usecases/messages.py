@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from sharezync_chat import access
+from sharezync_chat.errors import AttachmentUnusable
 from sharezync_chat.models import (
     Attachment,
     ChannelId,
@@ -17,18 +18,18 @@ from sharezync_chat.models import (
     MessageId,
     channel_stream,
 )
+from sharezync_chat.schemas import AttachmentRead, EditRead, MessageRead, as_event
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import indexing, mentions, pins, reads
 from sharezync_chat.usecases.batch import MessageDraft, PostedMessage
-from sharezync_chat.usecases.limits import ChatLimits
 from sharezync_chat.usecases.posting import MessageWriter
-from sharezync_chat.usecases.wire import AttachmentRead, EditRead, MessageRead, as_event
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.pages import bytes_before
-from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind
+from sharezync_shared.problems import Invalid, NotFound, Problem
 from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
@@ -46,11 +47,6 @@ _EDITS: Final = f"""
              WHERE e.message_id = $1 AND ($2::int IS NULL OR e.version < $2)) AS e
      WHERE bytes < $3 ORDER BY version DESC
 """  # noqa: S608 - text of ours
-
-
-class AttachmentUnusable(Problem):
-    kind, slug = ProblemKind.INVALID, "attachment-unusable"
-    title = "An attached file doesn't exist or isn't yours"
 
 
 async def post(
@@ -136,7 +132,7 @@ async def _describe(
 
 
 async def edit(
-    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, message_id: MessageId, text: str
+    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, message_id: MessageId, text: str
 ) -> Published[MessageRead]:
     """Have a message say something else; what it said before stays in its edit history.
 

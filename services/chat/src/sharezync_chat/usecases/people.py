@@ -5,22 +5,18 @@ from datetime import datetime
 
 from sqlmodel import col, select
 
+from sharezync_chat.errors import UserNotFound
 from sharezync_chat.models import Member, User, channel_stream
+from sharezync_chat.schemas import UserRead
 from sharezync_chat.usecases import reads
-from sharezync_chat.usecases.wire import UserRead
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Problem, ProblemKind
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.text import key_of
 
 DELETED_USERNAME = "deleted"
 DELETED_DISPLAY_NAME = "Deleted user"
-
-
-class UserNotFound(Problem):
-    kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
 async def require(work: UnitsOfWork, services: Services, user_ids: Collection[UserId]) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from sharezync_chat import access
+from sharezync_chat.errors import TooManyPins
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
+from sharezync_chat.schemas import PinChanged, PinRead
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_chat.usecases.limits import ChatLimits, TooManyPins
-from sharezync_chat.usecases.wire import PinChanged, PinRead
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before
@@ -29,7 +30,7 @@ _PAGE: Final = f"""
 
 async def pin(
     work: UnitsOfWork,
-    limits: ChatLimits,
+    limits: ChatSettings,
     *,
     user_id: UserId,
     channel_id: ChannelId,

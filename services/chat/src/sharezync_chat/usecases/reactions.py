@@ -3,10 +3,11 @@
 from typing import Final
 
 from sharezync_chat import access
+from sharezync_chat.errors import TooManyReactions
 from sharezync_chat.models import Message, MessageId, channel_stream
+from sharezync_chat.schemas import ReactionChanged
+from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people, seats
-from sharezync_chat.usecases.limits import ChatLimits, TooManyReactions
-from sharezync_chat.usecases.wire import ReactionChanged
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.published import Published
@@ -19,7 +20,7 @@ _OTHERS: Final = """
 
 
 async def add(
-    work: UnitsOfWork, limits: ChatLimits, *, user_id: UserId, message_id: MessageId, emoji: str
+    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, message_id: MessageId, emoji: str
 ) -> Published[None]:
     """Put an emoji at a message; everyone in the channel hears of it. Again: nothing changes.
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
+from sharezync_chat.schemas import ReadRead
 from sharezync_chat.usecases import reads
-from sharezync_chat.usecases.wire import ReadRead
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound

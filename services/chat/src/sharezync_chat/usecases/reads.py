@@ -1,4 +1,4 @@
-"""Rows into documents: each shape of `wire.py` is read in one place.
+"""Rows into documents: each shape of `schemas.py` is read in one place.
 
 Plain statements on the connection of a unit; `tail` is everything after FROM and is written in
 this package, never made from input.
@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from sharezync_chat.reach import HAS_BLOCKED
-from sharezync_chat.usecases.wire import (
+from sharezync_chat.schemas import (
     ChannelRead,
     MemberRead,
     MembershipRead,

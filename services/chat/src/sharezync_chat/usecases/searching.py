@@ -11,8 +11,8 @@ from uuid import UUID
 import asyncpg
 
 from sharezync_chat.models import ChannelId
+from sharezync_chat.schemas import SearchHit
 from sharezync_chat.usecases import reads
-from sharezync_chat.usecases.wire import SearchHit
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before

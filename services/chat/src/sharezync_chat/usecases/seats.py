@@ -10,8 +10,7 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from sharezync_chat.models import Channel, Member, Role, channel_stream, inbox_stream
-from sharezync_chat.usecases import people, reads
-from sharezync_chat.usecases.wire import (
+from sharezync_chat.schemas import (
     ChannelDeletedRead,
     MemberJoinedRead,
     MemberLeftRead,
@@ -19,6 +18,7 @@ from sharezync_chat.usecases.wire import (
     OwnMemberUpdated,
     UserRead,
 )
+from sharezync_chat.usecases import people, reads
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId

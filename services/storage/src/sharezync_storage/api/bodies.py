@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from sharezync_shared.problems import TooLarge
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
-from sharezync_storage.problems import BodyBroken, BodyTooSlow, ChunkLength
+from sharezync_storage.errors import BodyBroken, BodyTooSlow, ChunkLength
 
 IDLE_SECONDS: Final = 60.0
 """How long a client may send nothing in the middle of a body, or take nothing of an answer."""
@@ -25,7 +25,7 @@ async def body_of(request: Request) -> AsyncGenerator[bytes]:
     less than `min_body_bytes_per_second` on the average of one. Only waiting for the client counts:
     a store that is slow is none of its faults.
     """
-    pace = _Pace(request.app.state.settings.min_body_bytes_per_second)
+    pace = _Pace(request.app.state.context.settings.min_body_bytes_per_second)
     more = True
     while more:
         message = await pace.receive(request)

@@ -89,8 +89,8 @@ async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["method"] == "PUT":
         request = Request(scope, receive, send)
         answer = await upload_chunk(
-            **place, digest=_digest(scope), request=request, _=caller, parts=state.parts
+            **place, digest=_digest(scope), request=request, _=caller, context=state.context
         )
     else:
-        answer = await download_chunk(**place, _=caller, parts=state.parts)
+        answer = await download_chunk(**place, _=caller, context=state.context)
     await answer(scope, receive, send)

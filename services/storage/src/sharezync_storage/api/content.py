@@ -16,8 +16,8 @@ from sharezync_shared.asgi.content_wanted import Span, Version
 from sharezync_shared.media_types import INLINE
 from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 from sharezync_storage.api.bodies import IDLE_SECONDS
+from sharezync_storage.errors import ContentDamaged
 from sharezync_storage.models import File
-from sharezync_storage.problems import ContentDamaged
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
 

@@ -10,10 +10,11 @@ from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_storage.auditing import StoreAudit
+from sharezync_storage.errors import SignatureInvalid
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File, FileId
 from sharezync_storage.passwords import LinkPasswords
-from sharezync_storage.problems import SignatureInvalid
+from sharezync_storage.settings import StorageSettings
 from sharezync_storage.signatures import Signer, url_asked_for
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.usecases import files
@@ -30,8 +31,10 @@ from sharezync_storage.usecases.writers import WriterSlots
 
 @dataclass(frozen=True, slots=True)
 class StorageContext:
-    """What storage is made of, beside the ground that every service stands on."""
+    """What storage is made of."""
 
+    work: UnitsOfWork
+    settings: StorageSettings
     store: UploadStore
     limits: StorageLimits
     slots: WriterSlots
@@ -49,25 +52,18 @@ class StorageContext:
     upload_lifetime: timedelta
 
 
-async def _work(request: Request) -> UnitsOfWork:
-    work: UnitsOfWork = request.app.state.work
-    return work
+async def _context(request: Request) -> StorageContext:
+    context: StorageContext = request.app.state.context
+    return context
 
 
-async def _parts(request: Request) -> StorageContext:
-    parts: StorageContext = request.app.state.parts
-    return parts
-
-
-WorkPart = Annotated[UnitsOfWork, Depends(_work)]
-TheParts = Annotated[StorageContext, Depends(_parts)]
+Context = Annotated[StorageContext, Depends(_context)]
 
 
 async def _readable_file(
     request: Request,
     file_id: FileId,
-    work: WorkPart,
-    parts: TheParts,
+    context: Context,
     expires: Annotated[
         int | None,
         Query(ge=0, le=2**40, description="From a signed URL: expiry in seconds since 1970"),
@@ -79,12 +75,12 @@ async def _readable_file(
     """Let in who may read it, by token, and whoever holds a URL that we signed."""
     if signature is None and expires is None:
         caller = await request.app.state.verifier.verify(bearer_token(request.scope["headers"]))
-        return await files.get_readable(work, user_id=caller.user_id, file_id=file_id)
+        return await files.get_readable(context.work, user_id=caller.user_id, file_id=file_id)
     if signature is None or expires is None:
         raise SignatureInvalid
     asked = url_asked_for(request.scope)
-    parts.signer.check(file_id, expires, asked, now=work.now().timestamp())
-    return await files.get_vouched_for(work, file_id=file_id)
+    context.signer.check(file_id, expires, asked, now=context.work.now().timestamp())
+    return await files.get_vouched_for(context.work, file_id=file_id)
 
 
 ReadableFile = Annotated[File, Depends(_readable_file)]

@@ -24,11 +24,8 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
-from sharezync_storage.api.dependencies import TheParts, WorkPart
-from sharezync_storage.api.direct_wire import DirectComplete, DirectCreate, DirectRead
-from sharezync_storage.api.wire import FileRead
-from sharezync_storage.models import UploadId
-from sharezync_storage.problems import (
+from sharezync_storage.api.dependencies import Context
+from sharezync_storage.errors import (
     BodyBroken,
     BodyTooSlow,
     ChunkConflict,
@@ -42,6 +39,9 @@ from sharezync_storage.problems import (
     StoreUnavailable,
     UploadGone,
 )
+from sharezync_storage.models import UploadId
+from sharezync_storage.schemas.direct import DirectComplete, DirectCreate, DirectRead
+from sharezync_storage.schemas.files import FileRead
 from sharezync_storage.settings import MIB
 from sharezync_storage.signatures import url_asked_for
 
@@ -88,7 +88,7 @@ _KEPT: Final[dict[str, Any]] = {
 async def create_presigned_upload(
     body: DirectCreate,
     caller: Caller,
-    parts: TheParts,
+    context: Context,
     response: Response,
     idempotency_key: Annotated[
         Annotated[str, KEY] | None,
@@ -102,7 +102,7 @@ async def create_presigned_upload(
     and to this API otherwise; send no token to either. Parts can be uploaded in any order,
     concurrently, and repeatedly with the same bytes.
     """
-    ticket = await parts.direct.begin(
+    ticket = await context.direct.begin(
         owner_id=caller.user_id,
         name=body.name,
         mime=body.mime,
@@ -120,12 +120,12 @@ async def create_presigned_upload(
     responses=problems(Unauthenticated, NotFound, Invalid, UploadGone, StoreUnavailable),
 )
 async def get_presigned_upload(
-    presigned_id: PresignedId, caller: Caller, parts: TheParts
+    presigned_id: PresignedId, caller: Caller, context: Context
 ) -> DirectRead:
     """Returns fresh URLs to resume the upload with. Parts whose `ETag` you have need not be
     uploaded again.
     """
-    ticket = await parts.direct.renew_urls(owner_id=caller.user_id, upload_id=presigned_id)
+    ticket = await context.direct.renew_urls(owner_id=caller.user_id, upload_id=presigned_id)
     return DirectRead.from_upload(ticket)
 
 
@@ -136,11 +136,11 @@ async def get_presigned_upload(
     responses=problems(Unauthenticated, NotFound, Invalid, UploadClosed),
 )
 async def cancel_presigned_upload(
-    presigned_id: PresignedId, caller: Caller, parts: TheParts
+    presigned_id: PresignedId, caller: Caller, context: Context
 ) -> None:
     """Deletes the upload, and its file if it was completed. Idempotent."""
-    await parts.direct.abort(owner_id=caller.user_id, upload_id=presigned_id)
-    parts.sweeper.wake()
+    await context.direct.abort(owner_id=caller.user_id, upload_id=presigned_id)
+    context.sweeper.wake()
 
 
 @router.post(
@@ -156,7 +156,7 @@ async def complete_presigned_upload(
     presigned_id: PresignedId,
     body: DirectComplete,
     caller: Caller,
-    parts: TheParts,
+    context: Context,
     response: Response,
 ) -> FileRead:
     """Creates the file from all parts, each with its `ETag`. Idempotent.
@@ -168,8 +168,12 @@ async def complete_presigned_upload(
     etags = {part.number: part.etag for part in body.parts}
     if len(etags) < len(body.parts):
         raise PartsWrong("A part is listed twice")
-    file = await parts.direct.complete(owner_id=caller.user_id, upload_id=presigned_id, etags=etags)
-    parts.sweeper.wake()
+    file = await context.direct.complete(
+        owner_id=caller.user_id,
+        upload_id=presigned_id,
+        etags=etags,
+    )
+    context.sweeper.wake()
     response.headers["Location"] = f"/v1/files/{file.id}"
     return FileRead.from_file(file)
 
@@ -192,8 +196,7 @@ async def upload_part(
     presigned_id: PresignedId,
     number: Annotated[int, Path(ge=1, le=100_000, description="Number of the part, from 1")],
     request: Request,
-    work: WorkPart,
-    parts: TheParts,
+    context: Context,
     expires: Annotated[
         int, Query(ge=0, le=2**40, description="From the signed URL: expiry in seconds since 1970")
     ],
@@ -205,12 +208,12 @@ async def upload_part(
 
     The raw body is the part. Repeating the request with the same bytes returns the same response.
     """
-    now = work.now().timestamp()
+    now = context.work.now().timestamp()
     asked = url_asked_for(request.scope)
-    parts.signer.check_part(presigned_id, number, expires, asked, now=now)
-    length = await parts.chunks.length(presigned_id, number - 1)
-    with parts.slots.one():  # it is held in memory while it comes
+    context.signer.check_part(presigned_id, number, expires, asked, now=now)
+    length = await context.chunks.length(presigned_id, number - 1)
+    with context.slots.one():  # it is held in memory while it comes
         data = await chunk_of(request, length)
-        etag = await parts.direct.put_part(presigned_id, number, data)
-    parts.metrics.direct_bytes.inc(length)
+        etag = await context.direct.put_part(presigned_id, number, data)
+    context.metrics.direct_bytes.inc(length)
     return Response(headers={"ETag": etag})

@@ -15,15 +15,15 @@ from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, proble
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import SmallBodyRoute
 from sharezync_storage.api.content import ContentResponse, headers_of, version_of
-from sharezync_storage.api.dependencies import ReadableFile, TheParts
-from sharezync_storage.api.link_wire import UrlCreate, UrlRead
-from sharezync_storage.models import FileId
-from sharezync_storage.problems import (
+from sharezync_storage.api.dependencies import Context, ReadableFile
+from sharezync_storage.errors import (
     ContentDamaged,
     SignatureExpired,
     SignatureInvalid,
     StoreUnavailable,
 )
+from sharezync_storage.models import FileId
+from sharezync_storage.schemas.links import UrlCreate, UrlRead
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=SmallBodyRoute)
 
@@ -83,7 +83,7 @@ _DOWNLOAD: Final[dict[str, Any]] = {
     },
     openapi_extra=_DOWNLOAD,
 )
-async def download_file(file: ReadableFile, request: Request, parts: TheParts) -> Response:
+async def download_file(file: ReadableFile, request: Request, context: Context) -> Response:
     """Requires a token of a user who may read the file, or a signed URL.
 
     A single `Range` is answered with 206, several are refused. `If-None-Match` and `If-Range` take
@@ -94,8 +94,8 @@ async def download_file(file: ReadableFile, request: Request, parts: TheParts) -
     if not_modified(request.headers, version):
         return Response(status_code=304, headers=validators(version))
     span = span_of(request.headers, file.size_bytes, version)
-    response = ContentResponse(parts.store, file, span)
-    parts.metrics.content_bytes.inc(response.length)
+    response = ContentResponse(context.store, file, span)
+    context.metrics.content_bytes.inc(response.length)
     return response
 
 
@@ -124,14 +124,14 @@ async def get_download_headers(file: ReadableFile, request: Request) -> Response
     responses=problems(Unauthenticated, NotFound, Invalid, StoreUnavailable),
 )
 async def create_download_url(
-    file_id: FileId, caller: Caller, parts: TheParts, body: UrlCreate | None = None
+    file_id: FileId, caller: Caller, context: Context, body: UrlCreate | None = None
 ) -> UrlRead:
     """Returns a URL that needs no token, for example for an `<img>`, for at most five minutes.
 
     Available for files that you own or may read. The URL leads to the object store if clients can
     reach it. It can't be revoked.
     """
-    url = await parts.urls.make(
+    url = await context.urls.make(
         file_id=file_id,
         user_id=caller.user_id,
         expires_in_seconds=(body or UrlCreate()).expires_in_seconds,

@@ -23,11 +23,9 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import body_of
-from sharezync_storage.api.dependencies import TheParts, WorkPart
+from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.forms import FIELD, FileForm
-from sharezync_storage.api.wire import FileRead, UsageRead
-from sharezync_storage.models import FileId
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     BodyBroken,
     BodyTooSlow,
     FormInvalid,
@@ -37,6 +35,8 @@ from sharezync_storage.problems import (
     UploadBusy,
     UploadGone,
 )
+from sharezync_storage.models import FileId
+from sharezync_storage.schemas.files import FileRead, UsageRead
 from sharezync_storage.usecases import files, form_uploads, quota
 
 router = APIRouter(prefix="/v1", tags=["files"])
@@ -79,8 +79,7 @@ async def upload_file(
     request: Request,
     response: Response,
     caller: Caller,
-    work: WorkPart,
-    parts: TheParts,
+    context: Context,
     idempotency_key: Annotated[
         Annotated[str, KEY] | None,
         Header(
@@ -104,10 +103,10 @@ async def upload_file(
         await form.open()
         try:
             file = await form_uploads.receive(
-                work,
-                parts.store,
-                parts.limits,
-                parts.slots,
+                context.work,
+                context.store,
+                context.limits,
+                context.slots,
                 owner_id=caller.user_id,
                 name=form.name,
                 mime=form.mime,
@@ -116,9 +115,9 @@ async def upload_file(
                 idempotency_key=idempotency_key,
             )
         except BaseException:
-            parts.sweeper.wake()
+            context.sweeper.wake()
             raise
-    parts.metrics.form_bytes.inc(file.size_bytes)
+    context.metrics.form_bytes.inc(file.size_bytes)
     response.headers["Location"] = f"/v1/files/{file.id}"
     return FileRead.from_file(file)
 
@@ -126,23 +125,23 @@ async def upload_file(
 @router.get("/files", summary="List your files", responses=problems(Unauthenticated, Invalid))
 async def list_files(
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     cursor: Annotated[FileId | None, Query(description="`next` of the previous page")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 50,
 ) -> Page[FileRead]:
     """Returns your files, newest first, from uploads as well as transfers."""
-    found = await files.page(work, owner_id=caller.user_id, after=cursor, limit=limit + 1)
+    found = await files.page(context.work, owner_id=caller.user_id, after=cursor, limit=limit + 1)
     return page_of([FileRead.from_file(file) for file in found], limit, lambda file: file.id)
 
 
 @router.get("/files/{file_id}", summary="Get a file", responses=problems(Unauthenticated, NotFound))
-async def get_file(file_id: FileId, caller: Caller, work: WorkPart) -> FileRead:
+async def get_file(file_id: FileId, caller: Caller, context: Context) -> FileRead:
     """Returns metadata of a file that you own or may read.
 
     Other files are available where they were shared: in a message or a transfer.
     """
     return FileRead.from_file(
-        await files.get_readable(work, user_id=caller.user_id, file_id=file_id)
+        await files.get_readable(context.work, user_id=caller.user_id, file_id=file_id)
     )
 
 
@@ -155,8 +154,7 @@ async def get_file(file_id: FileId, caller: Caller, work: WorkPart) -> FileRead:
 async def delete_file(
     file_id: FileId,
     caller: Caller,
-    work: WorkPart,
-    parts: TheParts,
+    context: Context,
     everywhere: Annotated[  # noqa: FBT002 - a query parameter, not a call's
         bool, Query(description="Delete it for everyone, wherever it was shared")
     ] = False,
@@ -167,11 +165,16 @@ async def delete_file(
     content is deleted. With `everywhere` the content is deleted at once, even if you deleted the
     file before.
     """
-    await files.delete(work, owner_id=caller.user_id, file_id=file_id, everywhere=everywhere)
-    parts.sweeper.wake()
+    await files.delete(
+        context.work,
+        owner_id=caller.user_id,
+        file_id=file_id,
+        everywhere=everywhere,
+    )
+    context.sweeper.wake()
 
 
 @router.get("/usage", summary="Get your storage usage", responses=problems(Unauthenticated))
-async def get_usage(caller: Caller, work: WorkPart, parts: TheParts) -> UsageRead:
+async def get_usage(caller: Caller, context: Context) -> UsageRead:
     """Returns your quota, and how much of it is used and reserved."""
-    return UsageRead.from_usage(await quota.look(work, parts.limits, caller.user_id))
+    return UsageRead.from_usage(await quota.look(context.work, context.limits, caller.user_id))

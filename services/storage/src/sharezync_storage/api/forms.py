@@ -9,7 +9,7 @@ from typing import Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from sharezync_storage.problems import BodyBroken, FormInvalid, NotAForm
+from sharezync_storage.errors import BodyBroken, FormInvalid, NotAForm
 
 FIELD: Final = "file"
 

@@ -10,9 +10,9 @@ from sharezync_shared.contracts import storage
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid
 from sharezync_storage.api.bodies import SmallBodyRoute
-from sharezync_storage.api.dependencies import TheParts, WorkPart
-from sharezync_storage.api.wire import FileRead
+from sharezync_storage.api.dependencies import Context
 from sharezync_storage.models import FileId
+from sharezync_storage.schemas.files import FileRead
 from sharezync_storage.usecases import files
 
 router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
@@ -20,13 +20,13 @@ router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
 
 @serve(router, storage.DESCRIBE_FILES, Invalid, summary="List files by id")
 async def list_files_by_id(
-    asked: Annotated[storage.FilesAsked, Depends()], work: WorkPart
+    asked: Annotated[storage.FilesAsked, Depends()], context: Context
 ) -> storage.FileList:
     """Unknown and deleted files are left out. The others are kept for at least an hour. Pass
     `owner_id` when acting for a user, so that they can't refer to files of others.
     """
     found = await files.describe(
-        work,
+        context.work,
         file_ids=ids_of(asked.ids, storage.MAX_FILES),
         owner_id=None if asked.owner_id is None else UserId(asked.owner_id),
     )
@@ -37,10 +37,10 @@ async def list_files_by_id(
 
 @serve(router, storage.MAKE_URL, summary="Create a signed download URL for a user")
 async def create_download_url_for_user(
-    file_id: FileId, body: storage.UrlCreateFor, parts: TheParts
+    file_id: FileId, body: storage.UrlCreateFor, context: Context
 ) -> storage.SignedUrl:
     """The calling service must have checked that the user may read the file now."""
-    url = await parts.urls.make_vouched_for(
+    url = await context.urls.make_vouched_for(
         file_id=file_id,
         user_id=UserId(body.user_id),
         expires_in_seconds=body.expires_in_seconds,
@@ -49,12 +49,12 @@ async def create_download_url_for_user(
 
 
 @serve(router, storage.GIVE_GRANT, summary="Grant a user access to a file")
-async def grant_file_access(file_id: FileId, user_id: UUID, work: WorkPart) -> None:
+async def grant_file_access(file_id: FileId, user_id: UUID, context: Context) -> None:
     """Lets the user read and download the file until the grant is revoked. Idempotent."""
-    await files.give_grant(work, file_id=file_id, user_id=UserId(user_id))
+    await files.give_grant(context.work, file_id=file_id, user_id=UserId(user_id))
 
 
 @serve(router, storage.TAKE_GRANT_BACK, summary="Revoke the access of a user to a file")
-async def revoke_file_access(file_id: FileId, user_id: UUID, work: WorkPart) -> None:
+async def revoke_file_access(file_id: FileId, user_id: UUID, context: Context) -> None:
     """Revokes a grant. Idempotent."""
-    await files.take_grant_back(work, file_id=file_id, user_id=UserId(user_id))
+    await files.take_grant_back(context.work, file_id=file_id, user_id=UserId(user_id))

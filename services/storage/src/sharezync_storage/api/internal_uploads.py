@@ -12,10 +12,8 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import InternalCaller
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
-from sharezync_storage.api.dependencies import TheParts, WorkPart
-from sharezync_storage.api.wire import coming_of, created_of, finished_of, upload_of
-from sharezync_storage.models import UploadId
-from sharezync_storage.problems import (
+from sharezync_storage.api.dependencies import Context
+from sharezync_storage.errors import (
     BodyBroken,
     BodyTooSlow,
     ChunkConflict,
@@ -26,6 +24,8 @@ from sharezync_storage.problems import (
     StoreFull,
     StoreUnavailable,
 )
+from sharezync_storage.models import UploadId
+from sharezync_storage.schemas.files import coming_of, created_of, finished_of, upload_of
 from sharezync_storage.usecases import chunk_uploads
 
 router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
@@ -42,25 +42,25 @@ chunk_router = APIRouter(tags=["internal"])
 
 @serve(router, storage.BEGIN_UPLOAD, StoreFull, StoreUnavailable, summary="Create a chunked upload")
 async def create_chunked_upload(
-    body: storage.UploadCreate, work: WorkPart, parts: TheParts
+    body: storage.UploadCreate, context: Context
 ) -> storage.UploadCreated:
     """The size is reserved in the quota of the owner."""
     (begun,) = await chunk_uploads.begin(
-        work,
-        parts.store,
-        parts.limits,
+        context.work,
+        context.store,
+        context.limits,
         owner_id=UserId(body.owner_id),
         coming=[coming_of(body)],
         chunk_size_bytes=body.chunk_size_bytes,
-        lifetime=parts.upload_lifetime,
+        lifetime=context.upload_lifetime,
     )
     return created_of(begun)
 
 
 @serve(router, storage.GET_UPLOAD, summary="Get a chunked upload")
-async def get_chunked_upload(upload_id: UploadId, work: WorkPart) -> storage.UploadRead:
+async def get_chunked_upload(upload_id: UploadId, context: Context) -> storage.UploadRead:
     """Returns the recorded state; no content is read."""
-    return upload_of(await chunk_uploads.status(work, upload_id=upload_id))
+    return upload_of(await chunk_uploads.status(context.work, upload_id=upload_id))
 
 
 @serve(
@@ -71,20 +71,20 @@ async def get_chunked_upload(upload_id: UploadId, work: WorkPart) -> storage.Upl
     StoreUnavailable,
     summary="Complete a chunked upload",
 )
-async def complete_chunked_upload(upload_id: UploadId, parts: TheParts) -> storage.UploadFinished:
+async def complete_chunked_upload(upload_id: UploadId, context: Context) -> storage.UploadFinished:
     """Checks that no chunk is missing, and the digest of the file if one was given. Idempotent.
 
     If it takes too long, it continues in the background and the answer is `upload-finishing`:
     repeat the request.
     """
-    return finished_of(await parts.assembler.finish(upload_id))
+    return finished_of(await context.assembler.finish(upload_id))
 
 
 @serve(router, storage.ABORT_UPLOAD, summary="Cancel a chunked upload")
-async def cancel_chunked_upload(upload_id: UploadId, work: WorkPart, parts: TheParts) -> None:
+async def cancel_chunked_upload(upload_id: UploadId, context: Context) -> None:
     """Deletes the upload, and its file if it was completed. Idempotent."""
-    await chunk_uploads.abort(work, upload_ids=[upload_id])
-    parts.sweeper.wake()
+    await chunk_uploads.abort(context.work, upload_ids=[upload_id])
+    context.sweeper.wake()
 
 
 @chunk_router.put(
@@ -103,17 +103,17 @@ async def upload_chunk(
     digest: Annotated[Sha256Hex, Header(alias=DIGEST_HEADER)],
     request: Request,
     _: InternalCaller,
-    parts: TheParts,
+    context: Context,
 ) -> Response:
     """The raw body is the chunk. Once the response is sent, it is durable and can be downloaded.
 
     Chunks can be uploaded in any order. Uploading the same chunk again returns the same response;
     a different one is refused.
     """
-    length = await parts.chunks.length(upload_id, index)
+    length = await context.chunks.length(upload_id, index)
     data = await chunk_of(request, length)
-    progress = await parts.chunks.put(upload_id, index, data, bytes.fromhex(digest))
-    parts.metrics.chunk_bytes.inc(length)
+    progress = await context.chunks.put(upload_id, index, data, bytes.fromhex(digest))
+    context.metrics.chunk_bytes.inc(length)
     body = msgspec.json.encode(progress._asdict())
     return Response(body, media_type="application/json")
 
@@ -137,11 +137,11 @@ async def upload_chunk(
     },
 )
 async def download_chunk(
-    upload_id: UploadId, index: Index, _: InternalCaller, parts: TheParts
+    upload_id: UploadId, index: Index, _: InternalCaller, context: Context
 ) -> Response:
     """Available as soon as the chunk is stored, until the upload's file is deleted."""
-    data, sha256 = await parts.chunks.read(upload_id, index)
-    parts.metrics.read_chunk_bytes.inc(len(data))
+    data, sha256 = await context.chunks.read(upload_id, index)
+    context.metrics.read_chunk_bytes.inc(len(data))
     return Response(
         data, media_type="application/octet-stream", headers={DIGEST_HEADER: sha256.hex()}
     )

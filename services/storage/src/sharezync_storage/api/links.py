@@ -16,17 +16,9 @@ from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavai
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api.bodies import SmallBodyRoute
 from sharezync_storage.api.content import ContentResponse, version_of
-from sharezync_storage.api.dependencies import TheParts, WorkPart
+from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.downloads import BYTES, RANGES
-from sharezync_storage.api.link_wire import (
-    LinkCreate,
-    LinkCreated,
-    LinkLook,
-    LinkOpen,
-    LinkRead,
-)
-from sharezync_storage.models import FileId, LinkId
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     ClaimGone,
     ContentDamaged,
     LinkGone,
@@ -34,6 +26,14 @@ from sharezync_storage.problems import (
     LinkPassword,
     StoreUnavailable,
     TooManyLinks,
+)
+from sharezync_storage.models import FileId, LinkId
+from sharezync_storage.schemas.links import (
+    LinkCreate,
+    LinkCreated,
+    LinkLook,
+    LinkOpen,
+    LinkRead,
 )
 from sharezync_storage.usecases import claims, links
 
@@ -66,8 +66,7 @@ _TOLD: Final[dict[str, Any]] = {
 async def create_link(
     file_id: FileId,
     caller: Caller,
-    work: WorkPart,
-    parts: TheParts,
+    context: Context,
     response: Response,
     body: LinkCreate | None = None,
 ) -> LinkCreated:
@@ -78,9 +77,9 @@ async def create_link(
     """
     wanted = body or LinkCreate.model_validate({})
     new = await links.create(
-        work,
-        parts.passwords,
-        parts.limits,
+        context.work,
+        context.passwords,
+        context.limits,
         owner_id=caller.user_id,
         file_id=file_id,
         expires_in_seconds=wanted.expires_in_seconds,
@@ -99,13 +98,13 @@ async def create_link(
 async def list_links(
     file_id: FileId,
     caller: Caller,
-    work: WorkPart,
+    context: Context,
     cursor: Annotated[LinkId | None, Query(description="`next` of the previous page")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items")] = 50,
 ) -> Page[LinkRead]:
     """Returns the links, newest first, including those that expired within the last day."""
     found = await links.page(
-        work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit + 1
+        context.work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit + 1
     )
     return page_of([LinkRead.from_link(link) for link in found], limit, lambda link: link.id)
 
@@ -116,18 +115,18 @@ async def list_links(
     summary="Revoke a link",
     responses=problems(Unauthenticated, NotFound),
 )
-async def revoke_link(file_id: FileId, link_id: LinkId, caller: Caller, work: WorkPart) -> None:
+async def revoke_link(file_id: FileId, link_id: LinkId, caller: Caller, context: Context) -> None:
     """The link can no longer be used. Active downloads continue."""
-    await links.revoke(work, owner_id=caller.user_id, file_id=file_id, link_id=link_id)
+    await links.revoke(context.work, owner_id=caller.user_id, file_id=file_id, link_id=link_id)
 
 
 @public_router.get("/{token}", summary="Get a link", responses=_LOOK_PROBLEMS)
-async def get_link(token: Token, work: WorkPart, response: Response) -> LinkLook:
+async def get_link(token: Token, context: Context, response: Response) -> LinkLook:
     """Describes the linked file. Needs no account, and doesn't count as a download.
 
     If the link requires a password, the file isn't described.
     """
-    followed = await links.look(work, token)
+    followed = await links.look(context.work, token)
     response.headers.update(_SHY)
     return LinkLook.from_link(followed)
 
@@ -138,9 +137,9 @@ async def get_link(token: Token, work: WorkPart, response: Response) -> LinkLook
     response_class=Response,
     responses={200: {"description": "The link can be used"}, **_LOOK_PROBLEMS},
 )
-async def check_link(token: Token, work: WorkPart) -> Response:
+async def check_link(token: Token, context: Context) -> Response:
     """Checks whether the link can be used. Doesn't count as a download."""
-    await links.look(work, token)
+    await links.look(context.work, token)
     return Response(headers=_SHY, media_type="application/json")
 
 
@@ -161,8 +160,7 @@ async def check_link(token: Token, work: WorkPart) -> Response:
 async def download_linked_file(
     token: Token,
     request: Request,
-    work: WorkPart,
-    parts: TheParts,
+    context: Context,
     body: LinkOpen | None = None,
     claim: Annotated[
         UUID | None,
@@ -177,19 +175,20 @@ async def download_linked_file(
     `Download-Claim`: send it with a `Range` to resume within half an hour, without counting again,
     without the password, and even if the link has expired since.
     """
-    followed = await links.follow(work, token)
+    followed = await links.follow(context.work, token)
     file, version = followed.file, version_of(followed.file)
     taken = None
     if claim is not None:
-        taken = await claims.resume(work, followed, claim)
+        taken = await claims.resume(context.work, followed, claim)
     else:
-        links.check_holds(followed.link, work.now())
-        await parts.password_check.check(followed.link, None if body is None else body.password)
+        links.check_holds(followed.link, context.work.now())
+        await context.password_check.check(followed.link, None if body is None else body.password)
     check_wanted(request.headers, version)
     span = span_of(request.headers, file.size_bytes, version)
     if taken is None:
-        taken = await claims.claim(work, followed)  # last: what was refused above counts nothing
+        # Last: what was refused above counts nothing.
+        taken = await claims.claim(context.work, followed)
     told = {_CLAIM_HEADER: str(taken.claim_id), "X-Robots-Tag": "noindex"}
-    response = ContentResponse(parts.store, file, span, delivery=taken, more_headers=told)
-    parts.metrics.link_bytes.inc(response.length)
+    response = ContentResponse(context.store, file, span, delivery=taken, more_headers=told)
+    context.metrics.link_bytes.inc(response.length)
     return response

@@ -27,7 +27,7 @@ from sharezync_shared.problems import (
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api import tus_document as document
 from sharezync_storage.api.bodies import body_of
-from sharezync_storage.api.dependencies import TheParts
+from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.tus_headers import (
     capabilities,
     check_offset_stream,
@@ -38,8 +38,7 @@ from sharezync_storage.api.tus_headers import (
     standing_of,
     upload_id_of,
 )
-from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     BodyBroken,
     BodyTooSlow,
     ChecksumMismatch,
@@ -55,6 +54,7 @@ from sharezync_storage.problems import (
     UploadInterrupted,
     UploadLengthConflict,
 )
+from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.states import ENDED
 from sharezync_storage.usecases.checksums import ALGORITHMS, Checksum
 
@@ -136,9 +136,9 @@ Named = Annotated[UploadId, Depends(_named)]
     summary="Get the supported tus features",
     responses=document.CAPABLE,
 )
-async def get_tus_capabilities(parts: TheParts) -> Response:
+async def get_tus_capabilities(context: Context) -> Response:
     """Returns versions, extensions, maximum size and checksum algorithms. Needs no token."""
-    said = capabilities(parts.limits.max_file_bytes, ALGORITHMS)
+    said = capabilities(context.limits.max_file_bytes, ALGORITHMS)
     return Response(status_code=204, headers=said)
 
 
@@ -166,12 +166,12 @@ router.add_api_route(
     },
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
-async def get_upload_offset(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
+async def get_upload_offset(upload_id: Named, caller: Caller, context: Context) -> Response:
     """`Upload-Offset` is the offset of the next byte; all bytes before it are stored.
 
     A stalled request that still writes to the upload is ended, so that the offset doesn't change.
     """
-    upload = await _look(parts, caller.user_id, upload_id)
+    upload = await _look(context, caller.user_id, upload_id)
     return Response(headers=standing_of(upload))
 
 
@@ -181,11 +181,11 @@ async def get_upload_offset(upload_id: Named, caller: Caller, parts: TheParts) -
     responses=problems(Unauthenticated, NotFound, UploadGone, UploadBusy, StoreUnavailable),
     openapi_extra={"parameters": [document.UPLOAD_ID]},
 )
-async def get_upload(upload_id: Named, caller: Caller, parts: TheParts) -> ResumableUpload:
+async def get_upload(upload_id: Named, caller: Caller, context: Context) -> ResumableUpload:
     """Returns the state of the upload as JSON, with `file_id` once it is finished. `Tus-Resumable`
     isn't required.
     """
-    return ResumableUpload.from_upload(await _look(parts, caller.user_id, upload_id))
+    return ResumableUpload.from_upload(await _look(context, caller.user_id, upload_id))
 
 
 @router.patch(
@@ -207,7 +207,7 @@ async def get_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Resum
     },
 )
 async def append_to_upload(
-    request: Request, upload_id: Named, caller: Caller, parts: TheParts
+    request: Request, upload_id: Named, caller: Caller, context: Context
 ) -> Response:
     """Appends the body at `Upload-Offset`, which must be the current offset of the upload.
 
@@ -220,7 +220,9 @@ async def append_to_upload(
     if offset is None:
         raise Malformed("Upload-Offset is required")
     length, checksum = number_of(headers, "Upload-Length"), checksum_of(request)
-    upload = await append_body(request, parts, caller.user_id, upload_id, offset, length, checksum)
+    upload = await append_body(
+        request, context, caller.user_id, upload_id, offset, length, checksum
+    )
     said = {"Upload-Offset": str(upload.stored_bytes), **expiry_of(upload)}
     return Response(status_code=204, headers=said)
 
@@ -237,10 +239,10 @@ async def append_to_upload(
     },
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
-async def cancel_upload(upload_id: Named, caller: Caller, parts: TheParts) -> Response:
+async def cancel_upload(upload_id: Named, caller: Caller, context: Context) -> Response:
     """Releases the reserved quota. If the upload is finished, its file is deleted."""
-    await parts.tus.terminate(owner_id=caller.user_id, upload_id=upload_id)
-    parts.sweeper.wake()
+    await context.tus.terminate(owner_id=caller.user_id, upload_id=upload_id)
+    context.sweeper.wake()
     return Response(status_code=204)
 
 
@@ -268,8 +270,8 @@ async def override_upload_method(_: Caller) -> Response:
 _ALLOWED: Final = "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
-async def _look(parts: TheParts, owner_id: UserId, upload_id: UploadId) -> Upload:
-    upload = await parts.tus.status(owner_id=owner_id, upload_id=upload_id)
+async def _look(context: Context, owner_id: UserId, upload_id: UploadId) -> Upload:
+    upload = await context.tus.status(owner_id=owner_id, upload_id=upload_id)
     if upload.state in ENDED:
         raise UploadGone
     return upload
@@ -277,7 +279,7 @@ async def _look(parts: TheParts, owner_id: UserId, upload_id: UploadId) -> Uploa
 
 async def append_body(
     request: Request,
-    parts: TheParts,
+    context: Context,
     owner_id: UserId,
     upload_id: UploadId,
     offset: int,
@@ -293,9 +295,9 @@ async def append_body(
     try:
         async with (
             aclosing(body_of(request)) as body,
-            aclosing(_beyond(skip_bytes, body, parts)) as pieces,
+            aclosing(_beyond(skip_bytes, body, context)) as pieces,
         ):
-            return await parts.tus.append(
+            return await context.tus.append(
                 owner_id=owner_id,
                 upload_id=upload_id,
                 offset=offset,
@@ -308,14 +310,14 @@ async def append_body(
 
 
 async def _beyond(
-    skip_bytes: int, body: AsyncIterator[bytes], parts: TheParts
+    skip_bytes: int, body: AsyncIterator[bytes], context: Context
 ) -> AsyncGenerator[bytes]:
     """Pass on what follows the first `skip_bytes` of a body, and count it: nearly all is kept."""
     async for piece in body:
         new = piece[skip_bytes:] if skip_bytes else piece
         skip_bytes -= len(piece) - len(new)
         if new:
-            parts.metrics.tus_bytes.inc(len(new))
+            context.metrics.tus_bytes.inc(len(new))
             yield new
 
 

@@ -16,7 +16,7 @@ from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import Conflict, Invalid, Malformed, NotFound, Problem, problems
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage.api import tus_document as document
-from sharezync_storage.api.dependencies import StorageContext, TheParts
+from sharezync_storage.api.dependencies import Context, StorageContext
 from sharezync_storage.api.tus import ASKED, KEPT, SpeaksTus, append_body, checksum_of
 from sharezync_storage.api.tus_headers import (
     check_offset_stream,
@@ -27,8 +27,7 @@ from sharezync_storage.api.tus_headers import (
     is_offset_stream,
     location_of,
 )
-from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     ChecksumMismatch,
     FinalUpload,
     OffsetMismatch,
@@ -38,6 +37,7 @@ from sharezync_storage.problems import (
     UploadGone,
     UploadLengthConflict,
 )
+from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.usecases.checksums import Checksum
 from sharezync_storage.usecases.tus_uploads import TusCreation
 
@@ -77,7 +77,7 @@ _FOR_GOOD: Final = (
 async def create_upload(
     request: Request,
     caller: Caller,
-    parts: TheParts,
+    context: Context,
     idempotency_key: Annotated[
         Annotated[str, KEY] | None,
         Header(
@@ -97,12 +97,12 @@ async def create_upload(
     creation = creation_of(headers)
     _check(headers, creation)
     checksum = checksum_of(request)
-    upload, new = await parts.tus.create(
+    upload, new = await context.tus.create(
         owner_id=owner_id, creation=creation, idempotency_key=idempotency_key
     )
     has_bytes = is_offset_stream(headers) and upload.source_ids is None
     if has_bytes:
-        upload = await _take_body(request, parts, owner_id, upload, checksum, new=new)
+        upload = await _take_body(request, context, owner_id, upload, checksum, new=new)
     said = {"Location": location_of(upload), **expiry_of(upload)}
     if (has_bytes or not new) and (upload.source_ids is None or upload.state == "finished"):
         said["Upload-Offset"] = str(upload.stored_bytes)
@@ -125,7 +125,7 @@ def _check(headers: Headers, creation: TusCreation) -> None:
 
 async def _take_body(
     request: Request,
-    parts: StorageContext,
+    context: StorageContext,
     owner_id: UserId,
     upload: Upload,
     checksum: Checksum | None,
@@ -138,22 +138,22 @@ async def _take_body(
     """
     upload_id = UploadId(upload.id)
     try:
-        return await _append_rest(request, parts, owner_id, upload, checksum)
+        return await _append_rest(request, context, owner_id, upload, checksum)
     except OffsetMismatch:
         # Nothing was read. A writer that was still receiving when we looked has stalled since, was
         # seen off, and had brought more than was on record then.
-        upload = await parts.tus.status(owner_id=owner_id, upload_id=upload_id)
-        return await _append_rest(request, parts, owner_id, upload, checksum)
+        upload = await context.tus.status(owner_id=owner_id, upload_id=upload_id)
+        return await _append_rest(request, context, owner_id, upload, checksum)
     except Problem as refused:
         # Who has a key finds the upload by it, and may be writing to it by now.
         if new and (upload.idempotency_key is None or isinstance(refused, _FOR_GOOD)):
-            await parts.tus.terminate(owner_id=owner_id, upload_id=upload_id, free_key=True)
+            await context.tus.terminate(owner_id=owner_id, upload_id=upload_id, free_key=True)
         raise
 
 
 async def _append_rest(
     request: Request,
-    parts: StorageContext,
+    context: StorageContext,
     owner_id: UserId,
     upload: Upload,
     checksum: Checksum | None,
@@ -162,5 +162,5 @@ async def _append_rest(
     if offset:
         checksum = None  # it was all or nothing, so that nothing of the same body is left to check
     return await append_body(
-        request, parts, owner_id, UploadId(upload.id), offset, None, checksum, skip_bytes=offset
+        request, context, owner_id, UploadId(upload.id), offset, None, checksum, skip_bytes=offset
     )

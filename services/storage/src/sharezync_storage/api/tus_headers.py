@@ -16,8 +16,8 @@ from uuid import UUID
 from starlette.datastructures import Headers
 
 from sharezync_shared.problems import Malformed
+from sharezync_storage.errors import NotAnOffsetStream, TusVersionUnsupported
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import NotAnOffsetStream, TusVersionUnsupported
 from sharezync_storage.usecases.tus_uploads import TusCreation
 
 VERSION: Final = "1.0.0"

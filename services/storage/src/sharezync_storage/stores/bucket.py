@@ -15,7 +15,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
-from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
+from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob
 

@@ -22,8 +22,8 @@ from weakref import WeakValueDictionary
 
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.threads import IoThreads, settled
+from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.keys import checked
-from sharezync_storage.problems import StoreUnavailable
 from sharezync_storage.stores import disk_uploads
 from sharezync_storage.stores.disk_files import (
     BLOCK_BYTES,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sharezync_shared.threads import IoThreads, settled
-from sharezync_storage.problems import ContentDamaged, StoreFull, StoreUnavailable
+from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.pieces import Piece
 from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob

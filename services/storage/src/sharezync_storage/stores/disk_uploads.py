@@ -22,7 +22,7 @@ from typing import Final
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.problems import Problem
 from sharezync_shared.threads import IoThreads, settled
-from sharezync_storage.problems import ChunkCorrupt, ContentDamaged, StoreUnavailable
+from sharezync_storage.errors import ChunkCorrupt, ContentDamaged, StoreUnavailable
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.disk_files import (
     BLOCK_BYTES,

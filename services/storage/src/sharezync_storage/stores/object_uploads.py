@@ -20,8 +20,8 @@ from functools import partial
 from typing import Final
 
 from sharezync_shared.threads import IoThreads
+from sharezync_storage.errors import ChunkCorrupt, ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import checked
-from sharezync_storage.problems import ChunkCorrupt, ContentDamaged, StoreUnavailable
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores.pieces import Piece, in_order, no_pieces, sha256_of
 from sharezync_storage.stores.port import (

@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from sharezync_storage.errors import PartsWrong
 from sharezync_storage.keys import checked
-from sharezync_storage.problems import PartsWrong
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.bucket import Bucket, InvalidParts
 from sharezync_storage.stores.object_uploads import ObjectUploads, Source

@@ -4,8 +4,8 @@ import hmac
 from collections.abc import AsyncGenerator, AsyncIterable
 
 from sharezync_shared.db.work import UnitsOfWork
+from sharezync_storage.errors import ChecksumMismatch, UploadLengthConflict
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import ChecksumMismatch, UploadLengthConflict
 from sharezync_storage.states import TAKES_BYTES, Act, after
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases import quota

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
-from sharezync_storage.problems import ChecksumUnsupported
+from sharezync_storage.errors import ChecksumUnsupported
 from sharezync_storage.settings import MIB
 
 _BLOCK_BYTES: Final = MIB

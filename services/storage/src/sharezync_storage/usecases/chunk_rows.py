@@ -12,7 +12,7 @@ import asyncpg
 from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_shared.db.database import Database
 from sharezync_shared.problems import NotFound
-from sharezync_storage.problems import ChunkConflict
+from sharezync_storage.errors import ChunkConflict
 from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import ChunkPlan
 from sharezync_storage.usecases.sweeping import AGAIN

@@ -15,15 +15,15 @@ from uuid import UUID
 from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.problems import NotFound
-from sharezync_storage.keys import file_key
-from sharezync_storage.models import UploadId
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     ChunkConflict,
     ChunkCorrupt,
     ChunkLength,
     ChunkOutside,
     ContentDamaged,
 )
+from sharezync_storage.keys import file_key
+from sharezync_storage.models import UploadId
 from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import ChunkPlan, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import sha256_of

@@ -14,8 +14,8 @@ import structlog
 from sqlmodel import col, select
 
 from sharezync_shared.db.work import UnitsOfWork
+from sharezync_storage.errors import ClaimGone, LinkGone
 from sharezync_storage.models import Claim
-from sharezync_storage.problems import ClaimGone, LinkGone
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases.links import OpenedLink
 

@@ -21,9 +21,9 @@ from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import NotFound
 from sharezync_storage import access
+from sharezync_storage.errors import PartsWrong, UploadGone
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
-from sharezync_storage.problems import PartsWrong, UploadGone
 from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
 from sharezync_storage.signatures import Signer
 from sharezync_storage.states import ENDED, TAKES_BYTES, UNFINISHED, advance

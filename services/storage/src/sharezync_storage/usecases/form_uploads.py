@@ -13,8 +13,8 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
+from sharezync_storage.errors import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.models import File, Upload, UploadId
-from sharezync_storage.problems import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.states import UNFINISHED, advance
 from sharezync_storage.stores import BlobStore, StoredBlob
 from sharezync_storage.usecases import files, quota

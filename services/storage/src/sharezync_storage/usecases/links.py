@@ -19,9 +19,9 @@ from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Unavailable
 from sharezync_storage import access
+from sharezync_storage.errors import LinkGone, LinkLocked, LinkPassword, TooManyLinks
 from sharezync_storage.models import File, FileId, Link, LinkId
 from sharezync_storage.passwords import LinkPasswords
-from sharezync_storage.problems import LinkGone, LinkLocked, LinkPassword, TooManyLinks
 from sharezync_storage.usecases import quota
 from sharezync_storage.usecases.quota import StorageLimits
 

@@ -60,11 +60,11 @@ class StorageLimits:
 
     quota_bytes: int
     max_file_bytes: int
-    max_uploads_per_user: int = 1000
+    max_uploads_per_user: int
     """Begun and not ended, from whatever source."""
-    max_files_per_user: int = 100_000
-    max_links_per_file: int = 100
-    max_links_per_user: int = 1000
+    max_files_per_user: int
+    max_links_per_file: int
+    max_links_per_user: int
 
     @classmethod
     def from_settings(cls, settings: StorageSettings) -> "StorageLimits":

@@ -18,8 +18,7 @@ from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage import access
-from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.problems import (
+from sharezync_storage.errors import (
     ContentDamaged,
     FinalUpload,
     OffsetMismatch,
@@ -28,6 +27,7 @@ from sharezync_storage.problems import (
     UploadGone,
     UploadLengthConflict,
 )
+from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.states import ENDED, TAKES_BYTES, advance
 from sharezync_storage.stores import Extent, NoSuchBlob, UploadStore
 from sharezync_storage.usecases import quota

@@ -15,9 +15,9 @@ from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import Conflict
 from sharezync_storage import access
+from sharezync_storage.errors import UploadGone
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Chunk, File, Segment, Upload
-from sharezync_storage.problems import UploadGone
 from sharezync_storage.states import ENDED, UNFINISHED, Act, Source, advance
 from sharezync_storage.stores import ChunkPlan, Extent, StoredSegment
 from sharezync_storage.usecases import files, quota

@@ -18,8 +18,8 @@ import structlog
 
 from sharezync_shared.db.database import Database
 from sharezync_shared.problems import Unavailable
+from sharezync_storage.errors import UploadBusy
 from sharezync_storage.models import Upload
-from sharezync_storage.problems import UploadBusy
 from sharezync_storage.states import TAKES_BYTES, UploadState
 from sharezync_storage.stores.port import Extent, StoredSegment
 

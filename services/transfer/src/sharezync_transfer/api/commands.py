@@ -2,42 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from pydantic import BaseModel
 from starlette.datastructures import State
 
 from sharezync_shared.contracts.commands import Command
-from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.transfer import RUN_COMMANDS
-from sharezync_shared.db.work import UnitsOfWork, to_json
+from sharezync_shared.db.work import to_json
 from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.attachments import attachment_of
-from sharezync_transfer.api.bodies import Acceptance, NoDetails, ResumeRequest, TransferOffer
-from sharezync_transfer.api.common import ranges_of
+from sharezync_transfer.api.dependencies import TransferServiceContext, ranges_of
+from sharezync_transfer.api.requests import Acceptance, NoDetails, ResumeRequest, TransferOffer
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.schemas import TransferOpened, TransferRead, TransferTaken
 from sharezync_transfer.usecases import acting, completing, offering
 from sharezync_transfer.usecases.attachments import Participation
-from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
-from sharezync_transfer.usecases.wire import TransferOpened, TransferRead, TransferTaken
-
-
-class _Parts(NamedTuple):
-    work: UnitsOfWork
-    services: Services
-    settings: TransferSettings
-    grants: CapabilityIssuer
-
-    def done(self, data: BaseModel, actor: Actor, end: Participation) -> CommandDone:
-        """Answer a command with what its gateway would have to ask for next."""
-        return CommandDone(
-            to_json(data), msgspec.json.encode(attachment_of(end, actor, self.settings))
-        )
 
 
 class _Named(BaseModel):
@@ -56,13 +40,15 @@ class _Plain(_Named, NoDetails):
     """Data of the commands that only name a transfer."""
 
 
-async def _start(command: Command, data: TransferOffer, parts: _Parts) -> CommandDone:
+async def _start(
+    command: Command, data: TransferOffer, context: TransferServiceContext
+) -> CommandDone:
     actor = _actor(command)
     expires_in_s = data.expires_in_s
     told = await offering.offer(
-        parts.work,
-        parts.services,
-        parts.settings,
+        context.work,
+        context.services,
+        context.settings,
         actor=actor,
         to=[OfferRecipient(each.user_id, each.device_id) for each in data.recipients],
         files=[file.offered() for file in data.files],
@@ -72,47 +58,47 @@ async def _start(command: Command, data: TransferOffer, parts: _Parts) -> Comman
         client_transfer_id=data.client_transfer_id,
     )
     transfer = told.outcome.transfer
-    token = parts.grants.to(actor.user_id, "sender", transfer)
-    window_bytes = parts.settings.transfer_window_bytes
+    token = context.capabilities.to(actor.user_id, "sender", transfer)
+    window_bytes = context.settings.transfer_window_bytes
     opened = TransferOpened.with_window(transfer, window_bytes, token)
-    return parts.done(opened, actor, told.outcome)
+    return _done(context, opened, actor, told.outcome)
 
 
-async def _accept(command: Command, data: _Accept, parts: _Parts) -> CommandDone:
+async def _accept(command: Command, data: _Accept, context: TransferServiceContext) -> CommandDone:
     actor = _actor(command)
     told = await acting.accept(
-        parts.work, actor=actor, transfer_id=data.transfer_id, files=data.files
+        context.work, actor=actor, transfer_id=data.transfer_id, files=data.files
     )
-    token = parts.grants.to(actor.user_id, "recipient", told.outcome.transfer)
+    token = context.capabilities.to(actor.user_id, "recipient", told.outcome.transfer)
     taken = TransferTaken.with_token(told.outcome.transfer, token)
-    return parts.done(taken, actor, told.outcome)
+    return _done(context, taken, actor, told.outcome)
 
 
-async def _resume(command: Command, data: _Resume, parts: _Parts) -> CommandDone:
+async def _resume(command: Command, data: _Resume, context: TransferServiceContext) -> CommandDone:
     actor = _actor(command)
     have = None if data.have is None else ranges_of(data.have)
-    told = await acting.resume(parts.work, actor=actor, transfer_id=data.transfer_id, have=have)
-    return parts.done(told.outcome.transfer, actor, told.outcome)
+    told = await acting.resume(context.work, actor=actor, transfer_id=data.transfer_id, have=have)
+    return _done(context, told.outcome.transfer, actor, told.outcome)
 
 
-async def _reject(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
-    told = await acting.reject(parts.work, actor=_actor(command), transfer_id=data.transfer_id)
+async def _reject(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
+    told = await acting.reject(context.work, actor=_actor(command), transfer_id=data.transfer_id)
     return CommandDone(to_json(told.outcome))
 
 
-async def _pause(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
-    told = await acting.pause(parts.work, actor=_actor(command), transfer_id=data.transfer_id)
+async def _pause(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
+    told = await acting.pause(context.work, actor=_actor(command), transfer_id=data.transfer_id)
     return CommandDone(to_json(told.outcome))
 
 
-async def _cancel(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
-    told = await acting.cancel(parts.work, actor=_actor(command), transfer_id=data.transfer_id)
+async def _cancel(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
+    told = await acting.cancel(context.work, actor=_actor(command), transfer_id=data.transfer_id)
     return CommandDone(to_json(told.outcome))
 
 
-async def _complete(command: Command, data: _Plain, parts: _Parts) -> CommandDone:
+async def _complete(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
     told = await completing.complete(
-        parts.work, parts.services, actor=_actor(command), transfer_id=data.transfer_id
+        context.work, context.services, actor=_actor(command), transfer_id=data.transfer_id
     )
     return CommandDone(to_json(told.outcome))
 
@@ -121,8 +107,17 @@ def _actor(command: Command) -> Actor:
     return Actor(command.user_id, command.device_id)
 
 
-def _parts_of(state: State, _: Sequence[Command]) -> _Parts:
-    return _Parts(state.work, state.services, state.settings, state.grants)
+def _done(
+    context: TransferServiceContext, data: BaseModel, actor: Actor, end: Participation
+) -> CommandDone:
+    """Answer a command with what its gateway would have to ask for next."""
+    attached = attachment_of(end, actor, context.settings)
+    return CommandDone(to_json(data), msgspec.json.encode(attached))
+
+
+def _context_of(state: State, _: Sequence[Command]) -> TransferServiceContext:
+    context: TransferServiceContext = state.context
+    return context
 
 
 ENDPOINT: Final = CommandsEndpoint(
@@ -138,6 +133,6 @@ ENDPOINT: Final = CommandsEndpoint(
         SocketCommand("transfer_cancel", _Plain, TransferRead, "Cancel a transfer"): _cancel,
         SocketCommand("transfer_complete", _Plain, TransferRead, "Complete a transfer"): _complete,
     },
-    _parts_of,
+    _context_of,
 )
 COMMANDS: Final = ENDPOINT.declared

@@ -14,7 +14,7 @@ from sharezync_shared.contracts.acquaintances import (
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.attachments import attachment_of
-from sharezync_transfer.api.common import GrantsPart, PulsePart, SettingsPart, WorkPart, ranges_of
+from sharezync_transfer.api.dependencies import Context, ranges_of
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.usecases import acquaintances, attaching, progress
 
@@ -25,9 +25,7 @@ router = APIRouter(tags=["internal"])
 async def join_transfer(
     transfer_id: TransferId,
     body: transfer.Attach,
-    work: WorkPart,
-    settings: SettingsPart,
-    grants: GrantsPart,
+    context: Context,
 ) -> transfer.ParticipationRead:
     """Returns the role of the user in the transfer and the uploads of its files; 404 to others.
 
@@ -37,9 +35,9 @@ async def join_transfer(
     if body.user_id is not None:
         actor = Actor(body.user_id, body.device_id)
     else:
-        actor = await grants.admit(body.token or "", transfer_id)
-    found = await attaching.attach(work, actor=actor, transfer_id=transfer_id)
-    return attachment_of(found, actor, settings)
+        actor = await context.capabilities.admit(body.token or "", transfer_id)
+    found = await attaching.attach(context.work, actor=actor, transfer_id=transfer_id)
+    return attachment_of(found, actor, context.settings)
 
 
 @serve(
@@ -50,15 +48,15 @@ async def join_transfer(
     summary="Report the progress of a transfer",
 )
 async def report_transfer_progress(
-    transfer_id: TransferId, body: transfer.Report, work: WorkPart, pulse: PulsePart
+    transfer_id: TransferId, body: transfer.Report, context: Context
 ) -> transfer.Standing:
     """Sender and recipients receive `progress_update`, at most ten times a second.
 
     Safe to repeat. A recipient who has everything completes once the files are verified.
     """
     standing = await progress.report(
-        work,
-        pulse,
+        context.work,
+        context.progress,
         actor=Actor(body.user_id, body.device_id),
         transfer_id=transfer_id,
         stored=body.stored,
@@ -74,10 +72,10 @@ async def report_transfer_progress(
     summary="Check whether a user is acquainted with another",
 )
 async def check_acquaintance(
-    asked: Annotated[AcquaintanceAsked, Depends()], work: WorkPart
+    asked: Annotated[AcquaintanceAsked, Depends()], context: Context
 ) -> AcquaintanceRead:
     """True if `other_id` has accepted a transfer of `user_id`, whatever its outcome.
 
     An offer that wasn't accepted doesn't count: offering files must not disclose devices.
     """
-    return AcquaintanceRead(await acquaintances.exists(work, asked.user_id, asked.other_id))
+    return AcquaintanceRead(await acquaintances.exists(context.work, asked.user_id, asked.other_id))

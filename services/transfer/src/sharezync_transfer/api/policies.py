@@ -3,14 +3,15 @@
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from sharezync_shared.asgi.changes import answer
 from sharezync_shared.ids import DeviceId
 from sharezync_shared.pages import Page
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
-from sharezync_transfer.api.common import CallingActor, KnownActor, ServicesPart, WorkPart, answer
+from sharezync_transfer.api.dependencies import CallingActor, Context, KnownActor
+from sharezync_transfer.errors import UserNotFound
 from sharezync_transfer.models import Policy
+from sharezync_transfer.schemas import PolicyRead
 from sharezync_transfer.usecases import choices
-from sharezync_transfer.usecases.people import UserNotFound
-from sharezync_transfer.usecases.wire import PolicyRead
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
@@ -29,9 +30,9 @@ class PolicyChoice(BaseModel):
 @router.get(
     "/policies", summary="List offer policies of your devices", responses=problems(Unauthenticated)
 )
-async def list_offer_policies(actor: CallingActor, work: WorkPart) -> Page[PolicyRead]:
+async def list_offer_policies(actor: CallingActor, context: Context) -> Page[PolicyRead]:
     """Returns all policies that you have set. Other devices have the policy `ask`."""
-    found = await choices.policies(work, user_id=actor.user_id)
+    found = await choices.policies(context.work, user_id=actor.user_id)
     return Page(items=[PolicyRead.from_policy(each) for each in found], next=None)
 
 
@@ -41,10 +42,12 @@ async def list_offer_policies(actor: CallingActor, work: WorkPart) -> Page[Polic
     responses=problems(Unauthenticated, NotFound, Invalid, Unavailable),
 )
 async def get_offer_policy(
-    device_id: DeviceId, actor: CallingActor, work: WorkPart, services: ServicesPart
+    device_id: DeviceId, actor: CallingActor, context: Context
 ) -> PolicyRead:
     """Returns how offers to one of your devices are handled."""
-    found = await choices.policy_of(work, services, user_id=actor.user_id, device_id=device_id)
+    found = await choices.policy_of(
+        context.work, context.services, user_id=actor.user_id, device_id=device_id
+    )
     if found is None:
         return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
     return PolicyRead.from_policy(found)
@@ -59,14 +62,17 @@ async def update_offer_policy(
     device_id: DeviceId,
     body: PolicyChoice,
     actor: KnownActor,
-    work: WorkPart,
-    services: ServicesPart,
+    context: Context,
     response: Response,
 ) -> PolicyRead:
     """Sets how offers to one of your devices are handled. An offer without a device goes to the
     device that was last set to accept. Your connected devices receive `policy_updated`.
     """
     told = await choices.set_policy(
-        work, services, user_id=actor.user_id, device_id=device_id, policy=body.policy
+        context.work,
+        context.services,
+        user_id=actor.user_id,
+        device_id=device_id,
+        policy=body.policy,
     )
     return PolicyRead.from_policy(answer(response, told))

@@ -19,7 +19,7 @@ from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens import bearer_token
 from sharezync_shared.tokens.dependencies import TOKEN_URL
 from sharezync_transfer.access import Actor
-from sharezync_transfer.api.common import GrantsPart
+from sharezync_transfer.api.dependencies import Context
 from sharezync_transfer.models import TransferId
 
 SCHEME: Final = b"transfer"
@@ -53,7 +53,7 @@ _TRANSFER: Final = _Scheme(
 async def _presented(
     request: Request,
     transfer_id: TransferId,
-    grants: GrantsPart,
+    context: Context,
     _: Annotated[None, Security(_USER)],
     __: Annotated[None, Security(_TRANSFER)],
 ) -> Actor:
@@ -64,7 +64,7 @@ async def _presented(
         caller = await request.app.state.verifier.verify(bearer_token(headers))
         return Actor(caller.user_id, caller.device_id)
     try:
-        return await grants.admit(token.strip().decode("latin-1"), transfer_id)
+        return await context.capabilities.admit(token.strip().decode("latin-1"), transfer_id)
     except CapabilityRefused as refused:
         raise Unauthenticated(refused.detail, headers={"WWW-Authenticate": _CHALLENGE}) from refused
 

@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 from sharezync_shared.contracts.transfer import FileIndex, RangePair
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.ranges import Ranges
-from sharezync_transfer.api.common import PulsePart, WorkPart
+from sharezync_transfer.api.dependencies import Context
 from sharezync_transfer.api.presented import PresentedActor
+from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.problems import NotInThisState, TransferOver
+from sharezync_transfer.schemas import RecipientRead
 from sharezync_transfer.usecases import receiving
-from sharezync_transfer.usecases.wire import RecipientRead
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
@@ -55,8 +55,7 @@ async def confirm_chunks(
     transfer_id: TransferId,
     body: Confirmation,
     actor: PresentedActor,
-    work: WorkPart,
-    pulse: PulsePart,
+    context: Context,
 ) -> RecipientRead:
     """Confirms chunks of a file that you have received, as `chunk_ack` does on a WebSocket.
 
@@ -64,8 +63,8 @@ async def confirm_chunks(
     accepted and the files are verified, the transfer is completed for you.
     """
     return await receiving.confirm(
-        work,
-        pulse,
+        context.work,
+        context.progress,
         actor=actor,
         transfer_id=transfer_id,
         file=body.file,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from sharezync_shared.asgi.changes import answer
 from sharezync_shared.db.costly import Costly
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
@@ -18,23 +19,17 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_transfer.access import Role
-from sharezync_transfer.api.bodies import Acceptance, Key, ResumeRequest, TransferOffer
-from sharezync_transfer.api.common import (
+from sharezync_transfer.api.dependencies import (
     CallingActor,
+    Context,
     Cursor,
-    GrantsPart,
     KnownActor,
     Limit,
-    ServicesPart,
-    SettingsPart,
-    WorkPart,
-    answer,
     ranges_of,
 )
 from sharezync_transfer.api.presented import PresentedActor
-from sharezync_transfer.life import State
-from sharezync_transfer.models import TransferId
-from sharezync_transfer.problems import (
+from sharezync_transfer.api.requests import Acceptance, Key, ResumeRequest, TransferOffer
+from sharezync_transfer.errors import (
     AcceptedOtherwise,
     DigestMismatch,
     NotInThisState,
@@ -46,11 +41,10 @@ from sharezync_transfer.problems import (
     TransferOver,
     TransferTooLarge,
     UploadIncomplete,
+    UserNotFound,
 )
-from sharezync_transfer.usecases import acting, completing, looking, offering, statistics
-from sharezync_transfer.usecases.offer_policy import OfferRecipient
-from sharezync_transfer.usecases.people import UserNotFound
-from sharezync_transfer.usecases.wire import (
+from sharezync_transfer.models import TransferId
+from sharezync_transfer.schemas import (
     MissingRead,
     StatsRead,
     TokenRead,
@@ -58,6 +52,9 @@ from sharezync_transfer.usecases.wire import (
     TransferRead,
     TransferTaken,
 )
+from sharezync_transfer.states import State
+from sharezync_transfer.usecases import acting, completing, looking, offering, statistics
+from sharezync_transfer.usecases.offer_policy import OfferRecipient
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
@@ -89,10 +86,7 @@ _NOBODYS: tuple[type[Problem], ...] = (Unauthenticated, NotFound, Invalid)
 async def create_transfer(
     body: TransferOffer,
     actor: KnownActor,
-    work: WorkPart,
-    services: ServicesPart,
-    settings: SettingsPart,
-    grants: GrantsPart,
+    context: Context,
     response: Response,
     idempotency_key: Annotated[Key | None, Header()] = None,
 ) -> TransferOpened:
@@ -107,9 +101,9 @@ async def create_transfer(
     `client_transfer_id` or `Idempotency-Key` returns the first transfer.
     """
     told = await offering.offer(
-        work,
-        services,
-        settings,
+        context.work,
+        context.services,
+        context.settings,
         actor=actor,
         to=[OfferRecipient(each.user_id, each.device_id) for each in body.recipients],
         files=[file.offered() for file in body.files],
@@ -121,14 +115,14 @@ async def create_transfer(
     response.status_code = 201 if told.created else 200
     read = answer(response, told).transfer
     response.headers["Location"] = f"/v1/transfers/{read.id}"
-    token = grants.to(actor.user_id, "sender", read)
-    return TransferOpened.with_window(read, settings.transfer_window_bytes, token)
+    token = context.capabilities.to(actor.user_id, "sender", read)
+    return TransferOpened.with_window(read, context.settings.transfer_window_bytes, token)
 
 
 @router.get("", summary="List your transfers", responses=problems(Unauthenticated, Invalid))
 async def list_transfers(
     actor: CallingActor,
-    work: WorkPart,
+    context: Context,
     *,
     role: Annotated[
         Role | None, Query(description="Only transfers that you send or receive")
@@ -139,7 +133,7 @@ async def list_transfers(
 ) -> Page[TransferRead]:
     """Returns sent and received transfers, newest first. A transfer to yourself counts as sent."""
     found = await looking.page(
-        work, user_id=actor.user_id, role=role, state=state, before=cursor, limit=limit + 1
+        context.work, user_id=actor.user_id, role=role, state=state, before=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda transfer: transfer.id)
 
@@ -160,10 +154,10 @@ async def get_transfer_stats(
 
 @router.get("/{transfer_id}", summary="Get a transfer", responses=problems(*_NOBODYS))
 async def get_transfer(
-    transfer_id: TransferId, actor: CallingActor, work: WorkPart
+    transfer_id: TransferId, actor: CallingActor, context: Context
 ) -> TransferRead:
     """Only sender and recipients can get a transfer. Recipients don't see each other."""
-    return await looking.get(work, actor=actor, transfer_id=transfer_id)
+    return await looking.get(context.work, actor=actor, transfer_id=transfer_id)
 
 
 @router.get(
@@ -172,12 +166,14 @@ async def get_transfer(
     responses=problems(*_NOBODYS, Unavailable),
 )
 async def list_missing_chunks(
-    transfer_id: TransferId, actor: PresentedActor, work: WorkPart, services: ServicesPart
+    transfer_id: TransferId, actor: PresentedActor, context: Context
 ) -> MissingRead:
     """Returns ranges of chunks: to the sender those that aren't stored, to a recipient those that
     they have accepted but not confirmed.
     """
-    return await looking.missing(work, services, actor=actor, transfer_id=transfer_id)
+    return await looking.missing(
+        context.work, context.services, actor=actor, transfer_id=transfer_id
+    )
 
 
 @router.post(
@@ -188,16 +184,15 @@ async def list_missing_chunks(
 async def accept_transfer(
     transfer_id: TransferId,
     actor: CallingActor,
-    work: WorkPart,
-    grants: GrantsPart,
+    context: Context,
     response: Response,
     body: Acceptance | None = None,
 ) -> TransferTaken:
     """Accepts all or some files as a recipient. `token` can be used to download them over HTTP."""
     files = body.files if body else None
-    told = await acting.accept(work, actor=actor, transfer_id=transfer_id, files=files)
+    told = await acting.accept(context.work, actor=actor, transfer_id=transfer_id, files=files)
     read = answer(response, told).transfer
-    return TransferTaken.with_token(read, grants.to(actor.user_id, "recipient", read))
+    return TransferTaken.with_token(read, context.capabilities.to(actor.user_id, "recipient", read))
 
 
 @router.post(
@@ -206,7 +201,7 @@ async def accept_transfer(
     responses=problems(*_NOBODYS, NotInThisState, TransferOver),
 )
 async def create_transfer_token(
-    transfer_id: TransferId, actor: CallingActor, grants: GrantsPart
+    transfer_id: TransferId, actor: CallingActor, context: Context
 ) -> TokenRead:
     """Returns a capability token for your role in the transfer. It expires with the transfer.
 
@@ -214,7 +209,7 @@ async def create_transfer_token(
     chunks, list missing ones and complete the transfer; for a recipient who has accepted to
     download files, list missing chunks and confirm received ones.
     """
-    return await grants.ask(actor, transfer_id)
+    return await context.capabilities.ask(actor, transfer_id)
 
 
 @router.post(
@@ -223,10 +218,10 @@ async def create_transfer_token(
     responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
 )
 async def reject_transfer(
-    transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
+    transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """Rejects an offer as a recipient who hasn't accepted it."""
-    return answer(response, await acting.reject(work, actor=actor, transfer_id=transfer_id))
+    return answer(response, await acting.reject(context.work, actor=actor, transfer_id=transfer_id))
 
 
 @router.post(
@@ -235,10 +230,10 @@ async def reject_transfer(
     responses=problems(*_NOBODYS, NotInThisState, TransferOver),
 )
 async def pause_transfer(
-    transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
+    transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """A recipient pauses for themselves, the sender for all recipients who have accepted."""
-    return answer(response, await acting.pause(work, actor=actor, transfer_id=transfer_id))
+    return answer(response, await acting.pause(context.work, actor=actor, transfer_id=transfer_id))
 
 
 @router.post(
@@ -249,7 +244,7 @@ async def pause_transfer(
 async def resume_transfer(
     transfer_id: TransferId,
     actor: CallingActor,
-    work: WorkPart,
+    context: Context,
     response: Response,
     body: ResumeRequest | None = None,
 ) -> TransferRead:
@@ -258,7 +253,7 @@ async def resume_transfer(
     With `have`, a recipient lists the chunks that this device has; all others are sent again.
     """
     have = ranges_of(body.have) if body and body.have is not None else None
-    told = await acting.resume(work, actor=actor, transfer_id=transfer_id, have=have)
+    told = await acting.resume(context.work, actor=actor, transfer_id=transfer_id, have=have)
     return answer(response, told).transfer
 
 
@@ -268,10 +263,10 @@ async def resume_transfer(
     responses=problems(*_NOBODYS, TransferOver),
 )
 async def cancel_transfer(
-    transfer_id: TransferId, actor: CallingActor, work: WorkPart, response: Response
+    transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """A recipient cancels for themselves, the sender for all recipients who haven't completed."""
-    return answer(response, await acting.cancel(work, actor=actor, transfer_id=transfer_id))
+    return answer(response, await acting.cancel(context.work, actor=actor, transfer_id=transfer_id))
 
 
 @router.post(
@@ -284,13 +279,14 @@ async def cancel_transfer(
 async def complete_transfer(
     transfer_id: TransferId,
     actor: PresentedActor,
-    work: WorkPart,
-    services: ServicesPart,
+    context: Context,
     response: Response,
 ) -> TransferRead:
     """Verifies all files after the sender has uploaded every chunk.
 
     For each recipient the transfer is completed once they have confirmed all chunks they accepted.
     """
-    told = await completing.complete(work, services, actor=actor, transfer_id=transfer_id)
+    told = await completing.complete(
+        context.work, context.services, actor=actor, transfer_id=transfer_id
+    )
     return answer(response, told)

@@ -11,21 +11,21 @@ from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.cutting import bytes_in, chunk_count
-from sharezync_transfer.life import Act
-from sharezync_transfer.models import Receipt, Recipient, TransferId
-from sharezync_transfer.problems import (
+from sharezync_transfer.errors import (
     AcceptedOtherwise,
     NotInThisState,
     OtherDevice,
     TransferOver,
 )
+from sharezync_transfer.models import Receipt, Recipient, TransferId
+from sharezync_transfer.schemas import TransferRead
+from sharezync_transfer.states import Act
 from sharezync_transfer.usecases import acquaintances
 from sharezync_transfer.usecases.attachments import Participation
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
-from sharezync_transfer.usecases.wire import TransferRead
 
 _TAKE: Final = """
 INSERT INTO transfer.receipts (transfer_id, user_id, file_index, ranges, received_bytes)
@@ -186,7 +186,7 @@ def _move_all(unit: UnitOfWork, whole: TransferAggregate, act: Act) -> list[Reci
 
     Raises TransferOver or NotInThisState if there is nobody to whom it can happen.
     """
-    able = [each for each in whole.recipients if life.after(each.state, act) is not None]
+    able = [each for each in whole.recipients if states.after(each.state, act) is not None]
     if not able:
         state = whole.transfer.state
         problem = TransferOver if whole.transfer.over else NotInThisState

@@ -8,7 +8,7 @@ from sharezync_shared.contracts.transfer import AttachedFile
 from sharezync_shared.ranges import Pair
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
-from sharezync_transfer.usecases.wire import TransferRead
+from sharezync_transfer.schemas import TransferRead
 
 
 @dataclass(frozen=True, slots=True)

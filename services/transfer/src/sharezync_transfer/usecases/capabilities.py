@@ -9,12 +9,12 @@ import asyncpg
 from sharezync_shared.contracts.transfer import CapabilityRefused
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, Role
+from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.problems import NotInThisState, TransferOver
+from sharezync_transfer.schemas import TokenRead, TransferRead
 from sharezync_transfer.tokens import Capabilities
-from sharezync_transfer.usecases.wire import TokenRead, TransferRead
 
 _STANDING: Final = """
 SELECT t.sender_id, t.sender_device_id, t.state, t.ended_at, t.released_at,
@@ -42,7 +42,7 @@ class CapabilityIssuer:
 
     def to(self, user_id: UUID, role: Role, transfer: TransferRead) -> str | None:
         """Return a token for this user's end of a transfer; None once it is over for them."""
-        if transfer.state in life.FINAL - {"completed"}:
+        if transfer.state in states.FINAL - {"completed"}:
             return None
         return self._issue(user_id, role, transfer).token
 
@@ -56,7 +56,7 @@ class CapabilityIssuer:
             whole = await access.transfer_to_see(unit, actor, transfer_id)
             role = whole.role_of(actor)
             read = TransferRead.from_aggregate(whole, role, actor.user_id)
-        if read.state in life.FINAL - {"completed"}:
+        if read.state in states.FINAL - {"completed"}:
             raise TransferOver(f"The transfer is {read.state}", state=read.state)
         if role == "recipient" and read.state == "offered":
             raise NotInThisState("Accept the transfer first", state=read.state)
@@ -88,7 +88,7 @@ class CapabilityIssuer:
             kept_from = self._work.now() - self._keep_completed
             ended_at = row["ended_at"]
             return row["released_at"] is None and (ended_at is None or ended_at > kept_from)
-        return state is not None and state not in life.FINAL
+        return state is not None and state not in states.FINAL
 
     def _issue(self, user_id: UUID, role: Role, transfer: TransferRead) -> TokenRead:
         until = transfer.expires_at + self._keep_completed

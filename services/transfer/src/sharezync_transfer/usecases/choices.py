@@ -19,8 +19,8 @@ from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.streams.published import Published
 from sharezync_transfer.models import DevicePolicy, Policy, transfers_stream
+from sharezync_transfer.schemas import PolicyRead
 from sharezync_transfer.usecases import contacts, people
-from sharezync_transfer.usecases.wire import PolicyRead
 
 _POLICIES: Final = """
 SELECT user_id, device_id, policy FROM transfer.policies

@@ -10,12 +10,12 @@ from sharezync_shared.contracts.storage import UploadClosed, UploadFinished, Upl
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Conflict, NotFound, Problem, Unavailable
 from sharezync_shared.streams.published import Published
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
+from sharezync_transfer.errors import DigestMismatch, TransferOver, UploadIncomplete
 from sharezync_transfer.models import TransferFile, TransferId
-from sharezync_transfer.problems import DigestMismatch, TransferOver, UploadIncomplete
+from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
-from sharezync_transfer.usecases.wire import TransferRead
 
 PATIENCE_SECONDS: Final = 25.0
 """How long one call waits for storage to verify: less than the 30 s that the gateway waits."""
@@ -44,7 +44,7 @@ async def complete(
 
 def _check_open(whole: TransferAggregate) -> None:
     state = whole.transfer.state
-    if state in life.FINAL:
+    if state in states.FINAL:
         raise TransferOver(f"The transfer is {state}", state=state)
 
 
@@ -84,7 +84,7 @@ async def _conclude(
         _check_open(whole)
         finished = [(each, to) for each, to in outcomes if isinstance(to, UploadFinished)]
         if differing:
-            open_ones = [each for each in whole.recipients if each.state not in life.FINAL]
+            open_ones = [each for each in whole.recipients if each.state not in states.FINAL]
             await settle(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
         elif len(finished) == len(outcomes):
             # All or none: a file that was confirmed alone would be news without an event.

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
 from sharezync_transfer.usecases import choices, contacts, people
 from sharezync_transfer.usecases.settling import move, settle
@@ -54,7 +54,7 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
         ending = [
             each
             for each in whole.recipients
-            if each.state not in life.FINAL and (sent or each.user_id == user_id)
+            if each.state not in states.FINAL and (sent or each.user_id == user_id)
         ]
         await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
     await choices.forget(unit, user_id)

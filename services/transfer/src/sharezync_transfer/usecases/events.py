@@ -3,7 +3,7 @@
 from typing import Final
 
 from sharezync_shared.streams.declared import StreamEvent
-from sharezync_transfer.usecases.wire import (
+from sharezync_transfer.schemas import (
     PolicyRead,
     ProgressOfSent,
     ProgressRead,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import Connection
-from sharezync_transfer.problems import TooManyFiles, TooManyOffers, TooManyTransfers
+from sharezync_transfer.errors import TooManyFiles, TooManyOffers, TooManyTransfers
 from sharezync_transfer.settings import TransferSettings
 
 _STRANGERS_SHARE: Final = 0.5

@@ -12,15 +12,15 @@ from sharezync_shared.ranges import Ranges
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
-from sharezync_transfer.life import State
 from sharezync_transfer.models import TransferFile, TransferId
-from sharezync_transfer.settings import MAX_FILES
-from sharezync_transfer.usecases.acting import receipts_of
-from sharezync_transfer.usecases.wire import (
+from sharezync_transfer.schemas import (
     MissingOfFile,
     MissingRead,
     TransferRead,
 )
+from sharezync_transfer.settings import MAX_FILES
+from sharezync_transfer.states import State
+from sharezync_transfer.usecases.acting import receipts_of
 
 # Two walks along an index each, and no more rows than asked for: quick at any number of transfers.
 _PAGE = """

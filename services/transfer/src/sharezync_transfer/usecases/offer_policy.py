@@ -15,10 +15,10 @@ from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Connection
-from sharezync_transfer import life
+from sharezync_transfer import states
 from sharezync_transfer.access import TransferAggregate
+from sharezync_transfer.errors import RecipientIsBlocked
 from sharezync_transfer.models import Recipient, Transfer
-from sharezync_transfer.problems import RecipientIsBlocked
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import acquaintances, choices, limits, sums
 from sharezync_transfer.usecases.acting import take
@@ -101,7 +101,7 @@ class OfferPolicy:
         Nobody gets to know the sender by them: it was a device that accepted, of whom its owner
         knows by now. Else they would go on doing so after they left where they met.
         """
-        await sums.add(unit, whole, [each for each in answered if each.state in life.FINAL])
+        await sums.add(unit, whole, [each for each in answered if each.state in states.FINAL])
 
     async def _answers(
         self, unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient

@@ -22,15 +22,15 @@ from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, TransferAggregate
+from sharezync_transfer.errors import TransferTooLarge
 from sharezync_transfer.models import Recipient, Transfer, TransferFile, transfers_stream
-from sharezync_transfer.problems import TransferTooLarge
+from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import offer_policy, people, settling
 from sharezync_transfer.usecases.attachments import Participation
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
 from sharezync_transfer.usecases.paths import paths_of
 from sharezync_transfer.usecases.uploads import open_uploads
-from sharezync_transfer.usecases.wire import TransferRead
 
 log = structlog.get_logger()
 

@@ -6,14 +6,10 @@ from datetime import datetime
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
-from sharezync_shared.problems import Problem, ProblemKind
+from sharezync_transfer.errors import UserNotFound
 
 DELETED_USERNAME = "deleted"
 DELETED_DISPLAY_NAME = "Deleted user"
-
-
-class UserNotFound(Problem):
-    kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"
 
 
 async def require(work: UnitsOfWork, services: Services, user_ids: Collection[UserId]) -> None:

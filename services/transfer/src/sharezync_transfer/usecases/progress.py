@@ -13,16 +13,16 @@ import msgspec
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Forbidden
 from sharezync_shared.ranges import Pair, Ranges
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor
 from sharezync_transfer.cutting import bytes_in, chunk_count
-from sharezync_transfer.life import State
 from sharezync_transfer.models import Recipient, Transfer, TransferId
+from sharezync_transfer.states import State
 from sharezync_transfer.usecases.acting import MOST_RANGES
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 from sharezync_transfer.usecases.settling import move, progressed, settle
 
-_COUNTED: Final[frozenset[State]] = life.DELIVERING | {"paused"}
+_COUNTED: Final[frozenset[State]] = states.DELIVERING | {"paused"}
 """In which what a recipient confirms is counted: not before they accept, nor after the end."""
 
 _STORED: Final = """

@@ -5,14 +5,14 @@ from uuid import UUID
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Ranges
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
+from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.problems import NotInThisState, TransferOver
+from sharezync_transfer.schemas import RecipientRead
 from sharezync_transfer.usecases import progress
 from sharezync_transfer.usecases.acting import receipts
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
-from sharezync_transfer.usecases.wire import RecipientRead
 
 
 async def confirm(
@@ -50,7 +50,7 @@ def _check(whole: TransferAggregate, actor: Actor) -> None:
     state = _own(whole, actor.user_id).state
     if state == "offered":
         raise NotInThisState("Accept the transfer first", state=state)
-    if state in life.FINAL - {"completed"}:
+    if state in states.FINAL - {"completed"}:
         raise TransferOver(f"The transfer is {state}", state=state)
 
 

@@ -9,13 +9,13 @@ from sharezync_shared.events.contracts.transfer import TransferCompleted, Transf
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, StreamPosition
 from sharezync_shared.streams.published import Published
-from sharezync_transfer import life
+from sharezync_transfer import states
 from sharezync_transfer.access import Actor, Role, TransferAggregate
-from sharezync_transfer.life import Act
+from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
-from sharezync_transfer.problems import NotInThisState, TransferOver
+from sharezync_transfer.schemas import TransferRead
+from sharezync_transfer.states import Act
 from sharezync_transfer.usecases import sums
-from sharezync_transfer.usecases.wire import TransferRead
 
 CHANGED: Final = "changed"
 """In a control frame of `transfer:<id>`: gateways that deal with it must ask how it stands."""
@@ -27,9 +27,9 @@ def move(unit: UnitOfWork, recipient: Recipient, act: Act) -> bool:
     Raises TransferOver and NotInThisState where the table refuses it.
     """
     before = recipient.state
-    reached = life.after(before, act)
+    reached = states.after(before, act)
     if reached is None:
-        problem = TransferOver if before in life.FINAL else NotInThisState
+        problem = TransferOver if before in states.FINAL else NotInThisState
         raise problem(f"The transfer is {before}", state=before)
     if reached == before:
         return False
@@ -68,7 +68,7 @@ async def settle(
     conclude(unit, whole, changed)
     concerned = {each.user_id for each in changed if not each.hidden}
     if everyone:
-        under_way = (each for each in whole.recipients if each.state not in life.FINAL)
+        under_way = (each for each in whole.recipients if each.state not in states.FINAL)
         concerned |= {each.user_id for each in under_way if not each.hidden}
     sender_id = whole.transfer.sender_id
     done = {each.user_id for each in changed if each.state == "completed"}
@@ -86,7 +86,7 @@ async def settle(
         for user_id, read in zip(seers, seen, strict=True)
     ]
     positions = await unit.tell_all(entries)
-    await sums.add(unit, whole, [each for each in changed if each.state in life.FINAL])
+    await sums.add(unit, whole, [each for each in changed if each.state in states.FINAL])
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
@@ -106,7 +106,7 @@ def conclude(unit: UnitOfWork, whole: TransferAggregate, changed: Collection[Rec
     """Draw the conclusions of a change to these recipients: what the whole is, and the facts."""
     transfer = whole.transfer
     was_over = transfer.over
-    transfer.state = life.overall(recipient.state for recipient in whole.recipients)
+    transfer.state = states.overall(recipient.state for recipient in whole.recipients)
     for recipient in changed:
         if recipient.state == "completed":
             unit.emit(

@@ -9,7 +9,7 @@ import asyncpg
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_transfer.models import OPEN_STATES
-from sharezync_transfer.usecases.wire import DayRead, DirectionTotals, PeerRead, StatsRead, Totals
+from sharezync_transfer.schemas import DayRead, DirectionTotals, PeerRead, StatsRead, Totals
 
 MOST_PEERS: Final = 20
 

@@ -13,7 +13,7 @@ from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem
-from sharezync_transfer import access, life
+from sharezync_transfer import access, states
 from sharezync_transfer.models import Transfer, TransferFile
 from sharezync_transfer.usecases.settling import move, settle
 
@@ -45,7 +45,7 @@ async def expire_some(work: UnitsOfWork) -> int:
             if held.first() is None:
                 continue
             (whole,) = await access.load(unit, [transfer_id])
-            under_way = [each for each in whole.recipients if each.state not in life.FINAL]
+            under_way = [each for each in whole.recipients if each.state not in states.FINAL]
             await settle(unit, whole, [e for e in under_way if move(unit, e, "expire")])
             expired += 1
     return expired

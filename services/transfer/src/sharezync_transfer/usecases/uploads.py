@@ -7,7 +7,7 @@ from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.storage import FileComing, StorageClient
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid
-from sharezync_transfer.problems import QuotaExceeded, TooManyFiles, TransferTooLarge
+from sharezync_transfer.errors import QuotaExceeded, TooManyFiles, TransferTooLarge
 
 
 async def open_uploads(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sharezync_auth.key_states import (
+from sharezync_auth.settings import AuthSettings
+from sharezync_auth.states import (
     ACTIVE,
     CUT_OFF,
     MAX_KEYS,
@@ -27,7 +28,6 @@ from sharezync_auth.key_states import (
     TooYoung,
     plan,
 )
-from sharezync_auth.settings import AuthSettings
 from sharezync_shared.tokens.claims import LEEWAY_SECONDS
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_transfer import life
-from sharezync_transfer.life import ACTS, FINAL, STATES, Act, State, after, overall
+from sharezync_transfer import states
+from sharezync_transfer.states import ACTS, FINAL, STATES, Act, State, after, overall
 
 # A row for each state, a column for each act, as people read it. `.` stays, `-` is refused.
 GRID = """
@@ -88,4 +88,4 @@ def test_the_whole_is_what_its_sender_wants_to_know(states: list[State], whole: 
 
 
 def test_chunks_go_only_to_those_who_accepted_and_did_not_pause() -> None:
-    assert {"accepted", "receiving", "verifying"} == life.DELIVERING
+    assert {"accepted", "receiving", "verifying"} == states.DELIVERING

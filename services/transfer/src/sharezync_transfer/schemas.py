@@ -13,8 +13,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_transfer.access import Role, TransferAggregate
-from sharezync_transfer.life import FINAL, State
 from sharezync_transfer.models import DevicePolicy, Policy, Recipient, TransferFile
+from sharezync_transfer.states import FINAL, State
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 _TIME = "2026-11-21T17:00:00Z"

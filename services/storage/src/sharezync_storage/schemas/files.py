@@ -1,4 +1,4 @@
-"""Bodies of requests and responses, and how they are made from rows."""
+"""Files, quotas and uploads in chunks as they go over the wire."""
 
 from datetime import datetime
 from uuid import UUID

@@ -1,0 +1,35 @@
+"""How routes answer a change: the outcome, and where in a stream the event stands that told it."""
+
+from typing import Final, TypeVar
+
+from fastapi import Response
+
+from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.streams.published import Published
+
+Outcome = TypeVar("Outcome")
+
+POSITION_HEADER: Final = "Stream-Position"
+"""On the answer to a change: `<stream> <epoch> <seq>` of the event that told it."""
+
+
+def answer(response: Response, told: Published[Outcome], *, location: str = "") -> Outcome:
+    """Return the outcome, having said where its event stands, and 200 where nothing was made.
+
+    `location` is that of a thing which the route may have made.
+    """
+    response.headers.update(position_headers(told.at))
+    if location:
+        response.headers["Location"] = location
+        response.status_code = 201 if told.created else 200
+    return told.outcome
+
+
+def no_content(told: Published[None]) -> Response:
+    """Return an empty answer that says where the event stands."""
+    return Response(status_code=204, headers=position_headers(told.at))
+
+
+def position_headers(at: StreamPosition | None) -> dict[str, str]:
+    """Return the header field that says where an event stands; none where nothing was told."""
+    return {} if at is None else {POSITION_HEADER: f"{at.stream} {at.epoch} {at.seq}"}
