@@ -65,6 +65,7 @@ def test_the_contracts_hold(checkout: Path) -> None:
     [
         ("chat/models", "import sharezync_chat.usecases", "Inside a service imports point one way"),
         ("auth/usecases", "import sharezync_auth.api", "Inside a service imports point one way"),
+        ("transfer/states", "import sharezync_transfer.models", "Inside a service imports point"),
         ("storage/api", "import sharezync_storage.consumers", "Inside a service imports point"),
         ("gateway/proxy", "import sharezync_gateway.app", "Inside the gateway imports point one"),
         ("chat/usecases", "import sharezync_auth.models", "No service imports another"),

@@ -6,10 +6,11 @@ from urllib.parse import unquote
 from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.addresses import Addresses
+from sharezync_gateway.errors import BadHeaders, BadPath
 from sharezync_gateway.lifespan import SocketEngine
 from sharezync_gateway.proxy.forward import Proxy
-from sharezync_gateway.proxy.headers import BadHeaders, RequestHead, read_head
-from sharezync_gateway.proxy.paths import BadPath, normalise
+from sharezync_gateway.proxy.headers import RequestHead, read_head
+from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.route_limits import RouteLimits
 from sharezync_gateway.routes import GATEWAY, Access, RateClass, Route

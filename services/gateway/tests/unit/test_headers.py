@@ -2,7 +2,8 @@
 
 import pytest
 
-from sharezync_gateway.proxy.headers import BadHeaders, clean_response, read_head
+from sharezync_gateway.errors import BadHeaders
+from sharezync_gateway.proxy.headers import clean_response, read_head
 
 HOST = (b"host", b"gateway.test")
 

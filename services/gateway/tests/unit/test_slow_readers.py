@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from starlette.types import Message
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.allowances import RequestAllowance
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.response_writer import ResponseWriter
 from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 

@@ -22,6 +22,6 @@
 
 Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text calls), `indexing`
 (words for search), `limits` (how much at once), `seats` (the steps of coming and going), `reads`
-(rows into documents), `wire` (the documents), `events` (which of them are told), `services` (other
+(rows into documents), `events` (which of them are told), `services` (other
 services).
 """

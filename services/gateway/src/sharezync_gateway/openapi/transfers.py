@@ -3,7 +3,7 @@
 from typing import Any
 
 from sharezync_gateway.openapi.merge import Document
-from sharezync_gateway.transfers.http.problems import (
+from sharezync_gateway.transfers.errors import (
     BodyTooSlow,
     ChunkConflict,
     ChunkCorrupt,

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope, Send
 
-from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
+from sharezync_gateway.errors import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
 from sharezync_shared.server import ZERO_COPY, ZERO_COPY_OFFERED

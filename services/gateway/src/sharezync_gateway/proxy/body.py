@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import Message, Receive
 
-from sharezync_gateway.proxy.failures import ClientTooSlow
+from sharezync_gateway.errors import ClientTooSlow
 from sharezync_shared.problems import Problem, TooLarge, Unavailable
 
 _GONE: Final = "http.disconnect"

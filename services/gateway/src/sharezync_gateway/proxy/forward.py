@@ -7,6 +7,13 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
+from sharezync_gateway.errors import (
+    BrokenAnswer,
+    ClientTooSlow,
+    TookTooLong,
+    Unreachable,
+    UploadInterrupted,
+)
 from sharezync_gateway.proxy.allowances import (
     ConcurrencyLimits,
     ProxyMemory,
@@ -14,13 +21,6 @@ from sharezync_gateway.proxy.allowances import (
     ServiceAdmission,
 )
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import (
-    BrokenAnswer,
-    ClientTooSlow,
-    TookTooLong,
-    Unreachable,
-    UploadInterrupted,
-)
 from sharezync_gateway.proxy.headers import RequestHead, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.response_writer import ResponseWriter

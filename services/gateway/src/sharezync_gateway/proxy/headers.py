@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sharezync_shared.problems import Malformed
+from sharezync_gateway.errors import BadHeaders
 
 Headers = list[tuple[bytes, bytes]]
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -27,10 +27,6 @@ _OFFSET_STREAM: Final = b"application/offset+octet-stream"
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9._\-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 _DIGITS: Final = re.compile(rb"\d{1,15}")
-
-
-class BadHeaders(Malformed):
-    slug, title = "bad-headers", "The header fields contradict each other"
 
 
 @dataclass(slots=True)

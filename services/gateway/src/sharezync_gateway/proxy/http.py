@@ -9,8 +9,8 @@ from multidict import CIMultiDict
 from starlette.types import Send
 from yarl import URL
 
+from sharezync_gateway.errors import BrokenAnswer, ClientGone, TookTooLong, Unreachable
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong, Unreachable
 from sharezync_gateway.proxy.headers import Headers, counts_in_part
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request

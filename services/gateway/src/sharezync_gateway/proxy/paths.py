@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from sharezync_shared.problems import Malformed
+from sharezync_gateway.errors import BadPath
 
 _PCHAR: Final = rb"A-Za-z0-9\-._~!$&'()*+,;=:@"
 _PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9\-_~!$&'()*+,;=:@][" + _PCHAR + rb"]*)+")
@@ -14,10 +14,6 @@ _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 _REFUSED: Final = frozenset([*range(0x20), 0x7F, *b"/\\.%"])
 _QUERY: Final = re.compile(rb"[\x21-\x7e]*")
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
-
-
-class BadPath(Malformed):
-    slug, title = "bad-path", "The path is malformed"
 
 
 def normalise(raw: bytes) -> bytes:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from sharezync_gateway.errors import PresenceOff, TooManySubscriptions, TypingOff
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.hub import Hub
@@ -32,26 +33,11 @@ from sharezync_gateway.realtime.viewers import Viewers
 from sharezync_gateway.realtime.visibility import Visibility
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus
-from sharezync_shared.problems import Conflict, Forbidden, NotFound, Unavailable
+from sharezync_shared.problems import NotFound, Unavailable
 from sharezync_shared.streams.frames import Control, Frame
 
 _USERS_FOR_A_COMMAND: Final = 20
 """Users asked about for the price of one command: chat and auth are asked about each."""
-
-
-class TooManySubscriptions(Conflict):
-    slug, title = (
-        "too-many-subscriptions",
-        "The limit of subscriptions is reached; unsubscribe first",
-    )
-
-
-class PresenceOff(Forbidden):
-    slug, title = "presence-off", "Presence is disabled on this server"
-
-
-class TypingOff(Forbidden):
-    slug, title = "typing-off", "Typing is disabled on this server"
 
 
 class Subscriptions:

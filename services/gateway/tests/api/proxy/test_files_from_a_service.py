@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import Puppet
 from services.gateway.tests.api.proxy.upstream_ends import Collected, request
+from sharezync_gateway.errors import BrokenAnswer
 from sharezync_gateway.proxy.asgi import AsgiUpstream
-from sharezync_gateway.proxy.failures import BrokenAnswer
 from sharezync_shared.server import ZERO_COPY
 
 

@@ -17,7 +17,7 @@ from services.gateway.tests.api.proxy.rig import (
     upstreams_to,
 )
 from services.gateway.tests.api.proxy.upstream_ends import Collected, request
-from sharezync_gateway.proxy.failures import BrokenAnswer, Unreachable
+from sharezync_gateway.errors import BrokenAnswer, Unreachable
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_testkit.serving import serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS

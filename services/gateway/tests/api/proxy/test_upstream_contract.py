@@ -17,7 +17,7 @@ from services.gateway.tests.api.proxy.rig import (
     upstreams_to,
 )
 from services.gateway.tests.api.proxy.upstream_ends import Client, Collected, request
-from sharezync_gateway.proxy.failures import BrokenAnswer, ClientGone, TookTooLong
+from sharezync_gateway.errors import BrokenAnswer, ClientGone, TookTooLong
 from sharezync_gateway.proxy.upstream import Request, Upstream
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 

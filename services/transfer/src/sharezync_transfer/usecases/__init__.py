@@ -20,6 +20,6 @@
 
 Beneath them: `offer_policy` (how an offer is met) and `limits`, `settling` (the end of every
 change) and `sums` (what statistics are read from), `progress_broadcast` and `rates` (what both ends
-hear of progress), `wire` (the documents), `attachments` (somebody's end of a transfer), `events`
+hear of progress), `attachments` (somebody's end of a transfer), `events`
 (which documents are told), `services` (other services).
 """

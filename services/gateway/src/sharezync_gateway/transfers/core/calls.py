@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sharezync_gateway.transfers.errors import TokenRefused
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts import transfer
 from sharezync_shared.contracts.commands import Command, Commands
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.transfer import ParticipationRead, Standing, TransferResult
 from sharezync_shared.ids import DeviceId, UserId
-from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.ranges import Ranges
 
 
@@ -28,16 +28,6 @@ class Caller:
         """The ids of a user and of their device."""
         device_id = None if self.device_id is None else DeviceId(UUID(self.device_id))
         return UserId(UUID(self.user_id)), device_id
-
-
-class TokenRefused(Unauthenticated):
-    """Told with the scheme that was used (RFC 9110 §11.6.1)."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The token isn't valid for this transfer",
-            headers={"WWW-Authenticate": 'Transfer error="invalid_token"'},
-        )
 
 
 class TransferCalls:

@@ -2,10 +2,10 @@
 
 import structlog
 
-from sharezync_gateway.proxy.failures import ClientGone
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, StoreAway
+from sharezync_gateway.transfers.errors import ChunkMissing
 from sharezync_gateway.transfers.http.http_context import HttpContext
-from sharezync_gateway.transfers.http.problems import ChunkMissing
 from sharezync_gateway.transfers.http.requests import RoutedRequest
 from sharezync_shared.problems import NotFound, Unavailable
 

@@ -6,15 +6,15 @@ from uuid import UUID
 import structlog
 from starlette.datastructures import Headers
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.transfers.core.chunks import Bytes
 from sharezync_gateway.transfers.core.participations import DELIVERING, OVER
 from sharezync_gateway.transfers.core.reports import Reporter
+from sharezync_gateway.transfers.errors import TransferOver
 from sharezync_gateway.transfers.http.chunk_reader import ChunkReader
 from sharezync_gateway.transfers.http.http_context import HttpContext
-from sharezync_gateway.transfers.http.problems import TransferOver
 from sharezync_gateway.transfers.http.requests import RoutedRequest
 from sharezync_shared.asgi.content_headers import content_headers, validators
 from sharezync_shared.asgi.content_wanted import Span, Version, not_modified, span_of

@@ -11,7 +11,7 @@ from sharezync_gateway.transfers.core.calls import Caller
 from sharezync_gateway.transfers.core.listeners import TransferListener
 from sharezync_gateway.transfers.core.participations import DELIVERING, OVER
 from sharezync_gateway.transfers.core.reports import Reporter
-from sharezync_gateway.transfers.http.problems import NotInThisState, TransferOver
+from sharezync_gateway.transfers.errors import NotInThisState, TransferOver
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.transfer import FileShape, ParticipationRead
 from sharezync_shared.problems import Forbidden, NotFound, Problem

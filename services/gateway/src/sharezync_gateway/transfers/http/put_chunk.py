@@ -10,14 +10,14 @@ from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.transfers.core.chunk_store import ChunkRefused, StoreAway
 from sharezync_gateway.transfers.core.chunks import gather_chunk
 from sharezync_gateway.transfers.core.participations import refusal_of
-from sharezync_gateway.transfers.http.http_context import HttpContext
-from sharezync_gateway.transfers.http.problems import (
+from sharezync_gateway.transfers.errors import (
     BodyBroken,
     BodyTooSlow,
     ChunkLength,
     TransferOver,
     of_code,
 )
+from sharezync_gateway.transfers.http.http_context import HttpContext
 from sharezync_gateway.transfers.http.requests import RoutedRequest
 from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import Invalid, TooLarge, Unavailable

@@ -10,8 +10,8 @@ from uuid import UUID
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.failures import ClientGone
 from sharezync_gateway.proxy.forward import RequestBounds
 from sharezync_gateway.proxy.headers import RequestHead
 from sharezync_gateway.routes import Route

@@ -9,6 +9,7 @@ from sharezync_shared.problems import (
     NotFound,
     Problem,
     ProblemKind,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -92,3 +93,13 @@ def of_code(code: str, detail: str, status: int) -> Problem:
     if known is None:
         known = Invalid if status == ProblemKind.INVALID.value else Conflict
     return known(detail)
+
+
+class TokenRefused(Unauthenticated):
+    """Told with the scheme that was used (RFC 9110 §11.6.1)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The token isn't valid for this transfer",
+            headers={"WWW-Authenticate": 'Transfer error="invalid_token"'},
+        )

@@ -1,6 +1,37 @@
-"""How a request can fail between the client and the service."""
+"""What the gateway refuses, and how a request can fail between the client and the service."""
 
-from sharezync_shared.problems import Problem, ProblemKind, Unavailable, UpstreamTimeout
+from sharezync_shared.problems import (
+    Conflict,
+    Forbidden,
+    Malformed,
+    Problem,
+    ProblemKind,
+    Unavailable,
+    UpstreamTimeout,
+)
+
+
+class TooManySubscriptions(Conflict):
+    slug, title = (
+        "too-many-subscriptions",
+        "The limit of subscriptions is reached; unsubscribe first",
+    )
+
+
+class PresenceOff(Forbidden):
+    slug, title = "presence-off", "Presence is disabled on this server"
+
+
+class TypingOff(Forbidden):
+    slug, title = "typing-off", "Typing is disabled on this server"
+
+
+class BadPath(Malformed):
+    slug, title = "bad-path", "The path is malformed"
+
+
+class BadHeaders(Malformed):
+    slug, title = "bad-headers", "The header fields contradict each other"
 
 
 class Unreachable(Unavailable):
