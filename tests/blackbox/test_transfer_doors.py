@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from sharezync import Client, MemoryTokens, Tokens
-from sharezync.transfer.ways import Over
+from sharezync.transfer.moving import Over
 from sharezync_testkit.waiting import DEADLINE_SECONDS
-from tests.blackbox.people import Json, Person
+from tests.blackbox.people import Person
 
 CHUNK = 64 * 1024
 
@@ -320,10 +320,10 @@ async def test_one_end_may_have_a_socket_and_the_other_none(
     film.write_bytes(os.urandom(48 * CHUNK + 1))
 
     def client_of(person: Person) -> Client:
-        return Client(person.base_url, tokens=MemoryTokens(Tokens.of(person.tokens)))
+        return Client(person.base_url, tokens=MemoryTokens(Tokens.granted(person.tokens)))
 
-    async def moved(sender: Client, receiver: Client, *, sender_has_one: bool) -> Json:
-        """Move the film one way; return what the recipient's side was told at the end."""
+    async def moved(sender: Client, receiver: Client, *, sender_has_one: bool) -> str:
+        """Move the film one way; return its state at the end."""
         to = bob if sender is alices else alice
         ways: tuple[Over, Over] = ("socket", "http") if sender_has_one else ("http", "socket")
         sending = asyncio.create_task(
@@ -340,12 +340,12 @@ async def test_one_end_may_have_a_socket_and_the_other_none(
             found[0], into, device="laptop", over=ways[1], record_in=tmp_path / "records"
         )
         assert [file.read_bytes() for file in files] == [film.read_bytes()]
-        return (await sending).transfer.raw
+        return (await sending).transfer.state
 
     async with client_of(alice) as alices, client_of(bob) as bobs:
         there = await moved(alices, bobs, sender_has_one=True)
         back = await moved(bobs, alices, sender_has_one=False)
-    assert [there["state"], back["state"]] == ["completed"] * 2
+    assert [there, back] == ["completed"] * 2
 
 
 async def test_an_offer_whose_time_is_over_takes_nothing_more(alice: Person, bob: Person) -> None:

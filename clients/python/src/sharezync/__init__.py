@@ -1,23 +1,27 @@
 """ShareZync from Python: chat, and files from device to device.
 
-`Client` is the way in; `Session` is a login, by topic; `Socket` hears what happens. What can go
+`Client` is a server; `Session` is a login, by topic; `Socket` receives what happens. What can go
 wrong is a `SharezyncError`.
 """
 
 from sharezync.client import Client
 from sharezync.documents import (
+    Attachment,
     Ban,
+    Blocked,
     Capability,
     Channel,
     Device,
+    Membership,
     Message,
+    ReceivingPolicy,
     Recipient,
+    Statistics,
     StoredFile,
     Transfer,
     TransferFile,
     User,
 )
-from sharezync.preferences import Blocked, ReceivingPolicy
 from sharezync.problems import (
     AlreadyThere,
     Corrupt,
@@ -31,25 +35,18 @@ from sharezync.problems import (
     Unreachable,
     UnsafePath,
 )
-from sharezync.realtime.frames import (
-    Connected,
-    Incoming,
-    Lost,
-    Signal,
-    StreamEventFrame,
-    StreamReset,
-)
+from sharezync.realtime.frames import Connected, Lost, Signal, StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
 from sharezync.tokens import FileTokens, MemoryTokens, Tokens, TokenStore
-from sharezync.transfer.offering import Address
+from sharezync.transfer.offer import Address
 from sharezync.transfer.progress import Progress
-from sharezync.transfer.statistics import Statistics
 from sharezync.transfer.transfer_http import TransferHttp
 
 __all__ = [
     "Address",
     "AlreadyThere",
+    "Attachment",
     "Ban",
     "Blocked",
     "Capability",
@@ -60,8 +57,8 @@ __all__ = [
     "Device",
     "FileChanged",
     "FileTokens",
-    "Incoming",
     "Lost",
+    "Membership",
     "MemoryTokens",
     "Message",
     "NotLoggedIn",

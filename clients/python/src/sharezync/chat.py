@@ -2,16 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from sharezync.documents import Ban, Channel, Message, User
-from sharezync.http import document_of
-from sharezync.people import is_id
+from sharezync.documents import Ban, Channel, Found, Membership, Message
+from sharezync.http import Http
+from sharezync.people import People, is_id
 from sharezync.problems import SharezyncError
-from sharezync.shapes import object_in, rows_of
-
-if TYPE_CHECKING:
-    from sharezync.session import Session
+from sharezync.shapes import member
 
 
 class NoSuchChannel(SharezyncError):
@@ -21,23 +17,24 @@ class NoSuchChannel(SharezyncError):
 class Chat:
     """Channels one is in, what is said there, and saying something."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
+    def __init__(self, http: Http, people: People) -> None:
+        self._http = http
+        self._people = people
 
-    async def channels(self, *, hidden: bool = False) -> list[Channel]:
+    async def memberships(self, *, hidden: bool = False) -> list[Membership]:
         """Return the channels one is in, with unread counts; `hidden`: hidden ones, too."""
-        found = [Channel.of(each) async for each in self._session.items("/v1/memberships")]
+        found = await self._http.items(Membership, "/v1/memberships")
         return [each for each in found if hidden or not each.hidden]
 
     async def find(self, name: str) -> Channel:
         """Return a channel one is in by its name or id; of a person (`@ada`) the direct one.
 
-        Raises NoSuchChannel and NobodyCalled.
+        Raises NoSuchChannel and NoSuchUser.
         """
         if name.startswith("@"):
-            user = await self._session.people.find(name)
+            user = await self._people.find(name)
             return await self.conversation([user.id])
-        channels = await self.channels(hidden=True)
+        channels = [each.channel for each in await self.memberships(hidden=True)]
         wanted = name.removeprefix("#")
         field = "id" if is_id(wanted) else "name"
         found = [each for each in channels if getattr(each, field) == wanted]
@@ -53,53 +50,49 @@ class Chat:
         """Make a channel."""
         body = {"name": name, "kind": "private" if private else "public"}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
-        answer = await self._session.request("POST", "/v1/channels", json=body, headers=headers)
-        return Channel.of(document_of(answer))
+        return await self._http.send(Channel, "POST", "/v1/channels", json=body, headers=headers)
 
     async def add(self, channel_id: str, user_id: str) -> None:
         """Put somebody on a channel. Safe to repeat."""
         path = f"/v1/channels/{channel_id}/members"
-        await self._session.request("POST", path, json={"user_id": user_id})
+        await self._http.request("POST", path, json={"user_id": user_id})
 
     async def conversation(self, user_ids: Sequence[str]) -> Channel:
         """Return the direct channel with somebody, or the group with some; made if need be."""
-        answer = await self._session.request(
-            "POST", "/v1/conversations", json={"user_ids": list(user_ids)}, repeatable=True
+        body = {"user_ids": list(user_ids)}
+        return await self._http.send(
+            Channel, "POST", "/v1/conversations", json=body, repeatable=True
         )
-        return Channel.of(document_of(answer))
 
     async def direct(self, user_id: str) -> Channel | None:
         """Return the direct conversation with somebody that one sees; None where there is none."""
-        for each in await self.channels():
-            if each.kind == "direct":
-                others = rows_of(object_in(each.raw, "channel"), "participants")
-                if user_id in {User.of(other).id for other in others}:
-                    return each
+        for each in await self.memberships():
+            others = {other.id for other in each.channel.participants}
+            if each.channel.kind == "direct" and user_id in others:
+                return each.channel
         return None
 
     async def hide(self, channel_id: str) -> None:
-        """Hide a direct conversation until the next message; the other isn't told.
+        """Hide a direct conversation until the next message; the other isn't notified.
 
         It also takes back that one agreed to be in their company. Other channels are left by it.
         """
-        await self._session.request("POST", f"/v1/channels/{channel_id}/leave", repeatable=True)
+        await self._http.request("POST", f"/v1/channels/{channel_id}/leave", repeatable=True)
 
     async def bans(self, channel_id: str) -> list[Ban]:
         """Return who is kept out of a channel, as its owner or admin."""
-        found = self._session.items(f"/v1/channels/{channel_id}/bans")
-        return [Ban.of(each) async for each in found]
+        return await self._http.items(Ban, f"/v1/channels/{channel_id}/bans")
 
     async def ban(self, channel_id: str, user_id: str) -> Ban:
         """Remove somebody from a channel and keep them out. May be repeated.
 
         Raises Problem (`forbidden`, `conversation-fixed`, `too-many-bans` …).
         """
-        path = f"/v1/channels/{channel_id}/bans/{user_id}"
-        return Ban.of(document_of(await self._session.request("PUT", path)))
+        return await self._http.send(Ban, "PUT", f"/v1/channels/{channel_id}/bans/{user_id}")
 
     async def unban(self, channel_id: str, user_id: str) -> None:
         """Let somebody come again: by joining, by a new invite, or by being added."""
-        await self._session.request("DELETE", f"/v1/channels/{channel_id}/bans/{user_id}")
+        await self._http.request("DELETE", f"/v1/channels/{channel_id}/bans/{user_id}")
 
     async def send(
         self,
@@ -122,10 +115,8 @@ class Chat:
         }
         if reply_to is not None:
             body["reply_to"] = reply_to
-        answer = await self._session.request(
-            "POST", f"/v1/channels/{channel_id}/messages", json=body, repeatable=True
-        )
-        return Message.of(document_of(answer))
+        path = f"/v1/channels/{channel_id}/messages"
+        return await self._http.send(Message, "POST", path, json=body, repeatable=True)
 
     async def history(
         self,
@@ -135,32 +126,32 @@ class Chat:
         before: int | str | None = None,
         after: int | str | None = None,
     ) -> list[Message]:
-        """Return up to `limit` messages, oldest first: the latest, or those around a place.
+        """Return up to `limit` messages, oldest first: the latest, or those around a position.
 
-        A place is a `seq` or a message's id; give one of the two.
+        A position is a `seq` or a message's id; give one of the two.
         """
         path = f"/v1/channels/{channel_id}/messages"
         found: list[Message] = []
         forwards = after is not None
-        place: object = after if forwards else before
+        position: object = after if forwards else before
         while len(found) < limit:
-            edge = {"after" if forwards else "before": place}
-            page = await self._session.document(path, limit=min(100, limit - len(found)), **edge)
-            messages = [Message.of(item) for item in reversed(rows_of(page, "items"))]
+            edge = {"after" if forwards else "before": position}
+            page = await self._http.document(path, limit=min(100, limit - len(found)), **edge)
+            messages = member(page, "items", list[Message])[::-1]
             found = [*found, *messages] if forwards else [*messages, *found]
-            place = page.get("next")
-            if place is None or not messages:
+            position = page.get("next")
+            if position is None or not messages:
                 break
         return found
 
     async def mark_read(self, channel_id: str, *, seq: int | None = None) -> None:
-        """Mark as read up to a place, or everything; the mark only moves forward."""
+        """Mark as read up to a position, or everything; the mark only moves forward."""
         body = {} if seq is None else {"seq": seq}
-        await self._session.request("PUT", f"/v1/channels/{channel_id}/read", json=body)
+        await self._http.request("PUT", f"/v1/channels/{channel_id}/read", json=body)
 
     async def search(
         self, query: str, *, channel_id: str | None = None, limit: int = 20
     ) -> list[Message]:
         """Find messages in the channels one is in, the best first."""
-        hits = self._session.items("/v1/search", q=query, channel=channel_id, most=limit)
-        return [Message.of(object_in(hit, "message")) async for hit in hits]
+        found = await self._http.items(Found, "/v1/search", q=query, channel=channel_id, most=limit)
+        return [each.message for each in found]

@@ -1,22 +1,22 @@
-"""The way in: one server, one login."""
+"""One server, and one login there."""
 
 import platform
-from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Final, Self
 
 import httpx
 
 from sharezync.documents import Device, User
 from sharezync.http import Http, document_of
 from sharezync.problems import Problem
-from sharezync.renewing import Renewal
+from sharezync.renewal import Renewal
 from sharezync.session import Session
 from sharezync.tokens import MemoryTokens, Tokens, TokenStore
 from sharezync.transfer.transfer_http import TransferHttp
 
-_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
+_LOCAL: Final = {"scope": "local"}
 
 
 class Client:
@@ -42,7 +42,7 @@ class Client:
         self._httpx = httpx.AsyncClient(
             base_url=self.base_url, timeout=_TIMEOUT, verify=verify, follow_redirects=False
         )
-        self._http = Http(self._httpx, patience_seconds=patience_seconds)
+        self._http = Http(self._httpx, self.base_url, patience_seconds=patience_seconds)
         self._renewal = Renewal(self._http, self._tokens)
 
     async def __aenter__(self) -> Self:
@@ -57,7 +57,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let go of all connections. The login stays."""
+        """Close all connections. The login stays."""
         await self._httpx.aclose()
 
     async def register(
@@ -67,9 +67,7 @@ class Client:
         body = {"username": username, "email": email, "password": password}
         if display_name is not None:
             body["display_name"] = display_name
-        return User.of(
-            document_of(await self._http.request("POST", "/v1/auth/register", json=body))
-        )
+        return await self._http.send(User, "POST", "/v1/auth/register", json=body)
 
     async def login(
         self,
@@ -88,62 +86,52 @@ class Client:
         """
         grant = {"grant_type": "password", "username": username, "password": password}
         if device_id is not None:
-            with suppress(_NoSuchDevice):
-                return self._begin(await self._of_device(grant, device_id))
-        session = self._begin(await self._grant(grant))
+            try:
+                return self._begin(await self._granted({**grant, "device_id": device_id}))
+            except Problem as problem:
+                if problem.extras.get("error") != "invalid_request":
+                    raise  # else the device was removed since
+        session = self._begin(await self._granted(grant))
         if device is not None:
             own = await _registered(session, device, device_name or platform.node() or device)
-            of_device = await self._of_device(grant, own.id)
+            of_device = await self._granted({**grant, "device_id": own.id})
             with suppress(Problem):  # then it runs out by itself
-                await session.request("POST", "/v1/auth/logout", json={"scope": "local"})
+                await session.http.request("POST", "/v1/auth/logout", json=_LOCAL)
             session = self._begin(of_device)
         return session
 
     def session(self) -> Session:
         """Go on with the login that is kept. Raises NotLoggedIn where there is none."""
         _ = self._renewal.tokens
-        return Session(self.base_url, self._http, self._renewal)
+        return Session(self._http, self._renewal)
 
-    def doors(self, transfer_id: str, token: str) -> TransferHttp:
-        """Return the doors of one end of a transfer that somebody gave us a token for: no login."""
+    def transfer_http(self, transfer_id: str, token: str) -> TransferHttp:
+        """Return one side of a transfer, by a capability token: no login is needed."""
         return TransferHttp(self._http, transfer_id, token)
 
     async def logout(self) -> None:
         """End the login, here and at the server, where it can be reached."""
         session = self.session()
         try:
-            await session.request("POST", "/v1/auth/logout", json={"scope": "local"})
+            await session.http.request("POST", "/v1/auth/logout", json=_LOCAL)
         except Problem as problem:
             if problem.status != httpx.codes.UNAUTHORIZED:
                 raise
         self._tokens.clear()
 
-    async def _grant(self, grant: Mapping[str, str]) -> dict[str, Any]:
-        answer = await self._http.request("POST", "/token", data=dict(grant))
-        return document_of(answer)
+    async def _granted(self, grant: dict[str, str]) -> Tokens:
+        return Tokens.granted(document_of(await self._http.request("POST", "/token", data=grant)))
 
-    async def _of_device(self, grant: Mapping[str, str], device_id: str) -> dict[str, Any]:
-        try:
-            return await self._grant({**grant, "device_id": device_id})
-        except Problem as problem:
-            if problem.extras.get("error") == "invalid_request":
-                raise _NoSuchDevice from problem
-            raise
-
-    def _begin(self, answer: dict[str, Any]) -> Session:
-        self._tokens.save(Tokens.of(answer))
+    def _begin(self, tokens: Tokens) -> Session:
+        self._tokens.save(tokens)
         return self.session()
-
-
-class _NoSuchDevice(Exception):
-    """The device was removed since it was known here."""
 
 
 async def _registered(session: Session, client_id: str, name: str) -> Device:
     """Return the device of this user's, made if there is none."""
     body = {"client_id": client_id, "name": name[:100], "platform": platform.system().lower()}
     try:
-        return Device.of(document_of(await session.request("POST", "/v1/devices", json=body)))
+        return await session.http.send(Device, "POST", "/v1/devices", json=body)
     except Problem as problem:
         if problem.status != httpx.codes.CONFLICT:
             raise

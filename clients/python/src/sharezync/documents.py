@@ -1,217 +1,168 @@
-"""What the server answers, typed. Fields that are not named here are in `raw`."""
+"""What the server answers, typed. Times are as it says them: RFC 3339, in UTC."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Annotated, Final, Literal
 
-from sharezync.problems import NotUnderstood
-from sharezync.shapes import Answered, Json, raw_of
+from msgspec import Meta, field
 
-_MOST_BYTES: Final = 2**53 - 1
-"""The largest number that every reader of JSON has exactly (RFC 8259 §6)."""
-_MOST_CHUNK_BYTES: Final = 2**24
-"""A chunk is in memory as a whole."""
+from sharezync.shapes import Answered
+
 _MOST_CHUNKS: Final = 2**24
 """Of one file: their digests are in memory, 32 bytes each."""
+_Size = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""The largest number that every reader of JSON has exactly (RFC 8259 §6)."""
+_ChunkSize = Annotated[int, Meta(ge=1, le=2**24)]
+"""A chunk is in memory as a whole."""
+
+Policy = Literal["ask", "accept_known", "block"]
+"""What becomes of offers to a device. `ask`: they wait for an answer. `accept_known`: those of
+people in whose company one joined a channel or wrote there, or whose transfer one accepted before,
+are accepted at once, on this device where they are for no other. `block`: those for this very
+device are rejected at once."""
+
+WhoMayAdd = Literal["everybody", "known", "nobody"]
+"""Who may add one to channels and open conversations with one. `known`: in whose company one has
+joined a channel, written, or accepted a conversation."""
 
 
-def _size_of(document: Mapping[str, Any]) -> int:
-    size = document["size_bytes"]
-    if not isinstance(size, int) or not 0 <= size <= _MOST_BYTES:
-        raise NotUnderstood(f"No file has a size of {size!r:.40}")
-    return size
-
-
-@dataclass(frozen=True, slots=True)
-class User(Answered):
+class User(Answered, frozen=True):
     """A person; `email` is there in one's own only."""
 
     id: str
     username: str
-    display_name: str
+    display_name: str = ""
     email: str | None = None
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(
-            document["id"],
-            document["username"],
-            document.get("display_name") or document["username"],
-            document.get("email"),
-        )
 
-
-@dataclass(frozen=True, slots=True)
-class Device(Answered):
+class Device(Answered, frozen=True):
     """A device; `client_id` is what it calls itself in `/ws/{client_id}`."""
 
     id: str
     client_id: str
     name: str
-    platform: str
-    online: bool
-    last_seen_at: str | None
-
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(
-            document["id"],
-            document["client_id"],
-            document["name"],
-            document.get("platform", ""),
-            bool(document.get("online")),
-            document.get("last_seen_at"),
-        )
+    platform: str = ""
+    online: bool = False
+    last_seen_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Channel(Answered):
-    """A channel and how one stands in it, where one is in it."""
+class Channel(Answered, frozen=True):
+    """A channel or a conversation; `participants` are those of a conversation."""
 
     id: str
     kind: str
-    name: str | None
-    topic: str
-    member_count: int
+    name: str | None = None
+    topic: str = ""
+    member_count: int = 0
+    message_count: int = 0
+    participants: tuple[User, ...] = ()
+
+
+class Membership(Answered, frozen=True):
+    """A channel that one is in, and what is unread there."""
+
+    channel: Channel
     unread_count: int = 0
     mention_count: int = 0
     last_read_seq: int = 0
-    hidden: bool = False
-    """A direct conversation that one has hidden, in which nothing was said since."""
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
+    hidden_up_to: int | None = None
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        # A channel, or a membership with a channel in it.
-        channel = document.get("channel", document)
-        return cls(
-            channel["id"],
-            channel["kind"],
-            channel.get("name"),
-            channel.get("topic") or "",
-            channel.get("member_count", 0),
-            document.get("unread_count", 0),
-            document.get("mention_count", 0),
-            document.get("last_read_seq", 0),
-            _is_hidden(document.get("hidden_up_to"), channel.get("message_count", 0)),
-            raw_of(document),
-        )
+    @property
+    def hidden(self) -> bool:
+        """Whether it is a conversation that one has hidden, in which nothing was said since."""
+        return self.hidden_up_to is not None and self.channel.message_count <= self.hidden_up_to
 
 
-def _is_hidden(up_to: int | None, message_count: int) -> bool:
-    return up_to is not None and message_count <= up_to
+class Attachment(Answered, frozen=True):
+    """A file at a message."""
+
+    file_id: str
+    name: str
+    size_bytes: _Size
+    mime: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message(Answered):
-    """A message. Of a deleted one only its place is left."""
+class Message(Answered, frozen=True):
+    """A message. A deleted one has neither text nor attachments."""
 
     id: str
     channel_id: str
-    author_id: str
-    author: str
-    text: str
-    seq: int
+    author: User
     created_at: str
-    deleted: bool
-    client_message_id: str | None
-    author_username: str = ""
-    """Unlike `author`, nobody else can have it."""
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        author = document.get("author") or {}
-        return cls(
-            document["id"],
-            document["channel_id"],
-            author.get("id", ""),
-            author.get("display_name") or author.get("username") or "somebody",
-            document.get("text") or "",
-            document.get("seq", 0),
-            document["created_at"],
-            bool(document.get("deleted")),
-            document.get("client_message_id"),
-            author.get("username") or "",
-            raw_of(document),
-        )
+    text: str = ""
+    seq: int = 0
+    deleted: bool = False
+    client_message_id: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: str | None = None
+    edited_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ban(Answered):
+class Found(Answered, frozen=True):
+    """A message that was searched for."""
+
+    message: Message
+
+
+class Ban(Answered, frozen=True):
     """Somebody who is kept out of a channel."""
 
     user: User
     banned_by: User
     banned_at: str
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(User.of(document["user"]), User.of(document["banned_by"]), document["banned_at"])
+
+class ReceivingPolicy(Answered, frozen=True):
+    """The policy of a device; `updated_at` is None where none was ever set."""
+
+    device_id: str
+    policy: Policy
+    updated_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferFile(Answered):
-    """A file of a transfer. `path` may name folders; it comes from a stranger."""
+class Blocked(Answered, frozen=True):
+    """Somebody whom one has blocked."""
+
+    user_id: str
+    blocked_at: str
+
+
+class OwnUser(User, frozen=True, kw_only=True):
+    """Oneself."""
+
+    who_may_add: WhoMayAdd
+
+
+class TransferFile(Answered, frozen=True):
+    """A file of a transfer."""
 
     index: int
-    path: str
-    size_bytes: int
-    stored_bytes: int
-    root: str | None
-    sha256: str | None
+    name: str
+    size_bytes: _Size
+    path_in_folder: str | None = field(default=None, name="path")
+    stored_bytes: int = 0
+    root: str | None = None
+    sha256: str | None = None
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(
-            document["index"],
-            document.get("path") or document["name"],
-            _size_of(document),
-            document.get("stored_bytes", 0),
-            document.get("root"),
-            document.get("sha256"),
-        )
+    @property
+    def path(self) -> str:
+        """What its sender calls it. It may name folders; it comes from a stranger."""
+        return self.path_in_folder or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient(Answered):
+class Recipient(Answered, frozen=True):
     """Somebody to whom a transfer is offered, and how far they are."""
 
     user_id: str
-    device_id: str | None
     state: str
-    accepted_bytes: int
-    received_bytes: int
-
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(
-            document["user_id"],
-            document.get("device_id"),
-            document["state"],
-            document.get("accepted_bytes", 0),
-            document.get("received_bytes", 0),
-        )
+    device_id: str | None = None
+    accepted_bytes: int = 0
+    received_bytes: int = 0
 
 
-OVER = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
+OVER: Final = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
 """States in which nothing more will happen to a transfer."""
 
 
-def _chunk_size_of(document: Mapping[str, Any], files: "tuple[TransferFile, ...]") -> int:
-    size = document["chunk_size_bytes"]
-    largest = max((file.size_bytes for file in files), default=0)
-    if (
-        not isinstance(size, int)
-        or not 1 <= size <= _MOST_CHUNK_BYTES
-        or largest > size * _MOST_CHUNKS
-    ):
-        raise NotUnderstood(f"A file of {largest} bytes can't have chunks of {size!r:.40}")
-    return size
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer(Answered):
+class Transfer(Answered, frozen=True):
     """A transfer as its sender, or one of its recipients, sees it."""
 
     id: str
@@ -219,63 +170,103 @@ class Transfer(Answered):
     state: str
     files: tuple[TransferFile, ...]
     recipients: tuple[Recipient, ...]
-    chunk_size_bytes: int
-    size_bytes: int
-    note: str
-    window_bytes: int | None
+    chunk_size_bytes: _ChunkSize
+    note: str = ""
+    sender_device_id: str | None = None
+    created_at: str | None = None
+    expires_at: str | None = None
+    completed_at: str | None = None
+    window_bytes: int | None = None
     """How much the sender may have on its way; only in the answer to an offer."""
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
+    token: str | None = None
+    """The capability token; only in the answers to an offer and to accepting one."""
+
+    def __post_init__(self) -> None:
+        largest = max((file.size_bytes for file in self.files), default=0)
+        if largest > self.chunk_size_bytes * _MOST_CHUNKS:
+            raise ValueError(largest)
+
+    def __repr__(self) -> str:
+        return f"Transfer(id={self.id!r}, state={self.state!r})"  # without its token
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(file.size_bytes for file in self.files)
 
     @property
     def over(self) -> bool:
         return self.state in OVER
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        files = tuple(map(TransferFile.of, document["files"]))
-        chunk_size_bytes = _chunk_size_of(document, files)
-        return cls(
-            document["id"],
-            document["sender_id"],
-            document["state"],
-            files,
-            tuple(map(Recipient.of, document["recipients"])),
-            chunk_size_bytes,
-            sum(file.size_bytes for file in files),
-            document.get("note") or "",
-            document.get("window_bytes"),
-            raw_of(document),
-        )
 
+class Capability(Answered, frozen=True):
+    """What lets whoever has it act as one side of one transfer, without a login.
 
-@dataclass(frozen=True, slots=True)
-class Capability(Answered):
-    """What opens one end of one transfer to whoever holds it, without a login.
-
-    `role` is `sender` or `recipient`; it ends with that end of the transfer, or at `expires_at`.
+    `role` is `sender` or `recipient`; it ends with that side of the transfer, or at `expires_at`.
     """
 
-    token: str = field(repr=False)
+    token: str
     role: str
     expires_at: str
 
+    def __repr__(self) -> str:
+        return f"Capability(role={self.role!r}, expires_at={self.expires_at!r})"
 
-@dataclass(frozen=True, slots=True)
-class StoredFile(Answered):
+
+class StoredFile(Answered, frozen=True):
     """A file that was uploaded; it never changes."""
 
     id: str
     name: str
-    size_bytes: int
-    mime: str
-    sha256: str | None
+    size_bytes: _Size
+    mime: str = "application/octet-stream"
+    sha256: str | None = None
 
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        return cls(
-            document["id"],
-            document["name"],
-            _size_of(document),
-            document.get("mime") or "application/octet-stream",
-            document.get("sha256"),
-        )
+
+class Upload(Answered, frozen=True):
+    """An upload; `file_id` is there once a file was made of it."""
+
+    state: str
+    file_id: str | None
+
+
+class TransferTotals(Answered, frozen=True):
+    """What came of transfers in one direction. Each recipient of one counts for themselves.
+
+    `success_rate` is None while nothing has ended; speeds, in bytes a second, are None where
+    nothing took long enough to tell.
+    """
+
+    ended: int
+    completed: int
+    files: int
+    size_bytes: int = field(name="bytes")
+    success_rate: float | None
+    mean_bytes_per_second: int | None
+    best_bytes_per_second: int | None
+
+
+class BothWays(Answered, frozen=True):
+    """Sums of what was sent and of what was received."""
+
+    sent: TransferTotals
+    received: TransferTotals
+
+
+class TotalsOfDay(BothWays, frozen=True):
+    """Sums of a day, in UTC, on which something ended."""
+
+    day: str
+
+
+class TotalsOfPerson(BothWays, frozen=True):
+    """Sums of one's transfers with one other user."""
+
+    user_id: str
+
+
+class Statistics(BothWays, frozen=True):
+    """Sums of all time, of each day, the newest first, and of those with the most bytes."""
+
+    days: tuple[TotalsOfDay, ...]
+    people: tuple[TotalsOfPerson, ...] = field(name="peers")

@@ -81,20 +81,6 @@ class Folder:
         with self.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
             file.write(content)
 
-    def read(self, name: str) -> bytes:
-        """Return what is in a file."""
-        with self.open(name, os.O_RDONLY) as file:
-            return bytes(file.read())
-
-    def replace(self, name: str, content: bytes) -> None:
-        """Have a file of ours hold this: either the old or the new, whenever the process ends."""
-        draft = f"{name}.draft"
-        with self.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-            file.write(content)
-        os.replace(
-            self._of(draft), self._of(name), src_dir_fd=self._handle, dst_dir_fd=self._handle
-        )
-
     def status(self, name: str) -> os.stat_result | None:
         """Return what is there, a link as such; None where nothing is."""
         try:

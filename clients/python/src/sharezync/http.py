@@ -1,16 +1,17 @@
 """HTTP to one server: tries again what is safe to try again, and raises problems."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 
-from sharezync.pauses import jittered
+from sharezync.backoff import jittered
 from sharezync.problems import NotUnderstood, Problem, Unreachable
-from sharezync.shapes import Document, not_understood, parsed
+from sharezync.shapes import Answered, Document, member, not_understood, parsed
 
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _ELSEWHERE: Final = (
@@ -24,27 +25,45 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Authorize = Callable[[bool], Awaitable[str]]
-"""Returns an access token; with True a fresh one, because the last was refused."""
+"""Returns a value for `Authorization`; with True another one, because the last was refused."""
+A = TypeVar("A", bound=Answered)
 
 
 class Http:
-    """Requests to `base_url`.
+    """Requests to a server, on behalf of whomever `authorize` stands for.
 
     Tried again for `patience_seconds`, with growing pauses: what could not be sent at all, what was
     refused for coming too often (429), and of what breaks off or is answered 502, 503 or 504 that
     which may be repeated: every method but POST and PATCH, and those where the caller says so.
     """
 
-    def __init__(self, client: httpx.AsyncClient, *, patience_seconds: float = 30.0) -> None:
-        self.client = client
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        *,
+        patience_seconds: float,
+        authorize: Authorize | None = None,
+    ) -> None:
+        self.base_url = base_url
         self.patience_seconds = patience_seconds
+        self._client = client
+        self._authorize = authorize
+
+    def on_behalf_of(self, authorize: Authorize | None) -> "Http":
+        """Return the same for somebody else; None: for nobody."""
+        return Http(
+            self._client,
+            self.base_url,
+            patience_seconds=self.patience_seconds,
+            authorize=authorize,
+        )
 
     async def request(
         self,
         method: str,
         path: str,
         *,
-        authorize: Authorize | None = None,
         repeatable: bool | None = None,
         headers: Mapping[str, str] | None = None,
         **options: Any,  # noqa: ANN401 - what httpx takes
@@ -56,55 +75,28 @@ class Http:
         """
         safe = method in _REPEATABLE if repeatable is None else repeatable
         until = time.monotonic() + self.patience_seconds
-        renewed = False
-        attempt = 0
-        while True:
-            sent = dict(headers or {})
-            if authorize is not None:
-                sent["Authorization"] = f"Bearer {await authorize(False)}"
+        for attempt in itertools.count():
             failure: Problem | Unreachable
-            again: bool
             try:
-                async with self._opened(method, path, headers=sent, **options) as opened:
+                async with self._opened(method, path, headers, options) as opened:
                     answer = await _read(opened)
-            except httpx.TransportError as error:
-                failure = unreachable(self.client.base_url, error)
-                again = safe or isinstance(error, _NOTHING_SENT)
+            except Unreachable as error:
+                failure = error
+                again = safe or isinstance(error.__cause__, _NOTHING_SENT)
             else:
                 if answer.is_success:
                     return answer
                 if answer.is_redirect:
-                    raise NotUnderstood(_ELSEWHERE.format(self.client.base_url))
+                    raise NotUnderstood(_ELSEWHERE.format(self.base_url))
                 failure = Problem.of_answer(answer)
-                if answer.status_code == httpx.codes.UNAUTHORIZED and authorize and not renewed:
-                    renewed = True  # nothing was done: any request may come again
-                    await authorize(True)
-                    continue
                 again = answer.status_code == httpx.codes.TOO_MANY_REQUESTS or (
                     safe and answer.status_code in _PASSES
                 )
-            asked = failure.retry_after_seconds if isinstance(failure, Problem) else None
-            pause = jittered(attempt, asked_seconds=asked)
+            pause = jittered(attempt, asked_seconds=failure.retry_after_seconds)
             if not again or time.monotonic() + pause > until:
                 raise failure
-            attempt += 1
             await asyncio.sleep(pause)
-
-    @asynccontextmanager
-    async def _opened(
-        self,
-        method: str,
-        path: str,
-        **options: Any,  # noqa: ANN401 - what httpx takes
-    ) -> AsyncGenerator[httpx.Response]:
-        """Open an answer. Raises NotUnderstood for what can't be decoded, and for what is no path:
-        a server may have named a part of it.
-        """
-        try:
-            async with self.client.stream(method, path, **options) as answer:
-                yield answer
-        except (httpx.InvalidURL, httpx.DecodingError) as error:
-            raise not_understood(str(self.client.base_url)) from error
+        raise AssertionError  # attempts have no end
 
     @asynccontextmanager
     async def stream(
@@ -112,7 +104,6 @@ class Http:
         method: str,
         path: str,
         *,
-        authorize: Authorize | None = None,
         headers: Mapping[str, str] | None = None,
         **options: Any,  # noqa: ANN401 - what httpx takes
     ) -> AsyncGenerator[httpx.Response]:
@@ -120,21 +111,73 @@ class Http:
 
         Raises Problem, and Unreachable also in the midst of it.
         """
-        for fresh in (False, True):
+        async with self._opened(method, path, headers, options) as answer:
+            if not answer.is_success:
+                raise Problem.of_answer(await _read(answer))
+            yield answer
+
+    async def document(self, path: str, **parameters: object) -> Document:
+        """Return what `GET` answers; parameters that are None are left out."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return document_of(await self.request("GET", path, params=given))
+
+    async def get(self, kind: type[A], path: str, **parameters: object) -> A:
+        """Return what `GET` answers, as this type; parameters as of `document`."""
+        return kind.of(await self.document(path, **parameters))
+
+    async def send(
+        self,
+        kind: type[A],
+        method: str,
+        path: str,
+        *,
+        repeatable: bool | None = None,
+        **options: Any,  # noqa: ANN401 - what httpx takes
+    ) -> A:
+        """Make a request as `request` does; return its answer as this type."""
+        return kind.of(
+            document_of(await self.request(method, path, repeatable=repeatable, **options))
+        )
+
+    async def items(
+        self, kind: type[A], path: str, *, most: int | None = None, **parameters: object
+    ) -> list[A]:
+        """Return the items of a list, page by page, at most so many."""
+        found: list[A] = []
+        cursor: str | None = None
+        while most is None or len(found) < most:
+            page = await self.document(path, cursor=cursor, **parameters)
+            found += member(page, "items", list[kind])  # type: ignore[valid-type]  # it is a type
+            cursor, before = page.get("next"), cursor
+            if cursor is None or cursor == before:
+                break
+        return found[:most]
+
+    @asynccontextmanager
+    async def _opened(
+        self, method: str, path: str, headers: Mapping[str, str] | None, options: Mapping[str, Any]
+    ) -> AsyncGenerator[httpx.Response]:
+        """Open an answer, with another authorization where the first was refused.
+
+        Raises Unreachable, and NotUnderstood for what can't be decoded, and for what is no path: a
+        server may have named a part of it.
+        """
+        for refused in (False, True):
             sent = dict(headers or {})
-            if authorize is not None:
-                sent["Authorization"] = f"Bearer {await authorize(fresh)}"
+            if self._authorize is not None:
+                sent["Authorization"] = await self._authorize(refused)
             try:
-                async with self._opened(method, path, headers=sent, **options) as answer:
-                    refused = answer.status_code == httpx.codes.UNAUTHORIZED
-                    if refused and authorize is not None and not fresh:
+                async with self._client.stream(method, path, headers=sent, **options) as answer:
+                    unauthorized = answer.status_code == httpx.codes.UNAUTHORIZED
+                    if unauthorized and self._authorize is not None and not refused:
                         continue
-                    if not answer.is_success:
-                        raise Problem.of_answer(await _read(answer))
                     yield answer
                     return
             except httpx.TransportError as error:
-                raise unreachable(self.client.base_url, error) from error
+                said = str(error) or type(error).__name__
+                raise Unreachable(f"{self.base_url} can't be reached: {said}") from error
+            except (httpx.InvalidURL, httpx.DecodingError) as error:
+                raise not_understood(self.base_url) from error
 
 
 async def _read(answer: httpx.Response) -> httpx.Response:
@@ -159,11 +202,5 @@ def document_of(answer: httpx.Response) -> Document:
 
 
 def address_of(answer: httpx.Response) -> str:
-    """Return whom an answer is from, as it is told to people."""
+    """Return whom an answer is from, as it is said to people."""
     return str(answer.url.copy_with(query=None))
-
-
-def unreachable(base_url: object, error: Exception) -> Unreachable:
-    """Return what a transport's error means to a person."""
-    said = str(error) or type(error).__name__
-    return Unreachable(f"{base_url} can't be reached: {said}")

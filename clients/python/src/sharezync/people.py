@@ -1,41 +1,38 @@
 """People and their devices."""
 
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 import httpx
 
 from sharezync.documents import Device, User
+from sharezync.http import Http
 from sharezync.problems import Problem, SharezyncError
-from sharezync.shapes import rows_of
-
-if TYPE_CHECKING:
-    from sharezync.session import Session
-
+from sharezync.shapes import member
 
 GONE: Final = "(gone)"
 
 
-class NobodyCalled(SharezyncError):
+class NoSuchUser(SharezyncError):
     """There is nobody of that name, or no such device of theirs."""
 
 
 class People:
     """Finds people by name or id, and their devices."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
+    def __init__(self, http: Http) -> None:
+        self._http = http
         self._users: dict[str, User] = {}
 
     async def me(self) -> User:
         """Return oneself."""
-        return User.of(await self._session.document("/v1/users/me"))
+        return await self._http.get(User, "/v1/users/me")
 
     async def get(self, user_id: str) -> User:
         """Return somebody by id; looked up once. Raises Problem (`not-found`)."""
         if user_id not in self._users:
-            self._users[user_id] = User.of(await self._session.document(f"/v1/users/{user_id}"))
+            self._users[user_id] = await self._http.get(User, f"/v1/users/{user_id}")
         return self._users[user_id]
 
     async def name_of(self, user_id: str) -> str:
@@ -48,7 +45,7 @@ class People:
             return GONE
 
     async def find(self, name: str) -> User:
-        """Return who has this username, in any case, or this id. Raises NobodyCalled."""
+        """Return who has this username, in any case, or this id. Raises NoSuchUser."""
         wanted = name.strip().removeprefix("@")
         if is_id(wanted):
             try:
@@ -56,15 +53,15 @@ class People:
             except Problem as problem:
                 if problem.status != httpx.codes.NOT_FOUND:
                     raise
-                raise NobodyCalled(f"Nobody has the id {wanted}") from problem
-        page = await self._session.document("/v1/users", q=wanted[:32], limit=100)
-        found = [User.of(item) for item in rows_of(page, "items")]
+                raise NoSuchUser(f"Nobody has the id {wanted}") from problem
+        page = await self._http.document("/v1/users", q=wanted[:32], limit=100)
+        found = member(page, "items", list[User])
         for user in found:
             if _key(user.username) == _key(wanted):
                 return user
         near = ", ".join(user.username for user in found[:5])
         hint = f" Did you mean {near}?" if near else ""
-        raise NobodyCalled(f"There is nobody called {wanted!r}.{hint}")
+        raise NoSuchUser(f"There is nobody called {wanted!r}.{hint}")
 
     async def devices(self, user_id: str | None = None) -> list[Device]:
         """Return one's own devices, or those of somebody one knows.
@@ -72,17 +69,17 @@ class People:
         Raises Problem (`not-found`) for a stranger's: one must share a channel or a past transfer.
         """
         path = "/v1/devices" if user_id is None else f"/v1/users/{user_id}/devices"
-        return [Device.of(item) for item in rows_of(await self._session.document(path), "items")]
+        return member(await self._http.document(path), "items", list[Device])
 
     async def find_device(self, user: User, name: str) -> Device:
-        """Return a device of somebody's by its id, `client_id` or name. Raises NobodyCalled."""
+        """Return a device of somebody's by its id, `client_id` or name. Raises NoSuchUser."""
         own = (await self.me()).id == user.id
         try:
             devices = await self.devices(None if own else user.id)
         except Problem as problem:
             if problem.status != httpx.codes.NOT_FOUND:
                 raise
-            raise NobodyCalled(
+            raise NoSuchUser(
                 f"The devices of {user.username} are not shown to you. Send to {user.username} "
                 "without a device; after a first transfer you can choose one."
             ) from problem
@@ -91,7 +88,7 @@ class People:
             if len(found) == 1:
                 return found[0]
         known = ", ".join(each.client_id for each in devices) or "none"
-        raise NobodyCalled(f"{user.username} has no device {name!r}; there is: {known}")
+        raise NoSuchUser(f"{user.username} has no device {name!r}; there is: {known}")
 
 
 def is_id(text: str) -> bool:

@@ -1,98 +1,52 @@
 """What one wants to be sent, and by whom one can be reached: policies, blocks, who may add one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from sharezync.documents import Blocked, OwnUser, Policy, ReceivingPolicy, WhoMayAdd
+from sharezync.http import Http
 
-from sharezync.http import document_of
-from sharezync.shapes import Answered, understood
-
-if TYPE_CHECKING:
-    from sharezync.session import Session
-
-Policy = Literal["ask", "accept_known", "block"]
-"""What becomes of offers to a device. `ask`: they wait for an answer. `accept_known`: those of
-people in whose company one joined a channel or wrote there, or whose transfer one accepted before,
-are accepted at once, on this device where they are for no other. `block`: those for this very
-device are rejected at once."""
-
-WhoMayAdd = Literal["everybody", "known", "nobody"]
-"""Who may add one to channels and open conversations with one. `known`: in whose company one has
-joined a channel, written, or accepted a conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivingPolicy(Answered):
-    """What was said of a device; `updated_at` is None where nothing ever was."""
-
-    device_id: str
-    policy: Policy
-    updated_at: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked(Answered):
-    """Somebody whom one has blocked."""
-
-    user_id: str
-    blocked_at: str
+_POLICIES = "/v1/transfers/policies"
 
 
 class Preferences:
-    """Says and tells what one wants to be sent, and by whom one can be reached."""
+    """Sets and returns what one wants to be sent, and by whom one can be reached."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
+    def __init__(self, http: Http) -> None:
+        self._http = http
 
     async def policies(self) -> list[ReceivingPolicy]:
-        """Return what was said of one's devices; of the others `ask` holds."""
-        found = self._session.items("/v1/transfers/policies")
-        return [ReceivingPolicy.of(each) async for each in found]
+        """Return the policies that were set of one's devices; of the others `ask` holds."""
+        return await self._http.items(ReceivingPolicy, _POLICIES)
 
     async def policy(self, device_id: str) -> ReceivingPolicy:
         """Return what becomes of offers to a device. Raises Problem (`not-found`)."""
-        return ReceivingPolicy.of(
-            await self._session.document(f"/v1/transfers/policies/{device_id}")
-        )
+        return await self._http.get(ReceivingPolicy, f"{_POLICIES}/{device_id}")
 
     async def set_policy(self, device_id: str, policy: Policy) -> ReceivingPolicy:
-        """Say what becomes of offers to a device of one's own. Raises Problem (`not-found`)."""
-        path = f"/v1/transfers/policies/{device_id}"
-        answer = await self._session.request("PUT", path, json={"policy": policy})
-        return ReceivingPolicy.of(document_of(answer))
+        """Set what becomes of offers to a device of one's own. Raises Problem (`not-found`)."""
+        path = f"{_POLICIES}/{device_id}"
+        return await self._http.send(ReceivingPolicy, "PUT", path, json={"policy": policy})
 
     async def who_may_add(self) -> WhoMayAdd:
         """Return who may add one to channels and open conversations with one."""
-        return _who_may_add_in(await self._session.document("/v1/users/me"))
+        return (await self._http.get(OwnUser, "/v1/users/me")).who_may_add
 
     async def set_who_may_add(self, who: WhoMayAdd) -> WhoMayAdd:
-        """Say who may add one. Conversations in which one has spoken go on whatever is said."""
-        answer = await self._session.request("PATCH", "/v1/users/me", json={"who_may_add": who})
-        return _who_may_add_in(document_of(answer))
+        """Set who may add one. Conversations in which one has spoken go on all the same."""
+        body = {"who_may_add": who}
+        return (await self._http.send(OwnUser, "PATCH", "/v1/users/me", json=body)).who_may_add
 
     async def blocked(self) -> list[Blocked]:
         """Return whom one has blocked, by id."""
-        found = self._session.items("/v1/blocks")
-        return [Blocked.of(each) async for each in found]
+        return await self._http.items(Blocked, "/v1/blocks")
 
     async def block(self, user_id: str) -> Blocked:
-        """Block somebody, who isn't told. May be repeated.
+        """Block somebody, who isn't notified. May be repeated.
 
         Neither can write directly to the other, add the other to anything, see their devices or
         presence, or offer them files. What was there before stays. Raises Problem
         (`user-not-found`, `invalid`, `too-many-blocks`).
         """
-        path = f"/v1/blocks/{user_id}"
-        return Blocked.of(document_of(await self._session.request("PUT", path)))
+        return await self._http.send(Blocked, "PUT", f"/v1/blocks/{user_id}")
 
     async def unblock(self, user_id: str) -> None:
         """Take a block back. What they offered meanwhile stays unseen."""
-        await self._session.request("DELETE", f"/v1/blocks/{user_id}")
-
-
-def _who_may_add_in(document: Mapping[str, Any]) -> WhoMayAdd:
-    with understood(document):
-        who: WhoMayAdd = document["who_may_add"]
-        if who not in get_args(WhoMayAdd):
-            raise ValueError(who)
-        return who
+        await self._http.request("DELETE", f"/v1/blocks/{user_id}")

@@ -10,6 +10,11 @@ import httpx
 class SharezyncError(Exception):
     """Something didn't work out; the text is fit to be shown to a person."""
 
+    retryable = False
+    """Whether it may go well if it is tried again."""
+    retry_after_seconds: float | None = None
+    """How long the server asks to wait before that."""
+
 
 class Problem(SharezyncError):
     """The server refused (RFC 9457). `code` is the stable name to program against.
@@ -84,6 +89,8 @@ class NotUnderstood(SharezyncError):
 
 class Unreachable(SharezyncError):
     """The server could not be reached, or broke off, for as long as was waited."""
+
+    retryable = True
 
 
 class SocketClosed(SharezyncError):

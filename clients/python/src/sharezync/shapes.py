@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
-from types import UnionType
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Any, Self, TypeVar
 
 import httpx
+import msgspec
 
 from sharezync.problems import NotUnderstood
 
 Json = dict[str, Any]
 _WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+T = TypeVar("T")
 
 
 class Document(Json):
@@ -49,7 +49,7 @@ def understood(said: object) -> Iterator[None]:
     """Read something inside the block: a `Document`, or what was said at an address.
 
     Raises NotUnderstood, which names the source, for what has another shape. Nothing but reading
-    belongs in there: a fault of ours would be told as one of the server's.
+    belongs in there: a fault of ours would be reported as one of the server's.
     """
     try:
         yield
@@ -58,17 +58,14 @@ def understood(said: object) -> Iterator[None]:
         raise not_understood(source) from error
 
 
-def rows_of(document: Mapping[str, Any], name: str) -> list[Json]:
-    """Return a list of objects in a document. Raises NotUnderstood."""
+def member(document: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """Return a member of a document, which has to be of this type. Raises NotUnderstood."""
     with understood(document):
-        rows = document[name]
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise TypeError(name)
-        return rows
+        return msgspec.convert(document[name], kind)
 
 
 def object_in(document: Mapping[str, Any], name: str) -> Json:
-    """Return an object in a document. Raises NotUnderstood."""
+    """Return an object in a document, which still knows who said it. Raises NotUnderstood."""
     with understood(document):
         found = document[name]
         if not isinstance(found, dict):
@@ -76,38 +73,11 @@ def object_in(document: Mapping[str, Any], name: str) -> Json:
         return found
 
 
-def raw_of(document: Mapping[str, Any]) -> Json:
-    """Return all of a document, also what isn't named anywhere; it still knows who said it."""
-    return document if isinstance(document, dict) else dict(document)
-
-
-class Answered:
-    """What a dataclass is that is read from a document: its fields have the types they say."""
-
-    __slots__ = ()
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+class Answered(msgspec.Struct, frozen=True):
+    """What is read from a document: fields are members of their names, of the types they have."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read it. Raises NotUnderstood."""
         with understood(document):
-            made = cls._of(document)
-            for each in fields(made):
-                if not _fits(getattr(made, each.name), each.type):
-                    raise TypeError(each.name)
-            return made
-
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        """Read it, whatever the types are. Unless overridden, fields are members of their names."""
-        return cls(**{each.name: document[each.name] for each in fields(cls)})
-
-
-def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401 - what annotations are
-    origin = get_origin(kind)
-    if origin is Literal:
-        return value in get_args(kind)
-    if origin is not None and origin is not UnionType:
-        kind = origin
-    # JSON has one kind of numbers.
-    return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
+            return msgspec.convert(document, cls)

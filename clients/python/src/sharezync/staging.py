@@ -14,12 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sharezync.atomic import write_private
 from sharezync.folders import Folder, drawn_name
-from sharezync.transfer.names import numbered
+from sharezync.local import write_private
+from sharezync.names import numbered
 
 _PREFIX: Final = ".sharezync-"
-_OURS: Final = re.compile(r"[0-9]+\.(part|chunks|journal)(\.draft)?")
+_OURS: Final = re.compile(r"[0-9]+\.(part|chunks)")
 
 
 class Staging:
@@ -32,7 +32,7 @@ class Staging:
         self.home = home
         """Where what arrives gets its name: a new folder in `into`, or that itself."""
         self.folder = home.inner(members["staging"])
-        """Ours alone, of files called `0.part`, `0.chunks`, `0.journal` …"""
+        """Ours alone, of files called `0.part`, `0.chunks` …"""
         self.resumed = False
         """Whether it was there before."""
 

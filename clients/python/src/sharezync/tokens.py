@@ -1,26 +1,37 @@
 """The tokens of one login, and where they are kept between two runs."""
 
 import asyncio
-import json
 import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from sharezync.atomic import write_private
+import msgspec
+
+from sharezync.local import write_private
 from sharezync.shapes import Answered
 
 if sys.platform != "win32":
     import fcntl
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens(Answered):
-    """What `POST /token` gave. `expires_at` is when the access token ends, by this clock."""
+class _Grant(Answered, frozen=True):
+    """What `POST /token` answers."""
+
+    access_token: str
+    expires_in: float
+    refresh_token: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.access_token.isascii() and self.access_token.isprintable()):
+            raise ValueError("it has to fit into a header")
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """The tokens of a login. `expires_at` is when the access token ends, by this clock."""
 
     access_token: str
     refresh_token: str
@@ -29,12 +40,11 @@ class Tokens(Answered):
     """How long the access token was good for when it came."""
 
     @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> Self:
-        lives = float(document["expires_in"])
-        token = str(document["access_token"])
-        if not (token.isascii() and token.isprintable()):
-            raise ValueError("it has to fit into a header")
-        return cls(token, document.get("refresh_token", ""), time.time() + lives, lives)
+    def granted(cls, document: Mapping[str, Any]) -> Self:
+        """Return what `POST /token` answered. Raises NotUnderstood."""
+        grant = _Grant.of(document)
+        lives = grant.expires_in
+        return cls(grant.access_token, grant.refresh_token, time.time() + lives, lives)
 
     @property
     def renew_at(self) -> float:
@@ -99,12 +109,12 @@ class FileTokens:
         self._lock = asyncio.Lock()
 
     def load(self) -> Tokens | None:
-        with suppress(OSError, ValueError, TypeError):
-            return Tokens(**json.loads(self.path.read_text()))
+        with suppress(OSError, ValueError):
+            return msgspec.json.decode(self.path.read_bytes(), type=Tokens)
         return None
 
     def save(self, tokens: Tokens) -> None:
-        write_private(self.path, json.dumps(asdict(tokens)).encode())
+        write_private(self.path, msgspec.json.encode(tokens))
 
     def clear(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -115,22 +125,17 @@ class FileTokens:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                if sys.platform != "win32":
-                    await _locked(lock)
+                await _lock(lock)
                 yield
             finally:
                 os.close(lock)  # which gives the lock back
 
 
-if sys.platform != "win32":
-
-    async def _locked(lock: int) -> None:
-        """Take a lock that other processes take too; whoever is killed gives it back."""
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # No thread waits in the kernel: it could not be cancelled.
-                await asyncio.sleep(0.02)
-            else:
-                return
+async def _lock(lock: int) -> None:
+    """Take a lock that other processes take too; whoever is killed gives it back."""
+    while sys.platform != "win32":
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        # No thread waits in the kernel: it could not be cancelled.
+        await asyncio.sleep(0.02)

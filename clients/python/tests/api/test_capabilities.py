@@ -12,8 +12,8 @@ import pytest
 from clients.python.tests.conftest import GENEROUS
 from clients.python.tests.support.people import Login
 from sharezync import Client, MemoryTokens, NotLoggedIn, Problem, Progress, Tokens, TransferEnded
+from sharezync.transfer.moving import Over
 from sharezync.transfer.ranges import Ranges
-from sharezync.transfer.ways import Over
 from sharezync_shared.tokens.claims import LEEWAY_SECONDS
 from sharezync_testkit.chaos import ChaosProxy
 from sharezync_testkit.one_process import OneProcess
@@ -127,13 +127,13 @@ async def offered(sender: Login, recipient: Login, content: bytes) -> str:
         "files": [{"name": "notes.bin", "size": len(content)}],
         "chunk_size": MIB,
     }
-    answer = await sender.session.request("POST", "/v1/transfers", json=offer)
+    answer = await sender.session.http.request("POST", "/v1/transfers", json=offer)
     transfer_id = str(answer.json()["id"])
     await recipient.session.transfers.accept(transfer_id)
     return transfer_id
 
 
-async def test_doors_need_no_login_but_the_token_of_their_end(log_in: LogIn, base_url: str) -> None:
+async def test_the_token_of_a_side_is_enough_without_a_login(log_in: LogIn, base_url: str) -> None:
     ada, bob = await log_in("ada"), await log_in("bob")
     content = os.urandom(MIB + 5)
     transfer_id = await offered(ada, bob, content)
@@ -143,8 +143,8 @@ async def test_doors_need_no_login_but_the_token_of_their_end(log_in: LogIn, bas
     assert sends.token not in repr(sends), "nothing is logged by mistake"
 
     async with Client(base_url) as nobody:
-        sender = nobody.doors(transfer_id, sends.token)
-        receiver = nobody.doors(transfer_id, reads.token)
+        sender = nobody.transfer_http(transfer_id, sends.token)
+        receiver = nobody.transfer_http(transfer_id, reads.token)
         assert [ranges.pairs() for ranges in (await sender.missing()).values()] == [[(0, 1)]]
         assert await receiver.root(0) is None
         await sender.put_chunk(0, 1, content[MIB:])
@@ -163,12 +163,12 @@ async def test_doors_need_no_login_but_the_token_of_their_end(log_in: LogIn, bas
 async def test_a_door_that_closed_says_why_to_who_has_a_login(log_in: LogIn, base_url: str) -> None:
     ada, bob = await log_in("ada"), await log_in("bob")
     transfer_id = await offered(ada, bob, b"never sent")
-    doors = await ada.session.transfers.doors(transfer_id)
+    side = await ada.session.transfers.transfer_http(transfer_id)
     await bob.session.transfers.act(transfer_id, "cancel")
     async with Client(base_url) as nobody:
         with pytest.raises(Problem) as refused:
-            await nobody.doors(transfer_id, doors.token).missing()
+            await nobody.transfer_http(transfer_id, side.token).missing()
     with pytest.raises(TransferEnded) as ended:
-        await doors.missing()
+        await side.missing()
     assert refused.value.status == 401
     assert ended.value.state == "cancelled"

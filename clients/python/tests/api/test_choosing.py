@@ -64,7 +64,7 @@ async def test_who_is_blocked_is_not_heard_until_they_are_unblocked(
     assert [line.split()[-1] for line in listed.lines] == [ada.username]
     assert (oneself.process.returncode, oneself.records[0]["code"]) == (1, "invalid")
     assert (free.process.returncode, free.records[0]["type"]) == (0, "unblocked")
-    assert await bob.session.choices.blocked() == []
+    assert await bob.session.preferences.blocked() == []
     await ada.session.transfers.send([note], to=[bob.username], device="x", wait="nobody")
     assert len(await bob.session.transfers.all()) == 1, "what was offered meanwhile stays unseen"
 
@@ -76,7 +76,7 @@ async def test_one_says_who_may_add_one(log_in: LogIn, commands: Commands, base_
     told = await bobs.run("who-may-add", "nobody")
     assert before.records == [{"type": "who_may_add", "who": "everybody"}]
     assert told.lines == ["Nobody may add you to channels and open conversations with you."]
-    assert await bob.session.choices.who_may_add() == "nobody"
+    assert await bob.session.preferences.who_may_add() == "nobody"
     with pytest.raises(Problem, match="accept"):
         await ada.session.chat.conversation([bob.id])
 
@@ -90,7 +90,7 @@ async def test_who_is_banned_stays_out_until_the_ban_is_lifted(
     await ada.session.chat.add(channel.id, bob.id)
     banned = await adas.run("ban", channel.id, bob.username, "--json")
     assert banned.process.returncode == 0, banned.errors
-    assert await bob.session.chat.channels() == []
+    assert await bob.session.chat.memberships() == []
     listed, of_nobody = await asyncio.gather(
         adas.run("bans", "engines"), adas.run("ban", f"@{bob.username}", bob.username)
     )
@@ -100,10 +100,10 @@ async def test_who_is_banned_stays_out_until_the_ban_is_lifted(
     assert of_nobody.process.returncode == 2
     join = f"/v1/channels/{channel.id}/join"
     with pytest.raises(Problem):
-        await bob.session.request("POST", join)
+        await bob.session.http.request("POST", join)
     lifted = await adas.run("unban", "engines", bob.username)
     assert lifted.lines == [f"You let {bob.username} come into engines again."]
-    await bob.session.request("POST", join)
+    await bob.session.http.request("POST", join)
 
 
 async def test_a_conversation_is_hidden_until_the_next_message(
@@ -113,15 +113,15 @@ async def test_a_conversation_is_hidden_until_the_next_message(
     adas = await commands(ada, base_url).login()
     none = await adas.run("hide", bob.username)
     assert none.lines == [f"You see no direct conversation with {bob.username}."]
-    assert await ada.session.chat.channels() == [], "looking for one opens none"
+    assert await ada.session.chat.memberships() == [], "looking for one opens none"
     channel = await bob.session.chat.conversation([ada.id])
     await bob.session.chat.send(channel.id, "hello")
     hidden = await adas.run("hide", f"@{bob.username}", "--json")
     assert [each["channel_id"] for each in hidden.records] == [channel.id]
     assert (await adas.run("channels")).lines == []
-    assert await ada.session.chat.channels() == []
+    assert await ada.session.chat.memberships() == []
     await bob.session.chat.send(channel.id, "again")
-    assert [each.id for each in await ada.session.chat.channels()] == [channel.id]
+    assert [each.channel.id for each in await ada.session.chat.memberships()] == [channel.id]
 
 
 async def test_statistics_say_what_came_of_it_all(

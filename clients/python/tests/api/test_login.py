@@ -1,12 +1,12 @@
 """Logging in, and staying logged in."""
 
 import asyncio
-import dataclasses
 import stat
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from clients.python.tests.support.people import PASSWORD, Login
@@ -27,7 +27,7 @@ class CountingTokens(MemoryTokens):
 
 def aged(tokens: Tokens) -> Tokens:
     """The same tokens, when their time is nearly over."""
-    return dataclasses.replace(tokens, expires_at=time.time() + 1)
+    return msgspec.structs.replace(tokens, expires_at=time.time() + 1)
 
 
 def kept(store: MemoryTokens | FileTokens) -> Tokens:
@@ -61,7 +61,7 @@ async def test_a_token_that_is_refused_before_its_time_is_renewed(
     store = CountingTokens()
     async with Client(base_url, tokens=store) as client:
         session = await client.login(ada.username, PASSWORD)
-        store.save(dataclasses.replace(kept(store), access_token="e30.e30.e30"))
+        store.save(msgspec.structs.replace(kept(store), access_token="e30.e30.e30"))
         assert (await session.people.me()).id == ada.id
 
 
@@ -101,7 +101,7 @@ async def test_a_login_that_was_ended_is_forgotten_and_says_so(
     store = MemoryTokens()
     async with Client(base_url, tokens=store) as client:
         session = await client.login(ada.username, PASSWORD)
-        await ada.session.request("POST", "/v1/auth/logout", json={"scope": "others"})
+        await ada.session.http.request("POST", "/v1/auth/logout", json={"scope": "others"})
         store.save(aged(kept(store)))
         with pytest.raises(NotLoggedIn):
             await session.people.me()
@@ -114,7 +114,7 @@ async def test_a_login_of_a_device_is_listed_with_it_and_only_once(
     ada = await log_in("ada")
     async with Client(base_url) as client:
         session = await client.login(ada.username, PASSWORD, device="laptop")
-        found = (await session.document("/v1/auth/sessions"))["items"]
+        found = (await session.http.document("/v1/auth/sessions"))["items"]
         device = (await session.people.devices())[0]
         again = await client.login(ada.username, PASSWORD, device="laptop", device_id=device.id)
         assert (await again.people.devices()) == [device]

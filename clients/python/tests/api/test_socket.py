@@ -1,12 +1,12 @@
 """One socket over lines that break: everything once, in order."""
 
 import asyncio
-import dataclasses
 import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from clients.python.tests.support.people import Login, channel_of
@@ -125,7 +125,7 @@ async def test_a_socket_brings_a_fresh_token_before_the_old_one_ends(log_in: Log
     ada = await log_in("ada")
     renewal = ada.session.renewal
     old = renewal.tokens
-    soon = dataclasses.replace(old, expires_at=time.time() + 3, lives_seconds=5.0)
+    soon = msgspec.structs.replace(old, expires_at=time.time() + 3, lives_seconds=5.0)
     store = MemoryTokens(soon)
     async with (
         Client(ada.client.base_url, tokens=store) as client,

@@ -64,7 +64,7 @@ def _answers() -> list[tuple[str, str, Json]]:
     ban = {"user": _user(), "banned_by": _user(), "banned_at": NASTY}
     both = {"sent": _SUMS, "received": _SUMS}
     capability = {"role": "recipient", "expires_at": "x"}
-    nameless = {**_message(), "author": {"display_name": NASTY}}
+    nameless = {**_message(), "author": {"id": ID, "username": NASTY}}
     stored = {"id": ID, "name": NASTY, "size_bytes": len(STORED)}
     return [
         ("POST", "/token", {"access_token": "a", "refresh_token": "r", "expires_in": 900}),

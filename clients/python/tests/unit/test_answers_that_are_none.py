@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sharezync import Client, MemoryTokens, NotUnderstood, Problem, Tokens
-from sharezync.cli.outcomes import ending_of
+from sharezync.cli.outcomes import outcome_of
 from sharezync.documents import StoredFile, Transfer
 from sharezync.problems import Corrupt, Unreachable
 
@@ -74,7 +74,7 @@ async def test_an_answer_of_something_else_is_told_in_a_sentence(
     async with client(running) as opened:
         with pytest.raises(NotUnderstood, match="no ShareZync server") as raised:
             await opened.session().people.me()
-    assert ending_of(raised.value).code == "failed"
+    assert outcome_of(raised.value).code == "failed"
 
 
 async def test_nobody_is_followed_elsewhere(running: Server) -> None:
@@ -87,7 +87,7 @@ async def test_nobody_is_followed_elsewhere(running: Server) -> None:
 async def test_a_list_whose_pages_have_no_end_has_one(running: Server) -> None:
     running.says({"items": [], "next": "x"})
     async with client(running) as opened:
-        assert await opened.session().chat.channels() == []
+        assert await opened.session().chat.memberships() == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_problems_of_any_shape_can_be_told(running: Server, errors: object
     async with client(running) as opened:
         with pytest.raises(Problem) as raised:
             await opened.session().people.me()
-    assert ending_of(raised.value).message.startswith("no")
+    assert outcome_of(raised.value).message.startswith("no")
 
 
 async def test_a_problem_that_is_nested_without_end_is_one(running: Server) -> None:

@@ -218,7 +218,7 @@ def test_what_is_dangerous_is_told_on_the_screen_of_the_question(
         "id": ID, "sender_id": ID, "state": "offered", "recipients": [], "note": "z" * 9999,
         "chunk_size_bytes": 1024, "files": files,
     })  # fmt: skip
-    Offered(transfer, "eve").tell(Output(as_json=False))
+    Offered(transfer, "eve").show(Output(as_json=False))
     rows = capsys.readouterr().err.splitlines()
     assert rows[-1].startswith("  ! 40 would do something")
     assert max(map(len, rows[:-2])) < 400, "each is short"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync.transfer import names
+from sharezync import names
+from sharezync.names import clean_name, clean_parts, numbered, shortened
 from sharezync.transfer.listing import NothingToSend, list_files
-from sharezync.transfer.names import clean_name, clean_parts, numbered, shortened
 
 HOSTILE = st.text(
     alphabet=st.one_of(

@@ -7,8 +7,8 @@ import pytest
 
 from sharezync import NotLoggedIn, SocketClosed, TransferEnded, Unreachable
 from sharezync.folders import Folder
+from sharezync.transfer.moving import leaves_http
 from sharezync.transfer.parts import Part
-from sharezync.transfer.ways import leaves_http
 
 CHUNK = 1024
 
@@ -39,10 +39,10 @@ def test_the_first_gap_is_what_is_asked_for(
 
 def test_the_last_chunk_is_left_out_of_what_is_confirmed_early(tmp_path: Path) -> None:
     part = part_in(tmp_path)
-    assert part.held_but_last().pairs() == []
+    assert part.kept_but_last().pairs() == []
     keep(part, 0, 3, 4)
-    assert part.held_but_last().pairs() == [(0, 0), (3, 3)]
-    assert part.held.pairs() == [(0, 0), (3, 4)]
+    assert part.kept_but_last().pairs() == [(0, 0), (3, 3)]
+    assert part.kept.pairs() == [(0, 0), (3, 4)]
 
 
 def test_what_turned_out_to_be_damaged_is_forgotten_for_good(tmp_path: Path) -> None:
@@ -51,13 +51,13 @@ def test_what_turned_out_to_be_damaged_is_forgotten_for_good(tmp_path: Path) -> 
     part.flush()
     keep(part, 3, 4)
     part.lose([1, 3])
-    assert part.held.pairs() == [(0, 0), (2, 2), (4, 4)]
-    assert part_in(tmp_path).held.pairs() == [(0, 0), (2, 2), (4, 4)], "nor is it believed later"
+    assert part.kept.pairs() == [(0, 0), (2, 2), (4, 4)]
+    assert part_in(tmp_path).kept.pairs() == [(0, 0), (2, 2), (4, 4)], "nor is it believed later"
     keep(part, 1)
     part.flush()
-    assert part_in(tmp_path).held.pairs() == [(0, 2), (4, 4)]
+    assert part_in(tmp_path).kept.pairs() == [(0, 2), (4, 4)]
     part.lose(range(5))
-    assert not part_in(tmp_path).held
+    assert not part_in(tmp_path).kept
 
 
 @pytest.mark.parametrize(

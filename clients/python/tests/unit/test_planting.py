@@ -22,10 +22,10 @@ HOME_FOLDER = (
 
 def received(into: Path, *files: tuple[str, bytes], new_folder: str | None = None) -> list[str]:
     """Receive all; return where it came to lie inside `into`."""
-    landing = opened(into, *files, new_folder=new_folder)
+    received = opened(into, *files, new_folder=new_folder)
     for index, (_, content) in enumerate(files):
-        fill(landing, index, content)
-    placed = landing.finish(transfer(*files))
+        fill(received, index, content)
+    placed = received.finish(transfer(*files))
     assert [path.read_bytes() for path in placed] == [content for _, content in files]
     return [path.relative_to(into).as_posix() for path in placed]
 
@@ -76,10 +76,10 @@ def test_an_interrupted_reception_finds_its_folder_however_it_is_called_again(
     assert begun_in(into, records_of(into), "http://here") == [transfer(file).id]
     assert begun_in(into, records_of(into), "http://elsewhere") == []
     for again in ("ada", "another", None):
-        assert opened(into, file, new_folder=again).parts[0].held.pairs() == [(0, 0)]
-    landing = opened(into, file, new_folder="another")
-    fill(landing, 0, file[1], 1)
-    (placed,) = landing.finish(transfer(file))
+        assert opened(into, file, new_folder=again).parts[0].kept.pairs() == [(0, 0)]
+    received = opened(into, file, new_folder="another")
+    fill(received, 0, file[1], 1)
+    (placed,) = received.finish(transfer(file))
     assert placed == into.joinpath(new_folder or "", "a.bin")
     assert [path.name for path in into.iterdir()] == [new_folder or "a.bin"]
     assert begun_in(into, records_of(into), "http://here") == []
@@ -118,11 +118,11 @@ def test_our_folder_is_not_known_by_its_name(into: Path) -> None:
     (planted / "plan.json").write_text('{"0": ["..", "evil"]}')
     (planted / "0.chunks").write_bytes(b"x" * 64)
     before = tree(into)
-    landing = opened(into, file)
-    assert not landing.resumed
-    assert landing._staging.folder.path.stat().st_mode & 0o777 == 0o700
-    fill(landing, 0, file[1])
-    landing.finish(transfer(file))
+    received = opened(into, file)
+    assert not received.resumed
+    assert received._staging.folder.path.stat().st_mode & 0o777 == 0o700
+    fill(received, 0, file[1])
+    received.finish(transfer(file))
     assert tree(into) == {**before, "a.bin": file[1]}
 
 
@@ -148,7 +148,7 @@ def test_our_folder_is_not_believed_when_somebody_changed_it(
     change(first._staging.folder.path, elsewhere)
     again = opened(into, file)
     assert not again.resumed
-    assert not again.parts[0].held
+    assert not again.parts[0].kept
 
 
 def test_a_link_that_is_put_in_our_way_is_not_followed(into: Path) -> None:
@@ -156,9 +156,9 @@ def test_a_link_that_is_put_in_our_way_is_not_followed(into: Path) -> None:
     outside.mkdir()
     (outside / "theirs").write_bytes(b"theirs")
     file = ("photos/a.bin", b"abcd")
-    landing = opened(into, file)
-    fill(landing, 0, file[1])
-    landing._staging.note(names={"0": ["photos", "a.bin"]})
+    received = opened(into, file)
+    fill(received, 0, file[1])
+    received._staging.note(names={"0": ["photos", "a.bin"]})
     again = opened(into, file)
     (into / "photos").symlink_to(outside)  # since its name was chosen
     with pytest.raises(UnsafePath):
@@ -170,25 +170,25 @@ def test_a_link_for_a_part_is_not_written_through(into: Path) -> None:
     victim = into.parent / "victim"
     victim.write_bytes(b"mine")
     file = ("a.bin", b"abcd")
-    landing = opened(into, file)
-    part = landing._staging.folder.path / "0.part"
+    received = opened(into, file)
+    part = received._staging.folder.path / "0.part"
     part.unlink()
     part.symlink_to(victim)
     with pytest.raises(OSError, match=r".*"):
-        fill(landing, 0, file[1])
+        fill(received, 0, file[1])
     assert victim.read_bytes() == b"mine"
 
 
 def test_our_folder_is_written_in_whatever_its_path_leads_to(into: Path) -> None:
     """A folder above it is swapped while it is received."""
     file = ("a.bin", b"abcd")
-    landing = opened(into, file, new_folder="ada")
+    received = opened(into, file, new_folder="ada")
     aside, outside = into / "aside", into.parent / "outside"
     outside.mkdir()
     (into / "ada").rename(aside)
     (into / "ada").symlink_to(outside)
-    fill(landing, 0, file[1])
-    landing.finish(transfer(file))
+    fill(received, 0, file[1])
+    received.finish(transfer(file))
     assert list(outside.iterdir()) == []
     assert (aside / "a.bin").read_bytes() == file[1]
 
@@ -196,18 +196,18 @@ def test_our_folder_is_written_in_whatever_its_path_leads_to(into: Path) -> None
 def test_parts_of_somebody_elses_are_left_alone(into: Path) -> None:
     for name in ("a.bin.part", "0.part"):
         (into / name).write_bytes(b"mine")
-    landing = opened(into, ("a.bin", b"abcd"))
-    fill(landing, 0, b"abcd")
-    landing.discard()
+    received = opened(into, ("a.bin", b"abcd"))
+    fill(received, 0, b"abcd")
+    received.discard()
     assert tree(into) == {"a.bin.part": b"mine", "0.part": b"mine"}
 
 
 def test_what_can_never_become_complete_leaves_no_folder(into: Path) -> None:
-    landing = opened(into, ("a.bin", b"abcd"), new_folder="ada")
-    fill(landing, 0, b"abcd")
-    landing.discard()
+    received = opened(into, ("a.bin", b"abcd"), new_folder="ada")
+    fill(received, 0, b"abcd")
+    received.discard()
     assert list(into.iterdir()) == []
-    landing = opened(into, ("a.bin", b"abcd"), new_folder="ada")
+    received = opened(into, ("a.bin", b"abcd"), new_folder="ada")
     (into / "ada" / "mine").write_bytes(b"mine")
-    landing.discard()
+    received.discard()
     assert tree(into) == {"ada": None, "ada/mine": b"mine"}

@@ -45,10 +45,10 @@ def transfer(*files: tuple[str, bytes], roots: list[str | None] | None = None) -
 
 
 def fill(
-    landing: ReceivedFiles, index: int, content: bytes, *numbers: int, flushed: bool = True
+    received: ReceivedFiles, index: int, content: bytes, *numbers: int, flushed: bool = True
 ) -> None:
     """Receive chunks of a file: these, or all."""
-    part = landing.parts[index]
+    part = received.parts[index]
     for number in numbers or range(-(-len(content) // CHUNK)):
         payload = content[number * CHUNK : (number + 1) * CHUNK]
         part.keep(number, memoryview(payload), hashlib.sha256(payload).digest())
@@ -60,9 +60,9 @@ def fill(
 def opened(into: Path, *files: tuple[str, bytes], new_folder: str | None = None) -> ReceivedFiles:
     """Begin, or go on, straight into a folder or in a new one."""
     destination = Destination(into, new_folder, records_of(into), "http://here")
-    landing = ReceivedFiles(destination, transfer(*files))
-    landing.open(range(len(files)))
-    return landing
+    received = ReceivedFiles(destination, transfer(*files))
+    received.open(range(len(files)))
+    return received
 
 
 def records_of(into: Path) -> Path:
@@ -70,15 +70,15 @@ def records_of(into: Path) -> Path:
     return into.parent / f"state of {into.name}"
 
 
-def staging_of(landing: ReceivedFiles) -> Path:
-    return landing._staging.folder.path
+def staging_of(received: ReceivedFiles) -> Path:
+    return received._staging.folder.path
 
 
 def test_files_land_in_their_folders_and_nothing_else_stays(into: Path) -> None:
     files = ("photos/2026/a.jpg", b"123456789"), ("empty", b"")
-    landing = opened(into, *files)
-    fill(landing, 0, files[0][1])
-    placed = landing.finish(transfer(*files))
+    received = opened(into, *files)
+    fill(received, 0, files[0][1])
+    placed = received.finish(transfer(*files))
     assert [path.relative_to(into).as_posix() for path in placed] == [
         "photos/2026/a.jpg",
         "empty",
@@ -87,7 +87,7 @@ def test_files_land_in_their_folders_and_nothing_else_stays(into: Path) -> None:
     assert {path.name for path in into.rglob("*")} == {"photos", "2026", "a.jpg", "empty"}
 
 
-def test_what_was_kept_before_a_kill_is_held_by_the_next(into: Path) -> None:
+def test_what_was_kept_before_a_kill_is_kept_by_the_next(into: Path) -> None:
     file = ("a.bin", b"abcdefghij")
     first = opened(into, file)
     fill(first, 0, file[1], 0, 2)
@@ -95,8 +95,8 @@ def test_what_was_kept_before_a_kill_is_held_by_the_next(into: Path) -> None:
 
     again = opened(into, file)
     assert again.resumed
-    assert again.parts[0].held.pairs() == [(0, 0), (2, 2)]
-    assert again.parts[0].held_bytes == 6
+    assert again.parts[0].kept.pairs() == [(0, 0), (2, 2)]
+    assert again.parts[0].kept_bytes == 6
     fill(again, 0, file[1], 1)
     assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
 
@@ -106,11 +106,11 @@ def test_a_kill_before_the_disk_was_waited_for_costs_nothing(into: Path) -> None
     first = opened(into, file)
     fill(first, 0, file[1], 0)
     fill(first, 0, file[1], 2, flushed=False)
-    with (staging_of(first) / "0.journal").open("ab") as journal:
-        journal.write(b"\0\0")  # of an entry that was cut off
+    with (staging_of(first) / "0.chunks").open("ab") as log:
+        log.write(b"\0\0")  # of an entry that was cut off
 
     again = opened(into, file)
-    assert again.parts[0].held.pairs() == [(0, 0), (2, 2)]
+    assert again.parts[0].kept.pairs() == [(0, 0), (2, 2)]
     fill(again, 0, file[1], 1)
     assert [path.read_bytes() for path in again.finish(transfer(file))] == [file[1]]
     assert [path.name for path in into.iterdir()] == ["a.bin"]
@@ -126,7 +126,7 @@ def test_what_was_kept_is_not_believed_where_its_bytes_were_lost_with_the_power(
         part.seek(CHUNK)
         part.write(bytes(CHUNK))
 
-    assert opened(into, file).parts[0].held.pairs() == [(0, 0)]
+    assert opened(into, file).parts[0].kept.pairs() == [(0, 0)]
 
 
 def test_a_kill_between_naming_two_files_loses_and_doubles_nothing(into: Path) -> None:
@@ -149,16 +149,16 @@ def test_a_record_without_its_file_is_not_believed(into: Path) -> None:
     fill(first, 0, file[1])
     (staging_of(first) / "0.part").unlink()
     again = opened(into, file)
-    assert not again.parts[0].held
+    assert not again.parts[0].kept
 
 
 def test_nothing_that_is_there_is_replaced(into: Path) -> None:
     (into / "a.bin").write_bytes(b"mine")
     file = ("a.bin", b"theirs")
-    landing = opened(into, file)
-    fill(landing, 0, file[1])
+    received = opened(into, file)
+    fill(received, 0, file[1])
     (into / "a (1).bin").write_bytes(b"mine too")  # since then
-    placed = landing.finish(transfer(file))
+    placed = received.finish(transfer(file))
     assert [path.name for path in placed] == ["a (2).bin"]
     assert (into / "a.bin").read_bytes() == b"mine"
     assert (into / "a (1).bin").read_bytes() == b"mine too"
@@ -166,10 +166,10 @@ def test_nothing_that_is_there_is_replaced(into: Path) -> None:
 
 def test_names_that_clash_after_cleaning_stay_apart(into: Path) -> None:
     files = ("A.txt", b"1"), ("a.txt", b"2"), ("a.txt.part", b"3"), ("x", b"4"), ("x/y", b"5")
-    landing = opened(into, *files)
+    received = opened(into, *files)
     for index, (_, content) in enumerate(files):
-        fill(landing, index, content)
-    placed = landing.finish(transfer(*files))
+        fill(received, index, content)
+    placed = received.finish(transfer(*files))
     assert [path.read_bytes() for path in placed] == [content for _, content in files]
     assert len({str(path).casefold() for path in placed}) == len(files)
 
@@ -179,37 +179,37 @@ def test_no_file_lands_outside_of_the_folder(into: Path, path: str) -> None:
     outside = into.parent / "outside"
     outside.mkdir()
     (into / "out").symlink_to(outside)
-    landing = opened(into, (path, b"1"))
-    fill(landing, 0, b"1")
-    (placed,) = landing.finish(transfer((path, b"1")))
+    received = opened(into, (path, b"1"))
+    fill(received, 0, b"1")
+    (placed,) = received.finish(transfer((path, b"1")))
     assert placed.resolve().is_relative_to(into.resolve())
     assert not list(outside.iterdir())
 
 
 def test_a_damaged_chunk_is_refused_and_not_held(into: Path) -> None:
-    landing = opened(into, ("a.bin", b"abcd"))
+    received = opened(into, ("a.bin", b"abcd"))
     with pytest.raises(Corrupt):
-        landing.parts[0].keep(0, memoryview(b"abcX"), hashlib.sha256(b"abcd").digest())
+        received.parts[0].keep(0, memoryview(b"abcX"), hashlib.sha256(b"abcd").digest())
     with pytest.raises(Corrupt):
-        landing.parts[0].keep(0, memoryview(b"abcde"), hashlib.sha256(b"abcde").digest())
+        received.parts[0].keep(0, memoryview(b"abcde"), hashlib.sha256(b"abcde").digest())
     with pytest.raises(Corrupt):
-        landing.parts[0].keep(1, memoryview(b""), hashlib.sha256(b"").digest())
-    assert not landing.parts[0].complete
+        received.parts[0].keep(1, memoryview(b""), hashlib.sha256(b"").digest())
+    assert not received.parts[0].complete
 
 
 def test_a_file_whose_root_is_another_gets_no_name(into: Path) -> None:
     file = ("a.bin", b"abcdefgh")
-    landing = opened(into, file)
-    fill(landing, 0, file[1])
-    right = landing.parts[0].root
+    received = opened(into, file)
+    fill(received, 0, file[1])
+    right = received.parts[0].root
     with pytest.raises(Corrupt):
-        landing.finish(transfer(file, roots=["0" * 64]))
+        received.finish(transfer(file, roots=["0" * 64]))
     assert not (into / "a.bin").exists()
-    assert landing.finish(transfer(file, roots=[right]))
+    assert received.finish(transfer(file, roots=[right]))
 
 
 def test_what_can_never_become_complete_leaves_nothing(into: Path) -> None:
-    landing = opened(into, ("a.bin", b"abcdefgh"))
-    fill(landing, 0, b"abcdefgh", 0)
-    landing.discard()
+    received = opened(into, ("a.bin", b"abcdefgh"))
+    fill(received, 0, b"abcdefgh", 0)
+    received.discard()
     assert list(into.iterdir()) == []

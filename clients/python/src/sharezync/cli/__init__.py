@@ -1,4 +1,4 @@
-"""The `sharezync` command: what it is given, and how its end is told.
+"""The `sharezync` command: its parts, and its exit status.
 
 Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 not logged in; 4 the server can't be
 reached; 130 interrupted (the same command goes on where it was).
@@ -9,17 +9,15 @@ from collections.abc import Sequence
 import click
 
 from sharezync.cli.account import devices, login, logout, register, whoami
-from sharezync.cli.chatting import channels, chat
-from sharezync.cli.choosing import block, blocks, policy, unblock, who_may_add
-from sharezync.cli.counting import statistics
+from sharezync.cli.chat import ban, bans, channels, chat, hide, unban
+from sharezync.cli.files import download, upload
 from sharezync.cli.memory import keep_memory
-from sharezync.cli.moderating import ban, bans, hide, unban
-from sharezync.cli.outcomes import USAGE, ending_of
+from sharezync.cli.outcomes import USAGE, outcome_of
 from sharezync.cli.output import Output, print_what_can_be_printed
-from sharezync.cli.receiving import receive
-from sharezync.cli.sending import send
-from sharezync.cli.storing import download, upload
-from sharezync.cli.transfers import transfers
+from sharezync.cli.preferences import block, blocks, policy, unblock, who_may_add
+from sharezync.cli.receive import receive
+from sharezync.cli.send import send
+from sharezync.cli.transfers import statistics, transfers
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -54,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (Exception, KeyboardInterrupt, click.exceptions.Abort) as error:  # noqa: BLE001 - the rim
-        ending = ending_of(error)
-        Output(as_json="--json" in arguments).end(ending)
-        return ending.status
+    except (Exception, KeyboardInterrupt, click.exceptions.Abort) as error:  # noqa: BLE001 - the last resort
+        outcome = outcome_of(error)
+        Output(as_json="--json" in arguments).fail(outcome)
+        return outcome.exit_status

@@ -3,28 +3,31 @@
 import sys
 
 import click
+from msgspec.structs import asdict
 
 from sharezync.cli.common import Context, command
 from sharezync.cli.text import one_line
-from sharezync.documents import User
 from sharezync.session import Session
+
+_password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input."
+)
 
 
 @click.command()
 @click.argument("username", required=False)
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@_password_option
 @command
 async def login(context: Context, *, username: str | None, password_stdin: bool) -> None:
     """Log in with USERNAME or an email address. The session is stored on this device."""
     username = username or click.prompt("Username", err=True)
-    password = _password(from_stdin=password_stdin, confirm=False)
-    await _log_in(context, username, password)
+    await _log_in(context, username, _password(from_stdin=password_stdin, confirm=False))
 
 
 @click.command()
 @click.argument("username")
 @click.argument("email")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@_password_option
 @command
 async def register(context: Context, *, username: str, email: str, password_stdin: bool) -> None:
     """Create an account and log in."""
@@ -40,8 +43,7 @@ async def logout(context: Context) -> None:
     """End the session, here and on the server."""
     async with context.client() as client:
         await client.logout()
-    context.out.record("logged_out", url=context.url)
-    context.out.say("Logged out.")
+    context.out.show("logged_out", "Logged out.", url=context.url)
 
 
 @click.command()
@@ -49,7 +51,7 @@ async def logout(context: Context) -> None:
 async def whoami(context: Context) -> None:
     """Show the logged-in user and the name of this device."""
     async with context.session() as session:
-        _tell(context, await session.people.me())
+        await _show_user(context, session)
 
 
 @click.command()
@@ -60,18 +62,10 @@ async def devices(context: Context, *, user: str | None) -> None:
     async with context.session() as session:
         user_id = None if user is None else (await session.people.find(user)).id
         for each in await session.people.devices(user_id):
-            context.out.record(
-                "device",
-                id=each.id,
-                client_id=each.client_id,
-                name=each.name,
-                platform=each.platform,
-                online=each.online,
-                last_seen_at=each.last_seen_at,
-            )
             here = "  (this device)" if each.client_id == context.config.client_id else ""
             online = "online " if each.online else "offline"
-            context.out.say(f"{online}  {one_line(each.client_id)}  {one_line(each.name)}{here}")
+            text = f"{online}  {one_line(each.client_id)}  {one_line(each.name)}{here}"
+            context.out.show("device", text, **asdict(each))
 
 
 async def _log_in(context: Context, username: str, password: str) -> None:
@@ -84,28 +78,17 @@ async def _log_in(context: Context, username: str, password: str) -> None:
             device_id=config.device_id(context.url, username),
         )
         config.use(context.url)
-        await _remember_device(context, session, username)
-        _tell(context, await session.people.me())
+        for each in await session.people.devices():
+            if each.client_id == config.client_id:
+                config.remember_device(context.url, username, each.id)
+        await _show_user(context, session)
 
 
-async def _remember_device(context: Context, session: Session, username: str) -> None:
-    for each in await session.people.devices():
-        if each.client_id == context.config.client_id:
-            context.config.remember_device(context.url, username, each.id)
-
-
-def _tell(context: Context, me: User) -> None:
-    context.out.record(
-        "user",
-        id=me.id,
-        username=me.username,
-        display_name=me.display_name,
-        email=me.email,
-        url=context.url,
-        device=context.config.client_id,
-    )
-    who = one_line(me.username)
-    context.out.say(f"Logged in as {who} at {context.url}, on {context.config.client_id}")
+async def _show_user(context: Context, session: Session) -> None:
+    me = await session.people.me()
+    device, url = context.config.client_id, context.url
+    text = f"Logged in as {one_line(me.username)} at {url}, on {device}"
+    context.out.show("user", text, **asdict(me), url=url, device=device)
 
 
 def _password(*, from_stdin: bool, confirm: bool) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from rich.progress import (
     BarColumn,
@@ -18,7 +18,7 @@ from rich.progress import (
 from sharezync.cli.output import Output
 from sharezync.cli.text import one_line
 from sharezync.documents import OVER
-from sharezync.transfer import progress as told
+from sharezync.transfer.progress import Progress as TransferProgress
 
 _RECORD_SECONDS: Final = 0.5
 _LABEL_CELLS: Final = 30
@@ -66,45 +66,42 @@ class Bars:
             self._tasks[key], completed=done_bytes, total=of_bytes, description=description
         )
 
-    def record_now(self, *, last: bool = False) -> bool:
-        """Whether it is time for an object, where these are wanted."""
-        now = time.monotonic()
-        if not self._out.as_json or (not last and now - self._recorded_at < _RECORD_SECONDS):
-            return False
-        self._recorded_at = now
-        return True
+    def moved(self, label: str, what: Mapping[str, str], done_bytes: int, of_bytes: int) -> None:
+        """Show how far a file is."""
+        self.show(label, done_bytes, of_bytes)
+        last = done_bytes == of_bytes
+        self._record(last=last, **what, done_bytes=done_bytes, size_bytes=of_bytes)
 
     def sent(
-        self, progress: told.Progress, names: Mapping[str, str], *, last: bool = False
+        self, progress: TransferProgress, names: Mapping[str, str], *, last: bool = False
     ) -> None:
-        """Show how far a send is: what is stored, and what each recipient holds."""
+        """Show how far a send is: what is stored, and what each recipient has."""
         self.show("stored", progress.stored_bytes, progress.size_bytes)
+        recipients = []
         for user_id, (state, received) in progress.recipients.items():
             note = state if state in OVER or not received else ""
             label = names.get(user_id, user_id)
             self.show(label, received, progress.size_bytes, note=note, key=f"to {user_id}")
-        if self.record_now(last=last):
-            self._out.record(
-                "progress",
-                transfer_id=progress.transfer.id,
-                size_bytes=progress.size_bytes,
-                stored_bytes=progress.stored_bytes,
-                rate=round(progress.rate),
-                recipients=[
-                    {"user": names.get(user_id, user_id), "state": state, "received_bytes": got}
-                    for user_id, (state, got) in progress.recipients.items()
-                ],
-            )
+            recipients.append({"user": label, "state": state, "received_bytes": received})
+        self._record(last=last, **_members(progress), recipients=recipients)
 
-    def received(self, progress: told.Progress, name: str, *, last: bool = False) -> None:
+    def received(self, progress: TransferProgress, name: str) -> None:
         """Show how far a reception is."""
         self.show(name, progress.received_bytes, progress.size_bytes)
-        if self.record_now(last=last):
-            self._out.record(
-                "progress",
-                transfer_id=progress.transfer.id,
-                size_bytes=progress.size_bytes,
-                stored_bytes=progress.stored_bytes,
-                received_bytes=progress.received_bytes,
-                rate=round(progress.rate),
-            )
+        self._record(**_members(progress), received_bytes=progress.received_bytes)
+
+    def _record(self, *, last: bool = False, **members: object) -> None:
+        """Print an object, where these are wanted and it is time for one."""
+        now = time.monotonic()
+        if self._out.as_json and (last or now - self._recorded_at >= _RECORD_SECONDS):
+            self._recorded_at = now
+            self._out.record("progress", **members)
+
+
+def _members(progress: TransferProgress) -> dict[str, Any]:
+    return {
+        "transfer_id": progress.transfer.id,
+        "size_bytes": progress.size_bytes,
+        "stored_bytes": progress.stored_bytes,
+        "rate": round(progress.rate),
+    }

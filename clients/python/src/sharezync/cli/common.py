@@ -17,7 +17,7 @@ from sharezync.cli.output import Output
 from sharezync.client import Client
 from sharezync.people import is_id
 from sharezync.session import Session
-from sharezync.transfer.ways import Over
+from sharezync.transfer.moving import Over
 
 _PATIENCE_SECONDS: Final = 30.0
 
@@ -67,13 +67,17 @@ def command(run: Callable[..., Awaitable[int | None]]) -> Callable[..., int]:
     def callback(url: str | None, as_json: bool, **given: object) -> int:  # noqa: FBT001 - of click
         config = Config()
         context = Context(_address(url or config.url), config, Output(as_json=as_json))
-        return asyncio.run(_awaited(run(context, **given))) or 0
+
+        async def awaited() -> int | None:
+            return await run(context, **given)
+
+        return asyncio.run(awaited()) or 0
 
     return callback
 
 
 def an_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Take only an id, as a callback of click: somebody told it to whoever types it.
+    """Let only an id through, as a callback of click: it may come from somebody else.
 
     A path would lead elsewhere at the server.
     """
@@ -96,7 +100,3 @@ def _patience_seconds() -> float:
         if 0 <= (seconds := float(given)) < math.inf:
             return seconds
     raise click.UsageError(f"SHAREZYNC_PATIENCE_SECONDS is {given!r}: write a number of seconds")
-
-
-async def _awaited(work: Awaitable[int | None]) -> int | None:
-    return await work

@@ -1,4 +1,4 @@
-"""Where the command keeps what it must remember: by the XDG base directories."""
+"""What the command remembers between two runs, in the XDG base directories."""
 
 import hashlib
 import json
@@ -8,8 +8,7 @@ import secrets
 from contextlib import suppress
 from typing import Any, Final
 
-from sharezync.atomic import write_private
-from sharezync.places import config_folder, state_folder
+from sharezync.local import config_folder, state_folder, write_private
 from sharezync.tokens import FileTokens
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"

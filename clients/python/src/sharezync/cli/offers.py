@@ -1,4 +1,4 @@
-"""What somebody offers, told before it is taken: what is dangerous first, all of it if asked."""
+"""What somebody offers, shown before it is taken: what is dangerous first, all of it if asked."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,14 +57,14 @@ class Offered:
             ],
         }
 
-    def tell(self, out: Output) -> None:
-        """Tell a person what it is: dangerous names first, then some of the others, then counts."""
+    def show(self, out: Output) -> None:
+        """Show a person what it is: dangerous names first, then some of the others, then counts."""
         transfer = self.transfer
         count = f"{len(transfer.files)} file{'s'[: len(transfer.files) != 1]}"
         out.hint(
             f"An offer from {one_line(self.sender)}: {count}, {size_text(transfer.size_bytes)}"
         )
-        dangerous = self._tell_dangerous(out)
+        dangerous = self._show_dangerous(out)
         others = [file for file in transfer.files if file.index not in dangerous]
         for file in others[:_SHOWN]:
             out.hint(_line(file))
@@ -72,15 +72,14 @@ class Offered:
             out.hint(f"    … and {len(others) - _SHOWN} more (l lists all)")
         if transfer.note:
             out.hint(f'  Their note: "{one_line(transfer.note, cells=_NOTE_CELLS)}"')
-        _tell_count(
-            out, len(dangerous)
-        )  # last: whatever scrolled away, this stands by the question
+        # Last: whatever scrolled away, this stands by the question.
+        _show_count(out, len(dangerous))
 
-    def tell_dangerous(self, out: Output) -> None:
-        """Tell a person what would do something by its name."""
-        _tell_count(out, len(self._tell_dangerous(out)))
+    def show_dangerous(self, out: Output) -> None:
+        """Show a person what would do something by its name."""
+        _show_count(out, len(self._show_dangerous(out)))
 
-    def _tell_dangerous(self, out: Output) -> set[int]:
+    def _show_dangerous(self, out: Output) -> set[int]:
         dangerous = self._dangerous()
         for file, why in dangerous[:_DANGEROUS_SHOWN]:
             out.hint(_dangerous_line(file, why))
@@ -88,8 +87,8 @@ class Offered:
             out.hint(f"  ! … and {len(dangerous) - _DANGEROUS_SHOWN} more of this kind")
         return {file.index for file, _ in dangerous}
 
-    def tell_all(self, out: Output) -> None:
-        """Tell a person every file."""
+    def show_all(self, out: Output) -> None:
+        """Show a person every file."""
         why = {file.index: why for file, why in self._dangerous()}
         for file in self.transfer.files:
             found = why.get(file.index)
@@ -103,7 +102,7 @@ class Offered:
                 f"asked. Run it in a terminal, or with {self.transfer.id}, --yes, --all or "
                 f"--accept-from {self.sender}"
             )
-        _forget_what_was_typed()
+        _drop_typed_ahead()
         while True:
             said = click.prompt(
                 "Take it? [Y/n, l lists all]", default="y", show_default=False, err=True
@@ -114,22 +113,22 @@ class Offered:
                 case "n" | "no":
                     return False
                 case "l":
-                    self.tell_all(out)
+                    self.show_all(out)
 
     def _dangerous(self) -> Sequence[tuple[TransferFile, tuple[Danger, ...]]]:
         found = ((file, dangers_in(file.path)) for file in self.transfer.files)
         return [(file, why) for file, why in found if why]
 
 
-def _forget_what_was_typed() -> None:
-    """Take nothing for an answer that was typed before there was a question."""
+def _drop_typed_ahead() -> None:
+    """Drop what was typed before there was a question: it isn't its answer."""
     if sys.platform != "win32":
         with suppress(termios.error, OSError, ValueError):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def received(transfer: Transfer, placed: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield what is said of each file that came: its path, and what its sender calls it.
+    """Yield a line for each file that came: its path, and what its sender calls it.
 
     `placed` is the path of each file, and that inside the folder it was received into.
     """
@@ -138,7 +137,7 @@ def received(transfer: Transfer, placed: Sequence[tuple[str, str]]) -> Iterator[
         yield f"Received {verbatim(path)}{sent_as}"
 
 
-def _tell_count(out: Output, dangerous: int) -> None:
+def _show_count(out: Output, dangerous: int) -> None:
     if dangerous:
         out.hint(f"  ! {dangerous} would do something by their names, and get harmless ones.")
 

@@ -6,13 +6,7 @@ from typing import Final
 
 import click
 
-from sharezync.problems import (
-    NotLoggedIn,
-    Problem,
-    SharezyncError,
-    TransferEnded,
-    Unreachable,
-)
+from sharezync.problems import NotLoggedIn, Problem, SharezyncError, TransferEnded, Unreachable
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -42,25 +36,25 @@ _OVER: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """What is told at the end, and the exit status."""
+    """What is said at the end, and the exit status."""
 
-    status: int
     code: str
     message: str
     hint: str = ""
+    exit_status: int = FAILED
 
 
-def ending_of(error: BaseException) -> CommandOutcome:
+def outcome_of(error: BaseException) -> CommandOutcome:
     """Return how a command ends that this came out of."""
     if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError, click.exceptions.Abort)):
         hint = "Run the same command again to go on where it was."
-        return CommandOutcome(INTERRUPTED, "interrupted", "Interrupted.", hint)
+        return CommandOutcome("interrupted", "Interrupted.", hint, INTERRUPTED)
     if isinstance(error, NotLoggedIn) or getattr(error, "code", None) in _LOGIN_CODES:
-        return CommandOutcome(NOT_LOGGED_IN, "not-logged-in", str(error), "Run: sharezync login")
+        return CommandOutcome("not-logged-in", str(error), "Run: sharezync login", NOT_LOGGED_IN)
     if isinstance(error, Unreachable):
         hint = "Check the address (--url or SHAREZYNC_URL) and the network; then run it again."
-        return CommandOutcome(NETWORK, "unreachable", str(error), hint)
-    return CommandOutcome(FAILED, *_failure(error))
+        return CommandOutcome("unreachable", str(error), hint, NETWORK)
+    return CommandOutcome(*_failure(error))
 
 
 def _failure(error: BaseException) -> tuple[str, str, str]:
@@ -74,9 +68,7 @@ def _failure(error: BaseException) -> tuple[str, str, str]:
             return "failed", str(error), ""
         case OSError():
             return "file", str(error), "Check the path, the rights and the space."
-        case _:
-            said = f"Something went wrong in this program: {error!r}"
-            return "bug", said, "Please report it."
+    return "bug", f"Something went wrong in this program: {error!r}", "Please report it."
 
 
 def _with_fields(problem: Problem) -> str:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Final, TextIO
 
 from rich.console import Console
@@ -36,6 +37,11 @@ class Output:
             # In ASCII: whatever the encoding of the terminal, and whatever reads it.
             print(json.dumps({"type": type_, **members}), flush=True)
 
+    def show(self, type_: str, text: str, **members: Any) -> None:  # noqa: ANN401 - any JSON
+        """Print an object to programs, or a line to people."""
+        self.record(type_, **members)
+        self.say(text)
+
     def say(self, text: str) -> None:
         """Print a line to people; programs don't see it."""
         self._print(sys.stdout, _rows(text, _width_of(sys.stdout)))
@@ -50,20 +56,14 @@ class Output:
         """Print a line beside the output proper, to people."""
         self._print(sys.stderr, _rows(text, _width_of(sys.stderr)))
 
-    def end(self, ending: CommandOutcome) -> None:
-        """Tell that a command did not end well."""
-        self.record(
-            "error",
-            code=ending.code,
-            message=ending.message,
-            hint=ending.hint,
-            exit_status=ending.status,
-        )
+    def fail(self, outcome: CommandOutcome) -> None:
+        """Say that a command did not end well."""
+        self.record("error", **asdict(outcome))
         if not self.as_json:
-            for row in _rows(f"sharezync: {ending.message}", _width_of(sys.stderr)):
+            for row in _rows(f"sharezync: {outcome.message}", _width_of(sys.stderr)):
                 self.console.print(Text(row, style="red"), soft_wrap=True)
-            if ending.hint:
-                self.hint(ending.hint)
+            if outcome.hint:
+                self.hint(outcome.hint)
 
     def _print(self, stream: TextIO, rows: Iterator[str]) -> None:
         if not self.as_json:

@@ -1,11 +1,12 @@
-"""`transfers`."""
+"""`transfers`, `statistics`."""
 
 import click
+from msgspec.structs import asdict
 
 from sharezync.cli.common import Context, an_id, command
 from sharezync.cli.output import size_text
 from sharezync.cli.text import column, one_line
-from sharezync.documents import Transfer
+from sharezync.documents import BothWays, Transfer, TransferTotals
 from sharezync.session import Session
 
 
@@ -45,7 +46,7 @@ async def _show(context: Context, session: Session, me: str, transfer: Transfer)
         received_bytes=received,
         files=files,
         note=transfer.note,
-        created_at=transfer.raw.get("created_at"),
+        created_at=transfer.created_at,
     )
     listed = ", ".join(map(one_line, files[:3])) + (" …" if len(files) > 3 else "")
     people = ", ".join(map(one_line, names))
@@ -53,3 +54,46 @@ async def _show(context: Context, session: Session, me: str, transfer: Transfer)
     size = size_text(transfer.size_bytes)
     state = column(transfer.state, 10)
     context.out.say(f"{one_line(transfer.id)}  {state} {size:>9}  {way}: {listed}")
+
+
+@click.command()
+@click.option(
+    "--days",
+    type=click.IntRange(1, 366),
+    default=30,
+    show_default=True,
+    help="Number of days to list.",
+)
+@command
+async def statistics(context: Context, *, days: int) -> None:
+    """Show transfer statistics: in total, by day, and by user.
+
+    A transfer to three users counts three times.
+    """
+    async with context.session() as session:
+        found = await session.transfers.statistics(days=days)
+        _show_sums(context, "all_time", "in all", found)
+        for each in found.days:
+            _show_sums(context, "day", f"on {each.day}", each, day=each.day)
+        for other in found.people:
+            name = await session.people.name_of(other.user_id)
+            _show_sums(context, "person", f"with {name}", other, user=name, user_id=other.user_id)
+
+
+def _show_sums(context: Context, of: str, label: str, both: BothWays, **which: str) -> None:
+    sent, received = asdict(both.sent), asdict(both.received)
+    context.out.record("statistics", of=of, **which, sent=sent, received=received)
+    for way, sums in (("sent", both.sent), ("received", both.received)):
+        if sums.ended or sums.size_bytes:
+            context.out.say(f"{column(label, 16)}  {way:<8}  {_text(sums)}")
+    if of == "all_time" and not (both.sent.ended or both.received.ended):
+        context.out.say("Nothing has come to its end yet.")
+
+
+def _text(sums: TransferTotals) -> str:
+    parts = [f"{size_text(sums.size_bytes)} in {sums.files} files"]
+    parts.append(f"{sums.completed} of {sums.ended} completed")
+    if sums.mean_bytes_per_second is not None:
+        best = size_text(sums.best_bytes_per_second or 0)
+        parts.append(f"{size_text(sums.mean_bytes_per_second)}/s, at best {best}/s")
+    return "; ".join(parts)

@@ -4,21 +4,19 @@ import asyncio
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import httpx
 
+from sharezync.backoff import jittered
 from sharezync.documents import StoredFile
-from sharezync.files.uploads import OnBytes
-from sharezync.pauses import jittered
-from sharezync.places import state_folder
+from sharezync.files.uploads import OnBytes, ignore_progress
+from sharezync.http import Http
+from sharezync.local import state_folder
+from sharezync.names import clean_name, numbered
 from sharezync.problems import AlreadyThere, Corrupt, Problem, Unreachable
 from sharezync.staging import Staging, record_of
 from sharezync.transfer.defusing import defused
-from sharezync.transfer.names import clean_name, numbered
-
-if TYPE_CHECKING:
-    from sharezync.session import Session
 
 _TRIES: Final = 8
 _PIECE_BYTES: Final = 512 * 1024
@@ -26,19 +24,15 @@ _DOWNLOADS: Final = "downloads"
 _PART: Final = "0.part"
 
 
-def _ignore(_: int, __: int) -> None:
-    """Tell nobody."""
-
-
 class Downloads:
     """Gets files that one may read."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
+    def __init__(self, http: Http) -> None:
+        self._http = http
 
     async def files(self) -> list[StoredFile]:
         """Return one's own files, newest first."""
-        return [StoredFile.of(each) async for each in self._session.items("/v1/files")]
+        return await self._http.items(StoredFile, "/v1/files")
 
     async def download(
         self,
@@ -47,7 +41,7 @@ class Downloads:
         *,
         replace: bool = False,
         record_in: Path | None = None,
-        on_progress: OnBytes = _ignore,
+        on_progress: OnBytes = ignore_progress,
     ) -> Path:
         """Download a file to a path, or into a folder under the file's own name; return where.
 
@@ -58,67 +52,64 @@ class Downloads:
         among the state of this user). Raises Problem (`not-found` …), AlreadyThere, Corrupt,
         Unreachable, OSError.
         """
-        file = StoredFile.of(await self._session.document(f"/v1/files/{file_id}"))
+        file = await self._http.get(StoredFile, f"/v1/files/{file_id}")
         records = record_in or state_folder() / _DOWNLOADS
-        about = self._session.base_url
-        landing = await asyncio.to_thread(
-            _Landing.open, Path(to), file, records, about, replace=replace
+        part = await asyncio.to_thread(
+            DownloadedFile.open, Path(to), file, records, self._http.base_url, replace=replace
         )
         try:
-            await self._fetch(file, landing, on_progress)
+            await self._fetch(file, part, on_progress)
         except Corrupt:
-            await asyncio.to_thread(landing.discard)
+            await asyncio.to_thread(part.discard)
             raise
-        return await asyncio.to_thread(landing.finish)
+        return await asyncio.to_thread(part.finish)
 
-    async def _fetch(self, file: StoredFile, landing: "_Landing", on_progress: OnBytes) -> None:
+    async def _fetch(self, file: StoredFile, part: "DownloadedFile", on_progress: OnBytes) -> None:
         failures = 0
-        while (have := landing.size_bytes) < file.size_bytes:
-            failure: Exception
+        while (have := part.size_bytes) < file.size_bytes:
             try:
-                await self._fetch_from(file, landing, have, on_progress)
+                await self._fetch_from(file, part, have, on_progress)
                 continue  # all of it is here
-            except Unreachable as error:
-                failure = error
-            except Problem as problem:
-                if not problem.retryable:
+            except (Unreachable, Problem) as error:
+                failures = 0 if part.size_bytes > have else failures + 1
+                if not error.retryable or failures > _TRIES:
                     raise
-                failure = problem
-            failures = 0 if landing.size_bytes > have else failures + 1
-            if failures > _TRIES:
-                raise failure
             await asyncio.sleep(jittered(failures))
         on_progress(have, file.size_bytes)
 
     async def _fetch_from(
-        self, file: StoredFile, landing: "_Landing", have: int, on_progress: OnBytes
+        self, file: StoredFile, part: "DownloadedFile", have: int, on_progress: OnBytes
     ) -> None:
         # A file never changes under its id: no If-Range is needed.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        opening = self._session.stream("GET", f"/v1/files/{file.id}/content", headers=headers)
+        opening = self._http.stream("GET", f"/v1/files/{file.id}/content", headers=headers)
         async with opening as answer:
             if have and answer.status_code != httpx.codes.PARTIAL_CONTENT:
                 have = 0
             async for piece in answer.aiter_raw(_PIECE_BYTES):
                 if have + len(piece) > file.size_bytes:
                     raise Corrupt(f"{file.name} is longer than the server said: it is not kept")
-                await asyncio.to_thread(landing.write_at, have, piece)
+                await asyncio.to_thread(part.write_at, have, piece)
                 have += len(piece)
                 on_progress(have, file.size_bytes)
         if have < file.size_bytes:
-            raise Unreachable(f"{self._session.base_url} ended its answer too soon")
+            raise Unreachable(f"{self._http.base_url} ended its answer too soon")
 
 
-class _Landing:
-    """Where a download comes to lie; called in threads."""
+class DownloadedFile:
+    """A download on its way in, and the name it gets; called in threads.
 
-    def __init__(self, staging: Staging, file: StoredFile, name: str, *, replaces: bool) -> None:
+    `numbers`: whether another name will do as well.
+    """
+
+    def __init__(
+        self, staging: Staging, file: StoredFile, name: str, *, replaces: bool, numbers: bool
+    ) -> None:
         self._staging = staging
         self._file = file
         self._name = name
         self._replaces = replaces
-        self._numbers = False
-        """Whether another name will do as well."""
+        self._numbers = numbers
         if staging.folder.size_of(_PART) is None:
             staging.folder.create(_PART)
 
@@ -133,9 +124,8 @@ class _Landing:
         record = record_of(records, about, str(into), named, file.id)
         staging = Staging.open(record, into, new_folder=None, about=about, file_id=file.id)
         name = named or defused(clean_name(file.name))
-        landing = cls(staging, file, name, replaces=replace and not into_folder)
-        landing._numbers = into_folder
-        return landing
+        replaces = replace and not into_folder
+        return cls(staging, file, name, replaces=replaces, numbers=into_folder)
 
     @property
     def size_bytes(self) -> int:

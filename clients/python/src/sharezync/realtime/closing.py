@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from sharezync.pauses import MOST_SECONDS, between, jittered
+from sharezync.backoff import MOST_SECONDS, between, jittered
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,37 @@
-"""What comes down a socket, brought to whoever waits for it. No I/O of its own."""
+"""Frames of a socket, each to those who wait for it. No I/O of its own."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from sharezync.problems import SharezyncError
 from sharezync.realtime.cursors import Cursor, Cursors
-from sharezync.realtime.frame_queue import FrameQueue, Item
 from sharezync.realtime.frames import (
     Connected,
+    FrameQueue,
     Incoming,
-    Json,
+    Item,
     Lost,
     Signal,
     StreamEventFrame,
     StreamReset,
 )
+from sharezync.shapes import Json
 
 
 class FrameRouter:
-    """Sorts frames: answers to commands, lines of transfers, and all else for who iterates."""
+    """Sorts frames: answers to commands, what is about a transfer, and all for who iterates."""
 
     def __init__(self, cursors: Mapping[str, Cursor] | None, *, keeps_events: bool) -> None:
         self.cursors = Cursors(cursors)
         self.bye_seconds: float | None = None
         """When to come back, as the server asked on this connection."""
         self._keeps_events = keeps_events
-        self._incoming: deque[Incoming] = deque()
-        self._arrived = asyncio.Event()
+        self._incoming = FrameQueue()
         self._handed_out: dict[str, Cursor] = self.cursors.all()
         self._answers: dict[int, asyncio.Future[Json]] = {}
-        self._lines: dict[str, set[FrameQueue]] = {}
-        self._failure: SharezyncError | None = None
+        self._of_transfers: dict[str, set[FrameQueue]] = {}
         self._handlers: dict[str, Callable[[Json], None]] = {
             "reply": self._answered,
             "error": self._answered,
@@ -51,19 +49,14 @@ class FrameRouter:
     async def iterate(self) -> AsyncIterator[Incoming]:
         """Yield what comes, as it comes. Raises what ended the socket."""
         while True:
-            while self._incoming:
-                incoming = self._incoming.popleft()
-                if isinstance(incoming, StreamEventFrame | StreamReset):
-                    self._handed_out[incoming.stream] = (incoming.epoch, incoming.seq)
-                yield incoming
-            if self._failure is not None:
-                raise self._failure
-            self._arrived.clear()
-            await self._arrived.wait()
+            incoming = cast("Incoming", await self._incoming.next())
+            if isinstance(incoming, StreamEventFrame | StreamReset):
+                self._handed_out[incoming.stream] = (incoming.epoch, incoming.seq)
+            yield incoming
 
     @contextmanager
     def answer_to(self, number: int) -> "Iterator[asyncio.Future[Json]]":
-        """Open what the answer to a command comes to; raises what became of the socket instead."""
+        """Open a future for the answer to a command; it fails with what ends the socket."""
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
@@ -72,17 +65,16 @@ class FrameRouter:
             del self._answers[number]
 
     @contextmanager
-    def line(self, transfer_id: str) -> Iterator[FrameQueue]:
-        """Open what everything about one transfer comes to, from now on."""
-        line = FrameQueue()
-        self._lines.setdefault(transfer_id, set()).add(line)
+    def about_transfer(self, transfer_id: str) -> Iterator[FrameQueue]:
+        """Open a queue of everything about one transfer, from now on."""
+        queue = FrameQueue()
+        self._of_transfers.setdefault(transfer_id, set()).add(queue)
         try:
-            yield line
+            yield queue
         finally:
-            lines = self._lines[transfer_id]
-            lines.discard(line)
-            if not lines:
-                del self._lines[transfer_id]
+            self._of_transfers[transfer_id].discard(queue)
+            if not self._of_transfers[transfer_id]:
+                del self._of_transfers[transfer_id]
 
     # --- of the connection ----------------------------------------------------------------------
 
@@ -95,27 +87,25 @@ class FrameRouter:
         self._announce(connected)
 
     def lost(self, lost: Lost, because: Exception) -> None:
-        """It broke; who waits for an answer gets `because` instead."""
+        """It broke; those who wait for an answer get `because` instead."""
         self.cursors.disconnected()
         self._give_up_answers(because)
         self._announce(lost)
 
     def fail(self, error: SharezyncError) -> None:
-        """Nothing will come any more, after what is there."""
-        self._failure = error
-        self._arrived.set()
+        """End everything: nothing comes after what is there."""
         self._give_up_answers(error)
-        for line in self._all_lines():
-            line.fail(error)
+        for queue in (self._incoming, *self._queues()):
+            queue.fail(error)
 
     # --- frames --------------------------------------------------------------------------------
 
-    def take_chunk(self, transfer_id: str, frame: bytes) -> None:
-        """Take a binary frame."""
-        self._to_lines(transfer_id, frame)
+    def handle_chunk(self, transfer_id: str, frame: bytes) -> None:
+        """Pass a binary frame on."""
+        self._pass_on(transfer_id, frame)
 
     def handle_text(self, frame: Json) -> tuple[str, int] | None:
-        """Take a text frame; return a stream with a gap, and the `seq` after which it is."""
+        """Handle a text frame; return a stream with a gap, and the `seq` after which it is."""
         kind = frame["type"]
         if kind in self._handlers:
             self._handlers[kind](frame)
@@ -125,13 +115,13 @@ class FrameRouter:
                 self._event(event)
             return None if gap is None else (frame["stream"], gap)
         elif "data" in frame:
-            self._to_lines(frame["data"].get("transfer_id"), frame)
+            self._pass_on(frame["data"].get("transfer_id"), frame)
             self._keep(Signal(kind, frame.get("stream"), frame["data"]))
         return None
 
     def _event(self, frame: Json) -> None:
         if frame["stream"].startswith("transfers:"):
-            self._to_lines(frame["data"].get("id"), frame)
+            self._pass_on(frame["data"].get("id"), frame)
         self._keep(
             StreamEventFrame(
                 frame["type"],
@@ -146,12 +136,12 @@ class FrameRouter:
     def _answered(self, frame: Json) -> None:
         answer = self._answers.get(frame.get("id"))  # type: ignore[arg-type]  # None is nobody's
         if answer is None:
-            self._to_lines(frame.get("transfer_id"), frame)  # an error about a chunk
+            self._pass_on(frame.get("transfer_id"), frame)  # an error about a chunk
         elif not answer.done():
             answer.set_result(frame)
 
     def _chunk_ack(self, frame: Json) -> None:
-        self._to_lines(frame["transfer_id"], frame)
+        self._pass_on(frame["transfer_id"], frame)
 
     def _reset(self, frame: Json) -> None:
         self.cursors.reset(frame["stream"], frame["epoch"], frame["seq"])
@@ -169,21 +159,21 @@ class FrameRouter:
     # --- to whom -------------------------------------------------------------------------------
 
     def _announce(self, change: Connected | Lost) -> None:
-        for line in self._all_lines():
-            line.put(change)
+        for queue in self._queues():
+            queue.put_nowait(change)
         self._keep(change)
 
     def _keep(self, incoming: Incoming) -> None:
         if self._keeps_events:
-            self._incoming.append(incoming)
-            self._arrived.set()
+            self._incoming.put_nowait(incoming)
 
-    def _to_lines(self, transfer_id: Any, item: Item) -> None:  # noqa: ANN401 - of a frame
-        for line in self._lines.get(transfer_id, ()) if isinstance(transfer_id, str) else ():
-            line.put(item)
+    def _pass_on(self, transfer_id: Any, item: Item) -> None:  # noqa: ANN401 - of a frame
+        if isinstance(transfer_id, str):
+            for queue in self._of_transfers.get(transfer_id, ()):
+                queue.put_nowait(item)
 
-    def _all_lines(self) -> list[FrameQueue]:
-        return [line for lines in self._lines.values() for line in lines]
+    def _queues(self) -> list[FrameQueue]:
+        return [queue for queues in self._of_transfers.values() for queue in queues]
 
     def _give_up_answers(self, because: Exception) -> None:
         for answer in self._answers.values():

@@ -1,9 +1,10 @@
-"""What comes down a socket, for who iterates over it. Pure."""
+"""What comes down a socket, for who iterates over it or waits for it."""
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
-Json = dict[str, Any]
+from sharezync.problems import SharezyncError
+from sharezync.shapes import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class StreamReset:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The socket is open, at first or again; subscriptions must be said again."""
+    """The socket is open, at first or again; subscriptions must be sent again."""
 
     user_id: str
     device_id: str | None
@@ -54,3 +55,21 @@ class Lost:
 
 
 Incoming = StreamEventFrame | Signal | StreamReset | Connected | Lost
+Item = Json | bytes | Incoming
+"""A frame; the binary frame of a chunk; or what is iterated over."""
+
+
+class FrameQueue(asyncio.Queue[Item | SharezyncError]):
+    """What comes, in order. It has no bound: for chunks that is the credit which was given."""
+
+    def fail(self, error: SharezyncError) -> None:
+        """End it: nothing comes after what is there."""
+        self.put_nowait(error)
+
+    async def next(self) -> Item:
+        """Return the next item, waiting for it. Raises what ended the socket."""
+        item = await self.get()
+        if isinstance(item, SharezyncError):
+            self.put_nowait(item)  # for whoever waits next
+            raise item
+        return item

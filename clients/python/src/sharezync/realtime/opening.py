@@ -1,11 +1,11 @@
-"""Opening a socket: from the handshake to `ready`, with what is to be resumed said on the way."""
+"""Opening a socket: from the handshake to `ready`, with the cursors to resume from."""
 
 import asyncio
 import json
 import socket
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -17,8 +17,7 @@ from websockets.frames import CloseCode
 from sharezync.problems import NotUnderstood
 from sharezync.realtime.closing import ReconnectAdvice, after_refusal
 from sharezync.realtime.cursors import Cursor, Cursors
-from sharezync.realtime.frames import Lost
-from sharezync.shapes import parsed, understood
+from sharezync.shapes import Json, parsed, understood
 
 SUBPROTOCOL: Final = "sharezync.v1"
 
@@ -31,27 +30,27 @@ _TRANSFER_ID: Final = slice(4, 20)
 
 
 class SocketBroken(Exception):
-    """A socket broke or could not be opened; `verdict` is what that means, where it is special."""
+    """A socket broke or could not be opened; `advice` is what to do, where it isn't by the code."""
 
     def __init__(
         self,
         code: int,
         reason: str,
         *,
-        verdict: ReconnectAdvice | None = None,
+        advice: ReconnectAdvice | None = None,
         asked_seconds: float | None = None,
     ) -> None:
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
-        self.verdict = verdict
+        self.advice = advice
         self.asked_seconds = asked_seconds
 
 
 class OpenSocket:
     """A socket that is `ready`."""
 
-    def __init__(self, connection: ClientConnection, ready: dict[str, Any]) -> None:
+    def __init__(self, connection: ClientConnection, ready: Json) -> None:
         self._connection = connection
         with understood(ready):
             self.user_id: str = ready["user"]
@@ -59,8 +58,6 @@ class OpenSocket:
             self.heads: dict[str, Cursor] = {
                 stream: (str(epoch), int(seq)) for stream, (epoch, seq) in ready["heads"].items()
             }
-        self.lost = Lost(1006, "")
-        """How it ended, once it has."""
 
     @staticmethod
     def chunk_of(frame: bytes) -> str:
@@ -68,36 +65,35 @@ class OpenSocket:
         return str(UUID(bytes=frame[_TRANSFER_ID])) if len(frame) >= _TRANSFER_ID.stop else ""
 
     async def send(self, message: str | bytes | bytearray | memoryview) -> None:
-        """Send a message; waits while the socket takes no more. Raises Broken."""
+        """Send a message; waits while the socket takes no more. Raises SocketBroken."""
         try:
             await self._connection.send(message)
         except websockets.ConnectionClosed as error:
-            raise self._ended(error) from error
+            raise _broken_by(error) from error
 
     async def receive(self) -> str | bytes:
-        """Return the next message. Raises Broken."""
+        """Return the next message. Raises SocketBroken."""
         try:
             return await self._connection.recv()  # no longer than `_MOST_FRAME_BYTES`
         except websockets.ConnectionClosed as error:
-            raise self._ended(error) from error
+            raise _broken_by(error) from error
 
     async def aclose(self) -> None:
         """Close it. Safe to repeat; what was received and not taken is lost."""
         with suppress(OSError, websockets.WebSocketException):
             await self._connection.close()
 
-    def _ended(self, error: websockets.ConnectionClosed) -> SocketBroken:
-        code, reason = 1006, "the connection was lost"
-        if error.rcvd is not None:
-            code, reason = error.rcvd.code, error.rcvd.reason
-        elif error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
-            code, reason = error.sent.code, "a message of the server's is too long: it isn't read"
-        self.lost = Lost(code, reason)
-        return SocketBroken(code, reason)
+
+def _broken_by(error: websockets.ConnectionClosed) -> SocketBroken:
+    if error.rcvd is not None:
+        return SocketBroken(error.rcvd.code, error.rcvd.reason)
+    if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+        return SocketBroken(error.sent.code, "a message of the server's is too long: it isn't read")
+    return SocketBroken(1006, "the connection was lost")
 
 
 async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) -> OpenSocket:
-    """Open a device's socket and say what was seen. Raises Broken.
+    """Open a device's socket, to be resumed from the cursors. Raises SocketBroken.
 
     The token comes in a frame together with the cursors: nothing live can come before what was
     missed.
@@ -128,16 +124,13 @@ async def open_socket(base_url: str, device: str, token: str, cursors: Cursors) 
         async with asyncio.timeout(_OPEN_SECONDS):
             return await _enter(connection, address, token, cursors)
     except websockets.ConnectionClosed as error:
-        raise OpenSocket(connection, _NOBODY)._ended(error) from error  # noqa: SLF001 - our own
-    except TimeoutError as error:
-        await _drop(connection)
-        raise SocketBroken(1006, "the server did not answer in time") from error
-    except BaseException:
-        await _drop(connection)
+        raise _broken_by(error) from error
+    except BaseException as error:
+        with suppress(OSError, websockets.WebSocketException):
+            await connection.close()
+        if isinstance(error, TimeoutError):
+            raise SocketBroken(1006, "the server did not answer in time") from error
         raise
-
-
-_NOBODY: Final[dict[str, Any]] = {"user": "", "heads": {}}
 
 
 async def _enter(
@@ -162,11 +155,6 @@ async def _enter(
             return OpenSocket(connection, frame)
 
 
-async def _drop(connection: ClientConnection) -> None:
-    with suppress(OSError, websockets.WebSocketException):
-        await connection.close()
-
-
 def _refused(error: InvalidStatus) -> SocketBroken:
     status = error.response.status_code
     detail = f"the handshake was refused with {status}"
@@ -175,4 +163,4 @@ def _refused(error: InvalidStatus) -> SocketBroken:
     asked: float | None = None
     with suppress(ValueError, TypeError):
         asked = float(error.response.headers.get("Retry-After"))  # type: ignore[arg-type]  # None: TypeError
-    return SocketBroken(status, detail, verdict=after_refusal(status), asked_seconds=asked)
+    return SocketBroken(status, detail, advice=after_refusal(status), asked_seconds=asked)

@@ -9,16 +9,15 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Self
 
-from sharezync.pauses import jittered
+from sharezync.backoff import jittered
 from sharezync.problems import Problem, SharezyncError, SocketClosed, Unreachable
 from sharezync.realtime.closing import after_close
 from sharezync.realtime.cursors import Cursor
-from sharezync.realtime.frame_queue import FrameQueue
 from sharezync.realtime.frame_router import FrameRouter
-from sharezync.realtime.frames import Connected, Incoming, Json
+from sharezync.realtime.frames import Connected, FrameQueue, Incoming, Lost
 from sharezync.realtime.opening import OpenSocket, SocketBroken, open_socket
-from sharezync.renewing import Renewal
-from sharezync.shapes import object_in, parsed, understood
+from sharezync.renewal import Renewal
+from sharezync.shapes import Json, object_in, parsed, understood
 
 _COMMAND_TRIES: Final = 8
 _AGAIN_SECONDS: Final = 0.01
@@ -32,10 +31,11 @@ Message = str | bytes | bytearray | memoryview
 class Socket:
     """A device's socket: enter it, iterate over what comes, send commands.
 
-    Everything that happens comes as `Event` in the order of its stream, once, also over lost
-    connections; `Reset` says what to fetch again. Every command may be repeated, so one whose
-    answer was lost is sent again. What is neither iterated over nor given up (`events=False`) is
-    kept. It is tried for `patience_seconds` to open it again, and at first for `opening_seconds`.
+    Everything that happens comes as `StreamEventFrame` in the order of its stream, once, also over
+    lost connections; `StreamReset` says what to fetch again. Every command may be repeated, so one
+    whose answer was lost is sent again. What is neither iterated over nor given up
+    (`events=False`) is kept. It is tried for `patience_seconds` to open it again, and at first for
+    `opening_seconds`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Socket:
         self._base_url = base_url
         self._renewal = renewal
         self._device = device
-        self._hearing = FrameRouter(cursors, keeps_events=events)
+        self._router = FrameRouter(cursors, keeps_events=events)
         self._patience_seconds = patience_seconds
         self._opening_seconds = patience_seconds if opening_seconds is None else opening_seconds
         self._ids = itertools.count(1)
@@ -84,10 +84,10 @@ class Socket:
     @property
     def cursors(self) -> dict[str, Cursor]:
         """How far each stream was handed out: for the next socket, also in another process."""
-        return self._hearing.handed_out
+        return self._router.handed_out
 
     def __aiter__(self) -> AsyncIterator[Incoming]:
-        return self._hearing.iterate()
+        return self._router.iterate()
 
     async def ready(self) -> None:
         """Wait until it is open. Raises what ended it, where it won't be any more."""
@@ -95,9 +95,9 @@ class Socket:
         if self._failure is not None:
             raise self._failure
 
-    def line(self, transfer_id: str) -> AbstractContextManager[FrameQueue]:
-        """Open what everything about one transfer comes to, from now on."""
-        return self._hearing.line(transfer_id)
+    def about_transfer(self, transfer_id: str) -> AbstractContextManager[FrameQueue]:
+        """Open a queue of everything about one transfer, from now on."""
+        return self._router.about_transfer(transfer_id)
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Socket:
         Raises Problem where it was refused, and what ended the socket.
         """
         for attempt in itertools.count():
-            frame = await self._asked(kind, members)
+            frame = await self._answer(kind, members)
             if frame["type"] == "reply":
                 return object_in(frame, "data")
             problem = Problem.of_frame(frame)
@@ -116,20 +116,20 @@ class Socket:
             await asyncio.sleep(jittered(attempt, asked_seconds=problem.retry_after_seconds))
         raise AssertionError  # the loop above has no end
 
-    async def tell(self, frame: Json) -> bool:
+    async def send_frame(self, frame: Json) -> bool:
         """Send a frame that nobody answers; False where the socket isn't open now."""
         return await self._sent(json.dumps(frame, separators=(",", ":")))
 
     async def send_binary(self, frame: bytes | bytearray | memoryview) -> bool:
-        """Send a binary frame; returns when it may be changed again. False as `tell`."""
+        """Send a binary frame; returns when it may be changed again. False as `send_frame`."""
         return await self._sent(frame)
 
-    async def _asked(self, kind: str, members: Mapping[str, object]) -> Json:
+    async def _answer(self, kind: str, members: Mapping[str, object]) -> Json:
         """Send a command until it is answered, by whichever connection."""
         while True:
             await self.ready()
             number = next(self._ids)
-            with self._hearing.answer_to(number) as answer:
+            with self._router.answer_to(number) as answer:
                 try:
                     await self._write(json.dumps({"type": kind, "id": number, **members}))
                     return await answer
@@ -150,7 +150,7 @@ class Socket:
             raise SocketBroken(1006, "")
         await self._opened.send(message)
 
-    # --- its life ------------------------------------------------------------------------------
+    # --- connections -----------------------------------------------------------------------------
 
     async def _end(self) -> None:
         if self._running is not None:
@@ -159,21 +159,21 @@ class Socket:
 
     async def _run(self) -> None:
         try:
-            await self._live()
+            await self._connect_forever()
         except SharezyncError as error:
             self._fail(error)
         except asyncio.CancelledError:
             self._fail(SocketClosed(1000, "the socket was closed here"))
             raise
-        except Exception as error:  # noqa: BLE001 - the rim: raised where somebody waits
+        except Exception as error:  # noqa: BLE001 - raised where somebody waits
             self._fail(SocketClosed(1006, f"the socket broke: {error!r}"))
 
     def _fail(self, error: SharezyncError) -> None:
         self._failure = error
         self._ready.set()
-        self._hearing.fail(error)
+        self._router.fail(error)
 
-    async def _live(self) -> None:
+    async def _connect_forever(self) -> None:
         attempt = 0
         renewed = False
         since = time.monotonic()
@@ -182,8 +182,8 @@ class Socket:
                 opened = await open_socket(
                     self._base_url,
                     self._device,
-                    await self._renewal.authorize(),
-                    self._hearing.cursors,
+                    await self._renewal.access_token(),
+                    self._router.cursors,
                 )
                 renewed = False
                 opened_at = time.monotonic()
@@ -195,13 +195,13 @@ class Socket:
                 broken = error
             except Unreachable as error:  # while renewing
                 broken = SocketBroken(1006, str(error))
-            verdict = broken.verdict or after_close(broken.code)
-            if not verdict.again or (verdict.renew and renewed):
+            advice = broken.advice or after_close(broken.code)
+            if not advice.again or (advice.renew and renewed):
                 raise SocketClosed(broken.code, broken.reason)
-            if verdict.renew:
+            if advice.renew:
                 renewed = True
-                await self._renewal.renewed(self._renewal.tokens)
-            pause = verdict.pause_seconds(attempt, asked_seconds=broken.asked_seconds)
+                await self._renewal.access_token(refused=True)
+            pause = advice.pause_seconds(attempt, asked_seconds=broken.asked_seconds)
             patience = self._patience_seconds if self.connections else self._opening_seconds
             if time.monotonic() + pause - since > patience:
                 raise Unreachable(f"{self._base_url} can't be reached: {broken.reason}")
@@ -209,32 +209,33 @@ class Socket:
             await asyncio.sleep(pause)
 
     async def _serve(self, opened: OpenSocket) -> SocketBroken:
-        """Hear what an open socket says until it breaks; return how that was."""
+        """Receive from an open socket until it breaks; return how that was."""
         self.connections += 1
         self._opened = opened
         reauthenticating = asyncio.create_task(self._reauthenticate(), name="reauthenticate")
-        self._hearing.connected(Connected(opened.user_id, opened.device_id, opened.heads))
+        self._router.connected(Connected(opened.user_id, opened.device_id, opened.heads))
         self._ready.set()
+        broken = SocketBroken(1006, "")
         try:
             while True:
                 message = await opened.receive()
                 if isinstance(message, bytes):
-                    self._hearing.take_chunk(opened.chunk_of(message), message)
+                    self._router.handle_chunk(opened.chunk_of(message), message)
                 else:
                     frame = parsed(message, f"the socket at {self._base_url}")
                     with understood(frame):
-                        gap = self._hearing.handle_text(frame)
+                        gap = self._router.handle_text(frame)
                     if gap is not None:
-                        await self.tell({"type": "replay", "stream": gap[0], "after": gap[1]})
-        except SocketBroken as broken:
-            broken.asked_seconds = self._hearing.bye_seconds
+                        await self.send_frame({"type": "replay", "stream": gap[0], "after": gap[1]})
+        except SocketBroken as error:
+            broken = error
+            broken.asked_seconds = self._router.bye_seconds
             return broken
         finally:
             self._ready.clear()
             self._opened = None
             reauthenticating.cancel()
-            lost = opened.lost
-            self._hearing.lost(lost, SocketBroken(lost.code, lost.reason))
+            self._router.lost(Lost(broken.code, broken.reason), broken)
             await opened.aclose()
 
     async def _reauthenticate(self) -> None:
@@ -242,7 +243,7 @@ class Socket:
         while True:
             await asyncio.sleep(max(0.0, self._renewal.tokens.renew_at - time.time()))
             try:
-                token = await self._renewal.authorize()
+                token = await self._renewal.access_token()
                 await self._write(json.dumps({"type": "authenticate", "token": token}))
             except Unreachable:
                 await asyncio.sleep(_REAUTHENTICATE_RETRY_SECONDS)

@@ -39,7 +39,7 @@ def decode(frame: bytes) -> Chunk:
     return Chunk(file, number, digest, payload)
 
 
-def seal(buffer: bytearray, transfer: bytes, place: Place, length: int) -> memoryview:
+def encode(buffer: bytearray, transfer: bytes, place: Place, length: int) -> memoryview:
     """Write the header before a payload that lies in `buffer` already; return the frame.
 
     The payload is not copied. `transfer` is the id's 16 bytes.

@@ -21,7 +21,7 @@ import os
 import re
 from typing import Final, Literal
 
-from sharezync.transfer.names import MAX_NAME_BYTES, clean_parts, key_of, shortened
+from sharezync.names import MAX_NAME_BYTES, clean_parts, key_of, shortened
 
 Danger = Literal["hidden", "opens", "system", "option"]
 """`hidden`: not shown, and read by programs. `opens`: runs, is mounted or leads elsewhere when it

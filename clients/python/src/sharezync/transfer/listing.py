@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharezync.problems import SharezyncError, TooMuch
-from sharezync.transfer.names import clean_parts, key_of, numbered
+from sharezync.names import clean_parts, key_of, numbered
+from sharezync.problems import FileChanged, SharezyncError, TooMuch
 
 MAX_FILES = 1000
 
@@ -24,6 +24,29 @@ class Outgoing:
     name: str
     size_bytes: int
     modified_ns: int
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer from the file. Raises FileChanged where it isn't what it was."""
+        try:
+            with self.path.open("rb", buffering=0) as opened:
+                status = os.fstat(opened.fileno())
+                if (status.st_size, status.st_mtime_ns) != (self.size_bytes, self.modified_ns):
+                    raise FileChanged(f"{self.path} has changed meanwhile: send it again")
+                opened.seek(offset)
+                filled = 0
+                while filled < len(buffer):
+                    count = opened.readinto(buffer[filled:])
+                    if not count:
+                        raise FileChanged(f"{self.path} has become shorter: send it again")
+                    filled += count
+        except OSError as error:
+            raise FileChanged(f"{self.path} can't be read any more: {error}") from error
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file. Raises as `read_into`."""
+        buffer = bytearray(length)
+        self.read_into(memoryview(buffer), offset)
+        return bytes(buffer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,39 @@
-"""Sending and receiving by whichever way there is: a socket at first, doors over HTTP after it."""
+"""Sending and receiving by whichever way there is: a socket at first, HTTP where there is none."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import httpx
 
+from sharezync.backoff import jittered
 from sharezync.documents import OVER, Transfer
-from sharezync.pauses import jittered
-from sharezync.problems import (
-    NotLoggedIn,
-    Problem,
-    SocketClosed,
-    TransferEnded,
-    Unreachable,
-)
+from sharezync.problems import NotLoggedIn, Problem, SocketClosed, TransferEnded, Unreachable
 from sharezync.realtime.socket import Socket
-from sharezync.transfer.offering import Offer
+from sharezync.renewal import Renewal
+from sharezync.shapes import Json
+from sharezync.transfer.api import TransferApi
+from sharezync.transfer.http_receiver import HttpReceiver
+from sharezync.transfer.http_sender import HttpSender
+from sharezync.transfer.offer import Offer
 from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.received_files import Destination
-from sharezync.transfer.receiving import Receiver
-from sharezync.transfer.receiving_over_http import HttpReceiver
-from sharezync.transfer.sending import Sender
-from sharezync.transfer.sending_over_http import HttpSender
-from sharezync.transfer.ways import OPENING_SECONDS, Over, leaves_http
+from sharezync.transfer.socket_receiver import SocketReceiver
+from sharezync.transfer.socket_sender import SocketSender
+from sharezync.transfer.transfer_http import TransferHttp
 
-if TYPE_CHECKING:
-    from sharezync.session import Session
-
+Over = Literal["auto", "socket", "http"]
+"""`auto`: a socket, and HTTP where there is none to be had, or none any more."""
 Wait = Literal["nobody", "receiving", "all"]
 """Until when a sender stays: till everything is stored; till those are through who are receiving
 by then; or till nobody is left who might."""
 
+OPENING_SECONDS: Final = 10.0
+"""How long a first socket is tried for where there is another way."""
+# By us; revoked on purpose; a protocol of another time.
+_NO_OTHER: Final = frozenset({1000, 4503, 4509})
 _UNDER_WAY: Final = frozenset({"accepted", "receiving", "verifying"})
 _SOON: Final = 1
 """As `jittered` counts: some three times a second."""
@@ -41,85 +41,153 @@ _SELDOM: Final = 4
 _ENDED_A_SOCKET: Final = (SocketClosed, Unreachable, NotLoggedIn)
 
 
-async def send_by(
-    session: "Session", offer: Offer, device: Socket | str, over: Over, on_progress: OnProgress
-) -> Progress:
-    """Have everything of an offer stored; what can't go on is forgotten. Raises as `send`."""
-    sender: Sender | None = None
-    if over != "http":
-        try:
-            async with _socket_of(session, device, over) as socket:
-                transfer = await offer.on(socket)
-                sender = Sender(
-                    await session.transfers.doors(transfer.id, _token_in(transfer)),
-                    socket,
-                    transfer,
-                    offer.files,
-                    on_progress,
-                    resumed=offer.record.resumed,
-                )
-                on_progress(sender.progress)
-                with socket.line(transfer.id) as line, _forgetting(offer):
-                    if _still_open(transfer):
-                        await sender.send(line)
-                return sender.progress
-        except _ENDED_A_SOCKET as error:
-            if over == "socket" or not leaves_http(error):
-                raise
-    if sender is None:
-        return await _send_over_http(session, offer, on_progress)
-    on_http = HttpSender(session, sender.doors, sender.progress, offer.files, on_progress)
-    with _forgetting(offer):
-        await on_http.send()
-    return on_http.progress
+def leaves_http(error: Exception) -> bool:
+    """Whether HTTP may do where this ended a socket, or kept one from being opened.
+
+    Proxies refuse upgrades, or drop them silently; and capability tokens need no login any more.
+    """
+    if isinstance(error, SocketClosed):
+        return error.code not in _NO_OTHER
+    return isinstance(error, NotLoggedIn | Unreachable)
 
 
-async def _send_over_http(session: "Session", offer: Offer, on_progress: OnProgress) -> Progress:
-    transfer = await offer.over_http(session)
-    progress = Progress(transfer, transfer.size_bytes, resumed=offer.record.resumed)
-    progress.learn(transfer)
-    on_progress(progress)
-    with _forgetting(offer):
-        if _still_open(transfer):
-            doors = await session.transfers.doors(transfer.id, _token_in(transfer))
-            await HttpSender(session, doors, progress, offer.files, on_progress).send()
-    return progress
+class Mover:
+    """Moves files on behalf of a login, from or to one of its devices.
+
+    `device` is its socket, or its `client_id`.
+    """
+
+    def __init__(
+        self,
+        api: TransferApi,
+        base_url: str,
+        renewal: Renewal,
+        device: Socket | str,
+        over: Over,
+        on_progress: OnProgress,
+    ) -> None:
+        self._api = api
+        self._base_url = base_url
+        self._renewal = renewal
+        self._device = device
+        self._over = over
+        self._on_progress = on_progress
+
+    async def send(self, offer: Offer) -> Progress:
+        """Have everything of an offer stored; the record of what can't go on is deleted."""
+        progress: Progress | None = None
+        side: TransferHttp | None = None
+        if self._over != "http":
+            try:
+                async with self._socket() as socket:
+                    progress, side = await self._offered(offer, socket)
+                    if side is not None:
+                        with socket.about_transfer(side.transfer_id) as queue:
+                            sender = SocketSender(
+                                side, progress, offer.files, self._on_progress, socket, queue
+                            )
+                            with _deleting_record(offer):
+                                await sender.send()
+                    return progress
+            except _ENDED_A_SOCKET as error:
+                self._check_http_left(error)
+        if progress is None:
+            progress, side = await self._offered(offer, None)
+        if side is not None:
+            with _deleting_record(offer):
+                await HttpSender(self._api, side, progress, offer.files, self._on_progress).send()
+        return progress
+
+    async def receive(
+        self, transfer: Transfer, to: Destination, files: Collection[int] | None
+    ) -> list[Path]:
+        """Have a transfer where it is to go."""
+        receiver: SocketReceiver | None = None
+        if self._over != "http":
+            try:
+                async with self._socket() as socket:
+                    with socket.about_transfer(transfer.id) as queue:
+                        # As it is now that nothing can be missed.
+                        transfer = await self._api.get(transfer.id)
+                        receiver = SocketReceiver(
+                            self._api, transfer, to, self._on_progress, socket, queue, files=files
+                        )
+                        return await receiver.receive()
+            except _ENDED_A_SOCKET as error:
+                self._check_http_left(error)
+        if receiver is None or receiver.token is None:
+            transfer = await self._api.get(transfer.id)
+            return await HttpReceiver(
+                self._api, transfer, to, self._on_progress, files=files
+            ).receive()
+        # With the token that was given: nothing more is asked of the login.
+        transfer = receiver.progress.transfer
+        side = await self._api.transfer_http(transfer.id, receiver.token)
+        on_http = HttpReceiver(self._api, transfer, to, self._on_progress, side, files=files)
+        on_http.progress.moved_bytes = receiver.progress.moved_bytes
+        return await on_http.receive()
+
+    async def _offered(
+        self, offer: Offer, socket: Socket | None
+    ) -> tuple[Progress, TransferHttp | None]:
+        """Make an offer, from the device of a socket or that of the login.
+
+        Return how far it is, and the sender's side; None where nothing is to be sent any more.
+        """
+
+        async def ask(members: Json) -> Transfer:
+            if socket is None:
+                return await self._api.create(members)
+            return Transfer.of(await socket.command("file_transfer_start", **members))
+
+        transfer = await offer.make(ask)
+        progress = Progress(transfer, transfer.size_bytes, resumed=offer.record.resumed)
+        progress.learn(transfer)
+        self._on_progress(progress)
+        if not transfer.over:
+            return progress, await self._api.transfer_http(transfer.id, transfer.token)
+        if transfer.state != "completed":
+            offer.record.delete()
+            raise TransferEnded(transfer.state)
+        return progress, None
+
+    def _check_http_left(self, error: Exception) -> None:
+        """Raise what ended a socket, where HTTP isn't another way."""
+        if self._over == "socket" or not leaves_http(error):
+            raise error
+
+    @asynccontextmanager
+    async def _socket(self) -> AsyncGenerator[Socket]:
+        if isinstance(self._device, Socket):
+            await self._device.ready()
+            yield self._device
+        else:
+            async with Socket(
+                self._base_url,
+                self._renewal,
+                self._device,
+                events=False,
+                opening_seconds=OPENING_SECONDS if self._over == "auto" else None,
+            ) as socket:
+                yield socket
 
 
-async def receive_by(
-    session: "Session",
-    transfer: Transfer,
-    to: Destination,
-    device: Socket | str,
-    over: Over,
-    on_progress: OnProgress,
-    *,
-    files: Collection[int] | None,
-) -> list[Path]:
-    """Have a transfer where it is to go. Raises as `receive`."""
-    receiver: Receiver | None = None
-    if over != "http":
-        try:
-            async with _socket_of(session, device, over) as socket:
-                with socket.line(transfer.id) as line:
-                    # As it is now that nothing escapes us.
-                    transfer = await session.transfers.get(transfer.id)
-                    receiver = Receiver(session, socket, transfer, to, on_progress, files=files)
-                    return await receiver.receive(line)
-        except _ENDED_A_SOCKET as error:
-            if over == "socket" or not leaves_http(error):
-                raise
-    if receiver is None or receiver.token is None:
-        transfer = await session.transfers.get(transfer.id)
-        return await HttpReceiver(session, transfer, to, on_progress, files=files).receive()
-    # The doors that are open stay open: nothing more is asked of the login.
-    on_http = HttpReceiver(session, receiver.progress.transfer, to, on_progress, files=files)
-    on_http.progress.moved_bytes = receiver.progress.moved_bytes
-    return await on_http.receive(await session.transfers.doors(transfer.id, receiver.token))
+@contextmanager
+def _deleting_record(offer: Offer) -> Iterator[None]:
+    """Delete the record of what can't go on, however often it is tried."""
+    try:
+        yield
+    except TransferEnded:
+        offer.record.delete()
+        raise
+    except Problem as problem:
+        if not problem.retryable and problem.status != httpx.codes.UNAUTHORIZED:
+            offer.record.delete()
+        raise
 
 
-async def see_through(
-    session: "Session", progress: Progress, wait: Wait, on_progress: OnProgress
+async def wait_for_recipients(
+    api: TransferApi, progress: Progress, wait: Wait, on_progress: OnProgress
 ) -> None:
     """Stay until those are through who are waited for, or the login has ended.
 
@@ -134,48 +202,9 @@ async def see_through(
         await asyncio.sleep(jittered(_SOON + min(quiet, _SELDOM)))
         before = dict(progress.recipients)
         try:
-            progress.learn(await session.transfers.get(progress.transfer.id))
+            progress.learn(await api.get(progress.transfer.id))
         except NotLoggedIn:
             return
         quiet = 0 if progress.recipients != before else quiet + 1
         if not quiet:
             on_progress(progress)
-
-
-@asynccontextmanager
-async def _socket_of(
-    session: "Session", device: Socket | str, over: Over
-) -> AsyncGenerator[Socket]:
-    if isinstance(device, Socket):
-        await device.ready()
-        yield device
-    else:
-        opening_seconds = OPENING_SECONDS if over == "auto" else None
-        async with session.socket(device, events=False, opening_seconds=opening_seconds) as socket:
-            yield socket
-
-
-@contextmanager
-def _forgetting(offer: Offer) -> Iterator[None]:
-    """Forget the record of what can't go on, however often it is tried."""
-    try:
-        yield
-    except TransferEnded:
-        offer.record.delete()
-        raise
-    except Problem as problem:
-        if not problem.retryable and problem.status != httpx.codes.UNAUTHORIZED:
-            offer.record.delete()
-        raise
-
-
-def _still_open(transfer: Transfer) -> bool:
-    """Whether there is something to send. Raises TransferEnded for what never becomes whole."""
-    if transfer.over and transfer.state != "completed":
-        raise TransferEnded(transfer.state)
-    return not transfer.over
-
-
-def _token_in(transfer: Transfer) -> str | None:
-    """Return the capability token that came with an answer."""
-    return transfer.raw.get("token")

@@ -1,15 +1,14 @@
-"""A file that is being received: `0.part`, and which of its chunks are kept, with their digests.
+"""A file that is being received: `0.part`, and a log of the chunks that are kept, with digests.
 
-Called in threads. A chunk is recorded only once its bytes are on the disk, so that the record is
-true also after the power went. What was kept since stands in a journal that nobody waits for the
-disk with: after a kill it names what may be held, and the bytes themselves say whether it is.
+Called in threads. Of what was logged before the disk was last waited for, the log alone is sure,
+also after the power went. Of the rest the bytes themselves say whether they are there.
 """
 
 import hashlib
 import os
 import struct
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from sharezync.folders import Folder
@@ -17,14 +16,17 @@ from sharezync.problems import Corrupt
 from sharezync.transfer.chunks import DIGEST_BYTES, chunk_count, chunk_length, root_of
 from sharezync.transfer.ranges import Ranges
 
-_NOT_KEPT: Final = bytes(DIGEST_BYTES)
+_LOST: Final = bytes(DIGEST_BYTES)
+_FLUSHED: Final = 2**32 - 1
+"""In place of a chunk's number: so many entries before this one are sure."""
 _ENTRY: Final = struct.Struct(f">I{DIGEST_BYTES}s")
-"""Of the journal: a chunk's number and digest."""
+"""Of the log: a chunk's number and digest; zeros for one that is not kept any more."""
 
 
 class Part:
-    """One file on its way in, in a folder of our own: its bytes in `N.part`, and in `N.chunks` 32
-    bytes for each chunk: its digest, or zeros. `name` is for messages.
+    """One file on its way in, in a folder of our own: its bytes in `N.part`, its log in `N.chunks`.
+
+    `name` is for messages.
     """
 
     def __init__(
@@ -33,16 +35,18 @@ class Part:
         self.name = name
         self._folder = folder
         self.file = f"{number}.part"
-        self._record = f"{number}.chunks"
-        self._journal = f"{number}.journal"
+        self._log = f"{number}.chunks"
         self.size_bytes = size_bytes
         self._chunk_size = chunk_size_bytes
         self.count = chunk_count(size_bytes, chunk_size_bytes)
         self._digests = bytearray(self.count * DIGEST_BYTES)
-        self._unrecorded: set[int] = set()
+        self._entries = 0
+        """How many are in the log."""
+        self._sure = 0
+        """How many of them were flushed, or say that others were."""
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self.held = Ranges()
+        self.kept = Ranges()
         """Grows by `note` only, on the event loop."""
 
     def open(self) -> None:
@@ -50,34 +54,44 @@ class Part:
         if self.is_there:
             self.remember()
         else:
+            self._folder.remove(self._log)
+            self._folder.create(self._log)
             self._folder.create(self.file)
-            self._folder.replace(self._record, b"")
-            self._folder.remove(self._journal)
 
     @property
     def is_there(self) -> bool:
         """Whether it was begun, and has not got its name yet."""
         return self._folder.size_of(self.file) is not None
 
+    def remember(self) -> None:
+        """Count as kept what the log says, and where it isn't sure, the bytes."""
+        entries = list(self._read_log())
+        flushed = [digest for number, digest in entries if number == _FLUSHED]
+        sure = int.from_bytes(max(flushed, default=b""))
+        found: dict[int, bytes] = {}
+        for place, (number, digest) in enumerate(entries):
+            if number < self.count:
+                found.pop(number, None)
+                if digest != _LOST and (place < sure or self._is_there(number, digest)):
+                    found[number] = digest
+        self.kept = Ranges((number, number) for number in sorted(found))
+        for number, digest in found.items():
+            self._set_digest(number, digest)
+        self._entries = len(entries)
+
     def discard_record(self) -> None:
-        """Take nothing to be held: the record is of something that is lost."""
-        self.held = Ranges()
+        """Count nothing as kept: the log is of something that is lost."""
+        self.kept = Ranges()
         self._digests = bytearray(len(self._digests))
-        self._unrecorded.clear()
-        self._folder.remove(self._journal)
+        self._entries = self._sure = 0
 
     def lose(self, indexes: Collection[int]) -> None:
-        """Take these chunks not to be held, here and in the record: they are not what was sent."""
+        """Count chunks as not kept, here and in the log: they are not what was sent."""
         lost = set(indexes)
         with self._flushing, self._lock:
-            self.held = Ranges((index, index) for index in self.held if index not in lost)
-            self._unrecorded -= lost
-            with self._folder.open(self._record) as file:
-                for index in sorted(lost):
-                    self._set_digest(index, _NOT_KEPT)
-                    file.seek(index * DIGEST_BYTES)
-                    file.write(_NOT_KEPT)
-            self._rewrite_journal()
+            self.kept = Ranges((index, index) for index in self.kept if index not in lost)
+            for index in sorted(lost):
+                self._append(index, _LOST)
 
     def keep(self, index: int, payload: memoryview, digest: bytes | None) -> None:
         """Check a chunk and write it where it belongs. Raises Corrupt and OSError.
@@ -94,58 +108,54 @@ class Part:
             while payload:
                 payload = payload[file.write(payload) or 0 :]
         with self._lock:
-            self._set_digest(index, found)
-            self._unrecorded.add(index)
-            self._folder.append(self._journal, _ENTRY.pack(index, found))
+            self._append(index, found)
 
     def note(self, index: int) -> None:
-        """Count a chunk as held."""
-        self.held.add(index)
+        """Count a chunk as kept."""
+        self.kept.add(index)
 
     def flush(self) -> None:
-        """See to it that what is kept, and the record of it, outlive a crash of the machine."""
+        """See to it that what is kept, and the log of it, outlive a crash of the machine."""
         with self._flushing:
             with self._lock:
-                fresh = {index: self.digest(index) for index in self._unrecorded}
-                self._unrecorded.clear()
-            if not fresh:
+                entries = self._entries
+            if entries == self._sure:
                 return
             with self._folder.open(self.file) as file:
                 os.fsync(file.fileno())
-            with self._folder.open(self._record) as file:
-                for index, digest in sorted(fresh.items()):
-                    file.seek(index * DIGEST_BYTES)
-                    file.write(digest)
+            with self._lock:
+                self._append(_FLUSHED, entries.to_bytes(DIGEST_BYTES))
+                # What was kept meanwhile isn't sure yet.
+                self._sure = self._entries if self._entries == entries + 1 else entries
+            with self._folder.open(self._log) as file:
                 os.fsync(file.fileno())
-            with self._lock:  # what was kept meanwhile stays in the journal
-                self._rewrite_journal()
 
     @property
     def remaining(self) -> int:
-        """How many chunks are not held."""
-        return self.count - self.held.count
+        """How many chunks are not kept."""
+        return self.count - self.kept.count
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk is held."""
+        """Whether every chunk is kept."""
         return not self.remaining
 
     @property
-    def held_bytes(self) -> int:
-        """How many bytes of the file are held."""
+    def kept_bytes(self) -> int:
+        """How many bytes of the file are kept."""
         last = self.count - 1
-        missing = self._chunk_size - self.length(last) if self.count and last in self.held else 0
-        return self.held.count * self._chunk_size - missing
+        missing = self._chunk_size - self.length(last) if self.count and last in self.kept else 0
+        return self.kept.count * self._chunk_size - missing
 
     def first_gap(self) -> tuple[int, int]:
-        """Return the first and the last of the first chunks that are not held, in a row."""
-        first = self.held.first_gap
-        return first, next(iter(self.held.from_index(first, 1)), self.count) - 1
+        """Return the first and the last of the first chunks that are not kept, in a row."""
+        first = self.kept.first_gap
+        return first, next(iter(self.kept.from_index(first, 1)), self.count) - 1
 
-    def held_but_last(self) -> Ranges:
-        """Return what is held, without the file's last chunk."""
+    def kept_but_last(self) -> Ranges:
+        """Return what is kept, without the file's last chunk."""
         last = self.count - 1
-        pairs = ((first, min(end, last - 1)) for first, end in self.held.pairs())
+        pairs = ((first, min(end, last - 1)) for first, end in self.kept.pairs())
         return Ranges((first, end) for first, end in pairs if first <= end)
 
     @property
@@ -161,45 +171,31 @@ class Part:
         """Return how many bytes a chunk has."""
         return chunk_length(self.size_bytes, self._chunk_size, index)
 
-    def remember(self) -> None:
-        """Take what the record says to be held."""
-        try:
-            recorded = self._folder.read(self._record)[: len(self._digests)]
-        except FileNotFoundError:
-            recorded = b""
-            self._folder.replace(self._record, b"")
-        self._digests[: len(recorded)] = recorded
-        for index in range(len(recorded) // DIGEST_BYTES):
-            if self.digest(index) != _NOT_KEPT:
-                self.held.add(index)
-        self._believe(self._read_journal())
-
-    def _believe(self, entries: Iterable[tuple[int, bytes]]) -> None:
-        """Take those of these chunks to be held whose bytes are what they should be."""
+    def _is_there(self, index: int, digest: bytes) -> bool:
+        """Whether the bytes of a chunk are what was logged."""
         try:
             with self._folder.open(self.file, os.O_RDONLY) as file:
-                for index, digest in entries:
-                    if index >= self.count or index in self.held:
-                        continue
-                    file.seek(index * self._chunk_size)
-                    if hashlib.sha256(file.read(self.length(index))).digest() == digest:
-                        self._set_digest(index, digest)
-                        self._unrecorded.add(index)
-                        self.held.add(index)
+                file.seek(index * self._chunk_size)
+                return hashlib.sha256(file.read(self.length(index))).digest() == digest
         except FileNotFoundError:
-            pass  # it has its name already, and then all of it was recorded before
+            return False  # it has its name already, and then all of it was flushed before
 
-    def _read_journal(self) -> list[tuple[int, bytes]]:
+    def _read_log(self) -> Iterator[tuple[int, bytes]]:
         try:
-            written = self._folder.read(self._journal)
+            with self._folder.open(self._log) as file:
+                written = bytes(file.read())
+                whole = len(written) // _ENTRY.size * _ENTRY.size
+                file.truncate(whole)  # the last one may have been cut off
         except FileNotFoundError:
-            return []
-        whole = len(written) // _ENTRY.size * _ENTRY.size  # the last one may have been cut off
-        return list(_ENTRY.iter_unpack(written[:whole]))
+            self._folder.create(self._log)
+            written, whole = b"", 0
+        return _ENTRY.iter_unpack(written[:whole])
 
-    def _rewrite_journal(self) -> None:
-        rest = [_ENTRY.pack(index, self.digest(index)) for index in self._unrecorded]
-        self._folder.replace(self._journal, b"".join(rest))
+    def _append(self, index: int, digest: bytes) -> None:
+        if index != _FLUSHED:
+            self._set_digest(index, digest)
+        self._folder.append(self._log, _ENTRY.pack(index, digest))
+        self._entries += 1
 
     def _set_digest(self, index: int, digest: bytes) -> None:
         self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest

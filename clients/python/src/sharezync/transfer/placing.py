@@ -6,8 +6,8 @@ from itertools import chain
 
 from sharezync.documents import TransferFile
 from sharezync.folders import Folder
+from sharezync.names import clean_parts, key_of, numbered
 from sharezync.transfer.defusing import arriving_parts
-from sharezync.transfer.names import clean_parts, key_of, numbered
 
 
 @dataclass(slots=True)

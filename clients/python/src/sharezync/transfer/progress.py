@@ -1,4 +1,4 @@
-"""How far a transfer is, as both ends are told it."""
+"""How far a transfer is, as either side sees it."""
 
 import time
 from collections import deque
@@ -30,7 +30,7 @@ class Rate:
 
 @dataclass(slots=True)
 class Progress:
-    """How far it is. The very same object is changed and told again."""
+    """How far it is. The very same object is changed and passed again."""
 
     transfer: Transfer
     size_bytes: int
@@ -38,17 +38,17 @@ class Progress:
     stored_bytes: int = 0
     """Kept by the server, for good."""
     received_bytes: int = 0
-    """Verified and kept here, where this end receives."""
+    """Verified and kept here, where this side receives."""
     recipients: dict[str, tuple[str, int]] = field(default_factory=dict)
     """To a sender: state and received bytes of each recipient, by user id."""
     rate: float = 0.0
-    """Bytes a second, at this end."""
+    """Bytes a second, at this side."""
     moved_bytes: int = 0
     """What this process sent or received itself: the rest was there before."""
     resumed: bool = False
     """Whether it goes on with something that was begun before."""
     folder: Path | None = None
-    """Where the files go, at an end that receives; None at one that sends."""
+    """Where the files go, at the side that receives; None at one that sends."""
 
     def learn(self, transfer: Transfer) -> None:
         """Go by what the server says now."""
@@ -60,4 +60,4 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-"""Told of each change; quick, and it raises nothing."""
+"""Called after each change; quick, and it raises nothing."""

@@ -1,4 +1,4 @@
-"""Where the files of a transfer come to lie: in a new folder of their own, unless told otherwise.
+"""Where the files of a transfer are saved: in a new folder of their own, unless told otherwise.
 
 Until all is verified they are in a folder of our own in it (`staging`); then they get names that
 nothing has. Our folder and its record go when all is through.
@@ -33,7 +33,7 @@ class ReceivedFiles:
     def __init__(self, destination: Destination, transfer: Transfer) -> None:
         self._destination = destination
         self._transfer = transfer
-        self._landed: set[int] = set()
+        self._placed: set[int] = set()
         self.parts: dict[int, Part] = {}
         """The files that are wanted, by index."""
         self.resumed = False
@@ -96,7 +96,7 @@ class ReceivedFiles:
 
     def _place(self, index: int) -> list[str]:
         names = self._names[index]
-        if index in self._landed:
+        if index in self._placed:
             return names
         home = self._staging.home
         try:
@@ -113,7 +113,7 @@ class ReceivedFiles:
             # It got its name, and then we were killed.
             part.remember()
             if part.complete and self._size_of(names) == part.size_bytes:
-                self._landed.add(index)
+                self._placed.add(index)
                 return
             part.discard_record()
         part.open()

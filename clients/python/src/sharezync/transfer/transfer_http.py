@@ -1,8 +1,8 @@
-"""The doors of one transfer over HTTP. Its capability token opens them: no login is needed."""
+"""One side of one transfer over HTTP, by its capability token: no login is needed."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -14,17 +14,17 @@ from sharezync.shapes import understood
 from sharezync.transfer.ranges import Ranges
 
 RenewToken = Callable[[], Awaitable[str]]
-"""Returns another token for the same end of the same transfer, by a login."""
+"""Returns another token for the same side of the same transfer, by a login."""
 
 
 class TransferHttp:
-    """One end of one transfer: what its token lets anybody do who holds it.
+    """One side of one transfer: what its token allows to anybody who has it.
 
-    The token lives as long as that end of the transfer, whatever becomes of the login that got it:
-    keep it like a password. A sender's opens `missing`, `put_chunk` and `complete`; a recipient's
+    The token lives as long as that side of the transfer, whatever becomes of the login that got it:
+    keep it like a password. A sender's allows `missing`, `put_chunk` and `complete`; a recipient's
     `missing`, `root`, `digest`, `content` and `confirm`. Everything may be repeated, and is tried
     again as `Http` says. Raises TransferEnded where it is over, and Problem: 401 for a token that
-    opens nothing (any more), `forbidden` for the other end's doors.
+    isn't valid (any more), `forbidden` for what only the other side may do.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class TransferHttp:
     ) -> None:
         self.transfer_id = transfer_id
         self.token = token
-        self._http = http
+        self._http = http.on_behalf_of(self._authorize)
         self._renew = renew
         self._path = f"/v1/transfers/{transfer_id}"
 
@@ -82,37 +82,27 @@ class TransferHttp:
     async def content(
         self, file: int, first_byte: int, last_byte: int
     ) -> AsyncGenerator[httpx.Response]:
-        """Open these bytes of a file, both ends inclusive; those not stored yet come later.
+        """Open these bytes of a file, both inclusive; those not stored yet come later.
 
         To be read with `aiter_raw`. Tried once. Raises Problem, TransferEnded, and Unreachable also
         in the midst of it: it is broken off where the rest can't be had now.
         """
-        headers = {
-            "Accept-Encoding": "identity",
-            "Range": f"bytes={first_byte}-{last_byte}",
-        }
+        headers = {"Accept-Encoding": "identity", "Range": f"bytes={first_byte}-{last_byte}"}
         path = f"{self._path}/files/{file}/content"
-        for again in (False, True):
-            sent = {**headers, **self._authorization}
-            opened = False
-            try:
-                async with self._http.stream("GET", path, headers=sent) as answer:
-                    opened = True
-                    yield answer
-                    return
-            except Problem as problem:
-                if opened:
-                    raise  # it is not about the opening
-                await self._refused(problem, again=again)
+        with noticing_the_end():
+            async with self._http.stream("GET", path, headers=headers) as answer:
+                yield answer
 
-    async def confirm(self, file: int, held: Ranges) -> Recipient:
+    async def confirm(self, file: int, kept: Ranges) -> Recipient:
         """Say which chunks of a file are verified and kept here; return how far one is then."""
-        ranges = {"file": file, "ranges": held.pairs()}
+        ranges = {"file": file, "ranges": kept.pairs()}
         return Recipient.of(document_of(await self._request("POST", "/receipts", json=ranges)))
 
-    @property
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Transfer {self.token}"}
+    async def _authorize(self, refused: bool) -> str:  # noqa: FBT001 - an `Authorize`
+        if refused and self._renew is not None:
+            # Where the transfer is over, this is refused and says how: the token ended with it.
+            self.token = await self._renew()
+        return f"Transfer {self.token}"
 
     async def _head(self, path: str) -> httpx.Response:
         try:
@@ -127,38 +117,18 @@ class TransferHttp:
         self,
         method: str,
         path: str,
-        *,
-        headers: dict[str, str] | None = None,
         **options: Any,  # noqa: ANN401 - what httpx takes
     ) -> httpx.Response:
-        for again in (False, True):
-            try:
-                return await self._http.request(
-                    method,
-                    self._path + path,
-                    repeatable=True,
-                    headers={**(headers or {}), **self._authorization},
-                    **options,
-                )
-            except Problem as problem:
-                await self._refused(problem, again=again)
-        raise AssertionError  # refused twice is raised above
-
-    async def _refused(self, problem: Problem, *, again: bool) -> None:
-        """Get another token where that may help; else raise what the refusal means."""
-        if (ended := ended_by(problem)) is not None:
-            raise ended from problem
-        if problem.status != httpx.codes.UNAUTHORIZED or again or self._renew is None:
-            raise problem
-        try:
-            # Where it is over, this is what tells how: the token has ended with it.
-            self.token = await self._renew()
-        except Problem as refusal:
-            raise ended_by(refusal) or refusal from None
+        with noticing_the_end():
+            return await self._http.request(method, self._path + path, repeatable=True, **options)
 
 
-def ended_by(problem: Problem) -> TransferEnded | None:
-    """Return what a refusal means that says that the transfer is over; None for others."""
-    if problem.code != "transfer-over":
-        return None
-    return TransferEnded(str(problem.extras.get("state", "over")))
+@contextmanager
+def noticing_the_end() -> Iterator[None]:
+    """Raise TransferEnded for a refusal that says that the transfer is over."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.code != "transfer-over":
+            raise
+        raise TransferEnded(str(problem.extras.get("state", "over"))) from problem

@@ -1,111 +1,51 @@
 """Transfers: listed, offered, sent, received."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final
 
-from sharezync.documents import Capability, Transfer
-from sharezync.http import document_of
-from sharezync.places import state_folder
+from sharezync.documents import Transfer
+from sharezync.http import Http
+from sharezync.local import state_folder
+from sharezync.names import clean_name, shortened
+from sharezync.people import People
 from sharezync.problems import Problem
 from sharezync.realtime.socket import Socket
+from sharezync.renewal import Renewal
+from sharezync.transfer.api import TransferApi
 from sharezync.transfer.defusing import defused
 from sharezync.transfer.listing import list_files
-from sharezync.transfer.moving import Wait, receive_by, see_through, send_by
-from sharezync.transfer.names import clean_name, shortened
-from sharezync.transfer.offering import Address, Offer
+from sharezync.transfer.moving import Mover, Over, Wait, wait_for_recipients
+from sharezync.transfer.offer import Address, Offer, SendRecord
 from sharezync.transfer.progress import OnProgress, Progress
-from sharezync.transfer.ranges import Ranges
 from sharezync.transfer.received_files import Destination, begun_in
-from sharezync.transfer.send_record import SendRecord
-from sharezync.transfer.statistics import Statistics
-from sharezync.transfer.transfer_http import TransferHttp
-from sharezync.transfer.ways import Over
-
-if TYPE_CHECKING:
-    from sharezync.session import Session
-    from sharezync.shapes import Json
 
 _RECEIVES: Final = "receives"
 _SENDER_BYTES: Final = 100
 
 
 def _ignore(_: Progress) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
-class Transfers:
+class Transfers(TransferApi):
     """What one sends and is sent."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
-
-    async def get(self, transfer_id: str) -> Transfer:
-        """Return a transfer. Raises Problem (`not-found`)."""
-        return Transfer.of(await self._session.document(f"/v1/transfers/{transfer_id}"))
-
-    async def all(
-        self,
-        *,
-        role: Literal["sender", "recipient"] | None = None,
-        state: str | None = None,
-        most: int | None = None,
-    ) -> list[Transfer]:
-        """Return what one sends and is sent, newest first."""
-        found = self._session.items("/v1/transfers", role=role, state=state, most=most)
-        return [Transfer.of(each) async for each in found]
-
-    async def act(
-        self, transfer_id: str, act: Literal["reject", "pause", "resume", "cancel"]
-    ) -> Transfer:
-        """Do something to a transfer, as its sender or a recipient. Safe to repeat."""
-        return await self._act(transfer_id, act)
-
-    async def accept(self, transfer_id: str, *, files: Collection[int] | None = None) -> Transfer:
-        """Accept all files or some, on the device that the login names. Safe to repeat."""
-        members = {} if files is None else {"files": sorted(files)}
-        return await self._act(transfer_id, "accept", members)
-
-    async def say_held(self, transfer_id: str, have: Mapping[int, Ranges]) -> Transfer:
-        """Go on with a transfer that was accepted; `have` is what is here of each file."""
-        held = {str(index): ranges.pairs() for index, ranges in have.items()}
-        return await self._act(transfer_id, "resume", {"have": held})
-
-    async def capability(self, transfer_id: str) -> Capability:
-        """Return what opens one's own end of a transfer over HTTP, for as long as it lives.
-
-        Raises Problem: `wrong-state` before a recipient accepts, `transfer-over`.
-        """
-        path = f"/v1/transfers/{transfer_id}/token"
-        return Capability.of(
-            document_of(await self._session.request("POST", path, repeatable=True))
-        )
-
-    async def doors(self, transfer_id: str, token: str | None = None) -> TransferHttp:
-        """Return the doors of one's own end of a transfer; raises as `capability`.
-
-        With `token` that is what opens them first; one that is refused is asked for anew.
-        """
-
-        async def renew() -> str:
-            return (await self.capability(transfer_id)).token
-
-        return TransferHttp(self._session.http, transfer_id, token or await renew(), renew=renew)
-
-    async def statistics(self, *, days: int = 30) -> Statistics:
-        """Return what came of it all: of all time, of the last `days`, and by person."""
-        return Statistics.of(await self._session.document("/v1/transfers/stats", days=days))
+    def __init__(self, http: Http, renewal: Renewal, people: People) -> None:
+        super().__init__(http)
+        self._renewal = renewal
+        self._people = people
 
     async def address(self, text: str) -> Address:
-        """Return whom `USER` or `USER/DEVICE` means. Raises NobodyCalled."""
+        """Return whom `USER` or `USER/DEVICE` means. Raises NoSuchUser."""
         name, slash, device = text.partition("/")
-        user = await self._session.people.find(name)
+        user = await self._people.find(name)
         if not slash:
             return Address(user.id)
-        return Address(user.id, (await self._session.people.find_device(user, device)).id)
+        return Address(user.id, (await self._people.find_device(user, device)).id)
 
     async def send(
         self,
@@ -132,14 +72,14 @@ class Transfers:
         listing = await asyncio.to_thread(list_files, [Path(path) for path in paths])
         addresses = [each if isinstance(each, Address) else await self.address(each) for each in to]
         record, replaced = SendRecord.open(
-            record_in, to=addresses, files=listing.files, about=self._session.base_url
+            record_in, to=addresses, files=listing.files, about=self._http.base_url
         )
         if replaced is not None:
             with suppress(Problem):  # over, or gone: all the better
                 await self.act(replaced, "cancel")
-        offer = Offer(record, addresses, listing.files, note)
-        progress = await send_by(self._session, offer, device, over, on_progress)
-        await see_through(self._session, progress, wait, on_progress)
+        mover = self._mover(device, over, on_progress)
+        progress = await mover.send(Offer(record, addresses, listing.files, note))
+        await wait_for_recipients(self, progress, wait, on_progress)
         record.delete()  # not before: who is killed while they wait has not seen it through
         return progress
 
@@ -173,24 +113,21 @@ class Transfers:
             Path(into),
             await self._folder_name(transfer) if new_folder else None,
             record_in or state_folder() / _RECEIVES,
-            self._session.base_url,
+            self._http.base_url,
         )
-        return await receive_by(
-            self._session, transfer, destination, device, over, on_progress, files=files
-        )
+        mover = self._mover(device, over, on_progress)
+        return await mover.receive(transfer, destination, files)
 
     async def begun_in(self, into: Path | str, *, record_in: Path | None = None) -> list[str]:
         """Return the transfers whose reception in a folder was begun here and is not through."""
         records = record_in or state_folder() / _RECEIVES
-        return await asyncio.to_thread(begun_in, Path(into), records, self._session.base_url)
+        return await asyncio.to_thread(begun_in, Path(into), records, self._http.base_url)
 
     async def _folder_name(self, transfer: Transfer) -> str:
         """Return what the folder of a transfer is called: `ada 2026-11-30 1609`."""
-        sender = await self._session.people.name_of(transfer.sender_id)
+        sender = await self._people.name_of(transfer.sender_id)
         name = shortened(defused(clean_name(sender)), limit=_SENDER_BYTES)
         return f"{name} {datetime.now().astimezone():%Y-%m-%d %H%M}"
 
-    async def _act(self, transfer_id: str, act: str, members: "Json | None" = None) -> Transfer:
-        path = f"/v1/transfers/{transfer_id}/{act}"
-        answer = await self._session.request("POST", path, repeatable=True, json=members)
-        return Transfer.of(document_of(answer))
+    def _mover(self, device: Socket | str, over: Over, on_progress: OnProgress) -> Mover:
+        return Mover(self, self._http.base_url, self._renewal, device, over, on_progress)

@@ -19,10 +19,10 @@ from sharezync.problems import Problem, SharezyncError, SocketClosed, TransferEn
 from sharezync.realtime.frames import StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
+from sharezync.transfer.moving import OPENING_SECONDS, Over, leaves_http
 from sharezync.transfer.progress import Progress
-from sharezync.transfer.ways import OPENING_SECONDS, Over, leaves_http
 
-_ASK_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 2.0
 _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
 
 
@@ -82,9 +82,9 @@ async def receive(
                 await receiving.receive(socket, await session.transfers.get(transfer_id))
                 return
             await receiving.take_waiting(socket)
-            if accept_from or not (receiving.met or take_all):
-                await receiving.take_coming(socket, stay=bool(accept_from))
-    if not receiving.met:
+            if accept_from or not (receiving.seen or take_all):
+                await receiving.take_new(socket, stay=bool(accept_from))
+    if not receiving.seen:
         context.out.say("Nothing is waiting for you.")
     if receiving.failures:
         raise receiving.failures[0]
@@ -120,14 +120,14 @@ class _Receiving:
     over: Over
     only: str | None = None
     trusted: set[str] = field(default_factory=set)
-    met: set[str] = field(default_factory=set)
-    """Transfers that were looked at, whatever came of it."""
-    told: set[str] = field(default_factory=set)
-    """Those of which it was told what they are."""
+    seen: set[str] = field(default_factory=set)
+    """Transfers that were considered, whatever came of it."""
+    shown: set[str] = field(default_factory=set)
+    """Those that were shown."""
     failures: list[SharezyncError] = field(default_factory=list)
 
     async def take_waiting(self, socket: Socket | None) -> None:
-        """Take what waits, the oldest first; what was begun here before needs no new answer."""
+        """Take what waits, the oldest first; nothing is asked about what was begun here before."""
         await self._conclude(socket)
         for state in _OPEN:
             found = await self.session.transfers.all(role="recipient", state=state)
@@ -147,34 +147,34 @@ class _Receiving:
             if transfer.over and self._wants(transfer):
                 await self._take(socket, transfer)
 
-    async def take_coming(self, socket: Socket | None, *, stay: bool) -> None:
+    async def take_new(self, socket: Socket | None, *, stay: bool) -> None:
         """Take what is offered from now on: the first, or all there is until interrupted."""
         self.context.out.hint("Waiting for an offer. Ctrl-C stops.")
         self.context.out.record("waiting")
         if socket is not None:
             try:
-                await self._hear_of(socket, stay=stay)
+                await self._take_from_socket(socket, stay=stay)
             except (SocketClosed, Unreachable) as error:
                 if self.over == "socket" or not leaves_http(error):
                     raise
             else:
                 return
-        await self._ask_for(stay=stay)
+        await self._poll(stay=stay)
 
-    async def _hear_of(self, socket: Socket, *, stay: bool) -> None:
+    async def _take_from_socket(self, socket: Socket, *, stay: bool) -> None:
         async for incoming in socket:
-            before = len(self.met)
+            before = len(self.seen)
             if isinstance(incoming, StreamEventFrame) and incoming.type == "incoming_transfer":
                 await self._consider(socket, Transfer.of(incoming.data))
             elif isinstance(incoming, StreamReset) and incoming.stream.startswith("transfers:"):
                 await self.take_waiting(socket)
-            if len(self.met) > before and not stay:
+            if len(self.seen) > before and not stay:
                 return
 
-    async def _ask_for(self, *, stay: bool) -> None:
-        """Ask now and then, where nobody tells us."""
-        while stay or not self.met:
-            await asyncio.sleep(_ASK_SECONDS)
+    async def _poll(self, *, stay: bool) -> None:
+        """Ask the server regularly, where there is no socket."""
+        while stay or not self.seen:
+            await asyncio.sleep(_POLL_SECONDS)
             await self.take_waiting(None)
 
     async def _consider(self, socket: Socket | None, transfer: Transfer) -> None:
@@ -187,11 +187,11 @@ class _Receiving:
         await self._take(socket, transfer)
 
     def _wants(self, transfer: Transfer) -> bool:
-        """Whether nobody looked at it, and it comes from whom we want to hear of."""
-        return transfer.id not in self.met and self.only in {None, transfer.sender_id}
+        """Whether it was not considered yet, and is from somebody whose transfers are wanted."""
+        return transfer.id not in self.seen and self.only in {None, transfer.sender_id}
 
     async def _take(self, socket: Socket | None, transfer: Transfer) -> None:
-        self.met.add(transfer.id)
+        self.seen.add(transfer.id)
         try:
             await self.receive(socket, transfer)
         except TransferEnded as error:  # the others may be all right
@@ -202,24 +202,24 @@ class _Receiving:
         offered = Offered(transfer, await self._name(transfer))
         out = self.context.out
         out.record("offer", **offered.members())
-        offered.tell(out)
-        self.told.add(transfer.id)
+        offered.show(out)
+        self.shown.add(transfer.id)
         agreed = self.yes or offered.agreed(out)
-        self.met.add(transfer.id)
+        self.seen.add(transfer.id)
         if not agreed:
             await self.session.transfers.act(transfer.id, "reject")
             out.say("Rejected.")
         return agreed
 
     async def receive(self, socket: Socket | None, transfer: Transfer) -> None:
-        """Receive one transfer, and tell."""
+        """Receive one transfer, and show it."""
         out = self.context.out
         name = await self._name(transfer)
         out.record(
             "receiving", transfer_id=transfer.id, sender=name, size_bytes=transfer.size_bytes
         )
-        if transfer.id not in self.told:
-            Offered(transfer, name).tell_dangerous(out)
+        if transfer.id not in self.shown:
+            Offered(transfer, name).show_dangerous(out)
         label = f"from {name}"
         folder = self.into
         begun = False
@@ -255,8 +255,8 @@ class _Receiving:
             files=[str(path) for path in files],
             sent_as=[file.path for file in transfer.files],
         )
-        for said in received(transfer, list(zip(map(str, files), inside, strict=True))):
-            out.say(said)
+        for text in received(transfer, list(zip(map(str, files), inside, strict=True))):
+            out.say(text)
 
     @property
     def _records(self) -> Path:

@@ -1,5 +1,6 @@
 """`upload` and `download`."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,25 +22,19 @@ async def upload(context: Context, *, files: tuple[Path, ...]) -> None:
     async with context.session() as session:
         for path in files:
             with Bars(out) as bars:
-
-                def show(done: int, of: int, path: Path = path, bars: Bars = bars) -> None:
-                    bars.show(path.name, done, of)
-                    if bars.record_now(last=done == of):
-                        out.record("progress", path=str(path), done_bytes=done, size_bytes=of)
-
                 stored = await session.uploads.upload(
-                    path, record_in=context.config.state / "uploads", on_progress=show
+                    path,
+                    record_in=context.config.state / "uploads",
+                    on_progress=partial(bars.moved, path.name, {"path": str(path)}),
                 )
-            out.record(
+            out.show(
                 "uploaded",
+                f"{one_line(stored.id)}  {one_line(stored.name)}  {size_text(stored.size_bytes)}",
                 path=str(path),
                 id=stored.id,
                 name=stored.name,
                 size_bytes=stored.size_bytes,
                 sha256=stored.sha256,
-            )
-            out.say(
-                f"{one_line(stored.id)}  {one_line(stored.name)}  {size_text(stored.size_bytes)}"
             )
 
 
@@ -64,18 +59,12 @@ async def download(context: Context, *, file_id: str, output: Path, replace: boo
     out = context.out
     async with context.session() as session:
         with Bars(out) as bars:
-
-            def show(done: int, of: int) -> None:
-                bars.show(file_id, done, of)
-                if bars.record_now(last=done == of):
-                    out.record("progress", id=file_id, done_bytes=done, size_bytes=of)
-
             path = await session.downloads.download(
                 file_id,
                 output,
                 replace=replace,
                 record_in=context.config.state / "downloads",
-                on_progress=show,
+                on_progress=partial(bars.moved, file_id, {"id": file_id}),
             )
-    out.record("downloaded", id=file_id, path=str(path), size_bytes=path.stat().st_size)
-    out.say(f"Downloaded {verbatim(str(path))}")
+    text = f"Downloaded {verbatim(str(path))}"
+    out.show("downloaded", text, id=file_id, path=str(path), size_bytes=path.stat().st_size)

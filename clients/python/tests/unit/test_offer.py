@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sharezync.transfer.listing import Outgoing
-from sharezync.transfer.send_record import SendRecord
+from sharezync.transfer.offer import SendRecord
 
 FILE = Outgoing(Path("/films/film.mkv"), "film.mkv", 100, 5)
 

@@ -1,4 +1,4 @@
-"""The access token that is good now, renewed in time; whoever waits, waits for one renewal."""
+"""The access token that is good now, renewed in time, once for all who wait."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ class Renewal:
             raise NotLoggedIn("You are not logged in here: log in first")
         return tokens
 
-    async def authorize(self, refused: bool = False) -> str:  # noqa: FBT001, FBT002 - an `Authorize`
+    async def access_token(self, *, refused: bool = False) -> str:
         """Return an access token that lives for some time yet.
 
         With `refused`, one that is newer than what is kept: the server did not take that.
@@ -40,15 +40,18 @@ class Renewal:
         """
         tokens = self.tokens
         if refused or time.time() >= tokens.renew_at:
-            tokens = await self.renewed(tokens)
+            tokens = await self._renewed(tokens)
         return tokens.access_token
 
-    async def renewed(self, old: Tokens) -> Tokens:
-        """Return tokens newer than `old`, renewing where nobody else has. Raises as `authorize`."""
+    async def authorize(self, refused: bool) -> str:  # noqa: FBT001 - an `Authorize`
+        """Return what requests of this login are authorized by; raises as `access_token`."""
+        return f"Bearer {await self.access_token(refused=refused)}"
+
+    async def _renewed(self, old: Tokens) -> Tokens:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(old), name="renew-tokens")
             self._renewing.add_done_callback(self._done)
-        # Whoever stops waiting leaves the others theirs.
+        # A caller that is cancelled doesn't cancel it for the others.
         return await asyncio.shield(self._renewing)
 
     def _done(self, task: "asyncio.Task[Tokens]") -> None:
@@ -74,6 +77,6 @@ class Renewal:
                     raise
                 self._store.clear()
                 raise NotLoggedIn("Your login has ended: log in again") from problem
-            fresh = Tokens.of(document_of(answer))
+            fresh = Tokens.granted(document_of(answer))
             self._store.save(fresh)
             return fresh

@@ -1,114 +1,98 @@
-"""Sending: an offer, and its chunks, as often as the line breaks."""
+"""Sending over a socket: chunks within the window that the server gives."""
 
 import asyncio
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sharezync.backoff import jittered
 from sharezync.documents import OVER, Recipient, Transfer
-from sharezync.pauses import jittered
-from sharezync.problems import Corrupt, FileChanged, Problem, SharezyncError, TransferEnded
-from sharezync.realtime.frame_queue import FrameQueue, Item
-from sharezync.realtime.frames import Connected, Lost
+from sharezync.problems import Problem, SharezyncError, TransferEnded
+from sharezync.realtime.frames import FrameQueue, Item, Lost
 from sharezync.realtime.socket import Socket
-from sharezync.shapes import Json, object_in, rows_of, understood
+from sharezync.shapes import Json, member, object_in, understood
 from sharezync.transfer.chunk_prefetch import ChunkPrefetch
-from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, chunk_length, seal
+from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, encode
 from sharezync.transfer.chunks import transfer_bytes as id_bytes
 from sharezync.transfer.listing import Outgoing
-from sharezync.transfer.progress import OnProgress, Progress, Rate
+from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.sender import Missing, Sender
 from sharezync.transfer.transfer_http import TransferHttp
 from sharezync.transfer.window import Window
 
 _FIRST_WINDOW_BYTES: Final = 4 * 1024 * 1024
 _STILL_SECONDS: Final = 60.0
 """After so long without an acknowledgement the server is asked what it has."""
-_CORRUPT_TIMES: Final = 5
 _AGAIN: Final = frozenset({"chunk-corrupt", "window-exceeded"})
 """Refusals of one chunk after which it is sent again, beside those that say so themselves."""
 
-Missing = Mapping[int, Ranges]
 
-
-class Sender:
-    """Sends the files of one transfer that was offered, until the server has all of them."""
+class SocketSender(Sender):
+    """Sends the files of one transfer that was offered; `queue` is of its frames."""
 
     def __init__(
         self,
-        doors: TransferHttp,
-        socket: Socket,
-        transfer: Transfer,
+        side: TransferHttp,
+        progress: Progress,
         files: Sequence[Outgoing],
         on_progress: OnProgress,
-        *,
-        resumed: bool,
+        socket: Socket,
+        queue: FrameQueue,
     ) -> None:
-        self.doors = doors
+        super().__init__(side, progress, files, on_progress)
         self._socket = socket
-        self._files = files
-        self._id = transfer.id
-        self._id_bytes = id_bytes(transfer.id)
-        self._chunk_size = transfer.chunk_size_bytes
-        self._window = Window(transfer.window_bytes or _FIRST_WINDOW_BYTES)
-        self._on_progress = on_progress
-        self._resumed = resumed
-        self._rate = Rate()
+        self._queue = queue
+        self._id_bytes = id_bytes(side.transfer_id)
+        self._window = Window(progress.transfer.window_bytes or _FIRST_WINDOW_BYTES)
+        self._prefetch = ChunkPrefetch(self._prepare, self._chunk_size)
         self._moved = asyncio.Event()
         self._lost = False
         self._held_up = False
         """Whether chunks are refused that nothing is wrong with: more would be sent in vain."""
         self._refused: list[Place] = []
-        self._corrupt: dict[Place, int] = {}
         self._failure: SharezyncError | None = None
-        self.progress = Progress(transfer, transfer.size_bytes, resumed=resumed)
-        self.progress.learn(transfer)
 
-    async def send(self, line: FrameQueue) -> None:
-        """Have everything stored and verified by the server.
-
-        Raises TransferEnded, Problem (`digest-mismatch` …), FileChanged, Corrupt, and what ended
-        the socket.
-        """
-        hearing = asyncio.create_task(self._hear(line), name="hear-acks")
-        ahead = ChunkPrefetch(self._prepare, self._chunk_size)
+    async def send(self) -> None:
+        handling = asyncio.create_task(self._handle_frames(), name="handle-acks")
         try:
-            missing = await self.doors.missing() if self._resumed else self._everything()
-            while True:
-                await self._push(ahead, missing)
-                self._check()
-                try:
-                    done = await self._socket.command("transfer_complete", transfer_id=self._id)
-                except Problem as problem:
-                    if problem.code != "upload-incomplete":
-                        raise
-                    missing = await self.doors.missing()
-                else:
-                    self._learn(Transfer.of(done))
-                    return
+            await super().send()
         finally:
-            hearing.cancel()
-            ahead.close()
-            await asyncio.gather(hearing, return_exceptions=True)
+            handling.cancel()
+            self._prefetch.close()
+            await asyncio.gather(handling, return_exceptions=True)
 
-    async def _push(self, ahead: ChunkPrefetch, missing: Missing) -> None:
+    async def _first_missing(self) -> Missing:
+        if self.progress.resumed:
+            return await self.side.missing()
+        counts = [chunk_count(file.size_bytes, self._chunk_size) for file in self._files]
+        return {file: Ranges.whole(count) for file, count in enumerate(counts) if count}
+
+    async def _complete(self) -> None:
+        self._check()
+        self._learn(
+            Transfer.of(
+                await self._socket.command("transfer_complete", transfer_id=self.side.transfer_id)
+            )
+        )
+
+    async def _send_chunks(self, missing: Missing) -> None:
         """Send what is missing, and again what was refused or lost, until nothing is."""
         while missing:
             self._lost = self._held_up = False
             self._refused.clear()
             self._window = Window(self._window.limit_bytes)
-            finished = await self._round(ahead, missing)
+            finished = await self._send_once(missing)
             self._check()
             if finished and not self._refused:
                 return
             if self._held_up:
                 await asyncio.sleep(jittered(0))
             await self._socket.ready()
-            missing = await self.doors.missing()
+            missing = await self.side.missing()
 
-    async def _round(self, ahead: ChunkPrefetch, missing: Missing) -> bool:
-        """Send these chunks within the window; False where the line broke or stands still."""
-        frames = ahead.frames(self._places(missing))
+    async def _send_once(self, missing: Missing) -> bool:
+        """Send these chunks within the window; False where the socket broke or stands still."""
+        frames = self._prefetch.frames(self._places(missing))
         try:
             async for place, frame in frames:
                 length = len(frame) - HEADER_BYTES
@@ -145,31 +129,21 @@ class Sender:
     def _prepare(self, buffer: bytearray, place: Place) -> memoryview:
         """Read a chunk and return its frame; called in threads."""
         index, number = place
-        file = self._files[index]
-        length = chunk_length(file.size_bytes, self._chunk_size, number)
+        length = self._length(place)
         payload = memoryview(buffer)[HEADER_BYTES : HEADER_BYTES + length]
-        read_exactly(file, number * self._chunk_size, payload)
-        return seal(buffer, self._id_bytes, place, length)
-
-    def _places(self, missing: Missing) -> Iterable[Place]:
-        for file, ranges in sorted(missing.items()):
-            for index in ranges:
-                yield file, index
-
-    def _everything(self) -> Missing:
-        counts = [chunk_count(file.size_bytes, self._chunk_size) for file in self._files]
-        return {file: Ranges.whole(count) for file, count in enumerate(counts) if count}
+        self._files[index].read_into(payload, number * self._chunk_size)
+        return encode(buffer, self._id_bytes, place, length)
 
     # --- what the server says -------------------------------------------------------------------
 
-    async def _hear(self, line: FrameQueue) -> None:
+    async def _handle_frames(self) -> None:
         try:
             while True:
-                self._take(await line.next())
+                self._handle(await self._queue.next())
         except SharezyncError as error:
             self._fail(error)
 
-    def _take(self, item: Item) -> None:
+    def _handle(self, item: Item) -> None:
         if isinstance(item, Lost):
             self._lost = True
             self._moved.set()
@@ -183,32 +157,26 @@ class Sender:
                     self._learn_progress(object_in(item, "data"))
                 case _:
                     self._learn(Transfer.of(object_in(item, "data")))
-        elif not isinstance(item, Connected):
-            pass  # a chunk: we send this transfer to another device of ours from the same socket
+        # Else a chunk: this transfer is sent to another device of ours from the same socket.
 
     def _acknowledged(self, ack: Json) -> None:
         with understood(ack):
             self._window.limit_bytes = int(ack.get("window") or self._window.limit_bytes)
             freed = self._window.acknowledged(ack["file"], ack["next"], ack.get("indexes", ()))
         if freed:
-            progress = self.progress
-            progress.stored_bytes = min(progress.size_bytes, progress.stored_bytes + freed)
-            progress.rate = self._rate.note(progress.stored_bytes)
-            self._on_progress(progress)
+            self._stored(freed)
         self._moved.set()
 
     def _refuse(self, error: Json) -> None:
         problem = Problem.of_frame(error)
         if error.get("file") is None or error.get("index") is None:
-            return  # about delivering, which is the other end's
+            return  # about delivering, which is the other side's
         with understood(error):
             place = (int(error["file"]), int(error["index"]))
         self._window.settled(place)
         self._moved.set()
         if problem.code == "chunk-corrupt":
-            self._corrupt[place] = self._corrupt.get(place, 0) + 1
-            if self._corrupt[place] > _CORRUPT_TIMES:
-                self._fail(Corrupt(f"chunk {place[1]} arrives damaged again and again"))
+            self._note_corrupt(place)
         if problem.retryable or problem.code in _AGAIN:
             self._refused.append(place)
             self._held_up = self._held_up or problem.code not in _AGAIN
@@ -216,7 +184,7 @@ class Sender:
             self._fail(problem)
 
     def _learn_progress(self, data: Mapping[str, Any]) -> None:
-        for each in map(Recipient.of, rows_of({"recipients": [], **data}, "recipients")):
+        for each in member(data, "recipients", list[Recipient]) if "recipients" in data else ():
             self.progress.recipients[each.user_id] = (each.state, each.received_bytes)
         self._on_progress(self.progress)
 
@@ -236,21 +204,3 @@ class Sender:
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-
-def read_exactly(file: Outgoing, offset: int, into: memoryview) -> None:
-    """Fill a buffer from a file that is still what it was. Raises FileChanged."""
-    try:
-        with file.path.open("rb", buffering=0) as opened:
-            status = os.fstat(opened.fileno())
-            if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.modified_ns):
-                raise FileChanged(f"{file.path} has changed since it was offered: send it again")
-            opened.seek(offset)
-            filled = 0
-            while filled < len(into):
-                count = opened.readinto(into[filled:])
-                if not count:
-                    raise FileChanged(f"{file.path} has become shorter: send it again")
-                filled += count
-    except OSError as error:
-        raise FileChanged(f"{file.path} can't be read any more: {error}") from error

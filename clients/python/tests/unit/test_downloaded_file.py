@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sharezync import AlreadyThere, Corrupt, StoredFile
-from sharezync.files.downloads import _Landing
+from sharezync.files.downloads import DownloadedFile
 
 
 @pytest.fixture
@@ -16,17 +16,17 @@ def into(tmp_path: Path) -> Path:
     return into
 
 
-def landing(
+def downloaded(
     to: Path, name: str = "film.mkv", *, replace: bool = False, sha256: str = ""
-) -> _Landing:
+) -> DownloadedFile:
     digest = sha256 or hashlib.sha256(b"theirs").hexdigest()
-    file = StoredFile("id", name, 6, "video/x-matroska", digest)
+    file = StoredFile("id", name, 6, sha256=digest)
     records = (to if to.is_dir() else to.parent).parent / "records"
-    return _Landing.open(to, file, records, "http://here", replace=replace)
+    return DownloadedFile.open(to, file, records, "http://here", replace=replace)
 
 
 def finished(to: Path, name: str = "film.mkv", *, replace: bool = False) -> Path:
-    begun = landing(to, name, replace=replace)
+    begun = downloaded(to, name, replace=replace)
     begun.write_at(0, b"theirs")
     return begun.finish()
 
@@ -50,7 +50,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_fetched(into: Path) 
     (into / "link").symlink_to("nowhere")
     for name in ("mine", "link"):
         with pytest.raises(AlreadyThere):
-            landing(into / name)
+            downloaded(into / name)
     assert finished(into / "mine", replace=True).read_bytes() == b"theirs"
     finished(into / "link", replace=True)
     assert not (into / "link").is_symlink()
@@ -58,22 +58,22 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_fetched(into: Path) 
 
 
 def test_what_came_meanwhile_stays_and_the_download_is_not_lost(into: Path) -> None:
-    begun = landing(into / "film.mkv")
+    begun = downloaded(into / "film.mkv")
     begun.write_at(0, b"theirs")
     (into / "film.mkv").write_bytes(b"mine")
     with pytest.raises(AlreadyThere):
         begun.finish()
     assert (into / "film.mkv").read_bytes() == b"mine"
     (into / "film.mkv").unlink()
-    again = landing(into / "film.mkv")
+    again = downloaded(into / "film.mkv")
     assert again.size_bytes == 6
     assert again.finish().read_bytes() == b"theirs"
 
 
 def test_it_goes_on_in_a_new_process_and_only_with_what_is_its_own(into: Path) -> None:
-    landing(into).write_at(0, b"the")
-    assert landing(into).size_bytes == 3
-    assert landing(into / "another").size_bytes == 0
+    downloaded(into).write_at(0, b"the")
+    assert downloaded(into).size_bytes == 3
+    assert downloaded(into / "another").size_bytes == 0
     assert len(list(into.iterdir())) == 2
     assert all(path.stat().st_mode & 0o777 == 0o700 for path in into.iterdir())
 
@@ -97,7 +97,7 @@ def test_a_name_that_somebody_chose_themselves_is_kept(into: Path) -> None:
 
 
 def test_what_arrived_damaged_leaves_nothing(into: Path) -> None:
-    begun = landing(into, sha256="0" * 64)
+    begun = downloaded(into, sha256="0" * 64)
     begun.write_at(0, b"theirs")
     with pytest.raises(Corrupt):
         begun.finish()

@@ -1,15 +1,58 @@
-"""The record of a send, so that the same command, run again, goes on with the same transfer."""
+"""An offer, and its record: the same command, run again, goes on with the same transfer."""
 
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sharezync.atomic import write_private
+from sharezync.documents import Transfer
+from sharezync.local import write_private
+from sharezync.shapes import Json
 from sharezync.transfer.listing import Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Somebody to send to: any device of theirs that accepts, or only this one."""
+
+    user_id: str
+    device_id: str | None = None
+
+    def as_recipient(self) -> Json:
+        """Return it as an offer names it."""
+        device = {} if self.device_id is None else {"device_id": self.device_id}
+        return {"user_id": self.user_id, **device}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Files for people, and the record by which the same offer is found again."""
+
+    record: "SendRecord"
+    to: Sequence[Address]
+    files: Sequence[Outgoing]
+    note: str
+
+    async def make(self, ask: Callable[[Json], Awaitable[Transfer]]) -> Transfer:
+        """Offer it, or find what was offered before; `ask` makes the offer to the server."""
+        while True:
+            offer: Json = {
+                "recipients": [each.as_recipient() for each in self.to],
+                "files": [{"name": each.name, "size": each.size_bytes} for each in self.files],
+                "note": self.note,
+                "client_transfer_id": self.record.client_transfer_id,
+            }
+            transfer = await ask(offer)
+            # One that is completed was ours too: we were killed before the record was deleted.
+            if self.record.resumed and transfer.over and transfer.state != "completed":
+                self.record.renew()
+                continue
+            self.record.offered(transfer.id)
+            return transfer
 
 
 @dataclass(slots=True)
@@ -41,19 +84,16 @@ class SendRecord:
         if folder is None:
             return cls(None, str(uuid.uuid4()), now), None
         names = [str(each.path) for each in files]
-        said = json.dumps([about, sorted(map(str, to)), names])
-        path = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
+        identity = json.dumps([about, sorted(map(str, to)), names])
+        path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
         replaced: str | None = None
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # none that can be read
             document = json.loads(path.read_text())
             before = [(name, size, modified) for name, size, modified in document["files"]]
-            transfer_id = document["transfer_id"]
+            replaced = document["transfer_id"]
             if before == now:
                 key = str(document["client_transfer_id"])
-                return cls(path, key, now, transfer_id, resumed=True), None
-            replaced = transfer_id
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # there is none, or none that can be read
+                return cls(path, key, now, replaced, resumed=True), None
         record = cls(path, str(uuid.uuid4()), now)
         record._save()
         return record, replaced

@@ -3,20 +3,16 @@
 from typing import Final, get_args
 
 import click
+from msgspec.structs import asdict
 
 from sharezync.cli.common import Context, command
 from sharezync.cli.text import one_line
-from sharezync.documents import Device
-from sharezync.people import NobodyCalled
-from sharezync.preferences import Policy, ReceivingPolicy, WhoMayAdd
+from sharezync.documents import Device, Policy, ReceivingPolicy, WhoMayAdd
+from sharezync.people import NoSuchUser
 from sharezync.session import Session
 
-_POLICIES: Final[dict[str, Policy]] = {
-    "ask": "ask",
-    "known": "accept_known",
-    "block": "block",
-}
-_SAID: Final = {policy: said for said, policy in _POLICIES.items()}
+_POLICIES: Final[dict[str, Policy]] = {"ask": "ask", "known": "accept_known", "block": "block"}
+_NAMES: Final = {policy: name for name, policy in _POLICIES.items()}
 _MEANS: Final = {
     "ask": "offers wait for an answer",
     "known": "takes what people you know send",
@@ -37,16 +33,16 @@ async def policy(context: Context, *, device: str | None, choice: str | None) ->
     """
     async with context.session() as session:
         if device is None:
-            said = {each.device_id: each for each in await session.choices.policies()}
+            given = {each.device_id: each for each in await session.preferences.policies()}
             for each in await session.people.devices():
-                _tell(context, each, said.get(each.id, ReceivingPolicy(each.id, "ask", None)))
+                _show(context, each, given.get(each.id, ReceivingPolicy(each.id, "ask", None)))
             return
         found = await _own_device(context, session, device)
         if choice is None:
-            _tell(context, found, await session.choices.policy(found.id))
+            _show(context, found, await session.preferences.policy(found.id))
         else:
-            chosen = await session.choices.set_policy(found.id, _POLICIES[choice])
-            _tell(context, found, chosen)
+            chosen = await session.preferences.set_policy(found.id, _POLICIES[choice])
+            _show(context, found, chosen)
 
 
 @click.command("who-may-add")
@@ -59,10 +55,13 @@ async def who_may_add(context: Context, *, who: WhoMayAdd | None) -> None:
     Conversations in which you have spoken go on whatever you say.
     """
     async with context.session() as session:
-        choices = session.choices
-        said = await (choices.who_may_add() if who is None else choices.set_who_may_add(who))
-    context.out.record("who_may_add", who=said)
-    context.out.say(f"{said} may add you to channels and open conversations with you.".capitalize())
+        preferences = session.preferences
+        if who is None:
+            who = await preferences.who_may_add()
+        else:
+            who = await preferences.set_who_may_add(who)
+    text = f"{who} may add you to channels and open conversations with you.".capitalize()
+    context.out.show("who_may_add", text, who=who)
 
 
 @click.command()
@@ -75,11 +74,11 @@ async def block(context: Context, *, user: str) -> None:
     """
     async with context.session() as session:
         found = await session.people.find(user)
-        blocked = await session.choices.block(found.id)
-    context.out.record(
-        "blocked", user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
+        blocked = await session.preferences.block(found.id)
+    text = f"You and {one_line(found.username)} can't reach each other. They aren't told."
+    context.out.show(
+        "blocked", text, user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
     )
-    context.out.say(f"You and {one_line(found.username)} can't reach each other. They aren't told.")
 
 
 @click.command()
@@ -89,9 +88,9 @@ async def unblock(context: Context, *, user: str) -> None:
     """Unblock USER. Transfers that they offered while blocked stay hidden."""
     async with context.session() as session:
         found = await session.people.find(user)
-        await session.choices.unblock(found.id)
-    context.out.record("unblocked", user=found.username, user_id=found.id)
-    context.out.say(f"You and {one_line(found.username)} can reach each other again.")
+        await session.preferences.unblock(found.id)
+    text = f"You and {one_line(found.username)} can reach each other again."
+    context.out.show("unblocked", text, user=found.username, user_id=found.id)
 
 
 @click.command()
@@ -99,33 +98,31 @@ async def unblock(context: Context, *, user: str) -> None:
 async def blocks(context: Context) -> None:
     """List blocked users."""
     async with context.session() as session:
-        for each in await session.choices.blocked():
+        for each in await session.preferences.blocked():
             name = await session.people.name_of(each.user_id)
-            context.out.record(
-                "blocked", user=name, user_id=each.user_id, blocked_at=each.blocked_at
-            )
-            context.out.say(f"since {one_line(each.blocked_at[:10])}  {one_line(name)}")
+            text = f"since {one_line(each.blocked_at[:10])}  {one_line(name)}"
+            context.out.show("blocked", text, user=name, **asdict(each))
 
 
 async def _own_device(context: Context, session: Session, name: str) -> Device:
     wanted = context.config.client_id if name == "here" else name
     try:
         return await session.people.find_device(await session.people.me(), wanted)
-    except NobodyCalled:
+    except NoSuchUser:
         if name in _POLICIES:
             raise click.UsageError(f"Name a device first: sharezync policy here {name}") from None
         raise
 
 
-def _tell(context: Context, device: Device, policy: ReceivingPolicy) -> None:
-    said = _SAID[policy.policy]
-    context.out.record(
+def _show(context: Context, device: Device, policy: ReceivingPolicy) -> None:
+    name = _NAMES[policy.policy]
+    here = "  (this device)" if device.client_id == context.config.client_id else ""
+    context.out.show(
         "policy",
+        f"{name:<5}  {one_line(device.client_id)}{here}: {_MEANS[name]}",
         device_id=device.id,
         client_id=device.client_id,
         name=device.name,
-        policy=said,
+        policy=name,
         updated_at=policy.updated_at,
     )
-    here = "  (this device)" if device.client_id == context.config.client_id else ""
-    context.out.say(f"{said:<5}  {one_line(device.client_id)}{here}: {_MEANS[said]}")

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from sharezync import Session
 from sharezync.documents import Transfer
-from sharezync.transfer.moving import see_through
+from sharezync.transfer.api import TransferApi
+from sharezync.transfer.moving import wait_for_recipients
 from sharezync.transfer.progress import Progress
 
 
@@ -39,11 +39,10 @@ def transfer(state: str, received_bytes: int = 0) -> Transfer:
 
 
 class Server:
-    """A session whose server says one thing after the other."""
+    """A server that says one thing after the other."""
 
     def __init__(self, *said: Transfer) -> None:
         self.said = list(said)
-        self.transfers = self
 
     async def get(self, _: str) -> Transfer:
         return self.said.pop(0)
@@ -63,8 +62,10 @@ async def test_while_nothing_happens_it_is_asked_ever_less_often(
     told: list[Any] = []
     progress = Progress(transfer("offered"), 100)
     progress.learn(progress.transfer)
-    session = cast("Session", server)
-    await see_through(session, progress, "all", lambda each: told.append(each.recipients["bob"]))
+    api = cast("TransferApi", server)
+    await wait_for_recipients(
+        api, progress, "all", lambda each: told.append(each.recipients["bob"])
+    )
     assert not server.said
     assert told == [("receiving", 50), ("completed", 100)], "what is no news is not told"
     assert max(pauses[:1] + pauses[-1:]) <= 0.4, "at first, and again once something happens"

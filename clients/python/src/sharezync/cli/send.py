@@ -9,12 +9,9 @@ from sharezync.cli.bars import Bars
 from sharezync.cli.common import Context, command, over_option
 from sharezync.cli.output import size_text
 from sharezync.cli.text import one_line, verbatim
-from sharezync.session import Session
 from sharezync.transfer.listing import list_files
-from sharezync.transfer.moving import Wait
-from sharezync.transfer.offering import Address
+from sharezync.transfer.moving import Over, Wait
 from sharezync.transfer.progress import Progress
-from sharezync.transfer.ways import Over
 
 _WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
 
@@ -58,12 +55,15 @@ async def send(
         out.hint(f"Left out, as it is a link or no file: {verbatim(str(path))}")
     async with context.session() as session:
         addresses = [await session.transfers.address(each) for each in to]
-        names = await _names(session, addresses)
-        told = _Told(context)
+        names = {each.user_id: await session.people.name_of(each.user_id) for each in addresses}
+        begun = False
         with Bars(out) as bars:
 
             def show(progress: Progress) -> None:
-                told.begin(progress)
+                nonlocal begun
+                if not begun:
+                    _show_offer(context, progress)
+                begun = True
                 bars.sent(progress, names)
 
             progress = await session.transfers.send(
@@ -77,49 +77,31 @@ async def send(
                 on_progress=show,
             )
             bars.sent(progress, names, last=True)
-    out.record(
+    out.show(
         "sent",
+        f"Sent {size_text(progress.size_bytes)}: everything is stored and verified.",
         transfer_id=progress.transfer.id,
         state=progress.transfer.state,
         size_bytes=progress.size_bytes,
         moved_bytes=progress.moved_bytes,
         resumed=progress.resumed,
     )
-    through = [
-        names.get(key) for key, (state, _) in progress.recipients.items() if state == "completed"
-    ]
-    out.say(f"Sent {size_text(progress.size_bytes)}: everything is stored and verified.")
-    for name in names.values():
+    for user_id, name in names.items():
         shown = one_line(name)
-        out.say(f"  {shown} has it." if name in through else f"  It waits for {shown}.")
+        state, _ = progress.recipients.get(user_id, ("", 0))
+        out.say(f"  {shown} has it." if state == "completed" else f"  It waits for {shown}.")
 
 
-class _Told:
-    """Tells once what was begun."""
-
-    def __init__(self, context: Context) -> None:
-        self._out = context.out
-        self._begun = False
-
-    def begin(self, progress: Progress) -> None:
-        if self._begun:
-            return
-        self._begun = True
-        transfer = progress.transfer
-        self._out.record(
-            "offered",
-            transfer_id=transfer.id,
-            resumed=progress.resumed,
-            size_bytes=transfer.size_bytes,
-            stored_bytes=progress.stored_bytes,
-            files=[{"name": file.path, "size_bytes": file.size_bytes} for file in transfer.files],
-        )
-        if progress.resumed:
-            self._out.hint(
-                f"Going on: {size_text(progress.stored_bytes)} of "
-                f"{size_text(progress.size_bytes)} are stored already."
-            )
-
-
-async def _names(session: Session, addresses: list[Address]) -> dict[str, str]:
-    return {each.user_id: await session.people.name_of(each.user_id) for each in addresses}
+def _show_offer(context: Context, progress: Progress) -> None:
+    transfer = progress.transfer
+    context.out.record(
+        "offered",
+        transfer_id=transfer.id,
+        resumed=progress.resumed,
+        size_bytes=transfer.size_bytes,
+        stored_bytes=progress.stored_bytes,
+        files=[{"name": file.path, "size_bytes": file.size_bytes} for file in transfer.files],
+    )
+    if progress.resumed:
+        stored, size = size_text(progress.stored_bytes), size_text(progress.size_bytes)
+        context.out.hint(f"Going on: {stored} of {size} are stored already.")
