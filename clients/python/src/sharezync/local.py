@@ -1,9 +1,12 @@
 """What is kept on this machine between two runs: where, and how it is written."""
 
+import hashlib
+import json
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 def config_folder() -> Path:
@@ -37,3 +40,32 @@ def write_private(path: Path, content: bytes) -> None:
         with suppress(OSError):
             new.unlink()
         raise
+
+
+class JsonFile:
+    """A small JSON object of our own in a file, read once; without a path in memory only."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.members: dict[str, Any] = {}
+        if path is not None:
+            with suppress(OSError, ValueError):  # there is none, or none that can be read
+                found = json.loads(path.read_bytes())
+                self.members = found if isinstance(found, dict) else {}
+
+    def update(self, **members: object) -> None:
+        """Set these members, and write the file."""
+        self.members |= members
+        if self.path is not None:
+            write_private(self.path, json.dumps(self.members, indent=1).encode())
+
+    def delete(self) -> None:
+        """Remove the file. Safe to repeat."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def record_path(folder: Path, *identity: object) -> Path:
+    """Return where the record of something is that is begun once: the same for the same."""
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    return folder / f"{digest[:32]}.json"

@@ -5,8 +5,6 @@ random, and only a record that is kept elsewhere, readable by us alone, says whi
 that a sender, an archive or another user called like one of ours is therefore never taken for one.
 """
 
-import hashlib
-import json
 import re
 import stat
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from sharezync.folders import Folder, drawn_name
-from sharezync.local import write_private
+from sharezync.local import JsonFile
 from sharezync.names import numbered
 
 _PREFIX: Final = ".sharezync-"
@@ -25,13 +23,13 @@ _OURS: Final = re.compile(r"[0-9]+\.(part|chunks)")
 class Staging:
     """A folder of our own for one arrival, and its record. Called in threads."""
 
-    def __init__(self, record: Path, into: Folder, home: Folder, members: dict[str, Any]) -> None:
+    def __init__(self, record: JsonFile, into: Folder) -> None:
         self._record = record
         self._into = into
-        self._members = members
-        self.home = home
+        new_folder = record.members["new_folder"]
+        self.home = into if new_folder is None else into.inner(new_folder)
         """Where what arrives gets its name: a new folder in `into`, or that itself."""
-        self.folder = home.inner(members["staging"])
+        self.folder = self.home.inner(record.members["staging"])
         """Ours alone, of files called `0.part`, `0.chunks` …"""
         self.resumed = False
         """Whether it was there before."""
@@ -45,43 +43,34 @@ class Staging:
         """
         into.mkdir(parents=True, exist_ok=True)
         parent = Folder.at(into)
+        found = JsonFile(record)
         with suppress(OSError, ValueError, KeyError, TypeError):
-            found = cls._reopen(record, parent, json.loads(record.read_bytes()))
-            if found is not None:
-                return found
+            staging = cls(found, parent)
+            # Made by us, with the rights that it was given: nobody else made it, or let others in.
+            ours = [str(parent.path), _rights_of(staging.folder)]
+            if [found.members["into"], found.members["rights"]] == ours:
+                staging.resumed = True
+                return staging
         home = parent if new_folder is None else _make_new(parent, new_folder)
-        staging = drawn_name(_PREFIX)
-        home.make(staging, 0o700)
-        members = {
+        name = drawn_name(_PREFIX)
+        rights = _rights_of(home.make(name, 0o700))
+        found.members.clear()
+        found.update(
             **about,
-            "into": str(parent.path),
-            "new_folder": None if new_folder is None else home.path.name,
-            "staging": staging,
-            "rights": _rights_of(home.inner(staging)),
-        }
-        begun = cls(record, parent, home, members)
-        begun.note()
-        return begun
-
-    @classmethod
-    def _reopen(cls, record: Path, into: Folder, members: dict[str, Any]) -> Self | None:
-        new_folder = members["new_folder"]
-        home = into if new_folder is None else into.inner(new_folder)
-        found = cls(record, into, home, members)
-        # Made by us, with the rights that it was given: nobody else made it, or let others in.
-        if [members["into"], members["rights"]] != [str(into.path), _rights_of(found.folder)]:
-            return None
-        found.resumed = True
-        return found
+            into=str(parent.path),
+            new_folder=None if new_folder is None else home.path.name,
+            staging=name,
+            rights=rights,
+        )
+        return cls(found, parent)
 
     def note(self, **members: object) -> None:
         """Keep something in the record."""
-        self._members |= members
-        write_private(self._record, json.dumps(self._members).encode())
+        self._record.update(**members)
 
     def noted(self, member: str) -> Any:  # noqa: ANN401 - any JSON
         """Return what was kept in the record; None where nothing was."""
-        return self._members.get(member)
+        return self._record.members.get(member)
 
     def remove(self) -> None:
         """Remove what is ours: this folder, its record, and a new folder in which nothing is."""
@@ -89,24 +78,16 @@ class Staging:
             for name in self.folder.names():
                 if _OURS.fullmatch(name):
                     self.folder.remove(name)
-        self.home.remove_folder(self._members["staging"])
-        if self._members["new_folder"] is not None:
-            self._into.remove_folder(self._members["new_folder"])
-        self._record.unlink(missing_ok=True)
-
-
-def record_of(folder: Path, *of: str) -> Path:
-    """Return where the record of an arrival is: the same for the same server, file and place."""
-    return folder / f"{hashlib.sha256(json.dumps(of).encode()).hexdigest()[:32]}.json"
+        self.home.remove_folder(self._record.members["staging"])
+        if self._record.members["new_folder"] is not None:
+            self._into.remove_folder(self._record.members["new_folder"])
+        self._record.delete()
 
 
 def records_in(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield what the records in a folder say."""
     for path in folder.glob("*.json"):
-        with suppress(OSError, ValueError):
-            found = json.loads(path.read_bytes())
-            if isinstance(found, dict):
-                yield found
+        yield JsonFile(path).members
 
 
 def _make_new(parent: Folder, name: str) -> Folder:

@@ -1,14 +1,12 @@
 """What the command remembers between two runs, in the XDG base directories."""
 
 import hashlib
-import json
 import platform
 import re
 import secrets
-from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from sharezync.local import config_folder, state_folder, write_private
+from sharezync.local import JsonFile, config_folder, state_folder
 from sharezync.tokens import FileTokens
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -20,12 +18,8 @@ class Config:
     def __init__(self) -> None:
         self.folder = config_folder()
         self.state = state_folder()
-        self._path = self.folder / "config.json"
-        self._content: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            found = json.loads(self._path.read_bytes())
-            if isinstance(found, dict):
-                self._content = found
+        self._file = JsonFile(self.folder / "config.json")
+        self._content = self._file.members
 
     @property
     def url(self) -> str:
@@ -37,12 +31,12 @@ class Config:
         """What this device calls itself: chosen once, the same for all servers and logins."""
         if "client_id" not in self._content:
             host = re.sub(r"[^A-Za-z0-9]+", "-", platform.node()).strip("-").lower() or "cli"
-            self._remember(client_id=f"{host[:40]}-{secrets.token_hex(3)}")
+            self._file.update(client_id=f"{host[:40]}-{secrets.token_hex(3)}")
         return str(self._content["client_id"])
 
     def use(self, url: str) -> None:
         """Take this server from now on, where no other is named."""
-        self._remember(url=url)
+        self._file.update(url=url)
 
     def tokens(self, url: str) -> FileTokens:
         """Return the login at a server."""
@@ -56,11 +50,7 @@ class Config:
     def remember_device(self, url: str, username: str, device_id: str) -> None:
         """Keep it for the next login."""
         devices = {**self._content.get("devices", {}), f"{_key(url)}/{username}": device_id}
-        self._remember(devices=devices)
-
-    def _remember(self, **members: object) -> None:
-        self._content |= members
-        write_private(self._path, json.dumps(self._content, indent=1).encode())
+        self._file.update(devices=devices)
 
 
 def _key(url: str) -> str:

@@ -12,11 +12,12 @@ from sharezync.backoff import jittered
 from sharezync.documents import StoredFile
 from sharezync.files.uploads import OnBytes, ignore_progress
 from sharezync.http import Http
-from sharezync.local import state_folder
-from sharezync.names import clean_name, numbered
+from sharezync.local import record_path, state_folder
+from sharezync.names import clean_name
 from sharezync.problems import AlreadyThere, Corrupt, Problem, Unreachable
-from sharezync.staging import Staging, record_of
+from sharezync.staging import Staging
 from sharezync.transfer.defusing import defused
+from sharezync.transfer.placing import place
 
 _TRIES: Final = 8
 _PIECE_BYTES: Final = 512 * 1024
@@ -121,7 +122,7 @@ class DownloadedFile:
             raise AlreadyThere(f"{to} is there already: nothing was downloaded")
         into = (to if into_folder else to.parent).resolve(strict=True)
         named = "" if into_folder else to.name
-        record = record_of(records, about, str(into), named, file.id)
+        record = record_path(records, about, str(into), named, file.id)
         staging = Staging.open(record, into, new_folder=None, about=about, file_id=file.id)
         name = named or defused(clean_name(file.name))
         replaces = replace and not into_folder
@@ -159,15 +160,13 @@ class DownloadedFile:
 
     def _place(self) -> Path:
         home, source = self._staging.home, self._staging.folder
+        if self._numbers:
+            return home.path / place(home, source, _PART, [self._name])[0]
         if self._replaces:
             home.take_over(source, _PART, self._name)
-            return home.path / self._name
-        for name in numbered(self._name):
+        else:
             try:
-                home.move_in(source, _PART, name)
+                home.move_in(source, _PART, self._name)
             except FileExistsError as error:
-                if self._numbers:
-                    continue
-                raise AlreadyThere(f"{home.path / name} has come there meanwhile") from error
-            return home.path / name
-        raise AssertionError  # numbers have no end
+                raise AlreadyThere(f"{home.path / self._name} has come there meanwhile") from error
+        return home.path / self._name

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-import json
 import mimetypes
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import httpx
 from sharezync.backoff import jittered
 from sharezync.documents import StoredFile, Upload
 from sharezync.http import Http, address_of
-from sharezync.local import write_private
+from sharezync.local import JsonFile, record_path
 from sharezync.problems import Corrupt, FileChanged, Problem, Unreachable
 from sharezync.shapes import understood
 from sharezync.transfer.listing import Listing, Outgoing, list_files
@@ -56,24 +55,23 @@ class Uploads:
         with the same file. Raises Problem (`quota-exceeded` …), FileChanged, Corrupt, Unreachable.
         """
         file = (await asyncio.to_thread(_list, Path(path))).files[0]
-        record = None if record_in is None else record_in / f"{self._key(file)}.json"
-        url = _recorded(record)
-        offset = None if url is None else await self._offset(url, file.size_bytes)
-        if url is None or offset is None:
+        identity = (self._http.base_url, str(file.path), file.size_bytes, file.modified_ns)
+        record = JsonFile(record_in and record_path(record_in, "upload", *identity))
+        url = str(record.members.get("url", ""))
+        offset = await self._offset(url, file.size_bytes) if url else None
+        if offset is None:
             url, offset = await self._create(file), 0
-            if record is not None:
-                write_private(record, json.dumps({"url": url}).encode())
+            record.update(url=url)
         body = _Body(file, on_progress)
         await asyncio.to_thread(body.hash_until, offset)
         try:
             await self._send_rest(url, body, offset)
         except Problem as problem:
-            if problem.status in _GONE and record is not None:
-                record.unlink(missing_ok=True)
+            if problem.status in _GONE:
+                record.delete()
             raise
         stored = await self._finished(url)
-        if record is not None:
-            record.unlink(missing_ok=True)
+        record.delete()
         if stored.sha256 not in {None, body.digest.hexdigest()}:
             raise Corrupt(f"{file.path} arrived damaged: delete {stored.id} and upload it again")
         return stored
@@ -150,10 +148,6 @@ class Uploads:
             await asyncio.sleep(jittered(attempt))
         raise Corrupt("the server could not make a file of what was uploaded: upload it again")
 
-    def _key(self, file: Outgoing) -> str:
-        identity = [self._http.base_url, str(file.path), file.size_bytes, file.modified_ns]
-        return f"upload-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}"
-
 
 @dataclass
 class _Body:
@@ -203,10 +197,3 @@ def _list(path: Path) -> Listing:
     if path.is_dir():
         raise FileChanged(f"{path} is a folder: upload files, or send the folder to somebody")
     return list_files([path])
-
-
-def _recorded(record: Path | None) -> str | None:
-    try:
-        return None if record is None else str(json.loads(record.read_bytes())["url"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

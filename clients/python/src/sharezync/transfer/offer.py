@@ -1,16 +1,13 @@
 """An offer, and its record: the same command, run again, goes on with the same transfer."""
 
-import hashlib
-import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from sharezync.documents import Transfer
-from sharezync.local import write_private
+from sharezync.local import JsonFile, record_path
 from sharezync.shapes import Json
 from sharezync.transfer.listing import Outgoing
 
@@ -55,20 +52,14 @@ class Offer:
             return transfer
 
 
-@dataclass(slots=True)
-class SendRecord:
+class SendRecord(JsonFile):
     """What was begun: under which key it was offered, and what the files were then.
 
     Written before anything is offered. The key finds the offer at the server for ever, so that a
     send that was killed at any moment is found again.
     """
 
-    path: Path | None
-    """Where it is kept; None: for this process only."""
-    client_transfer_id: str
-    files: list[tuple[str, int, int]]
-    transfer_id: str | None = None
-    resumed: bool = False
+    resumed = False
     """Whether it was there before."""
 
     @classmethod
@@ -79,48 +70,31 @@ class SendRecord:
 
         It is the same send if server and login (`about`), recipients and names are the same; where
         a file has another size or time since, the earlier one can't go on, and a new one begins.
+        Without `folder` it is for this process only.
         """
-        now = [(str(each.path), each.size_bytes, each.modified_ns) for each in files]
-        if folder is None:
-            return cls(None, str(uuid.uuid4()), now), None
+        now = [[str(each.path), each.size_bytes, each.modified_ns] for each in files]
         names = [str(each.path) for each in files]
-        identity = json.dumps([about, sorted(map(str, to)), names])
-        path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-        replaced: str | None = None
-        with suppress(OSError, ValueError, KeyError, TypeError):  # none that can be read
-            document = json.loads(path.read_text())
-            before = [(name, size, modified) for name, size, modified in document["files"]]
-            replaced = document["transfer_id"]
-            if before == now:
-                key = str(document["client_transfer_id"])
-                return cls(path, key, now, replaced, resumed=True), None
-        record = cls(path, str(uuid.uuid4()), now)
-        record._save()
-        return record, replaced
+        path = folder and record_path(folder, about, sorted(map(str, to)), names)
+        record = cls(path)
+        key, replaced = (record.members.get(each) for each in ("client_transfer_id", "transfer_id"))
+        if record.members.get("files") == now and isinstance(key, str):
+            record.resumed = True
+            return record, None
+        record.renew()
+        record.update(files=now)
+        return record, replaced if isinstance(replaced, str) else None
+
+    @property
+    def client_transfer_id(self) -> str:
+        """The key of the offer."""
+        return str(self.members["client_transfer_id"])
 
     def offered(self, transfer_id: str) -> None:
         """Note which transfer it became."""
-        if transfer_id != self.transfer_id:
-            self.transfer_id = transfer_id
-            self._save()
+        if transfer_id != self.members["transfer_id"]:
+            self.update(transfer_id=transfer_id)
 
     def renew(self) -> None:
         """Begin anew: what was offered under the key before is over."""
-        self.client_transfer_id = str(uuid.uuid4())
-        self.transfer_id = None
         self.resumed = False
-        self._save()
-
-    def delete(self) -> None:
-        """It is through, or can't go on. Safe to repeat."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-    def _save(self) -> None:
-        if self.path is not None:
-            document = {
-                "client_transfer_id": self.client_transfer_id,
-                "transfer_id": self.transfer_id,
-                "files": self.files,
-            }
-            write_private(self.path, json.dumps(document).encode())
+        self.update(client_transfer_id=str(uuid.uuid4()), transfer_id=None)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sharezync.documents import Transfer
+from sharezync.local import record_path
 from sharezync.problems import Corrupt, UnsafePath
-from sharezync.staging import Staging, record_of, records_in
+from sharezync.staging import Staging, records_in
 from sharezync.transfer.parts import Part
 from sharezync.transfer.placing import choose_names, place
 
@@ -49,7 +50,7 @@ class ReceivedFiles:
         to = self._destination
         into = to.into.absolute()
         self._staging = Staging.open(
-            record_of(to.records, to.about, str(into.resolve()), self._transfer.id),
+            record_path(to.records, to.about, str(into.resolve()), self._transfer.id),
             into,
             new_folder=to.new_folder,
             about=to.about,
