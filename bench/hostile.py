@@ -77,10 +77,10 @@ def running(way: str) -> Iterator[tuple[str, dict[str, int], Path]]:
         else:
             with Fleet(data_dir, environment=_ENVIRONMENT) as fleet:
                 pids = {
-                    each.label: each.sighting.pid
+                    each.label: each.identity.pid
                     for replicas in fleet.replicas.values()
                     for each in replicas
-                    if each.sighting is not None
+                    if each.identity is not None
                 }
                 yield fleet.url, pids, data_dir
 

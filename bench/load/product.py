@@ -48,7 +48,7 @@ def running_fleet(**replicas: int) -> Iterator[Running]:
         fleet = Fleet(data_dir, environment=GENEROUS, **replicas)
         with fleet:
             pids = {
-                name: [each.sighting.pid for each in replicas if each.sighting is not None]
+                name: [each.identity.pid for each in replicas if each.identity is not None]
                 for name, replicas in fleet.replicas.items()
             }
             everyone = [pid for each in pids.values() for pid in each]

@@ -242,9 +242,9 @@ def _running(told: list[dict[str, str]]) -> list[ProcessIdentity]:
     for entry in told:
         if entry["command"] == "serve":
             try:
-                sighting = ProcessIdentity.from_pid(int(entry["pid"]))
+                identity = ProcessIdentity.from_pid(int(entry["pid"]))
             except ProcessLookupError:
                 continue
-            if sighting.alive():
-                found.append(sighting)
+            if identity.alive():
+                found.append(identity)
     return found

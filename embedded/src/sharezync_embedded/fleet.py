@@ -20,7 +20,12 @@ from sharezync_embedded.processes import free_port, port_is_free
 from sharezync_embedded.provision import provision
 from sharezync_embedded.replica import Replica
 from sharezync_embedded.secret_key import secret_key_of
-from sharezync_embedded.survivors import STOP_TIMEOUT_SECONDS, end_survivors, forget, remember
+from sharezync_embedded.survivors import (
+    STOP_TIMEOUT_SECONDS,
+    delete_record,
+    end_survivors,
+    record_processes,
+)
 
 SERVICES: Final = ("auth", "chat", "transfer", "storage", "gateway")
 WITH_DATABASE: Final = SERVICES[:4]
@@ -124,7 +129,7 @@ class Fleet:
                 self._amqp_url = broker.result()
             for replica in self._all():
                 replica.start(self._environment_of(replica))
-            self._remember()
+            self._record_processes()
             self._wait_until_ready(list(self._all()))
         except BaseException:
             self.stop()
@@ -140,7 +145,7 @@ class Fleet:
         services = [replica for replica in self._all() if replica not in gateways]
         for group in (gateways, services):
             _stop_all(group)
-        forget(self._data_dir)
+        delete_record(self._data_dir)
         if self._console:
             self._console.stop()
             self._console = None
@@ -156,7 +161,7 @@ class Fleet:
         """Start a replica that has ended, on the same ports, and wait until it is ready."""
         replica = self.replicas[name][number]
         replica.start(self._environment_of(replica))
-        self._remember()
+        self._record_processes()
         self._wait_until_ready([replica])
 
     def run(self, name: str, *arguments: str, timeout_seconds: float = 60) -> str:
@@ -279,9 +284,9 @@ class Fleet:
                     raise _failure(waiting, f"not ready in {_READY_TIMEOUT_SECONDS:g} s")
                 time.sleep(_LOOK_EVERY_SECONDS)
 
-    def _remember(self) -> None:
-        running = [sighting for replica in self._all() if (sighting := replica.sighting)]
-        remember(self._data_dir, running)
+    def _record_processes(self) -> None:
+        running = [identity for replica in self._all() if (identity := replica.identity)]
+        record_processes(self._data_dir, running)
 
 
 def _port(usual: int | None, taken: set[int]) -> int:

@@ -3,7 +3,7 @@
 PostgreSQL and the development broker run as processes of their own and are shared: by the five
 processes of a fleet's tests, by the workers of a test run, by `make run` and a command beside it.
 The kernel counts their users for us, by file locks: unlike a list of process ids on disk, a lock
-goes away with its holder, `kill -9` included.
+goes away with its process, `kill -9` included.
 """
 
 import fcntl
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_PREDECESSOR_SECONDS = 5.0  # one that was just told to stop may still be saying goodbye
+_PREDECESSOR_SECONDS = 5.0  # one that was just told to stop may take a moment
 
 
 class Busy(RuntimeError):
-    """Somebody else holds what we waited for."""
+    """Another process has the lock that was waited for."""
 
 
 class Occupancy:
@@ -27,62 +27,75 @@ class Occupancy:
     """
 
     def __init__(self, directory: Path, name: str) -> None:
-        self._doorway = directory / f".{name}.lock"
-        self._rooms = directory / f".{name}.users"
-        self._kept = directory / f".{name}.keep"
-        self._place: int | None = None
+        self._lock_path = directory / f".{name}.lock"
+        self._users_path = directory / f".{name}.users"
+        self._keep_path = directory / f".{name}.keep"
+        self._user: int | None = None
+
+    @contextmanager
+    def starting(self, *, keep: bool = False, timeout_seconds: float) -> Iterator[None]:
+        """Start the server in the block, or find it running; use it from then on.
+
+        With `keep` it shall run on when its last user leaves. Raises as `exclusive`.
+        """
+        with self.exclusive(timeout_seconds=timeout_seconds):
+            yield
+            self.enter()
+            if keep:
+                self._keep_path.touch()
+
+    @contextmanager
+    def stopping(self, *, force: bool = False, timeout_seconds: float) -> Iterator[bool]:
+        """Stop using the server; yield whether it is to be stopped in the block.
+
+        That is where nobody else uses it, nor shall it run on; with `force` in any case. Raises as
+        `exclusive`.
+        """
+        with self.exclusive(timeout_seconds=timeout_seconds):
+            self.leave()
+            if force:
+                self._keep_path.unlink(missing_ok=True)
+            yield force or (not self._keep_path.exists() and self.empty())
 
     @contextmanager
     def exclusive(self, *, timeout_seconds: float) -> Iterator[None]:
-        """Hold the doorway: nobody else starts, stops, enters or leaves meanwhile.
+        """Let nobody else start, stop, enter or leave meanwhile.
 
-        Raises Busy where it isn't free within `timeout_seconds`.
+        Raises Busy where another does for longer than `timeout_seconds`.
         """
-        with exclusive(self._doorway, timeout_seconds=timeout_seconds):
+        with exclusive(self._lock_path, timeout_seconds=timeout_seconds):
             yield
 
     def enter(self) -> None:
         """Count as a user until `leave`, or until this process ends in whatever way."""
-        if self._place is None:
-            self._place = os.open(self._rooms, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._place, fcntl.LOCK_SH)
+        if self._user is None:
+            self._user = os.open(self._users_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._user, fcntl.LOCK_SH)
 
     def leave(self) -> None:
         """Stop counting as a user. Leaving without having entered is fine."""
-        if self._place is not None:
-            os.close(self._place)
-            self._place = None
+        if self._user is not None:
+            os.close(self._user)
+            self._user = None
 
     def empty(self) -> bool:
-        """Whether nobody, this instance included, uses the server. Ask while `alone`."""
-        if self._place is not None:
+        """Whether nobody, this instance included, uses the server. Ask while `exclusive`."""
+        if self._user is not None:
             return False
-        with self._rooms.open("a") as rooms:
+        with self._users_path.open("a") as users:
             try:
-                fcntl.flock(rooms, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
         return True
 
-    @property
-    def kept(self) -> bool:
-        """Whether the server shall run on when its last user leaves."""
-        return self._kept.exists()
-
-    @kept.setter
-    def kept(self, kept: bool) -> None:
-        if kept:
-            self._kept.touch()
-        else:
-            self._kept.unlink(missing_ok=True)
-
 
 @contextmanager
 def exclusive(path: Path, *, timeout_seconds: float) -> Iterator[None]:
-    """Hold the lock file `path`, which is made where it is absent and stays.
+    """Lock the file `path`, which is made where it is absent and stays.
 
-    Raises Busy where another process (or another holder in this one) keeps it for longer than
-    `timeout_seconds`; the message carries the process id that the holder left in the file.
+    Raises Busy where another process (or another user in this one) has it for longer than
+    `timeout_seconds`; the message carries the process id that is in the file.
     """
     deadline = time.monotonic() + timeout_seconds
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -93,8 +106,8 @@ def exclusive(path: Path, *, timeout_seconds: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                    raise Busy(f"{path} is held by process {holder}") from None
+                    owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                    raise Busy(f"{path} is locked by process {owner}") from None
                 time.sleep(0.02)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -107,7 +120,7 @@ def exclusive(path: Path, *, timeout_seconds: float) -> Iterator[None]:
 def sole_use(data_dir: Path) -> Iterator[None]:
     """Be the only one who serves this data folder, which is made where it is absent.
 
-    Two at once would each tell its own clients of half of what happens. Raises SystemExit where
+    Of two at once each would notify only its own clients. Raises SystemExit where
     another process keeps it for longer than a stopping one should take.
     """
     data_dir.mkdir(parents=True, exist_ok=True)

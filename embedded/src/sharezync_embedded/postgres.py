@@ -76,13 +76,11 @@ class EmbeddedPostgres:
         Raises PostgresFailed with the end of the server's log.
         """
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        timeout = _START_TIMEOUT_SECONDS * 2
+        with self._occupancy.starting(keep=keep, timeout_seconds=timeout):
             if self._find_running() is None:
                 self._cluster.make()
                 self._launch()
-            self._occupancy.enter()
-            if keep:
-                self._occupancy.kept = True
         return self.ensure_database(DATABASE)
 
     def stop(self, *, force: bool = False) -> bool:
@@ -92,14 +90,11 @@ class EmbeddedPostgres:
         """
         if not self._data_dir.exists():
             return True
-        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
-            self._occupancy.leave()
-            if force:
-                self._occupancy.kept = False
-            elif self._occupancy.kept or not self._occupancy.empty():
-                return False
-            self._shut_down("immediate" if force and not self._durable else "fast")
-            return True
+        timeout = _START_TIMEOUT_SECONDS * 2
+        with self._occupancy.stopping(force=force, timeout_seconds=timeout) as last:
+            if last:
+                self._shut_down("immediate" if force and not self._durable else "fast")
+            return last
 
     def reset(self) -> None:
         """Stop the server and throw all its data away.

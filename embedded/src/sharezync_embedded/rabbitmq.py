@@ -91,11 +91,9 @@ class DevBroker:
     def start(self, *, keep: bool = False) -> str:
         """Return the URL of a node that answers; see `Broker`."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
+        timeout = _START_TIMEOUT_SECONDS * 2
+        with self._occupancy.starting(keep=keep, timeout_seconds=timeout):
             node = self._find_running() or self._launch()
-            self._occupancy.enter()
-            if keep:
-                self._occupancy.kept = True
         self.management_url = f"http://{_USER}:{node.password}@127.0.0.1:{node.management_port}"
         return _url(node)
 
@@ -103,16 +101,12 @@ class DevBroker:
         """Stop using the node; stop it where nobody else uses it. `force`: whoever uses it."""
         if not self._folder.exists():
             return True
-        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS * 2):
-            self._occupancy.leave()
-            if force:
-                self._occupancy.kept = False
-            elif self._occupancy.kept or not self._occupancy.empty():
-                return False
-            if node := self._read_notes():
+        timeout = _START_TIMEOUT_SECONDS * 2
+        with self._occupancy.stopping(force=force, timeout_seconds=timeout) as last:
+            if last and (node := self._read_notes()):
                 node.process.end(timeout_seconds=self._stop_timeout_seconds)
                 self._end_epmd(node.epmd_port)
-            return True
+            return last
 
     def pid(self) -> int | None:
         """The process id of the running node; None where none runs."""

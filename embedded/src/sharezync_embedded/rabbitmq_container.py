@@ -33,17 +33,13 @@ class ContainerBroker:
     def start(self, *, keep: bool = False) -> str:
         """Return the URL of a container that answers; see `rabbitmq.Broker`."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        with self._occupancy.exclusive(
-            timeout_seconds=_PULL_TIMEOUT_SECONDS + _START_TIMEOUT_SECONDS
-        ):
+        timeout = _PULL_TIMEOUT_SECONDS + _START_TIMEOUT_SECONDS
+        with self._occupancy.starting(keep=keep, timeout_seconds=timeout):
             if not self._running():
                 self._launch()
             password = self._password_path.read_text().strip()
             port = self._port(5672)
             self._wait_until_it_answers(port)
-            self._occupancy.enter()
-            if keep:
-                self._occupancy.kept = True
         self.management_url = f"http://{_USER}:{password}@127.0.0.1:{self._port(15672)}"
         return f"amqp://{_USER}:{password}@127.0.0.1:{port}/"
 
@@ -51,14 +47,11 @@ class ContainerBroker:
         """Stop using the container; remove it where nobody else uses it. `force`: in any case."""
         if not self._data_dir.exists():
             return True
-        with self._occupancy.exclusive(timeout_seconds=_START_TIMEOUT_SECONDS):
-            self._occupancy.leave()
-            if force:
-                self._occupancy.kept = False
-            elif self._occupancy.kept or not self._occupancy.empty():
-                return False
-            _docker("rm", "--force", "--volumes", self._name, check=False)
-            return True
+        timeout = _START_TIMEOUT_SECONDS
+        with self._occupancy.stopping(force=force, timeout_seconds=timeout) as last:
+            if last:
+                _docker("rm", "--force", "--volumes", self._name, check=False)
+            return last
 
     def url(self) -> str:
         """The AMQP URL of the running container. Raises BrokerFailed where none runs."""

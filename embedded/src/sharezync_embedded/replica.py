@@ -53,7 +53,7 @@ class Replica:
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
     @property
-    def sighting(self) -> ProcessIdentity | None:
+    def identity(self) -> ProcessIdentity | None:
         """Its process; None where none was started or it has ended."""
         if self._process is None or self._process.poll() is not None:
             return None

@@ -1,4 +1,4 @@
-"""The processes of a fleet, written down so that the next one finds what a killed one left."""
+"""The processes of a fleet, recorded so that the next one finds what a killed one left."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,28 +10,28 @@ from sharezync_embedded.processes import ProcessIdentity
 STOP_TIMEOUT_SECONDS = 30.0  # longer than the 20 s that a service may take to say goodbye
 
 
-def remember(data_dir: Path, processes: Sequence[ProcessIdentity]) -> None:
-    """Write down who runs on `data_dir`, instead of whoever was written down before."""
+def record_processes(data_dir: Path, processes: Sequence[ProcessIdentity]) -> None:
+    """Record the processes that run on `data_dir`, in place of those of before."""
     notes = [(process.pid, process.started_at) for process in processes]
     draft = _notes(data_dir).with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode(notes))
     draft.replace(_notes(data_dir))
 
 
-def forget(data_dir: Path) -> None:
-    """Nobody runs there any more."""
+def delete_record(data_dir: Path) -> None:
+    """Delete the record: none of them runs any more."""
     _notes(data_dir).unlink(missing_ok=True)
 
 
 def end_survivors(data_dir: Path) -> None:
-    """End those who were written down and still run: asked first, killed after 30 s."""
+    """End recorded processes that still run: asked first, killed after 30 s."""
     try:
         notes = msgspec.json.decode(_notes(data_dir).read_bytes(), type=list[tuple[int, float]])
     except (FileNotFoundError, msgspec.DecodeError):
         return
     for pid, started_at in notes:
         ProcessIdentity(pid, started_at).end(timeout_seconds=STOP_TIMEOUT_SECONDS)
-    forget(data_dir)
+    delete_record(data_dir)
 
 
 def _notes(data_dir: Path) -> Path:

@@ -65,10 +65,10 @@ class OneProcess:
     @property
     def pid(self) -> int:
         """Its process id. Raises FleetFailed where it doesn't run."""
-        sighting = self._replica.sighting
-        if sighting is None:
+        identity = self._replica.identity
+        if identity is None:
             raise FleetFailed("it does not run")
-        return sighting.pid
+        return identity.pid
 
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL). Its PostgreSQL runs on."""

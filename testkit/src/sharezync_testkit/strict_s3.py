@@ -45,11 +45,11 @@ class _Notes(msgspec.Struct, frozen=True):
     ports: dict[str, int]
     processes: list[tuple[int, float]]
 
-    def sightings(self) -> list[ProcessIdentity]:
+    def identities(self) -> list[ProcessIdentity]:
         return [ProcessIdentity(pid, started_at) for pid, started_at in self.processes]
 
     def alive(self) -> bool:
-        return len(self.processes) == len(SERVERS) and all(s.alive() for s in self.sightings())
+        return len(self.processes) == len(SERVERS) and all(s.alive() for s in self.identities())
 
 
 class StrictS3Server:
@@ -120,7 +120,9 @@ class StrictS3Server:
     def pids(self) -> list[int]:
         """The process ids of the running servers; none where they don't run."""
         notes = self._read_notes()
-        return [sighting.pid for sighting in notes.sightings() if sighting.alive()] if notes else []
+        return (
+            [identity.pid for identity in notes.identities() if identity.alive()] if notes else []
+        )
 
     def bucket(self) -> str:
         """Make an empty bucket and return its name."""
@@ -177,21 +179,21 @@ class StrictS3Server:
         processes: list[tuple[int, float]] = []
         for server in SERVERS:
             try:
-                sighting = spawn_apart(
+                identity = spawn_apart(
                     command_of(server, self._folder),
                     env=inherited("PATH", "LANG", "TMPDIR"),
                     log_path=self._log(server),
                 )
             except ProcessLookupError:
                 return False
-            processes.append((sighting.pid, sighting.started_at))
+            processes.append((identity.pid, identity.started_at))
             self._write_notes(_Notes(ports, processes))
         return _answer_within(_Notes(ports, processes), _START_TIMEOUT_SECONDS)
 
     def _end(self) -> None:
         notes = self._read_notes()
-        for sighting in notes.sightings() if notes else ():
-            sighting.end(timeout_seconds=_STOP_TIMEOUT_SECONDS)
+        for identity in notes.identities() if notes else ():
+            identity.end(timeout_seconds=_STOP_TIMEOUT_SECONDS)
         self._notes.unlink(missing_ok=True)
 
     def _check_attributes(self) -> None:
