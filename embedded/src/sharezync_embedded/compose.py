@@ -60,7 +60,7 @@ class CombinedApp:
     """All five services as one ASGI application, `app`.
 
     `draining` and `registry` are those of the one process that serves it; `gateway` has
-    the settings of its door; `apps` are the services behind the gateway, by name.
+    the settings of the gateway; `apps` are the services behind the gateway, by name.
     """
 
     def __init__(self, *, database_url: str, secret_key: str, data_dir: Path) -> None:
@@ -119,7 +119,7 @@ class CombinedApp:
         )
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve everything at the gateway's door; live as long as all five do."""
+        """Serve everything through the gateway; live as long as all five do."""
         if scope["type"] != "lifespan":
             await self._gateway(scope, receive, send)
             return

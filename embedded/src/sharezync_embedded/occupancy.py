@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_PREDECESSOR_SECONDS = 5.0  # one that was just told to stop may take a moment
+_PREDECESSOR_SECONDS = 5.0  # one that is stopping may take a moment
 
 
 class Busy(RuntimeError):

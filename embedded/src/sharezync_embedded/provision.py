@@ -49,7 +49,7 @@ Source = ExternalBroker | InstalledBroker | ContainerEngine
 
 
 def say_on_stderr(line: str) -> None:
-    """Tell whoever waits."""
+    """Show progress to the person who waits."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - as it says
 
 

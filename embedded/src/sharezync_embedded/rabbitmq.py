@@ -55,7 +55,7 @@ class Broker(Protocol):
 
 
 class _Node(msgspec.Struct, frozen=True):
-    """What is written down about a started node, for whoever comes after us."""
+    """What is recorded about a started node, for the processes after us."""
 
     password: str
     amqp_port: int

@@ -200,7 +200,7 @@ class Transfer(Answered, frozen=True):
 
 
 class Capability(Answered, frozen=True):
-    """What lets whoever has it act as one side of one transfer, without a login.
+    """What lets anybody who has it act as one side of one transfer, without a login.
 
     `role` is `sender` or `recipient`; it ends with that side of the transfer, or at `expires_at`.
     """

@@ -63,8 +63,8 @@ def shortened(name: str, suffix: str = "", limit: int = MAX_NAME_BYTES) -> str:
     stem, dot, extension = name.rpartition(".")
     if not stem or len((dot + extension).encode()) > 32:
         stem, dot, extension = name, "", ""
-    room = limit - len((suffix + dot + extension).encode())
-    kept = stem.encode()[:room].decode(errors="ignore")
+    available = limit - len((suffix + dot + extension).encode())
+    kept = stem.encode()[:available].decode(errors="ignore")
     if kept != stem:
         kept = kept.rstrip(". " + _JOINERS)  # Windows would drop them, and make another name of it
     return f"{kept}{suffix}{dot}{extension}"

@@ -127,7 +127,7 @@ class AlreadyThere(SharezyncError):
 
 
 class TooMuch(SharezyncError):
-    """More than one transfer can hold."""
+    """More files than one transfer may have."""
 
 
 def _seconds(given: object, *, per_second: int = 1) -> float | None:

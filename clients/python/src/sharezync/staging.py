@@ -1,4 +1,4 @@
-"""What is on its way in, in a folder of our own: told from anybody else's by more than its name.
+"""What is on its way in, in a folder of our own, which is known by more than its name.
 
 It stands beside what arrives, so that files are moved and never copied; its name is drawn at
 random, and only a record that is kept elsewhere, readable by us alone, says which it is. A folder

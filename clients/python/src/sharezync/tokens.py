@@ -56,7 +56,7 @@ class TokenStore(Protocol):
     """Keeps the tokens of one login. Everything is quick: called on the event loop."""
 
     def load(self) -> Tokens | None:
-        """Return what was saved last, by whoever shares this store; None where nothing is."""
+        """Return what any process that shares this store saved last; None where nothing is."""
         ...
 
     def save(self, tokens: Tokens) -> None:
@@ -132,7 +132,7 @@ class FileTokens:
 
 
 async def _lock(lock: int) -> None:
-    """Take a lock that other processes take too; whoever is killed gives it back."""
+    """Take a lock that other processes take too; a process that is killed gives it back."""
     while sys.platform != "win32":
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

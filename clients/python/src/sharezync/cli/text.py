@@ -83,17 +83,17 @@ def wrapped(head: str, text: str, *, width: int | None, indent: int) -> Iterator
     `width` is that of the terminal in cells: what is longer is broken here, as the terminal would
     go on at its edge, where only our own lines begin. None: only line breaks of `text` are.
     """
-    room = None if width is None else max(width - indent, 10)
+    others = None if width is None else max(width - indent, 10)
     first = None if width is None else width - widest(head)
     begin = head
     if first is not None and first < _LEAST_ROOM:  # the terminal would break the head itself
         text, begin, first = unisolated(head) + text, "", width
     for given in text.splitlines() or [""]:
         cleaned = _cleaned(given.replace("\t", _TAB)).rstrip()
-        for row in _rows(cleaned, first, room):
+        for row in _rows(cleaned, first, others):
             yield (begin + _isolated(row)).rstrip(" ")
             begin = " " * indent
-        first = room
+        first = others
 
 
 def widest(text: str) -> int:
@@ -111,9 +111,9 @@ def unisolated(text: str) -> str:
     return text.replace(_ISOLATE, "").replace(_END_ISOLATE, "")
 
 
-def _rows(text: str, first: int | None, room: int | None) -> Iterator[str]:
+def _rows(text: str, first: int | None, others: int | None) -> Iterator[str]:
     """Yield a line in rows of at most so many cells, broken at spaces where there are any."""
-    if first is None or room is None or widest(text) <= first:
+    if first is None or others is None or widest(text) <= first:
         yield text
         return
     row, width = "", first
@@ -121,11 +121,11 @@ def _rows(text: str, first: int | None, room: int | None) -> Iterator[str]:
         word = given
         if row and widest(row + word) > width:
             yield row
-            row, width, word = "", room, word.lstrip()
+            row, width, word = "", others, word.lstrip()
         row += word
         while (cut := _cut_at(row, width)) < len(row):
             yield row[:cut]
-            row, width = row[cut:], room
+            row, width = row[cut:], others
     yield row
 
 

@@ -70,6 +70,6 @@ class FrameQueue(asyncio.Queue[Item | SharezyncError]):
         """Return the next item, waiting for it. Raises what ended the socket."""
         item = await self.get()
         if isinstance(item, SharezyncError):
-            self.put_nowait(item)  # for whoever waits next
+            self.put_nowait(item)  # for the next who waits
             raise item
         return item

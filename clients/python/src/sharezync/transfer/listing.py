@@ -18,7 +18,7 @@ class NothingToSend(SharezyncError):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A file as it was when it was looked at. `name` is what the recipient is told, with `/`."""
+    """A file as it was when it was listed. `name` is what recipients see, with `/`."""
 
     path: Path
     name: str

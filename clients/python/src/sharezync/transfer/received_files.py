@@ -1,4 +1,4 @@
-"""Where the files of a transfer are saved: in a new folder of their own, unless told otherwise.
+"""Where the files of a transfer are saved: in a new folder of their own, or straight into one.
 
 Until all is verified they are in a folder of our own in it (`staging`); then they get names that
 nothing has. Our folder and its record go when all is through.
