@@ -80,7 +80,7 @@ OTHER_NAMES: Final = {
 """Names that no module has, and what it is called here."""
 
 FOR_A_CALL: Final = {
-    "Digests", "Download", "OfferPolicy", "ReadMarkBatch", "UploadReceiver", "Writer",
+    "AppendReceiver", "Digests", "Download", "OfferPolicy", "ReadMarkBatch", "Writer",
 }  # fmt: skip
 """Classes that live for one call or one upload."""
 WITHIN_A_PART: Final = {"ChunkRows", "Leases", "OwnCredentials", "Writers"}

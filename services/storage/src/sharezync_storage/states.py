@@ -9,10 +9,9 @@ expire, and what has finished is aborted with its file. No I/O, no clock.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from sharezync_shared.contracts.storage import UploadClosed
-from sharezync_storage.models import Upload
 
 Source = Literal["form", "chunks", "tus", "direct"]
 """By what an upload comes: a form of HTTP, chunks from inside (transfers), tus, or straight to
@@ -56,12 +55,18 @@ UNFINISHED: Final = frozenset(state for state, acts in TABLE.items() if "expire"
 ENDED: Final = frozenset({"failed", "aborted"})
 
 
+class HasState(Protocol):
+    """The row of an upload."""
+
+    state: str
+
+
 def after(state: str, act: Act) -> UploadState | None:
     """Return the state after `act`; None where the state refuses it."""
     return TABLE[state].get(act)  # type: ignore[index]  # rows hold these states and no other
 
 
-def advance(upload: Upload, act: Act) -> None:
+def advance(upload: HasState, act: Act) -> None:
     """Bring an upload, its row locked by the caller, to its next state: the only way there is.
 
     Raises UploadClosed where its state refuses the act.

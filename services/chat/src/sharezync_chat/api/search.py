@@ -53,7 +53,7 @@ async def search_messages(
     """Searches the channels that you are a member of. Results carry highlighted text.
 
     The newest 100 matches come first, ordered by rank; older ones follow, newest first. Further
-    pages go on with the matches that there were when the first one was read: none comes twice. New
+    pages contain the matches that existed when the first one was read, each once. New
     messages can be found shortly after they are posted. The number of concurrent searches of each
     user is limited, and each search delays the next by as long as it took, at most half a second.
     """
