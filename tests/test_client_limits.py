@@ -3,9 +3,9 @@
 import json
 from typing import get_args
 
-from sharezync import documents, http
+from sharezync import documents, http, names
 from sharezync.realtime import opening
-from sharezync.transfer import listing, names, socket_sender
+from sharezync.transfer import listing, socket_sender
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, SUBPROTOCOL
 from sharezync_shared.ids import uuid7
 from sharezync_shared.names import filenames
