@@ -173,15 +173,15 @@ class World:
     async def try_begin(
         self, owner: Person, size: int, chunk_size: int = 1000, **more: Any
     ) -> httpx.Response:
-        """Begin an upload, and return whatever comes of it."""
+        """Begin an upload, and return whatever comes of it: the upload, or a problem."""
+        file = {"name": "film.mp4", "size_bytes": size, **more}
         body = {
-            "owner_id": str(owner.id),
-            "name": "film.mp4",
-            "size_bytes": size,
-            "chunk_size_bytes": chunk_size,
-            **more,
+            "owner_id": file.pop("owner_id", str(owner.id)),
+            "chunk_size_bytes": file.pop("chunk_size_bytes", chunk_size),
+            "files": [file],
         }
-        return await self.inside.post("/internal/uploads", json=body)
+        answer = await self.inside.post("/internal/uploads/begin", json=body)
+        return answer if answer.is_error else httpx.Response(201, json=answer.json()["uploads"][0])
 
     async def put(
         self, upload: Json, index: int, data: bytes, digest: str | None = None
@@ -209,12 +209,23 @@ class World:
         return status
 
     async def finish(self, upload: Json) -> httpx.Response:
-        """Ask for the file."""
-        return await self.inside.post(f"/internal/uploads/{upload['id']}/finish")
+        """Ask for the file; return it, or the problem that is told instead."""
+        ids = {"ids": [upload["id"]]}
+        answer = await self.inside.post("/internal/uploads/finish", json=ids)
+        if answer.is_error:
+            return answer
+        [result] = answer.json()["results"]
+        if result["finished"] is not None:
+            return httpx.Response(200, json=result["finished"])
+        problem = result["problem"]
+        headers = {"content-type": "application/problem+json"}
+        if "retry_after_seconds" in problem:
+            headers["retry-after"] = str(problem["retry_after_seconds"])
+        return httpx.Response(problem["status"], json=problem, headers=headers)
 
     async def abort(self, upload: Json) -> httpx.Response:
         """Give up an upload."""
-        return await self.inside.delete(f"/internal/uploads/{upload['id']}")
+        return await self.inside.post("/internal/uploads/abort", json={"ids": [upload["id"]]})
 
     async def link(self, file: Json, person: Person, **more: Any) -> httpx.Response:
         """Ask for a link."""

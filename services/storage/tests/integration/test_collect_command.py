@@ -41,10 +41,14 @@ async def collect(database_url: str, data_dir: Path, *arguments: str) -> tuple[i
 
 async def begun(storage: Served, alice: UserId, size: int) -> str:
     answer = await storage.inside.post(
-        "/internal/uploads",
-        json={"owner_id": str(alice), "name": "x", "size_bytes": size, "chunk_size_bytes": 1000},
+        "/internal/uploads/begin",
+        json={
+            "owner_id": str(alice),
+            "chunk_size_bytes": 1000,
+            "files": [{"name": "x", "size_bytes": size}],
+        },
     )
-    return str(answer.json()["id"])
+    return str(answer.json()["uploads"][0]["id"])
 
 
 async def expire(database_url: str, upload_id: str) -> None:

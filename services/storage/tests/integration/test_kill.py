@@ -114,16 +114,14 @@ async def test_what_was_acknowledged_survives_kill_9(
 
     async with served(storage_database_url, tmp_path, alice) as storage:
         answer = await storage.inside.post(
-            "/internal/uploads",
+            "/internal/uploads/begin",
             json={
                 "owner_id": str(alice),
-                "name": "film.mp4",
-                "size_bytes": len(data),
                 "chunk_size_bytes": CHUNK,
-                "sha256": sha256(data),
+                "files": [{"name": "film.mp4", "size_bytes": len(data), "sha256": sha256(data)}],
             },
         )
-        upload = answer.json()["id"]
+        upload = answer.json()["uploads"][0]["id"]
         left = list(range(len(chunks)))
         form = asyncio.create_task(
             storage.alice.post(
@@ -150,12 +148,12 @@ async def test_what_was_acknowledged_survives_kill_9(
             assert answer.content == chunks[index]
         assert (await storage.alice.get("/v1/files")).json()["items"] == []
         await send(storage, upload, list(range(len(chunks))))  # again, all of them
-        await storage.inside.post(f"/internal/uploads/{upload}/finish")
+        await storage.inside.post("/internal/uploads/finish", json={"ids": [upload]})
         await storage.kill()
 
     async with served(storage_database_url, tmp_path, alice) as storage:
-        answer = await storage.inside.post(f"/internal/uploads/{upload}/finish")
-        assert answer.json()["root"] == root_of(chunks)
+        answer = await storage.inside.post("/internal/uploads/finish", json={"ids": [upload]})
+        assert answer.json()["results"][0]["finished"]["root"] == root_of(chunks)
         [file] = (await storage.alice.get("/v1/files")).json()["items"]
         answer = await storage.alice.get(f"/v1/files/{file['id']}/content")
         assert answer.content == data

@@ -121,9 +121,9 @@ class ServiceClient:
 Client = TypeVar("Client", bound=ServiceClient)
 
 
-def refusal_of(operation: Operation[Any, Any], document: Mapping[str, Any]) -> Problem | None:
-    """Return the problem that a document is, if callers of the operation act on it."""
-    kind = operation.refusals_by_code.get(str(document.get("code")))
+def refusal_of(by_code: Mapping[str, type[Problem]], document: Mapping[str, Any]) -> Problem | None:
+    """Return the problem that a document is, if it is one of those that callers act on."""
+    kind = by_code.get(str(document.get("code")))
     if kind is None:
         return None
     members = {name: value for name, value in document.items() if name not in _GENERAL}
@@ -132,7 +132,7 @@ def refusal_of(operation: Operation[Any, Any], document: Mapping[str, Any]) -> P
 
 def _refusal(operation: Operation[Any, Any], reply: Reply) -> Problem | None:
     document = msgspec.json.decode(reply.body, type=dict[str, Any]) if reply.body else {}
-    refusal = refusal_of(operation, document)
+    refusal = refusal_of(operation.refusals_by_code, document)
     if isinstance(refusal, RetryLater):
         with suppress(ValueError):
             refusal.retry_after_seconds = float(reply.headers.get("retry-after", ""))

@@ -148,14 +148,6 @@ class FileComing:
     ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadCreate(FileComing):
-    """A file to upload in chunks, its owner, and the size of the chunks."""
-
-    owner_id: UUID
-    chunk_size_bytes: ChunkSize
-
-
 @dataclass(frozen=True, slots=True)
 class UploadCreated:
     """A new upload. Its file will have the same id."""
@@ -249,7 +241,7 @@ class FinishResult:
     ] = None
     problem: Annotated[
         dict[str, Any] | None,
-        Field(description="Problem document, as the route for one upload answers"),
+        Field(description="Problem document, if it was not completed"),
     ] = None
 
 
@@ -292,7 +284,6 @@ GIVE_GRANT = Operation(
 TAKE_GRANT_BACK = Operation(
     "DELETE", "/internal/files/{file_id}/grants/{user_id}", NoneType, NoneType, repeatable=True
 )
-_UPLOAD: Final = "/internal/uploads/{upload_id}"
 _NO_ROOM: Final = (Invalid, FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads)
 BEGIN_UPLOADS = Operation(
     "POST", "/internal/uploads/begin", UploadsCreate, UploadsCreated, _NO_ROOM, success=201
@@ -304,21 +295,19 @@ FINISH_UPLOADS = Operation(
     "POST", "/internal/uploads/finish", UploadIds, FinishResults, repeatable=True
 )
 ABORT_UPLOADS = Operation("POST", "/internal/uploads/abort", UploadIds, NoneType, repeatable=True)
-BEGIN_UPLOAD = Operation(
-    "POST", "/internal/uploads", UploadCreate, UploadCreated, _NO_ROOM, success=201
-)
-"""Like `FINISH_UPLOAD` and `ABORT_UPLOAD` for who has one upload. Releases of transfer that don't
-know the operations for many use them, and are still there during an update."""
-GET_UPLOAD = Operation("GET", _UPLOAD, NoneType, UploadRead, (NotFound,), repeatable=True)
-FINISH_UPLOAD = Operation(
-    "POST",
-    f"{_UPLOAD}/finish",
+GET_UPLOAD = Operation(
+    "GET",
+    "/internal/uploads/{upload_id}",
     NoneType,
-    UploadFinished,
-    refusals=(NotFound, UploadIncomplete, UploadClosed, DigestMismatch, UploadFinishing),
+    UploadRead,
+    refusals=(NotFound,),
     repeatable=True,
 )
-ABORT_UPLOAD = Operation("DELETE", _UPLOAD, NoneType, NoneType, repeatable=True)
+_UNFINISHED: Final[dict[str, type[Problem]]] = {
+    problem.slug: problem
+    for problem in (NotFound, UploadIncomplete, UploadClosed, DigestMismatch, UploadFinishing)
+}
+"""What may come of an upload instead of a file."""
 
 
 class StorageClient(ServiceClient):
@@ -388,5 +377,5 @@ class StorageClient(ServiceClient):
             raise self._failed(operation, f"{len(answered)} answers for {len(asked)}")
 
     def _unfinished(self, document: Mapping[str, Any]) -> Problem:
-        refusal = refusal_of(FINISH_UPLOAD, document)
+        refusal = refusal_of(_UNFINISHED, document)
         return refusal or self._failed(FINISH_UPLOADS, f"an answer was {document.get('code')}")

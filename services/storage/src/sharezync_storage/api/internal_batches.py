@@ -57,9 +57,10 @@ async def list_chunked_uploads(body: storage.UploadIds, context: Context) -> sto
 async def complete_chunked_uploads(
     body: storage.UploadIds, context: Context
 ) -> storage.FinishResults:
-    """Completes each upload, as the route for one does. An upload that is refused does not affect
-    the others. Uploads that take longer are completed in the background: their problem is
-    `upload-finishing`, with `retry_after_seconds`.
+    """Checks of each upload that no chunk is missing, and the digest of the file if one was given.
+
+    An upload that is refused does not affect the others. Uploads that take longer are completed in
+    the background: their problem is `upload-finishing`, with `retry_after_seconds`. Idempotent.
     """
     results = []
     for outcome in await context.assembler.finish_each(_ids_of(body)):

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from sharezync_shared.asgi.internal import serve
 from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER, ChunkStored, Sha256Hex
-from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import InternalCaller
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
@@ -25,7 +24,7 @@ from sharezync_storage.errors import (
     StoreUnavailable,
 )
 from sharezync_storage.models import UploadId
-from sharezync_storage.schemas.files import coming_of, created_of, finished_of, upload_of
+from sharezync_storage.schemas.files import upload_of
 from sharezync_storage.usecases import chunk_uploads
 
 router = APIRouter(tags=["internal"], route_class=SmallBodyRoute)
@@ -40,51 +39,10 @@ chunk_router = APIRouter(tags=["internal"])
 """Its bodies are chunks: they have exactly the length of their place. See `chunk_layer.py`, too."""
 
 
-@serve(router, storage.BEGIN_UPLOAD, StoreFull, StoreUnavailable, summary="Create a chunked upload")
-async def create_chunked_upload(
-    body: storage.UploadCreate, context: Context
-) -> storage.UploadCreated:
-    """The size is reserved in the quota of the owner."""
-    (begun,) = await chunk_uploads.begin(
-        context.work,
-        context.store,
-        context.limits,
-        owner_id=UserId(body.owner_id),
-        coming=[coming_of(body)],
-        chunk_size_bytes=body.chunk_size_bytes,
-        lifetime=context.upload_lifetime,
-    )
-    return created_of(begun)
-
-
 @serve(router, storage.GET_UPLOAD, summary="Get a chunked upload")
 async def get_chunked_upload(upload_id: UploadId, context: Context) -> storage.UploadRead:
     """Returns the recorded state; no content is read."""
     return upload_of(await chunk_uploads.status(context.work, upload_id=upload_id))
-
-
-@serve(
-    router,
-    storage.FINISH_UPLOAD,
-    ContentDamaged,
-    StoreFull,
-    StoreUnavailable,
-    summary="Complete a chunked upload",
-)
-async def complete_chunked_upload(upload_id: UploadId, context: Context) -> storage.UploadFinished:
-    """Checks that no chunk is missing, and the digest of the file if one was given. Idempotent.
-
-    If it takes too long, it continues in the background and the answer is `upload-finishing`:
-    repeat the request.
-    """
-    return finished_of(await context.assembler.finish(upload_id))
-
-
-@serve(router, storage.ABORT_UPLOAD, summary="Cancel a chunked upload")
-async def cancel_chunked_upload(upload_id: UploadId, context: Context) -> None:
-    """Deletes the upload, and its file if it was completed. Idempotent."""
-    await chunk_uploads.abort(context.work, upload_ids=[upload_id])
-    context.sweeper.wake()
 
 
 @chunk_router.put(
