@@ -21,17 +21,6 @@ async def own_account(unit: UnitOfWork, user_id: UserId, *, lock: bool = False) 
     return user
 
 
-async def keep_account(unit: UnitOfWork, user_id: UserId) -> None:
-    """Keep an account from being deleted until the commit; others may do so at the same time.
-
-    Raises Unauthenticated where it is gone.
-    """
-    statement = select(User.id).where(User.id == user_id)
-    found = await unit.session.exec(statement.with_for_update(read=True, key_share=True))
-    if found.one_or_none() is None:
-        raise Unauthenticated("The account no longer exists")
-
-
 async def profile_to_see(unit: UnitOfWork, user_id: UserId) -> User:
     """Return anybody's account, for what everyone may see of it."""
     user = await unit.get(User, user_id)

@@ -153,11 +153,15 @@ class Device(AuthTable, table=True):
 
 
 class GatewayNode(AuthTable, table=True):
-    """A gateway process. What it says of devices holds for a while after `heard_at`: its lease."""
+    """A gateway process. What it says of devices holds for a while after `heard_at`: its lease.
+
+    `seq` is the number of its last update that was accepted.
+    """
 
     __tablename__: ClassVar[str] = "gateway_nodes"
 
     id: UUID = Field(primary_key=True)
+    seq: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
     heard_at: datetime = Field(sa_type=_AWARE)
 
 

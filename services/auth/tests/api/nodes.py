@@ -20,32 +20,48 @@ class Node:
     http: httpx.AsyncClient
     id: str = field(default_factory=lambda: str(uuid7()))
 
+    seq: int = 0
+    accepted_seq: int = 0
+
     async def connect(self, account: "Account", client_id: str = "phone") -> str:
-        body = {"node_id": self.id, "user_id": account.id, "client_id": client_id}
+        body = {"user_id": account.id, "client_id": client_id}
         answer = await self.http.post("/internal/devices/connect", json=body)
         assert answer.status_code == 200, answer.text
-        assert answer.json()["online"] is True
-        return str(answer.json()["id"])
+        device_id = str(answer.json()["id"])
+        assert await self.update(connected=[device_id])
+        return device_id
 
-    async def disconnect(self, account: "Account", device_id: str) -> None:
-        body = {"node_id": self.id, "user_id": account.id, "device_id": device_id}
-        answer = await self.http.post("/internal/devices/disconnect", json=body)
-        assert answer.status_code == 204, answer.text
+    async def disconnect(self, device_id: str) -> None:
+        assert await self.update(disconnected=[device_id])
 
-    async def beat(self) -> int:
-        answer = await self.http.post(f"/internal/nodes/{self.id}/heartbeat")
+    async def beat(self) -> bool:
+        return await self.update()
+
+    async def snapshot(self, device_ids: Iterable[str] = ()) -> bool:
+        """Say that these devices and no others are connected."""
+        self.accepted_seq = 0
+        return await self.update(connected=device_ids)
+
+    async def update(
+        self, *, connected: Iterable[str] = (), disconnected: Iterable[str] = ()
+    ) -> bool:
+        """Send the next update; return whether it was accepted."""
+        self.seq += 1
+        answer = await self.send(self.next(connected, disconnected))
         assert answer.status_code == 200, answer.text
-        return int(answer.json()["devices"])
+        accepted: bool = answer.json()["accepted"]
+        if accepted:
+            self.accepted_seq = self.seq
+        else:
+            self.seq = max(self.seq, answer.json()["seq"])
+        return accepted
 
-    async def says(self, device_ids: Iterable[str], **bounds: str | None) -> int:
-        body = {"device_ids": list(device_ids), **bounds}
-        answer = await self.http.put(f"/internal/nodes/{self.id}/devices", json=body)
-        assert answer.status_code == 200, answer.text
-        return int(answer.json()["devices"])
+    def next(self, connected: Iterable[str], disconnected: Iterable[str]) -> dict[str, Any]:
+        changes = {"connected": list(connected), "disconnected": list(disconnected)}
+        return {"seq": self.seq, "after": self.accepted_seq, **changes}
 
-    async def leave(self) -> None:
-        answer = await self.http.delete(f"/internal/nodes/{self.id}")
-        assert answer.status_code == 204, answer.text
+    async def send(self, update: dict[str, Any]) -> httpx.Response:
+        return await self.http.post(f"/internal/nodes/{self.id}/updates", json=update)
 
 
 async def devices_of(account: "Account") -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ import httpx
 import msgspec
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
-from sharezync_shared.ids import uuid7
 
 
 async def stored_texts(auth: Auth) -> dict[str, str]:
@@ -48,7 +47,7 @@ async def test_the_address_and_the_name_of_who_is_gone_stand_nowhere(
     await ada.http.post(
         "/v1/auth/logout", headers={"Authorization": f"Bearer {ended['access_token']}"}
     )
-    connect = {"node_id": str(uuid7()), "user_id": ada.id, "client_id": ada.username}
+    connect = {"user_id": ada.id, "client_id": ada.username}
     await gateway.post("/internal/devices/connect", json=connect)
     before = await stored_texts(auth)
 
@@ -147,7 +146,7 @@ async def test_the_name_and_the_address_are_free_for_somebody_else(
 async def test_what_comes_while_an_account_goes_leaves_nothing_behind(
     auth: Auth, ada: Account, gateway: httpx.AsyncClient
 ) -> None:
-    connect = {"node_id": str(uuid7()), "user_id": ada.id}
+    connect = {"user_id": ada.id}
     form = {"grant_type": "password", "username": ada.username, "password": PASSWORD}
     answers = await asyncio.gather(
         *(ada.http.post("/token", data=form) for _ in range(3)),

@@ -35,35 +35,31 @@ class Crowd:
 
     @property
     def acts(self) -> list[Callable[[], Awaitable[int]]]:
-        often = [self.connect] * 6 + [self.disconnect] * 4 + [self.say] * 4
-        return [*often, self.log_in, self.leave, self.give_up, self.remove, self.end_logins]
+        often = [self.connect] * 6 + [self.update] * 6 + [self.snapshot] * 3
+        return [*often, self.log_in, self.give_up, self.remove, self.end_logins]
 
     async def connect(self) -> int:
         account = self.dice.choice(self.accounts)
         token = account.tokens["access_token"]
         identity = await self.auth.app.state.verifier.verify(token)
         body = {
-            "node_id": self.dice.choice(self.nodes).id,
             "user_id": account.id,
             "session_id": str(identity.session_id),
             "client_id": f"c{self.dice.randrange(6)}",
         }
         return (await self.gateway.post("/internal/devices/connect", json=body)).status_code
 
-    async def disconnect(self) -> int:
-        account, device_id = self.dice.choice(self.known)
+    async def update(self) -> int:
         node = self.dice.choice(self.nodes)
-        body = {"node_id": node.id, "user_id": account.id, "device_id": device_id}
-        return (await self.gateway.post("/internal/devices/disconnect", json=body)).status_code
+        node.seq += 1
+        some = [self.dice.sample(self.device_ids, self.dice.randrange(6)) for _ in range(2)]
+        return (await node.send(node.next(*some))).status_code
 
-    async def say(self) -> int:
+    async def snapshot(self) -> int:
+        node = self.dice.choice(self.nodes)
+        node.seq += 1
         some = self.dice.sample(self.device_ids, self.dice.randrange(len(self.device_ids)))
-        path = f"/internal/nodes/{self.dice.choice(self.nodes).id}/devices"
-        return (await self.gateway.put(path, json={"device_ids": some})).status_code
-
-    async def leave(self) -> int:
-        path = f"/internal/nodes/{self.dice.choice(self.nodes).id}"
-        return (await self.gateway.delete(path)).status_code
+        return (await node.send({**node.next(some, []), "after": 0})).status_code
 
     async def give_up(self) -> int:
         # After so long every heartbeat is too old.
@@ -109,8 +105,7 @@ async def test_whatever_happens_at_once_nobody_waits_in_a_circle(
     # And what the nodes say after that is what everybody sees.
     first, *others = crowd.nodes
     for node in others:
-        await node.leave()
-    await first.beat()
-    await first.says(crowd.device_ids)
+        await node.snapshot()
+    await first.snapshot(crowd.device_ids)
     for account in accounts[1:]:
         assert await online(account) == set(await devices_of(account)) & set(crowd.device_ids)

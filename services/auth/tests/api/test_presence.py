@@ -27,12 +27,12 @@ async def test_a_user_is_present_while_a_device_of_theirs_is_online(
     read = await presence(node, ada.id, bob.id, nobody, ada.id)
     assert read["online"] == [ada.id]
     assert read["last_seen"].keys() == {ada.id}  # the others have no device
-    await node.disconnect(ada, phone)
-    await node.disconnect(ada, laptop)
+    await node.disconnect(phone)
+    await node.disconnect(laptop)
     assert (await presence(node, ada.id))["online"] == [ada.id]
     assert (await presence(node, bob.id))["online"] == []
     auth.let_pass(timedelta(seconds=5))
-    await other.disconnect(ada, laptop)
+    await other.disconnect(laptop)
     left_at = await last_seen(ada, laptop)
     auth.let_pass(timedelta(seconds=5))
     read = await presence(node, ada.id)

@@ -14,7 +14,6 @@ from sharezync_auth.models import Session
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions
 from sharezync_auth.usecases.sessions import Lifespan, lives
-from sharezync_shared.ids import uuid7
 
 MAX_SESSIONS = AuthSettings.model_fields["sessions_per_user"].default
 
@@ -143,7 +142,7 @@ async def test_a_refresh_and_a_socket_count_as_use(
     await ada.refresh(ada.tokens["refresh_token"])
     (refreshed,) = await sessions_of(ada)
     auth.let_pass(timedelta(hours=1))
-    body = {"node_id": str(uuid7()), "user_id": ada.id, "client_id": "phone"}
+    body = {"user_id": ada.id, "client_id": "phone"}
     await gateway.post("/internal/devices/connect", json=body)
     (unmoved,) = await sessions_of(ada)
     body["session_id"] = at_login["id"]

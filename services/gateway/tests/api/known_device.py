@@ -1,11 +1,9 @@
 """A device that auth knows."""
 
-from datetime import UTC, datetime
-
 from sharezync_shared.contracts.auth import ConnectedDevice
 from sharezync_shared.ids import uuid7
 
 
 def known_device() -> ConnectedDevice:
     """Return a device with a new id."""
-    return ConnectedDevice(uuid7(), "laptop", "Laptop", "linux", True, datetime.now(UTC))
+    return ConnectedDevice(uuid7())

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import NoneType
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from sharezync_shared.calls.operations import Operation
 from sharezync_shared.contracts.portions import joined, portions
 from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import UserId
-from sharezync_shared.names.policies import DEVICE_NAME, PLATFORM, Parsed
+from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Conflict
 
 WhoMayAdd = Literal["everybody", "known", "nobody"]
@@ -22,6 +21,9 @@ MAX_NAMES: Final = 100
 """Users whose names are asked for at once."""
 MAX_ASKED: Final = 200
 """Users or devices in any other question."""
+MAX_CHANGES: Final = 5000
+"""Devices in one update of a node, of either kind."""
+MAX_SEQ: Final = 2**63 - 1
 
 
 class TooManyDevices(Conflict):
@@ -106,14 +108,11 @@ class ContactRulesPage:
 
 @dataclass(frozen=True, slots=True)
 class DeviceConnect:
-    """A device that has connected to a gateway node."""
+    """A device that has opened a connection."""
 
-    node_id: UUID
     user_id: UUID
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", examples=["laptop-7f3a"])]
     session_id: Annotated[UUID | None, Field(description="Session of the connection")] = None
-    name: Annotated[str, DEVICE_NAME] | None = None
-    platform: Annotated[str, PLATFORM] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +120,6 @@ class ConnectedDevice:
     """A registered device."""
 
     id: UUID
-    client_id: str
-    name: str
-    platform: str
-    online: bool
-    last_seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceDisconnect:
-    """A device that has disconnected from a gateway node."""
-
-    node_id: UUID
-    user_id: UUID
-    device_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,23 +145,35 @@ class DevicesOwned:
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """The lease of a gateway node, and the devices that count as connected to it."""
+class NodeUpdate:
+    """Devices that were connected to and disconnected from a gateway node since an earlier update.
 
-    lease_seconds: Annotated[float, Field(description="Seconds until the lease expires")]
-    devices: Annotated[int, Field(description="Number of devices")]
-    digest: Annotated[
-        int, Field(description="Exclusive or of the first 60 bits of the MD5 of each device id")
+    An update without changes is a heartbeat.
+    """
+
+    seq: Annotated[int, Field(ge=1, le=MAX_SEQ, description="Number of this update, ascending")]
+    after: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_SEQ,
+            description="Number of the update since which the changes are told; 0 if this is a "
+            "snapshot: all other devices are disconnected",
+        ),
     ]
+    connected: Annotated[list[UUID], Field(max_length=MAX_CHANGES, description="Ids of devices")]
+    disconnected: Annotated[list[UUID], Field(max_length=MAX_CHANGES, description="Ids of devices")]
 
 
 @dataclass(frozen=True, slots=True)
-class NodeDevices:
-    """All devices of a node with ids in (`after`, `up_to`]."""
+class NodeLease:
+    """Whether an update of a node was accepted, and how long its devices stay online."""
 
-    device_ids: Annotated[list[UUID], Field(max_length=5000, description="Ids of the devices")]
-    after: Annotated[UUID | None, Field(description="Exclusive lower bound; null: none")] = None
-    up_to: Annotated[UUID | None, Field(description="Inclusive upper bound; null: none")] = None
+    lease_seconds: Annotated[float, Field(description="Seconds until the lease expires")]
+    seq: Annotated[int, Field(description="Number of the last accepted update; 0: none")]
+    accepted: Annotated[
+        bool, Field(description="False if the node must send a snapshot with a higher number")
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +212,9 @@ class RevocationList:
 
 
 GET_NAMES = Operation("GET", "/internal/users", NamesOf, UserNamesList, repeatable=True)
-LIST_BLOCKS = Operation("POST", "/internal/blocks", BlocksAsked, BlocksRead, repeatable=True)
+LIST_BLOCKS = Operation(
+    "POST", "/internal/blocks", BlocksAsked, BlocksRead, repeatable=True, timeout_seconds=5
+)
 LIST_CONTACT_RULES = Operation(
     "GET", "/internal/contact-rules", ContactRulesFrom, ContactRulesPage, repeatable=True
 )
@@ -226,14 +225,19 @@ CONNECT_DEVICE = Operation(
     ConnectedDevice,
     refusals=(TooManyDevices,),
 )
-DISCONNECT_DEVICE = Operation("POST", "/internal/devices/disconnect", DeviceDisconnect, NoneType)
 LIST_OWNED_DEVICES = Operation(
     "POST", "/internal/devices/owned", DevicesAsked, DevicesOwned, repeatable=True
 )
-BEAT = Operation("POST", "/internal/nodes/{node_id}/heartbeat", NoneType, Heartbeat)
-LIST_NODE_DEVICES = Operation("PUT", "/internal/nodes/{node_id}/devices", NodeDevices, Heartbeat)
-REMOVE_NODE = Operation("DELETE", "/internal/nodes/{node_id}", NoneType, NoneType)
-GET_PRESENCE = Operation("POST", "/internal/presence", PresenceAsked, Presence, repeatable=True)
+UPDATE_NODE = Operation(
+    "POST",
+    "/internal/nodes/{node_id}/updates",
+    NodeUpdate,
+    NodeLease,
+    timeout_seconds=5,  # several fit into a lease
+)
+GET_PRESENCE = Operation(
+    "POST", "/internal/presence", PresenceAsked, Presence, repeatable=True, timeout_seconds=5
+)
 LIST_REVOCATIONS = Operation(
     "GET", "/internal/revocations", RevocationsSince, RevocationList, repeatable=True
 )

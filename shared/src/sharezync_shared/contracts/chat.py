@@ -40,7 +40,12 @@ class AcquaintancesRead:
 
 
 LIST_ACQUAINTANCES = Operation(
-    "POST", "/internal/acquaintances", AcquaintancesAsked, AcquaintancesRead, repeatable=True
+    "POST",
+    "/internal/acquaintances",
+    AcquaintancesAsked,
+    AcquaintancesRead,
+    repeatable=True,
+    timeout_seconds=5,
 )
 RUN_COMMANDS = Operation("POST", PATH, Commands, CommandResults)
 

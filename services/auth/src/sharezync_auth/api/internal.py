@@ -57,27 +57,17 @@ async def list_contact_rules(
 
 @serve(router, auth.CONNECT_DEVICE, summary="Connect a device")
 async def connect_device(body: auth.DeviceConnect, context: Context) -> auth.ConnectedDevice:
-    """Records that a device has connected to a node. An unknown device is registered."""
-    connected = await devices.connect(
-        context.work,
-        node_id=body.node_id,
-        user_id=UserId(body.user_id),
-        session_id=body.session_id,
-        client_id=body.client_id,
-        name=body.name,
-        platform=body.platform,
-        most=context.settings.devices_per_user,
-    )
-    return auth.ConnectedDevice(**connected.model_dump())
-
-
-@serve(router, auth.DISCONNECT_DEVICE, summary="Disconnect a device")
-async def disconnect_device(body: auth.DeviceDisconnect, context: Context) -> None:
-    """Records that the last connection of a device to a node has closed. Safe to repeat. The device
-    stays online while it is connected to another node.
+    """Assigns the session to the device, unless it belongs to one. An unknown device is registered.
+    The device is online when its node says so.
     """
-    await devices.disconnect(
-        context.work, node_id=body.node_id, user_id=UserId(body.user_id), device_id=body.device_id
+    return auth.ConnectedDevice(
+        await devices.connect(
+            context.work,
+            user_id=UserId(body.user_id),
+            session_id=body.session_id,
+            client_id=body.client_id,
+            most=context.settings.devices_per_user,
+        )
     )
 
 
@@ -90,45 +80,20 @@ async def check_device_owners(body: auth.DevicesAsked, context: Context) -> auth
     return auth.DevicesOwned([auth.DeviceOf(*each) for each in found])
 
 
-@serve(router, auth.BEAT, summary="Renew the lease of a gateway node")
-async def renew_node_lease(node_id: UUID, context: Context) -> auth.Heartbeat:
-    """Extends the lease of all devices of the node. If the digest differs from the node's own, the
-    node should replace its list of devices.
+@serve(router, auth.UPDATE_NODE, summary="Update the devices of a gateway node")
+async def update_node(node_id: UUID, body: auth.NodeUpdate, context: Context) -> auth.NodeLease:
+    """Extends the lease of all devices of the node. Devices that don't exist are ignored. An update
+    is refused if its number isn't the highest so far, or if the update that it follows is unknown.
     """
-    held = await nodes.beat(context.work, node_id=node_id)
-    return auth.Heartbeat(context.settings.device_lease_seconds, **held._asdict())
-
-
-@serve(router, auth.LIST_NODE_DEVICES, summary="Replace the devices of a gateway node")
-async def replace_node_devices(
-    node_id: UUID, body: auth.NodeDevices, context: Context
-) -> auth.Heartbeat:
-    """Replaces the devices with ids in the given range. Devices that don't exist are ignored."""
-    held = await nodes.replace(
-        context.work,
-        node_id=node_id,
-        device_ids=body.device_ids,
-        after=body.after,
-        up_to=body.up_to,
-    )
-    return auth.Heartbeat(context.settings.device_lease_seconds, **held._asdict())
-
-
-@serve(router, auth.REMOVE_NODE, summary="Delete a gateway node")
-async def delete_node(node_id: UUID, context: Context) -> None:
-    """Disconnects all devices of a node that stops. Safe to repeat."""
-    await nodes.leave(context.work, node_id=node_id)
+    seq, accepted = await nodes.update(context.work, node_id=node_id, change=body)
+    return auth.NodeLease(context.settings.device_lease_seconds, seq, accepted)
 
 
 @serve(router, auth.GET_PRESENCE, Invalid, summary="Get the presence of users")
 async def get_presence(body: auth.PresenceAsked, context: Context) -> auth.Presence:
     """Returns the presence of up to 200 users. The caller checks who may see it."""
-    found = await nodes.presence(
+    return await nodes.presence(
         context.work, user_ids=body.user_ids, lease_seconds=context.settings.device_lease_seconds
-    )
-    return auth.Presence(
-        online=[each.user_id for each in found if each.online],
-        last_seen={each.user_id: each.last_seen_at for each in found},
     )
 
 

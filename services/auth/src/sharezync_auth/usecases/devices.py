@@ -5,43 +5,35 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from sharezync_auth import access
 from sharezync_auth.errors import DeviceExists
-from sharezync_auth.models import Device, DeviceConnection, Session
+from sharezync_auth.models import Device, Session
 from sharezync_auth.schemas import DeviceRead
 from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
 from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
-from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 
-_RECONNECT: Final = """
+_CONNECT: Final = """
 WITH account AS MATERIALIZED (
     SELECT FROM auth.users WHERE id = $1 FOR KEY SHARE
-), node AS MATERIALIZED (
-    SELECT FROM auth.gateway_nodes WHERE id = $2 AND EXISTS (SELECT FROM account) FOR KEY SHARE
-), device AS (
-    UPDATE auth.devices SET last_seen_at = greatest(last_seen_at, $4)
-     WHERE user_id = $1 AND client_id = $3 AND EXISTS (SELECT FROM node)
- RETURNING id, client_id, name, platform, last_seen_at
+), device AS MATERIALIZED (
+    SELECT id FROM auth.devices
+     WHERE user_id = $1 AND client_id = $2 AND EXISTS (SELECT FROM account) FOR KEY SHARE
 ), login AS (
     UPDATE auth.sessions AS s
        SET device_id = coalesce(s.device_id, device.id),
            last_used_at = greatest(s.last_used_at, $4)
-      FROM device WHERE s.id = $5 AND s.user_id = $1 AND s.revoked_at IS NULL
- RETURNING s.id
-), held AS (
-    INSERT INTO auth.device_connections (device_id, node_id)
-    SELECT device.id, $2 FROM device LEFT JOIN login ON true ON CONFLICT DO NOTHING
+      FROM device WHERE s.id = $3 AND s.user_id = $1 AND s.revoked_at IS NULL
 )
-SELECT id, client_id, name, platform, last_seen_at FROM device
+SELECT id FROM device
 """
-"""Each part asks for the one before, so that rows are held in the order that `nodes` tells."""
+"""Each part asks for the one before, so that rows are locked in the order that `nodes` tells."""
 
 
 async def register(
@@ -52,7 +44,6 @@ async def register(
     Raises DeviceExists or TooManyDevices.
     """
     async with work.begin() as unit:
-        await _hold_account(unit, user_id, client_id)
         device, made = await _find_or_make(unit, user_id, client_id, name, platform, most)
         if not made:
             raise DeviceExists(device_id=str(device.id))
@@ -60,60 +51,23 @@ async def register(
 
 
 async def connect(
-    work: UnitsOfWork,
-    *,
-    node_id: UUID,
-    user_id: UserId,
-    session_id: UUID | None,
-    client_id: str,
-    name: str | None,
-    platform: str | None,
-    most: int,
-) -> DeviceRead:
-    """Note that a device has a socket on a node; one not seen before is registered on the spot.
+    work: UnitsOfWork, *, user_id: UserId, session_id: UUID | None, client_id: str, most: int
+) -> UUID:
+    """Return the id of a device that has opened a connection; an unknown one is registered.
 
     A login that was not made on a device belongs to this one from now on: it ends with it. A user
     may have `most` devices. Safe to repeat. Raises Unauthenticated where the account is gone, and
     TooManyDevices.
     """
-    back = await _reconnect(work, node_id, user_id, session_id, client_id)
-    if back is not None:
-        return back
-    async with work.begin() as unit:
-        await _hold_account(unit, user_id, client_id)
-        await nodes.introduce(unit, node_id)
-        device, _ = await _find_or_make(
-            unit, user_id, client_id, name or client_id, platform or "", most
-        )
-        device.last_seen_at = max(device.last_seen_at, unit.now)
-        unit.add(device)
-        if session_id is not None:
-            await unit.session.exec(
-                update(Session)
-                .where(col(Session.id) == session_id, col(Session.user_id) == user_id)
-                .where(col(Session.revoked_at).is_(None))
-                .values(
-                    device_id=func.coalesce(Session.device_id, device.id),
-                    last_used_at=func.greatest(Session.last_used_at, unit.now),
-                )
-            )
-        held = insert(DeviceConnection).values(device_id=device.id, node_id=node_id)
-        await unit.session.exec(held.on_conflict_do_nothing())
-        return DeviceRead.from_device(device, online=True, last_seen_at=device.last_seen_at)
-
-
-async def _reconnect(
-    work: UnitsOfWork, node_id: UUID, user_id: UserId, session_id: UUID | None, client_id: str
-) -> DeviceRead | None:
-    """Do the same for a device and a node that are known, in one statement; None: they are not.
-
-    When a gateway goes, everybody it held comes back at once: this is what they wait for.
-    """
-    async with (await work.database.pool()).acquire() as connection:
-        row = await connection.fetchrow(
-            _RECONNECT, user_id, node_id, client_id, work.now(), session_id
-        )
-    return None if row is None else DeviceRead(**row, online=True)
+    # When a gateway goes, everybody comes back at once: for them it is one statement.
+    asked = (_CONNECT, user_id, client_id, session_id, work.now())
+    device_id: UUID | None = await (await work.database.pool()).fetchval(*asked)
+    if device_id is None:
+        async with work.begin() as unit:
+            await _find_or_make(unit, user_id, client_id, client_id, "", most)
+            device_id = await (await unit.raw()).fetchval(*asked)
+    assert device_id is not None  # noqa: S101 - it is there, and the account was locked
+    return device_id
 
 
 async def owned(
@@ -127,27 +81,6 @@ async def owned(
             )
         )
         return list(set(devices) & set(found))
-
-
-async def disconnect(work: UnitsOfWork, *, node_id: UUID, user_id: UserId, device_id: UUID) -> None:
-    """Note that a device has no socket on a node any more; it may have one on another.
-
-    Safe to repeat, also for a device that was removed.
-    """
-    async with (await work.database.pool()).acquire() as connection, connection.transaction():
-        # Two statements: the second must see what came while the first waited for the device.
-        await connection.execute(
-            "UPDATE auth.devices SET last_seen_at = greatest(last_seen_at, $3) "
-            "WHERE id = $1 AND user_id = $2",
-            device_id,
-            user_id,
-            work.now(),
-        )
-        await connection.execute(
-            "DELETE FROM auth.device_connections WHERE device_id = $1 AND node_id = $2",
-            device_id,
-            node_id,
-        )
 
 
 async def list_own(work: UnitsOfWork, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
@@ -224,57 +157,27 @@ async def remove(work: UnitsOfWork, *, user_id: UserId, device_id: UUID) -> None
         await unit.session.delete(device)
 
 
-async def _hold_account(unit: UnitOfWork, user_id: UserId, client_id: str) -> None:
-    """Hold the account for `_find_or_make`: alone where a device is made, so that they are counted
-    right, and together with others where it is there already, as nearly always.
-    """
-    if await _find(unit, user_id, client_id) is None:
-        await access.own_account(unit, user_id, lock=True)
-    else:
-        await access.keep_account(unit, user_id)
-
-
 async def _find_or_make(
     unit: UnitOfWork, user_id: UserId, client_id: str, name: str, platform: str, most: int
 ) -> tuple[Device, bool]:
-    """Return the device, held, and whether it is new; right also when two connect at once."""
-    if found := await _find(unit, user_id, client_id, lock=True):
+    """Return the device, and whether it is new. The account is locked, so that they are counted
+    right, and one that connects twice at once is made once.
+    """
+    await access.own_account(unit, user_id, lock=True)
+    own = await unit.session.exec(select(Device).where(Device.user_id == user_id))
+    devices = {device.client_id: device for device in own}
+    if found := devices.get(client_id):
         return found, False
-    count = await unit.session.exec(
-        select(func.count()).select_from(Device).where(Device.user_id == user_id)
-    )
-    if count.one() >= most:
+    if len(devices) >= most:
         raise TooManyDevices(limit=most)
-    made = await unit.session.exec(
-        insert(Device)
-        .values(
-            id=uuid7(),
-            user_id=user_id,
-            client_id=client_id,
-            name=name,
-            platform=platform,
-            created_at=unit.now,
-            last_seen_at=unit.now,
-        )
-        # Removed since we looked, and made again by somebody else: rare enough.
-        .on_conflict_do_nothing()
-        .returning(col(Device.id))
+    device = Device(
+        user_id=user_id,
+        client_id=client_id,
+        name=name,
+        platform=platform,
+        created_at=unit.now,
+        last_seen_at=unit.now,
     )
-    new = made.scalar_one_or_none() is not None
-    device = await _find(unit, user_id, client_id, lock=True)
-    if device is None:
-        raise NotFound
-    if new:
-        unit.emit(facts.DeviceRegistered(user_id=user_id, device_id=device.id, client_id=client_id))
-    return device, new
-
-
-async def _find(
-    unit: UnitOfWork, user_id: UserId, client_id: str, *, lock: bool = False
-) -> Device | None:
-    statement = select(Device).where(Device.user_id == user_id, Device.client_id == client_id)
-    if lock:
-        statement = statement.with_for_update(key_share=True).execution_options(
-            populate_existing=True
-        )
-    return (await unit.session.exec(statement)).one_or_none()
+    unit.add(device)
+    unit.emit(facts.DeviceRegistered(user_id=user_id, device_id=device.id, client_id=client_id))
+    return device, True

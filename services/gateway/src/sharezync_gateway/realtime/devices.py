@@ -1,83 +1,110 @@
 """Devices of the sockets on this node: known to auth, and online while one of them has a socket.
 
-About each device one call is under way at a time, so that what auth hears last is what was true
-last. A device that auth could not be told of is told again when auth answers; what auth believes
-too long shows in the count that it gives (`lease`).
+Each socket's device is registered by a call of its own, which may be repeated in any order. Which
+devices have sockets here auth learns by updates: numbered, sent one at a time, each with all that
+has changed since the last one that was accepted. One without changes is the heartbeat. Where auth
+does not accept an update, because it had forgotten this node, the next one is a snapshot.
+
+auth gives up a node that it hasn't heard of for a lease's time, and all its devices with it. So
+nothing that this process fails to say, by crashing or otherwise, is believed for long.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.auth import TooManyDevices
+from sharezync_shared.contracts.auth import MAX_CHANGES, NodeUpdate, TooManyDevices
 
 log = structlog.get_logger()
 
-_MOST_RESTS: Final = 32
-"""Rounds that a device sits out at most: one that auth refuses is asked about again, seldom."""
-
-
-class SocketDevice:
-    """One device of one user that has a socket here, or about which auth must be told something."""
-
-    __slots__ = ("doubted", "id", "key", "online", "rests", "retries", "sockets", "untold")
-
-    def __init__(self, key: tuple[str, str]) -> None:
-        self.key = key
-        """Its user's id, and what it calls itself."""
-        self.id: str | None = None
-        self.sockets: list[Connection] = []
-        self.untold: list[Connection] = []
-        """Those of its sockets whose session auth hasn't heard of."""
-        self.online: bool | None = False
-        """What auth believes; None: it may be either."""
-        self.doubted = False
-        """Whether what is being told may be overwritten before it is answered."""
-        self.retries = 0
-        self.rests = 0
-        """Rounds of `try_again` that it sits out before the next of its retries."""
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is nothing to tell."""
-        if self.sockets:
-            return self.online is True and not self.untold
-        return self.online is False or self.id is None
+_HEARTBEATS_IN_A_LEASE: Final = 4
+_RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+"""Pauses between heartbeats while auth is away; the last one repeats. Never longer than between
+heartbeats that are answered: auth comes back to a lease that is running out."""
+_LAST_UPDATES_SECONDS: Final = 3.0
+_MAX_BACKOFF: Final = 5
+"""A device that auth refuses is tried again with every 2**5th heartbeat at the least."""
 
 
 class Devices:
-    """Tells auth when devices come and go."""
+    """Tells auth which devices have sockets here, and keeps their lease."""
 
     def __init__(
         self,
         peers: Peers,
         node_id: str,
+        metrics: SocketMetrics,
         *,
         on_presence: Callable[[str, bool], None] = lambda _user_id, _online: None,
     ) -> None:
         """`on_presence` is told of users: of the first device that comes here, and the last gone.
 
-        After auth, where auth could be told.
+        After auth was told. `node_id` is this process's alone.
         """
         self._peers = peers
         self._node_id = node_id
+        self._metrics = metrics
         self._on_presence = on_presence
-        self._here: dict[str, set[str]] = {}
-        """By user, which devices of theirs were said to have come and not to have gone."""
-        self._devices: dict[tuple[str, str], SocketDevice] = {}
-        self._telling: dict[SocketDevice, asyncio.Task[None]] = {}
-        self._unheard: set[SocketDevice] = set()
-        """Those with sockets that auth could not be told of."""
-        self._noticed: set[SocketDevice] | None = None
-        self._stopping = False
+        self._failures: dict[Connection, int] = {}
+        """Each socket with a device, and how often in a row it could not be registered."""
+        self._registering: set[asyncio.Task[None]] = set()
+        self._retries = 0
+        self._retry_at = 0.0
+        self._sockets: dict[str, set[Connection]] = {}
+        """By id of the device."""
+        self._changed: dict[str, str] = {}
+        """Devices of which auth may not know what is so, each with its user."""
+        self._online: dict[str, set[str]] = {}
+        """By user, their devices that have sockets here as far as auth knows."""
+        self._seq = 0
+        """Number of the last update."""
+        self._accepted_seq = 0
+        """Number of the last one that was accepted; 0: the next one is a snapshot."""
+        self._next_update = asyncio.Event()
+        """Set when the next update was answered, or could not be sent."""
+        self._wake = asyncio.Event()
+        self._pause_seconds = _RETRY_SECONDS[-1]
+        self._leaving = False
+        self._updating: asyncio.Task[None] | None = None
 
-    # --- for sockets ---------------------------------------------------------------------------
+    def start(self) -> None:
+        """Begin to send updates; whether auth answers or not, nobody waits for it."""
+        self._updating = asyncio.create_task(self._update_forever(), name="devices")
+
+    async def aclose(self) -> None:
+        """Stop, and say so, to auth and to who is told of presence: this node's devices are offline
+        then. Takes some seconds at most. Safe to repeat.
+        """
+        updating, self._updating = self._updating, None
+        if updating is None:
+            return
+        self._leaving = True
+        self._wake.set()
+        tasks = {updating, *self._registering}
+        try:
+            async with asyncio.timeout(_LAST_UPDATES_SECONDS):
+                await asyncio.wait({updating})
+                self._sockets.clear()
+                self._accepted_seq = 0
+                while self._changed or not self._accepted_seq:
+                    await self._send_update()
+        except (ServiceUnavailable, TimeoutError) as error:
+            log.warning("node_not_deleted", error=repr(error))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- registering ---------------------------------------------------------------------------
 
     async def connect(self, connection: Connection) -> None:
         """Make the connection's device known and online; set its `device`.
@@ -85,179 +112,155 @@ class Devices:
         That stays None on a socket that names no device. Where auth can't be asked it is None at
         first and set later: the socket is worth more than the name.
         """
-        device = self.introduce(connection)
-        if device is not None and (telling := self._telling.get(device)) is not None:
-            await asyncio.wait({telling})
-
-    def introduce(self, connection: Connection) -> SocketDevice | None:
-        """As `connect`, without waiting. Once more for a socket that changed to another session."""
-        if connection.client_id is None:
-            return None
-        key = (connection.user_id, connection.client_id)
-        device = self._devices.get(key)
-        if device is None:
-            device = self._devices[key] = SocketDevice(key)
-        if connection not in device.sockets:
-            device.sockets.append(connection)
-            connection.on_close(self._gone)
-        if connection not in device.untold:
-            device.untold.append(connection)
-        self._tell(device)
-        return device
-
-    def _gone(self, connection: Connection) -> None:
-        device = self._devices.get((connection.user_id, connection.client_id or ""))
-        if device is None:
+        if connection.client_id is None or connection.ended or self._leaving:
             return
-        device.sockets.remove(connection)
-        if connection in device.untold:
-            device.untold.remove(connection)
-        if not device.sockets:
-            self._unheard.discard(device)
-            self._tell(device)
+        self._failures[connection] = 0
+        connection.on_close(self._disconnect)
+        await self._register(connection)
 
-    # --- for the lease -------------------------------------------------------------------------
+    def register_soon(self, connection: Connection) -> None:
+        """Register a socket once more, without waiting: it has changed to another session."""
+        if connection in self._failures:
+            task = asyncio.create_task(self._register(connection), name="device")
+            self._registering.add(task)
+            task.add_done_callback(self._registering.discard)
 
-    def held(self, *, but: Collection[SocketDevice] = ()) -> list[str]:
-        """Return the ids of those, `but` these, that have a socket here and that auth was told of.
-
-        In no order.
-        """
-        return [
-            device.id
-            for device in self._devices.values()
-            if device.id is not None and device.sockets and device.online and device not in but
-        ]
-
-    @contextmanager
-    def noticing(self) -> Generator[set[SocketDevice]]:
-        """Collect the devices about which a call is under way at any time inside the block."""
-        noticed = self._noticed = set(self._telling)
+    async def _register(self, connection: Connection) -> None:
+        user_id, client_id = connection.user_id, connection.client_id or ""
         try:
-            yield noticed
-        finally:
-            self._noticed = None
-
-    def try_again(self) -> None:
-        """Tell auth, which answers again, of those that it could not be told of before.
-
-        Where auth answers but not for this device, it is tried less and less often.
-        """
-        for device in list(self._unheard):
-            if device.rests:
-                device.rests -= 1
-            else:
-                device.rests = min(2**device.retries, _MOST_RESTS) - 1
-                device.retries = min(device.retries + 1, _MOST_RESTS)
-                self._tell(device)
-
-    def tell_again(self, devices: Collection[SocketDevice]) -> None:
-        """Tell what is true of these: what auth was told may have been overwritten."""
-        for device in devices:
-            # One that has come back meanwhile is among `devices` in its new shape.
-            if self._devices.setdefault(device.key, device) is device:
-                device.doubted = True
-                device.online = None
-                self._tell(device)
-
-    async def stop(self) -> None:
-        """Begin to tell nothing more; return when what is under way has been answered."""
-        self._stopping = True
-        tasks = list(self._telling.values())
-        try:
-            if tasks:
-                await asyncio.wait(tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    def say_gone(self) -> None:
-        """Tell that everybody has gone who is still said to be here: this node has left auth."""
-        here, self._here = self._here, {}
-        for user_id in here:
-            self._on_presence(user_id, False)
-
-    # --- telling -------------------------------------------------------------------------------
-
-    def _tell(self, device: SocketDevice) -> None:
-        """See to it that auth hears what is true of a device, after what it is being told now."""
-        if device in self._telling:
-            return
-        if self._stopping or device.settled:
-            self._drop_if_gone(device)
-            return
-        if self._noticed is not None:
-            self._noticed.add(device)
-        task = asyncio.create_task(self._tell_all(device), name="device")
-        self._telling[device] = task
-
-    async def _tell_all(self, device: SocketDevice) -> None:
-        """Tell one thing after the other, until all is told or auth can't be."""
-        try:
-            while not (device.settled or self._stopping):
-                if not device.sockets:
-                    await self._tell_offline(device)
-                elif not await self._tell_online(device) and device.sockets:
-                    return
-        finally:
-            del self._telling[device]
-            if device.sockets and not device.settled:
-                self._unheard.add(device)
-            self._drop_if_gone(device)
-
-    async def _tell_online(self, device: SocketDevice) -> bool:
-        """Return whether auth was told."""
-        connection = (device.untold or device.sockets)[0]
-        user_id, client_id = device.key
-        session_id = connection.session_id
-        device.doubted = False
-        try:
-            device.id = await self._peers.connect_device(
-                self._node_id, user_id, session_id, client_id
-            )
+            device_id = await self._peers.connect_device(user_id, connection.session_id, client_id)
         except (ServiceUnavailable, TooManyDevices) as error:
             log.debug("device_not_connected", conn_id=connection.id, error=str(error))
-            device.online = device.online or None
-            return False
-        device.online = None if device.doubted else True
-        device.retries = device.rests = 0
-        self._unheard.discard(device)
-        device.untold = [other for other in device.untold if other.session_id != session_id]
-        for each in device.sockets:
-            each.device = device.id
-        self._has_come(device)
-        return True
-
-    async def _tell_offline(self, device: SocketDevice) -> None:
-        """Tell, or leave it to the lease, which finds that auth believes in one too many."""
-        if device.id is None:
+            if connection in self._failures:
+                self._failures[connection] += 1
             return
-        device.doubted = False
+        if connection not in self._failures or self._leaving:
+            return
+        self._failures[connection] = 0
+        if connection.device != device_id:  # it was deleted, and made again
+            self._remove(connection)
+        connection.device = device_id
+        self._sockets.setdefault(device_id, set()).add(connection)
+        self._change(device_id, user_id)
+        await self._next_update.wait()
+
+    def _retry(self) -> None:
+        """Register those that could not be, where auth answers again.
+
+        Where it answers but not for this device, that is tried less and less often.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._retry_at:
+            return
+        self._retry_at = now + self._pause_seconds
+        self._retries += 1
+        for connection, failures in self._failures.items():
+            if failures and self._retries % 2 ** min(failures - 1, _MAX_BACKOFF) == 0:
+                self.register_soon(connection)
+
+    def _disconnect(self, connection: Connection) -> None:
+        self._failures.pop(connection, None)
+        self._remove(connection)
+
+    def _remove(self, connection: Connection) -> None:
+        device_id = connection.device or ""
+        sockets = self._sockets.get(device_id, set())
+        sockets.discard(connection)
+        if not sockets and self._sockets.pop(device_id, None) is not None:
+            self._change(device_id, connection.user_id)
+
+    # --- updates -------------------------------------------------------------------------------
+
+    def _change(self, device_id: str, user_id: str) -> None:
+        self._changed[device_id] = user_id
+        self._wake.set()
+
+    async def _update_forever(self) -> None:
+        failures = 0
+        while not self._leaving:
+            self._wake.clear()
+            try:
+                pause_seconds = await self.send_heartbeat()
+            except Exception as error:  # the boundary: without heartbeats all devices go offline
+                self._metrics.heartbeats("failed").inc()
+                known = isinstance(error, ServiceUnavailable)
+                if not (failures and known):
+                    log.warning("heartbeat_failed", error=repr(error), exc_info=not known)
+                retry_seconds = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                pause_seconds = min(retry_seconds, self._pause_seconds)
+                failures += 1
+            else:
+                self._metrics.heartbeats("ok").inc()
+                if failures:
+                    log.info("heartbeat_recovered", failures=failures)
+                failures = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_seconds):
+                    await self._wake.wait()
+
+    async def send_heartbeat(self) -> float:
+        """Say that this node lives, and what has changed; return the seconds to the next time.
+
+        Raises ServiceUnavailable.
+        """
+        await self._send_update()
+        if not self._accepted_seq:
+            self._metrics.device_lists.inc()
+            log.info("devices_listed", devices=len(self._sockets))
+            await self._send_update()
+        if self._changed:
+            self._wake.set()
+        self._retry()
+        return self._pause_seconds
+
+    async def _send_update(self) -> None:
+        """Send what has changed since the last update that was accepted, or all."""
+        if not self._accepted_seq:
+            self._changed |= {
+                device_id: user_id
+                for user_id, device_ids in self._online.items()
+                for device_id in device_ids
+            }
+            for device_id, sockets in self._sockets.items():
+                self._changed[device_id] = next(iter(sockets)).user_id
+        # What changes from here on is for the next update, even if this one arrives much later.
+        changes = dict(islice(self._changed.items(), MAX_CHANGES))
+        for device_id in changes:
+            del self._changed[device_id]
+        connected = changes.keys() & self._sockets.keys()
+        self._seq += 1
+        change = NodeUpdate(
+            self._seq,
+            self._accepted_seq,
+            [UUID(device_id) for device_id in connected],
+            [UUID(device_id) for device_id in changes.keys() - connected],
+        )
+        answered, self._next_update = self._next_update, asyncio.Event()
+        accepted = False
         try:
-            await self._peers.disconnect_device(self._node_id, device.key[0], device.id)
-        except ServiceUnavailable as error:
-            log.debug("device_not_disconnected", device_id=device.id, error=str(error))
-            device.online = False
-        else:
-            device.online = None if device.doubted else False
-        self._has_gone(device)
+            answer = await self._peers.update_node(self._node_id, change)
+            accepted = answer.accepted
+            self._pause_seconds = answer.lease_seconds / _HEARTBEATS_IN_A_LEASE
+            self._accepted_seq = self._seq if accepted else 0
+            self._seq = max(self._seq, answer.seq)
+        finally:
+            if not accepted:
+                self._changed = changes | self._changed
+            answered.set()
+        if accepted:
+            self._tell_presence(changes, connected)
 
-    def _has_come(self, device: SocketDevice) -> None:
-        user_id, client_id = device.key
-        here = self._here.get(user_id)
-        if here is not None:  # told once more, or another device
-            here.add(client_id)
-            return
-        self._here[user_id] = {client_id}
-        self._on_presence(user_id, True)
-
-    def _has_gone(self, device: SocketDevice) -> None:
-        user_id, client_id = device.key
-        here = self._here.get(user_id, set())
-        here.discard(client_id)
-        if not here and self._here.pop(user_id, None) is not None:
-            self._on_presence(user_id, False)
-
-    def _drop_if_gone(self, device: SocketDevice) -> None:
-        if not device.sockets and self._devices.get(device.key) is device:
-            del self._devices[device.key]
+    def _tell_presence(self, changes: Mapping[str, str], connected: Collection[str]) -> None:
+        """Say of whose devices the first has come or the last has gone."""
+        were_online = {user_id for user_id in changes.values() if user_id in self._online}
+        for device_id, user_id in changes.items():
+            online = self._online.setdefault(user_id, set())
+            if device_id in connected:
+                online.add(device_id)
+            else:
+                online.discard(device_id)
+        for user_id in set(changes.values()):
+            if not self._online[user_id]:
+                del self._online[user_id]
+            if (user_id in self._online) != (user_id in were_online):
+                self._on_presence(user_id, user_id in self._online)

@@ -18,7 +18,6 @@ from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
 from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.lease import Lease
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.opening import ConnectionOpener
 from sharezync_gateway.realtime.peers import Peers
@@ -129,9 +128,9 @@ class RealtimeEngine:
         self._seating = StreamMembership(self.hub, peers, self._revoker)
         self._tracker = self._seating.tracker
         self._commands = CommandQueue(peers)
-        node_id = str(uuid7())
-        self._devices = Devices(peers, node_id, on_presence=self._subscriptions.say_presence)
-        self._lease = Lease(peers, self._devices, node_id, metrics)
+        self._devices = Devices(
+            peers, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
+        )
         self._pull = RevocationPull(
             peers,
             self._revoker,
@@ -197,7 +196,7 @@ class RealtimeEngine:
         await self._bus.receive_frames(self._on_frames, self._on_gap)
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
         self._rechecker.start()
-        self._lease.start()
+        self._devices.start()
         self._subscriptions.start()
         if self._bus.may_lose_frames:
             self._pull.start()
@@ -213,7 +212,7 @@ class RealtimeEngine:
     async def aclose(self) -> None:
         """Stop everything; sockets that are still open are closed."""
         self._shell.close_all()
-        await self._lease.aclose()
+        await self._devices.aclose()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):

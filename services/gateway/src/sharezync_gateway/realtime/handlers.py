@@ -98,7 +98,7 @@ class OwnHandlers:
         connection.identify(identity, self._terms.token_grace_seconds)
         self._hub.add_session(connection)
         if connection.session_id != session_before:
-            self._devices.introduce(connection)
+            self._devices.register_soon(connection)
         connection.reply(head.id, {"expires_at": identity.expires_at})
         if frame.cursors:
             await self._catch_up(connection, frame.cursors, None)

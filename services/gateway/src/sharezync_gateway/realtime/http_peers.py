@@ -24,6 +24,7 @@ from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts import auth, chat
 from sharezync_shared.contracts.chat import ChatClient
 from sharezync_shared.contracts.commands import Command, CommandResult, Commands
+from sharezync_shared.contracts.portions import portions
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import UserId
@@ -76,55 +77,50 @@ class HttpPeers:
         ]
         return Replayed(read.epoch, read.head, read.reset, frames)
 
-    async def connect_device(
-        self, node_id: str, user_id: str, session_id: str, client_id: str
-    ) -> str:
-        told = auth.DeviceConnect(UUID(node_id), UUID(user_id), client_id, UUID(session_id))
+    async def connect_device(self, user_id: str, session_id: str, client_id: str) -> str:
+        told = auth.DeviceConnect(UUID(user_id), client_id, UUID(session_id))
         return str((await self._in_turn(self._auth.call(auth.CONNECT_DEVICE, told))).id)
 
-    async def disconnect_device(self, node_id: str, user_id: str, device_id: str) -> None:
-        told = auth.DeviceDisconnect(UUID(node_id), UUID(user_id), UUID(device_id))
-        await self._in_turn(self._auth.call(auth.DISCONNECT_DEVICE, told))
+    async def presence(self, user_ids: Collection[str]) -> Present:
+        online: set[str] = set()
+        last_seen: dict[str, str] = {}
+        for some in portions(_ids(user_ids), auth.MAX_ASKED):
+            asked = self._auth.call(auth.GET_PRESENCE, auth.PresenceAsked(some))
+            read = await self._in_turn(asked)
+            online.update(map(str, read.online))
+            last_seen |= msgspec.to_builtins(read.last_seen)
+        return Present(frozenset(online), last_seen)
 
-    async def presence(self, user_ids: Sequence[str]) -> Present:
-        asked = auth.PresenceAsked(_ids(user_ids))
-        read = await self._in_turn(self._auth.call(auth.GET_PRESENCE, asked))
-        return Present(frozenset(map(str, read.online)), msgspec.to_builtins(read.last_seen))
+    async def acquaintances(self, user_id: str, other_ids: Collection[str]) -> Sight:
+        known, blocked, blocking = await self._known(user_id, other_ids, looking="user")
+        return _sight(known, by_viewer=blocked, by_seen=blocking)
 
-    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> Sight:
-        known, blocks = await self._known(user_id, other_ids, looking="user")
-        hidden = known & set(blocks.blocking) - set(blocks.blocked)
-        return Sight(_texts(known - set(blocks.ids)), _texts(hidden))
-
-    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
-        known, blocks = await self._known(user_id, other_ids, looking="others")
-        hidden = known & set(blocks.blocked) - set(blocks.blocking)
-        return Sight(_texts(known - set(blocks.ids)), _texts(hidden))
+    async def viewers(self, user_id: str, other_ids: Collection[str]) -> Sight:
+        known, blocked, blocking = await self._known(user_id, other_ids, looking="others")
+        return _sight(known, by_viewer=blocking, by_seen=blocked)
 
     async def _known(
-        self, user_id: str, other_ids: Sequence[str], *, looking: Literal["user", "others"]
-    ) -> tuple[set[UUID], auth.BlocksRead]:
-        asked = self._chat.acquaintances(UserId(UUID(user_id)), _ids(other_ids), looking)
-        return await asyncio.gather(
-            self._in_turn(asked),
-            self._in_turn(self._auth.blocks(UUID(user_id), _ids(other_ids))),
-        )
+        self, user_id: str, other_ids: Collection[str], *, looking: Literal["user", "others"]
+    ) -> tuple[set[UUID], set[UUID], set[UUID]]:
+        """Return those who are acquainted, those whom the user has blocked, and who has them."""
+        user = UserId(UUID(user_id))
+        known: set[UUID] = set()
+        blocked: set[UUID] = set()
+        blocking: set[UUID] = set()
+        for some in portions(_ids(other_ids), auth.MAX_ASKED):
+            ids, blocks = await asyncio.gather(
+                self._in_turn(self._chat.acquaintances(user, some, looking)),
+                self._in_turn(self._auth.blocks(user, some)),
+            )
+            known |= ids
+            blocked.update(blocks.blocked)
+            blocking.update(blocks.blocking)
+        return known, blocked, blocking
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 
-    async def send_heartbeat(self, node_id: str) -> auth.Heartbeat:
-        return await self._auth.call(auth.BEAT, None, node_id=UUID(node_id))
-
-    async def list_devices(
-        self, node_id: str, device_ids: Sequence[str], *, after: str | None, up_to: str | None
-    ) -> auth.Heartbeat:
-        body = auth.NodeDevices(
-            [*map(UUID, device_ids)], UUID(after) if after else None, UUID(up_to) if up_to else None
-        )
-        return await self._auth.call(auth.LIST_NODE_DEVICES, body, node_id=UUID(node_id))
-
-    async def leave(self, node_id: str) -> None:
-        await self._auth.call(auth.REMOVE_NODE, None, node_id=UUID(node_id))
+    async def update_node(self, node_id: str, change: auth.NodeUpdate) -> auth.NodeLease:
+        return await self._auth.call(auth.UPDATE_NODE, change, node_id=UUID(node_id))
 
     async def revocations(self, since_seconds: int) -> Revoked:
         asked = auth.RevocationsSince(since_seconds)
@@ -142,9 +138,11 @@ class HttpPeers:
             return await call
 
 
-def _ids(texts: Sequence[str]) -> list[UserId]:
+def _ids(texts: Collection[str]) -> list[UserId]:
     return [UserId(UUID(text)) for text in texts]
 
 
-def _texts(ids: Collection[UUID]) -> set[str]:
-    return set(map(str, ids))
+def _sight(known: set[UUID], *, by_viewer: set[UUID], by_seen: set[UUID]) -> Sight:
+    """`by_viewer` are blocks made by who looks, `by_seen` by who would be seen."""
+    shown, hidden = known - by_viewer - by_seen, known & by_seen - by_viewer
+    return Sight(set(map(str, shown)), set(map(str, hidden)))

@@ -65,7 +65,7 @@ class SocketMetrics:
         )
         self.device_lists = Counter(
             "sharezync_gateway_device_lists_total",
-            "Corrections of the list of this node's devices at auth",
+            "Lists of this node's devices sent because auth did not know the last one",
             registry=registry,
         )
         # Finding a label's child takes a lock and a dictionary; these are few.

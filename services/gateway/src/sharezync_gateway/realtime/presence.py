@@ -17,7 +17,7 @@ from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interest, Interests, WatchedUser
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import MOST_ASKED, Peers, in_batches
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import (
     PresenceData,
     PresenceSignal,
@@ -34,8 +34,8 @@ STREAM: Final = "presence"
 """Kind of the streams on which nodes tell each other; the rest of the name is the user's id."""
 _COMES: Final = b'{"online":true}'
 _GOES: Final = b'{"online":false}'
-_PATIENCE_SECONDS: Final = 5.0
-"""For one answer of auth's."""
+_USERS_AT_ONCE: Final = 200
+"""Users about whom auth is asked in one call of a round."""
 _AT_A_STRETCH: Final = 200
 """Connections that are told before others get their turn on the event loop."""
 
@@ -99,25 +99,21 @@ class PresenceTracker:
 
     async def ask(self, user_ids: Collection[str]) -> None:
         """Learn from auth how it is with these users. Raises ServiceUnavailable."""
-        for batch in in_batches(user_ids):
-            turn = next(self._turns)
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    answer = await self._peers.presence(batch)
-            except (ServiceUnavailable, TimeoutError) as error:
-                self._metrics.presence_requests("failed").inc()
-                if isinstance(error, TimeoutError):
-                    raise ServiceUnavailable("auth", "does not say who is online") from error
-                raise
-            self._metrics.presence_requests("ok").inc()
-            for user_id in batch:
-                watched = self._interests.watched.get(user_id)
-                if watched is None or (watched.since > turn and watched.online is not None):
-                    continue
-                watched.since = max(watched.since, turn)
-                online = user_id in answer.online
-                last_seen_at = None if online else answer.last_seen.get(user_id)
-                self._learn(user_id, watched, online=online, last_seen_at=last_seen_at)
+        turn = next(self._turns)
+        try:
+            answer = await self._peers.presence(user_ids)
+        except ServiceUnavailable:
+            self._metrics.presence_requests("failed").inc()
+            raise
+        self._metrics.presence_requests("ok").inc()
+        for user_id in user_ids:
+            watched = self._interests.watched.get(user_id)
+            if watched is None or (watched.since > turn and watched.online is not None):
+                continue
+            watched.since = max(watched.since, turn)
+            online = user_id in answer.online
+            last_seen_at = None if online else answer.last_seen.get(user_id)
+            self._learn(user_id, watched, online=online, last_seen_at=last_seen_at)
 
     async def _ask_doubted(self, user_ids: list[str]) -> None:
         watched = [user_id for user_id in user_ids if user_id in self._interests.watched]
@@ -131,7 +127,7 @@ class PresenceTracker:
     async def _go_round(self) -> None:
         """Ask for those first who were asked about the longest ago; each once in the period."""
         while True:
-            batches = max(1, math.ceil(len(self._interests.watched) / MOST_ASKED))
+            batches = max(1, math.ceil(len(self._interests.watched) / _USERS_AT_ONCE))
             await asyncio.sleep(self._poll_seconds / batches)
             try:
                 await self._ask_next()
@@ -142,7 +138,7 @@ class PresenceTracker:
 
     async def _ask_next(self) -> None:
         watched = self._interests.watched
-        batch = list(islice(watched, MOST_ASKED))
+        batch = list(islice(watched, _USERS_AT_ONCE))
         for user_id in batch:
             watched[user_id] = watched.pop(user_id)
         await self.ask(batch)

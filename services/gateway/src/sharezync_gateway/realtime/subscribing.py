@@ -129,7 +129,7 @@ class Subscriptions:
             self._visibility.has_ended()
         if control.recheck:
             self._viewers.invalidate(control.recheck)
-            self._visibility.has_changed(control.recheck)
+            self._visibility.has_left(control.recheck)
 
     def check_soon(self, user_id: str) -> None:
         """See whom a user may still see, and who may see them."""

@@ -4,14 +4,13 @@ chat and auth are asked; their answers are kept for a minute, unless a frame say
 agreed to be in a channel, or that a block came or went.
 """
 
-import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import structlog
 
-from sharezync_gateway.realtime.peers import Peers, in_batches
+from sharezync_gateway.realtime.peers import Peers
 from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -19,7 +18,6 @@ log = structlog.get_logger()
 _KEEP_SECONDS: Final = 60.0
 """In case that a change was not heard of."""
 _MOST_KEPT: Final = 10_000
-_PATIENCE_SECONDS: Final = 5.0
 
 
 class _Answer(NamedTuple):
@@ -56,12 +54,9 @@ class Viewers:
         """Ask. Where there is no answer, or something changes meanwhile, nothing is known."""
         question = _Question(user_id)
         self._questions.append(question)
-        seeing: set[str] = set()
         try:
-            for batch in in_batches(set(others) - {user_id}):
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    seeing |= (await self._peers.viewers(user_id, batch)).open
-        except (ServiceUnavailable, TimeoutError) as error:
+            seeing = (await self._peers.viewers(user_id, set(others) - {user_id})).open
+        except ServiceUnavailable as error:
             log.warning("viewers_unknown", error=repr(error))
             return
         finally:

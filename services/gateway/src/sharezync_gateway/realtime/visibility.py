@@ -8,7 +8,7 @@ in the rounds in which everything about a user is compared.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from itertools import count
 from typing import Final
 
@@ -18,15 +18,14 @@ from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
-from sharezync_gateway.realtime.peers import Peers, Sight, in_batches
+from sharezync_gateway.realtime.peers import Peers, Sight
 from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
 _AT_ONCE: Final = 8
-_PATIENCE_SECONDS: Final = 5.0
 
-_Question = Callable[[str, Sequence[str]], Awaitable[Sight]]
+_Question = Callable[[str, Collection[str]], Awaitable[Sight]]
 
 
 class Visibility:
@@ -69,26 +68,14 @@ class Visibility:
         return await self._ask(self._peers.acquaintances, user_id, others)
 
     async def _ask(self, question: _Question, user_id: str, others: Collection[str]) -> Sight:
-        found = Sight({user_id} & set(others), set())
-        for batch in in_batches(set(others) - found.open):
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    answer = await question(user_id, batch)
-            except TimeoutError as error:
-                raise ServiceUnavailable("chat", "does not say who knows whom") from error
-            found.open.update(answer.open)
-            found.hidden.update(answer.hidden)
-        return found
+        found = await question(user_id, set(others) - {user_id})
+        return Sight(found.open | ({user_id} & set(others)), found.hidden)
 
     def has_left(self, user_ids: Collection[str]) -> None:
-        """Check users who left a channel: whom they watch, and who watches them."""
+        """Check users who left a channel, or blocked: whom they watch, and who watches them."""
         self.leavings += 1
         for user_id in user_ids:
             self.check_soon(user_id)
-
-    def has_changed(self, user_ids: Collection[str]) -> None:
-        """Check users of whom some may not see each other any more."""
-        self.has_left(user_ids)
 
     def has_ended(self) -> None:
         """Check those who may have shared a channel that is over, unseen by this node.

@@ -1,12 +1,18 @@
 """A stand-in for what auth knows of devices, and for what may go wrong on the way there."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
-from sharezync_gateway.realtime.peers import MOST_ASKED, Present, Revoked, digest_of
+from sharezync_gateway.realtime.peers import Present, Revoked
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.auth import Heartbeat
+from sharezync_shared.contracts.auth import NodeLease, NodeUpdate
+
+
+def device_named(client_id: str) -> str:
+    """Return the id of the device with this client id, whoever has one first."""
+    return str(uuid5(NAMESPACE_OID, client_id))
 
 
 class Registry:
@@ -26,12 +32,12 @@ class Registry:
         self.asked: list[tuple[Any, ...]] = []
         self.lease_seconds = 60.0
         self.nodes: dict[str, set[str]] = {}
-        """Ids of the devices that each node holds."""
+        """Ids of the devices that are connected to each node."""
+        self.seqs: dict[str, int] = {}
+        """Number of the last update of each node that was accepted."""
         self.names: dict[str, tuple[str, str]] = {}
         self.sessions: dict[str, str] = {}
         """The device that each session belongs to."""
-        self.removed: set[str] = set()
-        """Devices that don't exist any more."""
         self.revoked = Revoked()
         self.last_seen: dict[str, str] = {}
         """What is told of each user, online or not."""
@@ -42,59 +48,46 @@ class Registry:
         held = {device_id for node in self.nodes.values() for device_id in node}
         return {name: device_id in held for device_id, name in self.names.items()}
 
-    def device_named(self, client_id: str) -> str:
-        """Return the id of the device that is made for a client id."""
-        return f"device-{client_id}"
+    @property
+    def updates(self) -> list[NodeUpdate]:
+        """The updates of nodes that were sent."""
+        return [call[2] for call in self.asked if call[0] == "update_node"]
+
+    def forget_nodes(self) -> None:
+        """Give up all nodes, as after a long silence."""
+        self.nodes.clear()
+        self.seqs.clear()
 
     def calls(self, *names: str) -> list[str]:
         """Return the names of the calls that were made, of these only."""
         return [call[0] for call in self.asked if call[0] in names]
 
-    async def connect_device(
-        self, node_id: str, user_id: str, session_id: str, client_id: str
-    ) -> str:
+    async def connect_device(self, user_id: str, session_id: str, client_id: str) -> str:
         await self._arrive("connect_device", client_id)
-        device_id = self.device_named(client_id)
+        device_id = device_named(client_id)
         if self.names.setdefault(device_id, (user_id, client_id))[0] != user_id:
-            device_id = self.device_named(f"{client_id}-of-{user_id}")
+            device_id = device_named(f"{client_id}-of-{user_id}")
             self.names[device_id] = (user_id, client_id)
         self.sessions.setdefault(session_id, device_id)
-        self.nodes.setdefault(node_id, set()).add(device_id)
         await self._pass("connect_device")
         return device_id
 
-    async def disconnect_device(self, node_id: str, user_id: str, device_id: str) -> None:
-        await self._arrive("disconnect_device", device_id)
-        self.nodes.get(node_id, set()).discard(device_id)
-        await self._pass("disconnect_device")
+    async def update_node(self, node_id: str, change: NodeUpdate) -> NodeLease:
+        await self._arrive("update_node", node_id, change)
+        lease = self.accept(node_id, change)
+        await self._pass("update_node")
+        return lease
 
-    async def send_heartbeat(self, node_id: str) -> Heartbeat:
-        await self._arrive("beat", node_id)
-        held = self.nodes.setdefault(node_id, set())
-        belief = Heartbeat(self.lease_seconds, len(held), digest_of(held))
-        await self._pass("beat")
-        return belief
-
-    async def list_devices(
-        self, node_id: str, device_ids: Sequence[str], *, after: str | None, up_to: str | None
-    ) -> Heartbeat:
-        await self._arrive("list_devices", list(device_ids), after, up_to)
-        held = self.nodes.setdefault(node_id, set())
-        within = {
-            device_id
-            for device_id in held
-            if (after is None or device_id > after) and (up_to is None or device_id <= up_to)
-        }
-        held -= within
-        held |= set(device_ids) - self.removed
-        belief = Heartbeat(self.lease_seconds, len(held), digest_of(held))
-        await self._pass("list_devices")
-        return belief
-
-    async def leave(self, node_id: str) -> None:
-        await self._arrive("leave", node_id)
-        self.nodes.pop(node_id, None)
-        await self._pass("leave")
+    def accept(self, node_id: str, change: NodeUpdate) -> NodeLease:
+        """Take an update over as auth does (`sharezync_auth.usecases.nodes`)."""
+        seq = self.seqs.get(node_id, 0)
+        if change.seq <= seq or change.after > seq:
+            return NodeLease(self.lease_seconds, seq, accepted=False)
+        before = self.nodes.get(node_id, set()) if change.after else set()
+        gone, come = ({str(i) for i in ids} for ids in (change.disconnected, change.connected))
+        self.nodes[node_id] = (before - gone) | come
+        self.seqs[node_id] = change.seq
+        return NodeLease(self.lease_seconds, change.seq, accepted=True)
 
     async def revocations(self, since_seconds: int) -> Revoked:
         await self._arrive("revocations", since_seconds)
@@ -102,8 +95,7 @@ class Registry:
         await self._pass("revocations")
         return revoked
 
-    async def presence(self, user_ids: Sequence[str]) -> Present:
-        assert len(user_ids) <= MOST_ASKED
+    async def presence(self, user_ids: Collection[str]) -> Present:
         await self._arrive("presence", sorted(user_ids))
         asked = set(user_ids)
         online = {name[0] for name, is_online in self.online.items() if is_online}

@@ -3,13 +3,11 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
 
 from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime.peers import (
-    MOST_ASKED,
     OWNERS,
     Replayed,
     Sight,
@@ -23,11 +21,6 @@ from sharezync_shared.streams.frames import Control, Frame
 
 REPLAY_LIMIT = 500
 AT = "2026-11-21T17:00:00.000000Z"
-
-
-def device_named(client_id: str) -> str:
-    """Return the id of the device with this client id, whoever has one first."""
-    return str(uuid5(NAMESPACE_OID, client_id))
 
 
 class Services(Registry):
@@ -44,9 +37,6 @@ class Services(Registry):
         """Who has blocked whom."""
         self.batches: list[list[Command]] = []
         self.outcomes: dict[str, CommandResult] = {}
-
-    def device_named(self, client_id: str) -> str:
-        return device_named(client_id)
 
     def say(
         self, stream: str, text: str = "", *, control: Control | None = None, kind: str = "said"
@@ -102,17 +92,18 @@ class Services(Registry):
         self._answer_from("chat")
         return [self._carry_out(command) for command in batch]
 
-    async def acquaintances(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+    async def acquaintances(self, user_id: str, other_ids: Collection[str]) -> Sight:
         return await self._sight(user_id, [(other_id, user_id) for other_id in other_ids])
 
-    async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
+    async def viewers(self, user_id: str, other_ids: Collection[str]) -> Sight:
         sight = await self._sight(user_id, [(user_id, other_id) for other_id in other_ids])
         self._answer_from("auth")
         return sight
 
     async def _sight(self, user_id: str, pairs: Sequence[tuple[str, str]]) -> Sight:
         """`pairs`: of each who would be seen, and who would look; one of them is the user."""
-        assert len(pairs) <= MOST_ASKED
+        if not pairs:
+            return Sight(set(), set())
         others = {pair: pair[pair[0] == user_id] for pair in pairs}
         self.asked.append(("acquaintances", user_id, sorted(others.values())))
         self._answer_from("chat")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.gateway.tests.api.realtime.stand_ins import device_named
+from services.gateway.tests.api.realtime.registry import device_named
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.contracts.commands import CommandResult, Refusal

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from services.gateway.tests.api.realtime.stand_ins import device_named
+from services.gateway.tests.api.realtime.registry import device_named
 from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime import lease
+from sharezync_gateway.realtime import devices
 from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_testkit.waiting import wait_until
 
@@ -38,7 +38,7 @@ async def test_a_device_on_two_nodes_is_online_until_it_has_left_both(
         async with first.device(ada, "phone"):
             async with second.device(ada, "phone"):
                 assert len(services.nodes) == 2
-            await wait_until(lambda: services.calls("disconnect_device"))
+            await wait_until(lambda: set() in services.nodes.values())
             assert services.online == {(ada.id, "phone"): True}
         await wait_until(lambda: services.online == {(ada.id, "phone"): False})
 
@@ -89,35 +89,35 @@ async def test_a_device_that_comes_back_while_its_leaving_is_told_is_online(
     world: World, node: Node, ada: User
 ) -> None:
     services = world.services
-    arrives = services.first_gate["disconnect_device"] = asyncio.Event()
+    phone = {device_named("phone")}
     async with node.device(ada, "phone"):
-        pass
-    await wait_until(lambda: services.calls("disconnect_device"))
+        arrives = services.first_gate["update_node"] = asyncio.Event()
+    await wait_until(lambda: services.updates[-1].disconnected)
     back = node.device(ada, "phone")
     async with asyncio.TaskGroup() as group:
         coming = group.create_task(back.__aenter__())
-        await wait_until(lambda: node.engine.of_user(ada.id))
+        await wait_until(lambda: len(services.calls("connect_device")) == 2)
+        assert [*services.nodes.values()] == [phone]
         arrives.set()
         await coming
-        assert back.ready["device"] == device_named("phone")
+        assert {back.ready["device"]} == phone
         assert services.online == {(ada.id, "phone"): True}
-        told = services.calls("connect_device", "disconnect_device")
-        assert told == ["connect_device", "disconnect_device", "connect_device"]
         await back.socket.close()
 
 
-async def test_a_leaving_that_was_lost_is_found_by_the_heartbeats_count(
+async def test_a_leaving_that_was_lost_is_told_with_the_next_heartbeat(
     quick: World, node: Node, ada: User
 ) -> None:
     services = quick.services
-    services.lost.add("disconnect_device")
     async with node.device(ada, "laptop"):
         async with node.device(ada, "phone"):
-            pass
-        await wait_until(lambda: services.calls("disconnect_device"))
+            services.lost.add("update_node")
+        await wait_until(lambda: services.updates[-1].disconnected)
+        assert services.online == {(ada.id, "laptop"): True, (ada.id, "phone"): True}
+        services.lost.clear()
         believed = {(ada.id, "laptop"): True, (ada.id, "phone"): False}
         await wait_until(lambda: services.online == believed)
-        assert node.count("sharezync_gateway_device_lists_total") == 1
+        assert node.count("sharezync_gateway_device_lists_total") == 0
 
 
 async def test_a_node_that_auth_gave_up_says_again_what_it_holds(
@@ -125,7 +125,7 @@ async def test_a_node_that_auth_gave_up_says_again_what_it_holds(
 ) -> None:
     services = quick.services
     async with node.device(ada, "phone"), node.device(bob, "laptop"):
-        services.nodes.clear()
+        services.forget_nodes()
         believed = {(ada.id, "phone"): True, (bob.id, "laptop"): True}
         await wait_until(lambda: services.online == believed)
 
@@ -145,44 +145,49 @@ async def test_a_node_that_stops_takes_its_devices_with_it(
     quick: World, ada: User, bob: User
 ) -> None:
     services = quick.services
-    async with quick.node() as other, other.device(bob, "laptop"):
-        async with quick.node() as node, node.device(ada, "phone") as device:
-            await node.engine.aclose()
-            assert services.online == {(ada.id, "phone"): False, (bob.id, "laptop"): True}
-            assert len(services.nodes) == 1
-            assert await device.closed() == 4001
-        assert services.calls("leave", "disconnect_device") == ["leave"]
+    async with (
+        quick.node() as other,
+        other.device(bob, "laptop"),
+        quick.node() as node,
+        node.device(ada, "phone") as device,
+    ):
+        await node.engine.aclose()
+        assert services.online == {(ada.id, "phone"): False, (bob.id, "laptop"): True}
+        assert await device.closed() == 4001
 
 
 async def test_a_node_says_that_it_leaves_after_all_else_has_arrived(
     world: World, node: Node, ada: User
 ) -> None:
     services = world.services
-    arrives = services.first_gate["disconnect_device"] = asyncio.Event()
     async with node.device(ada, "phone"):
-        pass
-    await wait_until(lambda: services.calls("disconnect_device"))
-    stopping = asyncio.create_task(node.engine.aclose())
-    async with node.device(ada, "laptop") as late:  # comes while the node stops
-        assert late.ready["device"] is None
-        assert not services.calls("leave")
-        arrives.set()
-        await stopping
-        assert services.asked[-1][0] == "leave"
-        assert services.nodes == {}
+        arrives = services.first_gate["update_node"] = asyncio.Event()
+        told = len(services.updates)
+        opening = asyncio.create_task(node.device(ada, "tablet").__aenter__())
+        await wait_until(lambda: len(services.updates) == told + 1)
+        stopping = asyncio.create_task(node.engine.aclose())
+        async with node.device(ada, "laptop") as late:  # comes while the node stops
+            assert late.ready["device"] is None
+            assert len(services.updates) == told + 1
+            arrives.set()
+            await stopping
+            assert len(services.updates) == told + 2
+            assert services.updates[-1].after == 0
+            assert not any(services.online.values())
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
 
 
-@pytest.mark.parametrize("stuck", ["leave", "beat", "connect_device"])
+@pytest.mark.parametrize("stuck", ["update_node", "connect_device"])
 async def test_a_node_stops_though_auth_says_nothing(
     quick: World, ada: User, stuck: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(devices, "_LAST_UPDATES_SECONDS", 0.05)
     async with quick.node() as node:
         quick.services.first_gate[stuck] = asyncio.Event()
         quick.services.asked.clear()
         opening = asyncio.create_task(node.device(ada, "phone").__aenter__())
-        await wait_until(lambda: quick.services.calls(stuck) or stuck == "leave")
+        await wait_until(lambda: quick.services.calls(stuck))
         await node.engine.aclose()
-        assert quick.services.calls("leave") == (["leave"] if stuck == "leave" else [])
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)

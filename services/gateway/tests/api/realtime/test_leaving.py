@@ -7,7 +7,7 @@ import pytest
 from services.gateway.tests.api.realtime.test_presence import BY_SIGNAL, presence
 from services.gateway.tests.api.realtime.test_subscribing import subscribe
 from services.gateway.tests.api.realtime.world import User, World
-from sharezync_gateway.realtime import lease
+from sharezync_gateway.realtime import devices
 
 
 async def test_who_was_on_a_node_that_stops_is_offline_elsewhere_at_once(
@@ -71,9 +71,9 @@ async def test_a_drain_says_of_each_user_that_they_go_and_the_stop_adds_nothing(
 async def test_nobody_is_said_to_be_gone_while_auth_holds_them_to_be_there(
     world: World, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(devices, "_LAST_UPDATES_SECONDS", 0.05)
     async with world.node(terms=BY_SIGNAL) as leaving, leaving.device(bob, "phone"):
-        world.services.lost.add("leave")
+        world.services.lost.add("update_node")
         world.bus.signals.clear()
         await leaving.engine.aclose()
         assert world.bus.signals == []

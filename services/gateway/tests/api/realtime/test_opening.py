@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from services.gateway.tests.api.realtime.stand_ins import device_named
+from services.gateway.tests.api.realtime.registry import device_named
 from services.gateway.tests.api.realtime.world import (
     ORIGIN,
     Device,

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from services.gateway.tests.api.realtime.stand_ins import device_named
+from services.gateway.tests.api.realtime.registry import device_named
 from services.gateway.tests.api.realtime.test_pressure import KIB, stalled, the_stalled
 from services.gateway.tests.api.realtime.test_subscribing import subscribe, subscriptions
 from services.gateway.tests.api.realtime.world import Device, Node, User, World
@@ -72,7 +72,7 @@ async def test_who_is_still_on_another_node_or_device_has_not_gone(
             async with there.device(bob, "laptop"):
                 async with there.device(bob, "tablet"):
                     pass
-                await wait_until(lambda: len(world.services.calls("disconnect_device")) == 1)
+                await wait_until(lambda: not world.services.online[bob.id, "tablet"])
             asked = world.services.calls
             await wait_until(lambda: len(asked("presence")) == 2)
             await asyncio.sleep(0.1)
@@ -193,7 +193,7 @@ async def test_with_auth_away_what_was_told_stands_and_is_put_right_later(
     ):
         await subscribe(watching, users=[bob.id])
         world.services.lost.add("presence")
-        world.services.nodes.clear()
+        world.services.forget_nodes()
         await wait_until(lambda: node.count(asks, result="failed") > 2)
         await watching.hears_nothing()
         world.services.lost.clear()

@@ -210,7 +210,7 @@ async def test_what_is_switched_off_is_refused_and_nothing_is_said_of_it(
             assert (await refusal(device, channels=[channel]))["code"] == "typing-off"
             assert (await refusal(device, "typing", channel_id=channel))["code"] == "typing-off"
             assert (await subscribe(device))["subscribed"] == {"users": [], "channels": []}
-        await wait_until(lambda: len(world.services.calls("disconnect_device")) == 2)
+        await wait_until(lambda: not any(world.services.online.values()))
     assert world.bus.signals == []
     assert not world.services.calls("presence", "acquaintances")
 

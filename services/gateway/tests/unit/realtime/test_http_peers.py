@@ -15,7 +15,7 @@ from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.peers import Revoked, owner_of
 from sharezync_gateway.realtime.protocol import MarkRead, SendMessage
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.auth import Heartbeat, TooManyDevices
+from sharezync_shared.contracts.auth import NodeLease, NodeUpdate, TooManyDevices
 from sharezync_shared.contracts.commands import Command, Refusal
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.ids import DeviceId, UserId
@@ -25,17 +25,12 @@ from sharezync_testkit.waiting import GIVE_UP_SECONDS
 CHANNEL = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
 
 
+AT = "2026-11-21T17:00:00Z"
 ADA, BOB, CLEO, DAVE = (str(UUID(int=number)) for number in range(1, 5))
 EVE, FAY = (str(UUID(int=number)) for number in range(9, 11))
 NODE, PHONE, LAPTOP, LOGIN = (str(UUID(int=number)) for number in range(5, 9))
-DEVICE = {
-    "id": LAPTOP,
-    "client_id": "laptop",
-    "name": "",
-    "platform": "",
-    "online": True,
-    "last_seen_at": "2026-11-21T17:00:00Z",
-}
+DEVICE = {"id": LAPTOP}
+LEASE = {"lease_seconds": 45, "seq": 7, "accepted": True}
 
 
 def command(user_id: str, kind: str, data: object, device_id: str | None = None) -> Command:
@@ -129,55 +124,26 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
 
 async def test_auth_is_told_of_devices(wire: Wire, peers: HttpPeers) -> None:
     wire.answers["auth/internal/devices/connect"] = DEVICE
-    wire.answers["auth/internal/devices/disconnect"] = httpx.Response(204)
-    assert await peers.connect_device(NODE, ADA, LOGIN, "laptop") == LAPTOP
-    await peers.disconnect_device(NODE, ADA, LAPTOP)
-    assert [(method, told) for _, method, _, _, told in wire.asked] == [
-        (
-            "POST",
-            {
-                "node_id": NODE,
-                "user_id": ADA,
-                "client_id": "laptop",
-                "session_id": LOGIN,
-                "name": None,
-                "platform": None,
-            },
-        ),
-        ("POST", {"node_id": NODE, "user_id": ADA, "device_id": LAPTOP}),
-    ]
+    assert await peers.connect_device(ADA, LOGIN, "laptop") == LAPTOP
+    told = {"user_id": ADA, "client_id": "laptop", "session_id": LOGIN}
+    assert wire.asked == [("auth", "POST", "/internal/devices/connect", {}, told)]
 
 
 async def test_one_device_too_many_is_no_failure_of_auth(wire: Wire, peers: HttpPeers) -> None:
     refused = httpx.Response(409, json=refusal_document(TooManyDevices(limit=100)))
     wire.answers["auth/internal/devices/connect"] = refused
     with capture_logs() as logged, pytest.raises(TooManyDevices):
-        await peers.connect_device(NODE, ADA, LOGIN, "laptop")
+        await peers.connect_device(ADA, LOGIN, "laptop")
     assert not [event for event in logged if event["log_level"] != "debug"]
 
 
 async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
-    wire.answers[f"auth/internal/nodes/{NODE}/heartbeat"] = {
-        "lease_seconds": 45,
-        "devices": 3,
-        "digest": 7,
-    }
-    wire.answers[f"auth/internal/nodes/{NODE}/devices"] = {
-        "lease_seconds": 45,
-        "devices": 2,
-        "digest": 6,
-    }
-    wire.answers[f"auth/internal/nodes/{NODE}"] = httpx.Response(204)
-    assert await peers.send_heartbeat(NODE) == Heartbeat(45, 3, 7)
-    assert await peers.list_devices(NODE, [PHONE, LAPTOP], after=None, up_to=LAPTOP) == Heartbeat(
-        45, 2, 6
-    )
-    await peers.leave(NODE)
-    assert [(method, told) for _, method, _, _, told in wire.asked] == [
-        ("POST", None),
-        ("PUT", {"device_ids": [PHONE, LAPTOP], "after": None, "up_to": LAPTOP}),
-        ("DELETE", None),
-    ]
+    path = f"/internal/nodes/{NODE}/updates"
+    wire.answers[f"auth{path}"] = LEASE
+    change = NodeUpdate(7, 5, [UUID(PHONE)], [UUID(LAPTOP)])
+    assert await peers.update_node(NODE, change) == NodeLease(45, 7, accepted=True)
+    told = {"seq": 7, "after": 5, "connected": [PHONE], "disconnected": [LAPTOP]}
+    assert wire.asked == [("auth", "POST", path, {}, told)]
 
 
 async def test_auth_is_asked_what_was_revoked(wire: Wire, peers: HttpPeers) -> None:
@@ -196,15 +162,14 @@ async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect(
         return httpx.Response(200, json=DEVICE)
 
     wire.answers["auth/internal/devices/connect"] = connect
-    beat = {"lease_seconds": 45, "devices": 0, "digest": 0}
-    wire.answers[f"auth/internal/nodes/{NODE}/heartbeat"] = beat
+    wire.answers[f"auth/internal/nodes/{NODE}/updates"] = LEASE
     wire.answers["auth/internal/revocations"] = {"sessions": [], "users": []}
     async with asyncio.TaskGroup() as group:
         for number in range(1000):
-            group.create_task(peers.connect_device(NODE, ADA, LOGIN, str(number)))
+            group.create_task(peers.connect_device(ADA, LOGIN, str(number)))
         await asyncio.sleep(0)
         async with asyncio.timeout(GIVE_UP_SECONDS):
-            assert (await peers.send_heartbeat(NODE)).lease_seconds == 45
+            assert (await peers.update_node(NODE, NodeUpdate(1, 0, [], []))).lease_seconds == 45
             assert (await peers.revocations(1)).sessions == []
         connecting.set()
 
@@ -273,6 +238,32 @@ async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
     assert found.last_seen[BOB] == "2026-11-21T16:00:00Z"
     body = {"user_ids": [ADA, BOB, CLEO]}
     assert wire.asked == [("auth", "POST", "/internal/presence", {}, body)]
+
+
+async def test_many_are_asked_about_in_batches(wire: Wire, peers: HttpPeers) -> None:
+    users = [str(UUID(int=number)) for number in range(1, 451)]
+
+    async def all_online(request: httpx.Request) -> httpx.Response:
+        ids = json.loads(request.content)["user_ids"]
+        return httpx.Response(200, json={"online": ids, "last_seen": dict.fromkeys(ids, AT)})
+
+    async def all_acquainted(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"ids": json.loads(request.content)["other_ids"]})
+
+    wire.answers["auth/internal/presence"] = all_online
+    wire.answers["chat/internal/acquaintances"] = all_acquainted
+    wire.answers["auth/internal/blocks"] = {"ids": users[:1], "blocked": [], "blocking": users[:1]}
+    found = await peers.presence(users)
+    assert found.online == found.last_seen.keys() == set(users)
+    assert await peers.acquaintances(EVE, users) == (set(users[1:]), set(users[:1]))
+    asked = [
+        (path, len(body.get("user_ids") or body["other_ids"])) for *_, path, _, body in wire.asked
+    ]
+    assert sorted(asked) == sorted(
+        (path, count)
+        for path in ("/internal/presence", "/internal/acquaintances", "/internal/blocks")
+        for count in (200, 200, 50)
+    )
 
 
 @pytest.mark.parametrize("looking", ["user", "others"])

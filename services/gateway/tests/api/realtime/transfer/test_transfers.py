@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 
-from services.gateway.tests.api.realtime.stand_ins import device_named
+from services.gateway.tests.api.realtime.registry import device_named
 from services.gateway.tests.api.realtime.transfer.scene import (
     CHUNK,
     Replica,
