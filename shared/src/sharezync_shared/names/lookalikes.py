@@ -6,14 +6,29 @@ from typing import Final
 
 import icu
 
-_RULES: Final = 2
+from sharezync_shared.names.characters import compiled
+
+_RULES: Final = 3
 """Of `skeleton_of`, beside its data: one more whenever it returns something else."""
 _SMALL_CAPITAL: Final = "LATIN LETTER SMALL CAPITAL "
 _BELOW: Final = dict.fromkeys((0x0320, 0x0325, 0x0331, 0x0332, 0x0333, 0x0347))
 """Lines and rings below: where names are underlined, or in small type, nobody sees them.
 
 Not the dot below (U+0323), which makes other letters in Vietnamese, Yoruba and Igbo."""
-_BESIDE_THE_DATA: Final = {0x0184: "b", 0x0185: "b", 0xA781: "l"}
+_SIDE_BY_SIDE: Final = """
+ोाे ौाै ॉाॅ ॊाॆ ऑअाॅ ऒअाॆ ऊउु ৡঌৢ ોાે ૌાૈ ૉાૅ ઑઅાૅ ଐଏୗ ଔଓୗ ஆஅா ಓಒೕ ಔಒೌ ആഅാ
+ආඅා ඇඅැ ඈඅෑ ඌඋෟ ඎඍෘ ඐඏෟ ඒඑ් ඓඑෙ ඖඔෟ ោេា ើេី ແເເ
+"""
+"""Vowels, each before those that look like it side by side. The Unicode Standard (chapters 12, 13
+and 16) has one spelling of each, and no normalisation makes it of the other."""
+_BESIDE_THE_DATA: Final = {
+    0x0184: "b",
+    0x0185: "b",
+    0xA781: "l",
+    0x0BB6: "\u0bb8",
+    0x1009: "\u1025",  # SHA and SA of Tamil before RII; NYA and U of Myanmar
+    **{ord(each[0]): each[1:] for each in _SIDE_BY_SIDE.split()},
+}
 
 
 def data_version() -> int:
@@ -31,10 +46,12 @@ def skeleton_of(name: str) -> str:
     The skeleton of UTS #39 §4, of the name as it is shown; then without case, and once more: `I`
     is taken for `l`, as it is in many fonts, and an `a` of Cyrillic for that of Latin. Small
     capitals (`ɢ`), and those of Cherokee, are letters like others: the data tells them apart from
-    both cases. Lines and rings below letters don't count. It is for comparing, and shown to nobody.
+    both cases. Lines and rings below letters don't count, nor in which order the marks of a letter
+    stand. It is for comparing, and shown to nobody.
     """
     checker = _checker()
     apart = unicodedata.normalize("NFD", name).translate(_BELOW | _BESIDE_THE_DATA)
+    apart = compiled(r"\p{M}{2,}").sub(lambda marks: "".join(sorted(marks[0])), apart)
     seen = checker.getSkeleton(0, "".join(map(_full_sized, apart))).casefold()
     return str(checker.getSkeleton(0, seen).casefold())
 

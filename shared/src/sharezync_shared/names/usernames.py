@@ -21,6 +21,9 @@ MAX_MARKS: Final = 8
 _HIDDEN_DOT: Final = r"[\p{Soft_Dotted}\u0131\u0237l][^\p{ccc=0}\p{ccc=230}]*\u0307"
 """In NFD: U+0307 where nothing tells it from the letter's own dot (UTS #39, hidden overlay)."""
 
+_TWICE: Final = r"(\p{Mn})\1"
+"""In NFD: at one place, where fonts may put one on the other (UTS #39 §5.4)."""
+
 _SEVERAL: Final = "\u0196\u0269"
 """Iota of Latin looks like an `i`, an `l` and an `I`: no one skeleton would tell."""
 
@@ -60,6 +63,8 @@ def clean_username(text: str) -> str:
     apart = unicodedata.normalize("NFD", name)
     if unstacked(apart, alike=2) != apart or _runs_of_marks(apart):
         raise ValueError("too many marks on a letter")
+    if compiled(_TWICE).search(apart):
+        raise ValueError("too many marks: the same one twice on a letter")
     if compiled(_HIDDEN_DOT).search(apart):
         raise ValueError("too many marks: a dot above a letter that has one can't be seen")
     if lookalikes.mixes_scripts(name):

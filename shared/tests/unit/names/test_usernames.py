@@ -98,6 +98,9 @@ def test_names_of_the_world_are_accepted_and_can_be_called(name: str) -> None:
         "bil\u0307l",
         "wi\u0323\u0307lli",
         "і\u0307ван",
+        "a\u0301\u0301da",
+        "ส\u0e31\u0e31นน",
+        "न\u0902\u0902द",
     ],
 )
 def test_names_that_deceive_are_refused(name: str) -> None:
@@ -168,6 +171,12 @@ def test_full_width_and_decomposed_forms_are_one_name() -> None:
         ("pcc", "ꮲꮯꮯ"),
         ("ᏣᎳᎩ", "ꮳꮃꭹ"),
         ("lan", "\ua781an"),
+        # vowels that are spelt in parts, or whose marks are written in another order
+        *(("मोहन", "म\u093e\u0947हन"), ("ऑक", "अ\u093e\u0945क"), ("મોહન", "મ\u0abe\u0ac7હન")),
+        *(("ஆதி", "அ\u0bbeதி"), ("ஸ்ரீராம்", "ஶ்ரீராம்"), ("ಓಂಕಾರ", "ಒ\u0cd5ಂಕಾರ")),
+        *(("ആര്യ", "അ\u0d3eര്യ"), ("ഹൊമ", "ഹ\u0d3e\u0d46മ"), ("ඒකක", "එ\u0dcaකක")),
+        *(("នោម", "ន\u17c1\u17b6ម"), ("ក៊ីម", "ក\u17b8\u17caម"), ("ແມວ", "\u0ec0\u0ec0ມວ")),
+        *(("ကိုကို", "က\u102f\u102dက\u102f\u102d"), ("ဉာဏ်", "ဥာဏ်")),
     ],
 )
 def test_what_looks_the_same_has_the_same_skeleton(one: str, other: str) -> None:
