@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -57,6 +58,24 @@ async def http(proxy: ChaosProxy, fresh_database_url: str) -> AsyncGenerator[htt
         yield http
     proxy.heal()  # or closing would wait for it
     await database.aclose()
+
+
+async def test_a_server_that_hangs_is_not_waited_for_to_say_goodbye(
+    http: httpx.AsyncClient, proxy: ChaosProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharezync_shared.db.database._ANSWER_SECONDS", 0.2)
+    waited: list[float | None] = []
+
+    async def close(connection: asyncpg.Connection, *, timeout: float | None = None) -> None:
+        if not connection.is_closed():
+            waited.append(timeout)
+            connection.terminate()
+
+    assert (await http.get("/orm")).status_code == 200
+    monkeypatch.setattr(asyncpg.Connection, "close", close)
+    proxy.black_hole()
+    assert (await http.get("/orm")).status_code == 503
+    assert waited == []
 
 
 async def test_a_connection_that_was_closed_is_not_given_out(fresh_database_url: str) -> None:

@@ -181,6 +181,11 @@ def _look_before_use(engine: AsyncEngine) -> None:
     """
     pool = engine.sync_engine.pool
 
+    @event.listens_for(pool, "invalidate")
+    def drop(connection: AdaptedConnection, _: object, __: object) -> None:
+        # Else it is closed with a farewell, which a server that hangs is waited for to hear.
+        connection.driver_connection.terminate()
+
     @event.listens_for(pool, "checkin")
     def rests(_: object, record: ConnectionPoolEntry) -> None:
         record.info["rests_since"] = time.monotonic()
