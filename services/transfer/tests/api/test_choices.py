@@ -7,7 +7,9 @@ import pytest
 from services.transfer.tests.support.world import MIB, Json, Person, World, own_part
 from sharezync_shared.events.contracts.auth import UserBlocked, UserDeleted, UserUnblocked
 from sharezync_shared.ids import uuid7
+from sharezync_testkit.lines import Lines
 from sharezync_transfer.settings import TransferSettings
+from sharezync_transfer.usecases import acquaintances
 
 OF_SENDER = TransferSettings.model_fields["offers_per_sender"].default
 FROM_STRANGERS = TransferSettings.model_fields["offers_from_strangers"].default
@@ -130,12 +132,16 @@ async def test_a_device_that_is_gone_accepts_nothing(world: World) -> None:
     assert (await ada.offer(bob))["state"] == "offered"
 
 
-async def test_where_chat_is_away_everybody_is_asked(world: World) -> None:
+async def test_where_chat_is_away_everybody_is_asked_and_no_offer_tells_of_it_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ada, bob = await world.people(2)
     world.befriend(ada, bob)
     await decide(await world.on_device(bob), "accept_known")
     world.peers.away.add("chat")
+    lines = Lines.capture(acquaintances, monkeypatch)
     assert (await ada.offer(bob))["state"] == "offered"
+    assert [line["level"] for line in lines.written] == ["debug"]
 
 
 async def test_a_device_that_takes_nothing_rejects_what_is_for_it_alone(world: World) -> None:

@@ -57,7 +57,7 @@ class Viewers:
         try:
             seeing = (await self._peers.viewers(user_id, set(others) - {user_id})).open
         except ServiceUnavailable as error:
-            log.warning("viewers_unknown", error=repr(error))
+            log.debug("viewers_unknown", error=repr(error))
             return
         finally:
             self._questions.remove(question)

@@ -56,7 +56,7 @@ async def among(
         try:
             known |= await services.chat.acquaintances(user_id, [UserId(each) for each in unknown])
         except ServiceUnavailable:
-            log.warning("acquaintances_unknown", people=len(unknown))
+            log.debug("acquaintances_unknown", people=len(unknown))
     return known
 
 

@@ -199,7 +199,7 @@ async def _drop(services: Services, upload_ids: Sequence[UUID]) -> None:
     try:
         await services.storage.abort_uploads(upload_ids)
     except Problem:
-        log.warning("uploads_not_cancelled", count=len(upload_ids))
+        log.debug("uploads_not_cancelled", count=len(upload_ids))
 
 
 def _name(path: str) -> str:
