@@ -35,6 +35,7 @@ from sharezync_gateway.realtime.protocol import (
     size_in_utf8,
 )
 from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_gateway.realtime.user_turns import COSTLY_BYTES
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import InternalError, Problem, Unavailable
@@ -49,8 +50,6 @@ _WEIGHTLESS: Final = frozenset({BULKY_TYPE, "send_message"})
 """Types of frames whose length is one string that nobody here looks into."""
 _COMMAND_BYTES: Final = 1024
 """What a command may say; each further so many count as one more: lists are work to read."""
-_COSTLY_BYTES: Final = 4096
-"""A longer text is read in the turn of its user: many sockets may send theirs in one moment."""
 _PIECE_BYTES: Final = 64 * 1024
 """Of a chunk in JSON: each further so many count as one frame more. Base64 is work to read."""
 _SPREAD: Final = 0.8
@@ -280,7 +279,7 @@ class SocketHandler:
 
 
 async def _read_head(connection: Connection, text: str) -> FrameHead:
-    if len(text) <= _COSTLY_BYTES:
+    if len(text) <= COSTLY_BYTES:
         return read_head(text)
     # What follows without a pause is still in the turn: that ends some time later.
     async with connection.costly():

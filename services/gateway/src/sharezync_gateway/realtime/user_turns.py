@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
+COSTLY_BYTES: Final = 4096
+"""A longer text is read in the turn of its user: many sockets may send theirs in one moment."""
 _LONGEST_TURN_SECONDS: Final = 0.25
 """Many times what a service needs that is well: one that hangs would keep a user's turn for as long
 as it is waited for, by one of their sockets after the other."""
