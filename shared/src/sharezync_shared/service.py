@@ -6,20 +6,20 @@ makes the application from them; a service's `app.py` adds its routes and its co
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
 from sharezync_shared.asgi.app import ReadyCheck, create_service_app
+from sharezync_shared.background import Periodic
 from sharezync_shared.db.costly import CostlyReads
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.outages import install_outage_handlers, is_away
+from sharezync_shared.db.outages import install_outage_handlers, is_away, is_outage
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.bus import Envelope, NotNow, PermanentError
 from sharezync_shared.events.contracts import Event
@@ -34,8 +34,6 @@ from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.tokens.keys import KeySource
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
-
-log = structlog.get_logger()
 
 Consumer = Callable[[UnitOfWork, Any], Awaitable[None]]
 """Reacts to one event inside a unit in which the event was claimed."""
@@ -110,7 +108,7 @@ class ServiceCore:
         description: str,
         routers: Sequence[APIRouter],
         consumers: Mapping[type[Event], Consumer] | None = None,
-        resources: Sequence[Callable[[], Any]] = (),
+        resources: Sequence[Callable[[], AbstractAsyncContextManager[object]]] = (),
         ready_checks: Mapping[str, ReadyCheck] | None = None,
         max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
         realtime: Realtime | None = None,
@@ -140,8 +138,7 @@ class ServiceCore:
                 await self._consume()
                 stack.push_async_callback(self.platform.aclose)
                 await self.platform.start()
-                housekeeping = asyncio.create_task(self._keep_house(), name=f"{self.name}-house")
-                stack.callback(housekeeping.cancel)
+                await stack.enter_async_context(self.periodic(self._prune, "prune", _HOUR_SECONDS))
                 yield
 
         app = create_service_app(
@@ -170,6 +167,23 @@ class ServiceCore:
         app.state.verifier = self.verifier
         app.state.settings = self.settings
         return app
+
+    def periodic(
+        self,
+        act: Callable[[], Awaitable[timedelta | None]],
+        name: str,
+        every_seconds: float,
+        **options: Any,  # noqa: ANN401 - as Periodic has them
+    ) -> AbstractAsyncContextManager[None]:
+        """Call `act` again and again inside the block; the options are those of `Periodic`."""
+        return Periodic(
+            act,
+            name=f"{self.name}-{name}",
+            every_seconds=every_seconds,
+            is_outage=is_outage,
+            registry=self.platform.registry,
+            **options,
+        ).running()
 
     async def _consume(self) -> None:
         if not self._consumers:
@@ -200,17 +214,12 @@ class ServiceCore:
         async with (await self.database.pool()).acquire() as connection:
             return await self.streams.load(connection, positions)
 
-    async def _keep_house(self) -> None:
-        """Once an hour, delete what streams and the inbox need no more, in small batches."""
-        while True:
-            try:
-                async with (await self.database.pool()).acquire() as connection:
-                    now = datetime.now(UTC)
-                    await _until_none(partial(self.streams.prune, connection, now))
-                    await _until_none(partial(prune_inbox, connection, self.name, now))
-            except Exception as error:  # noqa: BLE001 - the rim: tomorrow is another hour
-                log.warning("housekeeping_failed", error=repr(error))
-            await asyncio.sleep(_HOUR_SECONDS)
+    async def _prune(self) -> None:
+        """Delete what streams and the inbox need no more, in small batches."""
+        async with (await self.database.pool()).acquire() as connection:
+            now = datetime.now(UTC)
+            await _until_none(partial(self.streams.prune, connection, now))
+            await _until_none(partial(prune_inbox, connection, self.name, now))
 
 
 async def _until_none(delete_batch: Callable[[], Awaitable[int]]) -> None:

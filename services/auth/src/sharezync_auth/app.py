@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -14,9 +15,8 @@ from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.models import account_stream, metadata
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases import bcrypt_costs
+from sharezync_auth.usecases import bcrypt_costs, sweeping
 from sharezync_auth.usecases.events import EVENTS
-from sharezync_auth.usecases.sweeping import sweeping
 from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_auth.usecases.tokens import OwnCredentials
 from sharezync_shared.contracts.services import Services
@@ -75,8 +75,14 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         },
         resources=[
             keys_and_threads,
-            lambda: bcrypt_costs.watching(core.work, passwords),
-            lambda: sweeping(core.work, settings),
+            lambda: core.periodic(
+                partial(bcrypt_costs.learn, core.work, passwords),
+                "bcrypt-costs",
+                bcrypt_costs.EVERY_SECONDS,
+            ),
+            lambda: core.periodic(
+                partial(sweeping.sweep, core.work, settings), "sweep", sweeping.EVERY_SECONDS
+            ),
         ],
         realtime=Realtime(EVENTS),
         tags=TAGS,

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from sharezync_auth.key_store import KeyStore, PrivateKey
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, RotationPolicy
+from sharezync_shared.background import Periodic
 from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.tokens.issuer import TokenIssuer
@@ -144,13 +145,15 @@ class Keyring:
             return
         self._store = KeyStore(work, secret)
         await self.refresh()
-        task = asyncio.create_task(self._look_forever(), name="auth-keys")
-        try:
+        looking = Periodic(
+            self._refresh_or_note,
+            name="auth-keys",
+            every_seconds=self.look_seconds,
+            first_seconds=self.look_seconds,
+        )
+        async with looking.running():
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-            await self._flight.aclose()
+        await self._flight.aclose()
 
     async def refresh(self) -> None:
         """Look at the keys now, and do what is due about them. Raises WrongSecretKey."""
@@ -173,13 +176,11 @@ class Keyring:
             self._note_failure(error)
         self._next_look_at = self._monotonic() + _COOLDOWN_SECONDS
 
-    async def _look_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self.look_seconds)
-            try:
-                await self.refresh()
-            except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
-                self._note_failure(error)
+    async def _refresh_or_note(self) -> None:
+        try:
+            await self.refresh()
+        except Exception as error:  # noqa: BLE001 - whoever asks for a key is told by `_failing`
+            self._note_failure(error)
 
     def _note_failure(self, error: Exception) -> None:
         self._failing = True

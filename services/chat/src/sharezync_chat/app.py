@@ -1,5 +1,8 @@
 """The front door: what the chat service is made of, on one screen."""
 
+from contextlib import aclosing
+from functools import partial
+
 from fastapi import FastAPI
 
 from sharezync_chat import consumers
@@ -19,13 +22,12 @@ from sharezync_chat.api.dependencies import ChatContext
 from sharezync_chat.api.documentation import FIELDS, TAGS
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
+from sharezync_chat.usecases import indexing, older_texts, purge
 from sharezync_chat.usecases.contacts import filling
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.memberships import streams_of_user
-from sharezync_chat.usecases.older_texts import cleaning
 from sharezync_chat.usecases.posting import MessageWriter
-from sharezync_chat.usecases.purge import purging
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts.auth import (
     UserBlocked,
@@ -79,9 +81,14 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         },
         resources=[
             posting.running,
-            indexer.running,
-            lambda: purging(core.database),
-            lambda: cleaning(core.work),
+            lambda: aclosing(indexer),
+            lambda: core.periodic(indexer.catch_up, "indexing", indexing.LOOK_EVERY_SECONDS),
+            lambda: core.periodic(
+                partial(purge.purge, core.database), "purge", purge.LOOK_EVERY_SECONDS
+            ),
+            lambda: core.periodic(
+                partial(older_texts.clean, core.work), "older-texts", older_texts.AGAIN_SECONDS
+            ),
             lambda: filling(core.work, services.auth),
         ],
         realtime=Realtime(EVENTS, internal.COMMANDS),

@@ -23,7 +23,7 @@ from sharezync_storage.api.chunk_layer import ChunkLayer
 from sharezync_storage.api.dependencies import StorageContext
 from sharezync_storage.api.documentation import FIELDS, TAGS
 from sharezync_storage.api.tus_layer import TusLayer
-from sharezync_storage.auditing import StoreAudit
+from sharezync_storage.auditing import ROUND_SECONDS, StoreAudit
 from sharezync_storage.consumers import CONSUMERS
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import SCHEMA, metadata
@@ -52,6 +52,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     store = open_store(settings)
     metrics = StorageMetrics(platform.registry)
+    audit = StoreAudit(core.work, store, metrics)
     limits, slots = StorageLimits.from_settings(settings), WriterSlots(settings.max_writers)
     assembler = Assembler(core.work, store)
     chunks = Chunks(ChunkRows(core.database, settings.upload_lifetime), store)
@@ -99,7 +100,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         ),
         signer=signer,
         metrics=metrics,
-        audit=StoreAudit(core.work, store, metrics),
+        audit=audit,
         upload_lifetime=settings.upload_lifetime,
     )
 
@@ -135,7 +136,10 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
             context.assembler.running,
             passwords.running,
             context.sweeper.running,
-            context.audit.running,
+            lambda: core.periodic(audit.count, "count", ROUND_SECONDS),
+            lambda: core.periodic(
+                audit.audit_next, "audit", ROUND_SECONDS, first_seconds=ROUND_SECONDS
+            ),
         ],
         ready_checks={"store": store.ready},
         max_body_bytes=None,  # files come here; every route sees to its own body

@@ -3,9 +3,6 @@
 Only looks and tells. Nothing is ever deleted, or given up for lost, because of what is seen here.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +16,7 @@ from sharezync_storage.usecases import totals
 
 log = structlog.get_logger()
 
-_ROUND_SECONDS: Final = 60.0
+ROUND_SECONDS: Final = 60.0
 _CHECKED_AT_A_TIME: Final = 60
 """One file a second: 86,000 a day, and no burden to any store."""
 
@@ -39,24 +36,14 @@ class StoreAudit:
         self._behind = UUID(int=0)
         self._missing: set[UUID] = set()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Watch while the block runs."""
-        task = asyncio.create_task(self._run(), name="storage-watch")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
     async def count(self) -> None:
         """Count how things stand, and show it."""
         self._metrics.show(await totals.count(self._work))
 
-    async def audit_next(self) -> int:
+    async def audit_next(self) -> None:
         """Look for the objects of the next files, and of those that were missing before.
 
-        Returns how many are missing now, of those looked at so far. Raises what the store raises
+        Raises what the store raises
         where it is away: then nothing is known, and the same files are looked at again.
         """
         async with (await self._work.database.pool()).acquire() as connection:
@@ -71,7 +58,6 @@ class StoreAudit:
             log.error("content_missing", file_id=str(file_id))
         self._missing = missing
         self._metrics.missing_objects.set(len(missing))
-        return len(missing)
 
     async def _is_wrong(self, file_id: UUID) -> bool:
         """Whether a file has no object of its size, and is still a file after the look."""
@@ -87,15 +73,3 @@ class StoreAudit:
         async with self._work.read() as unit:  # it may have been deleted a moment ago
             file = await unit.get(File, file_id)
         return file is not None and file.deleted_at is None
-
-    async def _run(self) -> None:
-        while True:
-            await self._try(self.count)
-            await asyncio.sleep(_ROUND_SECONDS)
-            await self._try(self.audit_next)
-
-    async def _try(self, act: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await act()
-        except Exception as error:  # noqa: BLE001 - the rim: the next minute may go better
-            log.warning("watch_failed", error=repr(error))

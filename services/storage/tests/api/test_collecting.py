@@ -32,7 +32,7 @@ def nobody_else_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(sweeper: Sweeper) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Sweeper, "_run", never)
+    monkeypatch.setattr(Sweeper, "_sweep_each", never)
 
 
 class Killed(BaseException):
@@ -278,9 +278,9 @@ async def test_content_that_is_lost_is_seen_and_nothing_is_deleted_for_it(
 
 async def look_everywhere(world: World) -> set[str]:
     """Have the watch go round once, and return what it misses: here also files of other tests."""
-    watch = world.parts.audit
-    await watch.audit_next()
-    while watch._behind.int:
+    audit = world.parts.audit
+    await audit.audit_next()
+    while audit._behind.int:
         await asyncio.sleep(0)
-        await watch.audit_next()
-    return {str(file_id) for file_id in watch._missing}
+        await audit.audit_next()
+    return {str(file_id) for file_id in audit._missing}

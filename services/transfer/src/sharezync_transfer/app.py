@@ -1,6 +1,6 @@
 """The front door: what the transfer service is made of, on one screen."""
 
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -35,7 +35,7 @@ from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.contacts import filling
 from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
-from sharezync_transfer.usecases.sweeping import sweeping
+from sharezync_transfer.usecases.sweeping import sweep
 
 
 def create_app(settings: TransferSettings, platform: Platform | None = None) -> FastAPI:
@@ -50,14 +50,6 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
 
     async def streams_of_user(_: Connection, user_id: UserId) -> list[str]:
         return [transfers_stream(user_id)]
-
-    def swept() -> AbstractAsyncContextManager[None]:
-        return sweeping(
-            core.work,
-            services,
-            every_seconds=settings.transfer_sweep_seconds,
-            keep_completed=settings.keep_completed,
-        )
 
     app = core.app(
         summary="File transfers between users",
@@ -79,7 +71,15 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             UserBlocked: consumers.on_user_blocked,
             UserUnblocked: consumers.on_user_unblocked,
         },
-        resources=[progress.running, swept, lambda: filling(core.work, services.auth)],
+        resources=[
+            progress.running,
+            lambda: core.periodic(
+                partial(sweep, core.work, services, settings.keep_completed),
+                "sweep",
+                settings.transfer_sweep_seconds,
+            ),
+            lambda: filling(core.work, services.auth),
+        ],
         max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),
         tags=TAGS,

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from sharezync_shared.events.metrics import shared_metric
+from sharezync_shared.metrics import shared_metric
 from sharezync_shared.outage_log import OutageLog
 
 _FAILURES: Final = 5

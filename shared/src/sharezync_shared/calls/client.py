@@ -41,6 +41,11 @@ class ServiceUnavailable(Unavailable):
         return f"{self.service}: {self.reason}"
 
 
+def is_unanswered(error: Exception) -> bool:
+    """Whether a call failed because the service did not answer, or not in time."""
+    return isinstance(error, (ServiceUnavailable, TimeoutError))
+
+
 class Reply(NamedTuple):
     """What a service answered, whatever it is. Names of `headers` are looked up in any case."""
 

@@ -6,15 +6,19 @@ the throughput of a transaction each, at lower latency).
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import asyncpg
 
+from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.db.outages import was_rolled_back
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_Waiting = tuple[Item, asyncio.Future[Result]]
 
 Flush = Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]]
 
@@ -47,16 +51,18 @@ class GroupCommit(Generic[Item, Result]):
         *,
         max_batch: int = 500,
         weigh: Callable[[Item], int] = lambda _: 0,
-        max_weight: int = 0,
+        max_weight: float = math.inf,
         is_about_an_item: Callable[[Exception], bool] = blames_a_row,
     ) -> None:
         self._flush = flush
         self._is_about_an_item = is_about_an_item
-        self._max_batch = max_batch
-        self._weigh = weigh
-        self._max_weight = max_weight
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._queue: BatchQueue[_Waiting[Item, Result]] = BatchQueue(
+            self._write,
+            name="group-commit",
+            weigh=lambda waiting: weigh(waiting[0]),
+            max_batch=max_batch,
+            max_batch_weight=max_weight,
+        )
 
     async def submit(self, item: Item) -> Result:
         """Return the item's result once its transaction is committed, or raise its refusal.
@@ -65,35 +71,14 @@ class GroupCommit(Generic[Item, Result]):
         lost answer; callers that retry need an idempotency key.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run(), name="group-commit")
+        self._queue.put([(item, future)])
         return await future
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is written or refused."""
-        while self._running is not None:
-            await asyncio.wait([self._running])
+        await self._queue.drained()
 
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                count = self._count_of_next()
-                batch = self._waiting[:count]
-                del self._waiting[:count]
-                await self._write(batch)
-        finally:
-            self._running = None
-
-    def _count_of_next(self) -> int:
-        weight = 0
-        for count, (item, _) in enumerate(self._waiting[: self._max_batch]):
-            weight += self._weigh(item)
-            if count and weight > self._max_weight:
-                return count
-        return self._max_batch
-
-    async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _write(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
             results = await self._flush_or_repeat([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - the refusal belongs to whoever submitted

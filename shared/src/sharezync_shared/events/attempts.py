@@ -7,9 +7,9 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from sharezync_shared.background import uncancelled
 from sharezync_shared.events.bus import Envelope, Handler, NotNow, PermanentError, Reason
-from sharezync_shared.events.metrics import shared_metric
-from sharezync_shared.events.uncancelled import uncancelled
+from sharezync_shared.metrics import shared_metric
 from sharezync_shared.outage_log import OutageLog
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sharezync_shared.events.bus import Bus, BusUnavailable
-from sharezync_shared.events.metrics import shared_metric
 from sharezync_shared.events.outbox import OutboxRow
+from sharezync_shared.metrics import shared_metric
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()

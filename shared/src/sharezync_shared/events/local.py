@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry
 
+from sharezync_shared.background import TaskSupervisor, end
 from sharezync_shared.events.attempts import Attempts, Dead, Handled, Retry, RetryPolicy
 from sharezync_shared.events.bus import (
     BusUnavailable,
@@ -26,7 +27,6 @@ from sharezync_shared.events.bus import (
     OnGap,
 )
 from sharezync_shared.events.receiver import FrameReceiver
-from sharezync_shared.events.uncancelled import end
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()
@@ -80,7 +80,7 @@ class LocalBus:
         """Facts that were done only after their publisher had been told otherwise: what they are
         published once more for is just the confirmation."""
         self._dispatchers: list[asyncio.Task[None]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = TaskSupervisor()
         self._resting: set[asyncio.TimerHandle] = set()
         self._started = False
         self._closed = False
@@ -111,9 +111,7 @@ class LocalBus:
         for timer in self._resting:
             timer.cancel()
         self._resting.clear()
-        if self._running:
-            await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
-        await end(self._running)
+        await self._running.wind_down(_CLOSE_SECONDS)
         for fact in self._open.values():
             self._settle(fact, confirmed=False)
         self._open.clear()
@@ -222,16 +220,11 @@ class LocalBus:
     async def _dispatch(self, name: str, queue: _Queue, handler: Handler, prefetch: int) -> None:
         slots = asyncio.Semaphore(prefetch)
 
-        def finished(task: asyncio.Task[None]) -> None:
-            self._running.discard(task)
-            slots.release()
-
         while True:
             await slots.acquire()
             fact, attempt = await queue.waiting.get()
-            task = asyncio.create_task(self._attempt(name, queue, handler, fact, attempt))
-            self._running.add(task)
-            task.add_done_callback(finished)
+            task = self._running.start(self._attempt(name, queue, handler, fact, attempt), name)
+            task.add_done_callback(lambda _: slots.release())
 
     async def _attempt(
         self, name: str, queue: _Queue, handler: Handler, fact: _Open, attempt: int

@@ -7,24 +7,23 @@ died or the bus was away, and does the same.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sharezync_shared.events.batch_queue import BatchQueue
+from sharezync_shared.background import AT_ONCE, Periodic
+from sharezync_shared.batch_queue import BatchQueue
+from sharezync_shared.db.outages import is_outage
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.events.event_publisher import EventPublisher
 from sharezync_shared.events.outbox import FACT, OutboxRow, delete_rows
 from sharezync_shared.events.sweep import LoadFrames, Sweep
-from sharezync_shared.events.uncancelled import end
+from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.streams.frames import Frame
-
-log = structlog.get_logger()
 
 _BATCH: Final = 200
 _MEASURE_SECONDS: Final = 5.0
@@ -72,7 +71,8 @@ class Relay:
         self._table = table
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
-        self._teller = EventPublisher(bus, registry, service=table.schema or table.name)
+        service = table.schema or table.name
+        self._teller = EventPublisher(bus, registry, service=service)
         self._sweep = Sweep(
             engine, table, self._teller, load_frames, batch=_BATCH, defer_seconds=defer_seconds
         )
@@ -97,26 +97,27 @@ class Relay:
         )
         self._in_hand: set[UUID] = set()
         self._left_behind = False
-        self._failing = False
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._log = OutageLog("outbox_database_failed", table=table.fullname)
+        self._measure_at = 0.0
+        self._sweeping = Periodic(
+            self._sweep_once,
+            name=f"{service}-outbox",
+            every_seconds=poll_seconds,
+            is_outage=is_outage,
+            registry=registry,
+        )
 
     async def start(self) -> None:
         """Begin to sweep. Idempotent."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._sweep_forever(), name="outbox-sweep")
+        self._sweeping.start()
 
     async def aclose(self) -> None:
         """Stop at once. What was not confirmed stays in the outbox; `flush` first to empty it."""
-        if self._task is not None:
-            await end([self._task])
-        for lane in (self._facts, self._frames):
-            await lane.aclose()
+        await self._sweeping.aclose()
+        for queue in (self._facts, self._frames):
+            await queue.aclose()
         # What was confirmed and is not yet deleted would be told once more by whoever sweeps next.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_DELETE_SECONDS):
-                await self._deletes.drained()
-        await self._deletes.aclose()
+        await self._deletes.aclose(last_seconds=_LAST_DELETE_SECONDS)
 
     def announce(self, rows: Sequence[OutboxRow], frames: Sequence[Frame]) -> None:
         """Tell what was just committed, in the background; returns at once and never raises.
@@ -138,7 +139,7 @@ class Relay:
 
     def wake(self) -> None:
         """Have the sweep look now instead of at its next second."""
-        self._woken.set()
+        self._sweeping.wake()
 
     async def flush(self, timeout_seconds: float) -> bool:
         """Tell everything this process committed; True when all of it was confirmed.
@@ -154,8 +155,8 @@ class Relay:
                 while self._left_behind:
                     try:
                         self._left_behind = not await self._sweep.empty_everything()
-                    except Exception as error:  # noqa: BLE001 - the rim: the outage may end in time
-                        self._note_failure(error)
+                    except Exception as error:  # noqa: BLE001 - the outage may end in time
+                        self._log.failed(error)
                     if self._left_behind:
                         await asyncio.sleep(self._poll_seconds)
         except TimeoutError:
@@ -200,38 +201,19 @@ class Relay:
                 await connection.execute(delete_rows(self._table, row_ids))
         except Exception as error:  # noqa: BLE001 - they are told once more; consumers dedupe
             self._left_behind = True
-            self._note_failure(error)
+            self._log.failed(error)
         finally:
             self._in_hand.difference_update(row_ids)
 
     # ---------------------------------------------------------------------------------- the sweep
 
-    async def _sweep_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-        measure_at = loop.time()
-        while True:
-            more = False
-            try:
-                more = await self._sweep.once(
-                    settle_seconds=self._settle_seconds, skip=self._in_hand
-                )
-                if loop.time() >= measure_at:
-                    measure_at = loop.time() + _MEASURE_SECONDS
-                    await self._sweep.measure()
-                self._failing = False
-            except Exception as error:  # noqa: BLE001 - the rim: any outage ends, the sweep goes on
-                self._note_failure(error)
-            if not more:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
-                        await self._woken.wait()
-                self._woken.clear()
-
-    def _note_failure(self, error: Exception) -> None:
-        """Log an outage once, not once a second."""
-        if not self._failing:
-            log.warning("outbox_database_failed", table=self._table.fullname, error=repr(error))
-        self._failing = True
+    async def _sweep_once(self) -> timedelta | None:
+        more = await self._sweep.once(settle_seconds=self._settle_seconds, skip=self._in_hand)
+        now = asyncio.get_running_loop().time()
+        if now >= self._measure_at:
+            self._measure_at = now + _MEASURE_SECONDS
+            await self._sweep.measure()
+        return AT_ONCE if more else None
 
 
 def _weight(told: _Published) -> int:

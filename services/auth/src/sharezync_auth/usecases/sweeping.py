@@ -1,8 +1,5 @@
 """What time takes away: dead nodes, old throttles, logins that are long over."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,7 +12,7 @@ from sharezync_shared.db.work import UnitsOfWork
 
 log = structlog.get_logger()
 
-_EVERY_SECONDS: Final = 60.0
+EVERY_SECONDS: Final = 60.0
 _BATCH: Final = 1000
 _DELETED_USERS_KEPT: Final = timedelta(days=8)
 """`/internal/revocations` looks back seven days at most."""
@@ -27,6 +24,9 @@ _THROTTLES_KEPT: Final = timedelta(days=1)
 
 async def sweep(work: UnitsOfWork, settings: AuthSettings) -> None:
     """Take away what is over, a batch of each kind. Several replicas may do it at once."""
+    # Always: replicas of an older version make accounts without them.
+    while await skeletons.fill(work):
+        pass
     now = work.now()
     lease = timedelta(seconds=settings.device_lease_seconds)
     # Twice the lease: a node that was merely slow needn't say everything again.
@@ -51,26 +51,3 @@ async def _delete(
             _BATCH,
             before,
         )
-
-
-@asynccontextmanager
-async def sweeping(work: UnitsOfWork, settings: AuthSettings) -> AsyncGenerator[None]:
-    """Sweep in the background, inside the block."""
-    task = asyncio.create_task(_sweep_forever(work, settings), name="auth-sweep")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _sweep_forever(work: UnitsOfWork, settings: AuthSettings) -> None:
-    while True:
-        try:
-            # At the start, and always: replicas of an older version make accounts without them.
-            while await skeletons.fill(work):
-                pass
-            await sweep(work, settings)
-        except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
-            log.warning("sweep_failed", error=repr(error))
-        await asyncio.sleep(_EVERY_SECONDS)

@@ -18,7 +18,7 @@
 | `contacts` | `filling`; its `BLOCKS` is the copy of the lists |
 | `bans` | `ban`, `lift`, `page`, … |
 | `traces` | `erase`, `forget_channel` |
-| `purge` | `purge_some`, `purging` |
+| `purge` | `purge`, `purge_some` |
 
 Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text calls), `indexing`
 (words for search), `limits` (how much at once), `seats` (the steps of coming and going), `reads`

@@ -5,20 +5,19 @@ and looks once a minute for what a process that ended left undone. `search_heads
 channel is; its row is held while a batch is made, so that two processes don't do the same twice.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
 from sharezync_chat.models import Message
+from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.outage_log import OutageLog
 
 _BATCH: Final = 500
 _GATHER_SECONDS: Final = 0.2  # what comes within it is indexed at once
-_LOOK_EVERY_SECONDS: Final = 60.0
+LOOK_EVERY_SECONDS: Final = 60.0
 
 # `simple`: words as they are, without the stems and stop words of one language among many.
 _WORDS: Final = "to_tsvector('simple', {})"
@@ -53,14 +52,14 @@ class Indexer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._behind: set[UUID] = set()
-        self._wake = asyncio.Event()
         self._log = OutageLog("indexing_failed")
+        self._behind: BatchQueue[UUID] = BatchQueue.of_keys(
+            self._index_each, name="chat-indexing", gather_seconds=_GATHER_SECONDS
+        )
 
     def posted(self, channel_ids: Iterable[UUID]) -> None:
         """Note that these channels have new messages. Costs nothing and never fails."""
-        self._behind.update(channel_ids)
-        self._wake.set()
+        self._behind.put(list(channel_ids))
 
     async def catch_up(self) -> None:
         """Index everything that is posted by now, in all channels."""
@@ -80,39 +79,16 @@ class Indexer:
         async with (await self._database.pool()).acquire() as connection:
             await connection.execute("UPDATE chat.search_heads SET indexed_number = 0")
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Index in the background, inside the block."""
-        tasks = [
-            asyncio.create_task(self._follow(), name="chat-indexing"),
-            asyncio.create_task(self._look(), name="chat-indexing-rest"),
-        ]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+    async def aclose(self) -> None:
+        """Index no more; the next look finds what is left."""
+        await self._behind.aclose()
 
-    async def _follow(self) -> None:
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
-            self._wake.clear()
-            while self._behind:
-                channel_id = self._behind.pop()
-                try:
-                    await self._index(channel_id)
-                except Exception as error:  # noqa: BLE001 - the rim: the next look finds it
-                    self._log.failed(error, channel_id=str(channel_id))
-
-    async def _look(self) -> None:
-        while True:
+    async def _index_each(self, channel_ids: list[UUID]) -> None:
+        for channel_id in channel_ids:
             try:
-                await self.catch_up()
-            except Exception as error:  # noqa: BLE001 - the rim: the next look does it
-                self._log.failed(error)
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+                await self._index(channel_id)
+            except Exception as error:  # noqa: BLE001 - the next look finds it
+                self._log.failed(error, channel_id=str(channel_id))
 
     async def _index(self, channel_id: UUID) -> None:
         while await self._index_batch(channel_id):

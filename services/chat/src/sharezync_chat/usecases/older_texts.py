@@ -6,28 +6,25 @@ No event tells of it: clients see it when they fetch next.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import structlog
 from sqlmodel import col, select
 
 from sharezync_chat.models import Channel, Message, MessageEdit, channel_stream
 from sharezync_chat.usecases import indexing
+from sharezync_shared.background import NEVER
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.names.older import cleaned_older
 from sharezync_shared.names.policies import DESCRIPTION, MESSAGE, Policy
-
-log = structlog.get_logger()
 
 _NAME: Final = "older-texts"
 _BATCH: Final = 500
 _HELD: Final = 25
 """So many are changed while the heads of their channels are held: for a tenth of a second."""
 _BETWEEN_BATCHES_SECONDS: Final = 0.05  # room for the others: nobody waits for this
-_AGAIN_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 60.0
 
 # Lines of ASCII with something in them are clean.
 _SUSPECT: Final = r"[^ -~\n\t]|^\s+$"
@@ -47,14 +44,14 @@ _CHANNELS: Final = """
 """
 
 
-async def clean(work: UnitsOfWork) -> None:
+async def clean(work: UnitsOfWork) -> timedelta:
     """Clean all that is older, unless that was done; once for the life of the database.
 
-    Safe to repeat, and in several replicas at once.
+    Returns that it need not be called again. Safe to repeat, and in several replicas at once.
     """
     async with (await work.database.pool()).acquire() as connection:
         if await connection.fetchval("SELECT true FROM chat.backfills WHERE name = $1", _NAME):
-            return
+            return NEVER
     for statement, policy, clean_these in (
         (_CHANNELS, DESCRIPTION, _clean_channels),
         (_MESSAGES, MESSAGE, _clean_messages),
@@ -77,26 +74,7 @@ async def clean(work: UnitsOfWork) -> None:
             _NAME,
             work.now(),
         )
-
-
-@asynccontextmanager
-async def cleaning(work: UnitsOfWork) -> AsyncGenerator[None]:
-    """Clean in the background, inside the block."""
-    task = asyncio.create_task(_clean_at_last(work), name="chat-older-texts")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _clean_at_last(work: UnitsOfWork) -> None:
-    while True:
-        try:
-            return await clean(work)
-        except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
-            log.warning("cleaning_older_texts_failed", error=repr(error))
-        await asyncio.sleep(_AGAIN_SECONDS)
+    return NEVER
 
 
 def _is_dirty(policy: Policy, text: str) -> bool:

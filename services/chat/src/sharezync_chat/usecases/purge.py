@@ -4,20 +4,15 @@ A channel may hold millions of messages; deleting them within the request would 
 hold everything up. So the channel ends at once for everyone, and its messages go afterwards.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
-import structlog
+from datetime import timedelta
+from typing import Final
 
 from sharezync_chat.usecases import traces
 from sharezync_shared.db.database import Database
 
-log = structlog.get_logger()
-
-_BATCH = 1000
-_BETWEEN_BATCHES_SECONDS = 0.05  # room for the others: nobody waits for this
-_LOOK_EVERY_SECONDS = 60
+_BATCH: Final = 1000
+_BETWEEN_BATCHES: Final = timedelta(milliseconds=50)  # room for the others: nobody waits for this
+LOOK_EVERY_SECONDS: Final = 60.0
 
 
 async def purge_some(database: Database) -> int:
@@ -48,22 +43,6 @@ async def purge_some(database: Database) -> int:
     return int(status.rpartition(" ")[2])
 
 
-@asynccontextmanager
-async def purging(database: Database) -> AsyncGenerator[None]:
-    """Purge in the background, inside the block."""
-    task = asyncio.create_task(_purge_forever(database), name="chat-purge")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _purge_forever(database: Database) -> None:
-    while True:
-        some = False
-        try:
-            some = await purge_some(database) > 0
-        except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
-            log.warning("purge_failed", error=repr(error))
-        await asyncio.sleep(_BETWEEN_BATCHES_SECONDS if some else _LOOK_EVERY_SECONDS)
+async def purge(database: Database) -> timedelta | None:
+    """Purge some; return when to go on, None where nothing is left."""
+    return _BETWEEN_BATCHES if await purge_some(database) else None

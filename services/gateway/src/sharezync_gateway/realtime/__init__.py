@@ -10,7 +10,7 @@
 | `tracker`, `recent_offsets` | order, doubles, holes |
 | `stream_membership`, `resuming`, `reconciling` | who gets which stream, from where on |
 | `subscribing`, `interest`, `visibility`, `blocks` | what clients want to know of others, and may |
-| `presence`, `typists`, `signals`, `batched_calls` | who is online, who is typing |
+| `presence`, `typists`, `signals` | who is online, who is typing |
 | `revoking`, `pulling` | who gets nothing any more |
 | `peers`, `http_peers` | what sockets ask of the services, and the calls that do it |
 | `engine` | all of it put together |

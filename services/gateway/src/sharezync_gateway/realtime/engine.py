@@ -1,7 +1,5 @@
 """The socket engine of one node: its parts, put together, and their life."""
 
-import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Final, Protocol
@@ -30,6 +28,7 @@ from sharezync_gateway.realtime.socket_handler import SocketHandler
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.stream_membership import StreamMembership
 from sharezync_gateway.realtime.subscribing import Subscriptions
+from sharezync_shared.background import Periodic
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.services import Clients, Services
 from sharezync_shared.events.bus import Bus
@@ -180,7 +179,10 @@ class RealtimeEngine:
             metrics=metrics,
         )
         self._knows_revocations = False
-        self._sweeper: asyncio.Task[None] | None = None
+        # Without it, tokens that expire would not be noticed.
+        self._sweeper = Periodic(
+            self._sweep, name="sweep", every_seconds=_SWEEP_SECONDS, first_seconds=_SWEEP_SECONDS
+        )
 
     @property
     def ready(self) -> bool:
@@ -194,7 +196,7 @@ class RealtimeEngine:
     async def start(self) -> None:
         """Begin to listen to the bus, which is started afterwards."""
         await self._bus.receive_frames(self._on_frames, self._on_gap)
-        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeper.start()
         self._rechecker.start()
         self._devices.start()
         self._subscriptions.start()
@@ -213,10 +215,7 @@ class RealtimeEngine:
         """Stop everything; sockets that are still open are closed."""
         self._shell.close_all()
         await self._devices.aclose()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+        await self._sweeper.aclose()
         await self._rechecker.aclose()
         await self._commands.aclose()
         await self._pull.aclose()
@@ -254,9 +253,4 @@ class RealtimeEngine:
         self._subscriptions.has_left(stream, user_ids)
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            try:
-                self._shell.sweep()
-            except Exception:  # the rim: expired tokens must be noticed next time
-                log.exception("sweep_failed")
+        self._shell.sweep()

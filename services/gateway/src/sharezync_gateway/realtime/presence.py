@@ -8,12 +8,12 @@ node may die without a word: so auth is asked again and again for everybody who 
 import asyncio
 import math
 from collections.abc import Collection
+from datetime import timedelta
 from itertools import count, islice
 from typing import Final
 
 import structlog
 
-from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interest, Interests, WatchedUser
 from sharezync_gateway.realtime.metrics import SocketMetrics
@@ -26,7 +26,9 @@ from sharezync_gateway.realtime.protocol import (
     now_text,
 )
 from sharezync_gateway.realtime.signals import Signals
-from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.background import Periodic
+from sharezync_shared.batch_queue import BatchQueue
+from sharezync_shared.calls.client import ServiceUnavailable, is_unanswered
 
 log = structlog.get_logger()
 
@@ -62,21 +64,30 @@ class PresenceTracker:
         self._turns = count(1)
         """Numbers signals and questions: an answer to an older question than what is known is
         out of date, be it that it took longer or that a signal came meanwhile."""
-        self._doubted = BatchedCalls(self._ask_doubted, pause_seconds, name="presence-doubted")
-        self._untold = BatchedCalls(self._tell, pause_seconds, name="presence-untold")
-        self._rounds: asyncio.Task[None] | None = None
+        self._doubted: BatchQueue[str] = BatchQueue.of_keys(
+            self._ask_doubted, name="presence-doubted", gather_seconds=pause_seconds
+        )
+        self._untold: BatchQueue[Connection] = BatchQueue.of_keys(
+            self._tell, name="presence-untold", gather_seconds=pause_seconds
+        )
+        # Without rounds nothing that was lost is made good.
+        self._rounds = Periodic(
+            self._ask_next,
+            name="presence-rounds",
+            every_seconds=poll_seconds,
+            first_seconds=poll_seconds,
+            is_outage=is_unanswered,
+        )
 
     def start(self) -> None:
         """Begin to ask again and again."""
-        self._rounds = asyncio.create_task(self._go_round(), name="presence-rounds")
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
         await self._doubted.aclose()
         await self._untold.aclose()
-        if self._rounds is not None:
-            self._rounds.cancel()
-            await asyncio.gather(self._rounds, return_exceptions=True)
+        await self._rounds.aclose()
 
     # --- between nodes -------------------------------------------------------------------------
 
@@ -93,7 +104,7 @@ class PresenceTracker:
         if text == _COMES:
             self._learn(user_id, watched, online=True, last_seen_at=None)
         else:
-            self._doubted.add(user_id)
+            self._doubted.put([user_id])
 
     # --- from auth -----------------------------------------------------------------------------
 
@@ -121,27 +132,16 @@ class PresenceTracker:
             await self.ask(watched)
         except ServiceUnavailable as error:
             log.debug("presence_not_asked", users=len(watched), error=str(error))
-            for user_id in watched:
-                self._doubted.add(user_id)
+            self._doubted.put(watched)
 
-    async def _go_round(self) -> None:
-        """Ask for those first who were asked about the longest ago; each once in the period."""
-        while True:
-            batches = max(1, math.ceil(len(self._interests.watched) / _USERS_AT_ONCE))
-            await asyncio.sleep(self._poll_seconds / batches)
-            try:
-                await self._ask_next()
-            except ServiceUnavailable as error:
-                log.debug("presence_not_asked", error=str(error))
-            except Exception:  # the rim: without rounds nothing that was lost is made good
-                log.exception("presence_refresh_failed")
-
-    async def _ask_next(self) -> None:
+    async def _ask_next(self) -> timedelta:
+        """Ask for those who were asked about the longest ago; each once in the period."""
         watched = self._interests.watched
         batch = list(islice(watched, _USERS_AT_ONCE))
         for user_id in batch:
             watched[user_id] = watched.pop(user_id)
         await self.ask(batch)
+        return timedelta(seconds=self._poll_seconds / max(1, math.ceil(len(watched) / _USERS_AT_ONCE)))
 
     # --- to clients ----------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class PresenceTracker:
         online = bool(watched.online) and user_id not in interest.hidden
         if interest.users[user_id] not in {None, online}:
             interest.untold.add(user_id)
-            self._untold.add(connection)
+            self._untold.put([connection])
 
     async def _tell(self, connections: list[Connection]) -> None:
         for number, connection in enumerate(connections, 1):

@@ -6,16 +6,14 @@ a frame may be lost: what was revoked must be known within a second all the same
 
 import asyncio
 import math
+from datetime import timedelta
 from typing import Final
-
-import structlog
 
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.revoking import Revoker
-from sharezync_shared.calls.client import ServiceUnavailable
-
-log = structlog.get_logger()
+from sharezync_shared.background import Periodic
+from sharezync_shared.calls.client import is_unanswered
 
 _OVERLAP_SECONDS: Final = 5
 """Asked for once more each time: a transaction may commit later than the time it writes down."""
@@ -43,17 +41,20 @@ class RevocationPull:
         self._metrics = metrics
         self._known_at: float | None = None
         """When the last question was asked that was answered."""
-        self._task: asyncio.Task[None] | None = None
+        self._pulling = Periodic(
+            self._pull_in_time,
+            name="revocation-pull",
+            every_seconds=period_seconds,
+            is_outage=is_unanswered,
+        )
 
     def start(self) -> None:
         """Begin to ask; whether auth answers or not, nobody waits for it."""
-        self._task = asyncio.create_task(self._go_on(), name="revocation-pull")
+        self._pulling.start()
 
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._pulling.aclose()
 
     async def pull(self, now: float) -> None:
         """Ask for what was revoked since shortly before the last question that was answered.
@@ -69,22 +70,14 @@ class RevocationPull:
         self._revoker.revoke(revoked)
         self._known_at = now
 
-    async def _go_on(self) -> None:
+    async def _pull_in_time(self) -> timedelta:
+        """Pull, and return how long to wait so that a pull begins every `period_seconds`."""
         loop = asyncio.get_running_loop()
-        is_lost = False
-        while True:
-            asked_at = loop.time()
-            try:
-                await self.pull(asked_at)
-            except Exception as error:  # the rim: auth may be away, and whatever else, we go on
-                self._metrics.pulls("failed").inc()
-                if not is_lost:
-                    expected = isinstance(error, (ServiceUnavailable, TimeoutError))
-                    log.warning("revocations_not_pulled", error=repr(error), exc_info=not expected)
-                is_lost = True
-            else:
-                self._metrics.pulls("ok").inc()
-                if is_lost:
-                    log.info("revocations_recovered")
-                is_lost = False
-            await asyncio.sleep(max(0.0, asked_at + self._period_seconds - loop.time()))
+        asked_at = loop.time()
+        try:
+            await self.pull(asked_at)
+        except Exception:
+            self._metrics.pulls("failed").inc()
+            raise
+        self._metrics.pulls("ok").inc()
+        return timedelta(seconds=max(0.0, asked_at + self._period_seconds - loop.time()))

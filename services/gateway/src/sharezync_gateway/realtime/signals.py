@@ -5,12 +5,11 @@ These go over the realtime exchange as signals of streams that nobody is on (`pr
 lost; whoever acts on them must be right again without.
 """
 
-import asyncio
-from itertools import islice
 from typing import Final
 
 import structlog
 
+from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.streams.frames import Frame
 
@@ -27,37 +26,24 @@ class Signals:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._waiting: dict[str, Frame] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._queue: BatchQueue[Frame] = BatchQueue(
+            self._send,
+            name="signals",
+            key=lambda frame: frame.stream,
+            capacity=_WAITING,
+            max_batch=_BATCH,
+        )
 
     def broadcast(self, stream: str, text: bytes) -> None:
         """Send a signal, in place of one of the same stream that still waits. Never waits."""
-        full = len(self._waiting) >= _WAITING and stream not in self._waiting
-        if self._closed or full:
-            return
-        self._waiting.pop(stream, None)  # the later one has its own place
-        self._waiting[stream] = Frame(stream, "", 0, text)
-        if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="signals")
+        self._queue.put([Frame(stream, "", 0, text)])
 
     async def aclose(self) -> None:
         """Take no more; stop when what waits was sent, or after some seconds. Safe to repeat."""
-        self._closed = True
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=_LAST_WORDS_SECONDS)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._queue.aclose(last_seconds=_LAST_WORDS_SECONDS)
 
-    async def _flush(self) -> None:
+    async def _send(self, frames: list[Frame]) -> None:
         try:
-            while self._waiting:
-                streams = list(islice(self._waiting, _BATCH))
-                batch = [self._waiting.pop(stream) for stream in streams]
-                try:
-                    await self._bus.send_frames(batch)
-                except BusUnavailable as error:
-                    log.warning("signals_lost", count=len(batch), error=str(error))
-        finally:
-            self._task = None
+            await self._bus.send_frames(frames)
+        except BusUnavailable as error:
+            log.warning("signals_lost", count=len(frames), error=str(error))

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_gateway.realtime.viewers import Viewers
+from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.server import encode_text_frame
 
 STREAM: Final = "typing"
@@ -53,7 +53,9 @@ class Typists:
         """When each user, in each channel, may be heard again; the soonest first."""
         self._channels: Counter[str] = Counter()
         """In how many channels each user was heard lately."""
-        self._unsure = BatchedCalls(self._learn, _GATHER_SECONDS, name="typists")
+        self._unsure: BatchQueue[tuple[str, str, bytes]] = BatchQueue.of_keys(
+            self._learn, name="typists", gather_seconds=_GATHER_SECONDS
+        )
 
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
@@ -80,7 +82,7 @@ class Typists:
             return
         seeing = self._viewers.cached(user_id, _users(here))
         if seeing is None:
-            self._unsure.add((channel_id, user_id, text))
+            self._unsure.put([(channel_id, user_id, text)])
         else:
             self._tell(user_id, text, here, seeing)
 

@@ -14,11 +14,11 @@ from typing import Final
 
 import structlog
 
-from sharezync_gateway.realtime.batched_calls import BatchedCalls
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.peers import Peers, Sight
+from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -50,8 +50,12 @@ class Visibility:
         self._hub = hub
         self._interests = interests
         self._on_change = on_change
-        self._checks = BatchedCalls(self._check_all, pause_seconds, name="visibility")
-        self._later = BatchedCalls(self._check_all, long_pause_seconds, name="visibility-later")
+        self._checks: BatchQueue[str] = BatchQueue.of_keys(
+            self._check_all, name="visibility", gather_seconds=pause_seconds
+        )
+        self._later: BatchQueue[str] = BatchQueue.of_keys(
+            self._check_all, name="visibility-later", gather_seconds=long_pause_seconds
+        )
         self._turns = count(1)
         """Numbers what was asked and what was answered: of an answer that was given while another
         was on its way it is not known which is out of date."""
@@ -86,12 +90,12 @@ class Visibility:
         self.leavings += 1
         for connection in self._interests.watchers():
             if connection.channel is not None:
-                self._later.add(connection.user_id)
+                self._later.put([connection.user_id])
 
     def check_soon(self, user_id: str) -> None:
         """Check whom a user watches, and who watches them."""
         if self._touched(user_id):
-            self._checks.add(user_id)
+            self._checks.put([user_id])
 
     async def aclose(self) -> None:
         """Stop. Safe to repeat."""
@@ -112,7 +116,7 @@ class Visibility:
                     await self._check(user_id)
                 except ServiceUnavailable as error:
                     log.debug("visibility_not_checked", error=str(error))
-                    self._checks.add(user_id)
+                    self._checks.put([user_id])
 
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
@@ -151,4 +155,4 @@ class Visibility:
         if changed := self._interests.hide(connection, sure, from_now=sight.hidden):
             self._on_change(connection, changed)
         if unsure - sight.open or unsure & interest.hidden:
-            self._checks.add(connection.user_id)
+            self._checks.put([connection.user_id])

@@ -16,7 +16,7 @@ from sharezync_gateway.transfers.core.listeners import TransferListeners
 from sharezync_gateway.transfers.core.metrics import TransferMetrics
 from sharezync_gateway.transfers.core.notices import Notices
 from sharezync_gateway.transfers.core.reports import Reporter
-from sharezync_gateway.transfers.core.task_supervisor import TaskSupervisor
+from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.streams.frames import Frame

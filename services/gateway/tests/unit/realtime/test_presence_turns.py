@@ -214,7 +214,7 @@ class _Bus:
 async def test_signals_that_wait_are_said_once_with_what_was_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.realtime.signals._WAITING", 3)
+    monkeypatch.setattr("sharezync_gateway.realtime.signals._WAITING", 4)
     bus = _Bus()
     signals = Signals(cast("Bus", bus))
     signals.broadcast("presence:a", COMES)
@@ -232,7 +232,7 @@ async def test_signals_that_wait_are_said_once_with_what_was_last(
     ]
     bus.away = True
     signals.broadcast("presence:a", COMES)
-    await wait_until(lambda: signals._task is None)
+    await signals._queue.drained()
     bus.away = False
     signals.broadcast("presence:b", COMES)
     await wait_until(lambda: len(bus.sent) == 3)
@@ -241,7 +241,7 @@ async def test_signals_that_wait_are_said_once_with_what_was_last(
     await signals.aclose()
     assert [f.text for f in bus.sent[3]] == [GOES]  # the last words are said
     signals.broadcast("presence:b", COMES)
-    assert signals._task is None
+    assert not signals._queue, "it takes no more"
 
 
 async def test_a_bus_that_takes_nothing_does_not_keep_signals_from_stopping(
@@ -253,7 +253,7 @@ async def test_a_bus_that_takes_nothing_does_not_keep_signals_from_stopping(
     signals.broadcast("presence:a", GOES)
     await signals.aclose()
     assert bus.sent == []
-    assert signals._task is None
+    assert not signals._queue
 
 
 _ids = st.sets(st.sampled_from("abc"))

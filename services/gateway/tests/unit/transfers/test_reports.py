@@ -10,7 +10,7 @@ import pytest
 from services.gateway.tests.unit.transfers.fakes import FakeCalls, FakeStore
 from sharezync_gateway.transfers.core.calls import Caller
 from sharezync_gateway.transfers.core.reports import BETWEEN_SECONDS, Reporter
-from sharezync_gateway.transfers.core.task_supervisor import TaskSupervisor
+from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.contracts.transfer import Standing
 from sharezync_shared.ranges import Ranges
 from sharezync_testkit.waiting import wait_until

@@ -1,14 +1,14 @@
 """What nobody needs any more is deleted from the store: by our own records, never by a listing."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
+from sharezync_shared.background import Periodic
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
 from sharezync_storage.models import Deletion
@@ -88,23 +88,19 @@ class Sweeper:
         self._work = work
         self._store = store
         self._others = others
-        self._woken = asyncio.Event()
+        self._sweeping = Periodic(
+            self._sweep_each, name="storage-sweep", every_seconds=_POLL_SECONDS
+        )
         self._log = OutageLog("sweep_failed")
         self._deletions_log = OutageLog("deletion_failed")
 
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Sweep while the block runs."""
+        return self._sweeping.running()
+
     def wake(self) -> None:
         """Look now: there is something to delete."""
-        self._woken.set()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Sweep while the block runs."""
-        task = asyncio.create_task(self._run(), name="storage-sweeper")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        self._sweeping.wake()
 
     async def sweep(self) -> int:
         """Delete one batch of what is due; return how many keys were claimed.
@@ -119,19 +115,12 @@ class Sweeper:
                 await unit.session.exec(delete(Deletion).where(col(Deletion.id).in_(done)))
         return len(claimed)
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            for act in (*self._others, self._sweep_all):
-                try:
-                    await act()
-                except Exception as error:  # noqa: BLE001 - the rim: the next round may go better
-                    self._log.failed(error)
+    async def _sweep_each(self) -> None:
+        for act in (*self._others, self._sweep_all):
             try:
-                async with asyncio.timeout(_POLL_SECONDS):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+                await act()
+            except Exception as error:  # noqa: BLE001 - one that fails must not keep the others
+                self._log.failed(error)
 
     async def _sweep_all(self) -> None:
         while await self.sweep() == _BATCH:

@@ -14,16 +14,14 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import structlog
 
+from sharezync_shared.background import Periodic
 from sharezync_shared.db.database import Database
 from sharezync_shared.problems import Unavailable
 from sharezync_storage.errors import UploadBusy
 from sharezync_storage.models import Upload
 from sharezync_storage.states import TAKES_BYTES, UploadState
 from sharezync_storage.stores.port import Extent, StoredSegment
-
-log = structlog.get_logger()
 
 STALL_SECONDS: Final = 0.5
 """Without a byte for so long, a writer has stalled: who comes now may take over."""
@@ -279,22 +277,16 @@ class Writers:
     @asynccontextmanager
     async def leased(self, writer: Writer, upload_id: UUID, epoch: int) -> AsyncGenerator[None]:
         """Hold the lease while the block runs and bytes come."""
-        keeper = asyncio.create_task(self._keep(writer, upload_id, epoch))
-        try:
-            yield
-        finally:
-            keeper.cancel()
 
-    async def _keep(self, writer: Writer, upload_id: UUID, epoch: int) -> None:
-        while True:
-            await asyncio.sleep(_RENEW_SECONDS)
-            if writer.stalled:
-                continue
-            try:
-                if not await self._leases.renew(upload_id, epoch):
-                    writer.stop()
-            except Exception as error:  # noqa: BLE001 - the rim: the next time may go better
-                log.warning("lease_not_renewed", upload_id=str(upload_id), error=repr(error))
+        async def renew() -> None:
+            if not writer.stalled and not await self._leases.renew(upload_id, epoch):
+                writer.stop()
+
+        keeper = Periodic(
+            renew, name="lease", every_seconds=_RENEW_SECONDS, first_seconds=_RENEW_SECONDS
+        )
+        async with keeper.running():
+            yield
 
 
 async def _stop(writer: Writer) -> bool:

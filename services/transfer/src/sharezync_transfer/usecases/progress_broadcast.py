@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import NotFound
 from sharezync_transfer import access
@@ -40,7 +41,7 @@ class ProgressBroadcast:
         self._speeds = TransferRates()
         self._held_back: set[UUID] = set()
         """Transfers of which something will be said that is not known yet."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSupervisor()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -48,10 +49,7 @@ class ProgressBroadcast:
         try:
             yield
         finally:
-            waiting = list(self._tasks)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await self._tasks.wind_down()
 
     async def broadcast(self, unit: UnitOfWork, transfer: Transfer) -> bool:
         """Have both ends hear how far a transfer is, which is held; False if it is too soon."""
@@ -66,11 +64,9 @@ class ProgressBroadcast:
         """Have both ends hear it when its time has come. Call it after the commit."""
         if transfer_id not in self._held_back:
             self._held_back.add(transfer_id)
-            task = asyncio.create_task(self._beat_later(transfer_id), name="transfer-pulse")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._broadcast_later(transfer_id), "transfer-progress")
 
-    async def _beat_later(self, transfer_id: TransferId) -> None:
+    async def _broadcast_later(self, transfer_id: TransferId) -> None:
         told = False
         while not told:
             await asyncio.sleep(BETWEEN_SIGNALS.total_seconds())

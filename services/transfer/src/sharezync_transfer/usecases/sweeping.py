@@ -1,17 +1,15 @@
 """What time does to transfers: offers expire, and what is over is cleared away at storage."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from sqlmodel import and_, col, or_, select
 
+from sharezync_shared.background import AT_ONCE
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.db.work import UnitsOfWork
-from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem
 from sharezync_transfer import access, states
 from sharezync_transfer.models import Transfer, TransferFile
@@ -92,32 +90,10 @@ async def release_some(work: UnitsOfWork, services: Services, keep_completed: ti
     return len(released)
 
 
-@asynccontextmanager
-async def sweeping(
-    work: UnitsOfWork, services: Services, *, every_seconds: float, keep_completed: timedelta
-) -> AsyncGenerator[None]:
-    """Sweep in the background, inside the block."""
-    task = asyncio.create_task(
-        _sweep_forever(work, services, every_seconds, keep_completed), name="transfer-sweep"
-    )
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _sweep_forever(
-    work: UnitsOfWork, services: Services, every_seconds: float, keep_completed: timedelta
-) -> None:
-    log = OutageLog("transfer_sweep_failed")
-    while True:
-        try:
-            busy = True
-            while busy:
-                expired = await expire_some(work)
-                released = await release_some(work, services, keep_completed)
-                busy = max(expired, released) == _TRANSFERS
-        except Exception as error:  # noqa: BLE001 - the rim: whatever failed is tried again
-            log.failed(error)
-        await asyncio.sleep(every_seconds)
+async def sweep(
+    work: UnitsOfWork, services: Services, keep_completed: timedelta
+) -> timedelta | None:
+    """Do both; return AT_ONCE where there may be more to do."""
+    expired = await expire_some(work)
+    released = await release_some(work, services, keep_completed)
+    return AT_ONCE if max(expired, released) == _TRANSFERS else None

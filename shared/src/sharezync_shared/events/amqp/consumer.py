@@ -13,12 +13,12 @@ import structlog
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
+from sharezync_shared.background import TaskSupervisor, uncancelled
 from sharezync_shared.events.amqp import topology, wire
 from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
 from sharezync_shared.events.amqp.publisher import DEFAULT_EXCHANGE, Publisher, Returned
 from sharezync_shared.events.attempts import Attempts, Dead, Handled, Outcome, Retry
 from sharezync_shared.events.bus import BusUnavailable, Handler
-from sharezync_shared.events.uncancelled import end, uncancelled
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Consumer(LinkUser):
         self._publisher = publisher
         # Outlives the channels: attempts that a lost channel left behind still count.
         self._slots = asyncio.Semaphore(prefetch)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = TaskSupervisor()
         self._stopped = asyncio.Event()
         self._released = asyncio.Event()
 
@@ -94,16 +94,12 @@ class Consumer(LinkUser):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CANCEL_SECONDS):
                     await self._released.wait()
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_seconds)
-        await end(self._running)
+        await self._running.wind_down(timeout_seconds)
 
     def _take(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         # In a task of our own: those of the channel are cancelled when it closes, in the middle
         # of a handler's transaction.
-        task = asyncio.create_task(self._handle(channel, message), name=self.name)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.start(self._handle(channel, message), self.name)
 
     async def _handle(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         async with self._slots:

@@ -15,7 +15,7 @@ from aio_pika import Connection
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from sharezync_shared.events.uncancelled import end, uncancelled
+from sharezync_shared.background import end, uncancelled
 
 log = structlog.get_logger()
 

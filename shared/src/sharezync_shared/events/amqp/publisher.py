@@ -7,9 +7,9 @@ from typing import Final
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractMessage
 from aio_pika.exceptions import PublishError
 
+from sharezync_shared.background import uncancelled
 from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
 from sharezync_shared.events.bus import BusUnavailable
-from sharezync_shared.events.uncancelled import uncancelled
 
 DEFAULT_EXCHANGE: Final = ""
 

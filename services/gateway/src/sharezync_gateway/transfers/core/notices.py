@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.transfers.core.chunks import Chunk, Place
-from sharezync_shared.events.batch_queue import BatchQueue
+from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.streams.frames import Control, Frame
 

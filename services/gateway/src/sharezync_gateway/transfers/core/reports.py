@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.transfers.core.calls import Caller, TransferCalls
-from sharezync_gateway.transfers.core.task_supervisor import TaskSupervisor
+from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.problems import Problem
 from sharezync_shared.ranges import Ranges
