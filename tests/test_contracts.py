@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from sharezync_shared.asgi.internal import serve
 from sharezync_shared.calls.client import ServiceClient
 from sharezync_shared.calls.operations import Operation
+from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import acquaintances, auth, chat, storage, streams, transfer
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import install_problem_handlers

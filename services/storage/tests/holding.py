@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.storage.tests.support import Json, World
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.contracts import Event
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.consumers import CONSUMERS
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import suppress
 from itertools import count, islice
 from typing import Generic, TypeVar
@@ -46,8 +46,8 @@ class BatchQueue(Generic[Item]):
         self._name = name
         self._capacity = capacity
         self._weigh = weigh
-        numbers = count()
-        self._key = key or (lambda _: next(numbers))
+        self._key = key
+        self._numbers = count()
         self._max_batch = max_batch
         self._max_batch_weight = max_batch_weight
         self._parallel = parallel
@@ -84,10 +84,15 @@ class BatchQueue(Generic[Item]):
 
     def put(self, items: Sequence[Item]) -> bool:
         """Take all of `items`, or none and return False when the queue is full or closed."""
-        keyed = {self._key(item): item for item in items}
-        replaced = keyed.keys() & self._waiting.keys()
-        weight = sum(map(self._weigh, keyed.values()))
-        weight -= sum(self._weigh(self._waiting[key]) for key in replaced)
+        weight = sum(map(self._weigh, items))
+        if self._key is None:
+            keyed: dict[Hashable, Item] = dict(zip(self._numbers, items, strict=False))
+            replaced: Collection[Hashable] = ()
+        else:
+            keyed = {self._key(item): item for item in items}
+            replaced = keyed.keys() & self._waiting.keys()
+            weight = sum(map(self._weigh, keyed.values()))
+            weight -= sum(self._weigh(self._waiting[key]) for key in replaced)
         if self._closed or (self._weight and self._weight + weight > self._capacity):
             return False
         for key in replaced:

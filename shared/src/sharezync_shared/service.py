@@ -17,10 +17,10 @@ from sqlalchemy import MetaData
 
 from sharezync_shared.asgi.app import ReadyCheck, create_service_app
 from sharezync_shared.background import Periodic
-from sharezync_shared.db.costly import CostlyReads
+from sharezync_shared.calls.client import is_unanswered
+from sharezync_shared.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import install_outage_handlers, is_away, is_outage
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.bus import Envelope, NotNow, PermanentError
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.inbox import prune as prune_inbox
@@ -34,9 +34,7 @@ from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.tokens.keys import KeySource
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
-
-Consumer = Callable[[UnitOfWork, Any], Awaitable[None]]
-"""Reacts to one event inside a unit in which the event was claimed."""
+from sharezync_shared.work import Consumer, UnitsOfWork
 
 _HOUR_SECONDS = 3600
 _BETWEEN_BATCHES_SECONDS = 0.1  # room for the others: nobody waits for the housekeeping
@@ -180,7 +178,7 @@ class ServiceCore:
             act,
             name=f"{self.name}-{name}",
             every_seconds=every_seconds,
-            is_outage=is_outage,
+            is_outage=lambda error: is_outage(error) or is_unanswered(error),
             registry=self.platform.registry,
             **options,
         ).running()

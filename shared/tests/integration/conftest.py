@@ -6,11 +6,11 @@ from prometheus_client import CollectorRegistry
 
 from shared.tests.integration.notes import ROLE, migrations, outbox
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import StreamLog, StreamPosition
+from sharezync_shared.work import UnitsOfWork
 
 
 @dataclass

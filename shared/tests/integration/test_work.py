@@ -9,10 +9,10 @@ from sqlmodel import select
 
 from shared.tests.integration.conftest import Notes
 from shared.tests.integration.notes import Note, NoteTaken
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Control
+from sharezync_shared.work import UnitsOfWork
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 CHECK_TEXTS_AT_THE_COMMIT = """

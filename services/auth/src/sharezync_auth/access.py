@@ -5,9 +5,9 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_auth.models import Device, Session, User
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound, Unauthenticated
+from sharezync_shared.work import UnitOfWork
 
 
 async def own_account(unit: UnitOfWork, user_id: UserId, *, lock: bool = False) -> User:

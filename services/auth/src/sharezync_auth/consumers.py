@@ -5,10 +5,10 @@ here. What each says about repeating is for dead letters that are replayed after
 """
 
 from sharezync_auth.usecases import avatars, blocks
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitOfWork
 
 
 async def on_block_kept(unit: UnitOfWork, event: BlockKept) -> None:

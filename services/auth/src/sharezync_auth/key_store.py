@@ -23,8 +23,8 @@ from sharezync_auth.states import (
     Step,
     plan,
 )
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.tokens.signing import SigningKey
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 log = structlog.get_logger()
 

@@ -27,9 +27,9 @@ from sharezync_chat.models import (
     inbox_stream,
 )
 from sharezync_chat.reach import insist_on_saying
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, NotFound
+from sharezync_shared.work import UnitOfWork
 
 
 class Membership(NamedTuple):

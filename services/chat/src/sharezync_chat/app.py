@@ -5,7 +5,6 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from sharezync_chat import consumers
 from sharezync_chat.api import (
     bans,
     channels,
@@ -20,27 +19,21 @@ from sharezync_chat.api import (
 )
 from sharezync_chat.api.dependencies import ChatContext
 from sharezync_chat.api.documentation import FIELDS, TAGS
+from sharezync_chat.consumers import CONSUMERS
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import indexing, older_texts, purge
-from sharezync_chat.usecases.contacts import filling
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.memberships import streams_of_user
+from sharezync_chat.usecases.people import USERS
 from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.events.contracts.auth import (
-    UserBlocked,
-    UserDeleted,
-    UserRegistered,
-    UserUnblocked,
-    UserUpdated,
-)
-from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
+from sharezync_shared.users_projection import FILL_AGAIN_SECONDS
 
 
 def create_app(settings: ChatSettings, platform: Platform | None = None) -> FastAPI:
@@ -71,14 +64,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
                 database=core.database, log=core.streams, streams_of_user=streams_of_user
             ),
         ],
-        consumers={
-            UserRegistered: consumers.on_user_registered,
-            UserUpdated: consumers.on_user_updated,
-            UserDeleted: consumers.on_user_deleted,
-            UserBlocked: consumers.on_user_blocked,
-            UserUnblocked: consumers.on_user_unblocked,
-            FileDeleted: consumers.on_file_deleted,
-        },
+        consumers=CONSUMERS,
         resources=[
             posting.running,
             lambda: aclosing(indexer),
@@ -89,7 +75,9 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             lambda: core.periodic(
                 partial(older_texts.clean, core.work), "older-texts", older_texts.AGAIN_SECONDS
             ),
-            lambda: filling(core.work, services.auth),
+            lambda: core.periodic(
+                partial(USERS.fill, core.work, services.auth), "backfill", FILL_AGAIN_SECONDS
+            ),
         ],
         realtime=Realtime(EVENTS, internal.COMMANDS),
         tags=TAGS,

@@ -34,10 +34,6 @@ class UserIsBlocked(Problem):
     title = "You have blocked the user; unblock them first"
 
 
-class UserNotFound(Problem):
-    kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"
-
-
 class TooManyChannels(Conflict):
     """With `limit`."""
 

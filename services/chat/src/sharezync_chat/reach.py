@@ -15,9 +15,9 @@ from uuid import UUID
 
 from sharezync_chat.errors import UserIsBlocked, UserUnreachable
 from sharezync_chat.models import Channel
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Problem
+from sharezync_shared.work import UnitOfWork
 
 KNOWS: Final = """
     EXISTS (SELECT FROM chat.members AS theirs

@@ -7,7 +7,9 @@ import httpx
 import pytest
 
 from services.chat.tests.support.world import Json, Person, World
-from sharezync_chat.usecases.contacts import filling
+from sharezync_chat.usecases.people import USERS
+from sharezync_shared.background import NEVER
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import AuthClient
 from sharezync_shared.events.contracts.auth import (
     UserBlocked,
@@ -16,7 +18,6 @@ from sharezync_shared.events.contracts.auth import (
     UserUnblocked,
     UserUpdated,
 )
-from sharezync_testkit.waiting import wait_until
 
 
 async def block(world: World, who: Person, whom: Person, version: int = 1) -> None:
@@ -274,12 +275,7 @@ async def test_of_who_is_gone_by_now_nothing_is_fetched(world: World) -> None:
         }
         world.peers.contact_rules.append(rules)
     await world.rows("DELETE FROM chat.backfills WHERE name = 'contact-rules'")
-    done: list[object] = []
-    async with filling(world.core.work, world.platform.client(AuthClient)):
-        async with asyncio.timeout(30):
-            while not done:
-                await asyncio.sleep(0.01)
-                done = await world.rows("SELECT FROM chat.backfills WHERE name = 'contact-rules'")
+    await USERS.fill(world.core.work, world.platform.client(AuthClient))
     kept = await world.rows(
         "SELECT user_id, blocked_id FROM chat.blocks WHERE user_id = ANY($1)",
         [UUID(ada.id), UUID(bob.id)],
@@ -287,10 +283,7 @@ async def test_of_who_is_gone_by_now_nothing_is_fetched(world: World) -> None:
     assert [tuple(map(str, row.values())) for row in kept] == [(ada.id, cleo.id)]
 
 
-async def test_what_was_said_before_chat_listened_is_fetched_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sharezync_shared.blocks._AGAIN_SECONDS", (0.01,))
+async def test_what_was_said_before_chat_listened_is_fetched_once(world: World) -> None:
     ada, bob, cleo = await world.people("ada", "bob", "cleo")
     path = await direct(ada, bob)
     await block(world, ada, cleo, version=1)
@@ -306,12 +299,13 @@ async def test_what_was_said_before_chat_listened_is_fetched_once(
         world.peers.contact_rules.append(rules)
     world.peers.away.add("auth")
     await world.rows("DELETE FROM chat.backfills WHERE name = 'contact-rules'")
-    async with filling(world.core.work, world.platform.client(AuthClient)):
-        await wait_until(lambda: True)
-        world.peers.away.clear()
-        done: list[object] = []
-        while not done:
-            done = await world.rows("SELECT FROM chat.backfills WHERE name = 'contact-rules'")
+    auth = world.platform.client(AuthClient)
+    with pytest.raises(ServiceUnavailable):
+        await USERS.fill(world.core.work, auth)
+    world.peers.away.clear()
+    assert await USERS.fill(world.core.work, auth) is NEVER
+    world.peers.contact_rules.clear()
+    assert await USERS.fill(world.core.work, auth) is NEVER
     await bob.post(f"{path}/messages", {"text": "x"}, 403)
     assert (await ada.post("/v1/conversations", {"user_ids": [cleo.id]}, 403))["code"] == (
         "user-unreachable"  # and not `user-blocked`: that block was taken back since

@@ -11,7 +11,7 @@ import pytest
 from services.chat.tests.support.world import World
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases.searching import MAX_WORDS
-from sharezync_shared.db.costly import CostlyReads
+from sharezync_shared.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Unavailable

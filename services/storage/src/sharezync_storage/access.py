@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, Uuid, any_, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
+from sharezync_shared.work import UnitOfWork
 from sharezync_storage.models import File, FileId, Grant, Link, LinkId, Upload, UploadId
 from sharezync_storage.states import Source
 

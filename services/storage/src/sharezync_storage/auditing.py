@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File
 from sharezync_storage.stores import BlobStore, NoSuchBlob

@@ -9,8 +9,8 @@ from typing import Final
 
 from sharezync_shared.cli import CliCommand
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.models import SCHEMA
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores import open_store

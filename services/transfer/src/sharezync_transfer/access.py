@@ -17,9 +17,9 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Forbidden, NotFound
+from sharezync_shared.work import UnitOfWork
 from sharezync_transfer.models import Recipient, Transfer, TransferFile, TransferId
 
 Role = Literal["sender", "recipient"]

@@ -5,20 +5,13 @@ from functools import partial
 from fastapi import FastAPI
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.events.contracts.auth import (
-    UserBlocked,
-    UserDeleted,
-    UserRegistered,
-    UserUnblocked,
-    UserUpdated,
-)
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.log import Connection
-from sharezync_transfer import consumers
+from sharezync_shared.users_projection import FILL_AGAIN_SECONDS
 from sharezync_transfer.api import (
     commands,
     internal,
@@ -28,14 +21,15 @@ from sharezync_transfer.api import (
 )
 from sharezync_transfer.api.dependencies import TransferServiceContext
 from sharezync_transfer.api.documentation import FIELDS, TAGS
+from sharezync_transfer.consumers import CONSUMERS
 from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
 from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.capabilities import CapabilityIssuer
-from sharezync_transfer.usecases.contacts import filling
 from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 from sharezync_transfer.usecases.sweeping import sweep
+from sharezync_transfer.usecases.users import USERS
 
 
 def create_app(settings: TransferSettings, platform: Platform | None = None) -> FastAPI:
@@ -64,13 +58,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             transfers.router,
             receipts.router,
         ],
-        consumers={
-            UserRegistered: consumers.on_user_registered,
-            UserUpdated: consumers.on_user_updated,
-            UserDeleted: consumers.on_user_deleted,
-            UserBlocked: consumers.on_user_blocked,
-            UserUnblocked: consumers.on_user_unblocked,
-        },
+        consumers=CONSUMERS,
         resources=[
             progress.running,
             lambda: core.periodic(
@@ -78,7 +66,9 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
                 "sweep",
                 settings.transfer_sweep_seconds,
             ),
-            lambda: filling(core.work, services.auth),
+            lambda: core.periodic(
+                partial(USERS.fill, core.work, services.auth), "backfill", FILL_AGAIN_SECONDS
+            ),
         ],
         max_body_bytes=MAX_OFFER_BYTES,
         realtime=Realtime(EVENTS, commands.COMMANDS),

@@ -81,7 +81,3 @@ class TooManyOffers(Problem):
 
     kind, slug = ProblemKind.LIMITED, "too-many-offers"
     title = "The limit of unanswered offers is reached"
-
-
-class UserNotFound(Problem):
-    kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"

@@ -14,12 +14,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from sharezync_shared.blocks import blocks_tables
 from sharezync_shared.db.database import metadata_for
 from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import stream_tables
+from sharezync_shared.users_projection import blocks_tables
 from sharezync_transfer.states import FINAL, OPEN, State
 
 TransferId = NewType("TransferId", UUID)

@@ -5,13 +5,12 @@ from datetime import UTC, date, datetime
 import asyncpg
 import msgspec
 
-from sharezync_shared.blocks import Blocks
 from sharezync_shared.db.database import plain_dsn
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import uuid7
 from sharezync_transfer.migrations import MIGRATIONS
-from sharezync_transfer.models import SCHEMA
+from sharezync_transfer.usecases.users import USERS
 
 
 async def test_up_down_and_up_again_leaves_what_the_models_say(fresh_database_url: str) -> None:
@@ -99,7 +98,7 @@ async def test_blocks_of_before_hold_on_and_auth_hears_of_each(fresh_database_ur
             at,
         )
         await MIGRATIONS.upgrade(fresh_database_url)
-        assert await Blocks(SCHEMA).blockers(connection, bob, [ada]) == {ada}
+        assert await USERS.blockers(connection, bob, [ada]) == {ada}
         (row,) = await connection.fetch("SELECT * FROM transfer.outbox")
         envelope = OutboxRow(**{**row, "headers": msgspec.json.decode(row["headers"])}).envelope()
         assert BlockKept.decode(envelope) == BlockKept(user_id=ada, blocked_id=bob)

@@ -1,6 +1,6 @@
 """What the services serve for each other under `/internal`: one module for each owner.
 
 A module declares the shapes, the operations, and the client that makes them; owners serve them by
-`asgi.internal.serve`, and no path of them is written anywhere else. A contract changes by adding
+`calls.serving.serve`, and no path of them is written anywhere else. A contract changes by adding
 fields with defaults, as replicas of two versions serve and call each other during an update.
 """

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from sharezync_shared.asgi.internal import serve
+from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts.streams import (
     GET_HEADS,
     REPLAY,

@@ -12,8 +12,8 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.logins import LoginOrigin
 from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.names.characters import one_line
+from sharezync_shared.work import UnitsOfWork
 
 _MAX_USER_AGENT = 200
 

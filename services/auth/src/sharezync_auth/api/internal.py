@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 
 from sharezync_auth.api.dependencies import Context
 from sharezync_auth.usecases import blocks, devices, nodes, sessions, users
-from sharezync_shared.asgi.internal import ids_of, serve
+from sharezync_shared.calls.serving import ids_of, serve
 from sharezync_shared.contracts import auth
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid

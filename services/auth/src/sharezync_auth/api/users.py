@@ -15,7 +15,7 @@ from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.schemas import OwnUser, PublicUser
 from sharezync_auth.usecases import users
 from sharezync_shared.contracts.auth import WhoMayAdd
-from sharezync_shared.db.costly import Costly
+from sharezync_shared.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import BIO, DISPLAY_NAME, Policy, verbatim
 from sharezync_shared.problems import (

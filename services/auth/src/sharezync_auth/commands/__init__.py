@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.work import UnitsOfWork
 
 
 @asynccontextmanager

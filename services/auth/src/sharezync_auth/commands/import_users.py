@@ -16,7 +16,7 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import importing
 from sharezync_auth.usecases.importing import ImportedUser, ImportOutcome
 from sharezync_shared.cli import CliCommand
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 
 _SOME_BAD: Final = 1
 _NO_FILE: Final = 2

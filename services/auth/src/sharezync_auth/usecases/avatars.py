@@ -8,8 +8,8 @@ from sharezync_auth.errors import AvatarNotYours
 from sharezync_auth.models import User, account_stream
 from sharezync_auth.schemas import OwnUser
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitOfWork
 
 
 async def check_avatar(services: Services, *, user_id: UserId, file_id: UUID) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sharezync_auth.passwords import Passwords, bcrypt_cost
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 
 EVERY_SECONDS: Final = 60.0
 

@@ -14,13 +14,13 @@ from sharezync_auth.errors import TooManyBlocks, UserNotFound
 from sharezync_auth.models import Block, account_stream
 from sharezync_auth.schemas import BlockRead, Unblocked
 from sharezync_shared.contracts.auth import ContactRules
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Unauthenticated
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Connection, Entry
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 
 # Not FOR UPDATE: two people who block each other at the same moment hold their own account, and
 # each needs the other's to stay.

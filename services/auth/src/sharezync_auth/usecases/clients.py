@@ -17,8 +17,8 @@ from sqlmodel import col, select
 from sharezync_auth.errors import InvalidClient
 from sharezync_auth.models import OAuthClient
 from sharezync_auth.settings import AuthSettings
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.tokens.claims import service_name
+from sharezync_shared.work import UnitsOfWork
 
 _PREFIX: Final = "szs_"  # so that scanners for leaked secrets can know one
 _SECRET_BYTES: Final = 32

@@ -8,8 +8,8 @@ from sharezync_auth import access
 from sharezync_auth.errors import WrongPassword
 from sharezync_auth.models import User
 from sharezync_auth.usecases.throttling import LoginAttempt, LoginThrottle
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import SessionId, UserId
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 
 async def check_password(

@@ -14,10 +14,10 @@ from sharezync_auth.schemas import DeviceRead
 from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
 from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _CONNECT: Final = """
 WITH account AS MATERIALIZED (

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.names.lookalikes import data_version
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 
 @dataclass(frozen=True, slots=True)

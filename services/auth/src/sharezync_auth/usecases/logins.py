@@ -15,8 +15,8 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.throttling import LoginAttempt, LoginThrottle
 from sharezync_auth.usecases.tokens import TokenRead
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitsOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from sqlmodel import col, func, select
 from sharezync_auth.models import Device, DeviceConnection, GatewayNode
 from sharezync_auth.schemas import DeviceRead
 from sharezync_shared.contracts.auth import NodeUpdate, Presence
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_shared.streams.log import Connection
 
 _ACCEPT_CHANGES: Final = """

@@ -15,7 +15,7 @@ from sharezync_auth.usecases import sessions, tokens
 from sharezync_auth.usecases.logins import LoginOrigin
 from sharezync_auth.usecases.sessions import Reason
 from sharezync_auth.usecases.tokens import TokenRead
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 
 log = structlog.get_logger()
 

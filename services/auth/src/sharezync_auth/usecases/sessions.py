@@ -13,11 +13,11 @@ from sharezync_auth.models import Device, Session, account_stream
 from sharezync_auth.schemas import SessionRead, SessionRevokedRead
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry
+from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 
 ENDED_KEPT: Final = 500
 """Logins of one user that are over, of which one is told why. Without an end a script that logs in

@@ -8,7 +8,7 @@ import structlog
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes, skeletons
 from sharezync_auth.usecases.sessions import Lifespan
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 
 log = structlog.get_logger()
 

@@ -26,10 +26,10 @@ from sharezync_auth.names import email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.addresses import bucket_of
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.work import UnitsOfWork
 
 _KNOWN_FOR: Final = timedelta(days=30)
 """An address from which the account was used so lately is one of its own."""

@@ -19,14 +19,14 @@ from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, thrott
 from sharezync_auth.usecases.confirming import check_password, confirmed_account
 from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.costly import CostlyReads
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.costly import CostlyReads
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
 from sharezync_shared.problems import Conflict, Invalid
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.text import key_of
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _AFTER_ALL: Final = "\U0010ffff"
 """Greater than any character of a name: not even a letter."""

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from sharezync_chat.api.dependencies import Context, Cursor, Limit
-from sharezync_chat.errors import ConversationFixed, NotMember, TooManyBans, UserNotFound
+from sharezync_chat.errors import ConversationFixed, NotMember, TooManyBans
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import BanRead
 from sharezync_chat.usecases import bans, people
@@ -19,6 +19,7 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_shared.tokens import Caller
+from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1/channels/{channel_id}/bans", tags=["channels"])
 
@@ -58,7 +59,7 @@ async def ban_user_from_channel(
     Owners can ban everyone except themselves, admins only plain members and users who aren't
     members.
     """
-    await people.require(context.work, context.services, [user_id])
+    await people.USERS.require(context.work, context.services.auth, [user_id])
     told = await bans.ban(context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
     return answer(response, told)
 

@@ -17,7 +17,6 @@ from sharezync_chat.errors import (
     TooManyConversations,
     TooManyMemberships,
     UserIsBlocked,
-    UserNotFound,
     UserUnreachable,
 )
 from sharezync_chat.models import ChannelId, Kind
@@ -36,6 +35,7 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_shared.tokens import Caller
+from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 

@@ -6,15 +6,13 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from sharezync_chat.errors import UserNotFound
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitsOfWork
-from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens import Caller, Identity
+from sharezync_shared.work import UnitsOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +35,7 @@ Context = Annotated[ChatContext, Depends(_context)]
 
 
 async def _known_caller(caller: Caller, context: Context) -> Identity:
-    try:
-        await people.require(context.work, context.services, [caller.user_id])
-    except UserNotFound as error:
-        raise Unauthenticated("The account of this token no longer exists") from error
+    await people.USERS.require_caller(context.work, context.services.auth, caller.user_id)
     return caller
 
 

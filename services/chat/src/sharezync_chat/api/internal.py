@@ -15,7 +15,7 @@ from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import MessageRead, ReadRead
 from sharezync_chat.usecases import acquaintances, messages
 from sharezync_chat.usecases.reading import ReadMarkBatch, ReadMarker
-from sharezync_shared.asgi.internal import serve
+from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import chat
 from sharezync_shared.contracts.acquaintances import (
     GET_ACQUAINTANCE,
@@ -23,10 +23,10 @@ from sharezync_shared.contracts.acquaintances import (
     AcquaintanceRead,
 )
 from sharezync_shared.contracts.commands import Command
-from sharezync_shared.db.work import to_json
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
+from sharezync_shared.work import to_json
 
 router = APIRouter(tags=["internal"])
 

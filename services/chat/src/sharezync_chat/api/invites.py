@@ -21,7 +21,6 @@ from sharezync_chat.errors import (
     TooManyInvites,
     TooManyMembers,
     TooManyMemberships,
-    UserNotFound,
 )
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead
@@ -38,6 +37,7 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_shared.tokens import Caller
+from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 

@@ -18,7 +18,6 @@ from sharezync_chat.errors import (
     TooManyMembers,
     TooManyMemberships,
     UserIsBlocked,
-    UserNotFound,
     UserUnreachable,
 )
 from sharezync_chat.models import ChannelId, Role
@@ -37,6 +36,7 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.streams.published import Published
 from sharezync_shared.tokens import Caller
+from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["channels"])
 
@@ -202,7 +202,7 @@ async def add_channel_member(
     Refused with `user-unreachable` if the user doesn't let you add them to channels
     (`who_may_add` in their profile).
     """
-    await people.require(context.work, context.services, [body.user_id])
+    await people.USERS.require(context.work, context.services.auth, [body.user_id])
     told = await members.add(
         context.work,
         context.settings,

@@ -21,7 +21,7 @@ from sharezync_chat.models import ChannelId, FileId, MessageId
 from sharezync_chat.schemas import EditRead, MessageRead
 from sharezync_chat.usecases import history, messages
 from sharezync_shared.asgi.changes import answer, no_content, position_headers
-from sharezync_shared.db.costly import Costly
+from sharezync_shared.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
 from sharezync_shared.pages import Page, page_of

@@ -9,7 +9,7 @@ from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import SearchHit
 from sharezync_chat.usecases import searching
 from sharezync_chat.usecases.searching import SearchCursor
-from sharezync_shared.db.costly import Costly
+from sharezync_shared.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY
 from sharezync_shared.pages import Page, take_page

@@ -13,9 +13,8 @@
 | `history` | `page` |
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
-| `people` | `require`, `learn`, `erase` |
+| `people` | `USERS`, the copy of auth's; `to_admit`, `named`, `erase` |
 | `acquaintances` | `visible`, `viewers` |
-| `contacts` | `filling`; its `BLOCKS` is the copy of the lists |
 | `bans` | `ban`, `lift`, `page`, … |
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge`, `purge_some` |

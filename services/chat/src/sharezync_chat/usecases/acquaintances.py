@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Final
 
 from sharezync_chat.reach import KNOWS
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitsOfWork
 
 _VISIBLE: Final = f"""
     SELECT o.id FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) AS o

@@ -12,10 +12,10 @@ from sharezync_chat.errors import Banned, TooManyBans
 from sharezync_chat.models import Ban, ChannelId, Member
 from sharezync_chat.schemas import BanRead, UserRead
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 MAX_BANS: Final = 10_000
 """Of one channel: years of a large one's trolls, and no table that a script fills."""
@@ -35,7 +35,7 @@ async def ban(
 ) -> Published[BanRead]:
     """Remove somebody from a channel and keep them out, whether they were in it or not.
 
-    See `people.require`. Owners may ban anyone but themselves, admins only those who are neither.
+    See `people.USERS`. Owners may ban anyone but themselves, admins only those who are neither.
     Safe to repeat. Raises NotFound, NotMember, Forbidden, ConversationFixed, UserNotFound,
     TooManyBans and Invalid.
     """

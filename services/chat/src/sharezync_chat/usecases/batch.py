@@ -17,13 +17,13 @@ from sharezync_chat.models import ChannelId, MessageId, channel_stream, inbox_st
 from sharezync_chat.reach import refusal_of
 from sharezync_chat.schemas import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
 from sharezync_chat.usecases.mentions import NOBODY, MentionedNames
-from sharezync_shared.db.work import to_json
 from sharezync_shared.events.contracts.chat import MessageSent
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Problem
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry, StreamPosition
+from sharezync_shared.work import to_json
 
 Row = asyncpg.Record | Mapping[str, Any]
 """What `posting_rows.look` found about a draft."""

@@ -10,10 +10,10 @@ from sharezync_chat.schemas import ChannelCreated, ChannelRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people, reads, seats
 from sharezync_chat.usecases.limits import check_made, check_memberships
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _FIRST_SEQ = 1
 
@@ -28,7 +28,7 @@ async def create(
     description: str = "",
     topic: str = "",
 ) -> Published[ChannelRead]:
-    """Make a public or private channel, its maker the owner. See `people.require`.
+    """Make a public or private channel, its maker the owner. See `people.USERS`.
 
     Raises TooManyChannels and TooManyMemberships.
     """

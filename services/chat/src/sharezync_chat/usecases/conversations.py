@@ -12,10 +12,10 @@ from sharezync_chat.schemas import ChannelRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import channels, members, people, reads
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitsOfWork
 
 MOST_PEOPLE = 20
 """In one conversation; more of them want a channel, which can be joined and left."""
@@ -41,7 +41,7 @@ async def find_or_create(
     everyone = sorted({user_id, *others})
     if not 2 <= len(everyone) <= MOST_PEOPLE:
         raise Invalid(f"A conversation has 2 to {MOST_PEOPLE} members")
-    await people.require(work, services, everyone)
+    await people.USERS.require(work, services.auth, everyone)
     key = _key(everyone)
     existing = await _find(work, key)
     if existing is None:

@@ -9,12 +9,12 @@ from sharezync_chat import access
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import MessageRead
 from sharezync_chat.usecases import reads
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import json_bytes, take_page
 from sharezync_shared.problems import NotFound
 from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.work import UnitsOfWork
 
 Edge = Literal["before", "after", "around"]
 """Which messages: older than the mark, newer than it, or on both sides of it and the one there."""

@@ -12,8 +12,8 @@ from uuid import UUID
 from sharezync_chat.models import Message
 from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.outage_log import OutageLog
+from sharezync_shared.work import UnitOfWork
 
 _BATCH: Final = 500
 _GATHER_SECONDS: Final = 0.2  # what comes within it is indexed at once

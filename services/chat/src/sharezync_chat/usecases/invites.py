@@ -17,10 +17,10 @@ from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead, Us
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import bans, members, people, reads, seats
 from sharezync_chat.usecases.limits import check_entry
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
 _CODE_BYTES: Final = 16
@@ -105,7 +105,7 @@ async def revoke(
 async def accept(
     work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, code: str
 ) -> Published[MembershipRead]:
-    """Come into a channel by a code. See `people.require`.
+    """Come into a channel by a code. See `people.USERS`.
 
     Who is in it already accepts that, is told how they stand, and nothing is used up. Of two who
     race for the last use one comes in. Raises NotFound for a code that never was; Banned; and

@@ -17,9 +17,9 @@ from sharezync_chat.errors import (
 )
 from sharezync_chat.models import CONVERSATIONS, Channel
 from sharezync_chat.settings import ChatSettings
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
+from sharezync_shared.work import UnitOfWork
 
 _OTHERS_SHARE: Final = 0.75
 """Others put somebody into no more once they are in so much of their limit, agreed to or not. What

@@ -12,12 +12,12 @@ from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import bans, reads, seats
 from sharezync_chat.usecases.limits import check_entry
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, NotFound
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 # ------------------------------------------------------------------------------ on one's own behalf
 
@@ -25,7 +25,7 @@ from sharezync_shared.streams.published import Published
 async def join(
     work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, channel_id: ChannelId
 ) -> Published[MembershipRead]:
-    """Join a public channel. See `people.require`.
+    """Join a public channel. See `people.USERS`.
 
     Who is in a channel or conversation already, put there by others, accepts it, and is told how
     they stand. Raises Banned, and as `limits.check_entry`.
@@ -114,7 +114,7 @@ async def add(
     user_id: UserId,
     role: Role,
 ) -> Published[MemberRead]:
-    """Put somebody into a channel; only owners make owners and admins. See `people.require`.
+    """Put somebody into a channel; only owners make owners and admins. See `people.USERS`.
 
     Who is in it already stays what they are. Raises Banned, UserBlocked and UserUnreachable, and as
     `limits.check_entry`.

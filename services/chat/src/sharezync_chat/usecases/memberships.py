@@ -6,9 +6,9 @@ from uuid import UUID
 from sharezync_chat.models import channel_stream, inbox_stream
 from sharezync_chat.schemas import MembershipRead, SyncRead
 from sharezync_chat.usecases import reads
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.work import UnitsOfWork
 
 
 async def page(

@@ -24,8 +24,7 @@ from sharezync_chat.usecases import indexing, mentions, pins, reads
 from sharezync_chat.usecases.batch import MessageDraft, PostedMessage
 from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.costly import CostlyReads
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
+from sharezync_shared.costly import CostlyReads
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.pages import bytes_before
@@ -33,6 +32,7 @@ from sharezync_shared.problems import Invalid, NotFound, Problem
 from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 
 _FORGET_EDITS: Final = """
     DELETE FROM chat.message_edits WHERE message_id = $1 AND version IN (

@@ -15,9 +15,9 @@ from sqlmodel import col, select
 from sharezync_chat.models import Channel, Message, MessageEdit, channel_stream
 from sharezync_chat.usecases import indexing
 from sharezync_shared.background import NEVER
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.names.older import cleaned_older
 from sharezync_shared.names.policies import DESCRIPTION, MESSAGE, Policy
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _NAME: Final = "older-texts"
 _BATCH: Final = 500

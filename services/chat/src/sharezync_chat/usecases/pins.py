@@ -9,13 +9,13 @@ from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_st
 from sharezync_chat.schemas import PinChanged, PinRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people, reads, seats
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import NotFound
 from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _PAGE: Final = f"""
     SELECT p.message_id, p.pinned_at, u.id, u.username, u.display_name

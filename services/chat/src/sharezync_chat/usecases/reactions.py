@@ -8,9 +8,9 @@ from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.schemas import ReactionChanged
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people, seats
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _OTHERS: Final = """
     SELECT count(DISTINCT emoji) AS message, count(*) FILTER (WHERE user_id = $3) AS user

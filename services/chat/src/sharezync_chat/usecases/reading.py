@@ -9,11 +9,11 @@ from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
 from sharezync_chat.schemas import ReadRead
 from sharezync_chat.usecases import reads
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitsOfWork
 
 _MOVE = """
     UPDATE chat.members SET last_read_seq = $3, last_read_number = greatest(last_read_number, $4)

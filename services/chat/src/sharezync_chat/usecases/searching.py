@@ -13,7 +13,7 @@ import asyncpg
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import SearchHit
 from sharezync_chat.usecases import reads
-from sharezync_shared.db.costly import CostlyReads
+from sharezync_shared.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import Invalid, Unavailable

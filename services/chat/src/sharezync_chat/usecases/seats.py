@@ -19,11 +19,11 @@ from sharezync_chat.schemas import (
     UserRead,
 )
 from sharezync_chat.usecases import people, reads
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts import chat as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.work import UnitOfWork
 
 Reason = Literal["left", "removed", "account_deleted"]
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sharezync_chat.models import channel_stream, inbox_stream
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.work import UnitOfWork
 
 
 async def erase(unit: UnitOfWork, user_id: UserId) -> None:

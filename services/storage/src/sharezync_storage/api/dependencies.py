@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.auditing import StoreAudit
 from sharezync_storage.errors import SignatureInvalid
 from sharezync_storage.metrics import StorageMetrics

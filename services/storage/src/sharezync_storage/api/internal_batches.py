@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from fastapi import APIRouter
 
-from sharezync_shared.asgi.internal import serve
+from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import storage
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Problem, refusal_document

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from sharezync_shared.asgi.internal import ids_of, serve
+from sharezync_shared.calls.serving import ids_of, serve
 from sharezync_shared.contracts import storage
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
 
-from sharezync_shared.asgi.internal import serve
+from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER, ChunkStored, Sha256Hex
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import AsyncGenerator, AsyncIterable
 
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.errors import ChecksumMismatch, UploadLengthConflict
 from sharezync_storage.models import Upload
 from sharezync_storage.states import TAKES_BYTES, Act, after

@@ -19,8 +19,8 @@ from sharezync_shared.contracts.storage import (
     UploadFinishing,
     UploadIncomplete,
 )
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import NotFound
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import FileId, Upload, UploadId

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_shared.contracts.storage import DigestMismatch, UploadIncomplete
-from sharezync_shared.db.work import UnitOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, Upload

@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_shared.cooperative import cooperatively
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import upload_key
 from sharezync_storage.models import Chunk, Upload, UploadId

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.errors import ClaimGone, LinkGone
 from sharezync_storage.models import Claim
 from sharezync_storage.settings import MIB

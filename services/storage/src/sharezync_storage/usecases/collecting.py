@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.models import File, Upload
 from sharezync_storage.states import UNFINISHED
 from sharezync_storage.usecases import files, holding

@@ -15,11 +15,11 @@ from typing import Final
 from sqlmodel import select
 
 from sharezync_shared.contracts.storage import UploadClosed
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import NotFound
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import PartsWrong, UploadGone
 from sharezync_storage.keys import file_key, upload_key

@@ -4,9 +4,9 @@ from typing import Final
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitOfWork
 from sharezync_storage.models import File, Upload
 from sharezync_storage.states import UNFINISHED
 from sharezync_storage.usecases import holding, quota

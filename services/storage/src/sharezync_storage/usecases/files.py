@@ -8,10 +8,10 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, File, FileId, Grant, Upload

@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage.errors import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.states import UNFINISHED, advance

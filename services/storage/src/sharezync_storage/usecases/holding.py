@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from sharezync_shared.db.work import UnitOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_storage.states import UNFINISHED
 
 Holder = Literal["message", "transfer"]

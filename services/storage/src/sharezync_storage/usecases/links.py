@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import delete, func, or_
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Unavailable
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import LinkGone, LinkLocked, LinkPassword, TooManyLinks
 from sharezync_storage.models import File, FileId, Link, LinkId

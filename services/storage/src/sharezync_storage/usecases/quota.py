@@ -19,8 +19,8 @@ from sharezync_shared.contracts.storage import (
     TooManyFiles,
     TooManyUploads,
 )
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage.models import File, Upload, Usage
 from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.states import ENDED, UNFINISHED

@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from sharezync_shared.background import Periodic
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.outage_log import OutageLog
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage.models import Deletion
 from sharezync_storage.stores import DirectUploads, UploadStore
 

@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 import structlog
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import (
     ContentDamaged,

@@ -9,11 +9,11 @@ from sqlalchemy import any_, delete, func, literal
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import Conflict
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import UploadGone
 from sharezync_storage.keys import file_key, upload_key

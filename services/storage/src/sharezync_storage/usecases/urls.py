@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import structlog
 
 from sharezync_shared.asgi.content_headers import content_disposition, content_type
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.media_types import INLINE
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.models import File, FileId
 from sharezync_storage.signatures import Signer

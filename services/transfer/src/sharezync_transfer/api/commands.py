@@ -10,9 +10,9 @@ from starlette.datastructures import State
 
 from sharezync_shared.contracts.commands import Command
 from sharezync_shared.contracts.transfer import RUN_COMMANDS
-from sharezync_shared.db.work import to_json
 from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
+from sharezync_shared.work import to_json
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.attachments import attachment_of
 from sharezync_transfer.api.dependencies import TransferServiceContext, ranges_of

@@ -7,16 +7,14 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitsOfWork
-from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.tokens import Caller
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer.access import Actor
-from sharezync_transfer.errors import UserNotFound
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import people
 from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
+from sharezync_transfer.usecases.users import USERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,7 @@ async def _actor(caller: Caller) -> Actor:
 
 
 async def _known_actor(caller: Caller, context: Context) -> Actor:
-    try:
-        await people.require(context.work, context.services, [caller.user_id])
-    except UserNotFound as error:
-        raise Unauthenticated("The account of this token no longer exists") from error
+    await USERS.require_caller(context.work, context.services.auth, caller.user_id)
     return await _actor(caller)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from sharezync_shared.asgi.internal import serve
+from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import transfer
 from sharezync_shared.contracts.acquaintances import (
     GET_ACQUAINTANCE,

@@ -7,8 +7,8 @@ from sharezync_shared.asgi.changes import answer
 from sharezync_shared.ids import DeviceId
 from sharezync_shared.pages import Page
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
+from sharezync_shared.users_projection import UserNotFound
 from sharezync_transfer.api.dependencies import CallingActor, Context, KnownActor
-from sharezync_transfer.errors import UserNotFound
 from sharezync_transfer.models import Policy
 from sharezync_transfer.schemas import PolicyRead
 from sharezync_transfer.usecases import choices

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from sharezync_shared.asgi.changes import answer
-from sharezync_shared.db.costly import Costly
+from sharezync_shared.costly import Costly
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
     Forbidden,
@@ -18,6 +18,7 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
+from sharezync_shared.users_projection import UserNotFound
 from sharezync_transfer.access import Role
 from sharezync_transfer.api.dependencies import (
     CallingActor,
@@ -41,7 +42,6 @@ from sharezync_transfer.errors import (
     TransferOver,
     TransferTooLarge,
     UploadIncomplete,
-    UserNotFound,
 )
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.schemas import (

@@ -9,13 +9,12 @@
 | `statistics` | `of` |
 | `receiving` | `confirm`: from recipients without a socket |
 | `choices` | policies of devices |
-| `contacts` | `filling`; its `BLOCKS`: whom people have blocked |
+| `users` | `USERS`: the copy of auth's |
 | `capabilities` | `CapabilityIssuer`: tokens given, and looked at when they are shown |
 | `attaching` | `attach`: for gateways, before they move chunks |
 | `progress` | `report`: from gateways, while they do |
 | `acquaintances` | `exists`, `among` |
 | `sweeping` | `expire_some`, `release_some`, `sweeping` |
-| `people` | `require`, `learn`, `forget` |
 | `erasing` | `erase_user` |
 
 Beneath them: `offer_policy` (how an offer is met) and `limits`, `settling` (the end of every

@@ -11,8 +11,8 @@ import structlog
 
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 log = structlog.get_logger()
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Pair, Ranges
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.cutting import bytes_in, chunk_count

@@ -1,6 +1,6 @@
 """What a gateway asks before it moves chunks for somebody."""
 
-from sharezync_shared.db.work import UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor
 from sharezync_transfer.models import TransferId

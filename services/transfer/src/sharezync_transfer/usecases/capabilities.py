@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from sharezync_shared.contracts.transfer import CapabilityRefused
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, Role
 from sharezync_transfer.errors import NotInThisState, TransferOver

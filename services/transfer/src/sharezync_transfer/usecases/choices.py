@@ -13,14 +13,14 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer.models import DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.schemas import PolicyRead
-from sharezync_transfer.usecases import contacts, people
+from sharezync_transfer.usecases.users import USERS
 
 _POLICIES: Final = """
 SELECT user_id, device_id, policy FROM transfer.policies
@@ -80,8 +80,8 @@ async def concerning(
     by_user: dict[UUID, list[tuple[UUID, Policy]]] = {}
     for user_id, device_id, policy in await connection.fetch(_POLICIES, list(recipients)):
         by_user.setdefault(user_id, []).append((device_id, policy))
-    blocking = await contacts.BLOCKS.blockers(connection, sender_id, recipients)
-    blocked = await contacts.BLOCKS.blocked(connection, sender_id, recipients)
+    blocking = await USERS.blockers(connection, sender_id, recipients)
+    blocked = await USERS.blocked(connection, sender_id, recipients)
     return RecipientPolicies(by_user, blocking, blocked)
 
 
@@ -116,7 +116,7 @@ async def set_policy(
     """
     await _insist_on_device(services, user_id, device_id)
     async with work.begin() as unit:
-        await people.insist(unit, [user_id])
+        await USERS.keep(unit, [user_id])
         stream = transfers_stream(user_id)
         await unit.lock_streams(stream)
         connection = await unit.raw()

@@ -7,9 +7,9 @@ from typing import Final
 from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import UploadClosed, UploadFinished, UploadFinishing
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Conflict, NotFound, Problem, Unavailable
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import DigestMismatch, TransferOver, UploadIncomplete

@@ -10,13 +10,14 @@ from typing import Final
 
 from sqlmodel import col, select
 
-from sharezync_shared.db.work import UnitOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
+from sharezync_shared.work import UnitOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
-from sharezync_transfer.usecases import choices, contacts, people
+from sharezync_transfer.usecases import choices
 from sharezync_transfer.usecases.settling import move, settle
+from sharezync_transfer.usecases.users import USERS
 
 _THEIRS: Final = (
     "DELETE FROM transfer.acquaintances WHERE one_id = $1 OR other_id = $1",
@@ -28,7 +29,7 @@ _THEIRS: Final = (
 
 async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
     """Forget a user, whose account ended at `at`. Safe to repeat: nothing is left to forget."""
-    await people.forget(unit, user_id, at)
+    await USERS.erase(unit, user_id, at)
     await _blank(unit, user_id)
     theirs = (
         select(Transfer.id)
@@ -58,7 +59,6 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
         ]
         await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
     await choices.forget(unit, user_id)
-    await contacts.BLOCKS.delete_user(unit, user_id)
     connection = await unit.raw()
     for statement in _THEIRS:
         await connection.execute(statement, user_id)

@@ -6,9 +6,9 @@ from uuid import UUID
 from asyncpg import Record
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.pages import take_page
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count

@@ -11,10 +11,10 @@ from datetime import datetime
 from uuid import UUID
 
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import states
 from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.errors import RecipientIsBlocked

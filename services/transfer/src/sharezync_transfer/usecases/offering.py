@@ -14,23 +14,24 @@ from sqlmodel import select
 
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import FileComing
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid, Problem
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import TransferTooLarge
 from sharezync_transfer.models import Recipient, Transfer, TransferFile, transfers_stream
 from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import offer_policy, people, settling
+from sharezync_transfer.usecases import offer_policy, settling
 from sharezync_transfer.usecases.attachments import Participation
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
 from sharezync_transfer.usecases.paths import paths_of
 from sharezync_transfer.usecases.uploads import open_uploads
+from sharezync_transfer.usecases.users import USERS
 
 log = structlog.get_logger()
 
@@ -78,12 +79,12 @@ async def offer(
     _check(settings, actor, to, files, expires_in)
     paths = await paths_of([file.name for file in files])
     everybody = [actor.user_id, *(each.user_id for each in to)]
-    await people.require(work, services, everybody)
+    await USERS.require(work, services.auth, everybody)
     reception = await offer_policy.prepare(work, services, settings, actor.user_id, to)
     uploads = await _open_uploads(services, actor.user_id, files, paths, chunk_size_bytes)
     try:
         async with work.begin() as unit:
-            await people.insist(unit, everybody)
+            await USERS.keep(unit, everybody)
             await unit.lock_streams(*map(transfers_stream, everybody))
             await reception.check(await unit.raw())
             transfer = Transfer(

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import msgspec
 
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import Forbidden
 from sharezync_shared.ranges import Pair, Ranges
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor
 from sharezync_transfer.cutting import bytes_in, chunk_count

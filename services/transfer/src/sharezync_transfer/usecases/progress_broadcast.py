@@ -11,8 +11,8 @@ import asyncpg
 import structlog
 
 from sharezync_shared.background import TaskSupervisor
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.problems import NotFound
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import access
 from sharezync_transfer.models import Transfer, TransferId, transfers_stream
 from sharezync_transfer.usecases.rates import TransferRates

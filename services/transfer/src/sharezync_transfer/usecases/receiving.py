@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import NotInThisState, TransferOver

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sharezync_shared.db.work import UnitOfWork, to_json
 from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, StreamPosition
 from sharezync_shared.streams.published import Published
+from sharezync_shared.work import UnitOfWork, to_json
 from sharezync_transfer import states
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.errors import NotInThisState, TransferOver

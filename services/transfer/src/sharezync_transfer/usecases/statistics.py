@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from sharezync_shared.db.costly import CostlyReads
+from sharezync_shared.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_transfer.models import OPEN_STATES
 from sharezync_transfer.schemas import DayRead, DirectionTotals, PeerRead, StatsRead, Totals

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import UTC
 from typing import Final
 
-from sharezync_shared.db.work import UnitOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.models import Recipient
 

@@ -9,8 +9,8 @@ from sqlmodel import and_, col, or_, select
 
 from sharezync_shared.background import AT_ONCE
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.db.work import UnitsOfWork
 from sharezync_shared.problems import Problem
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.models import Transfer, TransferFile
 from sharezync_transfer.usecases.settling import move, settle

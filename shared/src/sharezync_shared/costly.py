@@ -16,10 +16,10 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError
 
 from sharezync_shared.db.database import Database
-from sharezync_shared.db.work import UnitOfWork, UnitsOfWork
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.streams.log import StreamLog
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _PATIENCE_SECONDS: Final = 1.0
 """How long one may wait for a turn: a page that asks for three things at once gets them."""

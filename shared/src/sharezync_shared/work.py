@@ -11,7 +11,7 @@ broker. An exception rolls everything back and tells nobody.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -32,6 +32,8 @@ from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, StreamLog, StreamPosition, signal_text
 
 Row = TypeVar("Row", bound=SQLModel)
+Consumer = Callable[["UnitOfWork", Any], Awaitable[None]]
+"""Reacts to one event inside a unit in which the event was claimed."""
 Telling = BaseModel | msgspec.Struct | Mapping[str, Any]
 
 
