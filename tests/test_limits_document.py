@@ -17,7 +17,7 @@ from sharezync_chat.usecases import bans, conversations, invites, mentions, sear
 from sharezync_gateway.realtime import budget, commands, user_turns
 from sharezync_gateway.realtime.outbound import EVENT_LIMIT_BYTES
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_shared.db import costly
+from sharezync_shared import costly
 from sharezync_shared.names.policies import MESSAGE, QUERY
 from sharezync_shared.problems import Problem
 from sharezync_shared.sizes import (

@@ -45,17 +45,3 @@ class OutageLog:
         if more:
             log.warning(self._event, **self._fields, more=more, seconds=self._every_seconds)
             self._wait()
-
-
-class OutageLogs:
-    """One `OutageLog` for each service that is called."""
-
-    def __init__(self, event: str) -> None:
-        self._event = event
-        self._logs: dict[str, OutageLog] = {}
-
-    def for_service(self, service: str) -> OutageLog:
-        """Return that of a service; there are few of them."""
-        if service not in self._logs:
-            self._logs[service] = OutageLog(self._event, upstream=service)
-        return self._logs[service]

@@ -4,8 +4,9 @@ Who changes a channel, its members or its messages holds the head of the channel
 (`access.py`), so the rows of one channel change in the order of its events.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar, Final, Literal, NewType
+from typing import ClassVar, Final, Literal, NamedTuple, NewType
 from uuid import UUID
 
 from sqlalchemy import (
@@ -195,6 +196,23 @@ class Message(ChatTable, table=True):
     created_at: datetime
     edited_at: datetime | None = Field(default=None)
     deleted_at: datetime | None = Field(default=None)
+
+
+class MessageRow(NamedTuple):
+    """What is written of a message when it is posted: columns of `messages`."""
+
+    id: UUID
+    channel_id: UUID
+    author_id: UUID
+    text: str
+    reply_to: UUID | None
+    mentions: Sequence[UUID]
+    mentions_channel: bool
+    seq: int
+    number: int
+    epoch: str
+    client_message_id: str | None
+    created_at: datetime
 
 
 class Mention(ChatTable, table=True):

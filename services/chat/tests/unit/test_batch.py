@@ -15,7 +15,7 @@ from sharezync_chat.errors import (
 )
 from sharezync_chat.models import ChannelId, MessageId, channel_stream
 from sharezync_chat.schemas import AttachmentRead, MessageRead
-from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, PostedMessage, columns_of
+from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, PostedMessage
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid, NotFound, Problem
 
@@ -146,11 +146,6 @@ def test_a_retry_is_answered_with_what_stands_by_now() -> None:
         assert isinstance(outcome, PostedMessage)
         assert (outcome.body, outcome.created) == (made.body, False)
     assert taken.entries == []
-
-
-def test_columns_are_as_many_where_there_are_no_rows() -> None:
-    assert columns_of([(1, "a"), (2, "b")], 2) == [[1, 2], ["a", "b"]]
-    assert columns_of([], 3) == [[], [], []]
 
 
 def test_streams_are_named_by_their_channel() -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_transfer.access import Role, TransferAggregate
-from sharezync_transfer.models import DevicePolicy, Policy, Recipient, TransferFile
+from sharezync_transfer.models import Policy, TransferFile
 from sharezync_transfer.states import FINAL, State
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
@@ -24,7 +24,7 @@ _DIGEST = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 class TransferDocument(BaseModel):
     """A document that leaves this service; it never changes once it is made."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class FileRead(TransferDocument):
@@ -82,16 +82,6 @@ class RecipientRead(TransferDocument):
         description="Number of bytes that the recipient has confirmed", examples=[1048576]
     )
 
-    @classmethod
-    def from_recipient(cls, recipient: Recipient) -> Self:
-        return cls(
-            user_id=recipient.user_id,
-            device_id=recipient.device_id,
-            state=recipient.state,
-            accepted_bytes=recipient.accepted_bytes,
-            received_bytes=recipient.received_bytes,
-        )
-
 
 class TransferRead(TransferDocument):
     """A transfer, as its sender or one of its recipients sees it."""
@@ -148,7 +138,7 @@ class TransferRead(TransferDocument):
             id=transfer.id,
             sender_id=transfer.sender_id,
             sender_device_id=transfer.sender_device_id,
-            recipients=[RecipientRead.from_recipient(each) for each in shown],
+            recipients=[RecipientRead.model_validate(each) for each in shown],
             files=files(out),
             size_bytes=transfer.size_bytes,
             chunk_size_bytes=transfer.chunk_size_bytes,
@@ -324,7 +314,3 @@ class PolicyRead(TransferDocument):
     updated_at: datetime | None = Field(
         description="When it was set; null if never", examples=[_TIME]
     )
-
-    @classmethod
-    def from_policy(cls, choice: DevicePolicy) -> Self:
-        return cls(device_id=choice.device_id, policy=choice.policy, updated_at=choice.updated_at)

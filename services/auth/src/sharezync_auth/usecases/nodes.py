@@ -23,8 +23,8 @@ from sqlmodel import col, func, select
 from sharezync_auth.models import Device, DeviceConnection, GatewayNode
 from sharezync_auth.schemas import DeviceRead
 from sharezync_shared.contracts.auth import NodeUpdate, Presence
-from sharezync_shared.work import UnitsOfWork
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.work import UnitsOfWork
 
 _ACCEPT_CHANGES: Final = """
 UPDATE auth.gateway_nodes SET seq = $2, heard_at = greatest(heard_at, $3)

@@ -7,13 +7,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from sharezync_chat.errors import ChannelArchived, ClientMessageIdReused, NotMember
-from sharezync_chat.models import ChannelId, MessageId, channel_stream, inbox_stream
+from sharezync_chat.models import ChannelId, MessageId, MessageRow, channel_stream, inbox_stream
 from sharezync_chat.reach import refusal_of
 from sharezync_chat.schemas import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
 from sharezync_chat.usecases.mentions import NOBODY, MentionedNames
@@ -61,13 +61,33 @@ class PostedMessage:
     created: bool
 
 
+class MentionRow(NamedTuple):
+    """What is written of a call: columns of `mentions`."""
+
+    channel_id: UUID
+    target_id: UUID
+    number: int
+    author_id: UUID
+
+
+class AttachmentRow(NamedTuple):
+    """What is written of a file at a message: columns of `attachments`."""
+
+    message_id: UUID
+    position: int
+    file_id: UUID
+    name: str
+    size_bytes: int
+    mime: str
+
+
 @dataclass(slots=True)
 class _Columns:
     """What goes into the database, column by column."""
 
-    messages: list[tuple[Any, ...]] = field(default_factory=list)
-    attachments: list[tuple[Any, ...]] = field(default_factory=list)
-    mentions: list[tuple[UUID, UUID, int, UUID]] = field(default_factory=list)
+    messages: list[MessageRow] = field(default_factory=list)
+    attachments: list[AttachmentRow] = field(default_factory=list)
+    mentions: list[MentionRow] = field(default_factory=list)
     message_counts: dict[UUID, int] = field(default_factory=dict)
     has_read: dict[tuple[UUID, UUID], tuple[int, int]] = field(default_factory=dict)
     agreeing: set[tuple[UUID, UUID]] = field(default_factory=set)
@@ -170,28 +190,28 @@ class MessageBatch:
         # Posting reads: unread are the messages after one's own latest.
         place = (draft.channel_id, draft.author_id)
         self.columns.has_read[place] = (seq, number)
-        body = _json(self._document(draft, row, called, seq, number))
-        self.columns.messages.append(
-            (
-                draft.id,
-                draft.channel_id,
-                draft.author_id,
-                draft.text,
-                draft.reply_to,
-                seq,
-                number,
-                draft.client_message_id,
-                # An array of arrays would be flattened by `unnest`: each goes as its literal.
-                "{" + ",".join(map(str, called)) + "}",
-                draft.calls.channel,
-            )
+        message = MessageRow(
+            id=draft.id,
+            channel_id=draft.channel_id,
+            author_id=draft.author_id,
+            text=draft.text,
+            reply_to=draft.reply_to,
+            mentions=list(called),
+            mentions_channel=draft.calls.channel,
+            seq=seq,
+            number=number,
+            epoch=self.epoch,
+            client_message_id=draft.client_message_id,
+            created_at=self.now,
         )
+        body = _json(_document(message, draft, row))
+        self.columns.messages.append(message)
         targets = [*called, draft.channel_id] if draft.calls.channel else called
         self.columns.mentions += [
-            (draft.channel_id, target, number, draft.author_id) for target in targets
+            MentionRow(draft.channel_id, target, number, draft.author_id) for target in targets
         ]
         self.columns.attachments += [
-            (draft.id, position, each.file_id, each.name, each.size_bytes, each.mime)
+            AttachmentRow(draft.id, position, **dict(each))
             for position, each in enumerate(draft.attachments)
         ]
         self.entries.append(Entry(stream, "message.created", body))
@@ -212,30 +232,20 @@ class MessageBatch:
             )
         return PostedMessage(draft.id, StreamPosition(stream, self.epoch, seq), body, created=True)
 
-    def _document(
-        self, draft: MessageDraft, row: Row, called: Sequence[UUID], seq: int, number: int
-    ) -> MessageRead:
-        # Made of checked values: validating them again would cost more than all the rest.
-        return MessageRead.model_construct(
-            id=draft.id,
-            channel_id=draft.channel_id,
-            author=UserRead.model_construct(
-                id=draft.author_id, username=row["username"], display_name=row["display_name"]
-            ),
-            text=draft.text,
-            attachments=list(draft.attachments),
-            reply_to=draft.reply_to,
-            reactions=[],
-            mentions=list(called),
-            mentions_channel=draft.calls.channel,
-            seq=seq,
-            epoch=self.epoch,
-            number=number,
-            edited_at=None,
-            deleted=False,
-            client_message_id=draft.client_message_id,
-            created_at=self.now,
-        )
+
+def _document(message: MessageRow, draft: MessageDraft, row: Row) -> MessageRead:
+    author = UserRead.model_construct(
+        id=draft.author_id, username=row["username"], display_name=row["display_name"]
+    )
+    # Made of checked values: validating them again would cost more than all the rest.
+    return MessageRead.model_construct(
+        **message._asdict(),
+        author=author,
+        attachments=list(draft.attachments),
+        reactions=[],
+        edited_at=None,
+        deleted=False,
+    )
 
 
 def _agreement(draft: MessageDraft, row: Row) -> Entry:
@@ -253,11 +263,6 @@ def _agreement(draft: MessageDraft, row: Row) -> Entry:
     )
     control = Control(recheck=[str(draft.author_id)])
     return Entry(inbox_stream(draft.author_id), "member.updated", to_json(own), control)
-
-
-def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    """Return rows as columns, for `unnest`; `width` columns also where there are no rows."""
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def _json(message: MessageRead) -> bytes:

@@ -5,9 +5,10 @@ from typing import Final
 
 import asyncpg
 
-from sharezync_chat.models import SCHEMA, channel_stream
+from sharezync_chat.models import SCHEMA, MessageRow, channel_stream, metadata
 from sharezync_chat.reach import PEER
-from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, columns_of
+from sharezync_chat.usecases.batch import AttachmentRow, MentionRow, MessageBatch, MessageDraft
+from sharezync_shared.db.bulk_insert import BulkInsert, Row
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.events.outbox import OutboxRow, add_insert
 from sharezync_shared.streams.frames import Frame
@@ -34,19 +35,11 @@ _LOOK: Final = f"""
      ORDER BY d.n
 """  # noqa: S608 - text of ours
 
-_MESSAGES: Final = """
-    messages AS (
-        INSERT INTO chat.messages (id, channel_id, author_id, text, reply_to, seq, number,
-                                   client_message_id, mentions, mentions_channel, epoch,
-                                   created_at)
-        SELECT n.id, n.channel_id, n.author_id, n.text, n.reply_to, n.seq, n.number,
-               n.client_message_id, n.mentions::uuid[], n.mentions_channel, $11, $12
-          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[],
-                      $7::bigint[], $8::text[], $9::text[], $10::boolean[])
-               AS n(id, channel_id, author_id, text, reply_to, seq, number, client_message_id,
-                    mentions, mentions_channel), appending
-    )
-"""
+_MESSAGES: Final = BulkInsert(metadata.tables["chat.messages"], MessageRow, only_if="appending")
+_MENTIONS: Final = BulkInsert(metadata.tables["chat.mentions"], MentionRow, only_if="appending")
+_ATTACHMENTS: Final = BulkInsert(
+    metadata.tables["chat.attachments"], AttachmentRow, only_if="appending"
+)
 
 _COUNTS: Final = """
     counted AS (
@@ -65,24 +58,6 @@ _READ: Final = """
           FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[])
                AS n(channel_id, user_id, seq, number, agrees), appending
          WHERE m.channel_id = n.channel_id AND m.user_id = n.user_id
-    )
-"""
-
-_CALL: Final = """
-    called AS (
-        INSERT INTO chat.mentions (channel_id, target_id, number, author_id)
-        SELECT n.channel_id, n.target_id, n.number, n.author_id
-          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[])
-               AS n(channel_id, target_id, number, author_id), appending
-    )
-"""
-
-_ATTACH: Final = """
-    attached AS (
-        INSERT INTO chat.attachments (message_id, position, file_id, name, size_bytes, mime)
-        SELECT n.message_id, n.position, n.file_id, n.name, n.size_bytes, n.mime
-          FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
-               AS n(message_id, position, file_id, name, size_bytes, mime), appending
     )
 """
 
@@ -118,7 +93,7 @@ async def write(
     columns = batch.columns
     statement = Compound()
     streams.add_append(statement, frames, batch.now, batch.heads)
-    statement.add(_MESSAGES, *columns_of(columns.messages, 10), batch.epoch, batch.now)
+    _add(statement, "messages", _MESSAGES, columns.messages)
     statement.add(_COUNTS, list(columns.message_counts), list(columns.message_counts.values()))
     statement.add(
         _READ,
@@ -130,9 +105,13 @@ async def write(
         batch.now,
     )
     if columns.mentions:
-        statement.add(_CALL, *columns_of(columns.mentions, 4))
+        _add(statement, "called", _MENTIONS, columns.mentions)
     if columns.attachments:
-        statement.add(_ATTACH, *columns_of(columns.attachments, 6))
+        _add(statement, "attached", _ATTACHMENTS, columns.attachments)
     add_insert(statement, SCHEMA, rows, only_if="appending")
     written: bool = await connection.fetchval(statement.text(IF_APPENDED), *statement.arguments)
     return written
+
+
+def _add(statement: Compound, name: str, insert: BulkInsert[Row], rows: Sequence[Row]) -> None:
+    statement.add(f"{name} AS ({insert.statement})", *insert.arguments(rows))

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import msgspec
 
+from sharezync_chat.models import MessageRow
 from sharezync_chat.reach import HAS_BLOCKED
 from sharezync_chat.schemas import (
     ChannelRead,
@@ -28,9 +29,7 @@ Document = TypeVar("Document")
 # JSON leaves the database as text: whether a connection decodes it depends on who opened it.
 
 _MESSAGES: Final = """
-    SELECT m.id, m.channel_id, m.author_id, u.username, u.display_name, m.text, m.reply_to, m.seq,
-           m.epoch, m.number, m.edited_at, m.deleted_at, m.client_message_id, m.created_at,
-           m.mentions, m.mentions_channel,
+    SELECT {columns}, m.edited_at, m.deleted_at, u.username, u.display_name,
            (SELECT json_agg(json_build_object('file_id', a.file_id, 'name', a.name,
                                               'size_bytes', a.size_bytes, 'mime', a.mime)
                             ORDER BY a.position)::text
@@ -39,7 +38,7 @@ _MESSAGES: Final = """
               FROM (SELECT emoji, count(*) AS count,
                            coalesce(bool_or(user_id = $VIEWER::uuid), false) AS me
                       FROM chat.reactions WHERE message_id = m.id GROUP BY emoji) AS r) AS reactions
-"""
+""".format(columns=", ".join(f"m.{name}" for name in MessageRow._fields))  # noqa: S608 - text of ours
 _FROM_MESSAGES: Final = "FROM chat.messages AS m JOIN chat.users AS u ON u.id = m.author_id "
 _FROM_LATEST: Final = f"""
     FROM (
@@ -163,12 +162,7 @@ async def channels(connection: Connection, tail: str, *args: Any) -> list[Channe
 async def members(connection: Connection, tail: str, *args: Any) -> list[MemberRead]:  # noqa: ANN401 - as above
     """Return members; in `tail` their table is `m`."""
     return [
-        MemberRead(
-            channel_id=row["channel_id"],
-            user=user(row, "user_id"),
-            role=row["role"],
-            joined_at=row["joined_at"],
-        )
+        MemberRead.model_validate({**row, "user": user(row, "user_id")})
         for row in await connection.fetch(_MEMBERS + tail, *args)
     ]
 
@@ -190,18 +184,13 @@ async def memberships(connection: Connection, tail: str, *args: Any) -> list[Mem
         connection, {row["id"]: row["user_id"] for row in rows if row["message_count"]}
     )
     return [
-        MembershipRead(
-            channel=_channel(row),
-            role=row["role"],
-            unread_count=row["message_count"] - row["last_read_number"],
-            mention_count=row["mention_count"],
-            last_read_seq=row["last_read_seq"],
-            last_read_number=row["last_read_number"],
-            last_message=last.get(row["id"]),
-            muted=row["muted"],
-            hidden_up_to=row["hidden_up_to"],
-            accepted=row["accepted"],
-            joined_at=row["joined_at"],
+        MembershipRead.model_validate(
+            {
+                **row,
+                "channel": _channel(row),
+                "unread_count": row["message_count"] - row["last_read_number"],
+                "last_message": last.get(row["id"]),
+            }
         )
         for row in rows
     ]
@@ -259,38 +248,17 @@ def user(row: asyncpg.Record, id_column: str) -> UserRead:
 
 
 def _message(row: asyncpg.Record) -> MessageRead:
-    return MessageRead(
-        id=row["id"],
-        channel_id=row["channel_id"],
-        author=user(row, "author_id"),
-        text=row["text"],
-        attachments=msgspec.json.decode(row["attachments"] or "[]"),
-        reply_to=row["reply_to"],
-        reactions=msgspec.json.decode(row["reactions"] or "[]"),
-        mentions=row["mentions"],
-        mentions_channel=row["mentions_channel"],
-        seq=row["seq"],
-        epoch=row["epoch"],
-        number=row["number"],
-        edited_at=row["edited_at"],
-        deleted=row["deleted_at"] is not None,
-        client_message_id=row["client_message_id"],
-        created_at=row["created_at"],
+    return MessageRead.model_validate(
+        {
+            **row,
+            "author": user(row, "author_id"),
+            "attachments": msgspec.json.decode(row["attachments"] or "[]"),
+            "reactions": msgspec.json.decode(row["reactions"] or "[]"),
+            "deleted": row["deleted_at"] is not None,
+        }
     )
 
 
 def _channel(row: asyncpg.Record) -> ChannelRead:
-    return ChannelRead(
-        id=row["id"],
-        kind=row["kind"],
-        name=row["name"],
-        description=row["description"],
-        topic=row["topic"],
-        owner_id=row["owner_id"],
-        member_count=row["member_count"],
-        message_count=row["message_count"],
-        archived=row["archived"],
-        participants=msgspec.json.decode(row["participants"] or "[]"),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
+    participants = msgspec.json.decode(row["participants"] or "[]")
+    return ChannelRead.model_validate({**row, "participants": participants})

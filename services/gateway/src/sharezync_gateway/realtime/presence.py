@@ -141,7 +141,9 @@ class PresenceTracker:
         for user_id in batch:
             watched[user_id] = watched.pop(user_id)
         await self.ask(batch)
-        return timedelta(seconds=self._poll_seconds / max(1, math.ceil(len(watched) / _USERS_AT_ONCE)))
+        return timedelta(
+            seconds=self._poll_seconds / max(1, math.ceil(len(watched) / _USERS_AT_ONCE))
+        )
 
     # --- to clients ----------------------------------------------------------------------------
 

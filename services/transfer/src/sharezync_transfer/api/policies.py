@@ -33,7 +33,7 @@ class PolicyChoice(BaseModel):
 async def list_offer_policies(actor: CallingActor, context: Context) -> Page[PolicyRead]:
     """Returns all policies that you have set. Other devices have the policy `ask`."""
     found = await choices.policies(context.work, user_id=actor.user_id)
-    return Page(items=[PolicyRead.from_policy(each) for each in found], next=None)
+    return Page(items=[PolicyRead.model_validate(each) for each in found], next=None)
 
 
 @router.get(
@@ -50,7 +50,7 @@ async def get_offer_policy(
     )
     if found is None:
         return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
-    return PolicyRead.from_policy(found)
+    return PolicyRead.model_validate(found)
 
 
 @router.put(
@@ -75,4 +75,4 @@ async def update_offer_policy(
         device_id=device_id,
         policy=body.policy,
     )
-    return PolicyRead.from_policy(answer(response, told))
+    return PolicyRead.model_validate(answer(response, told))

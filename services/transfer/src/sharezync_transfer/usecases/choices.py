@@ -124,7 +124,7 @@ async def set_policy(
         await connection.execute(_FORGET_POLICIES, user_id, POLICIES_KEPT)
         put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
         return Published(
-            put, await unit.publish_event(stream, "policy_updated", PolicyRead.from_policy(put))
+            put, await unit.publish_event(stream, "policy_updated", PolicyRead.model_validate(put))
         )
 
 

@@ -57,4 +57,4 @@ def _check(whole: TransferAggregate, actor: Actor) -> None:
 def _own(whole: TransferAggregate, user_id: UUID) -> RecipientRead:
     recipient = whole.recipient(user_id)
     assert recipient is not None  # noqa: S101 - whose role was looked at before
-    return RecipientRead.from_recipient(recipient)
+    return RecipientRead.model_validate(recipient)
