@@ -32,9 +32,11 @@ LOCK     := $(PY) -m uv pip compile --quiet --generate-hashes --universal --pyth
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
+# Tests start hundreds of processes: each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile differential mutants k8s lint types format lock bench clean
+.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile differential mutants k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -61,8 +63,10 @@ test: $(READY) ## everything: unit, api, integration, deploy and the black-box s
 	@$(PY) -m sharezync_testkit.programs
 	$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
+check: lint types unit ## what to run before each commit
+
 unit: $(READY) ## pure tests, in seconds
-	$(PYTEST) $(wildcard shared/tests/unit services/*/tests/unit clients/*/tests/unit) \
+	$(PYTEST) -n $(WORKERS) --dist loadgroup $(wildcard shared/tests/unit services/*/tests/unit clients/*/tests/unit) \
 	  tests/mutants $(ARGS)
 
 api: $(READY) ## each service over HTTP and WebSocket, on an embedded PostgreSQL

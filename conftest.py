@@ -1,8 +1,9 @@
 """Fixtures that the tests of all members share: real servers, one of each for a test run."""
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,14 @@ LONGEST = (
     "blackbox-fleet",
     "blackbox-embedded",
     "services/storage/tests/integration/test_strict_s3_store.py",
+    "shared/tests/integration/test_server_versions.py",
+    "tests/test_transfer_memory.py",
+    "clients/python/tests/api/test_socket.py",
     "services/storage/tests/integration/test_kill_uploads.py",
     "services/chat/tests/api/test_law.py",
     "services/auth/tests/api/test_refresh_model.py",
     "services/storage/tests/integration/test_s3_store.py",
     "services/storage/tests/integration/test_memory.py",
-    "tests/test_transfer_memory.py",
     "embedded/tests/test_up.py",
     "embedded/tests/test_fleet.py",
     "embedded-alone",
@@ -47,7 +50,6 @@ LONGEST = (
     "services/storage/tests/integration/test_collect_command.py",
     "services/storage/tests/integration/test_direct_on_s3.py",
     "services/storage/tests/integration/test_s3_extents.py",
-    "clients/python/tests/api/test_socket.py",
     "tests/test_transfer_model.py",
     "clients/python/tests/api/test_command_line.py",
     "clients/python/tests/api/test_transfers.py",
@@ -75,6 +77,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _repeating() -> str:
     seed = os.environ[SEED_VARIABLE]
     return f"Hypothesis: {SEED_VARIABLE}={seed} in the environment tries the same examples again"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from looking through thousands of tests, which all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook

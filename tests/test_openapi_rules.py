@@ -121,7 +121,7 @@ BREAKING: dict[str, Callable[[dict[str, Any]], object]] = {
     "response 201 has no description": lambda d: _operation(d)["responses"].update({"201": {}}),
     "error 409 has no example": lambda d: _operation(d)["responses"]["409"].pop("content"),
     "wants two examples": lambda d: _schema(d)["examples"].pop(),
-    "is not of type 'string'": lambda d: _schema(d)["examples"][0].update(name=7),
+    'is not of type "string"': lambda d: _schema(d)["examples"][0].update(name=7),
     "schema Channel: no description": lambda d: _schema(d).pop("description"),
     "property kind has no": lambda d: _schema(d)["properties"]["kind"].pop("description"),
     "'door' in": lambda d: _operation(d).update(description="Opens a door."),

@@ -1,6 +1,7 @@
 """What the manifests promise about every pod, and that the pieces fit together."""
 
-import kubernetes_validate
+from types import ModuleType
+
 import pytest
 
 from deploy.tests.fleet import (
@@ -25,14 +26,26 @@ KUBERNETES_VERSIONS = ("1.30", "1.37")
 CUSTOM = {"PodMonitor"}
 
 
+@pytest.fixture
+def kubernetes_validate() -> ModuleType:
+    """Loaded where it is used: its libraries take a second of every process that collects tests."""
+    import kubernetes_validate  # noqa: PLC0415 - as above
+
+    return kubernetes_validate  # type: ignore[no-any-return]  # it comes without types
+
+
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_manifests_fit_the_schema_to_the_letter(manifests: list[Manifest], version: str) -> None:
+def test_manifests_fit_the_schema_to_the_letter(
+    manifests: list[Manifest], version: str, kubernetes_validate: ModuleType
+) -> None:
     for manifest in manifests:
         if manifest["kind"] not in CUSTOM:
             kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_the_schema_refuses_a_field_that_does_not_exist(manifests: list[Manifest]) -> None:
+def test_the_schema_refuses_a_field_that_does_not_exist(
+    manifests: list[Manifest], kubernetes_validate: ModuleType
+) -> None:
     wrong = of_kind(manifests, "Service")["auth"] | {"specs": {}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, KUBERNETES_VERSIONS[-1], strict=True)

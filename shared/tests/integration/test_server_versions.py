@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 LIBRARIES = ("uvicorn", "httptools", "websockets")
-SUITE = "shared/tests/unit/server"
+SUITE = "shared/tests/api/server"
 
 
 def requirements() -> list[str]:

@@ -39,7 +39,7 @@ async def test_rows_events_and_facts_are_committed_together_and_told_after(notes
         place = await unit.publish_event("channel:1", "note.taken", {"text": note.text})
         unit.emit(NoteTaken(note_id=note.id))
         assert notes.frames == []
-    assert await notes.relay.flush(5)
+    assert await notes.relay.flush(GIVE_UP_SECONDS)
 
     assert place.seq == 1
     assert [frame.seq for frame in notes.frames] == [1]
@@ -56,7 +56,7 @@ async def test_an_exception_rolls_everything_back_and_tells_nobody(notes: Notes)
             await unit.publish_event("channel:1", "note.taken", {})
             unit.emit(NoteTaken(note_id=uuid7()))
             raise RuntimeError
-    await notes.relay.flush(5)
+    await notes.relay.flush(GIVE_UP_SECONDS)
 
     assert notes.frames == []
     assert await count(notes, "notes") == await count(notes, "outbox") == 0
@@ -86,7 +86,7 @@ async def test_a_failing_commit_tells_nobody(notes: Notes, fresh_database_url: s
             unit.emit(NoteTaken(note_id=uuid7()))
             await unit.session.flush()
             flushed = True
-    await notes.relay.flush(5)
+    await notes.relay.flush(GIVE_UP_SECONDS)
 
     assert flushed, "it failed before the commit: this says nothing about what a commit does"
     assert notes.frames == [], "clients heard of what was never committed"
@@ -154,7 +154,7 @@ async def test_signals_are_sent_after_the_commit_and_have_no_place(notes: Notes)
     async with notes.work.begin() as unit:
         unit.signal("channel:1", "typing", {"user": "u"})
         assert notes.frames == []
-    await notes.relay.flush(5)
+    await notes.relay.flush(GIVE_UP_SECONDS)
     assert [(frame.seq, frame.epoch) for frame in notes.frames] == [(0, "")]
     assert b'"seq"' not in notes.frames[0].text
 
@@ -166,7 +166,7 @@ async def test_concurrent_units_number_a_stream_without_gaps(notes: Notes) -> No
             return place.seq
 
     seqs = await asyncio.gather(*map(tell, range(30)))
-    await notes.relay.flush(5)
+    await notes.relay.flush(GIVE_UP_SECONDS)
     assert sorted(seqs) == list(range(1, 31))
     assert sorted(frame.seq for frame in notes.frames) == list(range(1, 31))
 
@@ -182,5 +182,5 @@ async def test_reading_sees_one_moment_and_changes_nothing(notes: Notes) -> None
 async def test_controls_travel_with_their_frames(notes: Notes) -> None:
     async with notes.work.begin() as unit:
         await unit.publish_event("channel:1", "member.left", {}, control=Control(leave=["u"]))
-    await notes.relay.flush(5)
+    await notes.relay.flush(GIVE_UP_SECONDS)
     assert notes.frames[0].control == Control(leave=["u"])

@@ -25,6 +25,7 @@ from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.bad_tokens import bad_tokens, good_token
 from sharezync_testkit.documented import Arrange, Documented, door_of, request_of
 from sharezync_testkit.forger import Door
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 OF_EVERY_SERVICE: Final = frozenset({"GET /health", "GET /ready", "GET /openapi.json"})
 """What everybody may ask who can reach the service, and no document tells."""
@@ -195,7 +196,7 @@ async def _rest(app: FastAPI) -> None:
 async def _state(app: FastAPI) -> dict[str, str]:
     """Return a digest of each table of the service, when nothing is on its way any more."""
     core: ServiceCore = app.state.core
-    await core.relay.flush(5)
+    await core.relay.flush(GIVE_UP_SECONDS)
     schema = core.database.schema
     async with (await core.database.pool()).acquire() as connection:
         tables = await connection.fetch(

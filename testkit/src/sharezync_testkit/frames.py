@@ -8,11 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from uuid import UUID
 
-from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
-from jsonschema.protocols import Validator
-from referencing import Registry
-from referencing.jsonschema import DRAFT7, DRAFT202012
+from jsonschema_rs import Draft7, Draft7Validator, Draft202012Validator, Registry
 
 Json = dict[str, Any]
 By = Literal["client", "server"]
@@ -27,15 +25,15 @@ class DocumentedMessage:
     """A message of the document."""
 
     name: str
-    validator: Validator
+    validator: Draft7Validator
     members: frozenset[str]
 
     def fault(self, frame: Json, *, strictly: bool) -> str | None:
         """Return what is wrong with a frame; `strictly`: members that it doesn't name are."""
         if strictly and (unknown := frame.keys() - self.members):
             return f"{self.name}: it has no {sorted(unknown)}"
-        error = next(iter(self.validator.iter_errors(frame)), None)
-        return f"{self.name}: {error.json_path}: {error.message}" if error else None
+        error = next(self.validator.iter_errors(frame), None)
+        return f"{self.name}: {error.instance_path}: {error.message}" if error else None
 
 
 class Protocol:
@@ -44,11 +42,9 @@ class Protocol:
     def __init__(self, document: Json) -> None:
         assert document["asyncapi"] == "3.0.0"
         self.document = document
-        registry: Registry[Any] = Registry().with_resource(
-            _DOCUMENT, DRAFT7.create_resource(document)
-        )
+        registry = Registry([(_DOCUMENT, document)], draft=Draft7)
         self._messages = {
-            name: _message(name, each["payload"], registry)
+            name: _message(document, name, registry)
             for name, each in document["components"]["messages"].items()
             if "x-layout" not in each
         }
@@ -203,12 +199,10 @@ class DeclaredEvents:
     """What one service declares: `x-realtime` of its own document, before the gateway has it."""
 
     def __init__(self, declared: Json) -> None:
-        registry: Registry[Any] = Registry().with_resource(
-            _DOCUMENT, DRAFT202012.create_resource(declared)
-        )
+        registry = Registry([(_DOCUMENT, declared)])
         self.validators = {
             (each["stream"], each["type"]): Draft202012Validator(
-                _absolute(each["data"]), registry=registry, format_checker=FormatChecker()
+                _absolute(each["data"]), registry=registry, validate_formats=True
             )
             for each in declared["events"]
         }
@@ -219,8 +213,8 @@ class DeclaredEvents:
         key = (frame["stream"].partition(":")[0], frame["type"])
         assert key in self.validators, f"{key} is not declared"
         assert (key in self.signals) == ("seq" not in frame), frame
-        error = next(iter(self.validators[key].iter_errors(frame["data"])), None)
-        assert error is None, f"{key}: {error.json_path}: {error.message}"
+        error = next(self.validators[key].iter_errors(frame["data"]), None)
+        assert error is None, f"{key}: {error.instance_path}: {error.message}"
         return key
 
     @property
@@ -229,13 +223,25 @@ class DeclaredEvents:
         return set(self.validators)
 
 
-def _message(name: str, payload: Json, registry: "Registry[Any]") -> DocumentedMessage:
-    described = payload
-    if "$ref" in payload:
-        described = registry.resolver().lookup(_DOCUMENT + payload["$ref"]).contents
-    schema = {"$ref": f"{_DOCUMENT}#/components/messages/{name}/payload"}
-    validator = Draft7Validator(schema, registry=registry, format_checker=FormatChecker())
+def _message(document: Json, name: str, registry: Registry) -> DocumentedMessage:
+    described = document["components"]["messages"][name]["payload"]
+    if "$ref" in described:
+        described = document["components"]["schemas"][_last(described)]
+    validator = Draft7Validator(
+        {"$ref": f"{_DOCUMENT}#/components/messages/{name}/payload"},
+        registry=registry,
+        validate_formats=True,
+        formats={"uuid": _is_uuid},  # which draft 7 leaves to whoever reads it
+    )
     return DocumentedMessage(name, validator, frozenset(described["properties"]))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _absolute(schema: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -28,6 +28,7 @@ from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.frames import DeclaredEvents
 from sharezync_testkit.service import platform_for_tests, running
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 PASSWORD = "correct horse battery staple"
 DECLARED = DeclaredEvents(Realtime(EVENTS).document())
@@ -57,7 +58,7 @@ class Auth:
 
     async def told(self) -> None:
         """Wait until everything committed so far went out."""
-        assert await self.app.state.core.relay.flush(5)
+        assert await self.app.state.core.relay.flush(GIVE_UP_SECONDS)
 
     async def publish(self, event: Event) -> None:
         """Say a fact as another service would; returns when auth has reacted."""

@@ -52,7 +52,10 @@ class Refreshing(RuleBasedStateMachine):
         super().__init__()
         self.auth = auth
         self.loop = loop
-        self.model = Model(datetime(2026, 1, 1, tzinfo=UTC), IDLE, LONGEST)
+        # Not in the past: what is in the outbox would be taken for left behind, and be told again
+        # by the sweep while it is being told.
+        tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+        self.model = Model(tomorrow, IDLE, LONGEST)
         auth.app.state.work.now = lambda: self.model.now
         auth.frames.clear()
         # The clock goes back with each story, and a wait that is over would begin again.

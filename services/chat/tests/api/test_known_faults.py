@@ -113,7 +113,7 @@ async def test_a_bus_that_hangs_keeps_nobody_waiting(
 ) -> None:
     ada, bob = await world.people("ada", "bob")
     path = await ada.channel("private", bob)
-    assert await world.core.relay.flush(5)
+    assert await world.core.relay.flush(GIVE_UP_SECONDS)
     bus, released, hanging = world.platform.bus, asyncio.Event(), asyncio.Event()
     send = bus.send_frames
 

@@ -304,6 +304,6 @@ async def test_other_services_hear_of_messages_with_attachments(world: World) ->
         "attachments": [file_id],
     }
     assert msgspec.json.decode(deleted.data) == {**place, "attachments": [file_id]}
-    assert await world.core.relay.flush(5)
+    assert await world.core.relay.flush(GIVE_UP_SECONDS)
     left = await world.rows("SELECT id FROM chat.outbox WHERE subject = $1", message["id"])
     assert left == [], "what was told is forgotten"

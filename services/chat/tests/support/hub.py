@@ -14,6 +14,7 @@ import msgspec
 from services.chat.tests.support.replica import Replica
 from services.chat.tests.support.world import Json, Person, World
 from sharezync_shared.streams.frames import Control, Frame
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 @dataclass
@@ -113,7 +114,7 @@ class Hub:
 
     async def settle(self) -> None:
         """Take everything that the service has committed, as gateways hear it live."""
-        assert await self._world.core.relay.flush(5)
+        assert await self._world.core.relay.flush(GIVE_UP_SECONDS)
         frames, self._taken = self._world.sent[self._taken :], len(self._world.sent)
         for frame in frames:
             before = self.reached.get(frame.stream, frame.seq - 1)

@@ -52,7 +52,7 @@ async def test_what_is_announced_is_told_at_once_and_forgotten(outbox: Outbox) -
 
     relay.announce(rows, frames)
 
-    assert await relay.flush(5)
+    assert await relay.flush(GIVE_UP_SECONDS)
     assert outbox.told() == ids(rows[:3])
     assert [each.subject for each in outbox.bus.published] == [row.subject for row in rows[:3]]
     assert outbox.bus.frames == frames
@@ -62,7 +62,7 @@ async def test_what_is_announced_is_told_at_once_and_forgotten(outbox: Outbox) -
 async def test_a_fact_is_told_as_it_was_committed(outbox: Outbox, relay: Relay) -> None:
     rows = await outbox.commit(1)
     relay.announce(rows, [])
-    await relay.flush(5)
+    await relay.flush(GIVE_UP_SECONDS)
     (announced,) = outbox.bus.published
 
     await outbox.commit(1, age_seconds=5)
@@ -82,7 +82,7 @@ async def test_frames_leave_in_the_order_of_their_announcements(outbox: Outbox) 
         relay.announce(await outbox.commit(0, frames=[frame]), [frame])
         relay.signal([frames_of("channel:1", 1)[0]])
 
-    assert await relay.flush(5)
+    assert await relay.flush(GIVE_UP_SECONDS)
     assert [frame for frame in outbox.bus.frames if frame.seq > 1] == frames[1:]
     assert len(outbox.bus.frames) == 100
     assert await outbox.left() == 0
@@ -92,9 +92,9 @@ async def test_signals_that_find_no_bus_are_lost_and_leave_no_trace(outbox: Outb
     relay = outbox.relay()
     outbox.bus.away = True
     relay.signal(frames_of("channel:1", 1))
-    assert await relay.flush(5)
+    assert await relay.flush(GIVE_UP_SECONDS)
     outbox.bus.away = False
-    assert await relay.flush(5)
+    assert await relay.flush(GIVE_UP_SECONDS)
     assert outbox.bus.frames == []
 
 
@@ -208,7 +208,7 @@ async def test_while_the_bus_is_away_rows_wait_and_then_go(outbox: Outbox, relay
 
     outbox.bus.away = False
 
-    assert await relay.flush(10)
+    assert await relay.flush(GIVE_UP_SECONDS)
     assert sorted(outbox.told()) == sorted(row.id for row in rows[:2])
     assert outbox.bus.frames == frames
     assert await outbox.left() == 0
@@ -224,7 +224,7 @@ async def test_only_what_was_confirmed_is_forgotten(outbox: Outbox) -> None:
     assert await outbox.left() == 1
 
     outbox.bus.refused.clear()
-    assert await relay.flush(5)
+    assert await relay.flush(GIVE_UP_SECONDS)
     assert await outbox.left() == 0
     assert len(outbox.told()) == 3
 
@@ -331,7 +331,7 @@ async def test_on_the_local_bus_a_dead_letter_ends_the_row(outbox: Outbox) -> No
 
     relay.announce(await outbox.commit(1), [])
 
-    assert await relay.flush(5)
+    assert await relay.flush(GIVE_UP_SECONDS)
     assert await outbox.left() == 0
     assert len(await bus.show("x.events")) == 1
     await bus.aclose()
@@ -388,7 +388,7 @@ async def test_relays_of_several_services_share_a_registry(outbox: Outbox) -> No
     outbox.relay(registry=registry)
 
     relay.announce(await outbox.commit(2), [])
-    await relay.flush(5)
+    await relay.flush(GIVE_UP_SECONDS)
 
     labels = {"service": SCHEMA, "result": "confirmed"}
     assert registry.get_sample_value("sharezync_events_published_total", labels) == 2

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from shared.tests.unit.server.test_framing import BAD_CHUNKS, CHUNKED_HEAD, NEXT, UNCLEAR, WEBSOCKET
-from shared.tests.unit.server.wire import connected
+from shared.tests.api.server.test_framing import BAD_CHUNKS, CHUNKED_HEAD, NEXT, UNCLEAR, WEBSOCKET
+from shared.tests.api.server.wire import connected
 from sharezync_testkit.serving import Served, plain_asgi, serving
 from sharezync_testkit.waiting import wait_until
 

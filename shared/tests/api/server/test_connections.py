@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from shared.tests.unit.server.wire import Echo, connected
+from shared.tests.api.server.wire import Echo, connected
 from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.server.connections import ConnectionLimits
 from sharezync_testkit.serving import plain_asgi, serving

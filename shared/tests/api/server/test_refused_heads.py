@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.tests.unit.server.wire import echoing
+from shared.tests.api.server.wire import echoing
 
 REFUSED = {
     "no Host": (b"HEAD /a HTTP/1.1\r\n\r\n", 400),

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from websockets.frames import Opcode
 
-from shared.tests.unit.server.peers import HANDSHAKE, KIB, LARGE, Application, connected, sent
+from shared.tests.api.server.peers import HANDSHAKE, KIB, LARGE, Application, connected, sent
 from sharezync_shared.server import unfinished
 from sharezync_shared.server.frame_reader import READ_BYTES
 from sharezync_shared.server.settings import WebSocketSettings

@@ -5,7 +5,7 @@ from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
-from shared.tests.unit.server.wire import connected, echoing
+from shared.tests.api.server.wire import connected, echoing
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 

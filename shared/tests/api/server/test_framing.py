@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
-from shared.tests.unit.server.wire import Echo, connected, echoing
+from shared.tests.api.server.wire import Echo, connected, echoing
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from shared.tests.unit.server.wire import Echo, connected
+from shared.tests.api.server.wire import Echo, connected
 from sharezync_testkit.serving import plain_asgi, serving
 
 WAITING = 64

@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from shared.tests.unit.server.wire import Echo
+from shared.tests.api.server.wire import Echo
 from sharezync_shared.server.turns import Turns
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import wait_until

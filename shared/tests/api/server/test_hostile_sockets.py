@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
-from shared.tests.unit.server.peers import (
+from shared.tests.api.server.peers import (
     HANDSHAKE,
     KIB,
     LARGE,
