@@ -15,6 +15,7 @@ from sharezync_testkit.run_setup import (
     SEED_VARIABLE,
     make_parsing_safe,
     restore_sigint,
+    spare_lookups,
     use_fresh_examples,
 )
 from sharezync_testkit.servers import Databases, RunFolder, S3Server, VirtualHosts
@@ -62,6 +63,7 @@ LONGEST = (
 def pytest_configure(config: pytest.Config) -> None:
     restore_sigint()
     make_parsing_safe()
+    spare_lookups()
     use_fresh_examples(config.getoption("hypothesis_seed"))
 
 

@@ -3,6 +3,7 @@
 import ast
 import functools
 import gc
+import importlib.util
 import os
 import random
 import signal
@@ -27,6 +28,12 @@ def restore_sigint() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda _number, _frame: None)
+
+
+def spare_lookups() -> None:
+    """Have `import sniffio` fail at once where it isn't installed: httpx tries for each request."""
+    if importlib.util.find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]  # as the import system has it
 
 
 def use_fresh_examples(seed: str | None = None) -> str:
