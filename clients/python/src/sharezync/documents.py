@@ -94,6 +94,7 @@ class Message(Answered, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     reply_to: str | None = None
     edited_at: str | None = None
+    edited_by: str | None = None
 
 
 class Found(Answered, frozen=True):

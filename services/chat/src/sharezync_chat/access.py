@@ -128,14 +128,14 @@ async def channel_to_change(unit: UnitOfWork, user_id: UserId, channel_id: Chann
 
 
 async def message_to_edit(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
-    """Return a message to its author, its channel held.
+    """Return a message to its author or the owner of its channel, the channel held.
 
     Raises NotFound, Forbidden, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
     await _hold_channel_of(unit, message_id)
     message, seat = await _message_and_seat(unit, user_id, message_id)
-    if message.author_id != user_id:
-        raise Forbidden("Only the author can edit a message")
+    if message.author_id != user_id and seat.member.role != "owner":
+        raise Forbidden("Only the author, and the owner of the channel, can edit a message")
     if message.deleted_at is not None:
         raise MessageGone
     if seat.channel.archived:

@@ -195,6 +195,8 @@ class Message(ChatTable, table=True):
     client_message_id: str | None = Field(default=None, sa_type=Text)
     created_at: datetime
     edited_at: datetime | None = Field(default=None)
+    edited_by: UUID | None = Field(default=None)
+    """Who did; None where that was its author, before it could be somebody else."""
     deleted_at: datetime | None = Field(default=None)
 
 
@@ -354,6 +356,8 @@ class MessageEdit(ChatTable, table=True):
     version: int = Field(primary_key=True)
     text: str = Field(sa_type=Text)
     written_at: datetime
+    written_by: UUID | None = Field(default=None)
+    """As `edited_by` of a message."""
 
 
 class Attachment(ChatTable, table=True):

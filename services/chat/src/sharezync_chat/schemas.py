@@ -77,6 +77,10 @@ class MessageRead(ChatDocument):
         examples=[3802],
     )
     edited_at: datetime | None
+    edited_by: UUID | None = Field(
+        description="Id of the user who last edited it: its author, or the owner of its channel; "
+        "null if never"
+    )
     deleted: bool
     client_message_id: str | None = Field(
         description="Idempotency key that the author chose, if any"
@@ -105,6 +109,7 @@ class EditRead(ChatDocument):
     version: int = Field(description="Number of the version; 1 is the original", examples=[1])
     text: str = Field(examples=["Does the engin run?"])
     written_at: datetime = Field(examples=[_TIME], description="When this version was written")
+    written_by: UUID = Field(examples=[_ID], description="Id of the user who wrote this version")
 
 
 class ChannelRead(ChatDocument):

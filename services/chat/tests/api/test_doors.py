@@ -67,7 +67,7 @@ MATRIX: Final[dict[str, Row]] = {
     "GET /v1/messages/{message_id}/replies": Row((200, 200, 200, 404, 404)),
     "PUT /v1/messages/{message_id}/reactions/{emoji}": Row((204, 204, 204, 404, 404)),
     "DELETE /v1/messages/{message_id}/reactions/{emoji}": Row((204, 204, 204, 404, 404)),
-    "PATCH /v1/messages/{message_id}": Row((403, 403, 403, 404, 404), {"text": "x"}),
+    "PATCH /v1/messages/{message_id}": Row((200, 403, 403, 404, 404), {"text": "x"}),
     "DELETE /v1/messages/{message_id}": Row((204, 204, 403, 404, 404)),
     "GET /v1/messages/{message_id}/attachments/{file_id}": Row((307, 307, 307, 404, 404)),
 }

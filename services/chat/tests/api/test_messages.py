@@ -40,6 +40,7 @@ async def test_a_message_is_answered_and_told_as_the_same_document(world: World)
         "epoch": message["epoch"],
         "number": 1,
         "edited_at": None,
+        "edited_by": None,
         "deleted": False,
         "client_message_id": "k1",
         "created_at": message["created_at"],
@@ -128,9 +129,10 @@ async def test_a_reply_names_a_message_of_the_same_channel(world: World) -> None
     assert problem["errors"][0]["field"] == "body.reply_to"
 
 
-async def test_only_the_author_edits_and_everyone_sees_what_it_said_before(world: World) -> None:
-    ada, bob = await world.people("ada", "bob")
-    path = await ada.channel("public", bob)
+async def test_an_author_edits_and_everyone_sees_what_it_said_before(world: World) -> None:
+    ada, bob, cleo = await world.people("ada", "bob", "cleo")
+    path = await ada.channel("public", bob, cleo)
+    await ada.patch(f"{path}/members/{cleo.id}", {"role": "admin"})
     message = await bob.say(path, "one")
     one = f"/v1/messages/{message['id']}"
     assert (await ada.get(f"{one}/edits"))["items"] == []
@@ -147,11 +149,50 @@ async def test_only_the_author_edits_and_everyone_sees_what_it_said_before(world
     history = (await ada.get(f"{one}/edits"))["items"]
     assert [(edit["version"], edit["text"]) for edit in history] == [(2, "two"), (1, "one")]
     assert history[1]["written_at"] == message["created_at"]
-    assert (await ada.patch(one, {"text": "mine"}, 403))["code"] == "forbidden"
+    assert {edit["written_by"] for edit in history} == {bob.id}
+    assert (await cleo.patch(one, {"text": "mine"}, 403))["code"] == "forbidden"
     await bob.patch(one, {"text": ""}, 422)
     await bob.patch(one, {"text": "a\0"}, 422)
     await bob.patch(one, {}, 422)
     await bob.patch("/v1/messages/01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10", {"text": "x"}, 404)
+
+
+async def test_the_owner_of_a_channel_edits_and_everybody_sees_who_wrote_what(
+    world: World,
+) -> None:
+    ada, bob, eve = await world.people("ada", "bob", "eve")
+    path = await ada.channel("private", bob)
+    message = await bob.say(path, "one")
+    one = f"/v1/messages/{message['id']}"
+    by_owner = await ada.patch(one, {"text": "two"})
+    assert (by_owner["author"]["id"], by_owner["edited_by"]) == (bob.id, ada.id)
+    event = (await world.events(channel_stream(path)))[-1]
+    assert (event["type"], event["data"]["edited_by"]) == ("message.updated", ada.id)
+    assert (await bob.patch(one, {"text": "three"}))["edited_by"] == bob.id
+    history = (await bob.get(f"{one}/edits"))["items"]
+    assert [(edit["text"], edit["written_by"]) for edit in history] == [
+        ("two", ada.id),
+        ("one", bob.id),
+    ]
+    await eve.patch(one, {"text": "four"}, 404)
+    direct = await ada.post("/v1/conversations", {"user_ids": [bob.id]})
+    said = await bob.say(f"/v1/channels/{direct['id']}", "between us")
+    await ada.patch(f"/v1/messages/{said['id']}", {"text": "forged"}, 403)
+
+
+async def test_what_was_edited_before_it_was_kept_by_whom_was_edited_by_its_author(
+    world: World,
+) -> None:
+    ada = await world.person()
+    path = await ada.channel()
+    message = await ada.say(path, "one")
+    await ada.patch(f"/v1/messages/{message['id']}", {"text": "two"})
+    await world.rows("UPDATE chat.messages SET edited_by = NULL")
+    await world.rows("UPDATE chat.message_edits SET written_by = NULL")
+    (read,) = (await ada.get(f"{path}/messages"))["items"]
+    assert read["edited_by"] == ada.id
+    (edit,) = (await ada.get(f"/v1/messages/{message['id']}/edits"))["items"]
+    assert edit["written_by"] == ada.id
 
 
 async def test_author_owner_and_admin_delete_and_only_the_place_is_left(world: World) -> None:

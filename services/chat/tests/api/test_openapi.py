@@ -41,7 +41,7 @@ async def test_shapes_hold_what_clients_were_promised(world: World) -> None:
         "MembershipRead": "channel role unread_count mention_count last_read_seq last_message "
         "muted accepted",
         "MessageRead": "id channel_id author text attachments reply_to reactions mentions seq "
-        "epoch edited_at deleted client_message_id created_at",
+        "epoch edited_at edited_by deleted client_message_id created_at",
         "AttachmentRead": "file_id name size_bytes mime",
         "ReactionRead": "emoji count me",
         "UserRead": "id username display_name",

@@ -276,7 +276,9 @@ async def update_message(
     context: Context,
     response: Response,
 ) -> MessageRead:
-    """Changes the text of your own message. Earlier texts stay in its edit history."""
+    """Changes the text of a message. Requires its author, or the role owner. Earlier texts stay in
+    its edit history, with who wrote them.
+    """
     told = await messages.edit(
         context.work,
         context.settings,
@@ -313,7 +315,9 @@ async def list_message_edits(
         int | None, Query(ge=1, le=2**31 - 1, description="`next` of the previous page")
     ] = None,
 ) -> Page[EditRead]:
-    """Returns the earlier texts of a message, latest first; none if it was never edited."""
+    """Returns the earlier texts of a message and who wrote them, latest first; none if it was never
+    edited.
+    """
     found = await messages.edits(
         context.work, user_id=caller.user_id, message_id=message_id, before=cursor
     )

@@ -244,6 +244,7 @@ def _document(message: MessageRow, draft: MessageDraft, row: Row) -> MessageRead
         attachments=list(draft.attachments),
         reactions=[],
         edited_at=None,
+        edited_by=None,
         deleted=False,
     )
 

@@ -41,9 +41,9 @@ _FORGET_EDITS: Final = """
 """
 
 _EDITS: Final = f"""
-    SELECT version, text, written_at
-      FROM (SELECT e.*, {bytes_before("e.text", "e.version DESC")} AS bytes
-              FROM chat.message_edits AS e
+    SELECT version, text, written_at, coalesce(written_by, author_id) AS written_by
+      FROM (SELECT e.*, m.author_id, {bytes_before("e.text", "e.version DESC")} AS bytes
+              FROM chat.message_edits AS e JOIN chat.messages AS m ON m.id = e.message_id
              WHERE e.message_id = $1 AND ($2::int IS NULL OR e.version < $2)) AS e
      WHERE bytes < $3 ORDER BY version DESC
 """  # noqa: S608 - text of ours
@@ -156,9 +156,10 @@ async def edit(
                 version=(version or 0) + 1,
                 text=message.text,
                 written_at=message.edited_at or message.created_at,
+                written_by=message.edited_by or message.author_id,
             )
         )
-        message.text, message.edited_at = text, unit.now
+        message.text, message.edited_at, message.edited_by = text, unit.now, user_id
         await _call_anew(unit, message)
         await indexing.reword(unit, message)
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)

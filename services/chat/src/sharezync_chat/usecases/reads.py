@@ -29,7 +29,10 @@ Document = TypeVar("Document")
 # JSON leaves the database as text: whether a connection decodes it depends on who opened it.
 
 _MESSAGES: Final = """
-    SELECT {columns}, m.edited_at, m.deleted_at, u.username, u.display_name,
+    SELECT {columns}, m.edited_at,
+           CASE WHEN m.edited_at IS NOT NULL THEN coalesce(m.edited_by, m.author_id) END
+               AS edited_by,
+           m.deleted_at, u.username, u.display_name,
            (SELECT json_agg(json_build_object('file_id', a.file_id, 'name', a.name,
                                               'size_bytes', a.size_bytes, 'mime', a.mime)
                             ORDER BY a.position)::text
