@@ -229,6 +229,7 @@ async def test_a_removed_device_is_ignored(ada: Account, node: Node) -> None:
         {"seq": 2**63},
         {"after": -1},
         {"after": None},
+        {"after": False},
     ],
 )
 async def test_an_update_has_bounds(node: Node, wrong: dict[str, Any]) -> None:

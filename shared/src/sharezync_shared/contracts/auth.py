@@ -151,10 +151,13 @@ class NodeUpdate:
     An update without changes is a heartbeat.
     """
 
-    seq: Annotated[int, Field(ge=1, le=MAX_SEQ, description="Number of this update, ascending")]
+    seq: Annotated[
+        int, Field(strict=True, ge=1, le=MAX_SEQ, description="Number of this update, ascending")
+    ]
     after: Annotated[
         int,
         Field(
+            strict=True,
             ge=0,
             le=MAX_SEQ,
             description="Number of the update since which the changes are told; 0 if this is a "
