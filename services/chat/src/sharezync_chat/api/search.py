@@ -11,7 +11,7 @@ from sharezync_chat.usecases import searching
 from sharezync_chat.usecases.searching import SearchCursor
 from sharezync_shared.costly import Costly
 from sharezync_shared.ids import UserId
-from sharezync_shared.names.policies import QUERY
+from sharezync_shared.names.policies import QUERY, Parsed
 from sharezync_shared.pages import Page, take_page
 from sharezync_shared.problems import Invalid, RateLimited, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens import Caller
@@ -45,7 +45,7 @@ async def search_messages(
     author: Annotated[UserId | None, Query(description="Only messages of this user")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items")] = 20,
     cursor: Annotated[
-        str | None,
+        Parsed | None,
         AfterValidator(_checked),
         Query(max_length=100, description="`next` of the previous page"),
     ] = None,
