@@ -1,6 +1,6 @@
 """Files from user to user: chunks up from senders, to storage, and down to recipients.
 
-| room | |
+| module | |
 |---|---|
 | `context` | what one node has of everything, and what happens to a chunk whichever way it came |
 | `core` | chunks, their store, calls to transfer and storage, notices, reports of progress |
