@@ -12,7 +12,7 @@
 | `subscribing`, `interest`, `visibility`, `blocks` | what clients want to know of others, and may |
 | `presence`, `typists`, `signals` | who is online, who is typing |
 | `revoking`, `pulling` | who gets nothing any more |
-| `peers`, `http_peers` | what sockets ask of the services, and the calls that do it |
+| `service_calls` | what sockets ask of the services |
 | `engine` | all of it put together |
 """
 

@@ -12,8 +12,8 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import Error, FrameId
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Command, CommandResult, Refusal
 from sharezync_shared.ids import UserId
@@ -61,8 +61,8 @@ class CommandQueue:
     turns, a command each: one who sends a great deal waits for themselves.
     """
 
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
+    def __init__(self, calls: ServiceCalls) -> None:
+        self._calls = calls
         self._users: OrderedDict[UserId, _OfUser] = OrderedDict()
         """Those who have something waiting; whose turn is next stands first."""
         self._count = 0
@@ -108,7 +108,7 @@ class CommandQueue:
                 batch = self._next_batch()
                 outcomes = [CommandResult(problem=_BUSY)] * len(batch)
                 try:
-                    outcomes = await self._peers.commands([command for command, _, _ in batch])
+                    outcomes = await self._calls.commands([command for command, _, _ in batch])
                 except ServiceUnavailable as error:
                     log.debug("commands_failed", count=len(batch), error=str(error))
                 finally:

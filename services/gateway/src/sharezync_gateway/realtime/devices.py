@@ -20,7 +20,7 @@ import structlog
 
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import MAX_CHANGES, NodeUpdate, TooManyDevices
 
@@ -40,7 +40,7 @@ class Devices:
 
     def __init__(
         self,
-        peers: Peers,
+        calls: ServiceCalls,
         node_id: str,
         metrics: SocketMetrics,
         *,
@@ -50,7 +50,7 @@ class Devices:
 
         After auth was told. `node_id` is this process's alone.
         """
-        self._peers = peers
+        self._calls = calls
         self._node_id = node_id
         self._metrics = metrics
         self._on_presence = on_presence
@@ -128,7 +128,7 @@ class Devices:
     async def _register(self, connection: Connection) -> None:
         user_id, client_id = connection.user_id, connection.client_id or ""
         try:
-            device_id = await self._peers.connect_device(user_id, connection.session_id, client_id)
+            device_id = await self._calls.connect_device(user_id, connection.session_id, client_id)
         except (ServiceUnavailable, TooManyDevices) as error:
             log.debug("device_not_connected", conn_id=connection.id, error=str(error))
             if connection in self._failures:
@@ -238,7 +238,7 @@ class Devices:
         answered, self._next_update = self._next_update, asyncio.Event()
         accepted = False
         try:
-            answer = await self._peers.update_node(self._node_id, change)
+            answer = await self._calls.update_node(self._node_id, change)
             accepted = answer.accepted
             self._pause_seconds = answer.lease_seconds / _HEARTBEATS_IN_A_LEASE
             self._accepted_seq = self._seq if accepted else 0

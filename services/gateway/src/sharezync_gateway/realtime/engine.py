@@ -14,16 +14,15 @@ from sharezync_gateway.realtime.commands import CommandQueue
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
-from sharezync_gateway.realtime.http_peers import HttpPeers
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.opening import ConnectionOpener
-from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
 from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.realtime.socket_handler import SocketHandler
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.stream_membership import StreamMembership
@@ -87,7 +86,7 @@ class RealtimeEngine:
 
     `start` before the bus is started; then `handle` for each socket; `drain` while the server
     still listens; `aclose` at the end. `handlers` and `binary_handler` answer the frames that the
-    engine doesn't know (transfers), `chunk_handler` hears of chunks. `peers` and `terms` None:
+    engine doesn't know (transfers), `chunk_handler` hears of chunks. `calls` and `terms` None:
     HTTP calls to the services, and what the settings say.
     """
 
@@ -98,14 +97,14 @@ class RealtimeEngine:
         platform: EngineDependencies,
         verifier: TokenVerifier,
         revocations: Revocations,
-        peers: Peers | None = None,
+        calls: ServiceCalls | None = None,
         terms: SocketLimits | None = None,
         handlers: Mapping[str, Handler] | None = None,
         binary_handler: BinaryHandler | None = None,
         chunk_handler: ChunkHandler | None = None,
     ) -> None:
         self._bus = platform.bus
-        self._peers = peers = peers or HttpPeers(Services.from_platform(platform))
+        self._calls = calls = calls or ServiceCalls(Services.from_platform(platform))
         self._revocations = revocations
         self._chunk_handler = chunk_handler
         terms = terms or SocketLimits(
@@ -121,17 +120,17 @@ class RealtimeEngine:
         metrics = SocketMetrics(platform.registry)
         self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
         self._subscriptions = Subscriptions(
-            hub=self.hub, peers=peers, bus=self._bus, metrics=metrics, terms=terms
+            hub=self.hub, calls=calls, bus=self._bus, metrics=metrics, terms=terms
         )
         self._revoker = Revoker(self.hub, revocations)
-        self._seating = StreamMembership(self.hub, peers, self._revoker)
+        self._seating = StreamMembership(self.hub, calls, self._revoker)
         self._tracker = self._seating.tracker
-        self._commands = CommandQueue(peers)
+        self._commands = CommandQueue(calls)
         self._devices = Devices(
-            peers, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
+            calls, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
         )
         self._pull = RevocationPull(
-            peers,
+            calls,
             self._revoker,
             lifetime_seconds=revocations.lifetime_seconds,
             period_seconds=terms.pull_seconds,
@@ -143,7 +142,7 @@ class RealtimeEngine:
             terms.recheck_seconds,
             on_recheck=self._subscriptions.check_soon,
         )
-        resumer = Resumer(self.hub, self._tracker, peers, metrics)
+        resumer = Resumer(self.hub, self._tracker, calls, metrics)
         admission = Admission(terms)
         budgets = UserBudgets(
             terms.user_share * terms.commands_per_second, terms.user_share * terms.commands_burst
@@ -239,7 +238,7 @@ class RealtimeEngine:
         self._knows_revocations = False
         since_seconds = math.ceil(self._revocations.lifetime_seconds)
         try:
-            revoked = await self._peers.revocations(since_seconds)
+            revoked = await self._calls.revocations(since_seconds)
         except ServiceUnavailable as error:  # told already, once for each outage
             raise Unavailable(str(error)) from error
         self._revoker.revoke(revoked)

@@ -12,7 +12,6 @@ from sharezync_gateway.realtime.connection import Connection, StreamChanges
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handshake import Handshake
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import UserHeads
 from sharezync_gateway.realtime.protocol import (
     MAX_TEXT_BYTES,
     Authenticate,
@@ -28,6 +27,7 @@ from sharezync_gateway.realtime.protocol import (
 )
 from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
+from sharezync_gateway.realtime.service_calls import UserHeads
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.stream_membership import StreamMembership
 from sharezync_gateway.realtime.user_turns import UserTurns

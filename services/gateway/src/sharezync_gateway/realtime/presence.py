@@ -17,7 +17,6 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interest, Interests, WatchedUser
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import (
     PresenceData,
     PresenceSignal,
@@ -25,6 +24,7 @@ from sharezync_gateway.realtime.protocol import (
     encode,
     now_text,
 )
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_shared.background import Periodic
 from sharezync_shared.batch_queue import BatchQueue
@@ -48,7 +48,7 @@ class PresenceTracker:
     def __init__(
         self,
         *,
-        peers: Peers,
+        calls: ServiceCalls,
         interests: Interests,
         signals: Signals,
         metrics: SocketMetrics,
@@ -56,7 +56,7 @@ class PresenceTracker:
         pause_seconds: float,
     ) -> None:
         """`poll_seconds`: how often auth is asked for each; `pause_seconds`: what is gathered."""
-        self._peers = peers
+        self._calls = calls
         self._interests = interests
         self._signals = signals
         self._metrics = metrics
@@ -112,7 +112,7 @@ class PresenceTracker:
         """Learn from auth how it is with these users. Raises ServiceUnavailable."""
         turn = next(self._turns)
         try:
-            answer = await self._peers.presence(user_ids)
+            answer = await self._calls.presence(user_ids)
         except ServiceUnavailable:
             self._metrics.presence_requests("failed").inc()
             raise

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Final
 
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_shared.background import Periodic
 from sharezync_shared.calls.client import is_unanswered
 
@@ -26,7 +26,7 @@ class RevocationPull:
 
     def __init__(
         self,
-        peers: Peers,
+        calls: ServiceCalls,
         revoker: Revoker,
         *,
         lifetime_seconds: float,
@@ -34,7 +34,7 @@ class RevocationPull:
         metrics: SocketMetrics,
     ) -> None:
         """`lifetime_seconds`: what was revoked longer ago concerns no token."""
-        self._peers = peers
+        self._calls = calls
         self._revoker = revoker
         self._lifetime_seconds = math.ceil(lifetime_seconds)
         self._period_seconds = period_seconds
@@ -66,7 +66,7 @@ class RevocationPull:
             unknown_seconds = math.ceil(now - self._known_at) + _OVERLAP_SECONDS
             since_seconds = min(unknown_seconds, since_seconds)
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            revoked = await self._peers.revocations(since_seconds)
+            revoked = await self._calls.revocations(since_seconds)
         self._revoker.revoke(revoked)
         self._known_at = now
 

@@ -12,8 +12,8 @@ from typing import Final
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import CatchingUp, Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, Replayed, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Reset, Resumed, ResumeOutcome
+from sharezync_gateway.realtime.service_calls import Replayed, ServiceCalls, owner_of
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_gateway.realtime.user_turns import UserTurns
 from sharezync_shared.calls.client import ServiceUnavailable
@@ -36,10 +36,12 @@ _WRITE_BYTES: Final = 64 * 1024
 class Resumer:
     """Carries out `resume` and `replay`."""
 
-    def __init__(self, hub: Hub, tracker: Tracker, peers: Peers, metrics: SocketMetrics) -> None:
+    def __init__(
+        self, hub: Hub, tracker: Tracker, calls: ServiceCalls, metrics: SocketMetrics
+    ) -> None:
         self._hub = hub
         self._tracker = tracker
-        self._peers = peers
+        self._calls = calls
         self._metrics = metrics
         self._turns = UserTurns(_AT_ONCE)
 
@@ -125,7 +127,7 @@ class Resumer:
         """
         for pause_seconds in (*_PAUSES_SECONDS, None):
             try:
-                return await self._peers.replay(stream, cursor)
+                return await self._calls.replay(stream, cursor)
             except ServiceUnavailable:
                 if pause_seconds is not None:
                     await _pause(pause_seconds)

@@ -7,8 +7,8 @@ import structlog
 
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import Revoked
 from sharezync_gateway.realtime.protocol import CloseCode
+from sharezync_gateway.realtime.service_calls import Revoked
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.revocations import Revocations

@@ -11,9 +11,15 @@ import structlog
 
 from sharezync_gateway.realtime.connection import Connection, StreamChanges
 from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.peers import OWNERS, Peers, Replayed, UserHeads, owner_of
 from sharezync_gateway.realtime.protocol import Cursor, Reset
 from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.service_calls import (
+    OWNERS,
+    Replayed,
+    ServiceCalls,
+    UserHeads,
+    owner_of,
+)
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Frame
@@ -24,9 +30,9 @@ log = structlog.get_logger()
 class StreamMembership:
     """Puts connections on streams and takes them off; also what the tracker works for."""
 
-    def __init__(self, hub: Hub, peers: Peers, revoker: Revoker) -> None:
+    def __init__(self, hub: Hub, calls: ServiceCalls, revoker: Revoker) -> None:
         self._hub = hub
-        self._peers = peers
+        self._calls = calls
         self._revoker = revoker
         self.tracker = Tracker(self, call_later=_call_later)
 
@@ -51,7 +57,7 @@ class StreamMembership:
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
         """Ask the owner. Raises ServiceUnavailable."""
-        return await self._peers.replay(stream, cursor)
+        return await self._calls.replay(stream, cursor)
 
     async def reset(self, stream: str, position: Cursor) -> None:
         """Take off who isn't on the stream any more, and have the others refetch it.
@@ -72,7 +78,7 @@ class StreamMembership:
         owner = owner_of(stream)
         if owner is None:
             return False
-        heads = await self._peers.heads(user_id, (owner,))
+        heads = await self._calls.heads(user_id, (owner,))
         if heads.missing:
             raise ServiceUnavailable(owner, "does not say who is on its streams")
         return stream in heads.streams
@@ -82,9 +88,9 @@ class StreamMembership:
     async def heads_for(self, connection: Connection) -> UserHeads:
         """Return where the streams stand that this connection follows."""
         if connection.channel is None:
-            return await self._peers.heads(connection.user_id)
+            return await self._calls.heads(connection.user_id)
         owner = owner_of(connection.channel)
-        heads = await self._peers.heads(connection.user_id, () if owner is None else (owner,))
+        heads = await self._calls.heads(connection.user_id, () if owner is None else (owner,))
         only = {s: head for s, head in heads.streams.items() if connection.follows(s)}
         return UserHeads(only, heads.missing)
 
@@ -132,7 +138,7 @@ class StreamMembership:
         for connection in connections:
             connection.notes = StreamChanges()
         try:
-            heads = await self._peers.heads(user_id)
+            heads = await self._calls.heads(user_id)
             for connection in connections:
                 if not connection.closed:
                     self._add_missing(connection, heads)
@@ -163,7 +169,7 @@ class StreamMembership:
         still = {s for c in self._hub.of_user(user_id) for s in c.streams & doubtful}
         if not still:
             return
-        heads = await self._peers.heads(user_id, OWNERS)
+        heads = await self._calls.heads(user_id, OWNERS)
         for stream in still - heads.streams.keys():
             if owner_of(stream) in heads.missing:
                 continue

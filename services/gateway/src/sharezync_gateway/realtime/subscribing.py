@@ -13,7 +13,6 @@ from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import MOST_INTERESTS, Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, owner_of
 from sharezync_gateway.realtime.presence import STREAM as PRESENCE
 from sharezync_gateway.realtime.presence import PresenceTracker
 from sharezync_gateway.realtime.protocol import (
@@ -25,6 +24,7 @@ from sharezync_gateway.realtime.protocol import (
     Unsubscribed,
     read_body,
 )
+from sharezync_gateway.realtime.service_calls import ServiceCalls, owner_of
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.typists import STREAM as TYPING
@@ -44,14 +44,20 @@ class Subscriptions:
     """Presence and typing on this node; the handlers by frame type are in `table`."""
 
     def __init__(
-        self, *, hub: Hub, peers: Peers, bus: Bus, metrics: SocketMetrics, terms: SocketLimits
+        self,
+        *,
+        hub: Hub,
+        calls: ServiceCalls,
+        bus: Bus,
+        metrics: SocketMetrics,
+        terms: SocketLimits,
     ) -> None:
         self._hub = hub
         self._terms = terms
         self.interests = Interests()
         self._signals = Signals(bus)
         self._presence = PresenceTracker(
-            peers=peers,
+            calls=calls,
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
@@ -59,14 +65,14 @@ class Subscriptions:
             pause_seconds=terms.gather_seconds,
         )
         self._visibility = Visibility(
-            peers=peers,
+            calls=calls,
             hub=hub,
             interests=self.interests,
             on_change=self._presence.look_again,
             pause_seconds=terms.gather_seconds,
             long_pause_seconds=terms.presence_poll_seconds,
         )
-        self._viewers = Viewers(peers, time.monotonic)
+        self._viewers = Viewers(calls, time.monotonic)
         self._typists = Typists(
             viewers=self._viewers,
             interests=self.interests,

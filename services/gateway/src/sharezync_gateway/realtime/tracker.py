@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 import structlog
 
-from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.recent_offsets import RecentOffsets
+from sharezync_gateway.realtime.service_calls import Replayed
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Frame
 

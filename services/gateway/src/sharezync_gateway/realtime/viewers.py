@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from sharezync_gateway.realtime.peers import Peers
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -36,8 +36,8 @@ class _Question:
 class Viewers:
     """What is known of some users, each with others; the oldest knowledge is forgotten first."""
 
-    def __init__(self, peers: Peers, clock: Callable[[], float]) -> None:
-        self._peers = peers
+    def __init__(self, calls: ServiceCalls, clock: Callable[[], float]) -> None:
+        self._calls = calls
         self._clock = clock
         self._answers: dict[str, _Answer] = {}
         self._questions: list[_Question] = []
@@ -55,7 +55,7 @@ class Viewers:
         question = _Question(user_id)
         self._questions.append(question)
         try:
-            seeing = (await self._peers.viewers(user_id, set(others) - {user_id})).open
+            seeing = (await self._calls.viewers(user_id, set(others) - {user_id})).open
         except ServiceUnavailable as error:
             log.debug("viewers_unknown", error=repr(error))
             return

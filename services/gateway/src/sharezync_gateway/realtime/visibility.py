@@ -17,7 +17,7 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
-from sharezync_gateway.realtime.peers import Peers, Sight
+from sharezync_gateway.realtime.service_calls import ServiceCalls, Sight
 from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.calls.client import ServiceUnavailable
 
@@ -34,7 +34,7 @@ class Visibility:
     def __init__(
         self,
         *,
-        peers: Peers,
+        calls: ServiceCalls,
         hub: Hub,
         interests: Interests,
         on_change: Callable[[Connection, Collection[str]], None],
@@ -46,7 +46,7 @@ class Visibility:
         `pause_seconds`: what is gathered before chat is asked; the long one, where each end of a
         channel, wherever that is, would ask about many.
         """
-        self._peers = peers
+        self._calls = calls
         self._hub = hub
         self._interests = interests
         self._on_change = on_change
@@ -69,7 +69,7 @@ class Visibility:
 
     async def visible(self, user_id: str, others: Collection[str]) -> Sight:
         """Return whose presence of `others` a user may see. Raises ServiceUnavailable."""
-        return await self._ask(self._peers.acquaintances, user_id, others)
+        return await self._ask(self._calls.acquaintances, user_id, others)
 
     async def _ask(self, question: _Question, user_id: str, others: Collection[str]) -> Sight:
         found = await question(user_id, set(others) - {user_id})
@@ -129,7 +129,7 @@ class Visibility:
         looking = {connection.user_id for connection in watchers}
         asked = next(self._turns)
         seen, seeing = await asyncio.gather(
-            self.visible(user_id, others), self._ask(self._peers.viewers, user_id, looking)
+            self.visible(user_id, others), self._ask(self._calls.viewers, user_id, looking)
         )
         for connection in own:
             self._take(connection, others, seen, asked)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from sharezync_gateway.realtime.peers import Present, Revoked
+from sharezync_gateway.realtime.service_calls import Present, Revoked
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import NodeLease, NodeUpdate
 
@@ -16,7 +16,7 @@ def device_named(client_id: str) -> str:
 
 
 class Registry:
-    """auth's half of `realtime.peers.Peers`: devices, and the nodes that hold them online."""
+    """auth's half of `ServiceCalls`: devices, and the nodes that hold them online."""
 
     def __init__(self) -> None:
         self.away: set[str] = set()

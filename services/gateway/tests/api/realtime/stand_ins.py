@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from services.gateway.tests.api.realtime.registry import Registry
-from sharezync_gateway.realtime.peers import (
+from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_gateway.realtime.service_calls import (
     OWNERS,
     Replayed,
     Sight,
     UserHeads,
     owner_of,
 )
-from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.streams.frames import Control, Frame
@@ -61,7 +61,7 @@ class Services(Registry):
     def head(self, stream: str) -> Cursor:
         return (self.epoch, len(self.logs[stream]))
 
-    # --- realtime.peers.Peers ----------------------------------------------------------------
+    # --- in place of ServiceCalls ------------------------------------------------------------
 
     async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> UserHeads:
         self.asked.append(("heads", user_id))

@@ -8,7 +8,7 @@ from websockets.exceptions import InvalidStatus
 
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.realtime import Connection
-from sharezync_gateway.realtime.peers import Revoked
+from sharezync_gateway.realtime.service_calls import Revoked
 from sharezync_shared.server import Draining
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_testkit.waiting import wait_until

@@ -17,7 +17,7 @@ from services.gateway.tests.api.realtime.world import (
     User,
     World,
 )
-from sharezync_gateway.realtime.peers import Revoked
+from sharezync_gateway.realtime.service_calls import Revoked
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.sizes import MAX_CHUNK_BYTES, MAX_TEXT_FRAME_BYTES
 from sharezync_testkit.waiting import wait_until

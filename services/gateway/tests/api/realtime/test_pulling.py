@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime.peers import Revoked
+from sharezync_gateway.realtime.service_calls import Revoked
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.problems import Unavailable
 from sharezync_testkit.waiting import wait_until

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from services.gateway.tests.api.realtime.overhearing import Overheard, stand_in_protocol
 from services.gateway.tests.api.realtime.stand_ins import Services
 from sharezync_gateway.realtime import SOCKETS, RealtimeEngine
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.calls.client import Client, Credentials
 from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
@@ -153,7 +154,7 @@ class World:
             platform=surroundings,
             verifier=verifier,
             revocations=revocations,
-            peers=self.services,
+            calls=cast("ServiceCalls", self.services),
             terms=terms,
             **parts,
         )

@@ -10,7 +10,7 @@ from services.gateway.tests.api.realtime.registry import Registry, device_named
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 
 NODE = "n"
 
@@ -52,7 +52,7 @@ class Rig:
         """What was said of the one user: has come, or has gone."""
         self.metrics = CollectorRegistry()
         self.devices = Devices(
-            cast("Peers", self.auth),
+            cast("ServiceCalls", self.auth),
             node_id,
             SocketMetrics(self.metrics),
             on_presence=lambda _user_id, online: self.said.append(online),

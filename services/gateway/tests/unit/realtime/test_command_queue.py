@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_gateway.realtime.commands import CommandQueue
-from sharezync_gateway.realtime.peers import Peers
 from sharezync_gateway.realtime.protocol import MAX_TEXT_BYTES, SendMessage, read_body, size_in_utf8
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.ids import DeviceId, UserId, uuid7
 from sharezync_shared.sizes import (
@@ -54,7 +54,7 @@ class Senders:
 
     def __init__(self) -> None:
         self.chat = Chat()
-        self.queue = CommandQueue(cast("Peers", self.chat))
+        self.queue = CommandQueue(cast("ServiceCalls", self.chat))
         self.outcomes: list[CommandResult] = []
 
     def say(self, user_id: str, text: str) -> None:

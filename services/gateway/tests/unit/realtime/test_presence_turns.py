@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, Present
 from sharezync_gateway.realtime.presence import PresenceTracker
+from sharezync_gateway.realtime.service_calls import Present, ServiceCalls
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus, BusUnavailable
@@ -68,7 +68,7 @@ class Rig:
         self.interests = Interests()
         self.metrics = SocketMetrics(CollectorRegistry())
         self.presence = PresenceTracker(
-            peers=cast("Peers", self.auth),
+            calls=cast("ServiceCalls", self.auth),
             interests=self.interests,
             signals=Signals(cast("Bus", None)),
             metrics=self.metrics,

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers, Revoked
 from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.service_calls import Revoked, ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.ids import uuid7
 from sharezync_shared.tokens.revocations import Revocations
@@ -35,7 +35,7 @@ class Rig:
         metrics = SocketMetrics(CollectorRegistry())
         hub = Hub(metrics, on_empty=lambda _: None, on_left=lambda *_: None)
         self.pull = RevocationPull(
-            cast("Peers", self.auth),
+            cast("ServiceCalls", self.auth),
             Revoker(hub, self.revocations),
             lifetime_seconds=LIFETIME,
             period_seconds=0.5,

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.peers import Peers
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.realtime.signals import Signals
 from sharezync_gateway.realtime.typists import MOST_CHANNELS, Typists
 from sharezync_gateway.realtime.viewers import Viewers
@@ -33,7 +33,7 @@ def test_once_in_three_seconds_for_each_user_and_channel() -> None:
     now = 100.0
     said = Said()
     typists = Typists(
-        viewers=Viewers(cast("Peers", None), lambda: now),
+        viewers=Viewers(cast("ServiceCalls", None), lambda: now),
         interests=Interests(),
         signals=cast("Signals", said),
         metrics=SocketMetrics(CollectorRegistry()),
@@ -65,7 +65,7 @@ def test_nobody_types_in_a_thousand_channels() -> None:
     now = 100.0
     said = Said()
     typists = Typists(
-        viewers=Viewers(cast("Peers", None), lambda: 0.0),
+        viewers=Viewers(cast("ServiceCalls", None), lambda: 0.0),
         interests=Interests(),
         signals=cast("Signals", said),
         metrics=SocketMetrics(CollectorRegistry()),

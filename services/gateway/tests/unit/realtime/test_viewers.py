@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
-from sharezync_gateway.realtime.peers import Peers, Sight
+from sharezync_gateway.realtime.service_calls import ServiceCalls, Sight
 from sharezync_gateway.realtime.viewers import Viewers
 from sharezync_shared.calls.client import ServiceUnavailable
 
 
 class Services:
-    """In the place of `Peers`."""
+    """In the place of `ServiceCalls`."""
 
     def __init__(self) -> None:
         self.seeing: set[str] = set()
@@ -19,7 +19,7 @@ class Services:
         self.answers = asyncio.Event()
         self.answers.set()
         self.now = 0.0
-        self.known = Viewers(cast("Peers", self), lambda: self.now)
+        self.known = Viewers(cast("ServiceCalls", self), lambda: self.now)
 
     async def viewers(self, user_id: str, other_ids: Sequence[str]) -> Sight:
         found = Sight(self.seeing & set(other_ids), self.hidden & set(other_ids))

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import Cursor
+from sharezync_gateway.realtime.service_calls import Replayed
 from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Control, Frame

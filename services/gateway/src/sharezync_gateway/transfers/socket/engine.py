@@ -7,7 +7,7 @@ from sharezync_gateway.realtime.engine import (
     RealtimeEngine,
     SocketSettings,
 )
-from sharezync_gateway.realtime.http_peers import HttpPeers
+from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.transfers.context import TransferContext
 from sharezync_gateway.transfers.core.calls import TransferCalls
 from sharezync_gateway.transfers.core.chunk_store import ChunkStore
@@ -56,7 +56,7 @@ class EngineWithTransfers(RealtimeEngine):
             platform=platform,
             verifier=verifier,
             revocations=revocations,
-            peers=HttpPeers(services, chat),
+            calls=ServiceCalls(services, chat),
             handlers=self._socket_transfers.handlers,
             binary_handler=self._socket_transfers.take_binary,
             chunk_handler=self.transfers.take_notice,

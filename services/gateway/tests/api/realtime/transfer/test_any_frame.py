@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from services.gateway.tests.api.realtime.transfer.scene import Scene
 from services.gateway.tests.api.realtime.world import Node, User, World
 from sharezync_gateway.asyncapi.frames import CLIENT
-from sharezync_gateway.realtime.peers import Replayed
 from sharezync_gateway.realtime.protocol import CloseCode, Cursor
+from sharezync_gateway.realtime.service_calls import Replayed
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.transfers.context import TransferContext
 from sharezync_gateway.transfers.core.calls import Caller

@@ -11,9 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.gateway.tests.unit.realtime.wire import Wire
-from sharezync_gateway.realtime.http_peers import HttpPeers
-from sharezync_gateway.realtime.peers import Revoked, owner_of
 from sharezync_gateway.realtime.protocol import MarkRead, SendMessage
+from sharezync_gateway.realtime.service_calls import Revoked, ServiceCalls, owner_of
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import NodeLease, NodeUpdate, TooManyDevices
 from sharezync_shared.contracts.commands import Command, Refusal
@@ -44,22 +43,22 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-def peers(wire: Wire) -> HttpPeers:
-    return HttpPeers(Services.from_platform(wire))
+def calls(wire: Wire) -> ServiceCalls:
+    return ServiceCalls(Services.from_platform(wire))
 
 
-async def test_heads_are_gathered_from_all_owners(wire: Wire, peers: HttpPeers) -> None:
+async def test_heads_are_gathered_from_all_owners(wire: Wire, calls: ServiceCalls) -> None:
     heads = "/internal/streams/heads"
     wire.answers[f"chat{heads}"] = {"streams": {"channel:a": ["e", 4]}}
     wire.answers[f"auth{heads}"] = {"streams": {"account:u": ["f", 0]}, "more": 1}
     wire.answers[f"transfer{heads}"] = httpx.ConnectError("away")
-    found = await peers.heads(ADA)
+    found = await calls.heads(ADA)
     assert found.streams == {"channel:a": ("e", 4), "account:u": ("f", 0)}
     assert found.missing == {"transfer"}
     assert ("chat", "GET", heads, {"user_id": ADA}, None) in wire.asked
 
 
-async def test_a_replay_asks_the_owner_and_becomes_frames(wire: Wire, peers: HttpPeers) -> None:
+async def test_a_replay_asks_the_owner_and_becomes_frames(wire: Wire, calls: ServiceCalls) -> None:
     wire.answers["chat/internal/streams/replay"] = {
         "stream": "channel:a",
         "epoch": "e",
@@ -69,7 +68,7 @@ async def test_a_replay_asks_the_owner_and_becomes_frames(wire: Wire, peers: Htt
         "seqs": [8, 9],
         "controls": [None, {"leave": ["u"]}],
     }
-    replayed = await peers.replay("channel:a", ("e", 7))
+    replayed = await calls.replay("channel:a", ("e", 7))
     assert (replayed.epoch, replayed.head, replayed.reset) == ("e", 9, False)
     assert [(f.stream, f.epoch, f.seq, f.text) for f in replayed.frames] == [
         ("channel:a", "e", 8, '{"a":"é"}'.encode()),
@@ -81,7 +80,7 @@ async def test_a_replay_asks_the_owner_and_becomes_frames(wire: Wire, peers: Htt
     assert wire.asked[0][3] == {"stream": "channel:a", "epoch": "e", "after": "7"}
 
 
-async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None:
+async def test_commands_travel_in_one_call(wire: Wire, calls: ServiceCalls) -> None:
     wire.answers["chat/internal/commands"] = {
         "results": [
             {"data": {"id": "m1", "text": "é"}},
@@ -96,7 +95,7 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
             },
         ]
     }
-    done, refused = await peers.commands(
+    done, refused = await calls.commands(
         [
             command(ADA, "send_message", SendMessage(UUID(CHANNEL), "hi")),
             command(BOB, "mark_read", MarkRead(UUID(CHANNEL), 4), PHONE),
@@ -122,38 +121,38 @@ async def test_commands_travel_in_one_call(wire: Wire, peers: HttpPeers) -> None
     }
 
 
-async def test_auth_is_told_of_devices(wire: Wire, peers: HttpPeers) -> None:
+async def test_auth_is_told_of_devices(wire: Wire, calls: ServiceCalls) -> None:
     wire.answers["auth/internal/devices/connect"] = DEVICE
-    assert await peers.connect_device(ADA, LOGIN, "laptop") == LAPTOP
+    assert await calls.connect_device(ADA, LOGIN, "laptop") == LAPTOP
     told = {"user_id": ADA, "client_id": "laptop", "session_id": LOGIN}
     assert wire.asked == [("auth", "POST", "/internal/devices/connect", {}, told)]
 
 
-async def test_one_device_too_many_is_no_failure_of_auth(wire: Wire, peers: HttpPeers) -> None:
+async def test_one_device_too_many_is_no_failure_of_auth(wire: Wire, calls: ServiceCalls) -> None:
     refused = httpx.Response(409, json=refusal_document(TooManyDevices(limit=100)))
     wire.answers["auth/internal/devices/connect"] = refused
     with capture_logs() as logged, pytest.raises(TooManyDevices):
-        await peers.connect_device(ADA, LOGIN, "laptop")
+        await calls.connect_device(ADA, LOGIN, "laptop")
     assert not [event for event in logged if event["log_level"] != "debug"]
 
 
-async def test_auth_is_told_of_the_node(wire: Wire, peers: HttpPeers) -> None:
+async def test_auth_is_told_of_the_node(wire: Wire, calls: ServiceCalls) -> None:
     path = f"/internal/nodes/{NODE}/updates"
     wire.answers[f"auth{path}"] = LEASE
     change = NodeUpdate(7, 5, [UUID(PHONE)], [UUID(LAPTOP)])
-    assert await peers.update_node(NODE, change) == NodeLease(45, 7, accepted=True)
+    assert await calls.update_node(NODE, change) == NodeLease(45, 7, accepted=True)
     told = {"seq": 7, "after": 5, "connected": [PHONE], "disconnected": [LAPTOP]}
     assert wire.asked == [("auth", "POST", path, {}, told)]
 
 
-async def test_auth_is_asked_what_was_revoked(wire: Wire, peers: HttpPeers) -> None:
+async def test_auth_is_asked_what_was_revoked(wire: Wire, calls: ServiceCalls) -> None:
     wire.answers["auth/internal/revocations"] = {"sessions": [LOGIN], "users": []}
-    assert await peers.revocations(600) == Revoked([LOGIN], [])
+    assert await calls.revocations(600) == Revoked([LOGIN], [])
     assert wire.asked[0][3:] == ({"since_seconds": "600"}, None)
 
 
 async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect(
-    wire: Wire, peers: HttpPeers
+    wire: Wire, calls: ServiceCalls
 ) -> None:
     connecting = asyncio.Event()
 
@@ -166,11 +165,11 @@ async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect(
     wire.answers["auth/internal/revocations"] = {"sessions": [], "users": []}
     async with asyncio.TaskGroup() as group:
         for number in range(1000):
-            group.create_task(peers.connect_device(ADA, LOGIN, str(number)))
+            group.create_task(calls.connect_device(ADA, LOGIN, str(number)))
         await asyncio.sleep(0)
         async with asyncio.timeout(GIVE_UP_SECONDS):
-            assert (await peers.update_node(NODE, NodeUpdate(1, 0, [], []))).lease_seconds == 45
-            assert (await peers.revocations(1)).sessions == []
+            assert (await calls.update_node(NODE, NodeUpdate(1, 0, [], []))).lease_seconds == 45
+            assert (await calls.revocations(1)).sessions == []
         connecting.set()
 
 
@@ -188,29 +187,29 @@ async def test_a_heartbeat_does_not_wait_behind_thousands_who_connect(
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda peers: peers.replay("channel:a", ("e", 0)),
-        lambda peers: peers.commands([command(ADA, "x", MarkRead(UUID(CHANNEL)))]),
+        lambda calls: calls.replay("channel:a", ("e", 0)),
+        lambda calls: calls.commands([command(ADA, "x", MarkRead(UUID(CHANNEL)))]),
     ],
 )
 async def test_anything_but_an_answer_is_unavailable(
-    wire: Wire, peers: HttpPeers, answer: object, ask: Callable[[HttpPeers], Any]
+    wire: Wire, calls: ServiceCalls, answer: object, ask: Callable[[ServiceCalls], Any]
 ) -> None:
     wire.answers["chat/internal/streams/replay"] = answer
     wire.answers["chat/internal/commands"] = answer
     with pytest.raises(ServiceUnavailable) as unavailable:
-        await ask(peers)
+        await ask(calls)
     assert unavailable.value.service == "chat"
 
 
-async def test_too_few_results_are_no_answer(wire: Wire, peers: HttpPeers) -> None:
+async def test_too_few_results_are_no_answer(wire: Wire, calls: ServiceCalls) -> None:
     wire.answers["chat/internal/commands"] = {"results": []}
     with pytest.raises(ServiceUnavailable):
-        await peers.commands([command(ADA, "mark_read", MarkRead(UUID(CHANNEL)))])
+        await calls.commands([command(ADA, "mark_read", MarkRead(UUID(CHANNEL)))])
 
 
-async def test_a_stream_of_nobody_cannot_be_replayed(peers: HttpPeers) -> None:
+async def test_a_stream_of_nobody_cannot_be_replayed(calls: ServiceCalls) -> None:
     with pytest.raises(ServiceUnavailable):
-        await peers.replay("nonsense", ("e", 0))
+        await calls.replay("nonsense", ("e", 0))
 
 
 @pytest.mark.parametrize(
@@ -228,19 +227,19 @@ def test_streams_have_owners(stream: str, owner: str | None) -> None:
     assert owner_of(stream) == owner
 
 
-async def test_presence_is_asked_of_auth(wire: Wire, peers: HttpPeers) -> None:
+async def test_presence_is_asked_of_auth(wire: Wire, calls: ServiceCalls) -> None:
     wire.answers["auth/internal/presence"] = {
         "online": [ADA],
         "last_seen": {ADA: "2026-11-21T17:00:00Z", BOB: "2026-11-21T16:00:00Z"},
     }
-    found = await peers.presence([ADA, BOB, CLEO])
+    found = await calls.presence([ADA, BOB, CLEO])
     assert found.online == {ADA}
     assert found.last_seen[BOB] == "2026-11-21T16:00:00Z"
     body = {"user_ids": [ADA, BOB, CLEO]}
     assert wire.asked == [("auth", "POST", "/internal/presence", {}, body)]
 
 
-async def test_many_are_asked_about_in_batches(wire: Wire, peers: HttpPeers) -> None:
+async def test_many_are_asked_about_in_batches(wire: Wire, calls: ServiceCalls) -> None:
     users = [str(UUID(int=number)) for number in range(1, 451)]
 
     async def all_online(request: httpx.Request) -> httpx.Response:
@@ -253,9 +252,9 @@ async def test_many_are_asked_about_in_batches(wire: Wire, peers: HttpPeers) -> 
     wire.answers["auth/internal/presence"] = all_online
     wire.answers["chat/internal/acquaintances"] = all_acquainted
     wire.answers["auth/internal/blocks"] = {"ids": users[:1], "blocked": [], "blocking": users[:1]}
-    found = await peers.presence(users)
+    found = await calls.presence(users)
     assert found.online == found.last_seen.keys() == set(users)
-    assert await peers.acquaintances(EVE, users) == (set(users[1:]), set(users[:1]))
+    assert await calls.acquaintances(EVE, users) == (set(users[1:]), set(users[:1]))
     asked = [
         (path, len(body.get("user_ids") or body["other_ids"])) for *_, path, _, body in wire.asked
     ]
@@ -268,7 +267,7 @@ async def test_many_are_asked_about_in_batches(wire: Wire, peers: HttpPeers) -> 
 
 @pytest.mark.parametrize("looking", ["user", "others"])
 async def test_who_may_see_whom_is_what_chat_says_and_who_blocked_is_hidden(
-    wire: Wire, peers: HttpPeers, looking: str
+    wire: Wire, calls: ServiceCalls, looking: str
 ) -> None:
     wire.answers["chat/internal/acquaintances"] = {"ids": [BOB, CLEO, EVE, FAY]}
     wire.answers["auth/internal/blocks"] = {
@@ -276,7 +275,7 @@ async def test_who_may_see_whom_is_what_chat_says_and_who_blocked_is_hidden(
         "blocked": [CLEO, FAY],
         "blocking": [DAVE, EVE, FAY],
     }
-    ask = peers.acquaintances if looking == "user" else peers.viewers
+    ask = calls.acquaintances if looking == "user" else calls.viewers
     hidden = {EVE} if looking == "user" else {CLEO}
     assert await ask(ADA, [BOB, CLEO, DAVE]) == ({BOB}, hidden)
     body = {"user_id": ADA, "other_ids": [BOB, CLEO, DAVE]}

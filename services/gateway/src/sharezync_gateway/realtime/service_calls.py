@@ -1,24 +1,16 @@
-"""The calls that sockets make to the services.
+"""The short calls that sockets make to the services, with the gateway's own credential.
 
-All of them are short JSON calls with the gateway's own credential.
+The acting user is named in the call. Anything but an answer is `ServiceUnavailable`: callers retry,
+or tell the client to.
 """
 
 import asyncio
 from collections.abc import Awaitable, Collection, Sequence
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from sharezync_gateway.realtime.peers import (
-    OWNERS,
-    Present,
-    Replayed,
-    Revoked,
-    Sight,
-    UserHeads,
-    owner_of,
-)
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts import auth, chat
@@ -30,15 +22,68 @@ from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.frames import Frame
 
+_OWNERS: Final = {
+    "channel": "chat",
+    "inbox": "chat",
+    "transfers": "transfer",
+    "account": "auth",
+}
+OWNERS: Final = ("auth", "chat", "transfer")
+"""The services that own streams."""
 _AT_ONCE: Final = 64
 """Calls in flight, beside commands: after a restart thousands come back at the same moment."""
 
 T = TypeVar("T")
 
 
-class HttpPeers:
-    """`Peers` over what the services serve. `commands`: what carries commands to chat, if not the
-    client of all other calls.
+def owner_of(stream: str) -> str | None:
+    """Return the service that owns a stream; None for a name that can't be a stream's."""
+    return _OWNERS.get(stream.partition(":")[0])
+
+
+class UserHeads(msgspec.Struct, frozen=True):
+    """Where the streams of a user stand, and which owners could not be asked."""
+
+    streams: dict[str, Cursor]
+    missing: frozenset[str] = frozenset()
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """What lies behind a position: everything up to `head`, or, with `reset`, nothing."""
+
+    epoch: str
+    head: int
+    reset: bool
+    frames: list[Frame]
+
+
+class Revoked(msgspec.Struct, frozen=True):
+    """Ids of sessions and users whose tokens are refused."""
+
+    sessions: list[str] = []
+    users: list[str] = []
+
+
+class Present(msgspec.Struct, frozen=True):
+    """Who is online of those asked about, and when a device of each was seen last."""
+
+    online: frozenset[str]
+    last_seen: dict[str, str] = {}
+
+
+class Sight(NamedTuple):
+    """Of some people, between whom and a user it is asked who may see whom."""
+
+    open: set[str]
+    """Who may see, or be seen."""
+    hidden: set[str]
+    """Who might, if who would be seen had not blocked who would look: they look offline."""
+
+
+class ServiceCalls:
+    """What sockets ask of the services. Each call raises ServiceUnavailable, but for `heads`.
+
+    `commands`: what carries commands to chat, if not the client of all other calls.
     """
 
     def __init__(self, services: Services, commands: ChatClient | None = None) -> None:
@@ -50,9 +95,10 @@ class HttpPeers:
             "transfer": services.transfer,
         }
         self._commands = commands or services.chat
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def heads(self, user_id: str, owners: Collection[str] = OWNERS) -> UserHeads:
+        """Return every stream that the user is on, of those `owners` that answer. Never raises."""
         streams: dict[str, Cursor] = {}
         missing: set[str] = set()
 
@@ -67,6 +113,7 @@ class HttpPeers:
         return UserHeads(streams, frozenset(missing))
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
+        """Return what the log of the stream's owner has behind `cursor`."""
         owner = owner_of(stream)
         if owner is None:
             raise ServiceUnavailable("nobody", f"{stream} has no owner")
@@ -78,10 +125,15 @@ class HttpPeers:
         return Replayed(read.epoch, read.head, read.reset, frames)
 
     async def connect_device(self, user_id: str, session_id: str, client_id: str) -> str:
+        """Return the id of a device that has opened a socket; one not seen before is made.
+
+        A session without a device belongs to it from now on. Safe to repeat.
+        """
         told = auth.DeviceConnect(UUID(user_id), client_id, UUID(session_id))
         return str((await self._in_turn(self._auth.call(auth.CONNECT_DEVICE, told))).id)
 
     async def presence(self, user_ids: Collection[str]) -> Present:
+        """Return who of these users is online."""
         online: set[str] = set()
         last_seen: dict[str, str] = {}
         for some in portions(_ids(user_ids), auth.MAX_ASKED):
@@ -92,10 +144,15 @@ class HttpPeers:
         return Present(frozenset(online), last_seen)
 
     async def acquaintances(self, user_id: str, other_ids: Collection[str]) -> Sight:
+        """Return whom of these a user may see.
+
+        They agreed to be in a channel with the user, who has not blocked them.
+        """
         known, blocked, blocking = await self._known(user_id, other_ids, looking="user")
         return _sight(known, by_viewer=blocked, by_seen=blocking)
 
     async def viewers(self, user_id: str, other_ids: Collection[str]) -> Sight:
+        """Return who of these may see a user: the same the other way round."""
         known, blocked, blocking = await self._known(user_id, other_ids, looking="others")
         return _sight(known, by_viewer=blocking, by_seen=blocked)
 
@@ -120,21 +177,27 @@ class HttpPeers:
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 
     async def update_node(self, node_id: str, change: auth.NodeUpdate) -> auth.NodeLease:
+        """Say that a node lives, and which devices have sockets there since an earlier update."""
         return await self._auth.call(auth.UPDATE_NODE, change, node_id=UUID(node_id))
 
     async def revocations(self, since_seconds: int) -> Revoked:
+        """Return what was revoked in the last `since_seconds`."""
         asked = auth.RevocationsSince(since_seconds)
         read = await self._auth.call(auth.LIST_REVOCATIONS, asked)
         return Revoked([*map(str, read.sessions)], [*map(str, read.users)])
 
     async def commands(self, batch: Sequence[Command]) -> list[CommandResult]:
+        """Have chat carry out commands, each by itself; one outcome for each, in their order.
+
+        When this raises, some may have been carried out all the same.
+        """
         read = await self._commands.call(chat.RUN_COMMANDS, Commands(list(batch)))
         if len(read.results) != len(batch):
             raise ServiceUnavailable("chat", "as many results as commands were promised")
         return read.results
 
     async def _in_turn(self, call: Awaitable[T]) -> T:
-        async with self._gate:
+        async with self._at_once:
             return await call
 
 
