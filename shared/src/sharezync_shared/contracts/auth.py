@@ -160,7 +160,7 @@ class NodeUpdate:
             strict=True,
             ge=0,
             le=MAX_SEQ,
-            description="Number of the update since which the changes are told; 0 if this is a "
+            description="Number of the update that the changes are based on; 0 if this is a "
             "snapshot: all other devices are disconnected",
         ),
     ]

@@ -80,8 +80,10 @@ async def check_device_owners(body: auth.DevicesAsked, context: Context) -> auth
     return auth.DevicesOwned([auth.DeviceOf(*each) for each in found])
 
 
-@serve(router, auth.UPDATE_NODE, summary="Update the devices of a gateway node")
-async def update_node(node_id: UUID, body: auth.NodeUpdate, context: Context) -> auth.NodeLease:
+@serve(router, auth.UPDATE_NODE, summary="Report the devices of a gateway node")
+async def report_node_devices(
+    node_id: UUID, body: auth.NodeUpdate, context: Context
+) -> auth.NodeLease:
     """Extends the lease of all devices of the node. Devices that don't exist are ignored. An update
     is refused if its number isn't the highest so far, or if the update that it follows is unknown.
     """
