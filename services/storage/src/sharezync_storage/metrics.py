@@ -1,8 +1,23 @@
 """Metrics of storage."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sharezync_storage.usecases.totals import StorageTotals
+
+_TOTALS: Final[Mapping[str, str]] = {
+    "pending_deletions": "Objects that are scheduled for deletion",
+    "pending_deletion_bytes": "Approximate size of the objects that are scheduled for deletion",
+    "oldest_due_deletion_seconds": "Time since the oldest scheduled deletion was due",
+    "failing_deletions": "Objects whose deletion failed at least three times",
+    "expired_uploads": "Expired uploads that were not deleted yet",
+    "detached_files": "Files that their owner has deleted, but are still referenced",
+    "used_bytes": "Bytes of files, as they count in quotas",
+    "reserved_bytes": "Bytes that are reserved for uploads",
+}
+"""What `StorageTotals` has fields of, as gauges."""
 
 
 class StorageMetrics:
@@ -28,7 +43,17 @@ class StorageMetrics:
         self.content_bytes = served.labels("content")
         self.read_chunk_bytes = served.labels("chunks")
         self.link_bytes = served.labels("links")
-        self._gauges = _Gauges(registry)
+        # Taken from the database once a minute, not from what this process did.
+        self._totals = {
+            name: Gauge(f"sharezync_storage_{name}", text, registry=registry)
+            for name, text in _TOTALS.items()
+        }
+        self._uploads = Gauge(
+            "sharezync_storage_uploads",
+            "Unfinished uploads by state and source",
+            ("state", "source"),
+            registry=registry,
+        )
         self.missing_objects = Gauge(
             "sharezync_storage_missing_objects",
             "Files whose object is missing in the store or has the wrong size",
@@ -42,46 +67,8 @@ class StorageMetrics:
 
     def show(self, figures: StorageTotals) -> None:
         """Tell how things stand. Every replica tells the same, of the whole."""
-        self._gauges.show(figures)
-
-
-class _Gauges:
-    """Taken from the database once a minute, not from what this process did."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
-            return Gauge(f"sharezync_storage_{name}", help_text, labels, registry=registry)
-
-        self._pending = gauge("pending_deletions", "Objects that are scheduled for deletion")
-        self._pending_bytes = gauge(
-            "pending_deletion_bytes",
-            "Approximate size of the objects that are scheduled for deletion",
-        )
-        self._oldest = gauge(
-            "oldest_due_deletion_seconds", "Time since the oldest scheduled deletion was due"
-        )
-        self._failing = gauge(
-            "failing_deletions", "Objects whose deletion failed at least three times"
-        )
-        self._expired = gauge("expired_uploads", "Expired uploads that were not deleted yet")
-        self._uploads = gauge(
-            "uploads", "Unfinished uploads by state and source", "state", "source"
-        )
-        self._let_go = gauge(
-            "detached_files", "Files that their owner has deleted, but are still referenced"
-        )
-        self._used = gauge("used_bytes", "Bytes of files, as they count in quotas")
-        self._reserved = gauge("reserved_bytes", "Bytes that are reserved for uploads")
-
-    def show(self, figures: StorageTotals) -> None:
-        self._pending.set(figures.pending_deletions)
-        self._pending_bytes.set(figures.pending_deletion_bytes)
-        self._oldest.set(figures.oldest_due_deletion_seconds)
-        self._failing.set(figures.failing_deletions)
-        self._expired.set(figures.expired_uploads)
-        self._let_go.set(figures.let_go_files)
-        self._used.set(figures.used_bytes)
-        self._reserved.set(figures.reserved_bytes)
+        for name, gauge in self._totals.items():
+            gauge.set(getattr(figures, name))
         self._uploads.clear()  # a state that nothing is in any more has no figure
         for (state, source), count in figures.uploads.items():
             self._uploads.labels(state, source).set(count)

@@ -16,6 +16,10 @@ FIELD: Final = "file"
 _MAX_PARTS: Final = 16
 _MAX_OTHER_BYTES: Final = 64 * 1024
 """What all other fields may hold together; they are read, and dropped."""
+_CALLBACKS: Final = (
+    "part_begin", "header_field", "header_value", "header_end", "headers_finished", "part_data",
+    "end",
+)  # fmt: skip
 
 
 class FileForm:
@@ -37,7 +41,11 @@ class FileForm:
             raise FormInvalid("The content type has no boundary")
         self._body = body
         self._content_length = content_length
-        self._parser = _parser(self._boundary, self)
+        callbacks = {f"on_{name}": getattr(self, f"_on_{name}") for name in _CALLBACKS}
+        try:
+            self._parser = MultipartParser(self._boundary, callbacks)  # type: ignore[arg-type]  # ours
+        except FormParserError as error:
+            raise FormInvalid("The boundary is too long") from error
         self._seen_bytes = 0
         self._parts = 0
         self._other_bytes = 0
@@ -132,21 +140,3 @@ class FileForm:
 
     def _on_end(self) -> None:
         self._ended = True
-
-
-def _parser(boundary: bytes, form: FileForm) -> MultipartParser:
-    try:
-        return MultipartParser(
-            boundary,
-            {
-                "on_part_begin": form._on_part_begin,  # noqa: SLF001 - this file's own
-                "on_header_field": form._on_header_field,  # noqa: SLF001 - as above
-                "on_header_value": form._on_header_value,  # noqa: SLF001 - as above
-                "on_header_end": form._on_header_end,  # noqa: SLF001 - as above
-                "on_headers_finished": form._on_headers_finished,  # noqa: SLF001 - as above
-                "on_part_data": form._on_part_data,  # noqa: SLF001 - as above
-                "on_end": form._on_end,  # noqa: SLF001 - as above
-            },
-        )
-    except FormParserError as error:
-        raise FormInvalid("The boundary is too long") from error

@@ -4,7 +4,8 @@ Put, Get with Range, Head, Delete, multipart with UploadPartCopy, ListObjectsV2,
 no lifecycle, no batch deletes (servers differ in all of them).
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -85,8 +86,7 @@ class Bucket:
 
     async def put(self, key: str, body: bytes, md5: str) -> None:
         """Keep `body`; `md5` (base64) is checked by the server, the one digest that all know."""
-        with _translated(key):
-            await self._s3.put_object(Bucket=self.name, Key=key, Body=body, ContentMD5=md5)
+        await self._call("put_object", key, Body=body, ContentMD5=md5)
 
     @asynccontextmanager
     async def get(
@@ -97,9 +97,7 @@ class Bucket:
         if length is not None or offset:
             last = "" if length is None else offset + length - 1
             range_ = {"Range": f"bytes={offset}-{last}"}
-        with _translated(key):
-            answer = await self._s3.get_object(Bucket=self.name, Key=key, **range_)
-        body = answer["Body"]
+        body = (await self._call("get_object", key, **range_))["Body"]
         pieces = _pieces(body, key, length)
         try:
             yield pieces
@@ -109,14 +107,11 @@ class Bucket:
 
     async def size(self, key: str) -> int:
         """Return the size in bytes. Raises NoSuchBlob."""
-        with _translated(key):
-            answer = await self._s3.head_object(Bucket=self.name, Key=key)
-        return int(answer["ContentLength"])
+        return int((await self._call("head_object", key))["ContentLength"])
 
     async def delete(self, key: str) -> None:
         """Delete, whether it is there or not."""
-        with _translated(key):
-            await self._s3.delete_object(Bucket=self.name, Key=key)
+        await self._call("delete_object", key)
 
     async def keys(self, prefix: str) -> list[str]:
         """Return all keys that begin with `prefix`."""
@@ -140,89 +135,70 @@ class Bucket:
         self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
     ) -> str:
         """Return a pre-signed URL for GET. Needs no network."""
-        url: str = await self._signer.generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": self.name,
-                "Key": key,
-                "ResponseContentType": content_type,
-                "ResponseContentDisposition": disposition,
-            },
-            ExpiresIn=expires_in_seconds,
-        )
-        return url
+        answered = {
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": disposition,
+        }
+        return await self._signed("get_object", key, expires_in_seconds, answered)
 
     # --- objects in parts -------------------------------------------------------------------
 
     async def begin_parts(self, key: str, *, content_type: str | None = None) -> str:
         """Begin a multipart upload and return its id."""
         more = {} if content_type is None else {"ContentType": content_type}
-        with _translated(key):
-            answer = await self._s3.create_multipart_upload(Bucket=self.name, Key=key, **more)
-        return str(answer["UploadId"])
+        return str((await self._call("create_multipart_upload", key, **more))["UploadId"])
 
     async def put_part(self, key: str, upload_id: str, number: int, body: bytes, md5: str) -> str:
         """Upload part `number`, from 1, and return its ETag."""
-        with _translated(key):
-            answer = await self._s3.upload_part(
-                Bucket=self.name,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=number,
-                Body=body,
-                ContentMD5=md5,
-            )
+        part = {"UploadId": upload_id, "PartNumber": number}
+        answer = await self._call("upload_part", key, **part, Body=body, ContentMD5=md5)
         return str(answer["ETag"])
 
     async def copy_part(self, key: str, upload_id: str, number: int, source: str) -> str:
         """Make part `number` of a whole other object, inside the server, and return its ETag."""
-        with _translated(source):
-            answer = await self._s3.upload_part_copy(
-                Bucket=self.name,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=number,
-                CopySource={"Bucket": self.name, "Key": source},
-            )
+        part = {"UploadId": upload_id, "PartNumber": number}
+        copied = {"Bucket": self.name, "Key": source}
+        answer = await self._call("upload_part_copy", key, **part, CopySource=copied)
         return str(answer["CopyPartResult"]["ETag"])
 
     async def part_link(
         self, key: str, upload_id: str, number: int, *, length: int, expires_in_seconds: int
     ) -> str:
         """Return a pre-signed URL to PUT part `number`, of `length` bytes. Needs no network."""
-        url: str = await self._signer.generate_presigned_url(
-            "upload_part",
-            Params={
-                "Bucket": self.name,
-                "Key": key,
-                "UploadId": upload_id,
-                "PartNumber": number,
-                "ContentLength": length,
-            },
-            ExpiresIn=expires_in_seconds,
-        )
-        return url
+        part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": length}
+        return await self._signed("upload_part", key, expires_in_seconds, part)
 
     async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
         """Make the parts into the object. Raises InvalidParts, and then nothing has changed."""
         parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]
-        with _translated(key):
-            await self._s3.complete_multipart_upload(
-                Bucket=self.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
-            )
+        await self._call(
+            "complete_multipart_upload", key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+        )
 
     async def check_parts(self, key: str, upload_id: str) -> None:
         """Raise NoSuchBlob where there is no such multipart upload: none, or none any more."""
-        with _translated(key):
-            await self._s3.list_parts(Bucket=self.name, Key=key, UploadId=upload_id, MaxParts=1)
+        await self._call("list_parts", key, UploadId=upload_id, MaxParts=1)
 
     async def abort_parts(self, key: str, upload_id: str) -> None:
         """Forget a multipart upload and its parts, whether there is one or not."""
-        try:
-            with _translated(key):
-                await self._s3.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
-        except NoSuchBlob:
-            return
+        with contextlib.suppress(NoSuchBlob):
+            await self._call("abort_multipart_upload", key, UploadId=upload_id)
+
+    # ----------------------------------------------------------------------------------------
+
+    async def _call(self, operation: str, key: str, **given: object) -> Any:  # noqa: ANN401 - as above
+        with _translated(key):
+            return await getattr(self._s3, operation)(Bucket=self.name, Key=key, **given)
+
+    async def _signed(
+        self, operation: str, key: str, expires_in_seconds: int, given: Mapping[str, object]
+    ) -> str:
+        url: str = await self._signer.generate_presigned_url(
+            operation,
+            Params={"Bucket": self.name, "Key": key, **given},
+            ExpiresIn=expires_in_seconds,
+        )
+        return url
 
 
 async def _pieces(body: Any, key: str, length: int | None) -> AsyncGenerator[bytes]:  # noqa: ANN401 - as above

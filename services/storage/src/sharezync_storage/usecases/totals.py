@@ -18,7 +18,7 @@ class StorageTotals:
     oldest_due_deletion_seconds: float
     failing_deletions: int
     expired_uploads: int
-    let_go_files: int
+    detached_files: int
     uploads: Mapping[tuple[str, str], int]
     """By state and source; not those that have finished, which are files."""
     used_bytes: int
@@ -26,9 +26,11 @@ class StorageTotals:
 
 
 _DELETIONS: Final = """
-SELECT count(*) AS keys, COALESCE(sum(size_bytes), 0)::bigint AS bytes,
-       count(*) FILTER (WHERE attempts >= 3) AS failing,
-       COALESCE(EXTRACT(EPOCH FROM $1 - min(due_at)), 0)::float8 AS oldest
+SELECT count(*) AS pending_deletions,
+       COALESCE(sum(size_bytes), 0)::bigint AS pending_deletion_bytes,
+       count(*) FILTER (WHERE attempts >= 3) AS failing_deletions,
+       greatest(COALESCE(EXTRACT(EPOCH FROM $1 - min(due_at)), 0), 0)::float8
+       AS oldest_due_deletion_seconds
 FROM storage.deletions
 """
 _UPLOADS: Final = """
@@ -37,11 +39,11 @@ SELECT state, door AS source, count(*) AS uploads,
 FROM storage.uploads WHERE expires_at IS NOT NULL GROUP BY 1, 2
 """
 _USAGE: Final = """
-SELECT COALESCE(sum(used_bytes), 0)::bigint AS used,
-       COALESCE(sum(reserved_bytes), 0)::bigint AS reserved
+SELECT COALESCE(sum(used_bytes), 0)::bigint AS used_bytes,
+       COALESCE(sum(reserved_bytes), 0)::bigint AS reserved_bytes
 FROM storage.usage
 """
-_LET_GO: Final = """
+_DETACHED: Final = """
 SELECT count(*) FROM storage.files WHERE let_go_at IS NOT NULL AND deleted_at IS NULL
 """
 
@@ -50,19 +52,14 @@ async def count(work: UnitsOfWork) -> StorageTotals:
     """Return how things stand now. Some tens of milliseconds at a million users."""
     now = work.now()
     async with (await work.database.pool()).acquire() as connection:
-        deletions = await connection.fetchrow(_DELETIONS, now)
+        (deletions,) = await connection.fetch(_DELETIONS, now)
         uploads = await connection.fetch(_UPLOADS, now, list(UNFINISHED))
-        usage = await connection.fetchrow(_USAGE)
-        let_go = await connection.fetchval(_LET_GO)
-    assert deletions is not None and usage is not None  # noqa: S101, PT018 - sums are one row, always
+        (usage,) = await connection.fetch(_USAGE)
+        detached = await connection.fetchval(_DETACHED)
     return StorageTotals(
-        pending_deletions=deletions["keys"],
-        pending_deletion_bytes=deletions["bytes"],
-        oldest_due_deletion_seconds=max(0.0, deletions["oldest"]),
-        failing_deletions=deletions["failing"],
+        **deletions,
+        **usage,
         expired_uploads=sum(row["expired"] for row in uploads),
-        let_go_files=let_go,
+        detached_files=detached,
         uploads={(row["state"], row["source"]): row["uploads"] for row in uploads},
-        used_bytes=usage["used"],
-        reserved_bytes=usage["reserved"],
     )
