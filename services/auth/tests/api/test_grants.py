@@ -60,8 +60,14 @@ PASSWORD_GRANT = {"grant_type": "password", "username": "nobody", "password": "w
 
 
 async def test_a_parameter_that_is_missing_or_empty_is_asked_for(auth: Auth) -> None:
-    for missing in PASSWORD_GRANT:
-        form = {name: value for name, value in PASSWORD_GRANT.items() if name != missing}
+    refresh_grant = {"grant_type": "refresh_token", "refresh_token": "whatever"}
+    for whole, missing in (
+        (PASSWORD_GRANT, "username"),
+        (PASSWORD_GRANT, "password"),
+        (refresh_grant, "refresh_token"),
+        (refresh_grant, "grant_type"),  # a login is one without it
+    ):
+        form = {name: value for name, value in whole.items() if name != missing}
         for given in (form, {**form, missing: ""}):
             answer = await ask(auth, urlencode(given))
             check_refusal(answer, 400, "invalid_request")

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.storage.tests.buckets import settings_for
 from services.storage.tests.store_support import (
@@ -157,3 +158,14 @@ async def test_an_assembly_goes_on_after_the_line_was_cut(
     line.heal()
     await store.assemble_chunks(plan, key, digests)
     assert await read(store, key) == data
+
+
+async def test_an_outage_is_told_once_however_many_meet_it(
+    store: S3Store, line: ChaosProxy
+) -> None:
+    line.refuse()
+    with capture_logs() as logged:
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await store.size(file_key(uuid7()))
+    assert [record["event"] for record in logged] == ["s3_unavailable"]

@@ -6,9 +6,10 @@ with `Retry-After`, sockets a retryable `error`, and an event goes back on its q
 
 from collections.abc import Iterator
 from traceback import walk_tb
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Unavailable, problem_response
+
+log = structlog.get_logger()
 
 _CLASSES: Final = frozenset({
     "08",  # connection exception
@@ -55,6 +58,14 @@ def is_outage(error: BaseException) -> bool:
 def outage_in_words(error: BaseException) -> str:
     """Return what somebody at a command line is told of an outage."""
     return f"The database can't be reached: {error}. Is DATABASE_URL right, and is it up?"
+
+
+def log_leftover(event: str, error: Exception, **fields: Any) -> None:  # noqa: ANN401 - fields of a record are anything
+    """Log what failed and is done later by something else: at level debug where that is an outage,
+    of which there is a line already.
+    """
+    passing = is_outage(error) or isinstance(error, Unavailable)
+    (log.debug if passing else log.warning)(event, **fields, error=repr(error))
 
 
 def is_away(error: BaseException) -> bool:

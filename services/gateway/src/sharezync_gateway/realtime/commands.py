@@ -58,7 +58,8 @@ class CommandQueue:
     """Carries commands to chat, one batch at a time, and outcomes back.
 
     A batch is bounded in number and in bytes, so that chat takes it whatever is in it. Users take
-    turns, a command each: one who sends a great deal waits for themselves.
+    turns, a command each: one who sends a great deal waits for themselves. Where chat doesn't
+    answer, all that waits is told so at once.
     """
 
     def __init__(self, calls: ServiceCalls) -> None:
@@ -111,6 +112,9 @@ class CommandQueue:
                     outcomes = await self._calls.commands([command for command, _, _ in batch])
                 except ServiceUnavailable as error:
                     log.debug("commands_failed", count=len(batch), error=str(error))
+                    while self._users:  # behind it each batch would be waited for as long
+                        batch += self._next_batch()
+                    outcomes = [CommandResult(problem=_BUSY)] * len(batch)
                 finally:
                     for (_, _, answer), outcome in zip(batch, outcomes, strict=True):
                         answer(outcome)

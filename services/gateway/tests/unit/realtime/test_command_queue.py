@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sharezync_gateway.realtime.commands import CommandQueue
 from sharezync_gateway.realtime.protocol import MAX_TEXT_BYTES, SendMessage, read_body, size_in_utf8
 from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.ids import DeviceId, UserId, uuid7
 from sharezync_shared.sizes import (
@@ -37,12 +38,15 @@ class Chat:
         self.batches: list[list[Command]] = []
         self.open = asyncio.Event()
         self.open.set()
+        self.away = False
 
     async def commands(self, batch: Sequence[Command]) -> list[CommandResult]:
         assert len(batch) <= COMMANDS_AT_ONCE
         assert len(msgspec.json.encode({"commands": batch})) <= MAX_JSON_BODY_BYTES
         self.batches.append(list(batch))
         await self.open.wait()
+        if self.away:
+            raise ServiceUnavailable("chat", "away")
         return [CommandResult(msgspec.Raw(b"{}")) for _ in batch]
 
     def texts(self) -> list[list[str | None]]:
@@ -149,3 +153,21 @@ def test_a_command_weighs_no_more_than_its_frame_and_what_is_added(
         UserId(uuid7()), "send_message", read_body(frame, SendMessage), DeviceId(uuid7())
     )
     assert len(msgspec.json.encode(command)) + 1 <= size_in_utf8(frame) + COMMAND_BYTES
+
+
+async def test_who_waits_behind_a_batch_that_is_not_answered_does_not_wait_once_more() -> None:
+    senders = Senders()
+    senders.chat.open.clear()
+    senders.say("ada", "first")
+    await asyncio.sleep(0)
+    for number in range(3 * COMMANDS_AT_ONCE):
+        senders.say(f"user {number}", "later")
+    senders.chat.away = True
+    senders.chat.open.set()
+    await senders.all_done()
+    assert senders.codes() == ["unavailable"] * (1 + 3 * COMMANDS_AT_ONCE)
+    assert len(senders.chat.batches) == 1
+    senders.chat.away = False
+    senders.say("ada", "again")
+    await senders.all_done()
+    assert senders.codes()[-1] is None

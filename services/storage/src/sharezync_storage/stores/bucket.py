@@ -11,16 +11,14 @@ from typing import Any, Final
 
 import aioboto3
 import aiohttp
-import structlog
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
+from sharezync_shared.outage_log import OutageLog
 from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob
-
-log = structlog.get_logger()
 
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _NO_ROOM: Final = frozenset({"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"})
@@ -40,6 +38,8 @@ class Bucket:
         self._stack = AsyncExitStack()
         self._s3: Any = None  # the SDK has no types
         self._signer: Any = None
+        self._outage = OutageLog("s3_unavailable", bucket=name)
+        self._refusals = OutageLog("s3_refused", bucket=name)
 
     @property
     def reachable_by_clients(self) -> bool:
@@ -98,7 +98,7 @@ class Bucket:
             last = "" if length is None else offset + length - 1
             range_ = {"Range": f"bytes={offset}-{last}"}
         body = (await self._call("get_object", key, **range_))["Body"]
-        pieces = _pieces(body, key, length)
+        pieces = self._pieces(body, key, length)
         try:
             yield pieces
         finally:
@@ -118,7 +118,7 @@ class Bucket:
         found: list[str] = []
         page: dict[str, str] = {}
         while True:
-            with _translated(prefix):
+            with self._translated(prefix):
                 answer = await self._s3.list_objects_v2(Bucket=self.name, Prefix=prefix, **page)
             found += [entry["Key"] for entry in answer.get("Contents", ())]
             if not answer.get("IsTruncated"):
@@ -127,7 +127,7 @@ class Bucket:
 
     async def reachable(self) -> bool:
         """Whether the bucket answers."""
-        with _translated(self.name):
+        with self._translated(self.name):
             await self._s3.list_objects_v2(Bucket=self.name, MaxKeys=1)
         return True
 
@@ -187,8 +187,38 @@ class Bucket:
     # ----------------------------------------------------------------------------------------
 
     async def _call(self, operation: str, key: str, **given: object) -> Any:  # noqa: ANN401 - as above
-        with _translated(key):
+        with self._translated(key):
             return await getattr(self._s3, operation)(Bucket=self.name, Key=key, **given)
+
+    async def _pieces(self, body: Any, key: str, length: int | None) -> AsyncGenerator[bytes]:  # noqa: ANN401 - as above
+        left = length
+        while piece := await self._read(body, key):
+            yield piece
+            left = None if left is None else left - len(piece)
+        if left:
+            raise ContentDamaged
+
+    async def _read(self, body: Any, key: str) -> bytes:  # noqa: ANN401 - as above
+        with self._translated(key):
+            piece: bytes = await body.read(PIECE_BYTES)
+            return piece
+
+    @contextmanager
+    def _translated(self, key: str) -> Generator[None]:
+        """Turn errors of the SDK into those of the port."""
+        try:
+            yield
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in _ABSENT:
+                raise NoSuchBlob(key) from error
+            self._refusals.failed(code, operation=error.operation_name, key=key)
+            if code in _WRONG_PARTS:
+                raise InvalidParts from error
+            raise (StoreFull if code in _NO_ROOM else StoreUnavailable) from error
+        except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
+            self._outage.failed(error, key=key)
+            raise StoreUnavailable from error
 
     async def _signed(
         self, operation: str, key: str, expires_in_seconds: int, given: Mapping[str, object]
@@ -201,38 +231,5 @@ class Bucket:
         return url
 
 
-async def _pieces(body: Any, key: str, length: int | None) -> AsyncGenerator[bytes]:  # noqa: ANN401 - as above
-    left = length
-    while piece := await _read(body, key):
-        yield piece
-        left = None if left is None else left - len(piece)
-    if left:
-        raise ContentDamaged
-
-
-async def _read(body: Any, key: str) -> bytes:  # noqa: ANN401 - as above
-    with _translated(key):
-        piece: bytes = await body.read(PIECE_BYTES)
-        return piece
-
-
 def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-
-@contextmanager
-def _translated(key: str) -> Generator[None]:
-    """Turn errors of the SDK into those of the port."""
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _ABSENT:
-            raise NoSuchBlob(key) from error
-        log.warning("s3_refused", code=code, operation=error.operation_name, key=key)
-        if code in _WRONG_PARTS:
-            raise InvalidParts from error
-        raise (StoreFull if code in _NO_ROOM else StoreUnavailable) from error
-    except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
-        log.warning("s3_unavailable", error=repr(error), key=key)
-        raise StoreUnavailable from error

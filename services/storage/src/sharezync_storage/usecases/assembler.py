@@ -19,6 +19,7 @@ from sharezync_shared.contracts.storage import (
     UploadFinishing,
     UploadIncomplete,
 )
+from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
@@ -124,7 +125,7 @@ class Assembler:
         except UploadFinishing:
             pass
         except Exception as error:  # noqa: BLE001 - it costs nobody who asked anything
-            log.warning("upload_not_finished", upload_id=str(upload_id), error=repr(error))
+            log_leftover("upload_not_finished", error, upload_id=str(upload_id))
 
     def start(self, *upload_ids: UploadId, first: Step | None = None) -> list[_End]:
         """Begin to finish uploads, as far as that hasn't been begun; see `finish`."""
@@ -184,7 +185,7 @@ class Assembler:
         if isinstance(outcome, Exception):
             end.set_exception(outcome)
             end.exception()  # perhaps nobody waits any more
-            log.info("upload_not_finished", upload_id=str(upload_id), error=repr(outcome))
+            log.debug("upload_not_finished", upload_id=str(upload_id), error=repr(outcome))
         else:
             end.set_result(outcome)
 
@@ -295,7 +296,7 @@ class Assembler:
                         .execution_options(synchronize_session=False)
                     )
             except Exception as error:  # noqa: BLE001 - at worst, somebody does the same work too
-                log.warning("leases_not_renewed", uploads=len(upload_ids), error=repr(error))
+                log_leftover("leases_not_renewed", error, uploads=len(upload_ids))
 
 
 class _Claim(NamedTuple):

@@ -10,16 +10,14 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-import structlog
 from sqlmodel import col, select
 
+from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.errors import ClaimGone, LinkGone
 from sharezync_storage.models import Claim
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases.links import OpenedLink
-
-log = structlog.get_logger()
 
 LASTS: Final = timedelta(minutes=30)
 _SLACK_BYTES: Final = MIB
@@ -93,7 +91,7 @@ class Download:
             elif more_bytes > 0:
                 await (await self.work.database.pool()).execute(_SENT, self.claim_id, more_bytes)
         except Exception as error:  # noqa: BLE001 - the rim: see above
-            log.warning("download_not_recorded", claim_id=str(self.claim_id), error=repr(error))
+            log_leftover("download_not_recorded", error, claim_id=str(self.claim_id))
 
     async def _give_back(self) -> None:
         async with self.work.begin() as unit:

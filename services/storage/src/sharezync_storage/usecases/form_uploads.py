@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from datetime import timedelta
 from typing import Final
 
-import structlog
 from sqlalchemy import func
 from sqlmodel import col, select
 
+from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
@@ -22,8 +22,6 @@ from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import begin_one, give_up
 from sharezync_storage.usecases.writers import WriterSlots
-
-log = structlog.get_logger()
 
 _LEASE: Final = timedelta(minutes=15)
 """After a crash, how long the room of a form that was arriving stays reserved."""
@@ -185,4 +183,4 @@ async def _abandon(work: UnitsOfWork, begun: Upload) -> None:
             if upload is not None and upload.state in UNFINISHED:
                 await give_up(unit, upload)
     except Exception as error:  # noqa: BLE001 - the failure that led here is the one to tell
-        log.warning("upload_not_cancelled", upload_id=str(begun.id), error=repr(error))
+        log_leftover("upload_not_cancelled", error, upload_id=str(begun.id))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-import structlog
 from sqlmodel import col, select
 
+from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
@@ -46,8 +46,6 @@ from sharezync_storage.usecases.uploads import (
     once,
 )
 from sharezync_storage.usecases.writers import Leases, Preempted, Writer, Writers, WriterSlots, busy
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +304,7 @@ class TusUploads:
             if upload.state in TAKES_BYTES:
                 await self._leases.let_go(upload.id, epoch)
         except Exception as error:  # noqa: BLE001 - what was acknowledged is on record already
-            log.warning("lease_not_released", upload_id=str(upload.id), error=repr(error))
+            log_leftover("lease_not_released", error, upload_id=str(upload.id))
 
     async def _why_preempted(self, upload_id: UUID) -> UploadBusy | UploadGone:
         async with self._work.begin() as unit:
