@@ -394,5 +394,5 @@ async def test_a_socket_that_waits_holds_nothing_of_what_came_before(
     async with connected(served) as peer:
         await peer.send(b"".join([sent(opcode, payload, fin=not last), *last]))
         await wait_until(lambda: len(app.heard) == 1)
-        held = [o for o in gc.get_objects() if isinstance(o, Frame) and payload[:36] in o.data[:36]]
+        held = [o for o in gc.get_objects() if type(o) is Frame and payload[:36] in o.data[:36]]
         assert not held
