@@ -17,7 +17,7 @@ from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.rate_limits import RateLimiter, make_counts
-from sharezync_gateway.route_limits import RouteLimits, lanes, rates
+from sharezync_gateway.route_limits import RouteLimits, concurrency_limits, rates
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
@@ -65,7 +65,7 @@ def create_app(
         revocations=revocations,
     )
     limits = RateLimiter(rates(settings), make_counts(settings.redis_url))
-    doorkeeper = RequestAdmission(verifier, limits)
+    admission = RequestAdmission(verifier, limits)
     handlers: dict[str, RequestHandler] = {}
     if sockets is None:
         sockets = EngineWithTransfers(
@@ -80,7 +80,9 @@ def create_app(
             commands=commands,
         )
         handlers = TransferRoutes(sockets.transfers, limits).by_route()
-    life = GatewayLifespan(platform=platform, upstreams=upstreams, sockets=sockets, limits=limits)
+    lifespan = GatewayLifespan(
+        platform=platform, upstreams=upstreams, sockets=sockets, limits=limits
+    )
     catalogue = Catalogue(
         upstreams,
         routes,
@@ -88,37 +90,37 @@ def create_app(
         version=version("sharezync-gateway"),
         keep_seconds=settings.openapi_cache_seconds,
     )
-    proxy = Proxy(upstreams, lanes(settings), breakers)
+    proxy = Proxy(upstreams, concurrency_limits(settings), breakers)
     pages = Pages(
         checks={
             "keys": keys_check(platform.keys),
-            "sockets": life.sockets_ready,
+            "sockets": lifespan.sockets_ready,
             "staying": platform.draining.staying,
         },
         catalogue=catalogue,
         asyncapi=AsyncApi(catalogue, version=version("sharezync-gateway")),
         services=proxy.states,
     )
-    door = GatewayApp(
+    gateway_app = GatewayApp(
         routes=routes,
         socket_routes=RouteTable(SOCKET_ROUTES, services={GATEWAY}),
-        doorkeeper=doorkeeper,
+        admission=admission,
         addresses=Addresses(settings.trusted_proxies),
         proxy=proxy,
-        terms=RouteLimits(ROUTES, settings),
+        route_limits=RouteLimits(ROUTES, settings),
         pages=pages.by_route(),
         handlers=handlers,
         sockets=sockets,
     )
     requests = RequestLayer(
-        door.request,
+        gateway_app.request,
         service=GATEWAY,
         metrics=platform.http_metrics,
         max_body_bytes=None,  # each route has its class
         access_log=settings.access_log,
     )
     http = with_cors(with_tus(requests), settings.frontend_origin)
-    return life.around(http=http, websocket=door.socket)
+    return lifespan.around(http=http, websocket=gateway_app.socket)
 
 
 def http_upstreams(settings: GatewaySettings) -> dict[str, Upstream]:

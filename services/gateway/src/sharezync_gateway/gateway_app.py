@@ -76,20 +76,20 @@ class GatewayApp:
         *,
         routes: RouteTable,
         socket_routes: RouteTable,
-        doorkeeper: RequestAdmission,
+        admission: RequestAdmission,
         addresses: Addresses,
         proxy: Proxy,
-        terms: RouteLimits,
+        route_limits: RouteLimits,
         pages: Mapping[str, Page],
         handlers: Mapping[str, RequestHandler],
         sockets: SocketEngine,
     ) -> None:
         self._routes = routes
         self._socket_routes = socket_routes
-        self._doorkeeper = doorkeeper
+        self._admission = admission
         self._addresses = addresses
         self._proxy = proxy
-        self._terms = terms
+        self._route_limits = route_limits
         self._pages = pages
         self._handlers = handlers
         self._sockets = sockets
@@ -105,7 +105,7 @@ class GatewayApp:
                 # A service that checks a signature sees our spelling and not the client's.
                 raise BadPath("The path must be in its normal form")
             origin = self._addresses.origin(scope, head)
-            identity = await self._doorkeeper.admit(route, head, origin.address)
+            identity = await self._admission.admit(route, head, origin.address)
             if route.path in self._handlers:
                 request = RoutedRequest(
                     scope=scope,
@@ -116,7 +116,7 @@ class GatewayApp:
                     head=head,
                     identity=identity,
                     address=origin.address,
-                    bounds=self._terms.for_route(route),
+                    bounds=self._route_limits.for_route(route),
                 )
                 await self._handlers[route.path](request)
                 return
@@ -131,7 +131,7 @@ class GatewayApp:
                 path=path,
                 head=head,
                 origin=origin,
-                bounds=self._terms.for_route(route),
+                bounds=self._route_limits.for_route(route),
                 caller=bucket_of(origin.address) if identity is None else identity.user_id.hex,
             )
         except BadHeaders as problem:
@@ -151,7 +151,7 @@ class GatewayApp:
             path = normalise(scope["raw_path"])
             route = self._socket_routes.find("WEBSOCKET", path)
             origin = self._addresses.origin(scope, head)
-            await self._doorkeeper.admit(route, head, origin.address)
+            await self._admission.admit(route, head, origin.address)
         except Problem as problem:
             await _refuse_handshake(scope, receive, send, problem)
             return

@@ -76,8 +76,8 @@ class Pages:
         """
         verdicts = await run_checks(self._checks)
         ready = all(verdicts.values())
-        told = {"ready": ready, "checks": verdicts, "services": self._services()}
-        body = msgspec.json.encode(told)
+        readiness = {"ready": ready, "checks": verdicts, "services": self._services()}
+        body = msgspec.json.encode(readiness)
         await _send(send, body, b"application/json", status=200 if ready else 503)
 
     async def openapi(self, _: str, send: Send) -> None:

@@ -55,7 +55,7 @@ class RouteLimits:
         return self._bounds[route]
 
 
-def lanes(settings: GatewaySettings) -> ConcurrencyLimits:
+def concurrency_limits(settings: GatewaySettings) -> ConcurrencyLimits:
     """Return how many requests to one service may be under way."""
     places = BulkheadLimits(
         total=max(1, settings.upstream_connections // 2),

@@ -22,8 +22,8 @@ def answer_taken_in(seconds: float) -> ResponseWriter:
         await asyncio.sleep(seconds)
 
     body = object.__new__(RequestBody)  # neither is asked
-    passage = object.__new__(RequestAllowance)
-    return ResponseWriter(send, body, passage, stall_seconds=0.05)
+    allowance = object.__new__(RequestAllowance)
+    return ResponseWriter(send, body, allowance, stall_seconds=0.05)
 
 
 @pytest.mark.parametrize("message", A_SECOND.values(), ids=list(A_SECOND))

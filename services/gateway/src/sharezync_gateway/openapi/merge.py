@@ -33,7 +33,7 @@ def merge(documents: Mapping[str, Document], routes: RouteTable, *, info: Docume
     for service, document in documents.items():
         renamed = _renamed(document, service, clashing)
         for path, method, operation in _routed(renamed, service, routes):
-            _tell_apart(operation, method, operation_ids)
+            _disambiguate(operation, method, operation_ids)
             operation.setdefault("tags", [service])
             merged["paths"].setdefault(path, {})[method] = operation
         for section, entries in renamed.get("components", {}).items():
@@ -75,7 +75,7 @@ def _routed(
                 yield path, method, {**shared, **item[method]}
 
 
-def _tell_apart(operation: Document, method: str, taken: set[str]) -> None:
+def _disambiguate(operation: Document, method: str, taken: set[str]) -> None:
     name = operation.get("operationId")
     if name is None:
         return

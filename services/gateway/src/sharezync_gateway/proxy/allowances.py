@@ -37,11 +37,13 @@ class ConcurrencyLimits:
 class ServiceAdmission:
     """What is between all requests and one service."""
 
-    def __init__(self, upstream: Upstream, lanes: ConcurrencyLimits, breaker: Breaker) -> None:
+    def __init__(
+        self, upstream: Upstream, concurrency_limits: ConcurrencyLimits, breaker: Breaker
+    ) -> None:
         self.upstream = upstream
         self.breaker = breaker
-        self.short = Bulkhead(lanes.short)
-        self.long = Bulkhead(lanes.long)
+        self.short = Bulkhead(concurrency_limits.short)
+        self.long = Bulkhead(concurrency_limits.long)
 
 
 class RequestAllowance:

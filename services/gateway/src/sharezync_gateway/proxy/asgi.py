@@ -14,7 +14,7 @@ _BODY: Final = frozenset({"http.response.body", ZERO_COPY})
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
-def _tell_served(request: Request, message: Message) -> None:
+def _report_served(request: Request, message: Message) -> None:
     """Where all of the answer is here now, a slow reader shall hold no place."""
     if message["type"] == "http.response.body" and not message.get("more_body"):
         request.on_served()
@@ -58,7 +58,7 @@ class AsgiUpstream:
                 return  # an answer to half a request is of no use to anybody
             started = started or message["type"] == "http.response.start"
             complete = message["type"] in _BODY and not message.get("more_body")
-            _tell_served(request, message)
+            _report_served(request, message)
             patience.pause()
             try:
                 await send(message)

@@ -59,10 +59,13 @@ class Proxy:
     """Forwards requests that were let in."""
 
     def __init__(
-        self, upstreams: Mapping[str, Upstream], lanes: ConcurrencyLimits, breakers: Breakers
+        self,
+        upstreams: Mapping[str, Upstream],
+        concurrency_limits: ConcurrencyLimits,
+        breakers: Breakers,
     ) -> None:
         self._ways = {
-            name: ServiceAdmission(upstream, lanes, breakers.for_service(name))
+            name: ServiceAdmission(upstream, concurrency_limits, breakers.for_service(name))
             for name, upstream in upstreams.items()
         }
         self._memory = ProxyMemory()
@@ -99,10 +102,10 @@ class Proxy:
             idle_seconds=bounds.client_idle_seconds,
             expects_continue=head.expects_continue,
         )
-        passage = RequestAllowance(
+        allowance = RequestAllowance(
             self._ways[service], self._memory, caller, is_long=bounds.is_long
         )
-        answer = ResponseWriter(send, body, passage, stall_seconds=bounds.client_idle_seconds)
+        answer = ResponseWriter(send, body, allowance, stall_seconds=bounds.client_idle_seconds)
         request = Request(
             method=scope["method"],
             path=path,
@@ -114,8 +117,8 @@ class Proxy:
             scheme=origin.scheme,
             host=origin.host,
             takes_files=ZERO_COPY in scope.get("extensions", {}),
-            may_hold=passage.hold_answer,
-            on_served=passage.leave,
+            may_hold=allowance.hold_answer,
+            on_served=allowance.leave,
         )
         failure: Problem | None = None
         try:
@@ -123,18 +126,18 @@ class Proxy:
             if (
                 bounds.whole_within_seconds is None
                 or body.complete
-                or await body.gather(bounds.whole_within_seconds, passage.hold_body)
+                or await body.gather(bounds.whole_within_seconds, allowance.hold_body)
             ):
-                await self._carry(request, answer, passage, self._ways[service].upstream)
+                await self._carry(request, answer, allowance, self._ways[service].upstream)
         except Unavailable as problem:
             failure = problem
             if isinstance(problem, Unreachable):
-                passage.failed(problem.__cause__ or problem)
+                allowance.failed(problem.__cause__ or problem)
         except (TookTooLong, BrokenAnswer) as problem:
             failure = problem
-            passage.failed(problem.__cause__ or problem)
+            allowance.failed(problem.__cause__ or problem)
         finally:
-            passage.close()
+            allowance.close()
         failure = body.failure or failure
         if isinstance(failure, ClientTooSlow) and counts_in_part(head.kept):
             failure = UploadInterrupted(failure.detail)
@@ -147,12 +150,12 @@ class Proxy:
         self,
         request: Request,
         answer: ResponseWriter,
-        passage: RequestAllowance,
+        allowance: RequestAllowance,
         upstream: Upstream,
     ) -> None:
         try:
             async with asyncio.timeout(None) as waiting:
-                await passage.enter(end=partial(waiting.reschedule, 0.0))
+                await allowance.enter(end=partial(waiting.reschedule, 0.0))
                 await upstream.forward(request, answer)
         except TimeoutError:
             raise TookTooLong("The service shows no sign of life") from None

@@ -19,15 +19,15 @@ class ResponseWriter:
     """An ASGI `send` that cleans header fields and gives up on a reader who doesn't read."""
 
     __slots__ = (
-        "_body", "_passage", "_send", "_stall_seconds", "_streaming", "complete", "started",
+        "_allowance", "_body", "_send", "_stall_seconds", "_streaming", "complete", "started",
     )  # fmt: skip
 
     def __init__(
-        self, send: Send, body: RequestBody, passage: RequestAllowance, *, stall_seconds: float
+        self, send: Send, body: RequestBody, allowance: RequestAllowance, *, stall_seconds: float
     ) -> None:
         self._send = send
         self._body = body
-        self._passage = passage
+        self._allowance = allowance
         self._stall_seconds = stall_seconds
         self._streaming = False
         self.started = False
@@ -37,7 +37,7 @@ class ResponseWriter:
         """Pass one message on. Raises ClientGone if the client takes nothing for too long."""
         if message["type"] == _START:
             self.started = True
-            self._passage.answered()
+            self._allowance.answered()
             await self._send(self._cleaned(message))
         elif message["type"] in _BODY:
             more = message.get("more_body", False)

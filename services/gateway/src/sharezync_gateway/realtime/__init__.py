@@ -1,6 +1,6 @@
-"""The socket engine: who is connected to this node, and what each of them gets, in order.
+"""The socket engine: who is connected to this node, and what each of them receives, in order.
 
-| room | |
+| module | |
 |---|---|
 | `protocol` | frames and close codes; pure |
 | `handshake`, `opening`, `socket_handler`, `connection` | one connection, from first to last |

@@ -53,11 +53,11 @@ class Slot:
 class Admission:
     """Counts the sockets of this process."""
 
-    def __init__(self, terms: SocketLimits) -> None:
-        self._most = terms.max_connections
+    def __init__(self, limits: SocketLimits) -> None:
+        self._most = limits.max_connections
         self._most_unauthenticated = max(_LEAST, self._most // _UNAUTHENTICATED_SHARE)
         self._most_of_address = max(_LEAST, self._most_unauthenticated // _ADDRESS_SHARE)
-        self._starts_burst = _STARTS_BURST * terms.max_connections_per_user
+        self._starts_burst = _STARTS_BURST * limits.max_connections_per_user
         self._starts: dict[str, Budget] = {}
         self._by_address: Counter[str] = Counter()
         self.open = 0

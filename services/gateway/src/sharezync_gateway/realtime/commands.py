@@ -143,7 +143,7 @@ class CommandQueue:
         return batch
 
 
-def tell_outcome(connection: Connection, frame_id: FrameId, outcome: CommandResult) -> None:
+def send_outcome(connection: Connection, frame_id: FrameId, outcome: CommandResult) -> None:
     """Answer a command with `reply` or `error`; nobody where the client has left."""
     if connection.closed:
         return

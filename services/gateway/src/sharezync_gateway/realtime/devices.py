@@ -248,9 +248,9 @@ class Devices:
                 self._changed = changes | self._changed
             answered.set()
         if accepted:
-            self._tell_presence(changes, connected)
+            self._publish_presence(changes, connected)
 
-    def _tell_presence(self, changes: Mapping[str, str], connected: Collection[str]) -> None:
+    def _publish_presence(self, changes: Mapping[str, str], connected: Collection[str]) -> None:
         """Say of whose devices the first has come or the last has gone."""
         were_online = {user_id for user_id in changes.values() if user_id in self._online}
         for device_id, user_id in changes.items():

@@ -86,7 +86,7 @@ class RealtimeEngine:
 
     `start` before the bus is started; then `handle` for each socket; `drain` while the server
     still listens; `aclose` at the end. `handlers` and `binary_handler` answer the frames that the
-    engine doesn't know (transfers), `chunk_handler` hears of chunks. `calls` and `terms` None:
+    engine doesn't know (transfers), `chunk_handler` hears of chunks. `calls` and `limits` None:
     HTTP calls to the services, and what the settings say.
     """
 
@@ -98,7 +98,7 @@ class RealtimeEngine:
         verifier: TokenVerifier,
         revocations: Revocations,
         calls: ServiceCalls | None = None,
-        terms: SocketLimits | None = None,
+        limits: SocketLimits | None = None,
         handlers: Mapping[str, Handler] | None = None,
         binary_handler: BinaryHandler | None = None,
         chunk_handler: ChunkHandler | None = None,
@@ -107,7 +107,7 @@ class RealtimeEngine:
         self._calls = calls = calls or ServiceCalls(Services.from_platform(platform))
         self._revocations = revocations
         self._chunk_handler = chunk_handler
-        terms = terms or SocketLimits(
+        limits = limits or SocketLimits(
             origins=settings.frontend_origin,
             allow_query_token=settings.ws_allow_query_token,
             max_connections=settings.ws_max_connections,
@@ -120,11 +120,11 @@ class RealtimeEngine:
         metrics = SocketMetrics(platform.registry)
         self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
         self._subscriptions = Subscriptions(
-            hub=self.hub, calls=calls, bus=self._bus, metrics=metrics, terms=terms
+            hub=self.hub, calls=calls, bus=self._bus, metrics=metrics, limits=limits
         )
         self._revoker = Revoker(self.hub, revocations)
-        self._seating = StreamMembership(self.hub, calls, self._revoker)
-        self._tracker = self._seating.tracker
+        self._stream_membership = StreamMembership(self.hub, calls, self._revoker)
+        self._tracker = self._stream_membership.tracker
         self._commands = CommandQueue(calls)
         self._devices = Devices(
             calls, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
@@ -133,48 +133,49 @@ class RealtimeEngine:
             calls,
             self._revoker,
             lifetime_seconds=revocations.lifetime_seconds,
-            period_seconds=terms.pull_seconds,
+            period_seconds=limits.pull_seconds,
             metrics=metrics,
         )
         self._rechecker = Reconciler(
             self.hub,
-            self._seating,
-            terms.recheck_seconds,
+            self._stream_membership,
+            limits.recheck_seconds,
             on_recheck=self._subscriptions.check_soon,
         )
         resumer = Resumer(self.hub, self._tracker, calls, metrics)
-        admission = Admission(terms)
+        admission = Admission(limits)
         budgets = UserBudgets(
-            terms.user_share * terms.commands_per_second, terms.user_share * terms.commands_burst
+            limits.user_share * limits.commands_per_second,
+            limits.user_share * limits.commands_burst,
         )
-        entrance = ConnectionOpener(
+        opener = ConnectionOpener(
             hub=self.hub,
             admission=admission,
-            seating=self._seating,
+            stream_membership=self._stream_membership,
             rechecker=self._rechecker,
             resumer=resumer,
             devices=self._devices,
             budgets=budgets,
             verifier=verifier,
-            terms=terms,
+            limits=limits,
         )
         own = OwnHandlers(
             hub=self.hub,
             tracker=self._tracker,
-            entrance=entrance,
+            opener=opener,
             resumer=resumer,
             commands=self._commands,
             devices=self._devices,
-            terms=terms,
+            limits=limits,
         )
-        self._shell = SocketHandler(
+        self._socket_handler = SocketHandler(
             hub=self.hub,
             admission=admission,
-            entrance=entrance,
+            opener=opener,
             budgets=budgets,
             handlers={**own.table, **self._subscriptions.table, **(handlers or {})},
             binary_handler=binary_handler,
-            terms=terms,
+            limits=limits,
             metrics=metrics,
         )
         self._knows_revocations = False
@@ -186,7 +187,7 @@ class RealtimeEngine:
     @property
     def ready(self) -> bool:
         """Whether sockets that come now would miss nothing."""
-        return self._bus.ready and self._knows_revocations and not self._shell.leaving
+        return self._bus.ready and self._knows_revocations and not self._socket_handler.leaving
 
     def of_user(self, user_id: str) -> tuple[Connection, ...]:
         """Return the user's connections on this node."""
@@ -204,15 +205,15 @@ class RealtimeEngine:
 
     def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Serve one WebSocket from its handshake to its end."""
-        return self._shell.handle(scope, receive, send)
+        return self._socket_handler.handle(scope, receive, send)
 
     async def drain(self, seconds: float) -> None:
         """Say goodbye to every socket, spread over at most so many seconds; take no new ones."""
-        await self._shell.drain(seconds)
+        await self._socket_handler.drain(seconds)
 
     async def aclose(self) -> None:
         """Stop everything; sockets that are still open are closed."""
-        self._shell.close_all()
+        self._socket_handler.close_all()
         await self._devices.aclose()
         await self._sweeper.aclose()
         await self._rechecker.aclose()
@@ -227,7 +228,7 @@ class RealtimeEngine:
         for frame in frames:
             if frame.control is not None:
                 self._revoker.handle_frames((frame,))
-                self._subscriptions.heed_leaving(frame.control)
+                self._subscriptions.handle_leaving(frame.control)
                 if frame.control.chunk is not None and self._chunk_handler is not None:
                     self._chunk_handler(frame)
             elif frame.seq == 0:
@@ -252,4 +253,4 @@ class RealtimeEngine:
         self._subscriptions.has_left(stream, user_ids)
 
     async def _sweep(self) -> None:
-        self._shell.sweep()
+        self._socket_handler.sweep()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from uuid import UUID
 
-from sharezync_gateway.realtime.commands import Answer, CommandQueue, tell_outcome
+from sharezync_gateway.realtime.commands import Answer, CommandQueue, send_outcome
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.hub import Hub
@@ -56,19 +56,19 @@ class OwnHandlers:
         *,
         hub: Hub,
         tracker: Tracker,
-        entrance: ConnectionOpener,
+        opener: ConnectionOpener,
         resumer: Resumer,
         commands: CommandQueue,
         devices: Devices,
-        terms: SocketLimits,
+        limits: SocketLimits,
     ) -> None:
         self._hub = hub
         self._tracker = tracker
-        self._entrance = entrance
+        self._opener = opener
         self._resumer = resumer
         self._commands = commands
         self._devices = devices
-        self._terms = terms
+        self._limits = limits
         self.table: Mapping[str, Handler] = {
             "authenticate": self._authenticate,
             "resume": self._resume,
@@ -84,7 +84,7 @@ class OwnHandlers:
         frame = read_body(text, Authenticate, head.id)
         check_cursors(frame.cursors, head.id)
         try:
-            identity = await self._entrance.identify(frame.token)
+            identity = await self._opener.identify(frame.token)
         except SocketRefused as refused:
             connection.close(refused.code, refused.reason)
             return
@@ -95,7 +95,7 @@ class OwnHandlers:
             return
         session_before = connection.session_id
         self._hub.remove_session(connection)
-        connection.identify(identity, self._terms.token_grace_seconds)
+        connection.identify(identity, self._limits.token_grace_seconds)
         self._hub.add_session(connection)
         if connection.session_id != session_before:
             self._devices.register_soon(connection)
@@ -154,7 +154,7 @@ class OwnHandlers:
         """Pass a command on; the next frame is read without waiting for what becomes of it."""
         if not connection.follows(f"channel:{data.channel_id}"):
             raise NotFound("This connection is for a single channel")
-        if connection.commands_in_flight >= self._terms.max_commands_in_flight:
+        if connection.commands_in_flight >= self._limits.max_commands_in_flight:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
         connection.commands_in_flight += 1
         device_id = DeviceId(UUID(connection.device)) if connection.device else None
@@ -165,6 +165,6 @@ class OwnHandlers:
 def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:
     def answer(outcome: CommandResult) -> None:
         connection.commands_in_flight -= 1
-        tell_outcome(connection, frame_id, outcome)
+        send_outcome(connection, frame_id, outcome)
 
     return answer

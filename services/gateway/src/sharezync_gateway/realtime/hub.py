@@ -59,18 +59,18 @@ class CatchingUp:
 class Subscribers:
     """Everybody on one stream on this node."""
 
-    __slots__ = ("latecomers", "listeners", "run", "run_bytes", "stream")
+    __slots__ = ("catching_up", "listeners", "run", "run_bytes", "stream")
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
         self.listeners: set[Connection] = set()
-        self.latecomers: dict[Connection, CatchingUp] = {}
+        self.catching_up: dict[Connection, CatchingUp] = {}
         self.run: list[bytes] = []
         self.run_bytes = 0
 
     @property
     def empty(self) -> bool:
-        return not self.listeners and not self.latecomers
+        return not self.listeners and not self.catching_up
 
 
 class Hub:
@@ -88,7 +88,7 @@ class Hub:
         """
         self.users: dict[str, set[Connection]] = {}
         self.sessions: dict[str, set[Connection]] = {}
-        self.rooms: dict[str, Subscribers] = {}
+        self.by_stream: dict[str, Subscribers] = {}
         self.connections: set[Connection] = set()
         self._metrics = metrics
         self._on_empty = on_empty
@@ -128,34 +128,34 @@ class Hub:
 
     def join(self, connection: Connection, stream: str, *, after: int | None = None) -> None:
         """Put a connection on a stream: from the next frame on, or from that behind `after`."""
-        room = self.rooms.get(stream)
-        if room is None:
-            room = self.rooms[stream] = Subscribers(stream)
+        subscribers = self.by_stream.get(stream)
+        if subscribers is None:
+            subscribers = self.by_stream[stream] = Subscribers(stream)
         connection.streams.add(stream)
-        room.latecomers.pop(connection, None)
+        subscribers.catching_up.pop(connection, None)
         if after is None:
-            room.listeners.add(connection)
+            subscribers.listeners.add(connection)
         else:
-            room.listeners.discard(connection)
-            room.latecomers[connection] = CatchingUp(connection, after)
+            subscribers.listeners.discard(connection)
+            subscribers.catching_up[connection] = CatchingUp(connection, after)
 
     def buffer_stream(self, connection: Connection, stream: str) -> CatchingUp:
         """Keep a connection's frames of a stream that it is on, until it is joined again."""
-        room = self.rooms[stream]
-        room.listeners.discard(connection)
-        latecomer = room.latecomers[connection] = CatchingUp(connection, None)
-        return latecomer
+        subscribers = self.by_stream[stream]
+        subscribers.listeners.discard(connection)
+        catching = subscribers.catching_up[connection] = CatchingUp(connection, None)
+        return catching
 
     def leave(self, connection: Connection, stream: str) -> None:
         """Take a connection off a stream. Safe to repeat."""
         connection.streams.discard(stream)
-        room = self.rooms.get(stream)
-        if room is None:
+        subscribers = self.by_stream.get(stream)
+        if subscribers is None:
             return
-        room.listeners.discard(connection)
-        room.latecomers.pop(connection, None)
-        if room.empty:
-            self._close_room(room)
+        subscribers.listeners.discard(connection)
+        subscribers.catching_up.pop(connection, None)
+        if subscribers.empty:
+            self._remove(subscribers)
 
     # --- frames --------------------------------------------------------------------------------
 
@@ -163,69 +163,69 @@ class Hub:
         """Write frames, each stream's in the order given, to everybody who is on it."""
         runs: list[Subscribers] = []
         for frame in frames:
-            room = self.rooms.get(frame.stream)
-            if room is None:
+            subscribers = self.by_stream.get(frame.stream)
+            if subscribers is None:
                 if frame.control is None or not frame.control.join:
                     continue
-                room = self.rooms[frame.stream] = Subscribers(frame.stream)
-            if frame.control is not None or frame.seq == 0 or room.latecomers:
-                self._write_run(room)
-                self._step(room, frame)
+                subscribers = self.by_stream[frame.stream] = Subscribers(frame.stream)
+            if frame.control is not None or frame.seq == 0 or subscribers.catching_up:
+                self._write_run(subscribers)
+                self._step(subscribers, frame)
             elif frame.text:
-                if not room.run:
-                    runs.append(room)
-                room.run.append(encode_text_frame(frame.text))
-                room.run_bytes += len(frame.text)
-                if room.run_bytes > _RUN_BYTES:
-                    self._write_run(room)
-        for room in runs:
-            self._write_run(room)
+                if not subscribers.run:
+                    runs.append(subscribers)
+                subscribers.run.append(encode_text_frame(frame.text))
+                subscribers.run_bytes += len(frame.text)
+                if subscribers.run_bytes > _RUN_BYTES:
+                    self._write_run(subscribers)
+        for subscribers in runs:
+            self._write_run(subscribers)
 
     def reset(self, stream: str, position: Cursor) -> None:
         """Tell everybody on a stream that it goes on after `position`, whatever was before."""
-        room = self.rooms.get(stream)
-        if room is None:
+        subscribers = self.by_stream.get(stream)
+        if subscribers is None:
             return
         epoch, seq = position
-        for latecomer in list(room.latecomers.values()):
-            if latecomer.after is None:
-                latecomer.lose()
+        for catching in list(subscribers.catching_up.values()):
+            if catching.after is None:
+                catching.lose()
             else:
-                self.join(latecomer.connection, stream)
-        self._write(room, encode_text_frame(encode(Reset(stream, epoch, seq))), 1)
+                self.join(catching.connection, stream)
+        self._write(subscribers, encode_text_frame(encode(Reset(stream, epoch, seq))), 1)
 
-    def _step(self, room: Subscribers, frame: Frame) -> None:
-        """Write one frame that is more than text for all: signal, control, or latecomers about."""
+    def _step(self, subscribers: Subscribers, frame: Frame) -> None:
+        """Write a frame that isn't only text for all: a signal, a control, or while some catch up."""
         control = frame.control
         if control is not None and control.join and frame.seq:
-            self._let_in(room, control.join, frame)
+            self._let_in(subscribers, control.join, frame)
         encoded = encode_text_frame(frame.text) if frame.text else b""
         if frame.seq == 0:
-            self._write_signal(room, encoded)
+            self._write_signal(subscribers, encoded)
         else:
             if encoded:
-                self._write(room, encoded, 1)
-            self._serve_latecomers(room, frame.seq, encoded)
+                self._write(subscribers, encoded, 1)
+            self._write_to_catching_up(subscribers, frame.seq, encoded)
         if control is not None and (control.leave or control.end):
-            self._let_out(room, control, frame)
-        if room.empty:
-            self._close_room(room)
+            self._let_out(subscribers, control, frame)
+        if subscribers.empty:
+            self._remove(subscribers)
 
-    def _write_run(self, room: Subscribers) -> None:
-        if room.run:
-            run, room.run, room.run_bytes = room.run, [], 0
-            self._write(room, run[0] if len(run) == 1 else b"".join(run), len(run))
+    def _write_run(self, subscribers: Subscribers) -> None:
+        if subscribers.run:
+            run, subscribers.run, subscribers.run_bytes = subscribers.run, [], 0
+            self._write(subscribers, run[0] if len(run) == 1 else b"".join(run), len(run))
 
-    def _write(self, room: Subscribers, encoded: bytes, frames: int) -> None:
+    def _write(self, subscribers: Subscribers, encoded: bytes, frames: int) -> None:
         """Write to all listeners. The second line is where the time goes; keep it bare."""
-        count = len(room.listeners)
-        slow = [connection for connection in room.listeners if not connection.write(encoded)]
+        count = len(subscribers.listeners)
+        slow = [connection for connection in subscribers.listeners if not connection.write(encoded)]
         lost = sum(not connection.send_encoded(encoded) for connection in slow)
         self._count(count, lost, frames, "too_slow")
 
-    def _write_signal(self, room: Subscribers, encoded: bytes) -> None:
-        count = len(room.listeners)
-        slow = [connection for connection in room.listeners if not connection.write(encoded)]
+    def _write_signal(self, subscribers: Subscribers, encoded: bytes) -> None:
+        count = len(subscribers.listeners)
+        slow = [connection for connection in subscribers.listeners if not connection.write(encoded)]
         lost = sum(not connection.outbound.write_signal(encoded) for connection in slow)
         self._count(count, lost, 1, "signal")
 
@@ -234,34 +234,39 @@ class Hub:
         if lost:
             self._metrics.dropped(reason).inc(lost * frames)
 
-    def _serve_latecomers(self, room: Subscribers, seq: int, encoded: bytes) -> None:
-        for latecomer in list(room.latecomers.values()):
-            if latecomer.after is None:
-                latecomer.buffer(seq, encoded)
-            elif seq >= latecomer.after:
-                self.join(latecomer.connection, room.stream)
-                if seq > latecomer.after:
-                    latecomer.connection.send_encoded(encoded)
+    def _write_to_catching_up(self, subscribers: Subscribers, seq: int, encoded: bytes) -> None:
+        for catching in list(subscribers.catching_up.values()):
+            if catching.after is None:
+                catching.buffer(seq, encoded)
+            elif seq >= catching.after:
+                self.join(catching.connection, subscribers.stream)
+                if seq > catching.after:
+                    catching.connection.send_encoded(encoded)
 
-    def _let_in(self, room: Subscribers, users: Iterable[str], frame: Frame) -> None:
+    def _let_in(self, subscribers: Subscribers, users: Iterable[str], frame: Frame) -> None:
         for user_id in users:
             for connection in self.users.get(user_id, ()):
-                if connection.follows(room.stream) and room.stream not in connection.streams:
-                    self.join(connection, room.stream)
+                if (
+                    connection.follows(subscribers.stream)
+                    and subscribers.stream not in connection.streams
+                ):
+                    self.join(connection, subscribers.stream)
                     if connection.notes is not None:
-                        connection.notes.joined[room.stream] = (frame.epoch, frame.seq - 1)
+                        connection.notes.joined[subscribers.stream] = (frame.epoch, frame.seq - 1)
 
-    def _let_out(self, room: Subscribers, control: Control, frame: Frame) -> None:
+    def _let_out(self, subscribers: Subscribers, control: Control, frame: Frame) -> None:
         if control.end:
-            leaving = [*room.listeners, *room.latecomers]
+            leaving = [*subscribers.listeners, *subscribers.catching_up]
         else:
             leaving = [c for user_id in control.leave for c in self.of_user(user_id)]
         for connection in leaving:
-            self.take_off(connection, room.stream)
+            self.take_off(connection, subscribers.stream)
             if connection.notes is not None:
-                connection.notes.joined.pop(room.stream, None)
-                connection.notes.left[room.stream] = (frame.epoch, frame.seq)
-        self._on_left(room.stream, {c.user_id for c in leaving} if control.end else control.leave)
+                connection.notes.joined.pop(subscribers.stream, None)
+                connection.notes.left[subscribers.stream] = (frame.epoch, frame.seq)
+        self._on_left(
+            subscribers.stream, {c.user_id for c in leaving} if control.end else control.leave
+        )
 
     def take_off(self, connection: Connection, stream: str) -> None:
         """Take a connection off a stream that its user may not follow any more."""
@@ -270,9 +275,9 @@ class Hub:
             if connection.channel == stream:
                 connection.close(CloseCode.NOT_ON_CHANNEL, "not on this channel any more")
 
-    def _close_room(self, room: Subscribers) -> None:
-        if self.rooms.pop(room.stream, None) is not None:
-            self._on_empty(room.stream)
+    def _remove(self, subscribers: Subscribers) -> None:
+        if self.by_stream.pop(subscribers.stream, None) is not None:
+            self._on_empty(subscribers.stream)
 
 
 def _discard(index: dict[str, set[Connection]], key: str, connection: Connection) -> None:

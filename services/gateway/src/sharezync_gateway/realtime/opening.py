@@ -67,23 +67,23 @@ class ConnectionOpener:
         *,
         hub: Hub,
         admission: Admission,
-        seating: StreamMembership,
+        stream_membership: StreamMembership,
         rechecker: Reconciler,
         resumer: Resumer,
         devices: Devices,
         budgets: UserBudgets,
         verifier: TokenVerifier,
-        terms: SocketLimits,
+        limits: SocketLimits,
     ) -> None:
         self._hub = hub
         self._admission = admission
-        self._seating = seating
+        self._stream_membership = stream_membership
         self._rechecker = rechecker
         self._resumer = resumer
         self._devices = devices
         self._budgets = budgets
         self._verifier = verifier
-        self._terms = terms
+        self._limits = limits
         self._turns = UserTurns(_STARTS_AT_ONCE)
 
     async def examine(self, handshake: Handshake) -> Handshake:
@@ -108,8 +108,8 @@ class ConnectionOpener:
             identity, cursors = await self.identify(first.token), first.cursors
             slot.authenticated()
             connection.outbound.limit_messages(None)
-        connection.identify(identity, self._terms.token_grace_seconds)
-        if len(self._hub.of_user(connection.user_id)) >= self._terms.max_connections_per_user:
+        connection.identify(identity, self._limits.token_grace_seconds)
+        if len(self._hub.of_user(connection.user_id)) >= self._limits.max_connections_per_user:
             raise SocketRefused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections of this user")
         if not self._admission.may_start(connection.user_id, asyncio.get_running_loop().time()):
             raise _too_often()
@@ -129,7 +129,7 @@ class ConnectionOpener:
 
     async def _first_frame(self, connection: Connection, receive: Receive) -> Authenticate:
         try:
-            async with asyncio.timeout(self._terms.first_frame_seconds):
+            async with asyncio.timeout(self._limits.first_frame_seconds):
                 for _ in range(_STRAY_FRAMES):
                     message = await receive()
                     if message["type"] == "websocket.disconnect":
@@ -170,7 +170,7 @@ class ConnectionOpener:
         cursors: dict[str, Cursor],
     ) -> None:
         # Until `begin` has returned nothing is awaited: no frame can come between.
-        shown = self._seating.seat_all(connection, heads, notes)
+        shown = self._stream_membership.subscribe_all(connection, heads, notes)
         if connection.channel is not None and connection.channel not in shown:
             raise _not_on_channel()
         connection.missing = heads.missing
@@ -188,9 +188,9 @@ class ConnectionOpener:
         try:
             # Who opens a hundred at once waits for themselves.
             turn = self._turns.for_user(connection.user_id)
-            async with asyncio.timeout(self._terms.start_seconds), turn:
+            async with asyncio.timeout(self._limits.start_seconds), turn:
                 heads, _ = await asyncio.gather(
-                    self._seating.heads_for(connection), self._devices.connect(connection)
+                    self._stream_membership.heads_for(connection), self._devices.connect(connection)
                 )
         except TimeoutError:
             raise _nobody_answers() from None

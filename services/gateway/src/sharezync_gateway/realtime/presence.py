@@ -68,7 +68,7 @@ class PresenceTracker:
             self._ask_doubted, name="presence-doubted", gather_seconds=pause_seconds
         )
         self._untold: BatchQueue[Connection] = BatchQueue.of_keys(
-            self._tell, name="presence-untold", gather_seconds=pause_seconds
+            self._send_to_all, name="presence-untold", gather_seconds=pause_seconds
         )
         # Without rounds nothing that was lost is made good.
         self._rounds = Periodic(
@@ -156,7 +156,7 @@ class PresenceTracker:
             and (watched := self._interests.watched.get(user_id)) is not None
         ]
 
-    def look_again(self, connection: Connection, user_ids: Collection[str]) -> None:
+    def refresh(self, connection: Connection, user_ids: Collection[str]) -> None:
         """Tell a connection what has changed of users who were hidden from it, or shown again."""
         interest = self._interests.find(connection)
         for user_id in user_ids:
@@ -182,13 +182,13 @@ class PresenceTracker:
             interest.untold.add(user_id)
             self._untold.put([connection])
 
-    async def _tell(self, connections: list[Connection]) -> None:
+    async def _send_to_all(self, connections: list[Connection]) -> None:
         for number, connection in enumerate(connections, 1):
-            self._tell_one(connection)
+            self._send_to(connection)
             if number % _AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
 
-    def _tell_one(self, connection: Connection) -> None:
+    def _send_to(self, connection: Connection) -> None:
         """Tell one connection all that changed for it; what it can't take now waits for a round."""
         interest = self._interests.find(connection)
         if interest is None or connection.closed:

@@ -27,7 +27,7 @@ class Reconciler:
     def __init__(
         self,
         hub: Hub,
-        seating: StreamMembership,
+        stream_membership: StreamMembership,
         period_seconds: float,
         *,
         on_recheck: Callable[[str], None],
@@ -35,7 +35,7 @@ class Reconciler:
         """`on_recheck` is told of each user, for whatever else is to be compared."""
         self._hub = hub
         self._on_recheck = on_recheck
-        self._seating = seating
+        self._stream_membership = stream_membership
         self._period_seconds = period_seconds
         self._rounds: asyncio.Task[None] | None = None
         self._soon: dict[str, asyncio.Task[None]] = {}
@@ -74,7 +74,7 @@ class Reconciler:
     async def _recheck(self, user_id: str) -> None:
         self._on_recheck(user_id)
         try:
-            missing = await self._seating.recheck(user_id)
+            missing = await self._stream_membership.recheck(user_id)
         except (ServiceUnavailable, TimeoutError) as error:
             log.debug("recheck_failed", error=repr(error))
             missing = frozenset({"unknown"})
@@ -89,7 +89,7 @@ class Reconciler:
                 attempt += 1
                 self._again.discard(user_id)
                 try:
-                    missing = await self._seating.recheck(user_id)
+                    missing = await self._stream_membership.recheck(user_id)
                     if not missing and user_id not in self._again:
                         return
                 except (ServiceUnavailable, TimeoutError) as error:

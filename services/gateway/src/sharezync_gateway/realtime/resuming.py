@@ -91,10 +91,10 @@ class Resumer:
     def _continues_from(self, connection: Connection, stream: str) -> Cursor | None:
         """Return the place before the connection's next live frame; None if it gets none yet."""
         position = self._tracker.position(stream)
-        latecomer = self._hub.rooms[stream].latecomers.get(connection)
-        if position is None or latecomer is None:
+        catching = self._hub.by_stream[stream].catching_up.get(connection)
+        if position is None or catching is None:
             return position
-        return None if latecomer.after is None else (position[0], latecomer.after)
+        return None if catching.after is None else (position[0], catching.after)
 
     async def _catch_up(
         self, connection: Connection, stream: str, cursor: Cursor, held: CatchingUp
@@ -178,8 +178,8 @@ class Resumer:
         return ResumeOutcome("reset")
 
     def _holds(self, connection: Connection, stream: str, held: CatchingUp) -> bool:
-        room = self._hub.rooms.get(stream)
-        return room is not None and room.latecomers.get(connection) is held
+        subscribers = self._hub.by_stream.get(stream)
+        return subscribers is not None and subscribers.catching_up.get(connection) is held
 
 
 async def _wait_for_budget(connection: Connection) -> None:

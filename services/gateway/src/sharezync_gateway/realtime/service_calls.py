@@ -129,8 +129,8 @@ class ServiceCalls:
 
         A session without a device belongs to it from now on. Safe to repeat.
         """
-        told = auth.DeviceConnect(UUID(user_id), client_id, UUID(session_id))
-        return str((await self._in_turn(self._auth.call(auth.CONNECT_DEVICE, told))).id)
+        update = auth.DeviceConnect(UUID(user_id), client_id, UUID(session_id))
+        return str((await self._in_turn(self._auth.call(auth.CONNECT_DEVICE, update))).id)
 
     async def presence(self, user_ids: Collection[str]) -> Present:
         """Return who of these users is online."""

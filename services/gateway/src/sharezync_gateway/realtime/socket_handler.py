@@ -64,20 +64,20 @@ class SocketHandler:
         *,
         hub: Hub,
         admission: Admission,
-        entrance: ConnectionOpener,
+        opener: ConnectionOpener,
         budgets: UserBudgets,
         handlers: Mapping[str, Handler],
         binary_handler: BinaryHandler | None,
-        terms: SocketLimits,
+        limits: SocketLimits,
         metrics: SocketMetrics,
     ) -> None:
         self._hub = hub
         self._admission = admission
-        self._entrance = entrance
+        self._opener = opener
         self._budgets = budgets
         self._handlers = handlers
         self._binary_handler = binary_handler
-        self._terms = terms
+        self._limits = limits
         self._metrics = metrics
         self.open: set[Connection] = set()
         """Every accepted socket, those without a token included."""
@@ -149,15 +149,15 @@ class SocketHandler:
         self, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Connection, Handshake, Slot] | None:
         """Accept the socket, or refuse its handshake and return None."""
-        terms = self._terms
+        limits = self._limits
         try:
             if self.leaving:
                 raise Unavailable("The server is shutting down; try again", retry_after_seconds=1)
             handshake = read_handshake(
-                scope, origins=terms.origins, allow_query_token=terms.allow_query_token
+                scope, origins=limits.origins, allow_query_token=limits.allow_query_token
             )
             # Known before it is accepted: who has a token does not queue with those who have none.
-            handshake = await self._entrance.examine(handshake)
+            handshake = await self._opener.examine(handshake)
             address = (scope.get("client") or (UNKNOWN, 0))[0]
             slot = self._admission.admit(address, authenticated=handshake.identity is not None)
         except Problem as problem:
@@ -177,7 +177,7 @@ class SocketHandler:
                 holds_token.clear()
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
-        terms = self._terms
+        limits = self._limits
         now = asyncio.get_running_loop().time()
         port = frame_port(scope, send)
         if handshake.identity is None:
@@ -187,7 +187,7 @@ class SocketHandler:
             conn_id=uuid7().hex,
             client_id=handshake.client_id,
             channel=handshake.channel,
-            budget=Budget(terms.commands_per_second, terms.commands_burst, now),
+            budget=Budget(limits.commands_per_second, limits.commands_burst, now),
             on_closing=self._hub.remove,
         )
 
@@ -195,15 +195,15 @@ class SocketHandler:
         self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
     ) -> Message | None:
         """Say hello and bring the connection in, or close it. Raises Gone."""
-        limits = AnnouncedLimits(commands_per_second=self._terms.commands_per_second)
-        connection.send(Hello(connection.id, self._terms.ping_seconds, limits))
+        limits = AnnouncedLimits(commands_per_second=self._limits.commands_per_second)
+        connection.send(Hello(connection.id, self._limits.ping_seconds, limits))
         try:
-            return await self._entrance.enter(connection, handshake, slot, receive)
+            return await self._opener.enter(connection, handshake, slot, receive)
         except SocketRefused as refused:
             connection.close(refused.code, refused.reason, last=refused.last)
         except ClientLeft:
             raise
-        except Exception:  # the rim: a socket is never left hanging
+        except Exception:  # boundary: a socket is never left hanging
             log.exception("socket_not_started", conn_id=connection.id)
             connection.close(CloseCode.TRY_LATER, "something went wrong on our side")
         finally:
@@ -232,7 +232,7 @@ class SocketHandler:
                 await self._take_text(connection, text)
         except BadFrame as error:
             connection.refuse(error.frame_id, error)
-        except Exception:  # the rim: one frame's trouble is not the socket's
+        except Exception:  # boundary: one frame's trouble is not the socket's
             log.exception("frame_failed", conn_id=connection.id)
             connection.refuse(None, InternalError())
 

@@ -64,10 +64,10 @@ class StreamMembership:
 
         Raises ServiceUnavailable if the owner can't say who is on it: nobody was told anything.
         """
-        room = self._hub.rooms.get(stream)
-        if room is None:
+        subscribers = self._hub.by_stream.get(stream)
+        if subscribers is None:
             return
-        members = [*room.listeners, *room.latecomers]
+        members = [*subscribers.listeners, *subscribers.catching_up]
         for user_id in {connection.user_id for connection in members}:
             if not await self._is_on(user_id, stream):
                 for connection in self._hub.of_user(user_id):
@@ -94,7 +94,7 @@ class StreamMembership:
         only = {s: head for s, head in heads.streams.items() if connection.follows(s)}
         return UserHeads(only, heads.missing)
 
-    def seat_all(
+    def subscribe_all(
         self, connection: Connection, heads: UserHeads, notes: StreamChanges
     ) -> dict[str, Cursor]:
         """Put a new connection on its streams; return what it continues from on each.
@@ -104,10 +104,10 @@ class StreamMembership:
         shown = dict(notes.joined)
         for stream, head in heads.streams.items():
             if stream not in shown and not notes.is_over(stream, head):
-                shown[stream] = self.seat(connection, stream, head)
+                shown[stream] = self.subscribe(connection, stream, head)
         return shown
 
-    def seat(self, connection: Connection, stream: str, head: Cursor) -> Cursor:
+    def subscribe(self, connection: Connection, stream: str, head: Cursor) -> Cursor:
         """Put a connection on a stream that stands at `head`; return what it continues from.
 
         That is `head`, or further on if this node has delivered more already. Every later frame
@@ -158,7 +158,7 @@ class StreamMembership:
             if stream in connection.streams:
                 self.tracker.expect(stream, head)
             elif connection.follows(stream) and not notes.is_over(stream, head):
-                epoch, seq = self.seat(connection, stream, head)
+                epoch, seq = self.subscribe(connection, stream, head)
                 connection.send(Reset(stream, epoch, seq))
 
     async def _take_off_doubtful(self, user_id: str, doubtful: set[str]) -> None:

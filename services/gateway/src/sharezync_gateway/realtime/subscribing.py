@@ -50,10 +50,10 @@ class Subscriptions:
         calls: ServiceCalls,
         bus: Bus,
         metrics: SocketMetrics,
-        terms: SocketLimits,
+        limits: SocketLimits,
     ) -> None:
         self._hub = hub
-        self._terms = terms
+        self._limits = limits
         self.interests = Interests()
         self._signals = Signals(bus)
         self._presence = PresenceTracker(
@@ -61,16 +61,16 @@ class Subscriptions:
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
-            poll_seconds=terms.presence_poll_seconds,
-            pause_seconds=terms.gather_seconds,
+            poll_seconds=limits.presence_poll_seconds,
+            pause_seconds=limits.gather_seconds,
         )
         self._visibility = Visibility(
             calls=calls,
             hub=hub,
             interests=self.interests,
-            on_change=self._presence.look_again,
-            pause_seconds=terms.gather_seconds,
-            long_pause_seconds=terms.presence_poll_seconds,
+            on_change=self._presence.refresh,
+            pause_seconds=limits.gather_seconds,
+            long_pause_seconds=limits.presence_poll_seconds,
         )
         self._viewers = Viewers(calls, time.monotonic)
         self._typists = Typists(
@@ -78,7 +78,7 @@ class Subscriptions:
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
-            between_seconds=terms.typing_seconds,
+            between_seconds=limits.typing_seconds,
             clock=time.monotonic,
         )
         self.table: Mapping[str, Handler] = {
@@ -89,7 +89,7 @@ class Subscriptions:
 
     def start(self) -> None:
         """Begin the rounds."""
-        if self._terms.presence:
+        if self._limits.presence:
             self._presence.start()
 
     async def aclose(self) -> None:
@@ -112,7 +112,7 @@ class Subscriptions:
 
     def say_presence(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
         """Tell all nodes that a user's first device came here, or the last one went."""
-        if self._terms.presence:
+        if self._limits.presence:
             self._presence.broadcast(user_id, online)
 
     def has_left(self, stream: str, user_ids: Collection[str]) -> None:
@@ -123,7 +123,7 @@ class Subscriptions:
                 self.interests.drop(connection, channels=channels)
         self._visibility.has_left(user_ids)
 
-    def heed_leaving(self, control: Control) -> None:
+    def handle_leaving(self, control: Control) -> None:
         """See who may still see whom after a frame that takes users off a stream, or says to.
 
         At once, as soon as it has come and also where nobody here is on the stream: those who are
@@ -146,9 +146,9 @@ class Subscriptions:
     async def _subscribe(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Subscribe, head.id)
         users, channels = _ids(frame)
-        if users and not self._terms.presence:
+        if users and not self._limits.presence:
             raise PresenceOff
-        if channels and not self._terms.typing:
+        if channels and not self._limits.typing:
             raise TypingOff
         interest = self.interests.for_connection(connection)
         if interest.would_be(users, channels) > MOST_INTERESTS:
@@ -171,8 +171,8 @@ class Subscriptions:
             [user_id for user_id in users if user_id not in seen],
             [channel_id for channel_id in channels if channel_id not in on],
         )
-        told = Subscribed(self._subscribed(connection), refused, shown)
-        connection.reply(head.id, told)
+        reply = Subscribed(self._subscribed(connection), refused, shown)
+        connection.reply(head.id, reply)
 
     async def _watch(self, connection: Connection, users: Collection[str]) -> set[str]:
         """Have a connection watch those of the users whom it may, whose presence is known then.
@@ -203,12 +203,12 @@ class Subscriptions:
     async def _unsubscribe(self, connection: Connection, head: FrameHead, text: str) -> None:
         users, channels = _ids(read_body(text, Subscribe, head.id))
         self.interests.drop(connection, users=users, channels=channels)
-        told = Unsubscribed(self._subscribed(connection))
-        connection.reply(head.id, told)
+        reply = Unsubscribed(self._subscribed(connection))
+        connection.reply(head.id, reply)
 
     async def _typing(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Typing, head.id)
-        if not self._terms.typing:
+        if not self._limits.typing:
             raise TypingOff
         channel_id = str(frame.channel_id)
         self._check_known(connection, [channel_id])

@@ -84,7 +84,7 @@ class Typists:
         if seeing is None:
             self._unsure.put([(channel_id, user_id, text)])
         else:
-            self._tell(user_id, text, here, seeing)
+            self._send_signal(user_id, text, here, seeing)
 
     def _listening(self, channel_id: str) -> list[Connection]:
         """Return who wants to know and is on the channel; the others want to no more."""
@@ -96,7 +96,7 @@ class Typists:
                 self._interests.drop(connection, channels=[channel_id])
         return here
 
-    def _tell(
+    def _send_signal(
         self,
         user_id: str,
         text: bytes,
@@ -126,7 +126,7 @@ class Typists:
             here = [c for c in self._listening(channel_id) if c.user_id in asked[user_id]]
             seeing = self._viewers.cached(user_id, _users(here))
             if seeing is not None:
-                self._tell(user_id, text, here, seeing)
+                self._send_signal(user_id, text, here, seeing)
 
     def _forget(self, now: float) -> None:
         """All wait equally long: who came first is free first."""

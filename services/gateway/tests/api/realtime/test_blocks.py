@@ -29,7 +29,7 @@ async def test_who_agreed_to_nothing_is_not_seen_by_who_is(
     world.channel(ada, bob)
     world.services.shy.add((bob.id, ada.id))  # ada added bob, who said nothing yet
     async with (
-        world.node(terms=BY_SIGNAL) as node,
+        world.node(limits=BY_SIGNAL) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -44,7 +44,7 @@ async def test_who_is_blocked_sees_somebody_go_and_who_blocks_sees_nobody_more(
 ) -> None:
     world.channel(ada, bob)
     async with (
-        world.node(terms=BY_SIGNAL) as node,
+        world.node(limits=BY_SIGNAL) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -74,7 +74,7 @@ async def test_who_is_blocked_is_answered_as_about_who_has_no_device(
     world.services.last_seen[ada.id] = LAST
     world.services.blocks.add((ada.id, bob.id))
     async with (
-        world.node(terms=BY_SIGNAL) as node,
+        world.node(limits=BY_SIGNAL) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -95,7 +95,7 @@ async def test_a_stranger_who_is_blocked_is_refused_as_strangers_are(
     world.channel(ada, bob)
     world.services.shy.add((ada.id, bob.id))
     world.services.blocks.add((ada.id, bob.id))
-    async with world.node(terms=BY_SIGNAL) as node, node.device(bob) as bobs:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(bob) as bobs:
         refused = await subscribe(bobs, users=[ada.id])
         assert refused["refused"]["users"] == [ada.id]
 
@@ -104,10 +104,10 @@ async def test_a_block_is_heard_by_nodes_on_which_the_blocker_is_not(
     world: World, ada: User, bob: User
 ) -> None:
     channel_id = world.channel(ada, bob).removeprefix("channel:")
-    terms = replace(BY_SIGNAL, typing_seconds=0)
+    limits = replace(BY_SIGNAL, typing_seconds=0)
     async with (
-        world.node(terms=terms) as adas_node,
-        world.node(terms=terms) as bobs_node,
+        world.node(limits=limits) as adas_node,
+        world.node(limits=limits) as bobs_node,
         adas_node.device(ada) as adas,
         bobs_node.device(bob) as bobs,
     ):
@@ -129,7 +129,7 @@ async def test_consent_that_was_taken_back_ends_one_direction_only(
 ) -> None:
     world.channel(ada, bob)
     async with (
-        world.node(terms=BY_SIGNAL) as node,
+        world.node(limits=BY_SIGNAL) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -144,7 +144,7 @@ async def test_a_block_that_comes_while_it_is_asked_is_noticed(
     world: World, ada: User, bob: User
 ) -> None:
     world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         answers = world.services.gate["acquaintances"] = asyncio.Event()
         await device.say("subscribe", users=[bob.id])
         await wait_until(lambda: world.services.calls("acquaintances"))
@@ -162,7 +162,7 @@ async def test_nobody_is_told_who_types_across_a_block(world: World, ada: User, 
     stream = world.channel(ada, bob)
     channel_id = stream.removeprefix("channel:")
     async with (
-        world.node(terms=replace(BY_SIGNAL, typing_seconds=0)) as node,
+        world.node(limits=replace(BY_SIGNAL, typing_seconds=0)) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -187,7 +187,7 @@ async def test_who_agreed_to_nothing_is_not_heard_typing_until_they_do(
     channel_id = world.channel(ada, bob).removeprefix("channel:")
     world.services.shy.add((bob.id, ada.id))  # ada added bob, who said nothing yet
     async with (
-        world.node(terms=replace(BY_SIGNAL, typing_seconds=0)) as node,
+        world.node(limits=replace(BY_SIGNAL, typing_seconds=0)) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -210,7 +210,7 @@ async def test_who_agreed_to_nothing_is_not_heard_typing_until_they_do(
 async def test_without_auth_nobody_is_told_who_types(world: World, ada: User, bob: User) -> None:
     channel_id = world.channel(ada, bob).removeprefix("channel:")
     async with (
-        world.node(terms=BY_SIGNAL) as node,
+        world.node(limits=BY_SIGNAL) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -225,7 +225,7 @@ async def test_without_auth_nobody_is_told_who_types(world: World, ada: User, bo
 
 async def test_presence_still_comes_to_who_may_see_it(world: World, ada: User, bob: User) -> None:
     world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         await world.say(f"account:{bob.id}", control=Control(recheck=[ada.id, bob.id]))
         await wait_until(lambda: len(world.services.calls("acquaintances")) > 1)

@@ -93,8 +93,8 @@ async def test_with_chat_away_commands_are_refused_as_unavailable(
 
 
 async def test_one_socket_has_only_so_many_commands_waiting(world: World, ada: User) -> None:
-    terms = SocketLimits(max_commands_in_flight=3)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(max_commands_in_flight=3)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         gate = world.services.gate["commands"] = asyncio.Event()
         for _ in range(4):
             await device.say("send_message", channel_id=str(uuid7()), text="x")

@@ -111,7 +111,7 @@ async def test_nothing_is_left_of_sockets_that_are_gone(
         await wait_until(lambda: node.count("sharezync_ws_connections") == 2)
     hub = node.engine.hub
     await wait_until(lambda: not hub.connections)
-    assert (hub.users, hub.sessions, hub.rooms) == ({}, {}, {})
+    assert (hub.users, hub.sessions, hub.by_stream) == ({}, {}, {})
     await world.say(channel, "to nobody")
     async with node.device(ada) as device:
         assert device.head(channel) == ("e1", 2)

@@ -76,7 +76,7 @@ async def test_a_first_frame_that_trickles_among_pings_is_not_waited_for(
     first = Frame(Opcode.TEXT, b'{"type":"authenticate"').serialize(mask=True)
     ping = Frame(Opcode.PING, b"").serialize(mask=True)
     async with (
-        world.node(terms=SocketLimits(first_frame_seconds=0.2)) as node,
+        world.node(limits=SocketLimits(first_frame_seconds=0.2)) as node,
         without_token(node, ada) as device,
     ):
         closing = asyncio.create_task(device.closed())
@@ -117,8 +117,8 @@ async def test_what_no_service_could_read_is_refused_at_once(
 async def test_a_flood_of_commands_costs_a_bounded_number_of_answers(
     world: World, ada: User
 ) -> None:
-    terms = SocketLimits(commands_per_second=10, commands_burst=20)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(commands_per_second=10, commands_burst=20)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         flood = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True) * 500
         flooding = asyncio.create_task(keep_sending(device, flood))
         kinds = []
@@ -136,8 +136,8 @@ async def test_answers_that_nobody_reads_are_kept_up_to_a_mebibyte(world: World,
     """Each may be far larger than what asked for it."""
     for _ in range(300):
         world.channel(ada)
-    terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(commands_per_second=1e6, commands_burst=1e6)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         (connection,) = node.engine.of_user(ada.id)
         device.socket.transport.pause_reading()
         text = Frame(Opcode.TEXT, b'{"type":"ping","heads":true}').serialize(mask=True)
@@ -154,8 +154,8 @@ async def test_answers_that_nobody_reads_are_kept_up_to_a_mebibyte(world: World,
 async def test_an_answer_that_is_large_counts_as_several(world: World, ada: User) -> None:
     for _ in range(500):
         world.channel(ada)
-    terms = SocketLimits(commands_per_second=0.001, commands_burst=100)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(commands_per_second=0.001, commands_burst=100)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         kinds = []
         for _ in range(20):
             await device.say("ping", heads=True)
@@ -168,8 +168,8 @@ async def test_catching_up_with_many_streams_counts_as_several(world: World, ada
     channels = [world.channel(ada) for _ in range(100)]
     for channel in channels:
         world.services.say(channel)
-    terms = SocketLimits(commands_per_second=0.001, commands_burst=40)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(commands_per_second=0.001, commands_burst=40)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         cursors = {channel: ["e1", 0] for channel in channels}
         results = []
         for _ in range(6):
@@ -182,9 +182,9 @@ async def test_catching_up_with_many_streams_counts_as_several(world: World, ada
 
 
 async def test_frames_that_say_much_count_as_several(world: World, ada: User) -> None:
-    terms = SocketLimits(commands_per_second=0.001, commands_burst=60)
+    limits = SocketLimits(commands_per_second=0.001, commands_burst=60)
     cursors = {f"x{number}": ["", 0] for number in range(2000)}  # 30 KiB
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         kinds = []
         for _ in range(4):
             await device.say("resume", cursors=cursors)
@@ -195,9 +195,9 @@ async def test_frames_that_say_much_count_as_several(world: World, ada: User) ->
 async def test_the_sockets_of_one_user_share_what_they_may_send(
     world: World, ada: User, bob: User
 ) -> None:
-    terms = SocketLimits(commands_per_second=0.001, commands_burst=20, user_share=1.5)
+    limits = SocketLimits(commands_per_second=0.001, commands_burst=20, user_share=1.5)
     async with (
-        world.node(terms=terms) as node,
+        world.node(limits=limits) as node,
         node.device(ada, "a") as a,
         node.device(ada, "b") as b,
         node.device(ada, "c") as c,
@@ -213,13 +213,13 @@ async def test_the_sockets_of_one_user_share_what_they_may_send(
 
 
 async def test_a_user_who_comes_back_has_not_been_forgotten(world: World, ada: User) -> None:
-    terms = SocketLimits(commands_per_second=0.001, commands_burst=20, user_share=1)
-    async with world.node(terms=terms) as node:
+    limits = SocketLimits(commands_per_second=0.001, commands_burst=20, user_share=1)
+    async with world.node(limits=limits) as node:
         async with node.device(ada) as device:
             for _ in range(20):
                 await device.hears_nothing()
         await wait_until(lambda: not node.engine.of_user(ada.id))
-        node.engine._shell.sweep()
+        node.engine._socket_handler.sweep()
         async with node.device(ada) as device:
             await device.say("ping")
             assert (await device.frame("error"))["code"] == "rate-limited"
@@ -232,9 +232,9 @@ async def test_frames_with_a_credit_of_their_own_are_waited_with(world: World, a
     async def take(_connection: Connection, _head: FrameHead, _text: str) -> None:
         taken.append(loop.time())
 
-    terms = SocketLimits(commands_per_second=10, commands_burst=10, user_share=1)
+    limits = SocketLimits(commands_per_second=10, commands_burst=10, user_share=1)
     async with (
-        world.node(terms=terms, handlers={"chunk_ack": take}) as node,
+        world.node(limits=limits, handlers={"chunk_ack": take}) as node,
         node.device(ada) as device,
     ):
         for _ in range(110):
@@ -330,8 +330,8 @@ async def test_sockets_that_were_refused_take_up_nothing(world: World, ada: User
                 if by == "frame":
                     await device.say("authenticate", token=device.token)
                 assert await device.closed() == 4501
-        await wait_until(lambda: not node.engine._shell.open)
-        assert node.engine._shell._admission.open == 0
+        await wait_until(lambda: not node.engine._socket_handler.open)
+        assert node.engine._socket_handler._admission.open == 0
 
 
 async def test_a_user_who_opens_sockets_in_a_loop_is_told_to_come_later(

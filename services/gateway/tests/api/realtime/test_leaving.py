@@ -15,8 +15,8 @@ async def test_who_was_on_a_node_that_stops_is_offline_elsewhere_at_once(
 ) -> None:
     world.channel(ada, bob)
     async with (
-        world.node(terms=BY_SIGNAL) as staying,
-        world.node(terms=BY_SIGNAL) as leaving,
+        world.node(limits=BY_SIGNAL) as staying,
+        world.node(limits=BY_SIGNAL) as leaving,
         staying.device(ada) as watching,
         leaving.device(bob, "phone") as phone,
     ):
@@ -34,8 +34,8 @@ async def test_who_moved_on_to_another_node_stays_online(
     dan = world.user()
     world.channel(ada, dan)
     async with (
-        world.node(terms=BY_SIGNAL) as staying,
-        world.node(terms=BY_SIGNAL) as leaving,
+        world.node(limits=BY_SIGNAL) as staying,
+        world.node(limits=BY_SIGNAL) as leaving,
         staying.device(ada) as watching,
         leaving.device(bob, "phone"),
         leaving.device(dan, "tablet"),
@@ -52,8 +52,8 @@ async def test_a_drain_says_of_each_user_that_they_go_and_the_stop_adds_nothing(
 ) -> None:
     world.channel(ada, bob)
     async with (
-        world.node(terms=BY_SIGNAL) as staying,
-        world.node(terms=BY_SIGNAL) as leaving,
+        world.node(limits=BY_SIGNAL) as staying,
+        world.node(limits=BY_SIGNAL) as leaving,
         staying.device(ada) as watching,
         leaving.device(bob, "phone") as phone,
     ):
@@ -72,7 +72,7 @@ async def test_nobody_is_said_to_be_gone_while_auth_holds_them_to_be_there(
     world: World, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "_LAST_UPDATES_SECONDS", 0.05)
-    async with world.node(terms=BY_SIGNAL) as leaving, leaving.device(bob, "phone"):
+    async with world.node(limits=BY_SIGNAL) as leaving, leaving.device(bob, "phone"):
         world.services.lost.add("update_node")
         world.bus.signals.clear()
         await leaving.engine.aclose()

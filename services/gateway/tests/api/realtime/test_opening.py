@@ -73,7 +73,7 @@ async def test_few_sockets_of_one_user_are_asked_for_at_the_same_time(
 
 async def test_without_a_token_in_time_the_socket_is_closed(world: World, ada: User) -> None:
     async with (
-        world.node(terms=SocketLimits(first_frame_seconds=0.05)) as node,
+        world.node(limits=SocketLimits(first_frame_seconds=0.05)) as node,
         node.device(ada, by="frame") as device,
     ):
         assert await device.closed() == 4501
@@ -185,7 +185,7 @@ async def test_each_replica_counts_by_itself(world: World, ada: User) -> None:
 async def test_a_fresh_token_keeps_the_socket_and_an_old_one_ends_it(
     world: World, ada: User
 ) -> None:
-    async with world.node(terms=SocketLimits(token_grace_seconds=0)) as node:
+    async with world.node(limits=SocketLimits(token_grace_seconds=0)) as node:
         brief = world.token(ada, lives_seconds=2)
         async with (
             node.device(ada, "renewed", token=brief) as renewed,
@@ -205,7 +205,7 @@ async def test_a_socket_outlives_its_token_by_30_seconds(
     def sweep_at(seconds: float) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda: seconds)
-            node.engine._shell.sweep()
+            node.engine._socket_handler.sweep()
 
     async with node.device(ada, token=world.token(ada, lives_seconds=600)) as device:
         (connection,) = node.engine.of_user(ada.id)

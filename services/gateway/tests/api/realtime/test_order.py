@@ -121,9 +121,9 @@ async def test_what_a_service_could_not_say_after_a_gap_it_says_when_it_is_back(
 async def test_a_lost_last_frame_is_noticed_after_a_while_without_any_gap(
     world: World, ada: User
 ) -> None:
-    terms = SocketLimits(recheck_seconds=0.05)
+    limits = SocketLimits(recheck_seconds=0.05)
     channel = world.channel(ada)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         world.services.say(channel, "lost, and nothing after it")
         assert await device.seqs(1) == [1]
 

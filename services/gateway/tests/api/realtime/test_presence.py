@@ -38,8 +38,8 @@ async def test_who_comes_to_another_node_and_goes_is_told_to_who_asked(
     world.channel(ada, bob)
     world.services.last_seen[bob.id] = LAST
     async with (
-        world.node(terms=BY_SIGNAL) as here,
-        world.node(terms=BY_SIGNAL) as there,
+        world.node(limits=BY_SIGNAL) as here,
+        world.node(limits=BY_SIGNAL) as there,
         here.device(ada) as watching,
         here.device(ada) as other,
     ):
@@ -62,8 +62,8 @@ async def test_who_is_still_on_another_node_or_device_has_not_gone(
 ) -> None:
     world.channel(ada, bob)
     async with (
-        world.node(terms=BY_SIGNAL) as here,
-        world.node(terms=BY_SIGNAL) as there,
+        world.node(limits=BY_SIGNAL) as here,
+        world.node(limits=BY_SIGNAL) as there,
         here.device(ada) as watching,
     ):
         async with here.device(bob, "phone"):
@@ -101,8 +101,8 @@ async def test_without_watchers_a_user_costs_two_small_signals_and_no_question(
 async def test_what_changes_within_a_moment_comes_in_one_frame(world: World, ada: User) -> None:
     friends = [world.user() for _ in range(5)]
     world.channel(ada, *friends)
-    terms = SocketLimits(gather_seconds=0.2, presence_poll_seconds=3600)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(gather_seconds=0.2, presence_poll_seconds=3600)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         await subscribe(device, users=[friend.id for friend in friends])
         for friend in friends:
             await world.send(said(friend, online=True))
@@ -119,7 +119,7 @@ async def test_who_comes_and_goes_again_within_a_moment_is_no_news(
 ) -> None:
     dan = world.user()
     world.channel(ada, bob, dan)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id, dan.id])
         await world.send(said(bob, online=True))
         node_parts = subscriptions(node)
@@ -131,7 +131,7 @@ async def test_who_comes_and_goes_again_within_a_moment_is_no_news(
 async def test_signals_that_were_lost_are_made_good(world: World, ada: User, bob: User) -> None:
     world.channel(ada, bob)
     world.bus.loses.add("presence")
-    async with world.node(terms=BY_ASKING) as node, node.device(ada) as watching:
+    async with world.node(limits=BY_ASKING) as node, node.device(ada) as watching:
         await subscribe(watching, users=[bob.id])
         async with node.device(bob, "phone"):
             assert await presence(watching) == {bob.id: (True, None)}
@@ -144,7 +144,7 @@ async def test_users_of_a_node_that_died_go_offline(world: World, ada: User, bob
     async with (
         world.node() as dying,
         dying.device(bob, "phone"),
-        world.node(terms=BY_ASKING) as node,
+        world.node(limits=BY_ASKING) as node,
         node.device(ada, "laptop") as watching,
     ):
         told = await subscribe(watching, users=[bob.id])
@@ -158,7 +158,7 @@ async def test_all_who_are_watched_are_asked_about_in_batches(world: World, ada:
     friends = [world.user() for _ in range(450)]
     world.channel(ada, *friends)
     async with (
-        world.node(terms=BY_ASKING) as node,
+        world.node(limits=BY_ASKING) as node,
         node.device(ada, "a") as one,
         node.device(ada, "b") as two,
         node.device(ada, "c") as three,
@@ -187,7 +187,7 @@ async def test_with_auth_away_what_was_told_stands_and_is_put_right_later(
     world.channel(ada, bob)
     asks = "sharezync_gateway_presence_requests_total"
     async with (
-        world.node(terms=BY_ASKING) as node,
+        world.node(limits=BY_ASKING) as node,
         node.device(ada) as watching,
         node.device(bob, "phone"),
     ):
@@ -204,7 +204,7 @@ async def test_a_slow_reader_loses_presence_and_nothing_else_and_hears_of_it_lat
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node:
+    async with world.node(limits=BY_SIGNAL) as node:
         with stalled(node, ada):
             slow = await the_stalled(node, ada)
             parts = subscriptions(node)

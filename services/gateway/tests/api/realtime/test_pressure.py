@@ -234,8 +234,8 @@ async def test_binary_frames_over_a_chunk_close_with_1009(world: World, ada: Use
 async def test_commands_over_the_rate_are_refused_and_floods_closed(
     world: World, ada: User
 ) -> None:
-    terms = SocketLimits(commands_per_second=10, commands_burst=5)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(commands_per_second=10, commands_burst=5)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         for _ in range(8):
             await device.say("ping")
         answers = await device.frames(8)
@@ -256,9 +256,9 @@ async def test_bad_frames_that_are_not_metered_are_a_flood_too(
     async def refuse(connection: Connection, head: FrameHead, text: str) -> None:
         raise BadFrame("invalid", "No")
 
-    terms = SocketLimits(commands_per_second=10, commands_burst=5)
+    limits = SocketLimits(commands_per_second=10, commands_burst=5)
     handlers = {"chunk_ack": refuse}
-    async with world.node(terms=terms, handlers=handlers) as node, node.device(ada) as device:
+    async with world.node(limits=limits, handlers=handlers) as node, node.device(ada) as device:
         for _ in range(100):
             await device.socket.send(frame)
         assert await device.closed() == 4029
@@ -278,8 +278,8 @@ async def test_good_frames_that_have_a_credit_of_their_own_are_no_flood(
         seen += 1
 
     parts: dict[str, Any] = {"handlers": {"chunk_ack": chunk}, "binary_handler": binary}
-    terms = SocketLimits(commands_per_second=10, commands_burst=5)
-    async with world.node(terms=terms, **parts) as node, node.device(ada) as device:
+    limits = SocketLimits(commands_per_second=10, commands_burst=5)
+    async with world.node(limits=limits, **parts) as node, node.device(ada) as device:
         for _ in range(100):
             await device.socket.send('{"type":"chunk_ack"}')
             await device.socket.send(b"chunk")

@@ -49,7 +49,7 @@ async def test_users_who_are_gone_are_pulled_too(network: World, ada: User, bob:
 
 async def test_pulls_go_on_when_auth_is_back(network: World, ada: User) -> None:
     async with (
-        network.node(terms=SocketLimits(pull_seconds=0.01)) as node,
+        network.node(limits=SocketLimits(pull_seconds=0.01)) as node,
         node.device(ada) as device,
     ):
         network.services.away.add("auth")

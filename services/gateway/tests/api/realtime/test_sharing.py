@@ -23,7 +23,7 @@ async def test_it_ends_soon_after_sharing_ends_for_both(
 ) -> None:
     stream = world.channel(ada, bob)
     async with (
-        world.node(terms=BY_SIGNAL) as node,
+        world.node(limits=BY_SIGNAL) as node,
         node.device(ada) as adas,
         node.device(bob) as bobs,
     ):
@@ -50,7 +50,7 @@ async def test_sharing_that_ended_while_chat_was_away_is_asked_about_again(
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         world.services.asked.clear()
         world.services.away.add("chat")
@@ -66,7 +66,7 @@ async def test_it_goes_on_while_another_channel_is_shared(
 ) -> None:
     stream = world.channel(ada, bob)
     world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         world.services.asked.clear()
         await world.say(stream, control=Control(leave=[bob.id]))
@@ -80,8 +80,8 @@ async def test_sharing_that_ended_unheard_is_found_by_the_rounds(
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    terms = SocketLimits(gather_seconds=0.02, presence_poll_seconds=3600, recheck_seconds=0.1)
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    limits = SocketLimits(gather_seconds=0.02, presence_poll_seconds=3600, recheck_seconds=0.1)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         world.services.away.add("chat")
         world.services.members[stream].discard(bob.id)
@@ -96,7 +96,7 @@ async def test_sharing_that_ends_while_chat_answers_is_noticed(
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         answers = world.services.gate["acquaintances"] = asyncio.Event()
         await device.say("subscribe", users=[bob.id])
         await wait_until(lambda: world.services.calls("acquaintances"))
@@ -114,7 +114,7 @@ async def test_who_follows_another_channel_only_is_not_told_after_it_either(
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada)
-    async with world.node(terms=BY_SIGNAL) as node, node.on_channel(ada, followed) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.on_channel(ada, followed) as device:
         await subscribe(device, users=[bob.id])
         await world.say(shared, control=Control(leave=[bob.id]))
         await wait_until(lambda: not watched(node))
@@ -126,7 +126,7 @@ async def test_who_is_removed_from_a_channel_they_do_not_follow_is_told_nothing_
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada)
-    async with world.node(terms=BY_SIGNAL) as node, node.on_channel(ada, followed) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.on_channel(ada, followed) as device:
         await subscribe(device, users=[bob.id])
         await world.say(shared, control=Control(leave=[ada.id]))
         await wait_until(lambda: not watched(node))
@@ -137,7 +137,7 @@ async def test_it_goes_on_for_who_follows_the_channel_that_is_still_shared(
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.on_channel(ada, followed) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.on_channel(ada, followed) as device:
         await subscribe(device, users=[bob.id])
         world.services.asked.clear()
         await world.say(shared, control=Control(leave=[bob.id]))
@@ -150,9 +150,9 @@ async def test_the_end_of_a_channel_is_found_with_the_next_round(
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada)
-    terms = SocketLimits(gather_seconds=3600, presence_poll_seconds=0.1)
+    limits = SocketLimits(gather_seconds=3600, presence_poll_seconds=0.1)
     async with (
-        world.node(terms=terms) as node,
+        world.node(limits=limits) as node,
         node.on_channel(ada, followed) as device,
         node.device(world.user()) as elsewhere,
     ):
@@ -170,8 +170,8 @@ async def test_frames_that_take_nobody_off_cost_no_question(
     world: World, ada: User, bob: User
 ) -> None:
     shared, followed = world.channel(ada, bob), world.channel(ada)
-    terms = SocketLimits(gather_seconds=0, presence_poll_seconds=0)
-    async with world.node(terms=terms) as node, node.on_channel(ada, followed) as device:
+    limits = SocketLimits(gather_seconds=0, presence_poll_seconds=0)
+    async with world.node(limits=limits) as node, node.on_channel(ada, followed) as device:
         await subscribe(device, users=[bob.id])
         world.services.asked.clear()
         await world.say(shared, control=Control(join=[world.user().id]))
@@ -187,7 +187,7 @@ async def test_an_answer_from_before_somebody_came_back_ends_nothing_that_began_
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         world.services.asked.clear()
         late = world.services.gate["acquaintances"] = asyncio.Event()
@@ -212,7 +212,7 @@ async def test_who_leaves_after_that_is_lost_sight_of_all_the_same(
     world: World, ada: User, bob: User
 ) -> None:
     stream = world.channel(ada, bob)
-    async with world.node(terms=BY_SIGNAL) as node, node.device(ada) as device:
+    async with world.node(limits=BY_SIGNAL) as node, node.device(ada) as device:
         late = world.services.gate["acquaintances"] = asyncio.Event()
         await device.say("subscribe", users=[bob.id])
         await wait_until(lambda: world.services.calls("acquaintances"))

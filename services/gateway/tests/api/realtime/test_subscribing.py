@@ -152,10 +152,10 @@ async def test_interest_ends_with_the_connection(
 async def test_two_thousand_subscriptions_that_ended_leave_nothing(
     world: World, ada: User, bob: User
 ) -> None:
-    terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6)
+    limits = SocketLimits(commands_per_second=1e6, commands_burst=1e6)
     friends = [world.user() for _ in range(100)]
     channel = channel_id(world.channel(ada, bob, *friends))
-    async with world.node(terms=terms) as node, node.device(ada) as device:
+    async with world.node(limits=limits) as node, node.device(ada) as device:
         await subscribe(device, users=[bob.id])
         connection = node.engine.of_user(ada.id)[0]
         callbacks = len(connection._on_close)

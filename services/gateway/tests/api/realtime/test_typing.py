@@ -76,7 +76,7 @@ async def test_typing_goes_out_once_in_a_while_for_each_user_and_channel(
 ) -> None:
     stream, other = world.channel(ada, bob), world.channel(ada, bob)
     async with (
-        world.node(terms=ONCE) as node,
+        world.node(limits=ONCE) as node,
         node.device(ada, "phone") as typist,
         node.device(ada, "laptop") as second,
         node.device(bob) as told,

@@ -142,7 +142,7 @@ class World:
 
     @asynccontextmanager
     async def node(
-        self, *, terms: SocketLimits | None = None, settings: Settings | None = None, **parts: Any
+        self, *, limits: SocketLimits | None = None, settings: Settings | None = None, **parts: Any
     ) -> AsyncGenerator["Node"]:
         revocations = Revocations()
         verifier = TokenVerifier(
@@ -155,7 +155,7 @@ class World:
             verifier=verifier,
             revocations=revocations,
             calls=cast("ServiceCalls", self.services),
-            terms=terms,
+            limits=limits,
             **parts,
         )
         await engine.start()

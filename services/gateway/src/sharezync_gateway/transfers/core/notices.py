@@ -35,7 +35,7 @@ class Notices:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._lane: BatchQueue[Frame] = BatchQueue(
+        self._queue: BatchQueue[Frame] = BatchQueue(
             self._send, name="chunk-notices", capacity=_WAITING, max_batch=1000
         )
         self._gathered: list[Frame] = []
@@ -46,7 +46,7 @@ class Notices:
         control = Control(chunk=[chunk.file, chunk.index, len(chunk.payload)])
         self._gathered.append(Frame(f"{_PREFIX}{chunk.transfer_id}", "", 0, b"", control))
         if self._gathering is None:
-            self._tell()
+            self._notify()
 
     @staticmethod
     def read(frame: Frame) -> Notice | None:
@@ -65,20 +65,20 @@ class Notices:
                 return Notice(transfer_id, None)
         return None
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Say what was gathered, at once; gather what follows, as long as anything does."""
         self._gathering = None
         if self._gathered:
             gathered, self._gathered = self._gathered, []
-            self._lane.put(gathered)
+            self._queue.put(gathered)
             loop = asyncio.get_running_loop()
-            self._gathering = loop.call_later(GATHER_SECONDS, self._tell)
+            self._gathering = loop.call_later(GATHER_SECONDS, self._notify)
 
     async def aclose(self) -> None:
         """Say no more."""
         if self._gathering is not None:
             self._gathering.cancel()
-        await self._lane.aclose()
+        await self._queue.aclose()
 
     async def _send(self, frames: list[Frame]) -> None:
         try:

@@ -107,7 +107,7 @@ class ChunkReceiver:
         try:
             stored = await self._context.store_chunk(chunk, upload_id, self._reporter)
         except ChunkRefused as refusal:
-            self._tell(chunk, refusal.code, refusal.detail or "The chunk was refused")
+            self._send_refusal(chunk, refusal.code, refusal.detail or "The chunk was refused")
         except StoreAway as error:
             log.debug("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
             self._refuse(chunk, "unavailable", "Storage is temporarily unavailable", retryable=True)
@@ -162,9 +162,11 @@ class ChunkReceiver:
 
     def _refuse(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
         self._context.metrics.refused.labels(code).inc()
-        self._tell(chunk, code, message, retryable=retryable)
+        self._send_refusal(chunk, code, message, retryable=retryable)
 
-    def _tell(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
+    def _send_refusal(
+        self, chunk: Chunk, code: str, message: str, *, retryable: bool = False
+    ) -> None:
         if not self._connection.closed:
             error = ChunkError.at_place(
                 self.transfer_id, code, message, place=chunk.place, retryable=retryable

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from sharezync_gateway.realtime.commands import tell_outcome
+from sharezync_gateway.realtime.commands import send_outcome
 from sharezync_gateway.realtime.protocol import FrameHead
 from sharezync_gateway.transfers.socket.frames import (
     BEGINS_DELIVERY,
@@ -77,7 +77,7 @@ async def _offer(session: TransferSession, head: FrameHead, data: Mapping[str, A
                 suppress(RateLimited),  # then its first chunk is told so
             ):
                 transfer.offered(participation)
-        tell_outcome(session.connection, head.id, outcome)
+        send_outcome(session.connection, head.id, outcome)
 
 
 async def _act(
@@ -100,7 +100,7 @@ async def _act(
         except TimeoutError:
             log.warning("chunks_not_settled", transfer_id=str(transfer.transfer_id))
     outcome = await _ask(session, kind, data)
-    tell_outcome(session.connection, head.id, outcome)
+    send_outcome(session.connection, head.id, outcome)
     if session.connection.closed:
         return
     if outcome.problem is not None:

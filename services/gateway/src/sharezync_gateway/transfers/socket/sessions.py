@@ -246,8 +246,8 @@ class SocketTransfer(TransferListener):
     def _give_up(self, problem: Problem) -> None:
         """Push nothing until the client asks again; it is told where that may help."""
         told = problem.status in RETRYABLE
-        tell_log = log.warning if told else log.debug
-        tell_log("transfer_not_followed", transfer_id=str(self.transfer_id), code=problem.slug)
+        write = log.warning if told else log.debug
+        write("transfer_not_followed", transfer_id=str(self.transfer_id), code=problem.slug)
         self.forget()
         if told and not self._session.closed:
             message = f"{problem.detail or problem.title}: transfer_resume later"

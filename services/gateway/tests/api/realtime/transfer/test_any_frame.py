@@ -170,10 +170,12 @@ async def test_any_frame_is_answered_or_ends_the_socket_by_a_documented_code(
     await context.start()
     transfers = SocketTransfers(context)
     # Nothing is refused for its number, and many sockets come after one another.
-    terms = SocketLimits(commands_per_second=1e6, commands_burst=1e6, max_connections_per_user=1000)
+    limits = SocketLimits(
+        commands_per_second=1e6, commands_burst=1e6, max_connections_per_user=1000
+    )
     loop = LoopThread()
     async with world.node(
-        terms=terms, handlers=transfers.handlers, binary_handler=transfers.take_binary
+        limits=limits, handlers=transfers.handlers, binary_handler=transfers.take_binary
     ) as node:
 
         @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

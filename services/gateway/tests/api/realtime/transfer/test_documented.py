@@ -7,9 +7,9 @@ from sharezync_gateway.asyncapi.frames import CLIENT
 
 async def test_every_type_that_is_answered_is_in_it_and_no_other(world: World) -> None:
     async with world.node() as node:
-        plain = set(node.engine._shell._handlers)
+        plain = set(node.engine._socket_handler._handlers)
     async with Scene(world).replica() as replica:
-        everything = set(replica.node.engine._shell._handlers)
+        everything = set(replica.node.engine._socket_handler._handlers)
         assert everything == plain | set(replica.transfers.handlers)
     assert PROTOCOL.types("client") == everything == set(CLIENT)
     assert PROTOCOL.types("client", channel="channel") == plain
