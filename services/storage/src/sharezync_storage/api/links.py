@@ -46,7 +46,7 @@ _CLAIM_HEADER: Final = "Download-Claim"
 # A crawler that shows a preview keeps nothing, and lists nothing.
 _SHY: Final = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 _LOOK_PROBLEMS: Final = problems(NotFound, LinkGone, Invalid)
-_TOLD: Final[dict[str, Any]] = {
+_HEADERS: Final[dict[str, Any]] = {
     "headers": {
         _CLAIM_HEADER: {
             "schema": {"type": "string", "format": "uuid"},
@@ -148,8 +148,8 @@ async def check_link(token: Token, context: Context) -> Response:
     summary="Download a linked file",
     response_class=Response,
     responses={
-        200: {"description": "The whole file, with its media type", **_TOLD},
-        206: {"description": "The requested range", **_TOLD},
+        200: {"description": "The whole file, with its media type", **_HEADERS},
+        206: {"description": "The requested range", **_HEADERS},
         **problems(
             NotFound, LinkGone, ClaimGone, LinkPassword, LinkLocked, Invalid, PreconditionFailed,
             RangeUnsatisfiable, ContentDamaged, Unavailable, StoreUnavailable,
@@ -188,7 +188,7 @@ async def download_linked_file(
     if taken is None:
         # Last: what was refused above counts nothing.
         taken = await claims.claim(context.work, followed)
-    told = {_CLAIM_HEADER: str(taken.claim_id), "X-Robots-Tag": "noindex"}
-    response = ContentResponse(context.store, file, span, delivery=taken, more_headers=told)
+    headers = {_CLAIM_HEADER: str(taken.claim_id), "X-Robots-Tag": "noindex"}
+    response = ContentResponse(context.store, file, span, delivery=taken, more_headers=headers)
     context.metrics.link_bytes.inc(response.length)
     return response

@@ -105,8 +105,8 @@ class LinkCreated(LinkRead):
     @classmethod
     def of_new(cls, new: NewLink) -> "LinkCreated":
         """Return it as its owner is told, once."""
-        told = LinkRead.from_link(new.link).model_dump()
-        return cls(**told, token=new.token, path=f"/v1/links/{new.token}")
+        fields = LinkRead.from_link(new.link).model_dump()
+        return cls(**fields, token=new.token, path=f"/v1/links/{new.token}")
 
 
 class LinkLook(BaseModel):

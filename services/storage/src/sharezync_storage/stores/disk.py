@@ -219,7 +219,9 @@ class DiskStore:
             await earlier.fence()
         self._appending[key] = writer
         try:
-            return await written(pieces, AHEAD_BYTES, lambda intake: writer.write(intake, kept))
+            return await written(
+                pieces, AHEAD_BYTES, lambda read_ahead: writer.write(read_ahead, kept)
+            )
         finally:
             if self._appending.get(key) is writer:
                 del self._appending[key]

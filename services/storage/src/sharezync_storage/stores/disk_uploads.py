@@ -56,7 +56,7 @@ class FileWriter:
         self.epoch = epoch
         self._path = path
         self._threads = threads
-        self._written = self._told = start.size_bytes
+        self._written = self._recorded_bytes = start.size_bytes
         self._on_record = True
         self._recording: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
@@ -68,17 +68,17 @@ class FileWriter:
         async with self._writing:
             pass
 
-    async def write(self, intake: ReadAhead, kept: Kept) -> Extent:
+    async def write(self, read_ahead: ReadAhead, kept: Kept) -> Extent:
         """Write what comes, and have it recorded."""
         with disk_errors(self._path.name):
             file = await self._threads.run(
                 _open_at, self._path, self._written, undo=WrittenFile.close
             )
         try:
-            while not intake.over:
+            while not read_ahead.over:
                 # Up to where a block ends, wherever the last writer has ended.
                 wanted = BLOCK_BYTES - self._written % BLOCK_BYTES
-                block = await intake.read(wanted, hurry=self._told < self._written)
+                block = await read_ahead.read(wanted, hurry=self._recorded_bytes < self._written)
                 await self._write_block(file, block, kept)
                 if sum(map(len, block)) < wanted:
                     await self._record_all(file, kept)
@@ -86,12 +86,12 @@ class FileWriter:
                     await self._record_behind(file, kept)
             await self._record_all(file, kept)
             if not self._on_record:
-                await kept(Extent(self._told))
+                await kept(Extent(self._recorded_bytes))
         finally:
             if self._recording is not None:
                 await settled(self._recording)
             file.close()
-        return Extent(self._told)
+        return Extent(self._recorded_bytes)
 
     async def _write_block(self, file: WrittenFile, block: Sequence[Piece], kept: Kept) -> None:
         await self._settle_recording(wait=False)
@@ -110,13 +110,13 @@ class FileWriter:
 
     async def _record_all(self, file: WrittenFile, kept: Kept) -> None:
         await self._settle_recording(wait=True)
-        if self._told < self._written:
+        if self._recorded_bytes < self._written:
             self._recording = asyncio.create_task(self._record(file, kept), name="record-extent")
             await self._settle_recording(wait=True)
 
     async def _record_behind(self, file: WrittenFile, kept: Kept) -> None:
         """Sync and record what was written while more of it is, one such round at a time."""
-        unrecorded = self._written - self._told
+        unrecorded = self._written - self._recorded_bytes
         await self._settle_recording(wait=unrecorded >= 2 * _SYNC_BYTES)
         if self._recording is None and unrecorded >= _SYNC_BYTES:
             self._recording = asyncio.create_task(self._record(file, kept), name="record-extent")
@@ -134,7 +134,7 @@ class FileWriter:
         with disk_errors():
             await self._threads.run(file.sync)
         self._on_record = await kept(Extent(size_bytes))
-        self._told = size_bytes
+        self._recorded_bytes = size_bytes
 
 
 def _open_at(path: Path, size_bytes: int) -> WrittenFile:

@@ -228,11 +228,11 @@ class SegmentWriter:
     def _last_bytes(self) -> int:
         return self._last.size_bytes if self._last else 0
 
-    async def write(self, intake: ReadAhead) -> Extent:
+    async def write(self, read_ahead: ReadAhead) -> Extent:
         """Write what comes, and have it recorded."""
         try:
-            while not intake.over:
-                block = await intake.read(
+            while not read_ahead.over:
+                block = await read_ahead.read(
                     SEGMENT_BYTES - self._open_bytes,
                     hurry=self._open_bytes > self._last_bytes,
                     rested_at=self._rested_at,
@@ -241,7 +241,7 @@ class SegmentWriter:
                 if self._open_bytes > self._last_bytes:
                     await self._put_open()
             if self._unrecorded:
-                await self._tell()
+                await self._report()
         finally:
             # Nobody will ever record these: bytes with a wrong checksum, perhaps.
             await self._delete(self._unrecorded)
@@ -270,9 +270,9 @@ class SegmentWriter:
         else:
             self._full.append(segment)
             self._last, self._open, self._open_bytes = None, [], 0
-        await self._tell()
+        await self._report()
 
-    async def _tell(self) -> None:
+    async def _report(self) -> None:
         """Have the extent recorded, and delete what it no longer names."""
         unrecorded, self._unrecorded = self._unrecorded, []
         # Where this raises, nobody knows: the record may name them.

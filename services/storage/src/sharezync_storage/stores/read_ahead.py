@@ -107,9 +107,9 @@ async def written(
     Where `pieces` fails or the caller is cancelled, it ends early for `write`, which writes down
     what came before; then that is raised. What `write` raises ends everything.
     """
-    intake = ReadAhead(pieces, ahead_bytes)
-    filling = asyncio.create_task(intake.fill(), name="intake")
-    writing = asyncio.ensure_future(write(intake))
+    read_ahead = ReadAhead(pieces, ahead_bytes)
+    filling = asyncio.create_task(read_ahead.fill(), name="read-ahead")
+    writing = asyncio.ensure_future(write(read_ahead))
     try:
         result = await asyncio.shield(writing)
     finally:
@@ -117,8 +117,8 @@ async def written(
         # however often the caller is: it waits for nothing but the store, and for the record.
         filling.cancel()
         await settled(filling)
-        intake.end()  # cancelled before its first step, it never got so far
+        read_ahead.end()  # cancelled before its first step, it never got so far
         await settled(writing)
-    if intake.failure is not None:
-        raise intake.failure
+    if read_ahead.failure is not None:
+        raise read_ahead.failure
     return result

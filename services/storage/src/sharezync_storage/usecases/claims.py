@@ -90,7 +90,7 @@ class Download:
                     await self._give_back()
             elif more_bytes > 0:
                 await (await self.work.database.pool()).execute(_SENT, self.claim_id, more_bytes)
-        except Exception as error:  # noqa: BLE001 - the rim: see above
+        except Exception as error:  # noqa: BLE001 - boundary: see above
             log_leftover("download_not_recorded", error, claim_id=str(self.claim_id))
 
     async def _give_back(self) -> None:

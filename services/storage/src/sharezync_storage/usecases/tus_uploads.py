@@ -248,11 +248,11 @@ class TusUploads:
             if upload.stored_bytes != offset:
                 raise OffsetMismatch(offset=upload.stored_bytes)
             if length is not None:
-                await self._tell_length(unit, upload, length)
+                await self._set_length(unit, upload, length)
             start = await extent_of(unit, upload)
         return _Claim(upload, epoch, start)
 
-    async def _tell_length(self, unit: UnitOfWork, upload: Upload, length: int) -> None:
+    async def _set_length(self, unit: UnitOfWork, upload: Upload, length: int) -> None:
         if upload.size_bytes is None and length >= upload.stored_bytes:
             self._limits.check_size(length)
             missing = length - upload.reserved_bytes
