@@ -1,13 +1,13 @@
-"""The unit of work: rows, stream events and facts in one transaction, told after the commit.
+"""The unit of work: rows, stream events and facts in one transaction, published after the commit.
 
     async with work.begin() as unit:
         channel = await access.channel_to_post_in(unit, author_id, channel_id)
         unit.add(message)
-        await unit.tell(channel.stream, "message.created", wire)   # clients: the stream log
-        unit.emit(MessageSent(...))                                # services: the outbox
+        await unit.publish_event(channel.stream, "message.created", wire)  # clients: stream log
+        unit.emit(MessageSent(...))  # services: the outbox
 
 Leaving the block commits; only then frames and facts go out, and the caller does not wait for the
-broker. An exception rolls everything back and tells nobody.
+broker. An exception rolls everything back and publishes nothing.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class UnitOfWork:
         self._raw: asyncpg.Connection | None = None
         self._heads: dict[str, int] = {}
         """Where the streams stand that this transaction holds."""
-        self._told: list[Frame] = []
+        self._frames: list[Frame] = []
         self._signals: list[Frame] = []
         self._facts: list[Event] = []
 
@@ -101,16 +101,16 @@ class UnitOfWork:
     ) -> StreamPosition:
         """Append an event to a stream; everyone on it hears of it. Returns its place."""
         entry = Entry(stream, event_type, to_json(data), control)
-        return (await self.tell_all([entry]))[0]
+        return (await self.publish_events([entry]))[0]
 
-    async def tell_all(self, entries: Sequence[Entry]) -> list[StreamPosition]:
+    async def publish_events(self, entries: Sequence[Entry]) -> list[StreamPosition]:
         """Append several events, in order; streams are locked in name order."""
         streams = {entry.stream for entry in entries}
         if not streams <= self._heads.keys():
             await self.lock_streams(*streams)
         frames = await self._work.log.append(await self.raw(), entries, self.now, heads=self._heads)
         self._heads |= {frame.stream: frame.seq for frame in frames}
-        self._told += frames
+        self._frames += frames
         return [StreamPosition(frame.stream, frame.epoch, frame.seq) for frame in frames]
 
     def signal(self, stream: str, signal_type: str, data: Telling) -> None:
@@ -129,8 +129,8 @@ class UnitOfWork:
     async def prepare_commit(self) -> list[OutboxRow]:
         """Write what must be told to the outbox, as the last act before the commit."""
         rows = [OutboxRow.of_fact(event, self.now) for event in self._facts]
-        if self._told:
-            rows.append(OutboxRow.of_frames(self._told, self.now))
+        if self._frames:
+            rows.append(OutboxRow.of_frames(self._frames, self.now))
         if rows:
             await insert_rows(await self.raw(), self._work.database.schema, rows)
         return rows
@@ -138,7 +138,7 @@ class UnitOfWork:
     @property
     def frames(self) -> list[Frame]:
         """The frames of the events told so far."""
-        return self._told
+        return self._frames
 
     @property
     def signals(self) -> list[Frame]:

@@ -1,11 +1,11 @@
 """How long those wait who failed too often, and what a right password takes back.
 
-Each try has up to three tallies: of the account, of the address, and of the pair of both. Account
+Each try has up to three counts: of the account, of the address, and of the pair of both. Account
 and address count failures; the next try waits for the pair, and for the address, until the moment
-that stands in their tallies. A pair's moment follows from the failures of the whole account, but
+that stands in their counts. A pair's moment follows from the failures of the whole account, but
 only a failure of the pair's own moves it: what strangers do elsewhere never makes it later.
 
-Pure; `usecases/throttling.py` keeps the tallies. Why it is so: docs/decisions/0010.
+Pure; `usecases/throttling.py` keeps the counts. Why it is so: docs/decisions/0010.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
-"""A tally counts no more when nothing failed for so long."""
+"""A count expires when nothing failed for so long."""
 
 _FIRST_WAIT_SECONDS: Final = 1.0
 _MAX_DOUBLINGS: Final = 40  # more seconds than any setting, and still a number
@@ -54,21 +54,21 @@ class FailureCounts:
     address: FailureCount | None = None
 
 
-def living(tally: FailureCount | None, now: datetime) -> FailureCount | None:
-    """Return the tally, or None where it is forgotten."""
-    return tally if tally and now - tally.failed_at < FORGOTTEN_AFTER else None
+def living(count: FailureCount | None, now: datetime) -> FailureCount | None:
+    """Return the count, or None where it is forgotten."""
+    return count if count and now - count.failed_at < FORGOTTEN_AFTER else None
 
 
-def remaining(tally: FailureCount | None, now: datetime) -> timedelta | None:
-    """Return how long a try has to wait for this tally; None where it has not."""
-    tally = living(tally, now)
-    return tally.blocked_until - now if tally and tally.blocked_until > now else None
+def remaining(count: FailureCount | None, now: datetime) -> timedelta | None:
+    """Return how long a try has to wait for this count; None where it has not."""
+    count = living(count, now)
+    return count.blocked_until - now if count and count.blocked_until > now else None
 
 
 def failed(
     before: FailureCounts, now: datetime, *, account: BackoffRule, address: BackoffRule | None
 ) -> FailureCounts:
-    """Return the tallies after one more failure. `address` None: no address is counted."""
+    """Return the counts after one more failure. `address` None: no address is counted."""
     by_account = _one_more(before.account, now, account)
     by_pair = _one_more(before.pair, now, account)
     return FailureCounts(
@@ -93,7 +93,7 @@ def taken_back(
     return FailureCount(present.failures - 1, *since)
 
 
-def _one_more(tally: FailureCount | None, now: datetime, rule: BackoffRule) -> FailureCount:
-    tally = living(tally, now)
-    failures = 1 + (tally.failures if tally else 0)
+def _one_more(count: FailureCount | None, now: datetime, rule: BackoffRule) -> FailureCount:
+    count = living(count, now)
+    failures = 1 + (count.failures if count else 0)
     return FailureCount(failures, now, now + rule.wait(failures))

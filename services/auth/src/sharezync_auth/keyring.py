@@ -172,7 +172,7 @@ class Keyring:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), self._turn:
                 self._see(await self._store.read())
-        except Exception as error:  # noqa: BLE001 - the rim: whoever waits is told by `_failing`
+        except Exception as error:  # noqa: BLE001 - boundary: whoever waits is told by `_failing`
             self._note_failure(error)
         self._next_look_at = self._monotonic() + _COOLDOWN_SECONDS
 

@@ -300,4 +300,4 @@ async def test_an_import_brings_no_lookalikes_of_who_is_there(
 def test_who_comes_first_has_the_skeleton() -> None:
     one, two, three, four = (uuid7() for _ in range(4))
     made = [(one, "a"), (two, "b"), (three, "a"), (four, "c")]
-    assert skeletons.latecomers(made, {"c"}) == {three, four}
+    assert skeletons.those_later(made, {"c"}) == {three, four}

@@ -44,12 +44,12 @@ def test_after_an_hour_all_begins_anew(age: timedelta, failures_after: int) -> N
 
 
 def test_a_wait_ends_at_its_moment_and_with_what_caused_it() -> None:
-    tally = FailureCount(9, NOW, NOW + timedelta(seconds=60))
-    assert remaining(tally, NOW) == timedelta(seconds=60)
-    assert remaining(tally, NOW + timedelta(seconds=59)) == timedelta(seconds=1)
-    assert remaining(tally, NOW + timedelta(seconds=60)) is None
+    count = FailureCount(9, NOW, NOW + timedelta(seconds=60))
+    assert remaining(count, NOW) == timedelta(seconds=60)
+    assert remaining(count, NOW + timedelta(seconds=59)) == timedelta(seconds=1)
+    assert remaining(count, NOW + timedelta(seconds=60)) is None
     assert (
-        remaining(replace(tally, blocked_until=NOW + timedelta(days=1)), NOW + FORGOTTEN_AFTER)
+        remaining(replace(count, blocked_until=NOW + timedelta(days=1)), NOW + FORGOTTEN_AFTER)
         is None
     )
     assert remaining(None, NOW) is None
@@ -101,11 +101,11 @@ class Course:
     def of(self, place: str) -> FailureCounts:
         return FailureCounts(self.account, self.pairs.get(place), self.addresses.get(place))
 
-    def put(self, place: str, tallies: FailureCounts) -> None:
+    def put(self, place: str, counts: FailureCounts) -> None:
         self.account, self.pairs[place], self.addresses[place] = (
-            tallies.account,
-            tallies.pair,
-            tallies.address,
+            counts.account,
+            counts.pair,
+            counts.address,
         )
 
     def attempt(self, place: str, *, right: bool) -> bool:

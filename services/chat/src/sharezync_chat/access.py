@@ -58,13 +58,13 @@ async def channel_to_read(unit: UnitOfWork, user_id: UserId, channel_id: Channel
 
 async def message_to_read(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message, or what is left of it, to a member of its channel. Raises NotFound."""
-    return (await _message_and_seat(unit, user_id, message_id))[0]
+    return (await _message_and_membership(unit, user_id, message_id))[0]
 
 
 # ---------------------------------------------------------------------------------------- changing
 
 
-async def hold(unit: UnitOfWork, channel_id: ChannelId, *also_inboxes_of: UserId) -> None:
+async def lock(unit: UnitOfWork, channel_id: ChannelId, *also_inboxes_of: UserId) -> None:
     """Hold the channel's stream, and these users' inboxes, until the commit.
 
     Raises NotFound for a channel that never was: a made-up id must leave no trace.
@@ -82,7 +82,7 @@ async def channel_to_join(unit: UnitOfWork, user_id: UserId, channel_id: Channel
     Raises NotFound for all others. Being in it already, being banned from it, or its being
     archived, is for the caller to look at.
     """
-    await hold(unit, channel_id, user_id)
+    await lock(unit, channel_id, user_id)
     return await channel_to_see(unit, user_id, channel_id)
 
 
@@ -91,7 +91,7 @@ async def channel_to_leave(unit: UnitOfWork, user_id: UserId, channel_id: Channe
 
     Everybody can leave; what becomes of a direct conversation then is for the caller to say.
     """
-    await hold(unit, channel_id, user_id)
+    await lock(unit, channel_id, user_id)
     return await channel_to_read(unit, user_id, channel_id)
 
 
@@ -99,26 +99,26 @@ async def channel_to_manage(
     unit: UnitOfWork, user_id: UserId, channel_id: ChannelId, *also_inboxes_of: UserId
 ) -> Membership:
     """Return a channel to an owner or admin of it, held with the inboxes of those concerned."""
-    await hold(unit, channel_id, *also_inboxes_of)
-    seat = await channel_to_read(unit, user_id, channel_id)
-    if seat.channel.is_conversation:
+    await lock(unit, channel_id, *also_inboxes_of)
+    membership = await channel_to_read(unit, user_id, channel_id)
+    if membership.channel.is_conversation:
         raise ConversationFixed
-    if not seat.member.is_moderator:
+    if not membership.member.is_moderator:
         raise Forbidden("Requires the role owner or admin in the channel")
-    return seat
+    return membership
 
 
 async def channel_to_own(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Membership:
     """Return a channel to an owner of it, held."""
-    seat = await channel_to_manage(unit, user_id, channel_id)
-    if seat.member.role != "owner":
+    membership = await channel_to_manage(unit, user_id, channel_id)
+    if membership.member.role != "owner":
         raise Forbidden("Requires the role owner in the channel")
-    return seat
+    return membership
 
 
 async def channel_to_change(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Channel:
     """Return a channel whose names the user may change, held: a group's members may, too."""
-    await hold(unit, channel_id)
+    await lock(unit, channel_id)
     channel, member = await channel_to_read(unit, user_id, channel_id)
     if channel.kind == "direct":
         raise ConversationFixed
@@ -132,15 +132,15 @@ async def message_to_edit(unit: UnitOfWork, user_id: UserId, message_id: Message
 
     Raises NotFound, Forbidden, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
-    await _hold_channel_of(unit, message_id)
-    message, seat = await _message_and_seat(unit, user_id, message_id)
-    if message.author_id != user_id and seat.member.role != "owner":
+    await _lock_channel_of(unit, message_id)
+    message, membership = await _message_and_membership(unit, user_id, message_id)
+    if message.author_id != user_id and membership.member.role != "owner":
         raise Forbidden("Only the author, and the owner of the channel, can edit a message")
     if message.deleted_at is not None:
         raise MessageGone
-    if seat.channel.archived:
+    if membership.channel.archived:
         raise ChannelArchived
-    await insist_on_saying(unit, user_id, seat.channel)
+    await insist_on_saying(unit, user_id, membership.channel)
     return message
 
 
@@ -149,9 +149,9 @@ async def message_to_delete(unit: UnitOfWork, user_id: UserId, message_id: Messa
 
     It may be deleted already. Raises NotFound and Forbidden.
     """
-    await _hold_channel_of(unit, message_id)
-    message, seat = await _message_and_seat(unit, user_id, message_id)
-    if message.author_id != user_id and not seat.member.is_moderator:
+    await _lock_channel_of(unit, message_id)
+    message, membership = await _message_and_membership(unit, user_id, message_id)
+    if message.author_id != user_id and not membership.member.is_moderator:
         raise Forbidden(
             "Only the author, and owners and admins of the channel, can delete a message"
         )
@@ -163,13 +163,13 @@ async def message_to_react_to(unit: UnitOfWork, user_id: UserId, message_id: Mes
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
-    await _hold_channel_of(unit, message_id)
-    message, seat = await _message_and_seat(unit, user_id, message_id)
+    await _lock_channel_of(unit, message_id)
+    message, membership = await _message_and_membership(unit, user_id, message_id)
     if message.deleted_at is not None:
         raise MessageGone
-    if seat.channel.archived:
+    if membership.channel.archived:
         raise ChannelArchived
-    await insist_on_saying(unit, user_id, seat.channel)
+    await insist_on_saying(unit, user_id, membership.channel)
     return message
 
 
@@ -181,7 +181,7 @@ async def message_to_pin(
     In a conversation that is everyone in it. Raises NotFound, NotMember, Forbidden, MessageGone,
     ChannelArchived, UserBlocked and UserUnreachable.
     """
-    await hold(unit, channel_id)
+    await lock(unit, channel_id)
     channel, member = await channel_to_read(unit, user_id, channel_id)
     message = await unit.get(Message, message_id)
     if message is None or message.channel_id != channel_id:
@@ -215,7 +215,7 @@ async def _channel_and_member(
     return row[0], row[1]
 
 
-async def _message_and_seat(
+async def _message_and_membership(
     unit: UnitOfWork, user_id: UserId, message_id: MessageId
 ) -> tuple[Message, Membership]:
     found = await unit.session.exec(
@@ -233,7 +233,7 @@ async def _message_and_seat(
     return row[0], Membership(row[1], row[2])
 
 
-async def _hold_channel_of(unit: UnitOfWork, message_id: MessageId) -> None:
+async def _lock_channel_of(unit: UnitOfWork, message_id: MessageId) -> None:
     channel_id = await unit.session.scalar(
         select(Message.channel_id).where(Message.id == message_id)
     )

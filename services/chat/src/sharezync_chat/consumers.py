@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sharezync_chat.models import FileId
-from sharezync_chat.usecases import bans, messages, people, seats, traces
+from sharezync_chat.usecases import bans, membership_changes, messages, people, traces
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.events.contracts.storage import FileDeleted
@@ -25,7 +25,7 @@ async def on_user_deleted(unit: UnitOfWork, event: UserDeleted) -> None:
     gone = await people.erase(unit, user_id, unit.caused_at)
     await bans.forget(unit, user_id)
     await traces.erase(unit, user_id)
-    await seats.leave_everything(unit, user_id, gone)
+    await membership_changes.leave_everything(unit, user_id, gone)
 
 
 async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:

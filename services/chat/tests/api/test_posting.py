@@ -11,7 +11,7 @@ from services.chat.tests.support.world import Json, World, channel_stream
 from sharezync_chat import access
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import UserRead
-from sharezync_chat.usecases import seats
+from sharezync_chat.usecases import membership_changes
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
@@ -179,7 +179,7 @@ async def test_a_message_that_meets_a_removal_under_way_waits_and_is_refused(wor
     for _ in range(2):  # the second time, the heads are held from before the look
         async with world.core.work.begin() as unit:
             channel, member = await access.channel_to_leave(unit, bob_id, channel_id)
-            await seats.depart(unit, channel, member, UserRead(**bob.read), "removed")
+            await membership_changes.depart(unit, channel, member, UserRead(**bob.read), "removed")
             post = asyncio.create_task(bob.post(f"{path}/messages", {"text": "x"}, 404))
             await until_waiting(pool)
         await post

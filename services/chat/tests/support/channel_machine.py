@@ -152,7 +152,7 @@ class Talking(RuleBasedStateMachine):
             if role == "member" != model.roles[them]:
                 model.lose_right_to_invite(them)
             model.roles[them] = role
-            model.settle_owner()
+            model.update_owner()
 
     @rule(who=people, other=anyone)
     def pass_on(self, who: int, other: int) -> None:

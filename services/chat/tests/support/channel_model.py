@@ -99,13 +99,13 @@ class Model:
         self.lose_right_to_invite(user)
         since, _ = self.terms[user].pop()
         self.terms[user].append((since, seq))
-        self.settle_owner()
+        self.update_owner()
 
     def lose_right_to_invite(self, user: str) -> None:
         if self.inviter == user:
             self.inviter = None
 
-    def settle_owner(self) -> None:
+    def update_owner(self) -> None:
         """Have `owner` be one; where nobody is, the admin who came first, or else the member."""
         if "owner" not in self.roles.values():
             heirs = [user for user, role in self.roles.items() if role == "admin"]

@@ -95,7 +95,7 @@ async def transfer_to_change(
     unit: UnitOfWork, actor: Actor, transfer_id: TransferId
 ) -> TransferAggregate:
     """Return a transfer to its sender or one of its recipients, held. Raises NotFound."""
-    transfer = await hold(unit, transfer_id)
+    transfer = await lock(unit, transfer_id)
     (whole,) = await _wholes(unit, [transfer])
     whole.role_of(actor)
     return whole
@@ -107,7 +107,7 @@ def insist_on_sender(whole: TransferAggregate, actor: Actor) -> None:
         raise Forbidden("Only the sender can do this")
 
 
-async def hold(unit: UnitOfWork, transfer_id: TransferId) -> Transfer:
+async def lock(unit: UnitOfWork, transfer_id: TransferId) -> Transfer:
     """Hold a transfer until the commit and return it. Raises NotFound."""
     transfer = await unit.get(Transfer, transfer_id, lock=True)
     if transfer is None:

@@ -13,21 +13,21 @@ POSITION_HEADER: Final = "Stream-Position"
 """On the answer to a change: `<stream> <epoch> <seq>` of the event that told it."""
 
 
-def answer(response: Response, told: Published[Outcome], *, location: str = "") -> Outcome:
+def answer(response: Response, published: Published[Outcome], *, location: str = "") -> Outcome:
     """Return the outcome, having said where its event stands, and 200 where nothing was made.
 
     `location` is that of a thing which the route may have made.
     """
-    response.headers.update(position_headers(told.at))
+    response.headers.update(position_headers(published.at))
     if location:
         response.headers["Location"] = location
-        response.status_code = 201 if told.created else 200
-    return told.outcome
+        response.status_code = 201 if published.created else 200
+    return published.outcome
 
 
-def no_content(told: Published[None]) -> Response:
+def no_content(published: Published[None]) -> Response:
     """Return an empty answer that says where the event stands."""
-    return Response(status_code=204, headers=position_headers(told.at))
+    return Response(status_code=204, headers=position_headers(published.at))
 
 
 def position_headers(at: StreamPosition | None) -> dict[str, str]:

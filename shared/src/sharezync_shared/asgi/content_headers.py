@@ -48,8 +48,8 @@ def validators(version: Version) -> dict[str, str]:
     They are all that a 304 says (RFC 9110 §15.4.5). A client asks each time whether it may.
     """
     known = {"ETag": version.etag, "Last-Modified": version.last_modified}
-    told = {name: value for name, value in known.items() if value is not None}
-    return {**told, "Cache-Control": "private, no-cache"}
+    present = {name: value for name, value in known.items() if value is not None}
+    return {**present, "Cache-Control": "private, no-cache"}
 
 
 def content_type(mime: str) -> str:

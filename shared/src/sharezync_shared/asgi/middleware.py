@@ -138,7 +138,7 @@ class RequestLayer:
                 await _break_off(scope, problem)
             else:
                 await send_problem(send, problem)
-        except Exception as error:  # the rim: whatever escaped is logged once, and told as a 500
+        except Exception as error:  # boundary: whatever escaped is logged once, and told as a 500
             if sending.left and status():
                 log.debug("client_left", route=route_of(scope))
                 return

@@ -91,7 +91,7 @@ class Attempts:
             return self.bury(queue, envelope, "permanent", error)
         except NotNow as error:
             return self._come_again(queue, attempt, error)
-        except Exception as error:  # noqa: BLE001 - the rim: unknown means it may work later
+        except Exception as error:  # noqa: BLE001 - boundary: unknown means it may work later
             delay = self.policy.delay_after(attempt)
             if delay is None:
                 return self.bury(queue, envelope, "exhausted", error)

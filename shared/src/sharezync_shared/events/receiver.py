@@ -35,7 +35,7 @@ class FrameReceiver:
         what it has read so far may be older than the new one.
         """
         self.stop()
-        self._gap = asyncio.create_task(self._tell_gap(), name="frames-gap")
+        self._gap = asyncio.create_task(self._report_gap(), name="frames-gap")
 
     def stop(self) -> None:
         """End what `gap` began."""
@@ -43,7 +43,7 @@ class FrameReceiver:
             self._gap.cancel()
             self._gap = None
 
-    async def _tell_gap(self) -> None:
+    async def _report_gap(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:

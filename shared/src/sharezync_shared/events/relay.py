@@ -72,12 +72,12 @@ class Relay:
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
         service = table.schema or table.name
-        self._teller = EventPublisher(bus, registry, service=service)
+        self._publisher = EventPublisher(bus, registry, service=service)
         self._sweep = Sweep(
-            engine, table, self._teller, load_frames, batch=_BATCH, defer_seconds=defer_seconds
+            engine, table, self._publisher, load_frames, batch=_BATCH, defer_seconds=defer_seconds
         )
         self._facts: BatchQueue[OutboxRow] = BatchQueue(
-            self._tell_facts,
+            self._publish_facts,
             name="outbox-facts",
             capacity=_CAPACITY_BYTES,
             weigh=lambda row: len(row.body) + _OVERHEAD_BYTES,
@@ -86,7 +86,7 @@ class Relay:
         )
         # One call at a time: frames leave in the order of the announcements.
         self._frames: BatchQueue[_Published] = BatchQueue(
-            self._tell_frames, name="outbox-frames", capacity=_CAPACITY_BYTES, weigh=_weight
+            self._publish_frames, name="outbox-frames", capacity=_CAPACITY_BYTES, weigh=_weight
         )
         self._deletes: BatchQueue[UUID] = BatchQueue(
             self._delete,
@@ -127,11 +127,11 @@ class Relay:
         outbox for the sweep.
         """
         facts = [row for row in rows if row.kind == FACT]
-        told = _Published([row.id for row in rows if row.kind != FACT], frames)
+        published = _Published([row.id for row in rows if row.kind != FACT], frames)
         if facts:
             self._take(self._facts.put(facts), [row.id for row in facts])
         if frames:
-            self._take(self._frames.put([told]), told.row_ids)
+            self._take(self._frames.put([published]), published.row_ids)
 
     def signal(self, frames: Sequence[Frame]) -> None:
         """Send frames that may be lost, in the background; returns at once and never raises."""
@@ -171,19 +171,21 @@ class Relay:
         else:
             self._left_behind = True
 
-    async def _tell_facts(self, rows: list[OutboxRow]) -> None:
+    async def _publish_facts(self, rows: list[OutboxRow]) -> None:
         row_ids = {row.id for row in rows}
         confirmed: set[UUID] = set()
         try:
-            confirmed = (await self._teller.publish(rows)).confirmed
+            confirmed = (await self._publisher.publish(rows)).confirmed
         finally:
             self._settle(row_ids, confirmed)
 
-    async def _tell_frames(self, told: list[_Published]) -> None:
-        row_ids = {row_id for each in told for row_id in each.row_ids}
+    async def _publish_frames(self, published: list[_Published]) -> None:
+        row_ids = {row_id for each in published for row_id in each.row_ids}
         sent = False
         try:
-            sent = await self._teller.send([frame for each in told for frame in each.frames])
+            sent = await self._publisher.send(
+                [frame for each in published for frame in each.frames]
+            )
         finally:
             self._settle(row_ids, row_ids if sent else set())
 
@@ -216,5 +218,5 @@ class Relay:
         return AT_ONCE if more else None
 
 
-def _weight(told: _Published) -> int:
-    return sum(len(frame.text) + _OVERHEAD_BYTES for frame in told.frames)
+def _weight(published: _Published) -> int:
+    return sum(len(frame.text) + _OVERHEAD_BYTES for frame in published.frames)

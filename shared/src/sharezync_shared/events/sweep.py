@@ -36,7 +36,7 @@ class Sweep:
         self,
         engine: AsyncEngine,
         table: Table,
-        teller: EventPublisher,
+        publisher: EventPublisher,
         load_frames: LoadFrames,
         *,
         batch: int,
@@ -44,7 +44,7 @@ class Sweep:
     ) -> None:
         self._engine = engine
         self._table = table
-        self._teller = teller
+        self._publisher = publisher
         self._load_frames = load_frames
         self._batch = batch
         # How long a row that was not confirmed is passed over, so that those behind it get their
@@ -63,7 +63,7 @@ class Sweep:
             claimed = await self._claim(connection, settle_seconds, {*skip, *self._passed_over()})
             # Once more: what a slow unit committed meanwhile is old already, and in its own hands.
             rows = [row for row in claimed if row.id not in skip]
-            answer = await self._tell(rows)
+            answer = await self._publish(rows)
             if answer.confirmed:
                 await connection.execute(delete_rows(self._table, answer.confirmed))
             if answer.faulty:
@@ -88,9 +88,9 @@ class Sweep:
         async with self._engine.connect() as connection:
             pending = await connection.scalar(select(func.count()).select_from(some))
             oldest = await connection.scalar(select(func.min(self._table.c.occurred_at)))
-        self._teller.pending.set(pending or 0)
+        self._publisher.pending.set(pending or 0)
         age = datetime.now(UTC) - oldest if oldest else timedelta(0)
-        self._teller.oldest_seconds.set(max(0.0, age.total_seconds()))
+        self._publisher.oldest_seconds.set(max(0.0, age.total_seconds()))
 
     async def _claim(
         self, connection: AsyncConnection, settle_seconds: float, skip: set[UUID]
@@ -108,16 +108,16 @@ class Sweep:
         result = await connection.execute(query)
         return [OutboxRow.of_record(row) for row in result.mappings()]
 
-    async def _tell(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
+    async def _publish(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
         facts = [row for row in rows if row.kind == FACT]
         others = [row for row in rows if row.kind != FACT]
-        answer = await self._teller.publish(facts) if facts else PublishOutcome(set(), set())
+        answer = await self._publisher.publish(facts) if facts else PublishOutcome(set(), set())
         if others:
-            confirmed, faulty = await self._tell_frames(others)
+            confirmed, faulty = await self._publish_frames(others)
             answer = PublishOutcome(answer.confirmed | confirmed, answer.faulty | faulty)
         return answer
 
-    async def _tell_frames(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
+    async def _publish_frames(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
         """Send what the log still holds of these rows; what it no longer holds needs no telling."""
         faulty: set[UUID] = set()
         positions: list[StreamPosition] = []
@@ -128,7 +128,7 @@ class Sweep:
                 log.error("outbox_row_unreadable", row_id=str(row.id), error=repr(error))  # noqa: TRY400 - a traceback would show the row
                 faulty.add(row.id)
         frames = await self._load_frames(positions) if positions else []
-        if frames and not await self._teller.send(frames):
+        if frames and not await self._publisher.send(frames):
             return PublishOutcome(set(), faulty)
         return PublishOutcome({row.id for row in rows} - faulty, faulty)
 

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 Network = IPv4Network | IPv6Network
 
 _SHARE_OF_FILES: Final = 0.75  # of what a process may have open; the rest is for what it does
-_TELL_SECONDS: Final = 10.0
+_LOG_EVERY_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 10.0
 _MAX_REFUSED: Final = 256
 """How many that are refused stay at once until they have read why. Beyond it they are closed at
@@ -40,7 +40,7 @@ class ConnectionLimits:
         self._refused = 0
         self.open = 0
         """How many there are now, without those that are refused."""
-        self._told_at = -_TELL_SECONDS
+        self._logged_at = -_LOG_EVERY_SECONDS
 
     def enter(self, address: str) -> Callable[[], None]:
         """Count one more from `address`, and return what must be called once when it is closed.
@@ -48,7 +48,7 @@ class ConnectionLimits:
         Raises RateLimited where that address has too many, and Unavailable where all have.
         """
         if self.open >= self._most:
-            self._tell("all")
+            self._log_refusal("all")
             raise Unavailable("Too many connections", retry_after_seconds=_RETRY_SECONDS)
         bucket = bucket_of(address)
         count = self._by_address.get(bucket, 0)
@@ -57,7 +57,7 @@ class ConnectionLimits:
             and count >= self._most_per_address
             and not self._is_exempt(address)
         ):
-            self._tell("address")
+            self._log_refusal("address")
             raise RateLimited(
                 "Too many connections from your address",
                 retry_after_seconds=_RETRY_SECONDS,
@@ -92,11 +92,11 @@ class ConnectionLimits:
             return False
         return any(parsed in network for network in self._exempt)
 
-    def _tell(self, limit: str) -> None:
+    def _log_refusal(self, limit: str) -> None:
         # Who runs this should know, and a flood must not fill the log.
         now = time.monotonic()
-        if now - self._told_at >= _TELL_SECONDS:
-            self._told_at = now
+        if now - self._logged_at >= _LOG_EVERY_SECONDS:
+            self._logged_at = now
             log.warning("connections_refused", limit=limit, open=self.open)
 
 

@@ -96,7 +96,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.receive_data(data)
         self.handle_events()
         if self.conn.parser_exc is not None and self.linger_bytes_left is None:
-            self._tell_failure()  # only now: what was whole before counts
+            self._report_failure()  # only now: what was whole before counts
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             # Its headers were too long, or too many. websockets has an answer ready; uvicorn does
             # not look for one, and would keep the connection open and silent.
@@ -342,9 +342,9 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     def _fail(self, code: int, reason: str) -> None:
         if self.linger_bytes_left is None:
             self.conn.fail(code, reason)
-            self._tell_failure()
+            self._report_failure()
 
-    def _tell_failure(self) -> None:
+    def _report_failure(self) -> None:
         """End the connection for what the peer sent, and listen to nothing more."""
         self.frames = []
         self.unfinished.discard(self)

@@ -43,10 +43,10 @@ async def block_user(
     don't count. Earlier messages stay readable. The blocked user isn't notified. Repeating the
     request has no effect. Your connected devices receive `user_blocked`.
     """
-    told = await blocks.block(
+    published = await blocks.block(
         context.work, user_id=caller.user_id, blocked_id=user_id, most=context.settings.max_blocks
     )
-    return answer(response, told)
+    return answer(response, published)
 
 
 @router.delete(

@@ -160,7 +160,7 @@ async def forget(unit: UnitOfWork, user_id: UserId) -> None:
     )
     gone = to_json(Unblocked(user_id=user_id))
     streams = sorted(account_stream(row["user_id"]) for row in freed)
-    await unit.tell_all([Entry(stream, "user_unblocked", gone) for stream in streams])
+    await unit.publish_events([Entry(stream, "user_unblocked", gone) for stream in streams])
 
 
 async def _hold_list(unit: UnitOfWork, user_id: UserId) -> Connection:

@@ -165,7 +165,7 @@ async def end(unit: UnitOfWork, sessions: Sequence[Session], reason: Reason) -> 
         unit.emit(
             facts.SessionRevoked(user_id=UserId(session.user_id), session_id=SessionId(session.id))
         )
-    await unit.tell_all(
+    await unit.publish_events(
         [
             Entry(
                 account_stream(session.user_id),

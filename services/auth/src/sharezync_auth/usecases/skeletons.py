@@ -52,7 +52,7 @@ async def fill(work: UnitsOfWork) -> int:
             list(made.values()),
             list(made),
         )
-        late = latecomers(made.items(), {row["username_skeleton"] for row in taken})
+        late = those_later(made.items(), {row["username_skeleton"] for row in taken})
         # The old ones go first: they may be the new ones of others of this batch.
         await connection.execute(
             "UPDATE auth.users SET username_skeleton = NULL WHERE id = ANY($1)", list(made)
@@ -69,7 +69,7 @@ async def fill(work: UnitsOfWork) -> int:
     return len(made)
 
 
-def latecomers(made: Iterable[tuple[UUID, str]], taken: Collection[str]) -> set[UUID]:
+def those_later(made: Iterable[tuple[UUID, str]], taken: Collection[str]) -> set[UUID]:
     """Return those whose skeleton is taken, or is another's who comes before them. Pure."""
     seen = set(taken)
     late: set[UUID] = set()

@@ -2,7 +2,7 @@
 
 The only door to a password check. A hundred guesses at once are a hundred failures, however many
 processes they come to: each is counted in a short transaction of its own, alone among all that
-share one of its tallies. How long who waits is decided in `backoff.py`.
+share one of its counts. How long who waits is decided in `backoff.py`.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ _NOBODY: Final = UUID(int=0)
 class LoginAttempt:
     """What a try is counted by: keys of the table `throttles`."""
 
-    door: Literal["login", "change"]
+    operation: Literal["login", "change"]
     account: str
     pair: str
     address: str | None = None
@@ -65,15 +65,15 @@ class LoginAttempt:
 
     @property
     def keys(self) -> list[str]:
-        """Those of its tallies."""
+        """Those of its counts."""
         return [key for key in (self.account, self.pair, self.address) if key]
 
-    def rows(self, tallies: FailureCounts) -> dict[str, FailureCount | None]:
-        """Return the tallies by key."""
-        rows = {self.account: tallies.account, self.pair: tallies.pair}
-        return rows if self.address is None else {**rows, self.address: tallies.address}
+    def rows(self, counts: FailureCounts) -> dict[str, FailureCount | None]:
+        """Return the counts by key."""
+        rows = {self.account: counts.account, self.pair: counts.pair}
+        return rows if self.address is None else {**rows, self.address: counts.address}
 
-    def tallies(self, rows: dict[str, FailureCount]) -> FailureCounts:
+    def counts(self, rows: dict[str, FailureCount]) -> FailureCounts:
         """Return what `rows` hold of this try."""
         return FailureCounts(
             account=rows.get(self.account),
@@ -109,7 +109,7 @@ class LoginThrottle:
         Raises TooManyTries, or Unavailable where too many passwords wait to be hashed; neither
         try counts.
         """
-        tries = partial(self._metrics.tries.labels, trial.door)
+        tries = partial(self._metrics.tries.labels, trial.operation)
         try:
             counted = await self._count(work, trial)
         except TooManyTries:
@@ -128,7 +128,7 @@ class LoginThrottle:
 
     async def _count(self, work: UnitsOfWork, trial: LoginAttempt) -> _Counted:
         async with (await work.database.pool()).acquire() as connection, connection.transaction():
-            before = trial.tallies(await _hold(connection, trial))
+            before = trial.counts(await _hold(connection, trial))
             now = work.now()
             await self._refuse_if_waiting(connection, trial, before, now)
             by_address = self._address if trial.address else None
@@ -137,12 +137,12 @@ class LoginThrottle:
         return _Counted(trial, before, after)
 
     async def _refuse_if_waiting(
-        self, connection: Connection, trial: LoginAttempt, tallies: FailureCounts, now: datetime
+        self, connection: Connection, trial: LoginAttempt, counts: FailureCounts, now: datetime
     ) -> None:
-        by_account = remaining(tallies.pair, now)
-        by_address = remaining(tallies.address, now)
+        by_account = remaining(counts.pair, now)
+        by_address = remaining(counts.address, now)
         # Asked for names that nobody has as well: it must take as long.
-        if by_address and await _is_at_home(connection, trial, now):
+        if by_address and await _is_known_address(connection, trial, now):
             by_address = None
         if by_account:
             self._metrics.throttled_by_account.inc()
@@ -175,9 +175,9 @@ async def _take_back(work: UnitsOfWork, counted: _Counted, *, right: bool) -> No
         present = await _hold(connection, trial)
         old, new = trial.rows(before), trial.rows(after)
         rows = {
-            key: taken_back(present.get(key), before=old[key], after=tally)
-            for key, tally in new.items()
-            if tally
+            key: taken_back(present.get(key), before=old[key], after=count)
+            for key, count in new.items()
+            if count
         }
         if right:
             rows[trial.pair] = None
@@ -185,7 +185,7 @@ async def _take_back(work: UnitsOfWork, counted: _Counted, *, right: bool) -> No
 
 
 async def _hold(connection: Connection, trial: LoginAttempt) -> dict[str, FailureCount]:
-    """Return the tallies of a try; nobody else reads or writes them until the commit.
+    """Return the counts of a try; nobody else reads or writes them until the commit.
 
     By advisory locks, taken in order, so that two tries never wait for each other in a circle:
     most rows don't exist yet, and what doesn't exist can't be locked itself.
@@ -200,10 +200,10 @@ async def _hold(connection: Connection, trial: LoginAttempt) -> dict[str, Failur
 
 
 async def _write(connection: Connection, rows: dict[str, FailureCount | None]) -> None:
-    gone = [key for key, tally in rows.items() if tally is None]
+    gone = [key for key, count in rows.items() if count is None]
     if gone:
         await connection.execute("DELETE FROM auth.throttles WHERE key = ANY($1)", gone)
-    kept = [(key, tally) for key, tally in sorted(rows.items()) if tally is not None]
+    kept = [(key, count) for key, count in sorted(rows.items()) if count is not None]
     if kept:
         await connection.execute(
             "INSERT INTO auth.throttles (key, failures, failed_at, blocked_until) "
@@ -211,13 +211,13 @@ async def _write(connection: Connection, rows: dict[str, FailureCount | None]) -
             "ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, "
             "failed_at = excluded.failed_at, blocked_until = excluded.blocked_until",
             [key for key, _ in kept],
-            [tally.failures for _, tally in kept],
-            [tally.failed_at for _, tally in kept],
-            [tally.blocked_until for _, tally in kept],
+            [count.failures for _, count in kept],
+            [count.failed_at for _, count in kept],
+            [count.blocked_until for _, count in kept],
         )
 
 
-async def _is_at_home(connection: Connection, trial: LoginAttempt, now: datetime) -> bool:
+async def _is_known_address(connection: Connection, trial: LoginAttempt, now: datetime) -> bool:
     """Whether the account was used from this very address lately."""
     records = await connection.fetch(
         "SELECT DISTINCT address FROM auth.sessions WHERE user_id = $1 AND last_used_at > $2",

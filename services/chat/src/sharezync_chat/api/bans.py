@@ -60,8 +60,10 @@ async def ban_user_from_channel(
     members.
     """
     await people.USERS.require(context.work, context.services.auth, [user_id])
-    told = await bans.ban(context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id)
-    return answer(response, told)
+    published = await bans.ban(
+        context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id
+    )
+    return answer(response, published)
 
 
 @router.delete(

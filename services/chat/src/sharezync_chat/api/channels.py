@@ -120,7 +120,7 @@ async def create_channel(
     response: Response,
 ) -> ChannelRead:
     """Creates a public or private channel. You become its owner and first member."""
-    told = await channels.create(
+    published = await channels.create(
         context.work,
         context.settings,
         user_id=caller.user_id,
@@ -129,7 +129,7 @@ async def create_channel(
         description=body.description,
         topic=body.topic,
     )
-    return answer(response, told, location=f"/v1/channels/{told.outcome.id}")
+    return answer(response, published, location=f"/v1/channels/{published.outcome.id}")
 
 
 @router.get(
@@ -182,7 +182,7 @@ async def update_channel(
 
     In a group, every member can change the name and topic. Direct conversations can't be changed.
     """
-    told = await channels.change(
+    published = await channels.change(
         context.work,
         user_id=caller.user_id,
         channel_id=channel_id,
@@ -191,7 +191,7 @@ async def update_channel(
         topic=body.topic,
         archived=body.archived,
     )
-    return answer(response, told)
+    return answer(response, published)
 
 
 @router.delete(
@@ -238,7 +238,7 @@ async def create_conversation(
     accepts it. A new one is refused with `user-unreachable` if one of the users doesn't let you
     start conversations with them (`who_may_add` in their profile).
     """
-    told = await conversations.find_or_create(
+    published = await conversations.find_or_create(
         context.work,
         context.services,
         context.settings,
@@ -246,4 +246,4 @@ async def create_conversation(
         others=body.user_ids,
         name=body.name,
     )
-    return answer(response, told, location=f"/v1/channels/{told.outcome.id}")
+    return answer(response, published, location=f"/v1/channels/{published.outcome.id}")

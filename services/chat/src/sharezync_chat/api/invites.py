@@ -86,7 +86,7 @@ async def create_invite(
     code is only shown in this response.
     """
     wanted = body or InviteCreate()
-    told = await invites.create(
+    published = await invites.create(
         context.work,
         context.settings,
         user_id=caller.user_id,
@@ -94,8 +94,8 @@ async def create_invite(
         expires_in_seconds=wanted.expires_in_seconds,
         max_uses=wanted.max_uses,
     )
-    location = f"/v1/channels/{channel_id}/invites/{told.outcome.id}"
-    return answer(response, told, location=location)
+    location = f"/v1/channels/{channel_id}/invites/{published.outcome.id}"
+    return answer(response, published, location=location)
 
 
 @router.get(
@@ -151,6 +151,10 @@ async def accept_invite(
     response: Response,
 ) -> MembershipRead:
     """Makes you a member of the channel that the code is for. Earlier messages count as read."""
-    told = await invites.accept(context.work, context.settings, user_id=caller.user_id, code=code)
-    channel_id = told.outcome.channel.id
-    return answer(response, told, location=f"/v1/channels/{channel_id}/members/{caller.user_id}")
+    published = await invites.accept(
+        context.work, context.settings, user_id=caller.user_id, code=code
+    )
+    channel_id = published.outcome.channel.id
+    return answer(
+        response, published, location=f"/v1/channels/{channel_id}/members/{caller.user_id}"
+    )

@@ -84,14 +84,14 @@ async def mark_channel_read(
     Your other devices receive `read.updated`.
     """
     mark = body or ReadMark()
-    told = await reading.mark_read(
+    published = await reading.mark_read(
         context.work,
         user_id=caller.user_id,
         channel_id=channel_id,
         seq=mark.seq,
         message_id=mark.message_id,
     )
-    return answer(response, told)
+    return answer(response, published)
 
 
 @sync_router.get(

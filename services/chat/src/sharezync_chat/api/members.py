@@ -108,11 +108,11 @@ async def join_channel(
 
     If another user has added you to a channel of any kind, joining it accepts that.
     """
-    told = await members.join(
+    published = await members.join(
         context.work, context.settings, user_id=caller.user_id, channel_id=channel_id
     )
     location = f"/v1/channels/{channel_id}/members/{caller.user_id}"
-    return answer(response, told, location=location)
+    return answer(response, published, location=location)
 
 
 @router.post(
@@ -141,10 +141,10 @@ async def transfer_channel_ownership(
     channel_id: ChannelId, body: NewOwner, caller: Caller, context: Context, response: Response
 ) -> ChannelRead:
     """Makes another member the owner. Requires the role owner; you become an admin."""
-    told = await members.pass_on(
+    published = await members.pass_on(
         context.work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id
     )
-    return answer(response, told)
+    return answer(response, published)
 
 
 @router.get(
@@ -203,7 +203,7 @@ async def add_channel_member(
     (`who_may_add` in their profile).
     """
     await people.USERS.require(context.work, context.services.auth, [body.user_id])
-    told = await members.add(
+    published = await members.add(
         context.work,
         context.settings,
         by=caller.user_id,
@@ -211,7 +211,7 @@ async def add_channel_member(
         user_id=body.user_id,
         role=body.role,
     )
-    return answer(response, told, location=f"/v1/channels/{channel_id}/members/{body.user_id}")
+    return answer(response, published, location=f"/v1/channels/{channel_id}/members/{body.user_id}")
 
 
 @router.patch(
@@ -230,20 +230,20 @@ async def update_channel_member(
     response: Response,
 ) -> MemberRead:
     """Changes the `role` of a member, which requires the role owner, or your own `muted`."""
-    told: Published[MemberRead]
+    published: Published[MemberRead]
     if body.role is not None:
-        told = await members.change_role(
+        published = await members.change_role(
             context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id, role=body.role
         )
     else:
-        told = await members.mute(
+        published = await members.mute(
             context.work,
             by=caller.user_id,
             channel_id=channel_id,
             user_id=user_id,
             muted=bool(body.muted),
         )
-    return answer(response, told)
+    return answer(response, published)
 
 
 @router.delete(

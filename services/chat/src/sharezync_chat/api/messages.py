@@ -279,14 +279,14 @@ async def update_message(
     """Changes the text of a message. Requires its author, or the role owner. Earlier texts stay in
     its edit history, with who wrote them.
     """
-    told = await messages.edit(
+    published = await messages.edit(
         context.work,
         context.settings,
         user_id=caller.user_id,
         message_id=message_id,
         text=body.text,
     )
-    return answer(response, told)
+    return answer(response, published)
 
 
 @router.delete(

@@ -19,8 +19,8 @@
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge`, `purge_some` |
 
-Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text calls), `indexing`
-(words for search), `limits` (how much at once), `seats` (the steps of coming and going), `reads`
-(rows into documents), `events` (which of them are told), `services` (other
+Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text mentions), `indexing`
+(words for search), `limits` (how much at once), `membership_changes` (joining and leaving, step by
+step), `reads` (rows into documents), `events` (which of them are published), `services` (other
 services).
 """

@@ -11,7 +11,7 @@ from sharezync_chat import access
 from sharezync_chat.errors import Banned, TooManyBans
 from sharezync_chat.models import Ban, ChannelId, Member
 from sharezync_chat.schemas import BanRead, UserRead
-from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases import membership_changes, people, reads
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.streams.published import Published
@@ -58,7 +58,7 @@ async def ban(
             )
         at = None
         if member is not None:
-            at = await seats.depart(unit, channel, member, user, "removed")
+            at = await membership_changes.depart(unit, channel, member, user, "removed")
         unit.add(Ban(channel_id=channel_id, user_id=user_id, banned_by=by, banned_at=unit.now))
         banner = await people.named(unit, by)
         return Published(BanRead(user=user, banned_by=banner, banned_at=unit.now), at)

@@ -250,7 +250,7 @@ def _document(message: MessageRow, draft: MessageDraft, row: Row) -> MessageRead
 
 
 def _agreement(draft: MessageDraft, row: Row) -> Entry:
-    """Return what an author's own devices hear of their first message; see `seats.agree`."""
+    """Return the event of an author's first message, to their own devices. See `agree`."""
     own = OwnMemberUpdated(
         channel_id=draft.channel_id,
         user=UserRead(

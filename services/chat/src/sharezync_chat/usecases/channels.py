@@ -8,7 +8,7 @@ from sharezync_chat.errors import ConversationFixed
 from sharezync_chat.models import Channel, ChannelId, Kind, Role
 from sharezync_chat.schemas import ChannelCreated, ChannelRead
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases import membership_changes, people, reads
 from sharezync_chat.usecases.limits import check_made, check_memberships
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
@@ -64,8 +64,10 @@ async def found(
     members = []
     for user_id in sorted(people_in):
         user = await people.to_admit(unit, user_id)
-        members.append(seats.seat_of(unit, channel, user, people_in[user_id]))
-        seats.take_seat(unit, channel, members[-1], since_seq=_FIRST_SEQ, agreed=user_id == maker)
+        members.append(membership_changes.new_member(unit, channel, user, people_in[user_id]))
+        membership_changes.add_member(
+            unit, channel, members[-1], since_seq=_FIRST_SEQ, agreed=user_id == maker
+        )
     read = await reads.channel(await unit.raw(), channel.id)
     at = await unit.publish_event(
         channel.stream,
@@ -74,7 +76,7 @@ async def found(
         control=Control(join=[str(member.user.id) for member in members]),
     )
     for member in members:
-        await seats.tell_inbox_joined(unit, channel, member, at)
+        await membership_changes.publish_joined_to_inbox(unit, channel, member, at)
     return Published(read, at, created=True)
 
 
@@ -117,7 +119,7 @@ async def delete(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -
     """End a channel for everyone in it, its messages included."""
     async with work.begin() as unit:
         channel, _ = await access.channel_to_own(unit, user_id, channel_id)
-        return Published(None, await seats.end(unit, channel))
+        return Published(None, await membership_changes.end(unit, channel))
 
 
 async def get(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> ChannelRead:

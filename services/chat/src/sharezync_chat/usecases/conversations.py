@@ -57,7 +57,7 @@ async def find_or_create(
 
 async def _accept(work: UnitsOfWork, channel_id: ChannelId, user_id: UserId) -> None:
     async with work.begin() as unit:
-        await access.hold(unit, channel_id, user_id)
+        await access.lock(unit, channel_id, user_id)
         member = await unit.get(Member, (channel_id, user_id))
         if member is not None:  # else they left it just now
             await members.accept(unit, member)

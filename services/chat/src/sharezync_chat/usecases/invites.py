@@ -15,7 +15,7 @@ from sharezync_chat.errors import ChannelArchived, InviteGone, TooManyInvites
 from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead, UserRead
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import bans, members, people, reads, seats
+from sharezync_chat.usecases import bans, members, membership_changes, people, reads
 from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import NotFound
@@ -117,7 +117,7 @@ async def accept(
         channel_id = await unit.session.scalar(select(Invite.channel_id).where(digest))
         if channel_id is None:
             raise NotFound
-        await access.hold(unit, ChannelId(channel_id), user_id)
+        await access.lock(unit, ChannelId(channel_id), user_id)
         channel = await unit.get(Channel, channel_id)
         if channel is None or channel.deleted_at is not None:
             raise InviteGone
@@ -137,7 +137,7 @@ async def accept(
             raise ChannelArchived
         await check_entry(unit, limits, channel, user_id, by=user_id)
         invite.uses += 1
-        at = await seats.enter(unit, channel, user_id, "member", agreed=True)
+        at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel_id, user_id)
         return Published(read, at, created=True)
 

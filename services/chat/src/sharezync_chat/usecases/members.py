@@ -10,7 +10,7 @@ from sharezync_chat.errors import ChannelArchived, LastOwner
 from sharezync_chat.models import Channel, ChannelId, Member, Role
 from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import bans, reads, seats
+from sharezync_chat.usecases import bans, membership_changes, reads
 from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, NotFound
@@ -39,7 +39,7 @@ async def join(
             raise ChannelArchived
         await bans.insist_on_none(unit, channel.id, user_id)
         await check_entry(unit, limits, channel, user_id, by=user_id)
-        at = await seats.enter(unit, channel, user_id, "member", agreed=True)
+        at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel.id, user_id)
         return Published(read, at, created=True)
 
@@ -49,7 +49,7 @@ async def accept(unit: UnitOfWork, member: Member) -> None:
 
     The channel is held, and their inbox.
     """
-    await seats.agree(unit, member.channel_id, member.user_id, unhide=True)
+    await membership_changes.agree(unit, member.channel_id, member.user_id, unhide=True)
 
 
 async def leave(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Published[None]:
@@ -65,16 +65,18 @@ async def leave(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) ->
         channel, member = await access.channel_to_leave(unit, user_id, channel_id)
         if channel.kind == "direct":
             return Published(None, await _hide(unit, channel, member))
-        orphaned = member.role == "owner" and not await seats.other_owners(unit, member)
+        orphaned = member.role == "owner" and not await membership_changes.other_owners(
+            unit, member
+        )
         if orphaned and member.acted_at is not None:
             raise LastOwner
         channel.conversation_key = None
         user = (await reads.member(await unit.raw(), channel.id, user_id)).user
-        at = await seats.depart(unit, channel, member, user, "left")
+        at = await membership_changes.depart(unit, channel, member, user, "left")
         if channel.member_count == 0:
-            at = await seats.end(unit, channel)
+            at = await membership_changes.end(unit, channel)
         elif orphaned:
-            await seats.crown_successor(unit, channel)
+            await membership_changes.appoint_successor(unit, channel)
         return Published(None, at)
 
 
@@ -85,7 +87,7 @@ async def _hide(unit: UnitOfWork, channel: Channel, member: Member) -> StreamPos
     member.hidden_up_to, member.acted_at = channel.message_count, None
     here = await unit.session.exec(select(Member.user_id).where(Member.channel_id == channel.id))
     control = Control(recheck=sorted(str(user_id) for user_id in here))
-    return await seats.tell_own(unit, member, control)
+    return await membership_changes.publish_own(unit, member, control)
 
 
 async def mute(
@@ -95,11 +97,13 @@ async def mute(
     if by != user_id:
         raise Forbidden("You can only mute a channel for yourself")
     async with work.begin() as unit:
-        await access.hold(unit, channel_id, user_id)
+        await access.lock(unit, channel_id, user_id)
         channel, member = await access.channel_to_read(unit, user_id, channel_id)
         changed, member.muted = member.muted != muted, muted
         read = await reads.member(await unit.raw(), channel.id, user_id)
-        return Published(read, await seats.tell_own(unit, member) if changed else None)
+        return Published(
+            read, await membership_changes.publish_own(unit, member) if changed else None
+        )
 
 
 # -------------------------------------------------------------------------------- on others' behalf
@@ -131,9 +135,9 @@ async def add(
         await reach.insist_on_adding(unit, by, [user_id])
         await check_entry(unit, limits, channel, user_id, by=by)
         await bans.readmit(unit, channel.id, user_id)
-        at = await seats.enter(unit, channel, user_id, role, agreed=False)
+        at = await membership_changes.enter(unit, channel, user_id, role, agreed=False)
         # Whoever adds somebody agrees to their company.
-        await seats.agree(unit, channel.id, by)
+        await membership_changes.agree(unit, channel.id, by)
         read = await reads.member(await unit.raw(), channel.id, user_id)
         return Published(read, at, created=True)
 
@@ -147,14 +151,14 @@ async def change_role(
         member = await _get(unit, channel, user_id)
         if member.role == role:
             return Published(await reads.member(await unit.raw(), channel.id, user_id))
-        if member.role == "owner" and not await seats.other_owners(unit, member):
+        if member.role == "owner" and not await membership_changes.other_owners(unit, member):
             raise LastOwner
         member.role = role
         if role == "member":
-            await seats.end_invites_of(unit, channel.id, user_id)
+            await membership_changes.end_invites_of(unit, channel.id, user_id)
         read = await reads.member(await unit.raw(), channel.id, user_id)
         at = await unit.publish_event(channel.stream, "member.updated", read)
-        await seats.settle_owner(unit, channel)
+        await membership_changes.update_owner(unit, channel)
         return Published(read, at)
 
 
@@ -195,7 +199,9 @@ async def remove(
         if caller.role != "owner" and member.role != "member":
             raise Forbidden("Admins can only remove plain members")
         user = (await reads.member(await unit.raw(), channel.id, user_id)).user
-        return Published(None, await seats.depart(unit, channel, member, user, "removed"))
+        return Published(
+            None, await membership_changes.depart(unit, channel, member, user, "removed")
+        )
 
 
 async def page(

@@ -1,6 +1,6 @@
-"""The steps that coming and going consist of; each use case that needs one takes it from here.
+"""Steps of joining and leaving, which several use cases share.
 
-All of them run while the heads of the channel, and of the inboxes they speak to, are held.
+All of them run while the streams of the channel, and of the inboxes they publish to, are locked.
 """
 
 from typing import Final, Literal
@@ -36,12 +36,12 @@ _NOTE_REMOVAL: Final = """
 async def enter(
     unit: UnitOfWork, channel: Channel, user_id: UserId, role: Role, *, agreed: bool
 ) -> StreamPosition:
-    """Let a user into a channel that is under way. Raises UserNotFound.
+    """Add a user to an existing channel, and publish it. Raises UserNotFound.
 
-    `agreed`: they come by themselves, and are not put there by somebody else.
+    `agreed`: they joined by themselves, and weren't added by somebody else.
     """
     user = await people.to_admit(unit, user_id)
-    member = seat_of(unit, channel, user, role)
+    member = new_member(unit, channel, user, role)
     channel.member_count += 1
     at = await unit.publish_event(
         channel.stream,
@@ -49,20 +49,20 @@ async def enter(
         MemberJoinedRead(**dict(member), member_count=channel.member_count),
         control=Control(join=[str(user_id)]),
     )
-    take_seat(unit, channel, member, since_seq=at.seq, agreed=agreed)
-    await tell_inbox_joined(unit, channel, member, at)
+    add_member(unit, channel, member, since_seq=at.seq, agreed=agreed)
+    await publish_joined_to_inbox(unit, channel, member, at)
     return at
 
 
-def seat_of(unit: UnitOfWork, channel: Channel, user: UserRead, role: Role) -> MemberRead:
-    """Return the place that a user is about to take."""
+def new_member(unit: UnitOfWork, channel: Channel, user: UserRead, role: Role) -> MemberRead:
+    """Return a user as the member they are about to be."""
     return MemberRead(channel_id=channel.id, user=user, role=role, joined_at=unit.now)
 
 
-def take_seat(
+def add_member(
     unit: UnitOfWork, channel: Channel, member: MemberRead, *, since_seq: int, agreed: bool
 ) -> None:
-    """Make somebody a member, to whom everything up to now counts as read."""
+    """Add the row of a member, to whom everything up to now counts as read."""
     unit.add(
         Member(
             channel_id=channel.id,
@@ -77,27 +77,27 @@ def take_seat(
     unit.emit(facts.MemberJoined(channel_id=channel.id, user_id=member.user.id))
 
 
-async def tell_inbox_joined(
+async def publish_joined_to_inbox(
     unit: UnitOfWork, channel: Channel, member: MemberRead, at: StreamPosition
 ) -> None:
-    """Tell a new member's own devices of the membership, as it was at `at` in the channel."""
+    """Publish a new membership to the member's own devices, as it was at `at` in the channel."""
     membership = await reads.membership(await unit.raw(), channel.id, member.user.id)
-    told = MemberJoinedRead(
+    joined = MemberJoinedRead(
         **dict(member),
         member_count=channel.member_count,
         membership=membership,
         position=(at.stream, at.epoch, at.seq),
     )
-    await unit.publish_event(inbox_stream(member.user.id), "member.joined", told)
+    await unit.publish_event(inbox_stream(member.user.id), "member.joined", joined)
 
 
 async def depart(
     unit: UnitOfWork, channel: Channel, member: Member, user: UserRead, reason: Reason
 ) -> StreamPosition:
-    """End a membership, in stream order: its event is the last that reaches who leaves.
+    """End a membership; its event is the last of the channel that the former member receives.
 
-    A deleted user has no inbox to tell. With the membership ends the right to invite, and what they
-    invited by it; who is removed can't come back by what was made up to now.
+    A deleted user gets nothing in their inbox. The invites that the member made end too; a member
+    who was removed can't come back by an invite made before.
     """
     channel.member_count -= 1
     await unit.session.delete(member)
@@ -113,12 +113,12 @@ async def depart(
     if reason != "account_deleted":
         await unit.publish_event(inbox_stream(user.id), "member.left", left)
     unit.emit(facts.MemberLeft(channel_id=channel.id, user_id=user.id))
-    await settle_owner(unit, channel)
+    await update_owner(unit, channel)
     return at
 
 
 async def end_invites_of(unit: UnitOfWork, channel_id: UUID, user_id: UUID) -> None:
-    """End the invites that somebody made, who loses the right to. Who came in by one stays."""
+    """Revoke the invites that a member made. Members who joined by one stay."""
     await (await unit.raw()).execute(
         "UPDATE chat.invites SET revoked_at = $3 "
         "WHERE channel_id = $1 AND created_by = $2 AND revoked_at IS NULL",
@@ -131,10 +131,11 @@ async def end_invites_of(unit: UnitOfWork, channel_id: UUID, user_id: UUID) -> N
 async def agree(
     unit: UnitOfWork, channel_id: UUID, user_id: UUID, *, unhide: bool = False
 ) -> StreamPosition | None:
-    """Note that a member does something by which they agree to be in a channel, which is held.
+    """Record that a member agrees, by what they do, to be in a channel, which is locked.
 
-    What they do first is told to their own devices, and to gateways, since others may see them from
-    then on; so is that what they hid is to be shown again. Returns where, if it was.
+    The first time it is published to their own devices and to gateways, since others may see them
+    from then on; so is that a hidden conversation is to be shown again. Returns the position of the
+    event, if there is one.
     """
     member = await unit.get(Member, (channel_id, user_id))
     if member is None:
@@ -143,13 +144,13 @@ async def agree(
     member.acted_at = unit.now
     if unhide:
         member.hidden_up_to = None
-    return await tell_own(unit, member, Control(recheck=[str(user_id)])) if news else None
+    return await publish_own(unit, member, Control(recheck=[str(user_id)])) if news else None
 
 
-async def tell_own(
+async def publish_own(
     unit: UnitOfWork, member: Member, control: Control | None = None
 ) -> StreamPosition:
-    """Tell one's own devices what of a membership others need not know."""
+    """Publish to a member's own devices what others need not know of the membership."""
     read = await reads.member(await unit.raw(), member.channel_id, member.user_id)
     own = OwnMemberUpdated(
         **dict(read),
@@ -163,7 +164,7 @@ async def tell_own(
 
 
 async def end(unit: UnitOfWork, channel: Channel) -> StreamPosition:
-    """End a channel for everyone in it; `purge` takes its messages away afterwards."""
+    """Delete a channel for everyone in it; `purge` deletes its messages afterwards."""
     channel.deleted_at = unit.now
     channel.conversation_key = None
     connection = await unit.raw()
@@ -178,10 +179,10 @@ async def end(unit: UnitOfWork, channel: Channel) -> StreamPosition:
 
 
 async def leave_everything(unit: UnitOfWork, user_id: UserId, user: UserRead) -> None:
-    """End every membership of a deleted user; `user` is what stands in their place.
+    """End every membership of a deleted user; `user` is what is shown in their place.
 
-    Takes hold of the channels itself. Those that they were the only owner of pass to the
-    longest-standing admin, or else member; where nobody is left, the channel ends.
+    Locks the channels itself. A channel whose only owner they were passes to the longest-standing
+    admin, or else member; a channel without any member is deleted.
     """
     mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
     await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
@@ -197,10 +198,10 @@ async def leave_everything(unit: UnitOfWork, user_id: UserId, user: UserRead) ->
         if channel.member_count == 0:
             await end(unit, channel)
         elif orphaned:
-            await crown_successor(unit, channel)
+            await appoint_successor(unit, channel)
 
 
-async def crown_successor(unit: UnitOfWork, channel: Channel) -> None:
+async def appoint_successor(unit: UnitOfWork, channel: Channel) -> None:
     """Make the longest-standing admin, or else member, of a channel without an owner its owner."""
     found = await unit.session.exec(
         select(Member)
@@ -209,15 +210,15 @@ async def crown_successor(unit: UnitOfWork, channel: Channel) -> None:
         .order_by(col(Member.role), col(Member.joined_at), col(Member.user_id))
         .limit(1)
     )
-    heir = found.one()
-    heir.role = "owner"
-    read = await reads.member(await unit.raw(), channel.id, heir.user_id)
+    successor = found.one()
+    successor.role = "owner"
+    read = await reads.member(await unit.raw(), channel.id, successor.user_id)
     await unit.publish_event(channel.stream, "member.updated", read)
-    await settle_owner(unit, channel)
+    await update_owner(unit, channel)
 
 
-async def settle_owner(unit: UnitOfWork, channel: Channel) -> None:
-    """See to it that `owner_id` names an owner: the longest-standing, where it named none."""
+async def update_owner(unit: UnitOfWork, channel: Channel) -> None:
+    """Set `owner_id` to the longest-standing owner, where it names no owner."""
     if channel.is_conversation:
         return
     found = await unit.session.exec(

@@ -312,7 +312,7 @@ async def detach(unit: UnitOfWork, file_id: FileId) -> None:
     )
     ids = [row["message_id"] for row in rows]
     changed = await reads.messages(connection, "WHERE m.id = ANY($1::uuid[]) ORDER BY m.id", ids)
-    await unit.tell_all(
+    await unit.publish_events(
         [
             Entry(channel_stream(message.channel_id), "message.updated", to_json(as_event(message)))
             for message in changed

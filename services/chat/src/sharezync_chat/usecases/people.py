@@ -27,7 +27,7 @@ async def _publish_names(unit: UnitOfWork, user_id: UserId) -> None:
     await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
     # Read again: who left while we waited is not told about there any more.
     here = await reads.members(connection, "WHERE m.user_id = $1 ORDER BY m.channel_id", user_id)
-    await unit.tell_all(
+    await unit.publish_events(
         [
             Entry(channel_stream(member.channel_id), "member.updated", to_json(member))
             for member in here

@@ -8,7 +8,7 @@ from sharezync_chat.errors import TooManyPins
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
 from sharezync_chat.schemas import PinChanged, PinRead
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import people, reads, seats
+from sharezync_chat.usecases import membership_changes, people, reads
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import NotFound
@@ -55,8 +55,8 @@ async def pin(
             message_id=message_id, channel_id=channel_id, pinned_by=user_id, pinned_at=unit.now
         )
         unit.add(pinned)
-        await seats.agree(unit, channel_id, user_id)
-        return Published(None, await _tell(unit, message, user_id, pinned))
+        await membership_changes.agree(unit, channel_id, user_id)
+        return Published(None, await _publish(unit, message, user_id, pinned))
 
 
 async def unpin(
@@ -74,7 +74,7 @@ async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosit
     if pinned is None:
         return None
     await unit.session.delete(pinned)
-    return await _tell(unit, message, by, None)
+    return await _publish(unit, message, by, None)
 
 
 async def page(
@@ -115,7 +115,7 @@ async def page(
         ]
 
 
-async def _tell(
+async def _publish(
     unit: UnitOfWork, message: Message, by: UserId, pinned: Pin | None
 ) -> StreamPosition:
     changed = PinChanged(

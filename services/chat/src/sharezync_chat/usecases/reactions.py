@@ -7,7 +7,7 @@ from sharezync_chat.errors import TooManyReactions
 from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.schemas import ReactionChanged
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import people, seats
+from sharezync_chat.usecases import membership_changes, people
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.published import Published
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
@@ -45,8 +45,8 @@ async def add(
         for of, limit in bounds.items():
             if counted[of] >= limit:
                 raise TooManyReactions(of=of, limit=limit)
-        await seats.agree(unit, message.channel_id, user_id)
-        return await _tell(unit, message, user_id, emoji, "message.reaction_added")
+        await membership_changes.agree(unit, message.channel_id, user_id)
+        return await _publish(unit, message, user_id, emoji, "message.reaction_added")
 
 
 async def remove(
@@ -65,10 +65,10 @@ async def remove(
         )
         if not removed:
             return Published(None)
-        return await _tell(unit, message, user_id, emoji, "message.reaction_removed")
+        return await _publish(unit, message, user_id, emoji, "message.reaction_removed")
 
 
-async def _tell(
+async def _publish(
     unit: UnitOfWork, message: Message, user_id: UserId, emoji: str, event_type: str
 ) -> Published[None]:
     connection = await unit.raw()

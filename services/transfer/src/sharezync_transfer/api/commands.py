@@ -14,14 +14,14 @@ from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.work import to_json
 from sharezync_transfer.access import Actor
-from sharezync_transfer.api.attachments import attachment_of
 from sharezync_transfer.api.dependencies import TransferServiceContext, ranges_of
+from sharezync_transfer.api.participations import participation_read
 from sharezync_transfer.api.requests import Acceptance, NoDetails, ResumeRequest, TransferOffer
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.schemas import TransferOpened, TransferRead, TransferTaken
-from sharezync_transfer.usecases import acting, completing, offering
-from sharezync_transfer.usecases.attachments import Participation
+from sharezync_transfer.usecases import commands, completing, offering
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
+from sharezync_transfer.usecases.participations import Participation
 
 
 class _Named(BaseModel):
@@ -45,7 +45,7 @@ async def _start(
 ) -> CommandDone:
     actor = _actor(command)
     expires_in_s = data.expires_in_s
-    told = await offering.offer(
+    published = await offering.offer(
         context.work,
         context.services,
         context.settings,
@@ -57,50 +57,58 @@ async def _start(
         expires_in=None if expires_in_s is None else timedelta(seconds=expires_in_s),
         client_transfer_id=data.client_transfer_id,
     )
-    transfer = told.outcome.transfer
+    transfer = published.outcome.transfer
     token = context.capabilities.to(actor.user_id, "sender", transfer)
     window_bytes = context.settings.transfer_window_bytes
     opened = TransferOpened.with_window(transfer, window_bytes, token)
-    return _done(context, opened, actor, told.outcome)
+    return _done(context, opened, actor, published.outcome)
 
 
 async def _accept(command: Command, data: _Accept, context: TransferServiceContext) -> CommandDone:
     actor = _actor(command)
-    told = await acting.accept(
+    published = await commands.accept(
         context.work, actor=actor, transfer_id=data.transfer_id, files=data.files
     )
-    token = context.capabilities.to(actor.user_id, "recipient", told.outcome.transfer)
-    taken = TransferTaken.with_token(told.outcome.transfer, token)
-    return _done(context, taken, actor, told.outcome)
+    token = context.capabilities.to(actor.user_id, "recipient", published.outcome.transfer)
+    taken = TransferTaken.with_token(published.outcome.transfer, token)
+    return _done(context, taken, actor, published.outcome)
 
 
 async def _resume(command: Command, data: _Resume, context: TransferServiceContext) -> CommandDone:
     actor = _actor(command)
     have = None if data.have is None else ranges_of(data.have)
-    told = await acting.resume(context.work, actor=actor, transfer_id=data.transfer_id, have=have)
-    return _done(context, told.outcome.transfer, actor, told.outcome)
+    published = await commands.resume(
+        context.work, actor=actor, transfer_id=data.transfer_id, have=have
+    )
+    return _done(context, published.outcome.transfer, actor, published.outcome)
 
 
 async def _reject(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    told = await acting.reject(context.work, actor=_actor(command), transfer_id=data.transfer_id)
-    return CommandDone(to_json(told.outcome))
+    published = await commands.reject(
+        context.work, actor=_actor(command), transfer_id=data.transfer_id
+    )
+    return CommandDone(to_json(published.outcome))
 
 
 async def _pause(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    told = await acting.pause(context.work, actor=_actor(command), transfer_id=data.transfer_id)
-    return CommandDone(to_json(told.outcome))
+    published = await commands.pause(
+        context.work, actor=_actor(command), transfer_id=data.transfer_id
+    )
+    return CommandDone(to_json(published.outcome))
 
 
 async def _cancel(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    told = await acting.cancel(context.work, actor=_actor(command), transfer_id=data.transfer_id)
-    return CommandDone(to_json(told.outcome))
+    published = await commands.cancel(
+        context.work, actor=_actor(command), transfer_id=data.transfer_id
+    )
+    return CommandDone(to_json(published.outcome))
 
 
 async def _complete(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    told = await completing.complete(
+    published = await completing.complete(
         context.work, context.services, actor=_actor(command), transfer_id=data.transfer_id
     )
-    return CommandDone(to_json(told.outcome))
+    return CommandDone(to_json(published.outcome))
 
 
 def _actor(command: Command) -> Actor:
@@ -108,11 +116,11 @@ def _actor(command: Command) -> Actor:
 
 
 def _done(
-    context: TransferServiceContext, data: BaseModel, actor: Actor, end: Participation
+    context: TransferServiceContext, data: BaseModel, actor: Actor, participation: Participation
 ) -> CommandDone:
-    """Answer a command with what its gateway would have to ask for next."""
-    attached = attachment_of(end, actor, context.settings)
-    return CommandDone(to_json(data), msgspec.json.encode(attached))
+    """Answer a command, with the participation that its gateway would ask for next."""
+    read = participation_read(participation, actor, context.settings)
+    return CommandDone(to_json(data), msgspec.json.encode(read))
 
 
 def _context_of(state: State, _: Sequence[Command]) -> TransferServiceContext:

@@ -13,10 +13,10 @@ from sharezync_shared.contracts.acquaintances import (
 )
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_transfer.access import Actor
-from sharezync_transfer.api.attachments import attachment_of
 from sharezync_transfer.api.dependencies import Context, ranges_of
+from sharezync_transfer.api.participations import participation_read
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.usecases import acquaintances, attaching, progress
+from sharezync_transfer.usecases import acquaintances, progress, queries
 
 router = APIRouter(tags=["internal"])
 
@@ -36,8 +36,8 @@ async def join_transfer(
         actor = Actor(body.user_id, body.device_id)
     else:
         actor = await context.capabilities.admit(body.token or "", transfer_id)
-    found = await attaching.attach(context.work, actor=actor, transfer_id=transfer_id)
-    return attachment_of(found, actor, context.settings)
+    found = await queries.participation(context.work, actor=actor, transfer_id=transfer_id)
+    return participation_read(found, actor, context.settings)
 
 
 @serve(

@@ -1,20 +1,20 @@
-"""Somebody's end of a transfer, as gateways are told of it."""
+"""Participations, as gateways read them."""
 
 from sharezync_shared.contracts.transfer import FileState, ParticipationRead, TransferState
 from sharezync_transfer.access import Actor
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import attachments
+from sharezync_transfer.usecases.participations import Participation
 
 
-def attachment_of(
-    end: attachments.Participation, actor: Actor, settings: TransferSettings
+def participation_read(
+    participation: Participation, actor: Actor, settings: TransferSettings
 ) -> ParticipationRead:
-    """Return an end as the contract has it."""
-    transfer = end.transfer
+    """Return a participation as the contract has it."""
+    transfer = participation.transfer
     return ParticipationRead(
         user_id=actor.user_id,
         device_id=actor.device_id,
-        role=end.role,
+        role=participation.role,
         transfer=TransferState(
             transfer.id,
             transfer.state,
@@ -24,6 +24,6 @@ def attachment_of(
             ],
         ),
         window_bytes=settings.transfer_window_bytes,
-        files=end.files,
-        received=dict(end.received),
+        files=participation.files,
+        received=dict(participation.received),
     )

@@ -68,11 +68,11 @@ async def update_offer_policy(
     """Sets how offers to one of your devices are handled. An offer without a device goes to the
     device that was last set to accept. Your connected devices receive `policy_updated`.
     """
-    told = await choices.set_policy(
+    published = await choices.set_policy(
         context.work,
         context.services,
         user_id=actor.user_id,
         device_id=device_id,
         policy=body.policy,
     )
-    return PolicyRead.model_validate(answer(response, told))
+    return PolicyRead.model_validate(answer(response, published))

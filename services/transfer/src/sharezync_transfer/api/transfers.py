@@ -53,7 +53,7 @@ from sharezync_transfer.schemas import (
     TransferTaken,
 )
 from sharezync_transfer.states import State
-from sharezync_transfer.usecases import acting, completing, looking, offering, statistics
+from sharezync_transfer.usecases import commands, completing, offering, queries, statistics
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
@@ -100,7 +100,7 @@ async def create_transfer(
     recipient accepts, rejects and completes independently. Repeating the request with the same
     `client_transfer_id` or `Idempotency-Key` returns the first transfer.
     """
-    told = await offering.offer(
+    published = await offering.offer(
         context.work,
         context.services,
         context.settings,
@@ -112,8 +112,8 @@ async def create_transfer(
         expires_in=None if body.expires_in_s is None else timedelta(seconds=body.expires_in_s),
         client_transfer_id=body.client_transfer_id or idempotency_key,
     )
-    response.status_code = 201 if told.created else 200
-    read = answer(response, told).transfer
+    response.status_code = 201 if published.created else 200
+    read = answer(response, published).transfer
     response.headers["Location"] = f"/v1/transfers/{read.id}"
     token = context.capabilities.to(actor.user_id, "sender", read)
     return TransferOpened.with_window(read, context.settings.transfer_window_bytes, token)
@@ -132,7 +132,7 @@ async def list_transfers(
     cursor: Cursor = None,
 ) -> Page[TransferRead]:
     """Returns sent and received transfers, newest first. A transfer to yourself counts as sent."""
-    found = await looking.page(
+    found = await queries.page(
         context.work, user_id=actor.user_id, role=role, state=state, before=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda transfer: transfer.id)
@@ -157,7 +157,7 @@ async def get_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context
 ) -> TransferRead:
     """Only sender and recipients can get a transfer. Recipients don't see each other."""
-    return await looking.get(context.work, actor=actor, transfer_id=transfer_id)
+    return await queries.get(context.work, actor=actor, transfer_id=transfer_id)
 
 
 @router.get(
@@ -171,7 +171,7 @@ async def list_missing_chunks(
     """Returns ranges of chunks: to the sender those that aren't stored, to a recipient those that
     they have accepted but not confirmed.
     """
-    return await looking.missing(
+    return await queries.missing(
         context.work, context.services, actor=actor, transfer_id=transfer_id
     )
 
@@ -190,8 +190,10 @@ async def accept_transfer(
 ) -> TransferTaken:
     """Accepts all or some files as a recipient. `token` can be used to download them over HTTP."""
     files = body.files if body else None
-    told = await acting.accept(context.work, actor=actor, transfer_id=transfer_id, files=files)
-    read = answer(response, told).transfer
+    published = await commands.accept(
+        context.work, actor=actor, transfer_id=transfer_id, files=files
+    )
+    read = answer(response, published).transfer
     return TransferTaken.with_token(read, context.capabilities.to(actor.user_id, "recipient", read))
 
 
@@ -221,7 +223,9 @@ async def reject_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """Rejects an offer as a recipient who hasn't accepted it."""
-    return answer(response, await acting.reject(context.work, actor=actor, transfer_id=transfer_id))
+    return answer(
+        response, await commands.reject(context.work, actor=actor, transfer_id=transfer_id)
+    )
 
 
 @router.post(
@@ -233,7 +237,9 @@ async def pause_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """A recipient pauses for themselves, the sender for all recipients who have accepted."""
-    return answer(response, await acting.pause(context.work, actor=actor, transfer_id=transfer_id))
+    return answer(
+        response, await commands.pause(context.work, actor=actor, transfer_id=transfer_id)
+    )
 
 
 @router.post(
@@ -253,8 +259,8 @@ async def resume_transfer(
     With `have`, a recipient lists the chunks that this device has; all others are sent again.
     """
     have = ranges_of(body.have) if body and body.have is not None else None
-    told = await acting.resume(context.work, actor=actor, transfer_id=transfer_id, have=have)
-    return answer(response, told).transfer
+    published = await commands.resume(context.work, actor=actor, transfer_id=transfer_id, have=have)
+    return answer(response, published).transfer
 
 
 @router.post(
@@ -266,7 +272,9 @@ async def cancel_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """A recipient cancels for themselves, the sender for all recipients who haven't completed."""
-    return answer(response, await acting.cancel(context.work, actor=actor, transfer_id=transfer_id))
+    return answer(
+        response, await commands.cancel(context.work, actor=actor, transfer_id=transfer_id)
+    )
 
 
 @router.post(
@@ -286,7 +294,7 @@ async def complete_transfer(
 
     For each recipient the transfer is completed once they have confirmed all chunks they accepted.
     """
-    told = await completing.complete(
+    published = await completing.complete(
         context.work, context.services, actor=actor, transfer_id=transfer_id
     )
-    return answer(response, told)
+    return answer(response, published)

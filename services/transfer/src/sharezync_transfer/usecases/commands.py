@@ -1,4 +1,4 @@
-"""What people do with a transfer: accept, reject, pause, resume, cancel. All may be repeated."""
+"""Commands: accept, reject, pause, resume and cancel a transfer. All may be repeated."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -24,8 +24,14 @@ from sharezync_transfer.models import Receipt, Recipient, TransferId
 from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.states import Act
 from sharezync_transfer.usecases import acquaintances
-from sharezync_transfer.usecases.attachments import Participation
-from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
+from sharezync_transfer.usecases.participations import Participation
+from sharezync_transfer.usecases.transitions import (
+    has_begun,
+    move,
+    progressed,
+    publish_change,
+    seen_by,
+)
 
 _TAKE: Final = """
 INSERT INTO transfer.receipts (transfer_id, user_id, file_index, ranges, received_bytes)
@@ -51,12 +57,12 @@ async def accept(
             _check_device(recipient, actor)
         changed = move(unit, recipient, "accept")
         if not changed:
-            held = await held_by(unit, whole, actor)
+            held = await received_by(unit, whole, actor)
             if files is not None and wanted != held.keys():
                 raise AcceptedOtherwise(files=sorted(held))
             return _attached(whole, actor, held)
         await take(unit, whole, recipient, wanted, actor.device_id)
-        positions = await settle(unit, whole, [recipient])
+        positions = await publish_change(unit, whole, [recipient])
         await acquaintances.note(unit, whole.transfer.sender_id, [recipient.user_id])
         return _attached(whole, actor, {index: [] for index in sorted(wanted)}, positions)
 
@@ -88,7 +94,7 @@ async def reject(
         recipient = whole.own_part(actor)
         if not move(unit, recipient, "reject"):
             return seen_by(whole, actor)
-        return seen_by(whole, actor, await settle(unit, whole, [recipient]))
+        return seen_by(whole, actor, await publish_change(unit, whole, [recipient]))
 
 
 async def pause(
@@ -132,8 +138,8 @@ async def resume(
                     move(unit, recipient, progressed(whole.transfer, recipient))
         else:
             changed = await _go_on_from(unit, whole, actor, have)
-        positions = await settle(unit, whole, changed) if changed else None
-        return _attached(whole, actor, await held_by(unit, whole, actor), positions)
+        positions = await publish_change(unit, whole, changed) if changed else None
+        return _attached(whole, actor, await received_by(unit, whole, actor), positions)
 
 
 async def _go_on_from(
@@ -158,7 +164,9 @@ async def _act(
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
         changed = _have_happen(unit, whole, actor, act)
-        return seen_by(whole, actor, await settle(unit, whole, changed) if changed else None)
+        return seen_by(
+            whole, actor, await publish_change(unit, whole, changed) if changed else None
+        )
 
 
 def _have_happen(
@@ -210,7 +218,7 @@ def _wanted(whole: TransferAggregate, files: Collection[int] | None) -> set[int]
     return wanted
 
 
-async def held_by(
+async def received_by(
     unit: UnitOfWork, whole: TransferAggregate, actor: Actor
 ) -> dict[int, list[Pair]]:
     """Return what a recipient holds of each file they accepted; nothing of the sender."""

@@ -15,7 +15,13 @@ from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import DigestMismatch, TransferOver, UploadIncomplete
 from sharezync_transfer.models import TransferFile, TransferId
 from sharezync_transfer.schemas import TransferRead
-from sharezync_transfer.usecases.settling import has_begun, move, progressed, seen_by, settle
+from sharezync_transfer.usecases.transitions import (
+    has_begun,
+    move,
+    progressed,
+    publish_change,
+    seen_by,
+)
 
 PATIENCE_SECONDS: Final = 25.0
 """How long one call waits for storage to verify: less than the 30 s that the gateway waits."""
@@ -85,7 +91,7 @@ async def _conclude(
         finished = [(each, to) for each, to in outcomes if isinstance(to, UploadFinished)]
         if differing:
             open_ones = [each for each in whole.recipients if each.state not in states.FINAL]
-            await settle(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
+            await publish_change(unit, whole, [e for e in open_ones if move(unit, e, "fail")])
         elif len(finished) == len(outcomes):
             # All or none: a file that was confirmed alone would be news without an event.
             for file, outcome in finished:
@@ -110,7 +116,7 @@ async def _confirm(
         and has_begun(each)
         and move(unit, each, progressed(whole.transfer, each))
     ]
-    return seen_by(whole, actor, await settle(unit, whole, changed, everyone=True))
+    return seen_by(whole, actor, await publish_change(unit, whole, changed, everyone=True))
 
 
 def _why_not(outcomes: Sequence[tuple[TransferFile, UploadFinished | Problem]]) -> Exception:

@@ -1,4 +1,4 @@
-"""What came of transfers, by day and by peer: added to as parts of them end, never counted anew."""
+"""Totals of transfers by day and by peer: added to when recipients finish, never recounted."""
 
 from collections.abc import Collection
 from datetime import UTC
@@ -9,9 +9,9 @@ from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.models import Recipient
 
 SHORTEST_SECONDS: Final = 0.1
-"""What took less has no speed: recipients confirm a few times a second."""
+"""What took less has no rate: recipients confirm a few times a second."""
 
-# One statement for both tables: `ended` is one row for each end of each part.
+# One statement for both tables: `ended` is a row for the sender and one for the recipient.
 _ADD: Final = """
 WITH ended AS (
     SELECT * FROM unnest(
@@ -53,10 +53,10 @@ ON CONFLICT (user_id, peer_id, role) DO UPDATE SET
 
 
 async def add(unit: UnitOfWork, whole: TransferAggregate, ended: Collection[Recipient]) -> None:
-    """Count these recipients' parts, which have just ended, for both ends.
+    """Add these recipients, who have just finished, to their own totals and to the sender's.
 
-    Hold the streams of the sender and of these recipients: they are what keeps two from adding to
-    the same sums in different orders.
+    Lock the streams of the sender and of these recipients before: otherwise two transactions could
+    update the same rows in different orders, and deadlock.
     """
     if not ended:
         return

@@ -16,7 +16,7 @@ from sharezync_shared.work import UnitOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.models import Recipient, Transfer, transfers_stream
 from sharezync_transfer.usecases import choices
-from sharezync_transfer.usecases.settling import move, settle
+from sharezync_transfer.usecases.transitions import move, publish_change
 from sharezync_transfer.usecases.users import USERS
 
 _THEIRS: Final = (
@@ -45,11 +45,11 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
         await unit.get(Transfer, transfer_id, lock=True)
     wholes = await access.load(unit, list(await unit.session.exec(theirs)))
     # First all transfers are held, then all streams: that is the order everywhere.
-    people_told = {whole.transfer.sender_id for whole in wholes} | {
+    stream_owners = {whole.transfer.sender_id for whole in wholes} | {
         recipient.user_id for whole in wholes for recipient in whole.recipients
     }
-    await unit.lock_streams(*map(transfers_stream, people_told))
-    await _erase_what_recipients_were_told(unit, user_id)
+    await unit.lock_streams(*map(transfers_stream, stream_owners))
+    await _erase_names_shown_to_recipients(unit, user_id)
     for whole in wholes:
         sent = whole.transfer.sender_id == user_id
         ending = [
@@ -57,7 +57,7 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
             for each in whole.recipients
             if each.state not in states.FINAL and (sent or each.user_id == user_id)
         ]
-        await settle(unit, whole, [each for each in ending if move(unit, each, "cancel")])
+        await publish_change(unit, whole, [each for each in ending if move(unit, each, "cancel")])
     await choices.forget(unit, user_id)
     connection = await unit.raw()
     for statement in _THEIRS:
@@ -68,7 +68,7 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
     )
 
 
-async def _erase_what_recipients_were_told(unit: UnitOfWork, user_id: UserId) -> None:
+async def _erase_names_shown_to_recipients(unit: UnitOfWork, user_id: UserId) -> None:
     """Take the frames with names of a user's files out of the logs of those they sent them to.
 
     Where a frame is missing replay says `reset`: who was away since before fetches all anew.

@@ -20,10 +20,10 @@ from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.errors import RecipientIsBlocked
 from sharezync_transfer.models import Recipient, Transfer
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import acquaintances, choices, limits, sums
-from sharezync_transfer.usecases.acting import take
+from sharezync_transfer.usecases import acquaintances, choices, daily_totals, limits
 from sharezync_transfer.usecases.choices import RecipientPolicies
-from sharezync_transfer.usecases.settling import move
+from sharezync_transfer.usecases.commands import take
+from sharezync_transfer.usecases.transitions import move
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,9 @@ class OfferPolicy:
         Nobody gets to know the sender by them: it was a device that accepted, of whom its owner
         knows by now. Else they would go on doing so after they left where they met.
         """
-        await sums.add(unit, whole, [each for each in answered if each.state in states.FINAL])
+        await daily_totals.add(
+            unit, whole, [each for each in answered if each.state in states.FINAL]
+        )
 
     async def _answers(
         self, unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient

@@ -26,9 +26,9 @@ from sharezync_transfer.errors import TransferTooLarge
 from sharezync_transfer.models import Recipient, Transfer, TransferFile, transfers_stream
 from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import offer_policy, settling
-from sharezync_transfer.usecases.attachments import Participation
+from sharezync_transfer.usecases import offer_policy, transitions
 from sharezync_transfer.usecases.offer_policy import OfferRecipient
+from sharezync_transfer.usecases.participations import Participation
 from sharezync_transfer.usecases.paths import paths_of
 from sharezync_transfer.usecases.uploads import open_uploads
 from sharezync_transfer.usecases.users import USERS
@@ -109,8 +109,8 @@ async def offer(
             whole = TransferAggregate(transfer, stored, recipients)
             answered = await reception.answer(unit, whole)
             unit.emit(_offered(whole))
-            settling.conclude(unit, whole, answered)
-            at = (await unit.tell_all(_entries(whole)))[-1]
+            transitions.derive_state(unit, whole, answered)
+            at = (await unit.publish_events(_entries(whole)))[-1]
             await reception.note(unit, whole, answered)
     except BaseException as error:
         await asyncio.shield(_drop(services, uploads))
@@ -245,13 +245,13 @@ def _offered(whole: TransferAggregate) -> TransferOffered:
 def _entries(whole: TransferAggregate) -> list[Entry]:
     """Return what recipients and, on their other devices, the sender hear; the sender's last."""
     sender_id = whole.transfer.sender_id
-    told = [each for each in whole.recipients if each.user_id != sender_id and not each.hidden]
+    shown = [each for each in whole.recipients if each.user_id != sender_id and not each.hidden]
     seen = TransferRead.of_each(
-        whole, [*(("recipient", each.user_id) for each in told), ("sender", sender_id)]
+        whole, [*(("recipient", each.user_id) for each in shown), ("sender", sender_id)]
     )
     oneself = whole.recipient(sender_id)
     news = [
-        *((each.user_id, _news(each)) for each in told),
+        *((each.user_id, _news(each)) for each in shown),
         (sender_id, _news(oneself) if oneself is not None else "transfer_updated"),
     ]
     return [

@@ -1,4 +1,4 @@
-"""Somebody's end of a transfer: what a gateway needs to know before it moves chunks for them."""
+"""Participations: what a gateway needs to know before it moves chunks for somebody."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from sharezync_transfer.schemas import TransferRead
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """Somebody's end of a transfer; `received` is what a recipient holds of each file."""
+    """What an actor is to a transfer; `received` are the ranges of each file a recipient has."""
 
     role: Role
     transfer: TransferRead
@@ -24,7 +24,7 @@ class Participation:
     def from_aggregate(
         cls, whole: TransferAggregate, actor: Actor, received: Mapping[int, list[Pair]]
     ) -> Self:
-        """Return the end of an actor; `received` names each file that a recipient accepted."""
+        """Return an actor's participation; `received` names each file that a recipient accepted."""
         role = whole.role_of(actor)
         size = whole.transfer.chunk_size_bytes
         return cls(

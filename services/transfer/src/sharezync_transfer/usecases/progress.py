@@ -18,9 +18,9 @@ from sharezync_transfer.access import Actor
 from sharezync_transfer.cutting import bytes_in, chunk_count
 from sharezync_transfer.models import Recipient, Transfer, TransferId
 from sharezync_transfer.states import State
-from sharezync_transfer.usecases.acting import MOST_RANGES
+from sharezync_transfer.usecases.commands import MOST_RANGES
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
-from sharezync_transfer.usecases.settling import move, progressed, settle
+from sharezync_transfer.usecases.transitions import move, progressed, publish_change
 
 _COUNTED: Final[frozenset[State]] = states.DELIVERING | {"paused"}
 """In which what a recipient confirms is counted: not before they accept, nor after the end."""
@@ -53,7 +53,7 @@ class ReportResult:
 
 async def report(
     work: UnitsOfWork,
-    pulse: ProgressBroadcast,
+    broadcaster: ProgressBroadcast,
     *,
     actor: Actor,
     transfer_id: TransferId,
@@ -67,7 +67,7 @@ async def report(
     where somebody reports for the other end.
     """
     async with work.begin() as unit:
-        transfer = await access.hold(unit, transfer_id)
+        transfer = await access.lock(unit, transfer_id)
         recipient = await unit.session.get(Recipient, (transfer.id, actor.user_id))
         role = access.role_in(transfer, recipient, actor)
         if (stored and role == "recipient") or (received and role == "sender"):
@@ -86,10 +86,10 @@ async def report(
                     recipient.began_bytes = recipient.received_bytes
             if move(unit, recipient, progressed(transfer, recipient)):
                 (whole,) = await access.load(unit, [transfer.id])
-                await settle(unit, whole, [recipient])
-        told = await pulse.broadcast(unit, transfer)
-    if not told:
-        pulse.later(transfer_id)
+                await publish_change(unit, whole, [recipient])
+        sent = await broadcaster.broadcast(unit, transfer)
+    if not sent:
+        broadcaster.later(transfer_id)
     return ReportResult(transfer.state, recipient.state if recipient is not None else None)
 
 

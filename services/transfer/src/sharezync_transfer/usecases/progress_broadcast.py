@@ -34,25 +34,25 @@ Row = asyncpg.Record
 
 
 class ProgressBroadcast:
-    """Tells both ends, now or a moment later. What is held back is said once, as it is then."""
+    """Sends progress to sender and recipients, at once or delayed; delayed reports are merged."""
 
     def __init__(self, work: UnitsOfWork) -> None:
         self._work = work
-        self._speeds = TransferRates()
-        self._held_back: set[UUID] = set()
-        """Transfers of which something will be said that is not known yet."""
+        self._rates = TransferRates()
+        self._delayed: set[UUID] = set()
+        """Transfers whose progress will be sent after a delay."""
         self._tasks = TaskSupervisor()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Tell while the block runs."""
+        """Send delayed progress while the block runs."""
         try:
             yield
         finally:
             await self._tasks.wind_down()
 
     async def broadcast(self, unit: UnitOfWork, transfer: Transfer) -> bool:
-        """Have both ends hear how far a transfer is, which is held; False if it is too soon."""
+        """Send the progress of a transfer, which is locked; False if it is too soon."""
         if unit.now < transfer.progress_at + BETWEEN_SIGNALS:
             return False
         transfer.progress_at = unit.now
@@ -61,29 +61,29 @@ class ProgressBroadcast:
         return True
 
     def later(self, transfer_id: TransferId) -> None:
-        """Have both ends hear it when its time has come. Call it after the commit."""
-        if transfer_id not in self._held_back:
-            self._held_back.add(transfer_id)
+        """Send it once the interval between signals is over. Call it after the commit."""
+        if transfer_id not in self._delayed:
+            self._delayed.add(transfer_id)
             self._tasks.start(self._broadcast_later(transfer_id), "transfer-progress")
 
     async def _broadcast_later(self, transfer_id: TransferId) -> None:
-        told = False
-        while not told:
+        sent = False
+        while not sent:
             await asyncio.sleep(BETWEEN_SIGNALS.total_seconds())
-            # What is committed from now on may be too late for this time: it asks for the next.
-            self._held_back.discard(transfer_id)
+            # What is committed from now on may miss this signal, and asks for the next.
+            self._delayed.discard(transfer_id)
             try:
                 async with self._work.begin() as unit:
-                    told = await self.broadcast(unit, await access.hold(unit, transfer_id))
+                    sent = await self.broadcast(unit, await access.lock(unit, transfer_id))
             except NotFound:
                 return
-            except Exception as error:  # noqa: BLE001 - the rim: the next report says more
+            except Exception as error:  # noqa: BLE001 - boundary: the next report follows
                 log.warning("progress_not_published", error=repr(error))
                 return
-            if not told:
-                if transfer_id in self._held_back:
+            if not sent:
+                if transfer_id in self._delayed:
                     return  # another task has taken it over
-                self._held_back.add(transfer_id)
+                self._delayed.add(transfer_id)
 
     def _signal(self, unit: UnitOfWork, transfer: Transfer, rows: Sequence[Row]) -> None:
         stored_bytes = rows[0]["stored_bytes"]
@@ -95,12 +95,12 @@ class ProgressBroadcast:
         taking = [row for row in rows if row["accepted_bytes"]]
         for row in taking:
             if row["user_id"] != transfer.sender_id:
-                speed = self._speeds.sample(transfer.id, str(row["user_id"]), row["received_bytes"])
+                speed = self._rates.sample(transfer.id, str(row["user_id"]), row["received_bytes"])
                 data = {**common, "state": row["state"], **_measures([row], speed)}
                 unit.signal(transfers_stream(row["user_id"]), "progress_update", data)
-        storing = self._speeds.sample(transfer.id, "stored", stored_bytes)
+        storing = self._rates.sample(transfer.id, "stored", stored_bytes)
         received_bytes = sum(row["received_bytes"] for row in taking)
-        speed = self._speeds.sample(transfer.id, "received", received_bytes)
+        speed = self._rates.sample(transfer.id, "received", received_bytes)
         data = {**common, "state": transfer.state, **_measures(taking, speed)}
         if not taking:  # as long as nobody takes it, what counts is how soon all is stored
             data |= _pace(transfer.size_bytes - stored_bytes, storing)

@@ -1,4 +1,4 @@
-"""Looking at transfers: one, many, what is missing."""
+"""Queries: a transfer, a page of them, missing chunks, what somebody is to a transfer."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -20,7 +20,8 @@ from sharezync_transfer.schemas import (
 )
 from sharezync_transfer.settings import MAX_FILES
 from sharezync_transfer.states import State
-from sharezync_transfer.usecases.acting import receipts_of
+from sharezync_transfer.usecases.commands import receipts_of, received_by
+from sharezync_transfer.usecases.participations import Participation
 
 # Two walks along an index each, and no more rows than asked for: quick at any number of transfers.
 _PAGE = """
@@ -99,27 +100,27 @@ async def missing(
 
     To a recipient: those accepted and not confirmed. Raises NotFound and Unavailable.
     """
-    held: dict[int, Ranges] = {}
+    present: dict[int, Ranges] = {}
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
         recipient = whole.recipient(actor.user_id)
         if whole.role_of(actor) == "recipient" and recipient is not None:
-            held = {r.file_index: Ranges(r.ranges) for r in await receipts_of(unit, recipient)}
-            return _missing(whole, held)
-    held = {file.index: Ranges.whole(_count(whole, file)) for file in whole.files}
+            present = {r.file_index: Ranges(r.ranges) for r in await receipts_of(unit, recipient)}
+            return _missing(whole, present)
+    present = {file.index: Ranges.whole(_count(whole, file)) for file in whole.files}
     asked = [file for file in whole.files if file.root is None and not whole.transfer.over]
     if asked:
         stored = await services.storage.stored([file.upload_id for file in asked])
         # What storage gave up is missing altogether.
-        held |= {file.index: stored.get(file.upload_id, Ranges()) for file in asked}
-    return _missing(whole, held)
+        present |= {file.index: stored.get(file.upload_id, Ranges()) for file in asked}
+    return _missing(whole, present)
 
 
 def _count(whole: TransferAggregate, file: TransferFile) -> int:
     return chunk_count(file.size_bytes, whole.transfer.chunk_size_bytes)
 
 
-def _missing(whole: TransferAggregate, held: dict[int, Ranges]) -> MissingRead:
+def _missing(whole: TransferAggregate, present: dict[int, Ranges]) -> MissingRead:
     return MissingRead(
         transfer_id=whole.transfer.id,
         files=[
@@ -128,6 +129,15 @@ def _missing(whole: TransferAggregate, held: dict[int, Ranges]) -> MissingRead:
                 chunk_count=_count(whole, whole.files[index]),
                 missing=ranges.gaps(_count(whole, whole.files[index])).pairs(),
             )
-            for index, ranges in sorted(held.items())
+            for index, ranges in sorted(present.items())
         ],
     )
+
+
+async def participation(
+    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
+) -> Participation:
+    """Return what the actor is to a transfer, and where its chunks go. Raises NotFound."""
+    async with work.read() as unit:
+        whole = await access.transfer_to_see(unit, actor, transfer_id)
+        return Participation.from_aggregate(whole, actor, await received_by(unit, whole, actor))

@@ -11,13 +11,13 @@ from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.schemas import RecipientRead
 from sharezync_transfer.usecases import progress
-from sharezync_transfer.usecases.acting import receipts
+from sharezync_transfer.usecases.commands import receipts
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 
 
 async def confirm(
     work: UnitsOfWork,
-    pulse: ProgressBroadcast,
+    broadcaster: ProgressBroadcast,
     *,
     actor: Actor,
     transfer_id: TransferId,
@@ -38,7 +38,7 @@ async def confirm(
     if file not in {receipt.file_index for receipt in accepted}:
         raise Invalid("`file` isn't an accepted file")
     await progress.report(
-        work, pulse, actor=actor, transfer_id=transfer_id, stored={}, received={file: ranges}
+        work, broadcaster, actor=actor, transfer_id=transfer_id, stored={}, received={file: ranges}
     )
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)

@@ -93,11 +93,11 @@ def _both_ways(rows: Sequence[_Row], key: str) -> list[tuple[Any, _Row | None, _
 
 
 def _totals(ended: _Row | None, under_way: _Row | None) -> Totals:
-    sums = _sums(ended)
+    totals = _sums(ended)
     parts, received_bytes = (under_way["parts"], under_way["bytes"]) if under_way else (0, 0)
     return Totals(
-        **{**sums.model_dump(), "bytes": sums.bytes + received_bytes},
-        transfers=sums.ended + parts,
+        **{**totals.model_dump(), "bytes": totals.bytes + received_bytes},
+        transfers=totals.ended + parts,
     )
 
 

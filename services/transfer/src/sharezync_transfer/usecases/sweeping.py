@@ -13,7 +13,7 @@ from sharezync_shared.problems import Problem
 from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.models import Transfer, TransferFile
-from sharezync_transfer.usecases.settling import move, settle
+from sharezync_transfer.usecases.transitions import move, publish_change
 
 _TRANSFERS: Final = 20  # in one transaction, or one round of calls
 
@@ -44,7 +44,7 @@ async def expire_some(work: UnitsOfWork) -> int:
                 continue
             (whole,) = await access.load(unit, [transfer_id])
             under_way = [each for each in whole.recipients if each.state not in states.FINAL]
-            await settle(unit, whole, [e for e in under_way if move(unit, e, "expire")])
+            await publish_change(unit, whole, [e for e in under_way if move(unit, e, "expire")])
             expired += 1
     return expired
 

@@ -1,4 +1,4 @@
-"""The end of every change to a transfer: what the whole is now, who hears of it, what follows."""
+"""Transitions of recipients and of their transfer: the resulting state, its events and facts."""
 
 from collections.abc import Collection
 from typing import Final
@@ -15,7 +15,7 @@ from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
 from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.states import Act
-from sharezync_transfer.usecases import sums
+from sharezync_transfer.usecases import daily_totals
 
 CHANGED: Final = "changed"
 """In a control frame of `transfer:<id>`: gateways that deal with it must ask how it stands."""
@@ -52,20 +52,20 @@ def has_begun(recipient: Recipient) -> bool:
     return recipient.received_bytes > 0 or recipient.accepted_bytes == 0
 
 
-async def settle(
+async def publish_change(
     unit: UnitOfWork,
     whole: TransferAggregate,
     changed: Collection[Recipient],
     *,
     everyone: bool = False,
 ) -> dict[UUID, StreamPosition]:
-    """Draw the conclusions of a change to these recipients, and tell all whom it concerns.
+    """Derive the transfer's state after a change to these recipients, and publish it.
 
-    The sender always hears of it, those recipients too; with `everyone`, all who are not through.
-    Returns where the event stands in each user's stream. It takes hold of streams: who calls it
-    several times in a unit must hold all of them before.
+    To the sender and to those recipients; with `everyone`, to all who have not finished. Returns
+    the position of the event in each user's stream. It locks these streams: lock all of them
+    before, if a unit of work calls it several times.
     """
-    conclude(unit, whole, changed)
+    derive_state(unit, whole, changed)
     concerned = {each.user_id for each in changed if not each.hidden}
     if everyone:
         under_way = (each for each in whole.recipients if each.state not in states.FINAL)
@@ -74,7 +74,7 @@ async def settle(
     done = {each.user_id for each in changed if each.state == "completed"}
     if done:
         done.add(sender_id)
-    # Who sends to themselves hears of it once, as the sender.
+    # A user who sends to themselves gets one event, as the sender.
     seers: dict[UUID, Role] = {**dict.fromkeys(concerned, "recipient"), sender_id: "sender"}
     seen = TransferRead.of_each(whole, ((role, user_id) for user_id, role in seers.items()))
     entries = [
@@ -85,8 +85,8 @@ async def settle(
         )
         for user_id, read in zip(seers, seen, strict=True)
     ]
-    positions = await unit.tell_all(entries)
-    await sums.add(unit, whole, [each for each in changed if each.state in states.FINAL])
+    positions = await unit.publish_events(entries)
+    await daily_totals.add(unit, whole, [each for each in changed if each.state in states.FINAL])
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
@@ -102,8 +102,10 @@ def seen_by(
     return Published(read, (positions or {}).get(actor.user_id))
 
 
-def conclude(unit: UnitOfWork, whole: TransferAggregate, changed: Collection[Recipient]) -> None:
-    """Draw the conclusions of a change to these recipients: what the whole is, and the facts."""
+def derive_state(
+    unit: UnitOfWork, whole: TransferAggregate, changed: Collection[Recipient]
+) -> None:
+    """Derive the transfer's state after a change to these recipients, and emit the facts."""
     transfer = whole.transfer
     was_over = transfer.over
     transfer.state = states.overall(recipient.state for recipient in whole.recipients)

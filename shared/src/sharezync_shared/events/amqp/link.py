@@ -121,7 +121,7 @@ class AmqpLink:
                 self._connected.set()
                 await lost
                 log.warning("broker_connection_lost", link=self._name)
-            except Exception as error:  # noqa: BLE001 - the rim: whatever it is, try again
+            except Exception as error:  # noqa: BLE001 - boundary: whatever it is, try again
                 pauses.log_first("broker_unreachable", link=self._name, error=repr(error))
             finally:
                 self._connected.clear()
