@@ -44,7 +44,7 @@ _WRITE: Final = """
     SET names_at = $2, deleted = $3, username = $4, display_name = $5{changes}
     WHERE $3 OR NOT u.deleted AND u.names_at < $2 RETURNING true
 """
-_HOLD: Final = "SELECT username, display_name FROM {schema}.users WHERE id = $1 FOR UPDATE"
+_LOCK: Final = "SELECT username, display_name FROM {schema}.users WHERE id = $1 FOR UPDATE"
 _FIND: Final = "SELECT id, deleted FROM {schema}.users WHERE id = ANY($1)"
 _KEEP: Final = """
     SELECT id, username, display_name FROM {schema}.users
@@ -194,7 +194,7 @@ class UsersProjection:
         `who_may_add` None: nothing was said of it, and it stays. Older news than what is known, and
         news of a deleted user, change nothing.
         """
-        before = await (await unit.raw()).fetchrow(self._in_schema(_HOLD), user_id)
+        before = await (await unit.raw()).fetchrow(self._in_schema(_LOCK), user_id)
         names = (username, display_name)
         learnt = await self._write(unit, user_id, at, *names, who_may_add, deleted=False)
         renamed = learnt and before is not None and tuple(before) != names

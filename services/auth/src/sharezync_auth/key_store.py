@@ -54,13 +54,13 @@ class KeyStore:
             )
         )
 
-    async def load_and_rotate(self, terms: RotationPolicy) -> list[PrivateKey]:
+    async def load_and_rotate(self, policy: RotationPolicy) -> list[PrivateKey]:
         """Return all keys, after doing what is due. Raises WrongSecretKey."""
         async with self._work.read() as unit:
-            held = [self._open(row) for row in await _rows(unit)]
-        if plan([each.key for each in held], unit.now, terms):
-            return await self.follow(KeyRequest.UPKEEP, terms)
-        return held
+            private_keys = [self._open(row) for row in await _rows(unit)]
+        if plan([each.key for each in private_keys], unit.now, policy):
+            return await self.follow(KeyRequest.UPKEEP, policy)
+        return private_keys
 
     async def read(self) -> list[PrivateKey]:
         """Return all keys as they are. Raises WrongSecretKey."""
@@ -68,7 +68,7 @@ class KeyStore:
             return [self._open(row) for row in await _rows(unit)]
 
     async def follow(
-        self, order: KeyRequest, terms: RotationPolicy, *, whatever_sealed_them: bool = False
+        self, order: KeyRequest, policy: RotationPolicy, *, whatever_sealed_them: bool = False
     ) -> list[PrivateKey]:
         """Do what `plan` says, in one transaction; return all keys as they are then.
 
@@ -86,7 +86,7 @@ class KeyStore:
                 for row in rows.values():
                     self._open(row)
             keys = [_key(row) for row in rows.values()]
-            for step in plan(keys, unit.now, terms, order):
+            for step in plan(keys, unit.now, policy, order):
                 await self._take(step, unit, rows)
             return [self._open(row) for row in rows.values()]
 

@@ -55,7 +55,7 @@ class _View:
 class Keyring:
     """The keys of this installation; use it inside `kept`. A `KeySource`: auth asks nobody else.
 
-    With ALGORITHM=HS256 there is nothing to look at: SECRET_KEY signs. `terms` and `look_seconds`
+    With ALGORITHM=HS256 there is nothing to look at: SECRET_KEY signs. `policy` and `look_seconds`
     may be changed before `kept`.
     """
 
@@ -66,7 +66,7 @@ class Keyring:
         registry: CollectorRegistry,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.terms = RotationPolicy.from_settings(settings)
+        self.policy = RotationPolicy.from_settings(settings)
         self.look_seconds = LOOK_SECONDS
         self._settings = settings
         self._monotonic = monotonic
@@ -160,7 +160,7 @@ class Keyring:
         if self._store is None:
             return
         async with self._turn:
-            self._see(await self._store.load_and_rotate(self.terms))
+            self._see(await self._store.load_and_rotate(self.policy))
 
     def _seen(self) -> _View:
         if self._view is None:
@@ -186,15 +186,15 @@ class Keyring:
         self._failing = True
         log.error("signing_keys_not_read", error=repr(error))
 
-    def _see(self, held: Sequence[PrivateKey]) -> None:
-        signing = [each for each in held if each.key.state == ACTIVE]
+    def _see(self, private_keys: Sequence[PrivateKey]) -> None:
+        signing = [each for each in private_keys if each.key.state == ACTIVE]
         active = min(signing, key=lambda each: each.key.since)
-        published = [each.signing for each in held]
+        published = [each.signing for each in private_keys]
         source = StaticKeys({key.kid: key.public_key() for key in published})
         self._view = _view(active.signing, source, published, self._monotonic())
         self._failing = False
         if self._metrics:
-            self._metrics.see(held, active.key.since)
+            self._metrics.see(private_keys, active.key.since)
 
 
 def _view(
@@ -219,8 +219,8 @@ class _Metrics:
             registry=registry,
         )
 
-    def see(self, held: Sequence[PrivateKey], active_since: datetime) -> None:
+    def see(self, private_keys: Sequence[PrivateKey], active_since: datetime) -> None:
         for state in (NEXT, ACTIVE, RETIRING):
-            self._keys.labels(state).set(sum(each.key.state == state for each in held))
+            self._keys.labels(state).set(sum(each.key.state == state for each in private_keys))
         since = active_since.timestamp()
         self._age.set_function(lambda: time.time() - since)

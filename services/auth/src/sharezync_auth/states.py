@@ -116,7 +116,10 @@ class TooMany(Exception):
 
 
 def plan(
-    keys: Sequence[Key], now: datetime, terms: RotationPolicy, order: KeyRequest = KeyRequest.UPKEEP
+    keys: Sequence[Key],
+    now: datetime,
+    policy: RotationPolicy,
+    order: KeyRequest = KeyRequest.UPKEEP,
 ) -> list[Step]:
     """Return what to do at the time `now`, in this order; nothing where all is well.
 
@@ -137,7 +140,7 @@ def plan(
     steps += [Move(key.kid, RETIRING) for key in actives[1:]]
     steps += [Remove(key.kid) for key in followings[1:]]
 
-    if active is None or _is_wanted(active, following, len(keys), now, terms, order):
+    if active is None or _is_wanted(active, following, len(keys), now, policy, order):
         if active:
             steps.append(Move(active.kid, RETIRING))
         steps.append(Move(following.kid, ACTIVE) if following else Make(ACTIVE))
@@ -145,7 +148,9 @@ def plan(
     if following is None:
         steps.append(Make(NEXT))
     return steps + [
-        Remove(key.kid) for key in keys if key.state == RETIRING and now - key.since >= terms.retire
+        Remove(key.kid)
+        for key in keys
+        if key.state == RETIRING and now - key.since >= policy.retire
     ]
 
 
@@ -154,23 +159,23 @@ def _is_wanted(
     following: Key | None,
     count: int,
     now: datetime,
-    terms: RotationPolicy,
+    policy: RotationPolicy,
     order: KeyRequest,
 ) -> bool:
     """Whether to rotate. Raises TooYoung and TooMany unless for UPKEEP."""
     if order is KeyRequest.UPKEEP:
-        due = now - active.since >= terms.rotate
-        return due and count < MAX_KEYS and _is_known(following, now, terms)
+        due = now - active.since >= policy.rotate
+        return due and count < MAX_KEYS and _is_known(following, now, policy)
     if count >= MAX_KEYS:
         raise TooMany
-    if order is KeyRequest.ROTATE and not _is_known(following, now, terms):
+    if order is KeyRequest.ROTATE and not _is_known(following, now, policy):
         since = min(following.since, now) if following else None
-        raise TooYoung(since, since + terms.publish if since else None)
+        raise TooYoung(since, since + policy.publish if since else None)
     return True
 
 
-def _is_known(following: Key | None, now: datetime, terms: RotationPolicy) -> bool:
-    return following is not None and now - following.since >= terms.publish
+def _is_known(following: Key | None, now: datetime, policy: RotationPolicy) -> bool:
+    return following is not None and now - following.since >= policy.publish
 
 
 def _oldest_first(keys: Iterable[Key], state: str) -> list[Key]:

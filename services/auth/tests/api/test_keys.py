@@ -45,7 +45,7 @@ async def settings(settings: AuthSettings) -> AsyncGenerator[AuthSettings]:
 
 
 @pytest.fixture
-def terms(settings: AuthSettings) -> RotationPolicy:
+def policy(settings: AuthSettings) -> RotationPolicy:
     return RotationPolicy.from_settings(settings)
 
 
@@ -82,10 +82,10 @@ class Store(KeyStore):
             raise self.error
         return await super().read()
 
-    async def load_and_rotate(self, terms: RotationPolicy) -> list[PrivateKey]:
+    async def load_and_rotate(self, policy: RotationPolicy) -> list[PrivateKey]:
         if self.error:
             raise self.error
-        return await super().load_and_rotate(terms)
+        return await super().load_and_rotate(policy)
 
 
 def watched(keyring: Keyring, settings: AuthSettings) -> Store:
@@ -119,22 +119,22 @@ async def test_replicas_that_start_together_agree_on_the_keys(settings: AuthSett
 
 
 async def test_the_schedule_rotates_by_itself(
-    settings: AuthSettings, terms: RotationPolicy
+    settings: AuthSettings, policy: RotationPolicy
 ) -> None:
     async with kept_keyring(settings) as keyring:
         before = signs(keyring)
         (following,) = set(published(keyring)) - {before}
-        await make_older(settings, ACTIVE, terms.rotate)
+        await make_older(settings, ACTIVE, policy.rotate)
         await keyring.refresh()
         assert signs(keyring) == before  # the next one is not known to everybody yet
 
-        await make_older(settings, NEXT, terms.publish)
+        await make_older(settings, NEXT, policy.publish)
         await keyring.refresh()
         assert signs(keyring) == following
         assert before in published(keyring)
         assert len(published(keyring)) == 3
 
-        await make_older(settings, RETIRING, terms.retire)
+        await make_older(settings, RETIRING, policy.retire)
         await keyring.refresh()
         assert before not in published(keyring)
         assert len(published(keyring)) == 2

@@ -146,14 +146,14 @@ class World:
         """An operator tries to."""
         keyring = self.apps[0].state.context.keyring
         try:
-            await keyring._store.follow(KeyRequest.ROTATE, keyring.terms)
+            await keyring._store.follow(KeyRequest.ROTATE, keyring.policy)
         except TooYoung:
             return
         await keyring.refresh()
 
 
 @asynccontextmanager
-async def world(settings: AuthSettings, terms: RotationPolicy) -> AsyncGenerator[World]:
+async def world(settings: AuthSettings, policy: RotationPolicy) -> AsyncGenerator[World]:
     time = Time()
     async with AsyncExitStack() as stack:
 
@@ -163,7 +163,7 @@ async def world(settings: AuthSettings, terms: RotationPolicy) -> AsyncGenerator
             app.state.work.now = time.now
             app.state.verifier._remember_seconds = 0  # every request is a verification
             app.state.context.keyring._monotonic = time.monotonic
-            app.state.context.keyring.terms = terms
+            app.state.context.keyring.policy = policy
             return await stack.enter_async_context(running(app))
 
         async def client(transport: httpx.AsyncBaseTransport, name: str) -> httpx.AsyncClient:
@@ -236,8 +236,8 @@ async def live(world: World, hours: float) -> None:
 
 
 async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthSettings) -> None:
-    terms = replace(RotationPolicy.from_settings(settings), rotate=timedelta(minutes=12))
-    async with world(settings, terms) as here:
+    policy = replace(RotationPolicy.from_settings(settings), rotate=timedelta(minutes=12))
+    async with world(settings, policy) as here:
         await live(here, hours=1.5)
         assert here.refused == []
         assert len(here.kids) >= 6
@@ -255,7 +255,7 @@ async def test_keys_rotate_again_and_again_and_nobody_is_refused(settings: AuthS
 async def test_shorter_terms_would_have_somebody_refused(
     settings: AuthSettings, broken: str
 ) -> None:
-    terms = replace(RotationPolicy.from_settings(settings), rotate=timedelta(minutes=12))
-    async with world(settings, replace(terms, **{broken: timedelta(minutes=8)})) as here:
+    policy = replace(RotationPolicy.from_settings(settings), rotate=timedelta(minutes=12))
+    async with world(settings, replace(policy, **{broken: timedelta(minutes=8)})) as here:
         await live(here, hours=1)
         assert here.refused

@@ -11,8 +11,8 @@ def chunk_count(size_bytes: int, chunk_size_bytes: int) -> int:
 def bytes_in(ranges: Ranges, size_bytes: int, chunk_size_bytes: int) -> int:
     """Return how many bytes of a file these of its chunks hold; only the last may be shorter."""
     count = chunk_count(size_bytes, chunk_size_bytes)
-    held = ranges.below(count)
-    total = held.count * chunk_size_bytes
-    if count and count - 1 in held:
+    inside = ranges.below(count)
+    total = inside.count * chunk_size_bytes
+    if count and count - 1 in inside:
         total -= count * chunk_size_bytes - size_bytes
     return total

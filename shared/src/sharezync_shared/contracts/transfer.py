@@ -142,7 +142,7 @@ class ParticipationRead:
         return self.transfer.state
 
     @property
-    def held(self) -> dict[int, Ranges]:
+    def confirmed(self) -> dict[int, Ranges]:
         """What a recipient holds of each file they accepted."""
         return {file: Ranges(pairs) for file, pairs in self.received.items()}
 

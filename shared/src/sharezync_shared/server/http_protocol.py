@@ -60,7 +60,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._body: FramedBody = LengthBody(0)
         self._body_began = False
         self.incoming: IncomingBody | None = None
-        self._held = b""
+        self._unparsed = b""
         """What was read too early: the beginning of a later request, or much of a body."""
         self._websocket = False
         self.is_half_closed = False
@@ -92,7 +92,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._set_deadline(None)
         self._unset_keepalive_if_required()
-        self._held = b""
+        self._unparsed = b""
         self._is_lost = True
         self._outgoing.discard(self)
         self._let_go()
@@ -119,11 +119,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._phase is Phase.HEAD and not self._turns.take_now(self.loop):
             # A request begins a task: hundreds at once must not go before everything else.
-            self._held += bytes(data)
+            self._unparsed += bytes(data)
             self.flow.pause_reading()
-            self._turns.soon(self.loop, self._take_held, self._address)
+            self._turns.soon(self.loop, self._take_unparsed, self._address)
             return
-        self._take(memoryview(self._held + data if self._held else data))
+        self._take(memoryview(self._unparsed + data if self._unparsed else data))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
         """Go on where a request came whole: who has nothing more to say may still read."""
@@ -166,7 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
                 elif self._phase is Phase.BODY:
                     data = self._take_body(data)
                     if data and self._phase is Phase.BODY:
-                        self._more_turns.soon(self.loop, self._take_held, self._address)
+                        self._more_turns.soon(self.loop, self._take_unparsed, self._address)
                         break
                 elif self._phase is Phase.CLOSING:
                     return self._ignore(len(data))
@@ -175,14 +175,14 @@ class HttpProtocol(HttpToolsProtocol):
         except Problem as problem:
             return self._refuse(problem)
         if not self._websocket:
-            self._held = bytes(data)
+            self._unparsed = bytes(data)
             self.regulate_reading()
         return None
 
-    def _take_held(self) -> None:
-        held, self._held = self._held, b""
+    def _take_unparsed(self) -> None:
+        unparsed, self._unparsed = self._unparsed, b""
         if not self.transport.is_closing():
-            self._take(memoryview(held))
+            self._take(memoryview(unparsed))
 
     def _take_head(self, data: memoryview) -> memoryview:
         self._unset_keepalive_if_required()
@@ -289,7 +289,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         is_full = self.incoming is not None and self.incoming.is_full
-        if self._held or (is_full and self._phase is Phase.BODY):
+        if self._unparsed or (is_full and self._phase is Phase.BODY):
             self.flow.pause_reading()
         else:
             self.flow.resume_reading()
@@ -337,8 +337,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._end()
             return
         self._phase = Phase.HEAD
-        if self._held:
-            self._turns.soon(self.loop, self._take_held, self._address)
+        if self._unparsed:
+            self._turns.soon(self.loop, self._take_unparsed, self._address)
         else:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self._settings.keep_alive_seconds, self.timeout_keep_alive_handler
@@ -372,7 +372,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _close_politely(self, seconds: float) -> None:
         """Say that nothing more will be said, and wait for the peer to say the same."""
         self._phase = Phase.CLOSING
-        self._held = b""
+        self._unparsed = b""
         self._set_deadline(seconds)
         self.transport.write_eof()
         self.regulate_reading()

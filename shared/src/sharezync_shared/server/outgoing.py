@@ -157,11 +157,11 @@ class OutgoingWatch:
             ),
             key=itemgetter(0),
         )
-        held_bytes = sum(waiting_bytes for _, waiting_bytes, _ in stalled)
+        stalled_bytes = sum(waiting_bytes for _, waiting_bytes, _ in stalled)
         for _, waiting_bytes, connection in stalled:
-            if held_bytes <= self._max_stalled_bytes:
+            if stalled_bytes <= self._max_stalled_bytes:
                 return
-            held_bytes -= waiting_bytes
+            stalled_bytes -= waiting_bytes
             reset(connection.transport)
 
 

@@ -45,16 +45,16 @@ class UnfinishedMessages:
         self._bytes = 0
         self._looked_at = -math.inf
 
-    def note(self, receiver: MessageReceiver, held_bytes: int, now: float) -> None:
+    def note(self, receiver: MessageReceiver, buffered_bytes: int, now: float) -> None:
         """Note how large a socket's message is, as far as it is known; 0: there is none."""
         message = self._messages.get(receiver)
-        if not held_bytes:
+        if not buffered_bytes:
             self.discard(receiver)
             return
         if message is None:
             message = self._messages[receiver] = _Message(0, receiver.received_bytes, now)
-        self._bytes += held_bytes - message.bytes
-        message.bytes = held_bytes
+        self._bytes += buffered_bytes - message.bytes
+        message.bytes = buffered_bytes
         if self._bytes > self._max_bytes / 2 and now - self._looked_at >= _LOOK_SECONDS:
             self._look(now)
         while self._bytes > self._max_bytes and self._messages:

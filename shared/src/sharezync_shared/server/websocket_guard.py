@@ -282,10 +282,10 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._fail(1013, "too much has begun")
 
     def _note_unfinished(self) -> None:
-        held_bytes = (self.conn.current_size or 0) + self.stream.large_frame_bytes
-        if held_bytes != self.unfinished_bytes and self.linger_bytes_left is None:
-            self.unfinished_bytes = held_bytes
-            self.unfinished.note(self, held_bytes, self.loop.time())
+        buffered_bytes = (self.conn.current_size or 0) + self.stream.large_frame_bytes
+        if buffered_bytes != self.unfinished_bytes and self.linger_bytes_left is None:
+            self.unfinished_bytes = buffered_bytes
+            self.unfinished.note(self, buffered_bytes, self.loop.time())
 
     def _watch_growth(self) -> None:
         now, received = self.loop.time(), self.stream.received_bytes

@@ -41,7 +41,7 @@ class _TokenAnswer(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _CachedToken:
     token: str
     renew_at: float
     ends_at: float
@@ -72,9 +72,9 @@ class ServiceCredentials:
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._pause = pause
-        self._held: _Held | None = None
+        self._cached: _CachedToken | None = None
         self._log = OutageLog("service_token_failed", service=self._service)
-        self._flight: SingleFlight[_Held] = SingleFlight()
+        self._flight: SingleFlight[_CachedToken] = SingleFlight()
 
     async def token(self) -> str:
         """Return a token that holds for some time yet.
@@ -83,37 +83,37 @@ class ServiceCredentials:
         Raises CredentialsUnavailable if there is none: after three attempts where auth is away,
         at once where it refuses us.
         """
-        if self._held is not None and self._monotonic() < self._held.renew_at:
-            return self._held.token
+        if self._cached is not None and self._monotonic() < self._cached.renew_at:
+            return self._cached.token
         try:
             return (await self._flight.join(self._fetch)).token
         except CredentialsUnavailable:
-            held, now = self._held, self._monotonic()
-            if held is None or now >= held.ends_at:
+            cached, now = self._cached, self._monotonic()
+            if cached is None or now >= cached.ends_at:
                 raise
             # Others shall not each wait for auth while this one is good.
-            renew_at = min(held.ends_at, now + self._timeout_seconds)
-            self._held = replace(held, renew_at=renew_at)
-            return held.token
+            renew_at = min(cached.ends_at, now + self._timeout_seconds)
+            self._cached = replace(cached, renew_at=renew_at)
+            return cached.token
 
     async def token_instead_of(self, refused: str) -> str:
         """Return another token than `refused`, which a peer did not accept.
 
         Of many who come with the same token the first has it renewed. Raises as `token` does.
         """
-        if self._held is not None and self._held.token == refused:
-            self._held = None
+        if self._cached is not None and self._cached.token == refused:
+            self._cached = None
         return await self.token()
 
     async def aclose(self) -> None:
         """Stop a request under way."""
         await self._flight.aclose()
 
-    async def _fetch(self) -> _Held:
+    async def _fetch(self) -> _CachedToken:
         for pause_seconds in (*_PAUSES_SECONDS, None):
             try:
-                self._held = await self._ask()
-                return self._held
+                self._cached = await self._ask()
+                return self._cached
             except (httpx.HTTPError, TimeoutError) as error:
                 self._log.failed(error)
                 if isinstance(error, CredentialsUnavailable) or pause_seconds is None:
@@ -121,7 +121,7 @@ class ServiceCredentials:
                 await self._pause(pause_seconds)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _ask(self) -> _Held:
+    async def _ask(self) -> _CachedToken:
         """Ask once. Raises CredentialsUnavailable if asking again would give the same answer."""
         asked_at = self._monotonic()
         form = {
@@ -146,4 +146,4 @@ class ServiceCredentials:
         # A token that lives shortly is still used for half its life.
         margin = min(self._renew_before_seconds, answer.expires_in / 2)
         ends_at = asked_at + answer.expires_in
-        return _Held(answer.access_token, ends_at - margin, ends_at)
+        return _CachedToken(answer.access_token, ends_at - margin, ends_at)

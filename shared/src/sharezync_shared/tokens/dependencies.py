@@ -19,7 +19,7 @@ from sharezync_shared.tokens.verifier import TokenVerifier
 TOKEN_URL = "/token"  # noqa: S105 - an address, as the gateway shows it
 
 
-class _UserDoor(SecurityBase):
+class _UserToken(SecurityBase):
     """In OpenAPI: the OAuth2 password flow, so that the docs page can log in."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class _UserDoor(SecurityBase):
         return await _verifier(connection).verify(bearer_token(connection.scope["headers"]))
 
 
-class _ServiceDoor(SecurityBase):
+class _ServiceToken(SecurityBase):
     def __init__(self) -> None:
         self.scheme_name = "service"
         flow = OAuthFlowClientCredentials(tokenUrl=TOKEN_URL)
@@ -45,10 +45,10 @@ def _verifier(connection: HTTPConnection) -> TokenVerifier:
     return verifier
 
 
-Caller = Annotated[Identity, Security(_UserDoor())]
+Caller = Annotated[Identity, Security(_UserToken())]
 """The user whose access token came with the request; without one the answer is 401."""
 
-SERVICES_ONLY: Final = Security(_ServiceDoor())
+SERVICES_ONLY: Final = Security(_ServiceToken())
 """The same for routes that don't ask which service it is."""
 
 InternalCaller = Annotated[ServiceIdentity, SERVICES_ONLY]

@@ -240,7 +240,7 @@ async def test_requests_without_end_are_not_held() -> None:
                 await asyncio.get_running_loop().sock_sendall(raw, GET * 1_000_000)
         (connection,) = served.server.server_state.connections
         assert connection.flow.read_paused  # type: ignore[union-attr]  # it is HTTP
-        assert len(connection._held) <= 64 * 1024  # type: ignore[union-attr]  # as above
+        assert len(connection._unparsed) <= 64 * 1024  # type: ignore[union-attr]  # as above
         assert app.calls == 1
 
 

@@ -47,7 +47,7 @@ class SocketSender(Sender):
         self._prefetch = ChunkPrefetch(self._prepare, self._chunk_size)
         self._moved = asyncio.Event()
         self._lost = False
-        self._held_up = False
+        self._blocked = False
         """Whether chunks are refused that nothing is wrong with: more would be sent in vain."""
         self._refused: list[Place] = []
         self._failure: SharezyncError | None = None
@@ -78,14 +78,14 @@ class SocketSender(Sender):
     async def _send_chunks(self, missing: Missing) -> None:
         """Send what is missing, and again what was refused or lost, until nothing is."""
         while missing:
-            self._lost = self._held_up = False
+            self._lost = self._blocked = False
             self._refused.clear()
             self._window = Window(self._window.limit_bytes)
             finished = await self._send_once(missing)
             self._check()
             if finished and not self._refused:
                 return
-            if self._held_up:
+            if self._blocked:
                 await asyncio.sleep(jittered(0))
             await self._socket.ready()
             missing = await self.side.missing()
@@ -96,10 +96,10 @@ class SocketSender(Sender):
         try:
             async for place, frame in frames:
                 length = len(frame) - HEADER_BYTES
-                while not self._held_up and not self._window.has_room(length):
+                while not self._blocked and not self._window.has_room(length):
                     if not await self._movement():
                         return False
-                if self._held_up:
+                if self._blocked:
                     break
                 # Before it is sent: its acknowledgement may be here before we go on.
                 self._window.sent(place, length)
@@ -179,7 +179,7 @@ class SocketSender(Sender):
             self._note_corrupt(place)
         if problem.retryable or problem.code in _AGAIN:
             self._refused.append(place)
-            self._held_up = self._held_up or problem.code not in _AGAIN
+            self._blocked = self._blocked or problem.code not in _AGAIN
         else:
             self._fail(problem)
 

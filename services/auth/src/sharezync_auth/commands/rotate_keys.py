@@ -58,7 +58,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     async with work_for(settings) as work:
         store = KeyStore(work, settings.require_secret_key())
         try:
-            held = await store.follow(
+            private_keys = await store.follow(
                 _order(arguments),
                 RotationPolicy.from_settings(settings),
                 whatever_sealed_them=arguments.new_secret_key,
@@ -69,7 +69,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
             return _REFUSED
         except WrongSecretKey as error:
             return _stop(str(error))
-    print_rows(_table(held), as_json=arguments.json)
+    print_rows(_table(private_keys), as_json=arguments.json)
     return 0
 
 
@@ -91,8 +91,10 @@ def _reason(refusal: TooYoung | TooMany) -> str:
     )
 
 
-def _table(held: Sequence[PrivateKey]) -> list[dict[str, str]]:
-    keys = sorted((each.key for each in held), key=lambda key: (key.since, key.kid), reverse=True)
+def _table(private_keys: Sequence[PrivateKey]) -> list[dict[str, str]]:
+    keys = sorted(
+        (each.key for each in private_keys), key=lambda key: (key.since, key.kid), reverse=True
+    )
     return [{"kid": key.kid, "state": key.state, "since": _moment(key.since)} for key in keys]
 
 

@@ -24,7 +24,7 @@ from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 
 # Not FOR UPDATE: two people who block each other at the same moment hold their own account, and
 # each needs the other's to stay.
-_HOLD: Final = "SELECT true FROM auth.users WHERE id = $1 FOR NO KEY UPDATE"
+_LOCK: Final = "SELECT true FROM auth.users WHERE id = $1 FOR NO KEY UPDATE"
 _KEEP: Final = "SELECT true FROM auth.users WHERE id = $1 FOR KEY SHARE"
 _NEXT_VERSION: Final = """
 UPDATE auth.users SET blocks_version = blocks_version + 1 WHERE id = $1 RETURNING blocks_version
@@ -66,7 +66,7 @@ async def block(
     if blocked_id == user_id:
         raise Invalid("You can't block yourself")
     async with work.begin() as unit:
-        connection = await _hold_list(unit, user_id)
+        connection = await _lock_list(unit, user_id)
         if not await connection.fetchval(_KEEP, blocked_id):
             raise UserNotFound
         await unit.lock_streams(account_stream(user_id))
@@ -89,7 +89,7 @@ async def take_over(
     Where one of the two is gone nothing is left to block.
     """
     connection = await unit.raw()
-    here = await connection.fetchval(_HOLD, user_id)
+    here = await connection.fetchval(_LOCK, user_id)
     if not here or not await connection.fetchval(_KEEP, blocked_id):
         return
     await unit.lock_streams(account_stream(user_id))
@@ -100,7 +100,7 @@ async def take_over(
 async def unblock(work: UnitsOfWork, *, user_id: UserId, blocked_id: UserId) -> Published[None]:
     """Take a block back. Safe to repeat, and for who isn't blocked."""
     async with work.begin() as unit:
-        connection = await _hold_list(unit, user_id)
+        connection = await _lock_list(unit, user_id)
         # Before the row, as `forget` does.
         await unit.lock_streams(account_stream(user_id))
         dropped = await connection.fetchval(
@@ -163,10 +163,10 @@ async def forget(unit: UnitOfWork, user_id: UserId) -> None:
     await unit.publish_events([Entry(stream, "user_unblocked", gone) for stream in streams])
 
 
-async def _hold_list(unit: UnitOfWork, user_id: UserId) -> Connection:
+async def _lock_list(unit: UnitOfWork, user_id: UserId) -> Connection:
     """Hold somebody's list until the commit. Raises Unauthenticated where the account is gone."""
     connection = await unit.raw()
-    if not await connection.fetchval(_HOLD, user_id):
+    if not await connection.fetchval(_LOCK, user_id):
         raise Unauthenticated("The account no longer exists")
     return connection
 

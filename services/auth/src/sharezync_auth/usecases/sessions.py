@@ -117,7 +117,7 @@ async def make_room(unit: UnitOfWork, settings: AuthSettings, user_id: UserId) -
         .offset(settings.sessions_per_user - 1)
     )
     if beyond := (await unit.session.exec(mine)).all():
-        await end(unit, await _held(unit, col(Session.id).in_(beyond)), "too_many")
+        await end(unit, await _locked(unit, col(Session.id).in_(beyond)), "too_many")
     long_over = unit.now - 2 * timedelta(minutes=settings.access_token_expire_minutes)
     connection = await unit.raw()
     await connection.execute(_FORGET_ENDED, user_id, ENDED_KEPT, long_over)
@@ -143,10 +143,10 @@ async def log_out(work: UnitsOfWork, *, user_id: UserId, current: SessionId, sco
 
 async def living_of(unit: UnitOfWork, user_id: UserId) -> list[Session]:
     """Return a user's logins that have not ended, held until the commit."""
-    return await _held(unit, col(Session.user_id) == user_id)
+    return await _locked(unit, col(Session.user_id) == user_id)
 
 
-async def _held(unit: UnitOfWork, condition: ColumnElement[bool]) -> list[Session]:
+async def _locked(unit: UnitOfWork, condition: ColumnElement[bool]) -> list[Session]:
     statement = (
         select(Session)
         .where(condition, col(Session.revoked_at).is_(None))

@@ -128,7 +128,7 @@ class LoginThrottle:
 
     async def _count(self, work: UnitsOfWork, trial: LoginAttempt) -> _Counted:
         async with (await work.database.pool()).acquire() as connection, connection.transaction():
-            before = trial.counts(await _hold(connection, trial))
+            before = trial.counts(await _lock(connection, trial))
             now = work.now()
             await self._refuse_if_waiting(connection, trial, before, now)
             by_address = self._address if trial.address else None
@@ -172,7 +172,7 @@ async def _take_back(work: UnitsOfWork, counted: _Counted, *, right: bool) -> No
     """Undo one try. Of the pair nothing stays where the password was right."""
     trial, before, after = counted.trial, counted.before, counted.after
     async with (await work.database.pool()).acquire() as connection, connection.transaction():
-        present = await _hold(connection, trial)
+        present = await _lock(connection, trial)
         old, new = trial.rows(before), trial.rows(after)
         rows = {
             key: taken_back(present.get(key), before=old[key], after=count)
@@ -184,7 +184,7 @@ async def _take_back(work: UnitsOfWork, counted: _Counted, *, right: bool) -> No
         await _write(connection, rows)
 
 
-async def _hold(connection: Connection, trial: LoginAttempt) -> dict[str, FailureCount]:
+async def _lock(connection: Connection, trial: LoginAttempt) -> dict[str, FailureCount]:
     """Return the counts of a try; nobody else reads or writes them until the commit.
 
     By advisory locks, taken in order, so that two tries never wait for each other in a circle:

@@ -247,13 +247,13 @@ async def erase(
 
 async def _delete_devices(unit: UnitOfWork, user_id: UserId) -> None:
     # In the order of ids, as whoever holds many does (nodes.py).
-    held = await unit.session.exec(
+    locked = await unit.session.exec(
         select(Device.id)
         .where(Device.user_id == user_id)
         .order_by(col(Device.id))
         .with_for_update()
     )
-    await unit.session.exec(delete(Device).where(col(Device.id).in_(held.all())))
+    await unit.session.exec(delete(Device).where(col(Device.id).in_(locked.all())))
 
 
 async def own(work: UnitsOfWork, *, user_id: UserId) -> OwnUser:

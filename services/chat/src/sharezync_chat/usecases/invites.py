@@ -80,7 +80,7 @@ async def page(
         statement = (
             select(Invite, User)
             .join(User, col(User.id) == Invite.created_by)
-            .where(Invite.channel_id == channel_id, *_holding(unit))
+            .where(Invite.channel_id == channel_id, *_valid(unit))
             .order_by(col(Invite.id).desc())
             .limit(limit)
         )
@@ -125,7 +125,7 @@ async def accept(
             await members.accept(unit, member)
             return Published(await reads.membership(await unit.raw(), channel_id, user_id))
         found = await unit.session.exec(
-            select(Invite).where(digest, *_holding(unit)).with_for_update()
+            select(Invite).where(digest, *_valid(unit)).with_for_update()
         )
         invite = found.one_or_none()
         if invite is None:
@@ -142,7 +142,7 @@ async def accept(
         return Published(read, at, created=True)
 
 
-def _holding(unit: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
+def _valid(unit: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
     return (
         col(Invite.revoked_at).is_(None),
         col(Invite.expires_at) > unit.now,
@@ -161,7 +161,7 @@ async def _check_room(
         "user": (col(Invite.created_by) == user_id, limits.invites_per_user),
     }
     for of, (whose, limit) in bounds.items():
-        counted = select(func.count()).where(whose, *_holding(unit))
+        counted = select(func.count()).where(whose, *_valid(unit))
         if (await unit.session.exec(counted)).one() >= limit:
             raise TooManyInvites(of=of, limit=limit)
     connection = await unit.raw()

@@ -21,7 +21,7 @@ from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _NAME: Final = "older-texts"
 _BATCH: Final = 500
-_HELD: Final = 25
+_PER_TRANSACTION: Final = 25
 """So many are changed while the heads of their channels are held: for a tenth of a second."""
 _BETWEEN_BATCHES_SECONDS: Final = 0.05  # room for the others: nobody waits for this
 AGAIN_SECONDS: Final = 60.0
@@ -61,11 +61,11 @@ async def clean(work: UnitsOfWork) -> timedelta:
             async with (await work.database.pool()).acquire() as connection:
                 rows = await connection.fetch(statement, after, _BATCH, _SUSPECT)
             dirty = [row for row in rows if any(_is_dirty(policy, each) for each in row["suspect"])]
-            for first in range(0, len(dirty), _HELD):
-                held = dirty[first : first + _HELD]
+            for first in range(0, len(dirty), _PER_TRANSACTION):
+                batch = dirty[first : first + _PER_TRANSACTION]
                 async with work.begin() as unit:
-                    await unit.lock_streams(*{channel_stream(row["channel_id"]) for row in held})
-                    await clean_these(unit, [row["id"] for row in held])
+                    await unit.lock_streams(*{channel_stream(row["channel_id"]) for row in batch})
+                    await clean_these(unit, [row["id"] for row in batch])
             after = rows[-1]["id"] if rows else None
             await asyncio.sleep(_BETWEEN_BATCHES_SECONDS)
     async with (await work.database.pool()).acquire() as connection:

@@ -11,9 +11,9 @@ from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
 from sharezync_shared.problems import Unavailable
 
-MOST_HELD_BYTES: Final = 64 * 1024 * 1024
+MAX_BUFFERED_BYTES: Final = 64 * 1024 * 1024
 """Bodies, and large answers, that wait in memory, of all callers; each of the two for itself."""
-MOST_HELD_OF_ONE_BYTES: Final = 8 * 1024 * 1024
+MAX_BUFFERED_OF_ONE_BYTES: Final = 8 * 1024 * 1024
 MOST_WHOLE_BYTES: Final = 1024 * 1024
 """Up to here an answer is read whole, where there is room."""
 
@@ -22,8 +22,8 @@ class ProxyMemory:
     """What all requests together may hold. For one process."""
 
     def __init__(self) -> None:
-        self.bodies = Quota(MOST_HELD_BYTES, MOST_HELD_OF_ONE_BYTES)
-        self.answers = Quota(MOST_HELD_BYTES, MOST_HELD_OF_ONE_BYTES)
+        self.bodies = Quota(MAX_BUFFERED_BYTES, MAX_BUFFERED_OF_ONE_BYTES)
+        self.answers = Quota(MAX_BUFFERED_BYTES, MAX_BUFFERED_OF_ONE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class RequestAllowance:
         self._body_bytes = 0
         self._answer_bytes = 0
 
-    def hold_body(self, size_bytes: int) -> bool:
+    def buffer_body(self, size_bytes: int) -> bool:
         """Whether so many more bytes of the body may be held."""
         if not self._memory.bodies.reserve(self._caller, size_bytes):
             return False
         self._body_bytes += size_bytes
         return True
 
-    def hold_answer(self, size_bytes: int) -> bool:
+    def buffer_answer(self, size_bytes: int) -> bool:
         """Whether an answer of so many bytes may be read whole."""
         if self._bulkhead is self._way.long or size_bytes > MOST_WHOLE_BYTES:
             return False

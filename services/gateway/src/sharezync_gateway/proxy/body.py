@@ -21,7 +21,7 @@ class RequestBody:
     """
 
     __slots__ = (
-        "_held", "_idle_seconds", "_limit_bytes", "_receive", "asked", "bytes_read", "complete",
+        "_buffered", "_idle_seconds", "_limit_bytes", "_receive", "asked", "bytes_read", "complete",
         "expects_continue", "failure", "gone", "length",
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ class RequestBody:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._idle_seconds = idle_seconds
-        self._held: bytes | None = None
+        self._buffered: bytes | None = None
         self.length = length
         self.expects_continue = expects_continue
         self.bytes_read = 0
@@ -101,20 +101,20 @@ class RequestBody:
         except TimeoutError:
             self.failure = ClientTooSlow(f"The body wasn't complete within {seconds:g} s")
             return False
-        self._held = parts[0] if len(parts) == 1 else b"".join(parts)
-        self.length = len(self._held)
+        self._buffered = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.length = len(self._buffered)
         return True
 
     @property
-    def held(self) -> bool:
+    def buffered(self) -> bool:
         """Whether it was gathered, and not given out yet."""
-        return self._held is not None
+        return self._buffered is not None
 
     async def read(self) -> tuple[bytes, bool]:
         """Return the body, for small ones, and whether it is whole: False if it broke off."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held, True
+        if self._buffered is not None:
+            buffered, self._buffered = self._buffered, None
+            return buffered, True
         parts: list[bytes] = []
         whole = True
         while whole and not self.complete:
@@ -136,9 +136,9 @@ class RequestBody:
         return True
 
     async def _after_the_end(self) -> Message:
-        if self._held is not None:
-            held, self._held = self._held, None
-            return {"type": "http.request", "body": held, "more_body": False}
+        if self._buffered is not None:
+            buffered, self._buffered = self._buffered, None
+            return {"type": "http.request", "body": buffered, "more_body": False}
         if not self.asked and self.length == 0:
             self.asked = True
             return {"type": "http.request", "body": b"", "more_body": False}

@@ -117,7 +117,7 @@ class Proxy:
             scheme=origin.scheme,
             host=origin.host,
             takes_files=ZERO_COPY in scope.get("extensions", {}),
-            may_hold=allowance.hold_answer,
+            may_buffer=allowance.buffer_answer,
             on_served=allowance.leave,
         )
         failure: Problem | None = None
@@ -126,7 +126,7 @@ class Proxy:
             if (
                 bounds.whole_within_seconds is None
                 or body.complete
-                or await body.gather(bounds.whole_within_seconds, allowance.hold_body)
+                or await body.gather(bounds.whole_within_seconds, allowance.buffer_body)
             ):
                 await self._carry(request, answer, allowance, self._ways[service].upstream)
         except Unavailable as problem:

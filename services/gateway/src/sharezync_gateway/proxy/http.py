@@ -92,7 +92,7 @@ class HttpUpstream:
     async def _exchange(self, request: Request, send: Send, patience: ServiceTimeout) -> None:
         body = request.body
         data: bytes | AsyncIterator[bytes] | None = None
-        if body.held:
+        if body.buffered:
             data, _ = await body.read()
         elif body.length is None or body.length > _SMALL_BYTES or body.expects_continue:
             data = _pieces(body, patience)
@@ -157,7 +157,7 @@ class HttpUpstream:
         }
         length = response.content_length
         if request.method == "HEAD" or (
-            length is not None and (length <= _SMALL_BYTES or request.may_hold(length))
+            length is not None and (length <= _SMALL_BYTES or request.may_buffer(length))
         ):
             content = await response.read()
             request.on_served()  # the connection is free: a slow reader holds none

@@ -40,7 +40,7 @@ class Request:
     """The Host that the client named."""
     takes_files: bool = False
     """Whether `send` takes messages of the extension `http.response.zerocopysend`."""
-    may_hold: Callable[[int], bool] = _never
+    may_buffer: Callable[[int], bool] = _never
     """Asked whether an answer that isn't small may be read whole, before the client reads it."""
     on_served: Callable[[], None] = _nothing
     """Called when the service has said all, perhaps before the client has read it. May be called

@@ -15,7 +15,7 @@ from sharezync_shared.streams.frames import Control, Frame
 
 _RUN_BYTES: Final = 64 * 1024
 """Frames of one stream that come together are written together, up to about so much."""
-_HELD_BYTES: Final = 128 * 1024
+_BUFFER_BYTES: Final = 128 * 1024
 """What is kept of one stream for a connection that is catching up with it."""
 
 
@@ -23,26 +23,26 @@ class CatchingUp:
     """A connection that is on a stream but must not get its next frame yet.
 
     Either it continues after `after` (the node is still behind that), or it is catching up from
-    the log: then frames are kept for it in `held`, and `after` is None.
+    the log: then frames are kept for it in `buffered`, and `after` is None.
     """
 
-    __slots__ = ("after", "connection", "held", "held_bytes", "overflowed")
+    __slots__ = ("after", "buffered", "buffered_bytes", "connection", "overflowed")
 
     def __init__(self, connection: Connection, after: int | None) -> None:
         self.connection = connection
         self.after = after
-        self.held: list[tuple[int, bytes]] = []
-        self.held_bytes = 0
+        self.buffered: list[tuple[int, bytes]] = []
+        self.buffered_bytes = 0
         self.overflowed = False
-        """Not everything that came is in `held`."""
+        """Not everything that came is in `buffered`."""
 
     def buffer(self, seq: int, encoded: bytes) -> None:
         """Keep a frame for later; with too many of them, only the fact that there were some."""
-        if self.overflowed or self.held_bytes + len(encoded) > _HELD_BYTES:
+        if self.overflowed or self.buffered_bytes + len(encoded) > _BUFFER_BYTES:
             self.lose()
         else:
-            self.held.append((seq, encoded))
-            self.held_bytes += len(encoded)
+            self.buffered.append((seq, encoded))
+            self.buffered_bytes += len(encoded)
 
     def lose(self) -> None:
         """Give up what was kept: the log must be asked again."""
@@ -51,8 +51,8 @@ class CatchingUp:
 
     def restart(self) -> None:
         """Start keeping anew."""
-        self.held = []
-        self.held_bytes = 0
+        self.buffered = []
+        self.buffered_bytes = 0
         self.overflowed = False
 
 
@@ -195,7 +195,7 @@ class Hub:
         self._write(subscribers, encode_text_frame(encode(Reset(stream, epoch, seq))), 1)
 
     def _step(self, subscribers: Subscribers, frame: Frame) -> None:
-        """Write a frame that isn't only text for all: a signal, a control, or while some catch up."""
+        """Write a frame with a control, a signal, or one while somebody is catching up."""
         control = frame.control
         if control is not None and control.join and frame.seq:
             self._let_in(subscribers, control.join, frame)

@@ -19,13 +19,13 @@ EVENT_LIMIT_BYTES: Final = 16 * MAX_TEXT_FRAME_BYTES
 class Outbound:
     """One socket's way out. Never blocks; a frame is a whole WebSocket frame, or several in one."""
 
-    __slots__ = ("_bulk_bytes", "_held", "_held_bytes", "_port", "write")
+    __slots__ = ("_buffered", "_buffered_bytes", "_bulk_bytes", "_port", "write")
 
     def __init__(self, port: FramePort) -> None:
         self._port = port
         self._bulk_bytes = 0
-        self._held: list[bytes] | None = None
-        self._held_bytes = 0
+        self._buffered: list[bytes] | None = None
+        self._buffered_bytes = 0
         self.write: Callable[[bytes], bool] = port.write
         """Write frames unless the peer is slow or going; False means that nothing was written.
 
@@ -36,13 +36,13 @@ class Outbound:
     @property
     def buffered_bytes(self) -> int:
         """Bytes that wait to be sent."""
-        return self._port.buffered_bytes + self._held_bytes
+        return self._port.buffered_bytes + self._buffered_bytes
 
     def write_event(self, frame: bytes) -> bool:
         """Write what must not be lost; False if the peer is too slow for it, or going."""
         if self.write(frame):
             return True
-        if self._held is not None:
+        if self._buffered is not None:
             return False
         return self._port.write_within(frame, EVENT_LIMIT_BYTES + self._bulk_left())
 
@@ -50,7 +50,7 @@ class Outbound:
         """Write what may be lost; False if it was."""
         if self.write(frame):
             return True
-        if self._held is not None:
+        if self._buffered is not None:
             return False
         return self._port.write_within(frame, SIGNAL_LIMIT_BYTES + self._bulk_left())
 
@@ -73,8 +73,8 @@ class Outbound:
 
     def close(self, code: int, reason: str) -> None:
         """Close behind what was written; what is held is forgotten."""
-        self._held = None
-        self._held_bytes = 0
+        self._buffered = None
+        self._buffered_bytes = 0
         self.write = self._port.write
         self._port.close(code, reason)
 
@@ -86,13 +86,13 @@ class Outbound:
 
     def cork(self) -> None:
         """Keep what is written from now on until `release`; False answers begin at the bound."""
-        self._held = []
-        self._held_bytes = 0
+        self._buffered = []
+        self._buffered_bytes = 0
         self.write = self._keep
 
     def release(self, first: bytes) -> bool:
         """Send the frame `first`, then what was held, and hold no more; False if that failed."""
-        held, self._held, self._held_bytes = self._held or [], None, 0
+        held, self._buffered, self._buffered_bytes = self._buffered or [], None, 0
         self.write = self._port.write
         return self.write_event(b"".join([first, *held]))
 
@@ -101,10 +101,10 @@ class Outbound:
         return self._port.write(frame)
 
     def _keep(self, frame: bytes) -> bool:
-        if self._held is None or self._held_bytes + len(frame) > SIGNAL_LIMIT_BYTES:
+        if self._buffered is None or self._buffered_bytes + len(frame) > SIGNAL_LIMIT_BYTES:
             return False
-        self._held.append(frame)
-        self._held_bytes += len(frame)
+        self._buffered.append(frame)
+        self._buffered_bytes += len(frame)
         return True
 
     def _bulk_left(self) -> int:

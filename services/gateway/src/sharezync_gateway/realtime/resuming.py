@@ -67,21 +67,23 @@ class Resumer:
         """Send what is behind each cursor, then `resumed`; live frames follow."""
         turns = self._turns.for_user(connection.user_id)
 
-        async def one(stream: str, cursor: Cursor, held: CatchingUp) -> None:
+        async def one(stream: str, cursor: Cursor, catching: CatchingUp) -> None:
             # Who doesn't read what came before must not have more of it lie here.
             await connection.wait_writable()
             async with turns:
                 await _wait_for_budget(connection)
-                resumption.outcomes[stream] = await self._catch_up(connection, stream, cursor, held)
+                resumption.outcomes[stream] = await self._catch_up(
+                    connection, stream, cursor, catching
+                )
 
         try:
             async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
-                for stream, (cursor, held) in resumption.behind.items():
-                    group.create_task(one(stream, cursor, held))
+                for stream, (cursor, catching) in resumption.behind.items():
+                    group.create_task(one(stream, cursor, catching))
         except TimeoutError:
-            for stream, (_, held) in resumption.behind.items():
+            for stream, (_, catching) in resumption.behind.items():
                 if stream not in resumption.outcomes:
-                    resumption.outcomes[stream] = self._reset(connection, stream, held)
+                    resumption.outcomes[stream] = self._reset(connection, stream, catching)
         results = Counter(outcome.result for outcome in resumption.outcomes.values())
         for result, count in results.items():
             self._metrics.resumes(result).inc(count)
@@ -97,7 +99,7 @@ class Resumer:
         return None if catching.after is None else (position[0], catching.after)
 
     async def _catch_up(
-        self, connection: Connection, stream: str, cursor: Cursor, held: CatchingUp
+        self, connection: Connection, stream: str, cursor: Cursor, catching: CatchingUp
     ) -> ResumeOutcome:
         epoch, seq = cursor
         events = 0
@@ -112,13 +114,13 @@ class Resumer:
                 return ResumeOutcome("gone")
             events += len(replayed.frames)
             seq = max(seq, replayed.head)
-            if not self._holds(connection, stream, held):
+            if not self._is_catching_up(connection, stream, catching):
                 return ResumeOutcome("gone")
-            if not held.overflowed:
-                last = self._release(connection, stream, (epoch, seq), held)
+            if not catching.overflowed:
+                last = self._release(connection, stream, (epoch, seq), catching)
                 return ResumeOutcome("replayed", events + last)
-            held.restart()  # more came than is kept, or something was lost: the log has it
-        return self._reset(connection, stream, held)
+            catching.restart()  # more came than is kept, or something was lost: the log has it
+        return self._reset(connection, stream, catching)
 
     async def _replay(self, stream: str, cursor: Cursor) -> Replayed | None:
         """Ask the owner what is behind a cursor; None where it doesn't answer for some time.
@@ -154,13 +156,13 @@ class Resumer:
         return not connection.closed
 
     def _release(
-        self, connection: Connection, stream: str, reached: Cursor, held: CatchingUp
+        self, connection: Connection, stream: str, reached: Cursor, catching: CatchingUp
     ) -> int:
-        """Send what was held behind `reached`, go live, and return how many frames that were."""
+        """Send what was buffered behind `reached`, go live, and return how many frames that were."""
         epoch, seq = reached
-        late = [encoded for held_seq, encoded in held.held if held_seq > seq]
+        late = [encoded for at, encoded in catching.buffered if at > seq]
         if late:
-            seq = held.held[-1][0]
+            seq = catching.buffered[-1][0]
             connection.send_encoded(b"".join(late))
         position = self._tracker.position(stream)
         if not connection.closed:
@@ -168,18 +170,18 @@ class Resumer:
             self._hub.join(connection, stream, after=None if up_to_date else seq)
         return len(late)
 
-    def _reset(self, connection: Connection, stream: str, held: CatchingUp) -> ResumeOutcome:
+    def _reset(self, connection: Connection, stream: str, catching: CatchingUp) -> ResumeOutcome:
         """Let the client refetch the stream: it goes on from where the node is."""
         position = self._tracker.position(stream)
-        if position is None or not self._holds(connection, stream, held):
+        if position is None or not self._is_catching_up(connection, stream, catching):
             return ResumeOutcome("gone")
         self._hub.join(connection, stream)
         connection.send(Reset(stream, *position))
         return ResumeOutcome("reset")
 
-    def _holds(self, connection: Connection, stream: str, held: CatchingUp) -> bool:
+    def _is_catching_up(self, connection: Connection, stream: str, catching: CatchingUp) -> bool:
         subscribers = self._hub.by_stream.get(stream)
-        return subscribers is not None and subscribers.catching_up.get(connection) is held
+        return subscribers is not None and subscribers.catching_up.get(connection) is catching
 
 
 async def _wait_for_budget(connection: Connection) -> None:

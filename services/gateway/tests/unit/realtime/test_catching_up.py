@@ -14,7 +14,7 @@ def test_frames_are_kept_in_order() -> None:
     late = latecomer()
     for seq in (4, 5, 6):
         late.buffer(seq, b"%d" % seq)
-    assert late.held == [(4, b"4"), (5, b"5"), (6, b"6")]
+    assert late.buffered == [(4, b"4"), (5, b"5"), (6, b"6")]
     assert not late.overflowed
 
 
@@ -25,10 +25,10 @@ def test_too_many_are_given_up_and_only_the_fact_is_kept() -> None:
         late.buffer(kept, b"x" * 1000)
         kept += 1
         assert kept < 1000
-    assert late.held == []
+    assert late.buffered == []
     late.buffer(kept, b"small")
-    assert late.held == []
+    assert late.buffered == []
     late.restart()
     late.buffer(kept + 1, b"small")
-    assert late.held == [(kept + 1, b"small")]
+    assert late.buffered == [(kept + 1, b"small")]
     assert not late.overflowed

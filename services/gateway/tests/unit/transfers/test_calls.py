@@ -84,7 +84,7 @@ async def test_attaching_tells_who_somebody_is_and_where_chunks_go(
         "receiving",
         4194304,
     )
-    assert attached.held == {0: Ranges([(0, 0), (2, 2)])}
+    assert attached.confirmed == {0: Ranges([(0, 0), (2, 2)])}
     assert list(attached.shapes) == [0]
     assert attached.shapes[0].upload_id == UPLOAD
     assert [attached.shapes[0].length(index) for index in range(3)] == [10, 10, 5]

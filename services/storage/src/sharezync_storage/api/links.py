@@ -181,7 +181,7 @@ async def download_linked_file(
     if claim is not None:
         taken = await claims.resume(context.work, followed, claim)
     else:
-        links.check_holds(followed.link, context.work.now())
+        links.check_valid(followed.link, context.work.now())
         await context.password_check.check(followed.link, None if body is None else body.password)
     check_wanted(request.headers, version)
     span = span_of(request.headers, file.size_bytes, version)

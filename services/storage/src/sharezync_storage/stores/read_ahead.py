@@ -19,8 +19,8 @@ class ReadAhead:
     def __init__(self, pieces: AsyncIterable[bytes], ahead_bytes: int) -> None:
         self._pieces = pieces
         self._ahead_bytes = ahead_bytes
-        self._held: list[Piece] = []
-        self._held_bytes = 0
+        self._buffered: list[Piece] = []
+        self._buffered_bytes = 0
         self._wanted_bytes = 1
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
@@ -32,7 +32,7 @@ class ReadAhead:
     @property
     def over(self) -> bool:
         """Whether everything that will ever come has been taken."""
-        return self._ended and not self._held
+        return self._ended and not self._buffered
 
     async def fill(self) -> None:
         """Gather until the end, or until cancelled, which is an end like any other."""
@@ -40,12 +40,12 @@ class ReadAhead:
         try:
             async for piece in self._pieces:
                 if piece:
-                    self._held.append(piece)
-                    self._held_bytes += len(piece)
+                    self._buffered.append(piece)
+                    self._buffered_bytes += len(piece)
                     self._came_at = loop.time()
-                    if self._held_bytes >= self._wanted_bytes:
+                    if self._buffered_bytes >= self._wanted_bytes:
                         self._enough.set()
-                while self._held_bytes >= self._ahead_bytes:
+                while self._buffered_bytes >= self._ahead_bytes:
                     self._room.clear()
                     await self._room.wait()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised after the rest
@@ -66,8 +66,8 @@ class ReadAhead:
         Before the loop's time `rested_at` nothing counts as a pause.
         """
         loop = asyncio.get_running_loop()
-        while self._held_bytes < count and not self._ended:
-            waits_long = not (hurry or self._held)
+        while self._buffered_bytes < count and not self._ended:
+            waits_long = not (hurry or self._buffered)
             self._wanted_bytes = 1 if waits_long else count
             self._enough.clear()
             due_at = None if waits_long else max(self._came_at + PAUSE_SECONDS, rested_at)
@@ -83,18 +83,18 @@ class ReadAhead:
     def _cut(self, count: int) -> list[Piece]:
         taken: list[Piece] = []
         size = 0
-        for piece in self._held:
+        for piece in self._buffered:
             if size + len(piece) > count:
                 break
             taken.append(piece)
             size += len(piece)
-        del self._held[: len(taken)]
-        if self._held and size < count:
-            first = memoryview(self._held[0])  # to cut bytes is to copy them
+        del self._buffered[: len(taken)]
+        if self._buffered and size < count:
+            first = memoryview(self._buffered[0])  # to cut bytes is to copy them
             taken.append(first[: count - size])
-            self._held[0] = first[count - size :]
+            self._buffered[0] = first[count - size :]
             size = count
-        self._held_bytes -= size
+        self._buffered_bytes -= size
         self._room.set()
         return taken
 

@@ -150,11 +150,11 @@ async def follow(work: UnitsOfWork, token: str) -> OpenedLink:
 async def look(work: UnitsOfWork, token: str) -> OpenedLink:
     """As `follow`, for who wants to download anew. Raises LinkGone for one that has run out too."""
     followed = await follow(work, token)
-    check_holds(followed.link, work.now())
+    check_valid(followed.link, work.now())
     return followed
 
 
-def check_holds(link: Link, now: datetime) -> None:
+def check_valid(link: Link, now: datetime) -> None:
     """Raise LinkGone for a link that has run out. A claim alone decides who is the last."""
     if link.expires_at <= now:
         raise LinkGone("The link has expired")

@@ -48,7 +48,7 @@ DELETE FROM storage.uploads WHERE id IN (
     ORDER BY id DESC OFFSET $3 FOR UPDATE SKIP LOCKED
 )
 """
-_HOLD: Final = """
+_LOCK: Final = """
 INSERT INTO storage.usage AS u (user_id, used_bytes, reserved_bytes) VALUES ($1, 0, 0)
 ON CONFLICT (user_id) DO UPDATE SET used_bytes = u.used_bytes
 """
@@ -175,7 +175,7 @@ async def admit(
 async def hold(unit: UnitOfWork, owner_id: UserId) -> None:
     """Hold a user's row until the commit: nobody else counts what is theirs meanwhile."""
     connection = await unit.raw()
-    await connection.execute(_HOLD, owner_id)
+    await connection.execute(_LOCK, owner_id)
 
 
 async def release(unit: UnitOfWork, *uploads: Upload) -> None:

@@ -57,10 +57,10 @@ async def accept(
             _check_device(recipient, actor)
         changed = move(unit, recipient, "accept")
         if not changed:
-            held = await received_by(unit, whole, actor)
-            if files is not None and wanted != held.keys():
-                raise AcceptedOtherwise(files=sorted(held))
-            return _attached(whole, actor, held)
+            received_ranges = await received_by(unit, whole, actor)
+            if files is not None and wanted != received_ranges.keys():
+                raise AcceptedOtherwise(files=sorted(received_ranges))
+            return _attached(whole, actor, received_ranges)
         await take(unit, whole, recipient, wanted, actor.device_id)
         positions = await publish_change(unit, whole, [recipient])
         await acquaintances.note(unit, whole.transfer.sender_id, [recipient.user_id])
@@ -182,11 +182,11 @@ def _have_happen(
 def _attached(
     whole: TransferAggregate,
     actor: Actor,
-    held: Mapping[int, list[Pair]],
+    received_ranges: Mapping[int, list[Pair]],
     positions: Mapping[UUID, StreamPosition] | None = None,
 ) -> Published[Participation]:
     at = (positions or {}).get(actor.user_id)
-    return Published(Participation.from_aggregate(whole, actor, held), at)
+    return Published(Participation.from_aggregate(whole, actor, received_ranges), at)
 
 
 def _move_all(unit: UnitOfWork, whole: TransferAggregate, act: Act) -> list[Recipient]:
@@ -250,8 +250,8 @@ async def _replace_receipts(
     for receipt in await receipts_of(unit, recipient):
         file = whole.files[receipt.file_index]
         count = chunk_count(file.size_bytes, size)
-        held = have.get(file.index, Ranges()).below(count).lowest(MOST_RANGES)
-        receipt.ranges = held.pairs()
-        received = bytes_in(held, file.size_bytes, size)
+        received_ranges = have.get(file.index, Ranges()).below(count).lowest(MOST_RANGES)
+        receipt.ranges = received_ranges.pairs()
+        received = bytes_in(received_ranges, file.size_bytes, size)
         recipient.received_bytes += received - receipt.received_bytes
         receipt.received_bytes = received

@@ -105,10 +105,10 @@ async def _receive(
     for row in rows:
         before = Ranges(msgspec.json.decode(row["ranges"], type=list[Pair]))
         more = received[row["file_index"]].below(chunk_count(row["size_bytes"], chunk_bytes))
-        held = (before | more).lowest(MOST_RANGES)
-        if held != before:
-            total = bytes_in(held, row["size_bytes"], chunk_bytes)
-            changed.append((row["file_index"], held, total))
+        after = (before | more).lowest(MOST_RANGES)
+        if after != before:
+            total = bytes_in(after, row["size_bytes"], chunk_bytes)
+            changed.append((row["file_index"], after, total))
             new_bytes += total - row["received_bytes"]
     if changed:
         await connection.execute(
@@ -116,7 +116,7 @@ async def _receive(
             transfer.id,
             user_id,
             [index for index, _, _ in changed],
-            [msgspec.json.encode(held.pairs()).decode() for _, held, _ in changed],
+            [msgspec.json.encode(after.pairs()).decode() for _, after, _ in changed],
             [total for _, _, total in changed],
         )
     return new_bytes

@@ -54,9 +54,9 @@ class Reporter:
         self._stored[file] = max(total_bytes, self._stored.get(file, 0))
         self._go()
 
-    def received(self, file: int, held: Ranges, *, urgent: bool = False) -> None:
+    def received(self, file: int, confirmed: Ranges, *, urgent: bool = False) -> None:
         """Note which chunks a recipient holds; with `urgent` it is reported without delay."""
-        self._received[file] = self._received.get(file, Ranges()) | held
+        self._received[file] = self._received.get(file, Ranges()) | confirmed
         if urgent:
             self._urgent.set()
         self._go()

@@ -116,8 +116,8 @@ class _Answer:
                     self._context.leaving_bytes.leave(len(payload))
                 self._context.transfers.metrics.delivered_bytes.inc(len(cut))
                 if confirming is not None and len(cut) == len(payload):
-                    held = Ranges([(index, index)])
-                    confirming.received(reader.file, held, urgent=index == last)
+                    confirmed = Ranges([(index, index)])
+                    confirming.received(reader.file, confirmed, urgent=index == last)
         finally:
             if next_one is not None:
                 self._give_back(next_one)

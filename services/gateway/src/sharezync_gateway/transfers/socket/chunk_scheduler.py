@@ -15,7 +15,7 @@ class ChunkScheduler:
     """
 
     def __init__(
-        self, files: Mapping[int, FileShape], held: Mapping[int, Ranges], window_bytes: int
+        self, files: Mapping[int, FileShape], confirmed: Mapping[int, Ranges], window_bytes: int
     ) -> None:
         self.files = dict(files)
         self.window_bytes = window_bytes
@@ -26,7 +26,7 @@ class ChunkScheduler:
         self._ready: dict[int, Ranges] = {}
         """Of those, what is known to be stored."""
         for file, shape in files.items():
-            todo = Ranges.whole(shape.chunk_count) - held.get(file, Ranges())
+            todo = Ranges.whole(shape.chunk_count) - confirmed.get(file, Ranges())
             if todo:
                 self._todo[file] = todo
 
@@ -86,20 +86,20 @@ class ChunkScheduler:
             self.in_flight_bytes -= length
             self._todo.setdefault(place[0], Ranges()).add(place[1])
 
-    def confirm(self, file: int, held: Ranges) -> bool:
+    def confirm(self, file: int, confirmed: Ranges) -> bool:
         """Note that the receiver holds chunks; True if that is news.
 
         Also chunks that were never sent here: the receiver must know.
         """
-        arrived = [place for place in self._in_flight if place[0] == file and place[1] in held]
+        arrived = [place for place in self._in_flight if place[0] == file and place[1] in confirmed]
         for place in arrived:
             self.in_flight_bytes -= self._in_flight.pop(place)
         known = bool(arrived)
         todo = self._todo.get(file)
-        if todo is not None and todo & held:
+        if todo is not None and todo & confirmed:
             known = True
-            self._keep(self._todo, file, todo - held)
-            self._keep(self._ready, file, self._ready.get(file, Ranges()) - held)
+            self._keep(self._todo, file, todo - confirmed)
+            self._keep(self._ready, file, self._ready.get(file, Ranges()) - confirmed)
         return known
 
     def _is_uncertain(self, file: int) -> bool:

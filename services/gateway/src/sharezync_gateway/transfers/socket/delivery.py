@@ -57,7 +57,7 @@ class Delivery:
         self.transfer_id = transfer_id
         self.connection = connection
         self.stalled = False
-        self.scheduler = ChunkScheduler(participation.shapes, participation.held, window_bytes)
+        self.scheduler = ChunkScheduler(participation.shapes, participation.confirmed, window_bytes)
         self._context = context
         self._on_finished = on_finished
         self._on_gone = on_gone
@@ -101,11 +101,11 @@ class Delivery:
                 )
             self._wake.set()
 
-    def confirm(self, file: int, held: Ranges, window_bytes: int | None) -> None:
+    def confirm(self, file: int, confirmed: Ranges, window_bytes: int | None) -> None:
         """The receiver holds chunks, and may grant another window."""
         if window_bytes is not None:
             self.scheduler.window_bytes = window_bytes
-        if self.scheduler.confirm(file, held):
+        if self.scheduler.confirm(file, confirmed):
             self._moved_at = self._loop.time()
             if self.stalled:
                 self.stalled = False

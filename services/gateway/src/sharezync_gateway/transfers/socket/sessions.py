@@ -118,14 +118,14 @@ class SocketTransfer(TransferListener):
         self._know(participation)
         self._open_receiver(participation)
 
-    def acknowledge(self, file: int, held: Ranges, window_bytes: int | None) -> None:
+    def acknowledge(self, file: int, confirmed: Ranges, window_bytes: int | None) -> None:
         """The client holds chunks, and may grant another window."""
         delivery = self.delivery
         if delivery is not None:
-            delivery.confirm(file, held, window_bytes)
-        if held:
+            delivery.confirm(file, confirmed, window_bytes)
+        if confirmed:
             urgent = delivery is not None and delivery.scheduler.finished
-            self.reporter.received(file, held, urgent=urgent)
+            self.reporter.received(file, confirmed, urgent=urgent)
 
     def forget(self) -> None:
         """Remember nothing; what was taken is stored and reported."""

@@ -110,9 +110,9 @@ class SocketTransfers:
                 participation = await transfer.attach()
             if participation.role != "recipient":
                 raise Forbidden("Only recipients can acknowledge chunks")
-            held = _held(ack, participation, head.id)
+            confirmed = _confirmed(ack, participation, head.id)
             window = None if ack.window is None else bounded_window(ack.window, 0)
-            transfer.acknowledge(ack.file, held, window)
+            transfer.acknowledge(ack.file, confirmed, window)
 
     def _session(self, connection: Connection) -> TransferSession:
         """Return what this connection has to do with transfers. Raises NotFound."""
@@ -138,7 +138,7 @@ class SocketTransfers:
                         transfer.refresh()
 
 
-def _held(ack: ReceiverAck, participation: ParticipationRead, frame_id: FrameId) -> Ranges:
+def _confirmed(ack: ReceiverAck, participation: ParticipationRead, frame_id: FrameId) -> Ranges:
     """Return which chunks an acknowledgement is about. Raises BadFrame."""
     shape = participation.shapes.get(ack.file)
     if shape is None:
