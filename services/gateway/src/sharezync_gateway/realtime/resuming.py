@@ -158,7 +158,7 @@ class Resumer:
     def _release(
         self, connection: Connection, stream: str, reached: Cursor, catching: CatchingUp
     ) -> int:
-        """Send what was buffered behind `reached`, go live, and return how many frames that were."""
+        """Send what was buffered after `reached`, go live, and return how many frames that were."""
         epoch, seq = reached
         late = [encoded for at, encoded in catching.buffered if at > seq]
         if late:
