@@ -6,10 +6,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from sharezync_auth import consumers
 from sharezync_auth.api import blocks, devices, internal, jwks, sessions, tokens, users
 from sharezync_auth.api.dependencies import AuthContext
 from sharezync_auth.api.documentation import FIELDS, TAGS
+from sharezync_auth.consumers import CONSUMERS
 from sharezync_auth.keyring import Keyring
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.models import account_stream, metadata
@@ -20,8 +20,6 @@ from sharezync_auth.usecases.events import EVENTS
 from sharezync_auth.usecases.throttling import LoginThrottle
 from sharezync_auth.usecases.tokens import OwnCredentials
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.events.contracts.storage import FileDeleted
-from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
@@ -69,10 +67,7 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
             devices.router,
             blocks.router,
         ],
-        consumers={
-            BlockKept: consumers.on_block_kept,
-            FileDeleted: consumers.on_file_deleted,
-        },
+        consumers=CONSUMERS,
         resources=[
             keys_and_threads,
             lambda: core.periodic(

@@ -4,11 +4,15 @@ Each function runs in a unit in which the event was claimed: a repeated delivery
 here. What each says about repeating is for dead letters that are replayed after the claim expired.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from sharezync_auth.usecases import avatars, blocks
+from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.ids import UserId
-from sharezync_shared.work import UnitOfWork
+from sharezync_shared.work import Consumer, UnitOfWork
 
 
 async def on_block_kept(unit: UnitOfWork, event: BlockKept) -> None:
@@ -27,3 +31,9 @@ async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
     Repeatable: it is none any more, and an id never comes back, so that a later avatar stays.
     """
     await avatars.forget_avatar(unit, user_id=UserId(event.owner_id), file_id=event.file_id)
+
+
+CONSUMERS: Final[Mapping[type[Event], Consumer]] = {
+    BlockKept: on_block_kept,
+    FileDeleted: on_file_deleted,
+}

@@ -186,10 +186,7 @@ async def update_channel(
         context.work,
         user_id=caller.user_id,
         channel_id=channel_id,
-        name=body.name,
-        description=body.description,
-        topic=body.topic,
-        archived=body.archived,
+        changes=body.model_dump(exclude_none=True),
     )
     return answer(response, published)
 

@@ -1,6 +1,7 @@
 """Channels: making, finding, changing and ending them."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sharezync_chat import access
@@ -85,26 +86,15 @@ async def change(
     *,
     user_id: UserId,
     channel_id: ChannelId,
-    name: str | None = None,
-    description: str | None = None,
-    topic: str | None = None,
-    archived: bool | None = None,
+    changes: dict[str, Any],
 ) -> Published[ChannelRead]:
-    """Change what is given; None leaves as it is. Everyone in the channel hears of it."""
+    """Change columns of a channel, by name. Everyone in the channel hears of it."""
     async with work.begin() as unit:
         channel = await access.channel_to_change(unit, user_id, channel_id)
-        if channel.is_conversation and archived is not None:
+        if channel.is_conversation and "archived" in changes:
             raise ConversationFixed
-        wanted = {
-            "name": name,
-            "description": description,
-            "topic": topic,
-            "archived": archived,
-        }
         changes = {
-            field: value
-            for field, value in wanted.items()
-            if value is not None and getattr(channel, field) != value
+            field: value for field, value in changes.items() if getattr(channel, field) != value
         }
         if not changes:
             return Published(await reads.channel(await unit.raw(), channel.id))

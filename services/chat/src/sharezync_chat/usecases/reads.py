@@ -53,14 +53,15 @@ _FROM_LATEST: Final = f"""
 """  # noqa: S608 - text of ours
 
 _CHANNEL_COLUMNS: Final = """
-    c.id, c.kind, c.name, c.description, c.topic, c.owner_id, c.member_count, c.message_count,
-    c.archived, c.created_at, c.updated_at,
+    {columns},
     CASE WHEN c.kind IN ('direct', 'group') THEN
         (SELECT json_agg(json_build_object('id', u.id, 'username', u.username,
                                            'display_name', u.display_name) ORDER BY u.id)::text
            FROM chat.members AS p JOIN chat.users AS u ON u.id = p.user_id
           WHERE p.channel_id = c.id) END AS participants
-"""
+""".format(  # noqa: S608 - text of ours
+    columns=", ".join(f"c.{name}" for name in ChannelRead.model_fields if name != "participants")
+)
 
 AUTHOR: Final = object()
 
