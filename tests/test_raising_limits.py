@@ -60,9 +60,9 @@ def test_sizes_that_the_broker_refuses_are_an_error_of_the_import(tmp_path: Path
 
 def test_a_class_without_its_setting_is_an_error_of_the_import() -> None:
     class Planted(Enum):
-        EXPORTS = "exports"
+        WITHOUT_A_SETTING = "without_a_setting"
 
-    with pytest.raises(TypeError, match="rate_limit_exports"):
+    with pytest.raises(TypeError, match="rate_limit_without_a_setting"):
         settings_of(Planted, "rate_limit_{}")
 
 
