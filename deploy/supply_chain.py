@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
-SERVICES: Final = ("auth", "chat", "transfer", "storage", "gateway")
+SERVICES: Final = tuple(sorted(path.parent.name for path in ROOT.glob("services/*/Dockerfile")))
 BILLS: Final = ROOT / "build" / "sbom"
 _SECONDS: Final = 120
 _SOURCES: Final = ("pypi", "osv")

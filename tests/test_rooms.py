@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
@@ -13,14 +14,16 @@ from typing import Any, Final
 
 import pytest
 
+from deploy.tests.fleet import PORTS
 from sharezync_shared.problems import Problem
+from sharezync_shared.settings import SERVICES
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.service import platform_for_tests
+from tests.test_readmes import READ_BY
 from tests.test_texts import APPS
 
 ROOT: Final = Path(__file__).parents[1]
-SERVICES: Final = ("auth", "chat", "transfer", "storage", "gateway")
 
 ROOMS: Final = {
     "__init__": "what the service owns",
@@ -40,10 +43,8 @@ ROOMS: Final = {
     "usecases": "what it can be asked to do",
 }
 ABSENT: Final = {
-    "auth": {},
     "chat": {"states": "nothing of it has more than two", "metrics": "those of all services do"},
     "transfer": {"commands": "there is none", "metrics": "those of all services do"},
-    "storage": {},
     "gateway": {
         **dict.fromkeys(("access", "migrations", "models", "usecases"), "it has no database"),
         "api": "its routes are a table, and most lead to other services",
@@ -87,6 +88,40 @@ WITHIN_A_PART: Final = {"ChunkRows", "Leases", "OwnCredentials", "Writers"}
 """Classes of which a part of the context, or another service's client, is made."""
 
 
+def lists_of_services() -> dict[str, set[str]]:
+    """Return what each place says that there is, by what one has to edit there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    (made,) = re.findall(r"(?m)^SERVICES := (.*)$", (ROOT / "Makefile").read_text())
+    sources = [
+        path.split("/")[1]
+        for path in project["pytest"]["ini_options"]["pythonpath"]
+        if path.startswith("services/")
+    ]
+    (alone,) = (
+        each["modules"]
+        for each in project["importlinter"]["contracts"]
+        if each["id"] == "services-are-independent"
+    )
+    return {
+        "pyproject.toml, root_packages": {
+            each.partition("_")[2] for each in project["importlinter"]["root_packages"]
+        }
+        - {"", "shared", "embedded", "testkit"},
+        "services/": {path.name for path in (ROOT / "services").iterdir() if any(path.glob("src"))},
+        "Makefile, SERVICES": set(made.split()),
+        "pyproject.toml, pythonpath": set(sources),
+        "pyproject.toml, services-are-independent": {each.partition("_")[2] for each in alone},
+        "deploy/tests/fleet.py, PORTS": set(PORTS),
+        "tests/test_texts.py, APPS": {*APPS, "gateway"},
+        "tests/test_readmes.py, READ_BY": set(READ_BY),
+    }
+
+
+@pytest.mark.parametrize("place", lists_of_services())
+def test_every_list_of_services_has_all_of_them(place: str) -> None:
+    assert lists_of_services()[place] == set(SERVICES)
+
+
 def package_of(service: str) -> Path:
     return ROOT / "services" / service / "src" / f"sharezync_{service}"
 
@@ -101,11 +136,12 @@ def rooms_in(package: Path) -> set[str]:
 
 def faults_of(service: str, rooms: set[str]) -> list[str]:
     """Return what is wrong with the rooms of a service, in sentences."""
-    expected = ROOMS.keys() - ABSENT[service].keys()
+    absent, own = ABSENT.get(service, {}), OWN.get(service, set())
+    expected = ROOMS.keys() - absent.keys()
     return sorted(
         [f"{service} lacks {room}: {ROOMS[room]}" for room in expected - rooms]
-        + [f"{service} has a room of its own: {room}" for room in rooms - expected - OWN[service]]
-        + [f"{service} has no {room} any more" for room in OWN[service] - rooms]
+        + [f"{service} has a room of its own: {room}" for room in rooms - expected - own]
+        + [f"{service} has no {room} any more" for room in own - rooms]
     )
 
 
@@ -132,9 +168,8 @@ def test_a_room_that_is_missing_or_strange_is_noticed(service: str) -> None:
 
 
 def test_what_is_absent_is_a_room_and_what_is_a_services_own_is_none() -> None:
-    for service in SERVICES:
-        assert ABSENT[service].keys() <= ROOMS.keys()
-        assert not OWN[service] & ROOMS.keys()
+    assert all(absent.keys() <= ROOMS.keys() for absent in ABSENT.values())
+    assert not any(own & ROOMS.keys() for own in OWN.values())
 
 
 @pytest.mark.parametrize("service", SERVICES)

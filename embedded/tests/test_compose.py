@@ -8,8 +8,9 @@ from sharezync_embedded.compose import MIGRATIONS, CombinedApp
 from sharezync_gateway.openapi.merge import unrouted
 from sharezync_gateway.routes import GATEWAY, ROUTES
 from sharezync_gateway.routing import RouteTable
+from sharezync_shared.settings import SERVICES as ALL
 
-SERVICES = ("auth", "storage", "chat", "transfer")
+SERVICES = tuple(name for name in ALL if name != "gateway")
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sharezync_embedded.fleet import SERVICES, Fleet, FleetFailed
+from sharezync_embedded.fleet import Fleet, FleetFailed
 from sharezync_embedded.processes import ProcessIdentity
+from sharezync_shared.settings import SERVICES
 from sharezync_testkit.server_fixtures import Script
 
 # Answers /ready, and writes down what it was told to do.

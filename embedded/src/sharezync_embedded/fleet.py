@@ -26,9 +26,9 @@ from sharezync_embedded.survivors import (
     end_survivors,
     record_processes,
 )
+from sharezync_shared.settings import SERVICES
 
-SERVICES: Final = ("auth", "chat", "transfer", "storage", "gateway")
-WITH_DATABASE: Final = SERVICES[:4]
+WITH_DATABASE: Final = tuple(name for name in SERVICES if name != "gateway")
 
 _MIGRATE_TIMEOUT_SECONDS = 120.0
 _READY_TIMEOUT_SECONDS = 90.0
@@ -68,9 +68,13 @@ class Fleet:
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._given_port = port
-        self._counts = dict(
-            zip(SERVICES, (auths, chats, transfers, storages, gateways), strict=True)
-        )
+        self._counts = dict.fromkeys(SERVICES, 1) | {
+            "auth": auths,
+            "chat": chats,
+            "transfer": transfers,
+            "storage": storages,
+            "gateway": gateways,
+        }
         self._given_database_url = database_url
         self._given_amqp_url = amqp_url
         self._given_secret_key = secret_key

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sharezync_shared.secret_strength import refuse_weak_secrets
 
 SERVICES = ("auth", "chat", "transfer", "storage", "gateway")
+"""All services, in the order in which a fleet stops last; each but gateway has a field `…_url`."""
 
 
 class Settings(BaseSettings):
@@ -95,10 +96,7 @@ class Settings(BaseSettings):
     def service_urls(self) -> dict[str, str]:
         """Base URL of each service that has HTTP routes behind the gateway, by name."""
         return {
-            "auth": self.auth_url.rstrip("/"),
-            "chat": self.chat_url.rstrip("/"),
-            "transfer": self.transfer_url.rstrip("/"),
-            "storage": self.storage_url.rstrip("/"),
+            name: getattr(self, f"{name}_url").rstrip("/") for name in SERVICES if name != "gateway"
         }
 
     def require_database_url(self) -> str:

@@ -3,11 +3,10 @@
 import pytest
 
 from sharezync_gateway.proxy.http import HttpUpstream
-from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES, Access, RateClass, Route
+from sharezync_gateway.routes import ROUTES, SOCKET_ROUTES, Access, RateClass, Route
 from sharezync_gateway.routing import RouteTable
 from sharezync_shared.problems import NotAllowed, NotFound
-
-SERVICES = {GATEWAY, "auth", "chat", "transfer", "storage"}
+from sharezync_shared.settings import SERVICES
 
 
 def route(path: str, methods: str = "GET", **terms: object) -> Route:
@@ -21,7 +20,10 @@ def table(*routes: Route) -> RouteTable:
 def test_the_real_table_is_in_order() -> None:
     RouteTable(ROUTES, services=SERVICES)
     RouteTable(SOCKET_ROUTES, services=SERVICES)
-    assert {r.service for r in ROUTES} == SERVICES
+    assert {r.service for r in ROUTES} == set(SERVICES)
+    assert {r.rate for r in (*ROUTES, *SOCKET_ROUTES)} == set(RateClass), (
+        "a class that no route has"
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.platform import EndpointFor, Platform
+from sharezync_shared.settings import SERVICES as ALL
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import StaticKeys
 from sharezync_shared.tokens.signing import SigningKey
@@ -30,7 +31,7 @@ from sharezync_testkit.waiting import GIVE_UP_SECONDS, giving_up
 
 Adapter = Literal["http", "asgi"]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-SERVICES = ("auth", "chat", "transfer", "storage")
+SERVICES = tuple(name for name in ALL if name != "gateway")
 
 # Two routes of the real table, of the smallest and of the largest body class.
 JSON_PATH = "/v1/channels"
