@@ -73,7 +73,7 @@ class ServiceCore:
             self._load_frames,
             registry=platform.registry,
         )
-        # What the last request committed is told before we go; whatever is not, a replica tells.
+        # What the last request committed is published before we go, or else by a replica.
         platform.draining.add(f"{name}-outbox", self._flush, after_requests=True)
         self.work = UnitsOfWork(self.database, self.streams, self.relay)
         self.costly = CostlyReads(

@@ -89,7 +89,7 @@ class UnitOfWork:
         return self._raw
 
     async def lock_streams(self, *streams: str) -> None:
-        """Hold these streams until the commit: nothing can enter them in between.
+        """Lock these streams until the commit: nothing can enter them in between.
 
         Read rights after this call wherever a change of rights must not be overtaken. Take all
         that a use case needs at once, or in name order.
@@ -99,7 +99,7 @@ class UnitOfWork:
     async def publish_event(
         self, stream: str, event_type: str, data: Telling, *, control: Control | None = None
     ) -> StreamPosition:
-        """Append an event to a stream; everyone on it hears of it. Returns its place."""
+        """Append an event to a stream; it is published after the commit. Returns its position."""
         entry = Entry(stream, event_type, to_json(data), control)
         return (await self.publish_events([entry]))[0]
 
@@ -119,7 +119,7 @@ class UnitOfWork:
         self._signals.append(Frame(stream, "", 0, text))
 
     def emit(self, event: Event) -> None:
-        """Tell other services, at least once, after the commit."""
+        """Publish a fact to other services, at least once, after the commit."""
         self._facts.append(event)
 
     async def claim(self, consumer: str, event_id: UUID) -> bool:
@@ -127,7 +127,7 @@ class UnitOfWork:
         return await claim(await self.raw(), self._work.database.schema, consumer, event_id)
 
     async def prepare_commit(self) -> list[OutboxRow]:
-        """Write what must be told to the outbox, as the last act before the commit."""
+        """Write what must be published to the outbox, as the last act before the commit."""
         rows = [OutboxRow.of_fact(event, self.now) for event in self._facts]
         if self._frames:
             rows.append(OutboxRow.of_frames(self._frames, self.now))
@@ -137,7 +137,7 @@ class UnitOfWork:
 
     @property
     def frames(self) -> list[Frame]:
-        """The frames of the events told so far."""
+        """The frames of the events published so far."""
         return self._frames
 
     @property
@@ -149,7 +149,7 @@ class UnitOfWork:
 class UnitsOfWork:
     """Begins units of work on one service's schema.
 
-    Without a relay, as in a command, nothing is told from here: what was committed waits in the
+    Without a relay, as in a command, nothing is published here: what was committed waits in the
     outbox for a server's relay, and signals are lost.
     """
 
@@ -166,8 +166,8 @@ class UnitsOfWork:
     async def begin(self) -> AsyncGenerator[UnitOfWork]:
         """Begin a unit; commit when the block ends, roll back when it raises.
 
-        When the commit itself fails nothing is told. When the connection is lost during the
-        commit the outcome is unknown to the caller, and the relay tells what was committed.
+        When the commit itself fails nothing is published. When the connection is lost during the
+        commit the outcome is unknown to the caller, and the relay publishes what was committed.
         """
         async with AsyncSession(self.database.engine, expire_on_commit=False) as session:
             unit = UnitOfWork(session, self)

@@ -1,4 +1,4 @@
-"""The only doors to rows on behalf of a user. What one may not see does not exist: 404."""
+"""Access to rows on behalf of a user. What a user may not see does not exist: 404."""
 
 from uuid import UUID
 

@@ -1,6 +1,6 @@
 """The keys that sign tokens, as this process sees them. It looks at the database now and then.
 
-How keys live is told by `states.py`; how they are kept, by `key_store.py`.
+The states of keys are in `states.py`; how they are stored, in `key_store.py`.
 """
 
 import asyncio
@@ -172,14 +172,14 @@ class Keyring:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), self._turn:
                 self._see(await self._store.read())
-        except Exception as error:  # noqa: BLE001 - boundary: whoever waits is told by `_failing`
+        except Exception as error:  # noqa: BLE001 - boundary: callers get the error by `_failing`
             self._note_failure(error)
         self._next_look_at = self._monotonic() + _COOLDOWN_SECONDS
 
     async def _refresh_or_note(self) -> None:
         try:
             await self.refresh()
-        except Exception as error:  # noqa: BLE001 - whoever asks for a key is told by `_failing`
+        except Exception as error:  # noqa: BLE001 - callers get the error by `_failing`
             self._note_failure(error)
 
     def _note_failure(self, error: Exception) -> None:

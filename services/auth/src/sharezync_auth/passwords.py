@@ -138,7 +138,7 @@ class Passwords:
             return None
         return self._argon2.hash(prepared(password))
 
-    # ---------------------------------------------------------------------------------- the door
+    # ---------------------------------------------------------------------------------- checking
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         with self._lock:

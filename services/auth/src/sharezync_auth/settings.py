@@ -1,4 +1,4 @@
-"""What auth can be told from outside."""
+"""Settings of auth, read from the environment."""
 
 from typing import Annotated
 

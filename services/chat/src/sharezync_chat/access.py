@@ -1,4 +1,4 @@
-"""Who may do what: the only doors to rows on behalf of a user.
+"""Who may do what: rows are read on behalf of a user only here.
 
 | | sees | reads, posts, reacts | pins | changes, manages members, invites | deletes |
 |---|---|---|---|---|---|

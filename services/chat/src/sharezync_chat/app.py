@@ -1,4 +1,4 @@
-"""The front door: what the chat service is made of, on one screen."""
+"""Composition of the chat service: all of its parts, on one screen."""
 
 from contextlib import aclosing
 from functools import partial

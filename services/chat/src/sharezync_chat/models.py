@@ -60,10 +60,10 @@ class ChatTable(SQLModel, registry=registry(metadata=metadata)):
 
 
 class User(ChatTable, table=True):
-    """What chat knows of a person: the names, as auth last told them.
+    """What chat knows of a user: the names, as auth last published them.
 
     `username_key` is what `@name` is compared by. `names_at` is when auth said so: events come in
-    no particular order. `who_may_add` (to channels and conversations) is told with them. Of a
+    no particular order. `who_may_add` (to channels and conversations) comes with them. Of a
     deleted user the row stays, without names: what they wrote has an author, and a late event
     can't bring them back.
     """

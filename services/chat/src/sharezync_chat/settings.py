@@ -1,4 +1,4 @@
-"""What chat can be told from outside."""
+"""Settings of chat, read from the environment."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""What storage can be told from outside."""
+"""Settings of storage, read from the environment."""
 
 from datetime import timedelta
 from typing import Final, Literal

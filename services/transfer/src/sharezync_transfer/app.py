@@ -1,4 +1,4 @@
-"""The front door: what the transfer service is made of, on one screen."""
+"""Composition of the transfer service: all of its parts, on one screen."""
 
 from functools import partial
 

@@ -35,7 +35,7 @@ def transfers_stream(user_id: UserId | UUID) -> str:
 
 
 def chunks_stream(transfer_id: TransferId | UUID) -> str:
-    """Return the name under which gateways tell each other of a transfer's chunks."""
+    """Return the name under which gateways notify each other of a transfer's chunks."""
     return f"transfer:{transfer_id}"
 
 
@@ -54,7 +54,7 @@ class TransferTable(SQLModel, registry=registry(metadata=metadata)):
 
 
 class User(TransferTable, table=True):
-    """What transfer knows of a person: the names, as auth last told them.
+    """What transfer knows of a user: the names, as auth last published them.
 
     `names_at` is when auth said so: events come in no particular order. Of a deleted user the row
     stays, without names: what they sent has a sender, and a late event can't bring them back.
@@ -74,7 +74,7 @@ class Transfer(TransferTable, table=True):
 
     `state` is what the states of its recipients make of it (`life.overall`). `confirmed_at` is
     set once storage has confirmed every file; `released_at` once storage keeps nothing for it any
-    more. `progress_at` is when clients last heard how far it is.
+    more. `progress_at` is when progress was last published.
     """
 
     __tablename__: ClassVar[str] = "transfers"

@@ -1,4 +1,4 @@
-"""What transfer can be told from outside."""
+"""Settings of transfer, read from the environment."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,4 +1,4 @@
-"""Capability tokens: whoever holds one may move the chunks of one transfer, in one role.
+"""Capability tokens: the bearer of one may move the chunks of one transfer, in one role.
 
 They live as long as the transfer, so an access token that runs out in mid-transfer stops nothing.
 A token names what it opens and until when; the HMAC over it can only be made with a key that every

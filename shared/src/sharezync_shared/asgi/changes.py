@@ -1,4 +1,4 @@
-"""How routes answer a change: the outcome, and where in a stream the event stands that told it."""
+"""How routes answer a change: with the outcome, and the position of its event."""
 
 from typing import Final, TypeVar
 
@@ -10,7 +10,7 @@ from sharezync_shared.streams.published import Published
 Outcome = TypeVar("Outcome")
 
 POSITION_HEADER: Final = "Stream-Position"
-"""On the answer to a change: `<stream> <epoch> <seq>` of the event that told it."""
+"""On the answer to a change: `<stream> <epoch> <seq>` of its event."""
 
 
 def answer(response: Response, published: Published[Outcome], *, location: str = "") -> Outcome:
@@ -31,5 +31,5 @@ def no_content(published: Published[None]) -> Response:
 
 
 def position_headers(at: StreamPosition | None) -> dict[str, str]:
-    """Return the header field that says where an event stands; none where nothing was told."""
+    """Return the header field with an event's position; none where nothing was published."""
     return {} if at is None else {POSITION_HEADER: f"{at.stream} {at.epoch} {at.seq}"}

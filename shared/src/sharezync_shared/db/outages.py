@@ -112,7 +112,7 @@ def _the_driver_got_nowhere(error: BaseException) -> bool:
 
 
 class Outages:
-    """What one service says of the outages of its database, at each of its doors."""
+    """What one service answers while its database is away, over HTTP and commands."""
 
     def __init__(self, schema: str) -> None:
         self._log = OutageLog("database_unavailable", schema=schema)

@@ -1,4 +1,4 @@
-"""The outbox: what must be told, written in the transaction that makes it true.
+"""The outbox: what must be published, written in the transaction that makes it true.
 
 Two kinds of rows. A *fact* is an envelope for other services. A *frames* row only names the places
 in the stream log that a commit filled: should the process die before it sent those frames, the

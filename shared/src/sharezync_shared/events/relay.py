@@ -1,4 +1,4 @@
-"""The relay: tells what the outbox holds, soon after the commit or as soon as it can be done.
+"""The relay: publishes the outbox, soon after the commit or as soon as it is possible.
 
 Two ways out. `announce` publishes a commit's rows straight away, in the background, and deletes
 them once the bus confirmed. The sweep (sweep.py) finds what lay there for 2 s, because the process
@@ -116,14 +116,14 @@ class Relay:
         await self._sweeping.aclose()
         for queue in (self._facts, self._frames):
             await queue.aclose()
-        # What was confirmed and is not yet deleted would be told once more by whoever sweeps next.
+        # What was confirmed and is not yet deleted would be published again by the next sweep.
         await self._deletes.aclose(last_seconds=_LAST_DELETE_SECONDS)
 
     def announce(self, rows: Sequence[OutboxRow], frames: Sequence[Frame]) -> None:
-        """Tell what was just committed, in the background; returns at once and never raises.
+        """Publish what was just committed, in the background; returns at once and never raises.
 
         `rows` are the committed rows, `frames` those that its rows of kind `frames` stand for.
-        Frames leave in the order of the announcements. What can't be told now stays in the
+        Frames leave in the order of the announcements. What can't be published now stays in the
         outbox for the sweep.
         """
         facts = [row for row in rows if row.kind == FACT]
@@ -142,9 +142,9 @@ class Relay:
         self._sweeping.wake()
 
     async def flush(self, timeout_seconds: float) -> bool:
-        """Tell everything this process committed; True when all of it was confirmed.
+        """Publish everything this process committed; True when all of it was confirmed.
 
-        For the drain: call it when no more commits come. What remains after the time is told by
+        For the drain: call it when no more commits come. What remains after the time is left to
         another replica, or after the next start.
         """
         try:
@@ -201,7 +201,7 @@ class Relay:
         try:
             async with self._engine.begin() as connection:
                 await connection.execute(delete_rows(self._table, row_ids))
-        except Exception as error:  # noqa: BLE001 - they are told once more; consumers dedupe
+        except Exception as error:  # noqa: BLE001 - they are published once more; consumers dedupe
             self._left_behind = True
             self._log.failed(error)
         finally:

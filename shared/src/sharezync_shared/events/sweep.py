@@ -1,4 +1,4 @@
-"""The sweep: tells outbox rows that were left behind.
+"""The sweep: publishes outbox rows that were left behind.
 
 Claims lock rows and skip locked ones, so replicas share the work. No high-water mark, which would
 step over late commits, and no NOTIFY, which takes a database-wide lock at commit.
@@ -26,11 +26,11 @@ LoadFrames = Callable[[Sequence[StreamPosition]], Awaitable[list[Frame]]]
 
 _MAX_DEFER_SECONDS: Final = 600.0
 _COUNT_AT_MOST: Final = 100_000
-"""Counting further costs more than it tells; age is what alerts."""
+"""Counting further isn't worth its cost; alerts go by age."""
 
 
 class Sweep:
-    """Claims, tells and deletes rows of one outbox, one transaction a batch."""
+    """Claims, publishes and deletes rows of one outbox, one transaction a batch."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Sweep:
         self._one_at_a_time = asyncio.Lock()
 
     async def once(self, *, settle_seconds: float, skip: Collection[UUID] = ()) -> bool:
-        """Tell one batch of rows that are older than `settle_seconds`; True: go on, there is more.
+        """Publish one batch of rows older than `settle_seconds`; True: go on, there is more.
 
-        Raises what the database raises; then nothing was deleted, and rows that were told will be
-        told again.
+        Raises what the database raises; then nothing was deleted, and rows that were published
+        will be published again.
         """
         async with self._one_at_a_time, self._engine.begin() as connection:
             claimed = await self._claim(connection, settle_seconds, {*skip, *self._passed_over()})
@@ -76,7 +76,7 @@ class Sweep:
         return len(claimed) == self._batch and bool(answer.confirmed)
 
     async def empty_everything(self) -> bool:
-        """Tell all rows, of whatever age, once; True when none is left. Raises as `once`."""
+        """Publish all rows, of whatever age, once; True when none is left. Raises as `once`."""
         self._deferred.clear()
         while await self.once(settle_seconds=0):
             pass

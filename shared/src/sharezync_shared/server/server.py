@@ -178,7 +178,7 @@ def make_server(
     draining: Draining,
     on_listening: Callable[[int], None] | None = None,
 ) -> DrainingServer:
-    """Return a server for `app`; `on_listening` hears its port, once requests are answered."""
+    """Return a server for `app`; `on_listening` gets its port, once requests are answered."""
     websockets = settings.websockets
     around = ServerContext(
         settings,
@@ -246,7 +246,7 @@ async def serve(
 ) -> None:
     """Serve `app` until SIGTERM or SIGINT, then drain and return.
 
-    With `sockets`, those are listened on instead of host and port. `on_listening` hears the port.
+    With `sockets`, those are listened on instead of host and port. `on_listening` gets the port.
     Metrics are served where both a metrics port and `registry` are given.
 
     Raises SystemExit(3) if the application's start fails or the port is taken, and OSError if the

@@ -1,4 +1,4 @@
-"""What a server can be told: each field with its unit, and why its default is right."""
+"""Settings of a server: each field with its unit, and the reason for its default."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,7 +31,7 @@ class WebSocketSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What `make_server` and `serve` are told."""
+    """Settings of `make_server` and `serve`."""
 
     host: str = "127.0.0.1"
     port: int = 0

@@ -10,7 +10,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Published(Generic[Outcome]):
-    """An outcome, and the place of the event that told it.
+    """An outcome, and the position of the event that published it.
 
     `at` is None where nothing changed: all was as asked for already. `created` says whether a new
     thing came to be.

@@ -3,7 +3,7 @@
 | | |
 |---|---|
 | `TokenIssuer`, `SigningKey` | auth signs access and service tokens |
-| `TokenVerifier` | every door checks them, by keys from a `KeySource` |
+| `TokenVerifier` | every service verifies them, by keys from a `KeySource` |
 | `JwksKeys`, `StaticKeys`, `SecretKeys` | the key sources |
 | `Revocations` | sessions and users that are refused before their tokens run out |
 | `Caller`, `InternalCaller` | who is calling, as FastAPI dependencies |

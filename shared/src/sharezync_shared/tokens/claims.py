@@ -1,4 +1,4 @@
-"""What a verified token says, and the words of the wire that auth and every door agree on.
+"""What a verified token says, and the names of claims, which auth and all verifiers share.
 
 Sources: RFC 9068 (JWT access tokens), RFC 7519 §4.1 (claims), RFC 8693 §4.2 (`scope`).
 """

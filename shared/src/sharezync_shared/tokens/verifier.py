@@ -1,4 +1,4 @@
-"""The one check that every door puts a token through."""
+"""Verification of tokens, the same in every service and the gateway."""
 
 import hashlib
 import re

@@ -7,5 +7,5 @@
 `importing`: accounts of another installation; `bcrypt_costs`: which of their hashes are left.
 `sessions`: list logins, end one, others or all.
 `devices`: register, list, rename, remove; go online and offline. `nodes`: what gateways hold.
-`sweeping`: what time takes away. `acquaintances`: who knows whom. `events`: what is told.
+`sweeping`: what time takes away. `acquaintances`: who knows whom. `events`: what is published.
 """

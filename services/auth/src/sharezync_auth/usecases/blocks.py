@@ -1,6 +1,6 @@
 """Blocks: one list for each account, whose changes all other services hear of.
 
-Who is blocked is told nothing, by nobody. One's own other devices hear of each change.
+A blocked user learns nothing of it. One's own other devices hear of each change.
 """
 
 from collections.abc import Sequence

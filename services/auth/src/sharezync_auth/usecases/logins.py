@@ -50,7 +50,7 @@ async def log_in(
 ) -> TokenRead:
     """Begin a session. `username` may be the e-mail address; spaces around it don't count.
 
-    Unknown, wrong and overlong are all told alike, after the same work. Raises InvalidGrant;
+    Unknown, wrong and overlong get the same answer, after the same work. Raises InvalidGrant;
     TooManyTries or Unavailable where nobody looked at the password.
     """
     for _ in range(_LOOKS):

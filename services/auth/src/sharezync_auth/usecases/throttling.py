@@ -1,8 +1,8 @@
-"""Passwords that strangers try: counted before they are looked at, taken back where right.
+"""Login attempts: counted before the password is checked, uncounted where it is right.
 
-The only door to a password check. A hundred guesses at once are a hundred failures, however many
-processes they come to: each is counted in a short transaction of its own, alone among all that
-share one of its counts. How long who waits is decided in `backoff.py`.
+Every password check goes through here. A hundred concurrent guesses are a hundred failures, in any
+number of processes: each is counted in a short transaction of its own, serialised with all that
+share one of its counts. How long a client must wait is decided in `backoff.py`.
 """
 
 import hashlib

@@ -81,7 +81,7 @@ async def page(
     work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
 ) -> Sequence[BanRead]:
     """List who is banned, by id, those after `after`, to an owner or admin."""
-    async with work.begin() as unit:  # the door holds the channel, so this can't be a `read`
+    async with work.begin() as unit:  # access locks the channel, so this can't be a `read`
         await access.channel_to_manage(unit, user_id, channel_id)
         rows = await (await unit.raw()).fetch(_PAGE, channel_id, after, limit)
     return [

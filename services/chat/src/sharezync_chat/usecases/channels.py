@@ -51,7 +51,7 @@ async def create(
 async def found(
     unit: UnitOfWork, limits: ChatSettings, channel: Channel, people_in: dict[UserId, Role]
 ) -> Published[ChannelRead]:
-    """Bring a channel into being with these people in it, its maker among them, and tell them.
+    """Create a channel with these members, its creator among them, and publish it.
 
     Raises UserNotFound, and as `limits.check_made` and `limits.check_memberships`.
     """
@@ -88,7 +88,7 @@ async def change(
     channel_id: ChannelId,
     changes: dict[str, Any],
 ) -> Published[ChannelRead]:
-    """Change columns of a channel, by name. Everyone in the channel hears of it."""
+    """Change columns of a channel, by name. The change is published to the channel."""
     async with work.begin() as unit:
         channel = await access.channel_to_change(unit, user_id, channel_id)
         if channel.is_conversation and "archived" in changes:

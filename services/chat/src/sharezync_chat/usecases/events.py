@@ -1,4 +1,4 @@
-"""The events that chat tells on its streams, declared for `x-realtime`: a new one needs a row."""
+"""The events that chat publishes, declared for `x-realtime`: a new one needs a row."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Codes that let whoever has one into a channel."""
+"""Invites: codes that let anybody who has one join a channel."""
 
 import hashlib
 import secrets
@@ -25,7 +25,7 @@ from sharezync_shared.work import UnitOfWork, UnitsOfWork
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
 _CODE_BYTES: Final = 16
 ENDED_KEPT: Final = 100
-"""Of one channel: who comes by an older one is told that it never was."""
+"""Of one channel: older ones are answered as if they had never existed."""
 
 _FORGET_ENDED: Final = """
     DELETE FROM chat.invites WHERE id IN (
@@ -75,7 +75,7 @@ async def page(
     work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, before: UUID | None, limit: int
 ) -> Sequence[InviteRead]:
     """List the invites that still hold, the latest first, to an owner or admin."""
-    async with work.begin() as unit:  # the door holds the channel, so this can't be a `read`
+    async with work.begin() as unit:  # access locks the channel, so this can't be a `read`
         await access.channel_to_manage(unit, user_id, channel_id)
         statement = (
             select(Invite, User)

@@ -27,7 +27,7 @@ async def join(
 ) -> Published[MembershipRead]:
     """Join a public channel. See `people.USERS`.
 
-    Who is in a channel or conversation already, put there by others, accepts it, and is told how
+    Who is in a channel or conversation already, put there by others, accepts it, and gets how
     they stand. Raises Banned, and as `limits.check_entry`.
     """
     async with work.begin() as unit:
@@ -58,7 +58,7 @@ async def leave(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) ->
     Raises LastOwner for the only owner: make somebody else owner, or delete the channel; who was
     made its owner by others and never did anything there passes it on by leaving. A group
     without the one who left is no longer *the* conversation of its people, and without anyone it
-    ends. A direct conversation is hidden, which its other one can't tell; the next message brings
+    ends. A direct conversation is hidden, which the other one can't see; the next message brings
     it back.
     """
     async with work.begin() as unit:

@@ -60,7 +60,7 @@ async def post(
     reply_to: MessageId | None = None,
     client_message_id: str | None = None,
 ) -> PostedMessage:
-    """Post a message to a channel; everyone in it hears of it.
+    """Post a message to a channel, and publish it.
 
     With a `client_message_id` it happens once, however often and late it is repeated: a retry gets
     the first message, as it is by then. Raises NotFound, NotMember, ChannelArchived,
@@ -299,7 +299,7 @@ async def attachment_url(
 
 
 async def detach(unit: UnitOfWork, file_id: FileId) -> None:
-    """Take a file that is gone off every message, and tell who sees them. Safe to repeat."""
+    """Remove a deleted file from every message, and publish that. Safe to repeat."""
     attached = await unit.session.exec(
         select(Message.channel_id)
         .join(Attachment, col(Attachment.message_id) == Message.id)

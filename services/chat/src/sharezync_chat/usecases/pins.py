@@ -36,7 +36,7 @@ async def pin(
     channel_id: ChannelId,
     message_id: MessageId,
 ) -> Published[None]:
-    """Pin a message; everyone in the channel hears of it. One that is pinned stays as it is.
+    """Pin a message, and publish it to the channel. One that is pinned stays as it is.
 
     Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived, UserBlocked,
     UserUnreachable and TooManyPins.
@@ -69,7 +69,7 @@ async def unpin(
 
 
 async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosition | None:
-    """Unpin a message if it is pinned; return where that was told. The channel is held."""
+    """Unpin a message if it is pinned; return the event's position. The channel is locked."""
     pinned = await unit.get(Pin, message.id)
     if pinned is None:
         return None

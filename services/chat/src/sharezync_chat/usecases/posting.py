@@ -38,7 +38,7 @@ processes write to one channel all the time, each lost race is two trips for not
 
 
 class _Written(NamedTuple):
-    """A batch that stands, and what is told of it."""
+    """A batch that is committed, and what is published of it."""
 
     batch: MessageBatch
     rows: Sequence[OutboxRow] = ()

@@ -22,7 +22,7 @@ _OTHERS: Final = """
 async def add(
     work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, message_id: MessageId, emoji: str
 ) -> Published[None]:
-    """Put an emoji at a message; everyone in the channel hears of it. Again: nothing changes.
+    """Add a reaction to a message, and publish it. Repeating it changes nothing.
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked, UserUnreachable and
     TooManyReactions.

@@ -1,6 +1,6 @@
 """The bulkhead of one service: how many requests are under way to it at a time, and whose.
 
-Who finds no place waits for a moment, among few; overload is told at once, and one caller's is
+Who finds no place waits for a moment, among few; overload is answered at once, and one caller's is
 their own. Source: Nygard, Release It!, 2nd edition, chapter 5.
 """
 
@@ -13,7 +13,7 @@ from sharezync_gateway.proxy.quota import Quota
 from sharezync_shared.problems import Unavailable
 
 _QUEUE: Final = 4
-"""Times its places may wait; those beyond would be told to come again anyway."""
+"""Times its places may wait; more of them would get 503 anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The proxy itself: one request from the door to its service and back."""
+"""The proxy: forwards one request to its service, and the answer back."""
 
 import asyncio
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class RequestBounds:
     """For the service."""
     client_idle_seconds: float
     whole_within_seconds: float | None
-    """Within this time the body must be here, before the service hears of it. None: it streams."""
+    """Within this time the body must be here, before the service is called. None: it streams."""
     is_long: bool
     """Whether it moves bytes, and may last: it takes its place among those that do."""
 

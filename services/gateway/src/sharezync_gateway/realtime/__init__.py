@@ -5,7 +5,7 @@
 | `protocol` | frames and close codes; pure |
 | `handshake`, `opening`, `socket_handler`, `connection` | one connection, from first to last |
 | `handlers`, `commands`, `budget` | what clients ask for |
-| `devices` | on which devices they are, and auth's being told so |
+| `devices` | on which devices they are, and reporting that to auth |
 | `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
 | `tracker`, `recent_offsets` | order, doubles, holes |
 | `stream_membership`, `resuming`, `reconciling` | who gets which stream, from where on |

@@ -27,7 +27,7 @@ Answer = Callable[[CommandResult], None]
 RETRYABLE: Final = frozenset({429, 503, 504})
 """Statuses of problems that pass."""
 _WAITING: Final = 20_000
-"""Commands that may wait on this node while chat is slow; those beyond are told to come later."""
+"""Commands that may wait on this node while chat is slow; more of them are refused, retryable."""
 WAITING_BYTES: Final = 32 * 1024 * 1024
 """What they may weigh together. Where that is taken, a user may still have one frame waiting, of
 whatever size: who takes all of it stands in nobody's way but their own."""
@@ -43,7 +43,7 @@ _TOO_MUCH: Final = Refusal(
 
 
 _Waiting = tuple[Command, int, Answer]
-"""A command, what it takes in a batch at most, in bytes, and who hears what became of it."""
+"""A command, what it takes in a batch at most, in bytes, and who gets its result."""
 
 
 class _OfUser(deque[_Waiting]):

@@ -117,7 +117,7 @@ class Connection:
         self.closed = False
         """Whether nothing can be sent any more."""
         self.ended = False
-        """Whether the socket is gone, and those who wanted to know have been told."""
+        """Whether the socket is gone, and its callbacks have been called."""
         self.close_code: int | None = None
         """The code that we closed with; None while we haven't."""
         self._on_closing = on_closing

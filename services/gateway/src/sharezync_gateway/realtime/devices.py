@@ -5,7 +5,7 @@ devices have sockets here auth learns by updates: numbered, sent one at a time, 
 has changed since the last one that was accepted. One without changes is the heartbeat. Where auth
 does not accept an update, because it had forgotten this node, the next one is a snapshot.
 
-auth gives up a node that it hasn't heard of for a lease's time, and all its devices with it. So
+auth drops a node without a heartbeat for a lease's time, and all its devices with it. So
 nothing that this process fails to say, by crashing or otherwise, is believed for long.
 """
 
@@ -46,9 +46,9 @@ class Devices:
         *,
         on_presence: Callable[[str, bool], None] = lambda _user_id, _online: None,
     ) -> None:
-        """`on_presence` is told of users: of the first device that comes here, and the last gone.
+        """`on_presence` is called with users whose first device came here, or whose last one left.
 
-        After auth was told. `node_id` is this process's alone.
+        After auth knows. `node_id` is this process's alone.
         """
         self._calls = calls
         self._node_id = node_id

@@ -45,7 +45,7 @@ SOCKETS: Final = WebSocketSettings(
     silent_close_code=CloseCode.IDLE,
     flooding_close_code=CloseCode.FLOODING,
 )
-"""What the server must be told; the finer limits are kept here."""
+"""Limits of the server; the finer ones are enforced here."""
 
 ChunkHandler = Callable[[Frame], None]
 """Told, at once and in no promised order, of each frame that announces a transfer's chunk."""
@@ -86,7 +86,7 @@ class RealtimeEngine:
 
     `start` before the bus is started; then `handle` for each socket; `drain` while the server
     still listens; `aclose` at the end. `handlers` and `binary_handler` answer the frames that the
-    engine doesn't know (transfers), `chunk_handler` hears of chunks. `calls` and `limits` None:
+    engine doesn't know (transfers), `chunk_handler` gets chunks. `calls` and `limits` None:
     HTTP calls to the services, and what the settings say.
     """
 
@@ -240,7 +240,7 @@ class RealtimeEngine:
         since_seconds = math.ceil(self._revocations.lifetime_seconds)
         try:
             revoked = await self._calls.revocations(since_seconds)
-        except ServiceUnavailable as error:  # told already, once for each outage
+        except ServiceUnavailable as error:  # logged already, once for each outage
             raise Unavailable(str(error)) from error
         self._revoker.revoke(revoked)
         self._knows_revocations = True

@@ -57,7 +57,7 @@ class CatchingUp:
 
 
 class Subscribers:
-    """Everybody on one stream on this node."""
+    """The connections of this node that are subscribed to one stream."""
 
     __slots__ = ("catching_up", "listeners", "run", "run_bytes", "stream")
 
@@ -82,9 +82,9 @@ class Hub:
         on_empty: Callable[[str], None],
         on_left: Callable[[str, Collection[str]], None],
     ) -> None:
-        """`on_empty` is told each stream that nobody here is on any more.
+        """`on_empty` is called with each stream that has no subscriber here any more.
 
-        `on_left` is told a stream, and the users who left it; not of streams nobody here is on.
+        `on_left` with a stream and the users who left it, unless it has no subscriber here.
         """
         self.users: dict[str, set[Connection]] = {}
         self.sessions: dict[str, set[Connection]] = {}

@@ -1,4 +1,4 @@
-"""What connections asked to be told of: whose presence, and who is typing where.
+"""What connections subscribed to: whose presence, and who is typing where.
 
 An index and no more: who may be told is decided elsewhere. Interest ends with its connection, and
 what is kept of a user or a channel ends with the last interest.
@@ -20,13 +20,13 @@ class Interest:
 
     def __init__(self) -> None:
         self.users: dict[str, bool | None] = {}
-        """Each with what the client was told last: online or not; None: nothing yet."""
+        """Each with what was last sent to the client: online or not; None: nothing yet."""
         self.found: dict[str, int] = {}
         """For each of the users, when they were found to be visible (`visibility`)."""
         self.hidden: set[str] = set()
         """Those of the users who have blocked this one: they look as who has no device."""
         self.untold: set[str] = set()
-        """Those of the users of whom there may be something to tell."""
+        """Those of the users of whom there may be something to send."""
         self.channels: set[str] = set()
 
     def would_be(self, users: Collection[str], channels: Collection[str]) -> int:
@@ -84,7 +84,7 @@ class Interests:
         channels: Iterable[str] = (),
         found: int = 0,
     ) -> None:
-        """Note interest. Safe to repeat; what was told of a user stays told.
+        """Note interest. Safe to repeat; what was sent of a user isn't sent again.
 
         `found` is when the users were found to be visible, as `Visibility` counts.
         """

@@ -42,7 +42,7 @@ _STARTS_AT_ONCE: Final = 2
 
 
 class SocketRefused(Exception):
-    """The socket is to be closed; `last` is what its client hears before."""
+    """The socket is to be closed; `last` is sent to its client before."""
 
     def __init__(self, code: CloseCode, reason: str, last: Error | None = None) -> None:
         super().__init__(reason)

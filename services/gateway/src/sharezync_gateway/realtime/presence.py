@@ -1,4 +1,4 @@
-"""Who is online: told to the connections that asked, as auth's leases have it.
+"""Presence: who is online by auth's leases, sent to the connections that subscribed.
 
 Nodes say on the bus when a user's first device comes to them and when the last one goes. Coming is
 believed; of going auth is asked, since the user may be on another node. Both may be lost, and a
@@ -33,17 +33,17 @@ from sharezync_shared.calls.client import ServiceUnavailable, is_unanswered
 log = structlog.get_logger()
 
 STREAM: Final = "presence"
-"""Kind of the streams on which nodes tell each other; the rest of the name is the user's id."""
+"""Kind of the streams on which nodes notify each other; the rest of the name is the user's id."""
 _COMES: Final = b'{"online":true}'
 _GOES: Final = b'{"online":false}'
 _USERS_AT_ONCE: Final = 200
 """Users about whom auth is asked in one call of a round."""
 _AT_A_STRETCH: Final = 200
-"""Connections that are told before others get their turn on the event loop."""
+"""Connections that are written to before yielding to the event loop."""
 
 
 class PresenceTracker:
-    """Learns who of the watched is online, and tells their watchers what changed."""
+    """Fetches the presence of subscribed users, and sends subscribers what changed."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class PresenceTracker:
     def _note(
         self, connection: Connection, interest: Interest, user_id: str, watched: WatchedUser
     ) -> None:
-        """Note that there may be something to tell."""
+        """Note that there may be something to send."""
         online = bool(watched.online) and user_id not in interest.hidden
         if interest.users[user_id] not in {None, online}:
             interest.untold.add(user_id)

@@ -32,7 +32,7 @@ class Reconciler:
         *,
         on_recheck: Callable[[str], None],
     ) -> None:
-        """`on_recheck` is told of each user, for whatever else is to be compared."""
+        """`on_recheck` is called with each user, for whatever else is to be compared."""
         self._hub = hub
         self._on_recheck = on_recheck
         self._stream_membership = stream_membership

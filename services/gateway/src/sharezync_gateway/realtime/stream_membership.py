@@ -1,4 +1,4 @@
-"""Who sits on which stream, and from which frame on: at the start, after a gap, after a reset.
+"""Which connection is on which stream, and from which frame on: at first, after a gap or a reset.
 
 The services know; frames with a `join` or `leave` tell us in stream order. What is here is for the
 moments when there is no such frame to go by.
@@ -62,7 +62,7 @@ class StreamMembership:
     async def reset(self, stream: str, position: Cursor) -> None:
         """Take off who isn't on the stream any more, and have the others refetch it.
 
-        Raises ServiceUnavailable if the owner can't say who is on it: nobody was told anything.
+        Raises ServiceUnavailable if the owner can't say who is on it: nothing was sent.
         """
         subscribers = self._hub.by_stream.get(stream)
         if subscribers is None:

@@ -1,4 +1,4 @@
-"""Capability tokens: given to both ends of a transfer, and looked at when they are shown."""
+"""Capability tokens: issued to sender and recipients of a transfer, and verified."""
 
 from datetime import timedelta
 from typing import Final

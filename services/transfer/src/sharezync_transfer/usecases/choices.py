@@ -1,6 +1,6 @@
 """What people want to be sent: policies of their devices, and whom they have blocked at auth.
 
-Each change to a policy is told in the stream of whose choice it is, for their other devices, and to
+Each change to a policy is published in its owner's stream, for their other devices, and to
 nobody else. The stream is held before anything is written, as by offers before they look: what was
 offered to somebody stands in their stream on the right side of what they had chosen.
 """

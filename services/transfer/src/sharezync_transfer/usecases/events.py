@@ -1,4 +1,4 @@
-"""What transfer tells on its streams, declared for `x-realtime`: a new event needs a row."""
+"""The events that transfer publishes, declared for `x-realtime`: a new one needs a row."""
 
 from typing import Final
 

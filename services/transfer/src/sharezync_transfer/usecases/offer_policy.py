@@ -1,6 +1,6 @@
 """How an offer is met by those to whom it is made, before any of them looks at it.
 
-Whoever has blocked the sender never hears of it: to them they are somebody who has no device and
+A user who has blocked the sender never gets it: to them they are somebody who has no device and
 never answers. A chosen device that takes nothing rejects, whoever offers; one that takes what
 acquaintances send accepts. Else the offer waits, if not too many do.
 """

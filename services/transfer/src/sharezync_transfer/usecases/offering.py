@@ -67,7 +67,7 @@ async def offer(
     expires_in: timedelta | None,
     client_transfer_id: str | None,
 ) -> Published[Participation]:
-    """Offer files to people; each hears `incoming_transfer`. The sender may send at once.
+    """Offer files to users; each gets `incoming_transfer`. The sender may send at once.
 
     With a `client_transfer_id` that the sender has used before it returns the offer made then, as
     it is by now. Raises Invalid, UserNotFound, UserBlocked, TransferTooLarge, TooManyOffers,

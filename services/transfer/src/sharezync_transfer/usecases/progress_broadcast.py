@@ -1,4 +1,4 @@
-"""`progress_update`: what both ends hear of how far a transfer is, ten times a second at most."""
+"""`progress_update`: progress to sender and recipients, ten times a second at most."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

@@ -19,7 +19,7 @@ _TRANSFERS: Final = 20  # in one transaction, or one round of calls
 
 
 async def expire_some(work: UnitsOfWork) -> int:
-    """End some transfers whose time is over, and tell; returns how many.
+    """Expire some transfers whose time is over, and publish it; return how many.
 
     Several replicas may do so at once: each takes those that no other has in hand.
     """
