@@ -147,7 +147,7 @@ class Plain:
 
 _SAME = (
     "id", "channel_id", "text", "reply_to", "mentions", "mentions_channel", "seq", "epoch",
-    "number", "edited_at", "client_message_id", "created_at",
+    "number", "edited_at", "edited_by", "client_message_id", "created_at",
 )  # fmt: skip
 
 

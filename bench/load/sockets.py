@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-MARK: Final = b"\x7f"
-"""Occurs once in each message's text. In a frame's head it would be a length of 127 and more bits
-(none is that long), or of a byte in the shorter length: `_take_frames` watches out for those."""
+MARK: Final = b"|"
+"""Occurs once in each message's text. In a frame's head it would be a part of its length:
+`_take_frames` watches out for those."""
 
 _SHARED: Final = bytearray(1 << 18)  # read into, looked at, forgotten: one for all sockets
 _VIEW: Final = memoryview(_SHARED)
