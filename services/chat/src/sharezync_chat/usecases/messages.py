@@ -20,7 +20,7 @@ from sharezync_chat.models import (
 )
 from sharezync_chat.schemas import AttachmentRead, EditRead, MessageRead, as_event
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import indexing, mentions, pins, reads
+from sharezync_chat.usecases import indexing, membership_changes, mentions, pins, reads
 from sharezync_chat.usecases.batch import MessageDraft, PostedMessage
 from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_shared.contracts.services import Services
@@ -160,6 +160,7 @@ async def edit(
             )
         )
         message.text, message.edited_at, message.edited_by = text, unit.now, user_id
+        await membership_changes.agree(unit, message.channel_id, user_id)
         await _call_anew(unit, message)
         await indexing.reword(unit, message)
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)
