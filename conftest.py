@@ -16,6 +16,7 @@ from sharezync_testkit.run_setup import (
     make_parsing_safe,
     restore_sigint,
     spare_lookups,
+    trust_no_authorities,
     use_fresh_examples,
 )
 from sharezync_testkit.servers import Databases, RunFolder, S3Server, VirtualHosts
@@ -64,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     restore_sigint()
     make_parsing_safe()
     spare_lookups()
+    trust_no_authorities()
     use_fresh_examples(config.getoption("hypothesis_seed"))
 
 
