@@ -51,8 +51,9 @@ def test_the_server_works_on_both_ends_of_its_ranges(resolution: str, tmp_path: 
     assert set(versions) == set(LIBRARIES)
     if versions == {name: version(name) for name in LIBRARIES}:
         pytest.skip(f"these are the ones that all tests run on: {versions}")
+    own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
     environment = {
-        **os.environ,
+        **own,
         "PYTHONPATH": str(tmp_path),
         # The other loop, by the way: nothing else tries the server on it.
         "SERVER_TEST_LOOP": "asyncio",
@@ -65,8 +66,15 @@ def test_the_server_works_on_both_ends_of_its_ranges(resolution: str, tmp_path: 
     # A folder of its own: pytest takes away others' way through the usual one, and with it that of
     # the database of a product that another worker runs there.
     folder = f"--basetemp={tmp_path / 'run'}"
-    suite = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", folder, SUITE]
+    # Most of it waits for deadlines: three at once.
+    workers = ["-n", "3", "--dist", "loadgroup"]
+    suite = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *workers]
     done = subprocess.run(
-        suite, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [*suite, folder, SUITE],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert not done.returncode, f"{versions}\n{done.stdout[-5000:]}"
