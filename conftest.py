@@ -56,8 +56,8 @@ LONGEST = (
     "clients/python/tests/api/test_command_line.py",
     "clients/python/tests/api/test_transfers.py",
     "services/auth/tests/api/test_password_timing.py",
-    "services/auth/tests/api/test_token_doors.py",
-    "services/storage/tests/api/test_token_doors.py",
+    "services/auth/tests/api/test_bad_tokens.py",
+    "services/storage/tests/api/test_bad_tokens.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""Tokens that no door may open to, for every service to hold its own doors against.
+"""Tokens that no route may take, for every service to try on its own routes.
 
     @pytest.mark.parametrize("name", BAD_TOKENS)
     async def test_bad_tokens_are_refused(name, issuer, client):
@@ -7,7 +7,7 @@
 
 Each is right in everything but in what its name says, so that a refusal is due to that. Show
 beside it that `good_token(issuer)` is let in. All are visible ASCII: any header can carry them.
-At `/internal/*`, take the names from `BAD_SERVICE_TOKENS` and say `door="service"`.
+At `/internal/*`, take the names from `BAD_SERVICE_TOKENS` and say `kind="service"`.
 
 Sources: RFC 8725 (JWT best practices); CVE-2015-9235, CVE-2017-11424, CVE-2022-29217, GHSA-xgmm
 (none, and a public key in any spelling as HMAC secret), CVE-2018-0114 (`jwk`), CVE-2022-21449 (a
@@ -24,7 +24,7 @@ from typing import Any, Final
 from sharezync_shared.ids import uuid7
 from sharezync_shared.tokens.claims import INTERNAL_SCOPE, MAX_TOKEN_BYTES, USER_SCOPE
 from sharezync_shared.tokens.issuer import TokenIssuer
-from sharezync_testkit.forger import ABSENT, Door, Forger, good_token
+from sharezync_testkit.forger import ABSENT, Forger, TokenKind, good_token
 
 __all__ = [
     "BAD_SERVICE_TOKENS",
@@ -36,15 +36,15 @@ __all__ = [
 ]
 
 
-def bad_token(name: str, issuer: TokenIssuer, door: Door = "user") -> str:
-    """Return the bad token of this name, made from a good one of `issuer` for `door`."""
-    return _ALL[name](Forger(issuer, door))
+def bad_token(name: str, issuer: TokenIssuer, kind: TokenKind = "user") -> str:
+    """Return the bad token of this name, made from a good one of `issuer` of `kind`."""
+    return _ALL[name](Forger(issuer, kind))
 
 
-def bad_tokens(issuer: TokenIssuer, door: Door = "user") -> list[tuple[str, str]]:
-    """Return every bad token for `door`, with its name."""
-    names = BAD_TOKENS if door == "user" else BAD_SERVICE_TOKENS
-    return [(name, bad_token(name, issuer, door)) for name in names]
+def bad_tokens(issuer: TokenIssuer, kind: TokenKind = "user") -> list[tuple[str, str]]:
+    """Return every bad token of `kind`, with its name."""
+    names = BAD_TOKENS if kind == "user" else BAD_SERVICE_TOKENS
+    return [(name, bad_token(name, issuer, kind)) for name in names]
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -121,7 +121,7 @@ _ISSUER_AND_AUDIENCE: Final[dict[str, Callable[[Forger], str]]] = {
     "aud-in-a-list": lambda f: f.signed({"aud": [f.audience()]}),
     "aud-longer": lambda f: f.signed({"aud": f.audience() + ".other"}),
     "aud-absent": _claim(aud=ABSENT),
-    "aud-of-the-other-door": lambda f: f.signed({"aud": f.other_door().audience()}),
+    "aud-of-the-other-audience": lambda f: f.signed({"aud": f.of_other_kind().audience()}),
     "iss-of-others": _claim(iss="https://issuer.invalid"),
     "iss-part-of-ours": lambda f: f.signed({"iss": f.issuer.issuer[:-1]}),
     "iss-longer": lambda f: f.signed({"iss": f.issuer.issuer + ".invalid"}),
@@ -129,9 +129,9 @@ _ISSUER_AND_AUDIENCE: Final[dict[str, Callable[[Forger], str]]] = {
     "iss-in-capitals": lambda f: f.signed({"iss": f.issuer.issuer.upper()}),
     "iss-in-a-list": lambda f: f.signed({"iss": [f.issuer.issuer]}),
     "iss-absent": _claim(iss=ABSENT),
-    "token-of-the-other-door": lambda f: f.other_door().good(),
-    "scope-of-the-other-door": lambda f: f.signed(
-        {"scope": INTERNAL_SCOPE if f.door == "user" else USER_SCOPE}
+    "token-of-the-other-audience": lambda f: f.of_other_kind().good(),
+    "scope-of-the-other-audience": lambda f: f.signed(
+        {"scope": INTERNAL_SCOPE if f.kind == "user" else USER_SCOPE}
     ),
     "scope-in-a-list": _claim(scope=[USER_SCOPE, INTERNAL_SCOPE]),
     "scope-empty": _claim(scope=""),
@@ -163,7 +163,7 @@ _SUBJECT: Final[dict[str, Callable[[Forger], str]]] = {
     "sub-of-neither-kind": _claim(sub="admin"),
     "sub-with-line-feed": lambda f: f.signed({"sub": f.claims()["sub"] + "\n"}),
     "sub-in-capitals": lambda f: f.signed({"sub": f.claims()["sub"].upper()}),
-    "sub-of-the-other-door": lambda f: f.signed({"sub": f.other_door().claims()["sub"]}),
+    "sub-of-the-other-audience": lambda f: f.signed({"sub": f.of_other_kind().claims()["sub"]}),
     "jti-absent": _claim(jti=ABSENT),
     "jti-of-a-number": _claim(jti=7),
 }
@@ -208,7 +208,7 @@ _FOR_BOTH: Final = {
 _ALL: Final = {**_FOR_BOTH, **_USERS_ONLY}
 
 BAD_TOKENS: Final = tuple(_ALL)
-"""The names for a user's door, for `pytest.mark.parametrize`."""
+"""The names of bad tokens of users, for `pytest.mark.parametrize`."""
 
 BAD_SERVICE_TOKENS: Final = tuple(_FOR_BOTH)
-"""The names for the doors under `/internal/`."""
+"""The names of bad tokens for `/internal/`."""

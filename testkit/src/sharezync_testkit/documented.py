@@ -19,7 +19,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.core.result import Err
 from schemathesis.generation import GenerationMode
 
-from sharezync_testkit.forger import ABSENT, Door
+from sharezync_testkit.forger import ABSENT, TokenKind
 
 _BASE_URL: Final = "http://test"
 _HALF: Final = "\ue000"
@@ -41,7 +41,7 @@ Case = schemathesis.Case[Any]
 class Scene:
     """Who asks, and what there is: made anew for each operation, as some destroy it.
 
-    `user` and `service` are clients whose `Authorization` is shown at the doors of their kind.
+    `user` and `service` are clients whose `Authorization` is sent to routes of their kind.
     `known` are values that mean something here, by the name of a parameter or of a member of the
     body, in lower case; elsewhere ids are made up, and all that could be learned is that nobody has
     them. ABSENT leaves one out; a function is called for a value of each request's own.
@@ -51,11 +51,11 @@ class Scene:
     service: httpx.AsyncClient
     known: Mapping[str, Any] = field(default_factory=dict)
 
-    def opens(self, door: Door | None) -> dict[str, str]:
-        """Return the header that opens this door; None: it stands open."""
-        if door is None:
+    def opens(self, kind: TokenKind | None) -> dict[str, str]:
+        """Return the header that a route for this kind of token takes; None: it takes anybody."""
+        if kind is None:
             return {}
-        client = self.user if door == "user" else self.service
+        client = self.user if kind == "user" else self.service
         return {"authorization": client.headers["authorization"]}
 
 
@@ -166,7 +166,7 @@ def _put_known(container: MutableMapping[str, Any], known: Mapping[str, Any]) ->
             container[name] = value() if callable(value) else value
 
 
-def door_of(operation: Operation) -> Door | None:
+def token_kind_of(operation: Operation) -> TokenKind | None:
     """Return who is let in; None: everybody."""
     names = {name for way in operation.definition.raw.get("security", ()) for name in way}
     if not names:

@@ -15,15 +15,15 @@ from sharezync_shared.ids import DeviceId, SessionId, UserId, uuid7
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 
-Door = Literal["user", "service"]
+TokenKind = Literal["user", "service"]
 
 ABSENT: Final = object()
 """In place of a value: the claim or header is left out."""
 
 
-def good_token(issuer: TokenIssuer, door: Door = "user") -> str:
-    """Return a token that this door must open to."""
-    if door == "service":
+def good_token(issuer: TokenIssuer, kind: TokenKind = "user") -> str:
+    """Return a token that routes of this kind must take."""
+    if kind == "service":
         return issuer.service_token("chat").token
     return issuer.access_token(
         user_id=UserId(uuid7()), session_id=SessionId(uuid7()), device_id=DeviceId(uuid7())
@@ -32,14 +32,14 @@ def good_token(issuer: TokenIssuer, door: Door = "user") -> str:
 
 @dataclass(frozen=True)
 class Forger:
-    """Makes tokens from good ones for `door`, each wrong in one way."""
+    """Makes tokens from good ones of `kind`, each wrong in one way."""
 
     issuer: TokenIssuer
-    door: Door
+    kind: TokenKind
 
     def good(self) -> str:
         """Return a token in which nothing is wrong."""
-        return good_token(self.issuer, self.door)
+        return good_token(self.issuer, self.kind)
 
     def header(self) -> dict[str, Any]:
         """Return the header of a good token."""
@@ -147,12 +147,12 @@ class Forger:
         return json.dumps(self.published().public_jwk()).encode()
 
     def audience(self) -> str:
-        """Return the audience of this door."""
-        return self.issuer.audience if self.door == "user" else self.issuer.internal_audience
+        """Return the audience of tokens of this kind."""
+        return self.issuer.audience if self.kind == "user" else self.issuer.internal_audience
 
-    def other_door(self) -> "Forger":
-        """Return a forger for the other door."""
-        return Forger(self.issuer, "service" if self.door == "user" else "user")
+    def of_other_kind(self) -> "Forger":
+        """Return a forger of tokens of the other kind."""
+        return Forger(self.issuer, "service" if self.kind == "user" else "user")
 
 
 def base64url(data: bytes) -> str:

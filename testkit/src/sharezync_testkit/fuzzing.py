@@ -36,8 +36,8 @@ from sharezync_testkit.documented import (
     Case,
     Documented,
     Scene,
-    door_of,
     request_of,
+    token_kind_of,
 )
 from sharezync_testkit.threads import LoopThread
 
@@ -91,7 +91,7 @@ class _Fuzzer:
             self._documented.at_random(operation, _RANDOM_REQUESTS, attempt)
 
     def _attempt(self, scene: Scene, case: Case) -> None:
-        request = request_of(case, scene, scene.opens(door_of(case.operation)))
+        request = request_of(case, scene, scene.opens(token_kind_of(case.operation)))
         answer = self._loop.do(self._client.send(request))
         name = case.operation.label
         self.statuses[name][answer.status_code] += 1

@@ -49,7 +49,7 @@ def platform_for_tests(
     """
     registry = CollectorRegistry()
     applications = {
-        "auth": _token_door(issuer, name, (peers or {}).get("auth")),
+        "auth": _token_endpoint(issuer, name, (peers or {}).get("auth")),
         **_without_auth(peers),
     }
 
@@ -95,7 +95,7 @@ def _without_auth(peers: Mapping[str, ASGIApp] | None) -> dict[str, ASGIApp]:
     return {name: app for name, app in (peers or {}).items() if name != "auth"}
 
 
-def _token_door(issuer: TokenIssuer, service: str, rest: ASGIApp | None) -> ASGIApp:
+def _token_endpoint(issuer: TokenIssuer, service: str, rest: ASGIApp | None) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/token":
             issued = issuer.service_token(service)

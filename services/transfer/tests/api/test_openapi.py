@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.transfer.tests.api.test_doors import BY_CAPABILITY
+from services.transfer.tests.api.test_route_roles import BY_CAPABILITY
 from services.transfer.tests.support.world import World
 
 

@@ -12,7 +12,7 @@ from sharezync_testkit.bad_tokens import (
 
 
 @pytest.mark.parametrize("name", BAD_TOKENS)
-async def test_the_users_door_stays_shut(
+async def test_users_tokens_are_refused(
     name: str, issuer: TokenIssuer, verifier: TokenVerifier
 ) -> None:
     await verifier.verify(good_token(issuer))
@@ -24,7 +24,7 @@ async def test_the_users_door_stays_shut(
 
 
 @pytest.mark.parametrize("name", BAD_SERVICE_TOKENS)
-async def test_the_services_door_stays_shut(
+async def test_services_tokens_are_refused(
     name: str, issuer: TokenIssuer, verifier: TokenVerifier
 ) -> None:
     await verifier.verify_service(good_token(issuer, "service"))
@@ -35,8 +35,8 @@ async def test_the_services_door_stays_shut(
 
 
 def test_every_header_can_carry_every_bad_token(issuer: TokenIssuer) -> None:
-    for door in ("user", "service"):
-        for name, token in bad_tokens(issuer, door):
+    for kind in ("user", "service"):
+        for name, token in bad_tokens(issuer, kind):
             assert token, name
             assert all(33 <= ord(character) <= 126 for character in token), name
-            assert token != good_token(issuer, door), name
+            assert token != good_token(issuer, kind), name

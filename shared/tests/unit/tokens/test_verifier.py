@@ -97,7 +97,7 @@ async def test_a_service_token_names_its_service(
     assert await verifier.verify_service(token) == ServiceIdentity("chat")
 
 
-async def test_a_remembered_token_does_not_open_the_other_door(
+async def test_a_cached_token_is_refused_as_one_of_the_other_kind(
     issuer: TokenIssuer, verifier: TokenVerifier
 ) -> None:
     users, services = access_token(issuer), issuer.service_token("chat").token
@@ -263,9 +263,9 @@ HOSTILE = ["", " ", ".", "é.é.é", "\ud800.a.b", "a.b.c\n", "\x00", "a" * (MAX
 @pytest.mark.parametrize("text", HOSTILE, ids=[repr(text)[:12] for text in HOSTILE])
 async def test_any_text_is_refused_in_good_order(verifier: TokenVerifier, text: str) -> None:
     assert verifier.peek(text) is None
-    for door in (verifier.verify, verifier.verify_service):
+    for verify in (verifier.verify, verifier.verify_service):
         with pytest.raises(Unauthenticated):
-            await door(text)
+            await verify(text)
 
 
 async def test_white_space_around_a_good_token_makes_it_a_bad_one(

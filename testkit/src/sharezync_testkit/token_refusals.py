@@ -1,10 +1,10 @@
-"""Every door of a service, and everything that must not open it.
+"""Every route of a service, and all tokens that it must refuse.
 
-    async def test_no_bad_token_opens_any_door(world, issuer):
-        await walk_doors(world.app, issuer, arrange, public=[])
+    async def test_no_route_takes_a_bad_token(world, issuer):
+        await assert_bad_tokens_are_refused(world.app, issuer, arrange, public=[])
 
-The doors are those of the OpenAPI document, so a new route without one fails. What is asked for at
-each would be done, but for the token: in the end a good one shows that.
+The routes are those of the OpenAPI document, so a new one that takes no token fails. What is asked
+for would be done, but for the token: in the end a good one shows that.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from sharezync_shared.service import ServiceCore
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.bad_tokens import bad_tokens, good_token
-from sharezync_testkit.documented import Arrange, Documented, door_of, request_of
-from sharezync_testkit.forger import Door
+from sharezync_testkit.documented import Arrange, Documented, request_of, token_kind_of
+from sharezync_testkit.forger import TokenKind
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 OF_EVERY_SERVICE: Final = frozenset({"GET /health", "GET /ready", "GET /openapi.json"})
@@ -34,14 +34,14 @@ _TRIES: Final = 3
 _FRESH_SECONDS: Final = 30  # after 110 a token from two minutes ahead would be good
 
 
-async def walk_doors(
+async def assert_bad_tokens_are_refused(
     app: FastAPI, issuer: TokenIssuer, arrange: Arrange, *, public: Collection[str] = ()
 ) -> None:
-    """Show every bad token at every door of `app`, which must be running.
+    """Send every bad token to every route of `app`, which must be running.
 
     `issuer` mints tokens that it accepts; `arrange` returns what is there to be asked for (see
     `documented.py`). Each refusal must be a 401 with a challenge and a problem document, and change
-    nothing in the database. `public` are the operations without a door, beside OF_EVERY_SERVICE,
+    nothing in the database. `public` are the operations without a token, beside OF_EVERY_SERVICE,
     those that are missing there or listed without need are told too. Under `/internal/` only
     services are let in, elsewhere only users.
 
@@ -49,23 +49,25 @@ async def walk_doors(
     """
     documented = Documented(app.openapi())
     operations = {operation.label: operation for operation in documented.operations()}
-    open_doors = {name for name, operation in operations.items() if door_of(operation) is None}
-    open_doors |= _routes(app) - operations.keys()
+    without_token = {
+        name for name, operation in operations.items() if token_kind_of(operation) is None
+    }
+    without_token |= _routes(app) - operations.keys()
     wrong = [
-        f"{name} has no door, and is not said to be public"
-        for name in open_doors - OF_EVERY_SERVICE - set(public)
+        f"{name} takes no token, and is not said to be public"
+        for name in without_token - OF_EVERY_SERVICE - set(public)
     ]
-    wrong += [f"{name} is said to be public, and is not" for name in set(public) - open_doors]
+    wrong += [f"{name} is said to be public, and is not" for name in set(public) - without_token]
     bad = _BadTokens(issuer)
     await _rest(app)
     for name, operation in operations.items():
-        if door := door_of(operation):
-            if operation.path.startswith("/internal/") != (door == "service"):
-                wrong.append(f"{name} has the door of the wrong kind: {door}")
+        if kind := token_kind_of(operation):
+            if operation.path.startswith("/internal/") != (kind == "service"):
+                wrong.append(f"{name} takes the wrong kind of token: {kind}")
             scene = await arrange(name)
-            knock = _Knock(app, request_of(documented.right(operation), scene, {}))
-            wrong += [f"{name}: {fault}" for fault in await _refusals(app, knock, bad.at(door))]
-            answer = await knock.showing(scene.opens(door)["authorization"])
+            attempt = _Attempt(app, request_of(documented.right(operation), scene, {}))
+            wrong += [f"{name}: {fault}" for fault in await _refusals(app, attempt, bad.at(kind))]
+            answer = await attempt.showing(scene.opens(kind)["authorization"])
             if answer.status_code == 401:
                 wrong.append(f"{name} does not open to a good token either: {answer.text}")
     await _rest(app)  # or whoever comes next on this database tells what was done
@@ -73,15 +75,17 @@ async def walk_doors(
         raise AssertionError("\n".join(wrong))
 
 
-async def _refusals(app: FastAPI, knock: "_Knock", shown: Sequence[tuple[str, str]]) -> list[str]:
-    """Return what is wrong with how a door refuses all that is shown to it."""
+async def _refusals(
+    app: FastAPI, attempt: "_Attempt", shown: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Return what is wrong with how a route refuses all that is sent to it."""
     faults: dict[str, list[str]] = {}
     changed: list[str] = []
     for _ in range(_TRIES):
         before = await _state(app)
         faults = {}
         for what, authorization in shown:
-            if fault := _fault(await knock.showing(authorization)):
+            if fault := _fault(await attempt.showing(authorization)):
                 faults.setdefault(fault, []).append(what)
         after = await _state(app)
         changed = [table for table in after if after[table] != before[table]]
@@ -98,30 +102,30 @@ class _BadTokens:
 
     def __init__(self, issuer: TokenIssuer) -> None:
         self._issuer = issuer
-        self._made: dict[Door, tuple[float, list[tuple[str, str]]]] = {}
+        self._made: dict[TokenKind, tuple[float, list[tuple[str, str]]]] = {}
 
-    def at(self, door: Door) -> list[tuple[str, str]]:
-        """Return names and `Authorization` headers for this door; an empty one is not sent."""
-        made_at, shown = self._made.get(door, (-math.inf, []))
+    def at(self, kind: TokenKind) -> list[tuple[str, str]]:
+        """Return names and `Authorization` headers of this kind; an empty one is not sent."""
+        made_at, shown = self._made.get(kind, (-math.inf, []))
         if time.monotonic() - made_at > _FRESH_SECONDS:
-            shown = list(self._make(door))
-            self._made[door] = time.monotonic(), shown
+            shown = list(self._make(kind))
+            self._made[kind] = time.monotonic(), shown
         return shown
 
-    def _make(self, door: Door) -> Iterator[tuple[str, str]]:
-        other_door: Door = "service" if door == "user" else "user"
+    def _make(self, kind: TokenKind) -> Iterator[tuple[str, str]]:
+        other_kind: TokenKind = "service" if kind == "user" else "user"
         stranger = TokenIssuer(key=SigningKey.generate())
         yield "nothing", ""
         yield "a word", "Bearer"
         yield "a password", "Basic dTpw"
-        yield "another scheme", f"Token {good_token(self._issuer, door)}"
-        yield "a token of the other door", f"Bearer {good_token(self._issuer, other_door)}"
-        yield "a token of a stranger", f"Bearer {good_token(stranger, door)}"
-        for name, token in bad_tokens(self._issuer, door):
+        yield "another scheme", f"Token {good_token(self._issuer, kind)}"
+        yield "a token of the other kind", f"Bearer {good_token(self._issuer, other_kind)}"
+        yield "a token of a stranger", f"Bearer {good_token(stranger, kind)}"
+        for name, token in bad_tokens(self._issuer, kind):
             yield name, f"Bearer {token}"
 
 
-class _Knock:
+class _Attempt:
     """The same request again and again, spoken in raw ASGI: there are thousands."""
 
     def __init__(self, app: FastAPI, request: httpx.Request) -> None:

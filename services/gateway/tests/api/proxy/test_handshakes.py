@@ -1,4 +1,4 @@
-"""Handshakes at the door: which are handed to the engine, and which are refused."""
+"""Handshakes: which are handed to the engine, and which are refused."""
 
 import json
 

@@ -4,7 +4,7 @@ import pytest
 
 from services.transfer.tests.support.scenes import scenes
 from services.transfer.tests.support.world import World
-from sharezync_testkit.doors import walk_doors
+from sharezync_testkit.token_refusals import assert_bad_tokens_are_refused
 from sharezync_transfer.migrations import MIGRATIONS
 
 
@@ -16,5 +16,5 @@ def transfer_database_url(fresh_database_url: str) -> str:
 
 
 @pytest.mark.timeout(240)
-async def test_no_bad_token_opens_any_door(world: World) -> None:
-    await walk_doors(world.app, world.issuer, scenes(world))
+async def test_no_route_takes_a_bad_token(world: World) -> None:
+    await assert_bad_tokens_are_refused(world.app, world.issuer, scenes(world))

@@ -20,7 +20,7 @@ AT_ONCE: Final = 8
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_bad_token_opens_a_socket(node: Node, ada: User, way: str) -> None:
     wrong = bad_tokens(node.world.issuer)
-    wrong += [("of the other door", good_token(node.world.issuer, "service"))]
+    wrong += [("of the other audience", good_token(node.world.issuer, "service"))]
     if way == "subprotocol":  # clients can't even send what is no token of HTTP
         wrong = [(name, token) for name, token in wrong if TOKEN_OF_HTTP.fullmatch(token)]
     assert len(wrong) > 100

@@ -6,7 +6,7 @@ import pytest
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.scenes import scenes
 from sharezync_auth.migrations import MIGRATIONS
-from sharezync_testkit.doors import walk_doors
+from sharezync_testkit.token_refusals import assert_bad_tokens_are_refused
 
 # Who has no token yet, and who wants to verify one.
 PUBLIC = [
@@ -25,9 +25,9 @@ def migrated_url(fresh_database_url: str) -> str:
 
 
 @pytest.mark.timeout(240)
-async def test_no_bad_token_opens_any_door(auth: Auth, gateway: httpx.AsyncClient) -> None:
+async def test_no_route_takes_a_bad_token(auth: Auth, gateway: httpx.AsyncClient) -> None:
     issuer = auth.app.state.context.keyring.issuer()
-    await walk_doors(auth.app, issuer, scenes(auth, gateway), public=PUBLIC)
+    await assert_bad_tokens_are_refused(auth.app, issuer, scenes(auth, gateway), public=PUBLIC)
 
 
 async def test_access_and_refresh_tokens_are_not_taken_for_each_other(ada: Account) -> None:
