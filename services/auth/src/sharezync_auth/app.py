@@ -7,7 +7,6 @@ from functools import partial
 from fastapi import FastAPI
 
 from sharezync_auth.api import blocks, devices, internal, jwks, sessions, tokens, users
-from sharezync_auth.api.dependencies import AuthContext
 from sharezync_auth.api.documentation import FIELDS, TAGS
 from sharezync_auth.consumers import CONSUMERS
 from sharezync_auth.keyring import Keyring
@@ -15,10 +14,11 @@ from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.models import account_stream, metadata
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases import bcrypt_costs, sweeping
+from sharezync_auth.usecases import sweeping
+from sharezync_auth.usecases.context import AuthContext
 from sharezync_auth.usecases.events import EVENTS
+from sharezync_auth.usecases.grants import OwnCredentials
 from sharezync_auth.usecases.throttling import LoginThrottle
-from sharezync_auth.usecases.tokens import OwnCredentials
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.ids import UserId
 from sharezync_shared.platform import Platform, fleet_platform
@@ -71,9 +71,9 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         resources=[
             keys_and_threads,
             lambda: core.periodic(
-                partial(bcrypt_costs.learn, core.work, passwords),
+                partial(sweeping.learn_bcrypt_costs, core.work, passwords),
                 "bcrypt-costs",
-                bcrypt_costs.EVERY_SECONDS,
+                sweeping.EVERY_SECONDS,
             ),
             lambda: core.periodic(
                 partial(sweeping.sweep, core.work, settings), "sweep", sweeping.EVERY_SECONDS
@@ -89,6 +89,6 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         services=Services.from_platform(platform, OwnCredentials(keyring)),
         keyring=keyring,
         passwords=passwords,
-        throttle=LoginThrottle(passwords, settings, metrics),
+        throttle=LoginThrottle(core.work, passwords, settings, metrics),
     )
     return app

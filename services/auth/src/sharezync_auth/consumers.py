@@ -7,7 +7,7 @@ here. What each says about repeating is for dead letters that are replayed after
 from collections.abc import Mapping
 from typing import Final
 
-from sharezync_auth.usecases import avatars, blocks
+from sharezync_auth.usecases import blocks, users
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.contracts.storage import FileDeleted
 from sharezync_shared.events.contracts.transfer import BlockKept
@@ -30,7 +30,7 @@ async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
 
     Repeatable: it is none any more, and an id never comes back, so that a later avatar stays.
     """
-    await avatars.forget_avatar(unit, user_id=UserId(event.owner_id), file_id=event.file_id)
+    await users.forget_avatar(unit, user_id=UserId(event.owner_id), file_id=event.file_id)
 
 
 CONSUMERS: Final[Mapping[type[Event], Consumer]] = {

@@ -16,8 +16,7 @@ moved on, what the thief got the last time is the one before. So that is taken
 What is left to a thief are tokens shown within seconds of each rotation by the client, and the
 time until the client comes back. Everything else ends the session.
 
-Pure: what a token means for its session is decided here, and carried out in
-`usecases/refreshing.py`.
+Pure: what a token means for its session is decided here, and carried out in `usecases/grants.py`.
 """
 
 import base64

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sharezync_auth.models import Block, Device, Session, User
+from sharezync_auth.models import Block, User
 from sharezync_shared.contracts.auth import WhoMayAdd
 
 
@@ -46,17 +46,6 @@ class DeviceRead(BaseModel):
     online: bool
     last_seen_at: datetime
 
-    @classmethod
-    def from_device(cls, device: Device, *, online: bool, last_seen_at: datetime) -> Self:
-        return cls(
-            id=device.id,
-            client_id=device.client_id,
-            name=device.name,
-            platform=device.platform,
-            online=online,
-            last_seen_at=last_seen_at,
-        )
-
 
 class SessionRead(BaseModel):
     """An active session."""
@@ -70,18 +59,6 @@ class SessionRead(BaseModel):
     created_at: datetime
     last_used_at: datetime
     current: bool = Field(description="Whether this request was made in this session")
-
-    @classmethod
-    def from_session(cls, session: Session, device: DeviceRead | None, *, current: bool) -> Self:
-        return cls(
-            id=session.id,
-            device=device,
-            address=session.address,
-            user_agent=session.user_agent,
-            created_at=session.created_at,
-            last_used_at=session.last_used_at,
-            current=current,
-        )
 
 
 class SessionRevokedRead(BaseModel):

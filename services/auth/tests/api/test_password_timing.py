@@ -20,8 +20,9 @@ from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.errors import InvalidGrant
 from sharezync_auth.passwords import _MEMORY_KIB, Passwords
 from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases import bcrypt_costs, logins
-from sharezync_auth.usecases.logins import LoginOrigin
+from sharezync_auth.usecases import grants
+from sharezync_auth.usecases.grants import LoginOrigin
+from sharezync_auth.usecases.sweeping import bcrypt_costs
 
 LIMIT = 5.0
 TRIES = 32
@@ -55,7 +56,7 @@ async def names(auth: Auth, ada: Account, bob: Account) -> dict[str, str]:
         bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(COST)).decode(),
         UUID(bob.id),
     )
-    auth.app.state.context.passwords.expect_bcrypt(await bcrypt_costs.left(auth.app.state.work))
+    auth.app.state.context.passwords.expect_bcrypt(await bcrypt_costs(auth.app.state.work))
     return {"argon2id": ada.username, "bcrypt": bob.username, "unknown": "nobody-at-all"}
 
 
@@ -68,11 +69,8 @@ async def timed(auth: Auth, names: dict[str, str], *, tries: int) -> dict[str, l
     for kind in order:
         began = time.perf_counter()
         with pytest.raises(InvalidGrant):
-            await logins.log_in(
-                context.work,
-                context.throttle,
-                context.keyring,
-                auth.settings,
+            await grants.log_in(
+                context,
                 username=names[kind],
                 password="wrong one",
                 device_id=None,

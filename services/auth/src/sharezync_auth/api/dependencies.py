@@ -1,33 +1,15 @@
 """What routes are given: the parts of auth, and where a caller is."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from sharezync_auth.keyring import Keyring
-from sharezync_auth.passwords import Passwords
-from sharezync_auth.settings import AuthSettings
-from sharezync_auth.usecases.logins import LoginOrigin
-from sharezync_auth.usecases.throttling import LoginThrottle
-from sharezync_shared.contracts.services import Services
+from sharezync_auth.usecases.context import AuthContext
+from sharezync_auth.usecases.grants import LoginOrigin
 from sharezync_shared.names.characters import one_line
-from sharezync_shared.work import UnitsOfWork
 
 _MAX_USER_AGENT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class AuthContext:
-    """What auth is made of."""
-
-    work: UnitsOfWork
-    settings: AuthSettings
-    services: Services
-    keyring: Keyring
-    passwords: Passwords
-    throttle: LoginThrottle
 
 
 async def _context(connection: HTTPConnection) -> AuthContext:

@@ -71,14 +71,7 @@ async def create_device(
     body: DeviceCreate, response: Response, caller: Caller, context: Context
 ) -> DeviceRead:
     """Connecting to `/ws/{client_id}` for the first time registers a device as well."""
-    device = await devices.register(
-        context.work,
-        user_id=caller.user_id,
-        client_id=body.client_id,
-        name=body.name,
-        platform=body.platform,
-        most=context.settings.devices_per_user,
-    )
+    device = await devices.register(context, caller.user_id, **body.model_dump())
     response.headers["Location"] = f"/v1/devices/{device.id}"
     return device
 
@@ -88,13 +81,7 @@ async def list_devices(caller: Caller, context: Context) -> DeviceList:
     """Returns your devices, oldest first. A device is `online` while it is connected to
     `/ws/{client_id}`.
     """
-    return DeviceList(
-        items=await devices.list_own(
-            context.work,
-            user_id=caller.user_id,
-            lease_seconds=context.settings.device_lease_seconds,
-        )
-    )
+    return DeviceList(items=await devices.list_own(context, caller.user_id))
 
 
 @router.get(
@@ -106,15 +93,7 @@ async def list_user_devices(user_id: UUID, caller: Caller, context: Context) -> 
     """Available if the user has joined or written to a channel that you are in, or has accepted a
     transfer of yours. Otherwise, and if you have blocked the user, the answer is 404.
     """
-    return DeviceList(
-        items=await devices.list_of(
-            context.work,
-            context.services,
-            viewer_id=caller.user_id,
-            user_id=UserId(user_id),
-            lease_seconds=context.settings.device_lease_seconds,
-        )
-    )
+    return DeviceList(items=await devices.list_of(context, caller.user_id, UserId(user_id)))
 
 
 @router.patch(
@@ -126,13 +105,8 @@ async def update_device(
     device_id: UUID, body: DeviceUpdate, caller: Caller, context: Context
 ) -> DeviceRead:
     """Changes the name or platform of a device. `client_id` can't be changed."""
-    return await devices.change(
-        context.work,
-        user_id=caller.user_id,
-        device_id=device_id,
-        changes=body.model_dump(exclude_none=True),
-        lease_seconds=context.settings.device_lease_seconds,
-    )
+    changes = body.model_dump(exclude_none=True)
+    return await devices.change(context, caller.user_id, device_id, changes)
 
 
 @router.delete(
@@ -143,4 +117,4 @@ async def update_device(
 )
 async def delete_device(device_id: UUID, caller: Caller, context: Context) -> None:
     """Also ends all sessions of the device."""
-    await devices.remove(context.work, user_id=caller.user_id, device_id=device_id)
+    await devices.remove(context.work, caller.user_id, device_id)

@@ -23,7 +23,7 @@ async def list_users_by_id(
     asked: Annotated[auth.NamesOf, Depends()], context: Context
 ) -> auth.UserNamesList:
     """Returns the names of up to 100 users."""
-    found = await users.names(context.work, user_ids=ids_of(asked.ids, auth.MAX_NAMES))
+    found = await users.names(context.work, ids_of(asked.ids, auth.MAX_NAMES))
     return auth.UserNamesList(
         [
             auth.UserNames(user.id, user.username, user.display_name, user.who_may_add)
@@ -62,11 +62,7 @@ async def connect_device(body: auth.DeviceConnect, context: Context) -> auth.Con
     """
     return auth.ConnectedDevice(
         await devices.connect(
-            context.work,
-            user_id=UserId(body.user_id),
-            session_id=body.session_id,
-            client_id=body.client_id,
-            most=context.settings.devices_per_user,
+            context, UserId(body.user_id), session_id=body.session_id, client_id=body.client_id
         )
     )
 

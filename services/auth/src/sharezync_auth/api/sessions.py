@@ -46,22 +46,13 @@ async def log_out(
     """Ends the current session, or those that `scope` names. Within a second their tokens are
     refused and their WebSocket connections are closed.
     """
-    await sessions.log_out(
-        context.work,
-        user_id=caller.user_id,
-        current=caller.session_id,
-        scope=(body or Logout()).scope,
-    )
+    await sessions.log_out(context.work, caller, (body or Logout()).scope)
 
 
 @router.get("/v1/auth/sessions", summary="List your sessions", responses=problems(Unauthenticated))
 async def list_sessions(caller: Caller, context: Context) -> SessionList:
     """Returns your active sessions, most recently used first; at most 500."""
-    return SessionList(
-        items=await sessions.list_own(
-            context.work, context.settings, user_id=caller.user_id, current=caller.session_id
-        )
-    )
+    return SessionList(items=await sessions.list_own(context, caller))
 
 
 @router.delete(
@@ -74,4 +65,4 @@ async def revoke_session(session_id: UUID, caller: Caller, context: Context) -> 
     """Ends one of your sessions. Within a second its tokens are refused and its WebSocket
     connections are closed. Returns 404 if the session has ended already.
     """
-    await sessions.revoke(context.work, user_id=caller.user_id, session_id=session_id)
+    await sessions.revoke(context.work, caller.user_id, session_id)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from sharezync_auth.api.client_secrets import shown_secret
-from sharezync_auth.api.dependencies import AuthContext, Context, Origin
+from sharezync_auth.api.dependencies import Context, Origin
 from sharezync_auth.api.grant_errors import grant_error, grant_errors
 from sharezync_auth.errors import (
     GrantRefused,
@@ -21,9 +21,9 @@ from sharezync_auth.errors import (
     TooManyTries,
     UnsupportedGrant,
 )
-from sharezync_auth.usecases import clients, logins, refreshing, tokens
-from sharezync_auth.usecases.logins import LoginOrigin
-from sharezync_auth.usecases.tokens import TokenRead
+from sharezync_auth.usecases import clients, grants
+from sharezync_auth.usecases.context import AuthContext
+from sharezync_auth.usecases.grants import LoginOrigin, TokenRead
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import Problem, Unavailable, problem_response, problems
 
@@ -182,31 +182,23 @@ async def _grant(
         given.setdefault("grant_type", "password")
     match need("grant_type"):
         case "password":
-            return await logins.log_in(
-                context.work,
-                context.throttle,
-                context.keyring,
-                context.settings,
+            return await grants.log_in(
+                context,
                 username=need("username"),
                 password=need("password"),
                 device_id=_uuid(given.get("device_id")),
                 origin=origin,
             )
         case "refresh_token":
-            return await refreshing.go_on(
-                context.work,
-                context.keyring,
-                context.settings,
-                token=need("refresh_token"),
-                origin=origin,
-            )
+            token = need("refresh_token")
+            return await grants.refresh_session(context, token=token, origin=origin)
         case "client_credentials":
             # Here only: docs pages send an empty Basic with the password grant.
             shown = shown_secret(authorization, given)
             name = await clients.identify(
                 context.work, context.settings, client_id=shown.client_id, secret=shown.secret
             )
-            return tokens.for_service(context.keyring, name)
+            return grants.for_service(context.keyring, name)
         case _:
             raise UnsupportedGrant
 

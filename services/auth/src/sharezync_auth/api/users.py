@@ -174,14 +174,7 @@ async def register_user(body: Registration, response: Response, context: Context
     appearance: a name that looks like an existing one is refused with `username-taken`. To log in,
     use `POST /token`.
     """
-    user = await users.register(
-        context.work,
-        context.passwords,
-        username=body.username,
-        email=body.email,
-        password=body.password,
-        display_name=body.display_name,
-    )
+    user = await users.register(context.work, context.passwords, **body.model_dump())
     response.headers["Location"] = f"/v1/users/{user.id}"
     return user
 
@@ -194,14 +187,7 @@ async def register_user(body: Registration, response: Response, context: Context
 )
 async def change_password(body: PasswordChange, caller: Caller, context: Context) -> None:
     """Also ends all your other sessions."""
-    await users.change_password(
-        context.work,
-        context.throttle,
-        user_id=caller.user_id,
-        current_session=caller.session_id,
-        current_password=body.current_password,
-        new_password=body.new_password,
-    )
+    await users.change_password(context, caller, **body.model_dump())
 
 
 @router.get(
@@ -209,7 +195,7 @@ async def change_password(body: PasswordChange, caller: Caller, context: Context
 )
 async def get_current_user(caller: Caller, context: Context) -> OwnUser:
     """Returns your own profile, including the email address, which other users don't see."""
-    return await users.own(context.work, user_id=caller.user_id)
+    return await users.own(context.work, caller.user_id)
 
 
 @router.patch(
@@ -233,15 +219,7 @@ async def update_current_user(body: ProfileUpdate, caller: Caller, context: Cont
     Changing the email address requires `current_password`. The avatar must be a completely uploaded
     file that you own, otherwise the answer is `avatar-not-yours`.
     """
-    return await users.update(
-        context.work,
-        context.throttle,
-        context.services,
-        user_id=caller.user_id,
-        current_session=caller.session_id,
-        current_password=body.current_password,
-        changes=body.changes(),
-    )
+    return await users.update(context, caller, body.changes(), body.current_password)
 
 
 @router.delete(
@@ -254,13 +232,7 @@ async def delete_current_user(body: AccountDeletion, caller: Caller, context: Co
     """Deletes your account. Requires the password, so that a stolen token isn't enough. All
     sessions end at once, and every service erases or anonymizes your data.
     """
-    await users.erase(
-        context.work,
-        context.throttle,
-        user_id=caller.user_id,
-        current_session=caller.session_id,
-        password=body.password,
-    )
+    await users.erase(context, caller, body.password)
 
 
 @router.get(
@@ -295,7 +267,7 @@ async def search_users(
 )
 async def get_user(user_id: UUID, _: Caller, context: Context) -> PublicUser:
     """Returns the public profile of a user, without the email address."""
-    return await users.public(context.work, user_id=UserId(user_id))
+    return await users.public(context.work, UserId(user_id))
 
 
 def _to_cursor(key: str) -> str:

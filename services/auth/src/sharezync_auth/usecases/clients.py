@@ -5,7 +5,6 @@ derived from SECRET_KEY (settings.py). Several hold at once, so that they can be
 a moment in which none does.
 """
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -34,7 +33,9 @@ async def identify(
     """
     # Digests are compared: of equal length, whatever was sent.
     shown = _digest(secret)
-    if hmac.compare_digest(shown, _digest(_configured(settings, client_id))):
+    # Of others one that nobody knows.
+    configured = settings.secret_of_service(client_id) or secrets.token_hex(_SECRET_BYTES)
+    if hmac.compare_digest(shown, _digest(configured)):
         return client_id
     async with work.read() as unit:
         found = await unit.session.exec(
@@ -51,9 +52,7 @@ async def add(work: UnitsOfWork, *, name: str) -> tuple[OAuthClient, str]:
 
     Raises ValueError for what can't name a service.
     """
-    secret = (
-        _PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
-    )
+    secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     async with work.begin() as unit:
         client = OAuthClient(
             name=service_name(name), secret_digest=_digest(secret), created_at=unit.now
@@ -81,14 +80,6 @@ async def remove(work: UnitsOfWork, *, client_id: UUID) -> bool:
         if client is not None:
             await unit.session.delete(client)
     return client is not None
-
-
-def _configured(settings: AuthSettings, name: str) -> str:
-    """Return the secret that the settings have for `name`; one that nobody knows for others.
-
-    Whoever is named in SERVICE_SECRETS has that one instead of the derived one.
-    """
-    return settings.secret_of_service(name) or secrets.token_hex(_SECRET_BYTES)
 
 
 def _digest(secret: str) -> bytes:

@@ -1,5 +1,6 @@
 """Devices: registered, listed, renamed, removed; online and offline."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
@@ -11,7 +12,9 @@ from sharezync_auth import access
 from sharezync_auth.errors import DeviceExists
 from sharezync_auth.models import Device, Session
 from sharezync_auth.schemas import DeviceRead
-from sharezync_auth.usecases import acquaintances, blocks, nodes, sessions
+from sharezync_auth.usecases import blocks, nodes, sessions
+from sharezync_auth.usecases.context import AuthContext
+from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import TooManyDevices
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts import auth as facts
@@ -37,28 +40,26 @@ SELECT id FROM device
 
 
 async def register(
-    work: UnitsOfWork, *, user_id: UserId, client_id: str, name: str, platform: str, most: int
+    context: AuthContext, user_id: UserId, *, client_id: str, name: str, platform: str
 ) -> DeviceRead:
-    """Register a device of one's own; a user may have `most`.
-
-    Raises DeviceExists or TooManyDevices.
-    """
-    async with work.begin() as unit:
+    """Register a device of one's own. Raises DeviceExists or TooManyDevices."""
+    most = context.settings.devices_per_user
+    async with context.work.begin() as unit:
         device, made = await _find_or_make(unit, user_id, client_id, name, platform, most)
         if not made:
             raise DeviceExists(device_id=str(device.id))
-        return DeviceRead.from_device(device, online=False, last_seen_at=device.last_seen_at)
+        return nodes.describe(device, None, unit.now, context.settings.device_lease_seconds)
 
 
 async def connect(
-    work: UnitsOfWork, *, user_id: UserId, session_id: UUID | None, client_id: str, most: int
+    context: AuthContext, user_id: UserId, *, session_id: UUID | None, client_id: str
 ) -> UUID:
     """Return the id of a device that has opened a connection; an unknown one is registered.
 
-    A login that was not made on a device belongs to this one from now on: it ends with it. A user
-    may have `most` devices. Safe to repeat. Raises Unauthenticated where the account is gone, and
-    TooManyDevices.
+    A login that was not made on a device belongs to this one from now on: it ends with it. Safe to
+    repeat. Raises Unauthenticated where the account is gone, and TooManyDevices.
     """
+    work, most = context.work, context.settings.devices_per_user
     # When a gateway goes, everybody comes back at once: for them it is one statement.
     asked = (_CONNECT, user_id, client_id, session_id, work.now())
     device_id: UUID | None = await (await work.database.pool()).fetchval(*asked)
@@ -83,57 +84,68 @@ async def owned(
         return list(set(devices) & set(found))
 
 
-async def list_own(work: UnitsOfWork, *, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
+async def list_own(context: AuthContext, user_id: UserId) -> list[DeviceRead]:
     """Return one's own devices, the oldest first."""
-    async with work.read() as unit:
-        return await _all_of(unit, user_id, lease_seconds)
+    query = select(Device, nodes.last_heard()).where(Device.user_id == user_id)
+    lease_seconds = context.settings.device_lease_seconds
+    async with context.work.read() as unit:
+        found = await unit.session.exec(query.order_by(col(Device.id)))
+        return [nodes.describe(each, heard, unit.now, lease_seconds) for each, heard in found]
 
 
-async def list_of(
-    work: UnitsOfWork,
-    services: Services,
-    *,
-    viewer_id: UserId,
-    user_id: UserId,
-    lease_seconds: float,
-) -> list[DeviceRead]:
+async def list_of(context: AuthContext, viewer_id: UserId, user_id: UserId) -> list[DeviceRead]:
     """Return the devices of somebody who knows the viewer, or one's own.
 
     To a viewer whom they have blocked they look as who has no device. Raises NotFound for
     strangers, for who doesn't exist and whom the viewer has blocked, and Unavailable where it can't
     be found out whether they are strangers.
     """
-    async with work.read() as unit:
+    async with context.work.read() as unit:
         await access.profile_to_see(unit, user_id)
     hidden = False
     if user_id != viewer_id:
-        between = await blocks.between(work, viewer_id, [user_id])
-        if between.blocked or not await acquaintances.exists(services, viewer_id, user_id):
+        between = await blocks.between(context.work, viewer_id, [user_id])
+        if between.blocked or not await _is_acquainted(context.services, viewer_id, user_id):
             raise NotFound
         hidden = bool(between.blocking)
-    async with work.read() as unit:
-        # Asked for in either case: the answer takes the same time.
-        found = await _all_of(unit, user_id, lease_seconds)
-        return [] if hidden else found
+    # Asked for in either case: the answer takes the same time.
+    found = await list_own(context, user_id)
+    return [] if hidden else found
 
 
-async def _all_of(unit: UnitOfWork, user_id: UserId, lease_seconds: float) -> list[DeviceRead]:
-    found = await unit.session.exec(
-        select(Device, nodes.last_heard()).where(Device.user_id == user_id).order_by(col(Device.id))
-    )
-    return [nodes.describe(device, heard_at, unit.now, lease_seconds) for device, heard_at in found]
+async def _is_acquainted(services: Services, user_id: UserId, other_id: UserId) -> bool:
+    """Return whether `other_id` knows `user_id`, from a channel or a transfer they agreed to.
+
+    Both services are asked at once and the first yes decides. Raises ServiceUnavailable where one
+    of them could not be asked and the other says no.
+    """
+    asked = [
+        asyncio.create_task(client.acquainted(user_id, other_id))
+        for client in (services.chat, services.transfer)
+    ]
+    unavailable: ServiceUnavailable | None = None
+    try:
+        for answer in asyncio.as_completed(asked):
+            try:
+                if await answer:
+                    return True
+            except ServiceUnavailable as error:
+                unavailable = error
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    if unavailable is not None:
+        raise unavailable
+    return False
 
 
 async def change(
-    work: UnitsOfWork,
-    *,
-    user_id: UserId,
-    device_id: UUID,
-    changes: dict[str, Any],
-    lease_seconds: float,
+    context: AuthContext, user_id: UserId, device_id: UUID, changes: dict[str, Any]
 ) -> DeviceRead:
     """Rename a device of one's own. Raises NotFound."""
-    async with work.begin() as unit:
+    lease_seconds = context.settings.device_lease_seconds
+    async with context.work.begin() as unit:
         device = await access.device_to_change(unit, user_id, device_id)
         for name, value in changes.items():
             setattr(device, name, value)
@@ -142,7 +154,7 @@ async def change(
         return nodes.describe(device, heard_at.one(), unit.now, lease_seconds)
 
 
-async def remove(work: UnitsOfWork, *, user_id: UserId, device_id: UUID) -> None:
+async def remove(work: UnitsOfWork, user_id: UserId, device_id: UUID) -> None:
     """Remove a device of one's own; the logins made on it end. Raises NotFound."""
     async with work.begin() as unit:
         # Before the device: nobody logs in on it from here on.

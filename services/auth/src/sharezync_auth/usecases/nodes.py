@@ -109,11 +109,9 @@ def describe(
     device: Device, heard_at: datetime | None, now: datetime, lease_seconds: float
 ) -> DeviceRead:
     """Return a device as clients see it; `heard_at` is what `last_heard` found for it."""
-    return DeviceRead.from_device(
-        device,
-        online=heard_at is not None and now - heard_at < timedelta(seconds=lease_seconds),
-        last_seen_at=max(device.last_seen_at, heard_at or device.last_seen_at),
-    )
+    online = heard_at is not None and now - heard_at < timedelta(seconds=lease_seconds)
+    last_seen_at = max(device.last_seen_at, heard_at or device.last_seen_at)
+    return DeviceRead(**device.model_dump() | {"online": online, "last_seen_at": last_seen_at})
 
 
 async def presence(

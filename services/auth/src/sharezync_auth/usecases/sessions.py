@@ -13,10 +13,12 @@ from sharezync_auth.models import Device, Session, account_stream
 from sharezync_auth.schemas import SessionRead, SessionRevokedRead
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
+from sharezync_auth.usecases.context import AuthContext
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry
+from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 
 ENDED_KEPT: Final = 500
@@ -79,27 +81,24 @@ def lives(session: Session, now: datetime, settings: AuthSettings) -> bool:
     return session.revoked_at is None and Lifespan.at(now, settings).holds(session)
 
 
-async def list_own(
-    work: UnitsOfWork, settings: AuthSettings, *, user_id: UserId, current: SessionId
-) -> list[SessionRead]:
+async def list_own(context: AuthContext, caller: Identity) -> list[SessionRead]:
     """Return the caller's logins that have neither ended nor run out, the latest first."""
-    async with work.read() as unit:
+    settings = context.settings
+    async with context.work.read() as unit:
         rows = await unit.session.exec(
             select(Session, Device, nodes.last_heard())
             .join(Device, col(Session.device_id) == Device.id, isouter=True)
-            .where(Session.user_id == user_id, col(Session.revoked_at).is_(None))
+            .where(Session.user_id == caller.user_id, col(Session.revoked_at).is_(None))
             .where(Lifespan.at(unit.now, settings).condition())
             .order_by(col(Session.last_used_at).desc(), col(Session.id).desc())
         )
         items = []
         for session, found, heard_at in rows:
             device: Device | None = found  # the join is an outer one
-            seen = (
-                None
-                if device is None
-                else nodes.describe(device, heard_at, unit.now, settings.device_lease_seconds)
-            )
-            items.append(SessionRead.from_session(session, seen, current=session.id == current))
+            lease_seconds = settings.device_lease_seconds
+            seen = device and nodes.describe(device, heard_at, unit.now, lease_seconds)
+            current = session.id == caller.session_id
+            items.append(SessionRead(**session.model_dump(), device=seen, current=current))
         return items
 
 
@@ -123,19 +122,19 @@ async def make_room(unit: UnitOfWork, settings: AuthSettings, user_id: UserId) -
     await connection.execute(_FORGET_ENDED, user_id, ENDED_KEPT, long_over)
 
 
-async def revoke(work: UnitsOfWork, *, user_id: UserId, session_id: UUID) -> None:
+async def revoke(work: UnitsOfWork, user_id: UserId, session_id: UUID) -> None:
     """End one of the caller's own logins. Raises NotFound where it has ended before."""
     async with work.begin() as unit:
         await end(unit, [await access.session_to_end(unit, user_id, session_id)], "revoked")
 
 
-async def log_out(work: UnitsOfWork, *, user_id: UserId, current: SessionId, scope: Scope) -> None:
+async def log_out(work: UnitsOfWork, caller: Identity, scope: Scope) -> None:
     """End this login, all others, or all. Safe to repeat."""
     async with work.begin() as unit:
-        living = await living_of(unit, user_id)
+        living = await living_of(unit, caller.user_id)
         chosen = {
-            "local": [s for s in living if s.id == current],
-            "others": [s for s in living if s.id != current],
+            "local": [s for s in living if s.id == caller.session_id],
+            "others": [s for s in living if s.id != caller.session_id],
             "global": living,
         }[scope]
         await end(unit, chosen, "logged_out")

@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from sharezync_auth.passwords import Passwords, bcrypt_cost
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes, skeletons
 from sharezync_auth.usecases.sessions import Lifespan
@@ -39,6 +40,21 @@ async def sweep(work: UnitsOfWork, settings: AuthSettings) -> None:
     await _delete(work, "sessions", "id", "revoked_at < $2", now - _SESSIONS_KEPT)
     await _delete(work, "sessions", "id", "last_used_at < $2", ran_out.idle_since)
     await _delete(work, "sessions", "id", "created_at < $2", ran_out.begun_since)
+
+
+async def bcrypt_costs(work: UnitsOfWork) -> set[int]:
+    """Return the costs of the bcrypt hashes that are left of an import."""
+    rows = await (await work.database.pool()).fetch(
+        "SELECT min(password_hash) AS one FROM auth.users WHERE password_hash LIKE '$2%' "
+        "GROUP BY left(password_hash, 7)"
+    )
+    costs = (bcrypt_cost(row["one"]) for row in rows)
+    return {cost for cost in costs if cost is not None}
+
+
+async def learn_bcrypt_costs(work: UnitsOfWork, passwords: Passwords) -> None:
+    """Have `passwords` know them: a wrong password has to cost as much (passwords.py)."""
+    passwords.expect_bcrypt(await bcrypt_costs(work))
 
 
 async def _delete(

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, Literal, Self
 from uuid import UUID
 
+from sharezync_auth import access
 from sharezync_auth.backoff import (
     BackoffRule,
     FailureCount,
@@ -20,15 +21,16 @@ from sharezync_auth.backoff import (
     remaining,
     taken_back,
 )
-from sharezync_auth.errors import TooManyTries
+from sharezync_auth.errors import TooManyTries, WrongPassword
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.names import email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.addresses import bucket_of
-from sharezync_shared.ids import SessionId, UserId
+from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.streams.log import Connection
+from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.work import UnitsOfWork
 
 _KNOWN_FOR: Final = timedelta(days=30)
@@ -58,10 +60,10 @@ class LoginAttempt:
         return cls("login", account, pair, f"address:{bucket}", bucket, user_id or _NOBODY)
 
     @classmethod
-    def of_session(cls, *, user_id: UserId, session_id: SessionId) -> Self:
+    def of_session(cls, caller: Identity) -> Self:
         """Return that of somebody logged in: their session takes the place of an address."""
-        account = f"user:{user_id}"
-        return cls("change", account, f"pair:{account}@session:{session_id}")
+        account = f"user:{caller.user_id}"
+        return cls("change", account, f"pair:{account}@session:{caller.session_id}")
 
     @property
     def keys(self) -> list[str]:
@@ -94,15 +96,18 @@ class _Counted:
 class LoginThrottle:
     """Lets passwords be looked at, as often as their account and their address allow."""
 
-    def __init__(self, passwords: Passwords, settings: AuthSettings, metrics: AuthMetrics) -> None:
+    def __init__(
+        self, work: UnitsOfWork, passwords: Passwords, settings: AuthSettings, metrics: AuthMetrics
+    ) -> None:
         longest = settings.login_max_wait_seconds
         self._account = BackoffRule(settings.login_free_failures, longest)
         self._address = BackoffRule(settings.login_free_failures_per_address, longest)
-        self.passwords = passwords
+        self._work = work
+        self._passwords = passwords
         self._metrics = metrics
 
     async def check(
-        self, work: UnitsOfWork, trial: LoginAttempt, *, password: str, stored: str | None
+        self, trial: LoginAttempt, *, password: str, stored: str | None
     ) -> tuple[bool, str | None]:
         """Return whether the password is right, and a better hash to store (`Passwords.verify`).
 
@@ -111,25 +116,42 @@ class LoginThrottle:
         """
         tries = partial(self._metrics.tries.labels, trial.operation)
         try:
-            counted = await self._count(work, trial)
+            counted = await self._count(trial)
         except TooManyTries:
             tries("throttled").inc()
             raise
         try:
-            right, renewed = await self.passwords.verify(password, stored)
+            right, renewed = await self._passwords.verify(password, stored)
         except Unavailable:
             tries("overloaded").inc()
-            await _take_back(work, counted, right=False)
+            await self._take_back(counted, right=False)
             raise
         tries("right" if right else "wrong").inc()
         if right:
-            await _take_back(work, counted, right=True)
+            await self._take_back(counted, right=True)
         return right, renewed
 
-    async def _count(self, work: UnitsOfWork, trial: LoginAttempt) -> _Counted:
-        async with (await work.database.pool()).acquire() as connection, connection.transaction():
+    async def confirm(self, caller: Identity, password: str) -> str:
+        """Return the stored hash that the caller's own password matches.
+
+        It is asked for before an account goes, or goes over into other hands: a token alone may
+        have leaked. Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
+        """
+        async with self._work.read() as unit:
+            stored = (await access.own_account(unit, caller.user_id)).password_hash
+        trial = LoginAttempt.of_session(caller)
+        right, _ = await self.check(trial, password=password, stored=stored)
+        if not right:
+            raise WrongPassword
+        return stored
+
+    async def _count(self, trial: LoginAttempt) -> _Counted:
+        async with (
+            (await self._work.database.pool()).acquire() as connection,
+            connection.transaction(),
+        ):
             before = trial.counts(await _lock(connection, trial))
-            now = work.now()
+            now = self._work.now()
             await self._refuse_if_waiting(connection, trial, before, now)
             by_address = self._address if trial.address else None
             after = failed(before, now, account=self._account, address=by_address)
@@ -152,6 +174,22 @@ class LoginThrottle:
         if waits:
             raise TooManyTries(wait=max(waits))
 
+    async def _take_back(self, counted: _Counted, *, right: bool) -> None:
+        """Undo one try. Of the pair nothing stays where the password was right."""
+        trial, before, after = counted.trial, counted.before, counted.after
+        pool = await self._work.database.pool()
+        async with pool.acquire() as connection, connection.transaction():
+            present = await _lock(connection, trial)
+            old, new = trial.rows(before), trial.rows(after)
+            rows = {
+                key: taken_back(present.get(key), before=old[key], after=count)
+                for key, count in new.items()
+                if count
+            }
+            if right:
+                rows[trial.pair] = None
+            await _write(connection, rows)
+
 
 async def forget(connection: Connection, user_id: UserId) -> None:
     """Forget what was counted of an account that goes, in the caller's transaction.
@@ -166,22 +204,6 @@ async def forget(connection: Connection, user_id: UserId) -> None:
         account,
         f"pair:{account}@",
     )
-
-
-async def _take_back(work: UnitsOfWork, counted: _Counted, *, right: bool) -> None:
-    """Undo one try. Of the pair nothing stays where the password was right."""
-    trial, before, after = counted.trial, counted.before, counted.after
-    async with (await work.database.pool()).acquire() as connection, connection.transaction():
-        present = await _lock(connection, trial)
-        old, new = trial.rows(before), trial.rows(after)
-        rows = {
-            key: taken_back(present.get(key), before=old[key], after=count)
-            for key, count in new.items()
-            if count
-        }
-        if right:
-            rows[trial.pair] = None
-        await _write(connection, rows)
 
 
 async def _lock(connection: Connection, trial: LoginAttempt) -> dict[str, FailureCount]:

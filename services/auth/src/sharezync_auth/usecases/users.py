@@ -10,22 +10,22 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from sharezync_auth import access
-from sharezync_auth.errors import EmailTaken, NameTaken
+from sharezync_auth.errors import AvatarNotYours, EmailTaken, NameTaken, WrongPassword
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.schemas import OwnUser, PublicUser, UserDeletedRead
-from sharezync_auth.usecases import avatars, blocks, sessions, skeletons, throttling
-from sharezync_auth.usecases.confirming import check_password, confirmed_account
-from sharezync_auth.usecases.throttling import LoginThrottle
+from sharezync_auth.usecases import blocks, sessions, skeletons, throttling
+from sharezync_auth.usecases.context import AuthContext
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
 from sharezync_shared.events.contracts import auth as facts
-from sharezync_shared.ids import SessionId, UserId
+from sharezync_shared.ids import UserId
 from sharezync_shared.names.lookalikes import data_version, skeleton_of
 from sharezync_shared.problems import Conflict, Invalid
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.text import key_of
+from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _AFTER_ALL: Final = "\U0010ffff"
@@ -68,14 +68,7 @@ async def register(
 
 
 async def update(
-    work: UnitsOfWork,
-    guard: LoginThrottle,
-    services: Services,
-    *,
-    user_id: UserId,
-    current_session: SessionId,
-    current_password: str | None,
-    changes: dict[str, Any],
+    context: AuthContext, caller: Identity, changes: dict[str, Any], current_password: str | None
 ) -> OwnUser:
     """Change one's own profile: `username`, `email`, `display_name`, `bio`, `avatar_file_id`; or
     `who_may_add`.
@@ -86,25 +79,16 @@ async def update(
     AvatarNotYours, NameTaken, EmailTaken, Invalid for a new name that isn't accepted or a password
     that is missing, Unavailable.
     """
-    checked = None
-    if await _moves(work, user_id, changes):
+    user_id, checked = caller.user_id, None
+    if await _moves(context.work, user_id, changes):
         if current_password is None:
             raise _password_missing()
-        checked = await check_password(
-            work,
-            guard,
-            user_id=user_id,
-            current_session=current_session,
-            password=current_password,
-        )
+        checked = await context.throttle.confirm(caller, current_password)
     if (avatar := changes.get("avatar_file_id")) is not None:
-        await avatars.check_avatar(services, user_id=user_id, file_id=avatar)
+        await _check_avatar(context.services, user_id, avatar)
     try:
-        async with work.begin() as unit:
-            if checked is None:
-                user = await access.own_account(unit, user_id, lock=True)
-            else:
-                user = await confirmed_account(unit, user_id, checked)
+        async with context.work.begin() as unit:
+            user = await _account_to_change(unit, user_id, checked)
             before = user.username
             for name, value in changes.items():
                 setattr(user, name, value)
@@ -133,6 +117,31 @@ async def update(
     except IntegrityError as error:
         raise _taken(error) from error
     return OwnUser.from_user(user)
+
+
+async def _account_to_change(unit: UnitOfWork, user_id: UserId, checked: str | None) -> User:
+    """Return one's own account, held until the commit.
+
+    `checked` is the stored hash that matched the password, None where none is needed. Raises
+    WrongPassword where another one holds by now.
+    """
+    user = await access.own_account(unit, user_id, lock=True)
+    if checked not in {None, user.password_hash}:
+        raise WrongPassword  # changed while we looked
+    return user
+
+
+async def _check_avatar(services: Services, user_id: UserId, file_id: UUID) -> None:
+    """See that a file is one of the user's own, and whole. Call it outside of any transaction.
+
+    Raises AvatarNotYours for somebody else's and for one that nobody has alike; Unavailable where
+    storage can't be asked. A file that was asked for stays for an hour, whatever its owner lets go
+    of meanwhile: so the profile names it before the news that it is gone can come. Only who deletes
+    it everywhere in this very moment is left with the id of a file that is no more.
+    """
+    found = await services.storage.files([file_id], user_id)
+    if not any((file.id, file.owner_id) == (file_id, user_id) for file in found):
+        raise AvatarNotYours
 
 
 async def _moves(work: UnitsOfWork, user_id: UserId, changes: dict[str, Any]) -> bool:
@@ -172,42 +181,24 @@ async def _look_like_nobody(unit: UnitOfWork, user: User, *, respelt: bool = Fal
 
 
 async def change_password(
-    work: UnitsOfWork,
-    guard: LoginThrottle,
-    *,
-    user_id: UserId,
-    current_session: SessionId,
-    current_password: str,
-    new_password: str,
+    context: AuthContext, caller: Identity, *, current_password: str, new_password: str
 ) -> None:
     """Change one's own password; every other login ends.
 
     Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
     """
-    checked = await check_password(
-        work,
-        guard,
-        user_id=user_id,
-        current_session=current_session,
-        password=current_password,
-    )
-    new_hash = await guard.passwords.hash(new_password)
-    async with work.begin() as unit:
-        user = await confirmed_account(unit, user_id, checked)
+    checked = await context.throttle.confirm(caller, current_password)
+    new_hash = await context.passwords.hash(new_password)
+    async with context.work.begin() as unit:
+        user = await _account_to_change(unit, caller.user_id, checked)
         user.password_hash, user.updated_at = new_hash, unit.now
         unit.add(user)
-        others = [s for s in await sessions.living_of(unit, user_id) if s.id != current_session]
+        living = await sessions.living_of(unit, caller.user_id)
+        others = [each for each in living if each.id != caller.session_id]
         await sessions.end(unit, others, "password_changed")
 
 
-async def erase(
-    work: UnitsOfWork,
-    guard: LoginThrottle,
-    *,
-    user_id: UserId,
-    current_session: SessionId,
-    password: str,
-) -> None:
+async def erase(context: AuthContext, caller: Identity, password: str) -> None:
     """Delete one's own account, with its logins and devices; every service erases its share.
 
     Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
@@ -215,11 +206,10 @@ async def erase(
     What stays is the bare id, for gateways that ask what they missed, and for the same reason the
     last events of the stream: they say who and which logins ended, and are pruned like all others.
     """
-    checked = await check_password(
-        work, guard, user_id=user_id, current_session=current_session, password=password
-    )
-    async with work.begin() as unit:
-        user = await confirmed_account(unit, user_id, checked)
+    user_id = caller.user_id
+    checked = await context.throttle.confirm(caller, password)
+    async with context.work.begin() as unit:
+        user = await _account_to_change(unit, user_id, checked)
         living = await sessions.living_of(unit, user_id)
         connection = await unit.raw()
         stream = account_stream(user_id)
@@ -240,29 +230,32 @@ async def erase(
         unit.add(DeletedUser(user_id=user.id, deleted_at=unit.now))
         # Ended logins go too: whose they were is nobody's business any more.
         await unit.session.exec(delete(Session).where(col(Session.user_id) == user_id))
-        await _delete_devices(unit, user_id)
+        # In the order of ids, as whoever holds many does (nodes.py).
+        devices = select(Device.id).where(Device.user_id == user_id).order_by(col(Device.id))
+        locked = (await unit.session.exec(devices.with_for_update())).all()
+        await unit.session.exec(delete(Device).where(col(Device.id).in_(locked)))
         await throttling.forget(connection, user_id)
         await unit.session.delete(user)
 
 
-async def _delete_devices(unit: UnitOfWork, user_id: UserId) -> None:
-    # In the order of ids, as whoever holds many does (nodes.py).
-    locked = await unit.session.exec(
-        select(Device.id)
-        .where(Device.user_id == user_id)
-        .order_by(col(Device.id))
-        .with_for_update()
-    )
-    await unit.session.exec(delete(Device).where(col(Device.id).in_(locked.all())))
+async def forget_avatar(unit: UnitOfWork, *, user_id: UserId, file_id: UUID) -> None:
+    """Take a file that is gone off its owner's profile, if it is their avatar. Idempotent."""
+    statement = select(User).where(User.id == user_id, User.avatar_file_id == file_id)
+    user = (await unit.session.exec(statement.with_for_update())).one_or_none()
+    if user is None:
+        return
+    user.avatar_file_id, user.updated_at = None, unit.now
+    unit.add(user)
+    await unit.publish_event(account_stream(user_id), "user.updated", OwnUser.from_user(user))
 
 
-async def own(work: UnitsOfWork, *, user_id: UserId) -> OwnUser:
+async def own(work: UnitsOfWork, user_id: UserId) -> OwnUser:
     """Return one's own profile."""
     async with work.read() as unit:
         return OwnUser.from_user(await access.own_account(unit, user_id))
 
 
-async def public(work: UnitsOfWork, *, user_id: UserId) -> PublicUser:
+async def public(work: UnitsOfWork, user_id: UserId) -> PublicUser:
     """Return what everyone may see of somebody. Raises NotFound."""
     async with work.read() as unit:
         return PublicUser.from_user(await access.profile_to_see(unit, user_id))
@@ -293,7 +286,7 @@ def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> Sele
     return statement.order_by(key).limit(limit)
 
 
-async def names(work: UnitsOfWork, *, user_ids: Collection[UUID]) -> list[OwnUser]:
+async def names(work: UnitsOfWork, user_ids: Collection[UUID]) -> list[OwnUser]:
     """Return those of these users who exist, for other services."""
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))
