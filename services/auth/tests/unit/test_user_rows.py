@@ -4,19 +4,21 @@ import io
 
 import pytest
 
-from sharezync_auth.commands.user_rows import BadRow, UserRow, read
+from sharezync_auth.commands.user_rows import read
+from sharezync_auth.usecases.importing import ImportedUser
 
 HASH = "$2b$12$" + "a" * 53
+ADA = ImportedUser("ada", "ada@example.com", HASH)
 
 
-def read_text(text: str | bytes) -> list[UserRow | BadRow]:
+def read_text(text: str | bytes) -> dict[int, ImportedUser | str]:
     raw = text.encode() if isinstance(text, str) else text
     stream = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", errors="surrogateescape")
-    return list(read(stream))
+    return dict(read(stream))
 
 
 def reasons(text: str | bytes) -> dict[int, str]:
-    return {row.line: row.reason for row in read_text(text) if isinstance(row, BadRow)}
+    return {line: row for line, row in read_text(text).items() if isinstance(row, str)}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,7 @@ def reasons(text: str | bytes) -> dict[int, str]:
     ],
 )
 def test_a_row_is_read_however_it_is_written(text: str) -> None:
-    assert read_text(text) == [UserRow(1, "ada", "ada@example.com", HASH)]
+    assert read_text(text) == {1: ADA}
 
 
 @pytest.mark.parametrize(
@@ -38,8 +40,8 @@ def test_a_row_is_read_however_it_is_written(text: str) -> None:
 )
 def test_a_heading_and_empty_lines_say_nothing_and_are_counted(heading: str) -> None:
     rows = read_text(f"{heading}\n\n  \nada,ada@example.com,{HASH}\n{heading.lstrip()}\n")
-    assert rows[0] == UserRow(4, "ada", "ada@example.com", HASH)
-    assert isinstance(rows[1], BadRow)  # a heading comes first or not at all
+    assert rows[4] == ADA
+    assert isinstance(rows[5], str)  # a heading comes first or not at all
     assert len(rows) == 2
 
 
@@ -73,11 +75,13 @@ def test_a_heading_and_empty_lines_say_nothing_and_are_counted(heading: str) -> 
 )
 def test_a_bad_row_is_named_and_spoils_no_other(row: str, reason: str) -> None:
     rows = read_text(f"bob,bob@example.com,{HASH}\n{row}\neve,eve@example.com,{HASH}\n")
-    assert [type(each) for each in rows] == [UserRow, BadRow, UserRow]
-    assert [each.line for each in rows] == [1, 2, 3]
-    assert isinstance(rows[1], BadRow)
-    assert rows[1].reason.startswith(reason)
-    assert "secret" not in rows[1].reason
+    assert {line: type(row) for line, row in rows.items()} == {
+        1: ImportedUser,
+        2: str,
+        3: ImportedUser,
+    }
+    assert str(rows[2]).startswith(reason)
+    assert "secret" not in str(rows[2])
 
 
 def test_what_is_not_utf8_is_named() -> None:

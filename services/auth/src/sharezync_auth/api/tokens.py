@@ -10,22 +10,22 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from sharezync_auth import errors
 from sharezync_auth.api.client_secrets import shown_secret
 from sharezync_auth.api.dependencies import Context, Origin
-from sharezync_auth.api.grant_errors import grant_error, grant_errors
-from sharezync_auth.errors import (
-    GrantRefused,
-    InvalidClient,
-    InvalidGrant,
-    InvalidRequest,
-    TooManyTries,
-    UnsupportedGrant,
-)
+from sharezync_auth.errors import GrantRefused, InvalidRequest, UnsupportedGrant
 from sharezync_auth.usecases import clients, grants
 from sharezync_auth.usecases.context import AuthContext
 from sharezync_auth.usecases.grants import LoginOrigin, TokenRead
 from sharezync_shared.names.policies import Parsed
-from sharezync_shared.problems import Problem, Unavailable, problem_response, problems
+from sharezync_shared.problems import (
+    Problem,
+    ProblemDocument,
+    Unavailable,
+    document,
+    problem_response,
+    problems,
+)
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELD = 1024
@@ -78,13 +78,39 @@ class TokenForm(BaseModel):
     scope: Parsed | None = Field(None, description="Ignored: every grant has exactly one scope")
 
 
-def _refusal(problem: GrantRefused) -> Response:
-    """Return the error as RFC 6749 §5.2 asks, with the members of our problems beside."""
-    return JSONResponse(
-        grant_error(problem),
-        status_code=problem.status,
-        headers={**problem.headers, **_NO_STORE},
+class GrantError(ProblemDocument):
+    """An error of the token endpoint: RFC 6749 §5.2 with the members of RFC 9457."""
+
+    error: str = Field(
+        examples=[errors.InvalidGrant.error], description="Error code of RFC 6749 §5.2"
     )
+    error_description: str = Field(
+        examples=["Wrong username or password"], description="What went wrong, for people to read"
+    )
+
+
+def _document(problem: GrantRefused) -> dict[str, Any]:
+    """Return the error as RFC 6749 §5.2 asks, with the members of our problems beside."""
+    described = problem.detail or problem.title
+    return {**document(problem), "error": problem.error, "error_description": described}
+
+
+def _refusal(problem: GrantRefused) -> Response:
+    headers = {**problem.headers, **_NO_STORE}
+    return JSONResponse(_document(problem), status_code=problem.status, headers=headers)
+
+
+def _grant_errors(*types: type[GrantRefused]) -> dict[int | str, dict[str, Any]]:
+    """Declare refusals as `problems` does, in the media type that the RFC asks for."""
+    declared = problems(*types)
+    for answer in declared.values():
+        (content,) = answer["content"].values()
+        for problem in types:
+            if example := content["examples"].get(problem.slug):
+                example["value"] = {**_document(problem()), **example["value"]}
+        answer["model"] = GrantError
+        answer["content"] = {"application/json": {"examples": content["examples"]}}
+    return declared
 
 
 class _TokenRoute(APIRoute):
@@ -121,7 +147,13 @@ router = APIRouter(tags=["authentication"], route_class=_TokenRoute)
     response_model=TokenRead,
     response_model_exclude_none=True,
     responses={
-        **grant_errors(InvalidRequest, InvalidGrant, UnsupportedGrant, InvalidClient, TooManyTries),
+        **_grant_errors(
+            InvalidRequest,
+            errors.InvalidGrant,
+            UnsupportedGrant,
+            errors.InvalidClient,
+            errors.TooManyTries,
+        ),
         **problems(Unavailable),
     },
 )

@@ -4,8 +4,11 @@ A command needs the database only. What it commits for others to hear waits in t
 server tells it within seconds, or as soon as one runs.
 """
 
-from collections.abc import AsyncGenerator
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+
+import msgspec
 
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.db.database import Database
@@ -25,3 +28,24 @@ async def work_for(settings: AuthSettings) -> AsyncGenerator[UnitsOfWork]:
         yield UnitsOfWork(database, streams, relay=None)
     finally:
         await database.aclose()
+
+
+def stop(reason: str, status: int) -> int:
+    """Say on stderr why a command ends; return its exit status."""
+    sys.stderr.write(reason + "\n")
+    return status
+
+
+def print_rows(rows: Sequence[Mapping[str, str]], *, as_json: bool) -> None:
+    """Print rows that have the same fields in the same order: a heading and a line each."""
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        return
+    if not rows:
+        sys.stdout.write("(none)\n")
+        return
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")

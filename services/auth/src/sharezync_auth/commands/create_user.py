@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from sharezync_auth.api.users import Registration
-from sharezync_auth.commands import work_for
+from sharezync_auth.commands import stop, work_for
 from sharezync_auth.errors import EmailTaken, NameTaken
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.passwords import Passwords
@@ -58,17 +58,17 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
             display_name=arguments.display_name,
         )
     except _NoPassword as error:
-        return _stop(str(error), _NOT_VALID)
+        return stop(str(error), _NOT_VALID)
     except ValidationError as error:
         # Not the input of each: one of them is the password.
         lines = [f"{e['field']}: {e['message']}" for e in field_errors(error.errors())]
-        return _stop("\n".join(lines), _NOT_VALID)
+        return stop("\n".join(lines), _NOT_VALID)
     passwords = Passwords(threads=1, queue=1, metrics=AuthMetrics(CollectorRegistry()))
     try:
         async with work_for(settings) as work:
             user = await users.register(work, passwords, **body.model_dump())
     except (NameTaken, EmailTaken) as refusal:
-        return _stop(f"{refusal.title}.", _TAKEN)
+        return stop(f"{refusal.title}.", _TAKEN)
     finally:
         passwords.close()
     sys.stderr.write(f"{user.username} is {user.id}.\n")
@@ -91,11 +91,6 @@ def _password(arguments: argparse.Namespace) -> str:
     if password != getpass.getpass("Once more: "):
         raise _NoPassword("The passwords differ.")
     return password
-
-
-def _stop(reason: str, status: int) -> int:
-    sys.stderr.write(reason + "\n")
-    return status
 
 
 CREATE_USER: Final = CliCommand(help="create an account", run=_run, arguments=_arguments)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from sharezync_auth.commands import work_for
-from sharezync_auth.commands.user_rows import BadRow, UserRow, read
+from sharezync_auth.commands.user_rows import read
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import importing
 from sharezync_auth.usecases.importing import ImportedUser, ImportOutcome
@@ -39,18 +39,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
-    counts: Counter[ImportOutcome | None] = Counter()  # None: the row itself is bad
+    counts: Counter[ImportOutcome] = Counter()
+    lines = 0
     try:
         with _opened(arguments.file) as stream:
             async with work_for(settings) as work:
                 rows = read(stream)
-                while batch := list(islice(rows, _BATCH)):
+                while batch := dict(islice(rows, _BATCH)):
+                    lines += len(batch)
                     counts.update(await _take(work, batch, dry_run=arguments.dry_run))
     except OSError as error:
         sys.stderr.write(f"{arguments.file}: {error.strerror or error}\n")
         return _NO_FILE
     there = counts[ImportOutcome.ALREADY_THERE]
-    bad = counts.total() - counts[ImportOutcome.ADDED] - there
+    bad = lines - counts[ImportOutcome.ADDED] - there
     would_be = "would be " if arguments.dry_run else ""
     sys.stdout.write(
         f"{counts[ImportOutcome.ADDED]} {would_be}added, {there} already there, {bad} bad\n"
@@ -59,27 +61,19 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _take(
-    work: UnitsOfWork, batch: list[UserRow | BadRow], *, dry_run: bool
-) -> list[ImportOutcome | None]:
-    """Have the good rows of a batch come in, report the others, and return what became of all."""
-    newcomers = {row.line: _newcomer(row) for row in batch if isinstance(row, UserRow)}
-    added = await importing.add(work, list(newcomers.values()), dry_run=dry_run)
-    outcomes = dict(zip(newcomers, added, strict=True))
-    for row in batch:
-        outcome = outcomes.get(row.line)
-        if isinstance(row, BadRow):
-            sys.stderr.write(f"line {row.line}: {row.reason}\n")
-        elif outcome is ImportOutcome.ALREADY_THERE:
-            sys.stdout.write(f"line {row.line}: {outcome.value}\n")
-        elif outcome is not None and outcome is not ImportOutcome.ADDED:
-            sys.stderr.write(f"line {row.line}: {outcome.value}\n")
-    return [outcomes.get(row.line) for row in batch]
-
-
-def _newcomer(row: UserRow) -> ImportedUser:
-    return ImportedUser(
-        row.username, row.username_key, row.skeleton, row.email, row.email_key, row.bcrypt_hash
-    )
+    work: UnitsOfWork, batch: dict[int, ImportedUser | str], *, dry_run: bool
+) -> list[ImportOutcome]:
+    """Have the good rows of a batch come in, report the others; return what became of the good."""
+    users = {line: user for line, user in batch.items() if isinstance(user, ImportedUser)}
+    added = await importing.add(work, list(users.values()), dry_run=dry_run)
+    outcomes = dict(zip(users, added, strict=True))
+    for line, row in batch.items():
+        if isinstance(row, str):
+            sys.stderr.write(f"line {line}: {row}\n")
+        elif outcomes[line] is not ImportOutcome.ADDED:
+            there = outcomes[line] is ImportOutcome.ALREADY_THERE
+            (sys.stdout if there else sys.stderr).write(f"line {line}: {outcomes[line].value}\n")
+    return added
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """`rotate-keys`: have another key sign from now on."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sharezync_auth.commands import work_for
-from sharezync_auth.commands.tables import print_rows
+from sharezync_auth.commands import print_rows, stop, work_for
 from sharezync_auth.key_store import KeyStore, PrivateKey, WrongSecretKey
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.states import MAX_KEYS, KeyRequest, RotationPolicy, TooMany, TooYoung
@@ -52,9 +50,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     if settings.algorithm == "HS256":
-        return _stop("With ALGORITHM=HS256 SECRET_KEY signs: there is nothing to rotate.")
+        reason = "With ALGORITHM=HS256 SECRET_KEY signs: there is nothing to rotate."
+        return stop(reason, _NOT_POSSIBLE)
     if arguments.new_secret_key and not arguments.compromised:
-        return _stop("--new-secret-key goes with --compromised only.")
+        return stop("--new-secret-key goes with --compromised only.", _NOT_POSSIBLE)
     async with work_for(settings) as work:
         store = KeyStore(work, settings.require_secret_key())
         try:
@@ -64,11 +63,10 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
                 whatever_sealed_them=arguments.new_secret_key,
             )
         except (TooYoung, TooMany) as refusal:
-            sys.stderr.write(_reason(refusal))
             print_rows(_table(await store.read()), as_json=arguments.json)
-            return _REFUSED
+            return stop(_reason(refusal), _REFUSED)
         except WrongSecretKey as error:
-            return _stop(str(error))
+            return stop(str(error), _NOT_POSSIBLE)
     print_rows(_table(private_keys), as_json=arguments.json)
     return 0
 
@@ -81,13 +79,13 @@ def _order(arguments: argparse.Namespace) -> KeyRequest:
 
 def _reason(refusal: TooYoung | TooMany) -> str:
     if isinstance(refusal, TooMany):
-        return f"Not yet: there are {MAX_KEYS} keys. Wait until some have gone.\n"
+        return f"Not yet: there are {MAX_KEYS} keys. Wait until some have gone."
     if refusal.since is None or refusal.signs_from is None:
-        return "Not yet: there is no next key. A running auth makes one; so does --now.\n"
+        return "Not yet: there is no next key. A running auth makes one; so does --now."
     return (
         f"Not yet: the next key is published since {_moment(refusal.since)}, and every verifier "
         f"knows it from {_moment(refusal.signs_from)} on. --now rotates all the same: at worst "
-        "new tokens are refused until verifiers look again.\n"
+        "new tokens are refused until verifiers look again."
     )
 
 
@@ -100,11 +98,6 @@ def _table(private_keys: Sequence[PrivateKey]) -> list[dict[str, str]]:
 
 def _moment(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _stop(reason: str) -> int:
-    sys.stderr.write(reason + "\n")
-    return _NOT_POSSIBLE
 
 
 ROTATE_KEYS: Final = CliCommand(help="rotate the signing key", run=_run, arguments=_arguments)

@@ -5,8 +5,7 @@ import sys
 from typing import Final
 from uuid import UUID
 
-from sharezync_auth.commands import work_for
-from sharezync_auth.commands.tables import print_rows
+from sharezync_auth.commands import print_rows, stop, work_for
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import clients
 from sharezync_shared.cli import CliCommand
@@ -59,8 +58,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
                 print_rows(rows, as_json=arguments.json)
             case "remove":
                 if not await clients.remove(work, client_id=arguments.id):
-                    sys.stderr.write(f"The secret {arguments.id} doesn't exist.\n")
-                    return _NOT_FOUND
+                    return stop(f"The secret {arguments.id} doesn't exist.", _NOT_FOUND)
                 sys.stderr.write(
                     "Revoked. Tokens created with it are valid for at most 5 more minutes.\n"
                 )

@@ -6,16 +6,13 @@ nobody closed spoils one line and not the rest of the file.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, TextIO
 
 from pydantic import TypeAdapter, ValidationError
 
 from sharezync_auth.api.users import Email, Username
-from sharezync_auth.names import email_key
 from sharezync_auth.passwords import MAX_BCRYPT_COST, bcrypt_cost
-from sharezync_shared.names.lookalikes import skeleton_of
-from sharezync_shared.text import key_of
+from sharezync_auth.usecases.importing import ImportedUser
 
 COLUMNS: Final = ("username", "email", "bcrypt_hash")
 
@@ -25,58 +22,33 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 _USERNAME: Final[TypeAdapter[str]] = TypeAdapter(Username)
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(Email)
 
-
-@dataclass(frozen=True, slots=True)
-class UserRow:
-    """A user who can come in, by all that a row tells."""
-
-    line: int
-    username: str
-    email: str
-    bcrypt_hash: str
-
-    @property
-    def username_key(self) -> str:
-        """What the name is compared by."""
-        return key_of(self.username)
-
-    @property
-    def skeleton(self) -> str:
-        """What it has in common with names that look the same."""
-        return skeleton_of(self.username)
-
-    @property
-    def email_key(self) -> str:
-        """What the address is compared by."""
-        return email_key(self.email)
+_UNIQUE: Final = {
+    "username_key": "username: stands in line {} already",
+    "skeleton": "username: looks like the one in line {}",
+    "email_key": "email: stands in line {} already",
+}
+"""What two rows must not share, and why the later one is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that nobody can come in by, and why."""
+def read(stream: TextIO) -> Iterator[tuple[int, ImportedUser | str]]:
+    """Yield the lines of `stream` by number: a user, or why nobody can come in by that row.
 
-    line: int
-    reason: str
-
-
-def read(stream: TextIO) -> Iterator[UserRow | BadRow]:
-    """Yield what the lines of `stream` say, in order; empty ones and a heading say nothing.
-
-    Never more than a line is held, beside the names met so far. What is not UTF-8 is to come as
-    surrogates (`errors="surrogateescape"`).
+    Empty lines and a heading are left out. Never more than a line is held, beside the names met so
+    far. What is not UTF-8 is to come as surrogates (`errors="surrogateescape"`).
     """
-    names: dict[str, int] = {}
-    looks: dict[str, int] = {}
-    emails: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for number, line in _lines(stream):
         try:
-            row = _row(number, line)
-            _refuse_doubles(row, names, looks, emails)
+            user = _user(line)
+            keys = [(name, getattr(user, name)) for name in _UNIQUE]
+            for key in keys:
+                if key in seen:
+                    raise ValueError(_UNIQUE[key[0]].format(seen[key]))
         except ValueError as error:
-            yield BadRow(number, str(error))
+            yield number, str(error)
             continue
-        names[row.username_key] = looks[row.skeleton] = emails[row.email_key] = number
-        yield row
+        seen |= dict.fromkeys(keys, number)
+        yield number, user
 
 
 def _lines(stream: TextIO) -> Iterator[tuple[int, str]]:
@@ -99,7 +71,7 @@ def _is_heading(line: str) -> bool:
     return [cell.strip().strip('"').lower() for cell in line.split(",")] == list(COLUMNS)
 
 
-def _row(number: int, line: str) -> UserRow:
+def _user(line: str) -> ImportedUser:
     if len(line) >= _MAX_LINE:
         raise ValueError(f"is longer than {_MAX_LINE} characters")
     try:
@@ -114,24 +86,10 @@ def _row(number: int, line: str) -> UserRow:
         count = f"{len(cells)} column{'s' if len(cells) != 1 else ''}"
         raise ValueError(f"has {count}, not the three {','.join(COLUMNS)}")
     username, email, bcrypt_hash = (cell.strip() for cell in cells)
-    return UserRow(
-        number,
-        _valid(_USERNAME, username, "username"),
-        _valid(_EMAIL, email, "email"),
-        _known_hash(bcrypt_hash),
+    user = ImportedUser(
+        _valid(_USERNAME, username, "username"), _valid(_EMAIL, email, "email"), bcrypt_hash
     )
-
-
-def _valid(adapter: TypeAdapter[str], text: str, name: str) -> str:
-    try:
-        return adapter.validate_python(text)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{name}: {reason}") from error
-
-
-def _known_hash(text: str) -> str:
-    cost = bcrypt_cost(text)
+    cost = bcrypt_cost(bcrypt_hash)
     if cost is None:
         raise ValueError(
             "bcrypt_hash: not a bcrypt hash ($2a$, $2b$ or $2y$, cost 04 to 31, 60 characters)"
@@ -141,15 +99,12 @@ def _known_hash(text: str) -> str:
             f"bcrypt_hash: a cost of {cost} is refused: checking it takes so long that a few wrong "
             f"passwords would keep all others waiting (at most {MAX_BCRYPT_COST})"
         )
-    return text
+    return user
 
 
-def _refuse_doubles(
-    row: UserRow, names: dict[str, int], looks: dict[str, int], emails: dict[str, int]
-) -> None:
-    if line := names.get(row.username_key):
-        raise ValueError(f"username: stands in line {line} already")
-    if line := looks.get(row.skeleton):
-        raise ValueError(f"username: looks like the one in line {line}")
-    if line := emails.get(row.email_key):
-        raise ValueError(f"email: stands in line {line} already")
+def _valid(adapter: TypeAdapter[str], text: str, name: str) -> str:
+    try:
+        return adapter.validate_python(text)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{name}: {reason}") from error

@@ -3,24 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from uuid import UUID
 
+from sharezync_auth.names import email_key
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.names.lookalikes import data_version
+from sharezync_shared.names.lookalikes import data_version, skeleton_of
+from sharezync_shared.text import key_of
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImportedUser:
     """Who is to come in; valid, and the keys and the skeleton unlike all others of the batch."""
 
     username: str
-    username_key: str
-    skeleton: str
     email: str
-    email_key: str
     password_hash: str
+
+    @cached_property
+    def username_key(self) -> str:
+        """What the name is compared by."""
+        return key_of(self.username)
+
+    @cached_property
+    def skeleton(self) -> str:
+        """What it has in common with names that look the same."""
+        return skeleton_of(self.username)
+
+    @cached_property
+    def email_key(self) -> str:
+        """What the address is compared by."""
+        return email_key(self.email)
 
 
 class ImportOutcome(Enum):
@@ -78,20 +93,17 @@ async def _look(
     by_name = {row["username_key"]: row["id"] for row in found}
     by_email = {row["email_key"]: row["id"] for row in found}
     seen = {row["username_skeleton"] for row in found}
-    outcomes = {
-        one: _outcome(by_name.get(one.username_key), by_email.get(one.email_key)) for one in batch
-    }
     return {
-        one: ImportOutcome.LOOKALIKE
-        if outcome is ImportOutcome.ADDED and one.skeleton in seen
-        else outcome
-        for one, outcome in outcomes.items()
+        one: _outcome(
+            by_name.get(one.username_key), by_email.get(one.email_key), one.skeleton in seen
+        )
+        for one in batch
     }
 
 
-def _outcome(with_name: UUID | None, with_email: UUID | None) -> ImportOutcome:
+def _outcome(with_name: UUID | None, with_email: UUID | None, alike: bool) -> ImportOutcome:  # noqa: FBT001 - it stays in here
     if with_name is None and with_email is None:
-        return ImportOutcome.ADDED
+        return ImportOutcome.LOOKALIKE if alike else ImportOutcome.ADDED
     if with_email is None:
         return ImportOutcome.USERNAME_TAKEN
     if with_name is None:
