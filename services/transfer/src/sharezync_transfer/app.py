@@ -12,24 +12,17 @@ from sharezync_shared.streams.api import streams_router
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.users_projection import FILL_AGAIN_SECONDS
-from sharezync_transfer.api import (
-    commands,
-    internal,
-    policies,
-    receipts,
-    transfers,
-)
-from sharezync_transfer.api.dependencies import TransferServiceContext
+from sharezync_transfer.api import commands, internal, policies, transfers
 from sharezync_transfer.api.documentation import FIELDS, TAGS
 from sharezync_transfer.consumers import CONSUMERS
-from sharezync_transfer.models import SCHEMA, metadata, transfers_stream
+from sharezync_transfer.models import SCHEMA, USERS, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
 from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.capabilities import CapabilityIssuer
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
 from sharezync_transfer.usecases.sweeping import sweep
-from sharezync_transfer.usecases.users import USERS
 
 
 def create_app(settings: TransferSettings, platform: Platform | None = None) -> FastAPI:
@@ -56,7 +49,6 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             ),
             policies.router,
             transfers.router,
-            receipts.router,
         ],
         consumers=CONSUMERS,
         resources=[

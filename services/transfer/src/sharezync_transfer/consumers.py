@@ -11,8 +11,8 @@ from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.contracts.auth import UserDeleted
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import Consumer, UnitOfWork
+from sharezync_transfer.models import USERS
 from sharezync_transfer.usecases import erasing
-from sharezync_transfer.usecases.users import USERS
 
 
 async def on_user_deleted(unit: UnitOfWork, event: UserDeleted) -> None:

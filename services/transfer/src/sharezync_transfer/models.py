@@ -19,7 +19,7 @@ from sharezync_shared.events.inbox import inbox_table
 from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.log import stream_tables
-from sharezync_shared.users_projection import blocks_tables
+from sharezync_shared.users_projection import UsersProjection, blocks_tables
 from sharezync_transfer.states import FINAL, OPEN, State
 
 TransferId = NewType("TransferId", UUID)
@@ -72,7 +72,7 @@ class User(TransferTable, table=True):
 class Transfer(TransferTable, table=True):
     """Files on their way from one person to others.
 
-    `state` is what the states of its recipients make of it (`life.overall`). `confirmed_at` is
+    `state` is what the states of its recipients make of it (`states.overall`). `confirmed_at` is
     set once storage has confirmed every file; `released_at` once storage keeps nothing for it any
     more. `progress_at` is when progress was last published.
     """
@@ -232,45 +232,46 @@ class Acquaintance(TransferTable, table=True):
     other_accepted: bool = Field(default=False, sa_column_kwargs=_NO)
 
 
-class DayTotals(TransferTable, table=True):
-    """What came of what somebody sent, or was sent, and what ended on one day in UTC.
+class EndedTotals(SQLModel):
+    """What came of what somebody sent, or was sent, and what ended.
 
     Each recipient of a transfer counts for themselves. `timed_bytes` came in `seconds`: those of
     parts whose speed could be told.
     """
+
+    ended: int = Field(default=0)
+    completed: int = Field(default=0)
+    files: int = Field(default=0, sa_type=BigInteger)
+    bytes: int = Field(default=0, sa_type=BigInteger)
+    timed_bytes: int = Field(default=0, sa_type=BigInteger)
+    seconds: float = Field(default=0)
+    best_bytes_per_second: float = Field(default=0)
+
+
+class DayTotals(EndedTotals, TransferTable, table=True):
+    """Those of one day in UTC."""
 
     __tablename__: ClassVar[str] = "sums_by_day"
 
     user_id: UUID = Field(primary_key=True)
     day: date = Field(primary_key=True)
     role: str = Field(primary_key=True, sa_type=Text)
-    ended: int = Field(default=0)
-    completed: int = Field(default=0)
-    files: int = Field(default=0, sa_type=BigInteger)
-    bytes: int = Field(default=0, sa_type=BigInteger)
-    timed_bytes: int = Field(default=0, sa_type=BigInteger)
-    seconds: float = Field(default=0)
-    best_bytes_per_second: float = Field(default=0)
 
 
-class PeerTotals(TransferTable, table=True):
-    """The same of all days, with one other person."""
+class PeerTotals(EndedTotals, TransferTable, table=True):
+    """Those of all days, with one other person."""
 
     __tablename__: ClassVar[str] = "sums_by_peer"
 
     user_id: UUID = Field(primary_key=True)
     peer_id: UUID = Field(primary_key=True)
     role: str = Field(primary_key=True, sa_type=Text)
-    ended: int = Field(default=0)
-    completed: int = Field(default=0)
-    files: int = Field(default=0, sa_type=BigInteger)
-    bytes: int = Field(default=0, sa_type=BigInteger)
-    timed_bytes: int = Field(default=0, sa_type=BigInteger)
-    seconds: float = Field(default=0)
-    best_bytes_per_second: float = Field(default=0)
 
 
 stream_tables(metadata)
 outbox_table(metadata)
 inbox_table(metadata)
 blocks_tables(metadata)
+
+USERS: Final = UsersProjection(SCHEMA)
+"""The copy of auth's users: of their names, and of whom they have blocked."""

@@ -1,19 +1,24 @@
-"""What clients see: one shape for REST, for events and for replies on a socket.
+"""What clients see and send: one shape for REST, for events and for commands on a socket.
 
 A sender sees all recipients. A recipient sees only their own part, and `state` and `completed_at`
 are those of that part: who else was sent the same is the sender's business.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
+from sharezync_shared.contracts.transfer import FileIndex, OrderedRangesByFile, RangePair
+from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.names.policies import KEY, MEDIA_TYPE, NOTE, PATH
+from sharezync_shared.sizes import MAX_CHUNK_BYTES
 from sharezync_transfer.access import Role, TransferAggregate
 from sharezync_transfer.models import Policy, TransferFile
+from sharezync_transfer.settings import MAX_FILES, MAX_RECIPIENTS, MIN_CHUNK_BYTES
 from sharezync_transfer.states import FINAL, State
 
 _ID = "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"
@@ -161,10 +166,6 @@ class TransferTaken(TransferRead):
         examples=[_TOKEN],
     )
 
-    @classmethod
-    def with_token(cls, read: TransferRead, token: str | None) -> Self:
-        return cls(**read.model_dump(), token=token)
-
 
 class TransferOpened(TransferTaken):
     """A created transfer with a capability token and a window."""
@@ -173,10 +174,6 @@ class TransferOpened(TransferTaken):
         description="Maximum of unacknowledged bytes on a WebSocket",
         examples=[4194304],
     )
-
-    @classmethod
-    def with_window(cls, read: TransferRead, window_bytes: int, token: str | None) -> Self:
-        return cls(**read.model_dump(), window_bytes=window_bytes, token=token)
 
 
 class TokenRead(TransferDocument):
@@ -238,74 +235,6 @@ class MissingRead(TransferDocument):
     files: list[MissingOfFile]
 
 
-class DirectionTotals(TransferDocument):
-    """Ended transfers in one direction. Each recipient counts separately."""
-
-    ended: int = Field(
-        description="Number of ended transfers: completed, rejected, cancelled …", examples=[11]
-    )
-    completed: int = Field(examples=[10])
-    files: int = Field(description="Number of files in completed transfers", examples=[31])
-    bytes: int = Field(
-        description="Number of bytes that recipients have confirmed", examples=[734003200]
-    )
-    success_rate: float | None = Field(
-        description="Share of completed ones among ended ones; null if none has ended",
-        examples=[0.9091],
-    )
-    mean_bytes_per_second: int | None = Field(
-        description="Mean rate from first to last confirmation; null if nothing took long enough "
-        "to measure",
-        examples=[52428800],
-    )
-    best_bytes_per_second: int | None = Field(
-        description="Rate of the fastest transfer; null if unknown", examples=[104857600]
-    )
-
-    @classmethod
-    def nothing(cls) -> Self:
-        return cls(
-            ended=0,
-            completed=0,
-            files=0,
-            bytes=0,
-            success_rate=None,
-            mean_bytes_per_second=None,
-            best_bytes_per_second=None,
-        )
-
-
-class Totals(DirectionTotals):
-    """All transfers in one direction; `transfers` and `bytes` include active ones."""
-
-    transfers: int = Field(description="Number of ended and active transfers", examples=[12])
-
-
-class DayRead(TransferDocument):
-    """Transfers that ended on a day."""
-
-    day: date = Field(description="Day in UTC", examples=["2026-11-21"])
-    sent: DirectionTotals
-    received: DirectionTotals
-
-
-class PeerRead(TransferDocument):
-    """Ended transfers between you and another user."""
-
-    user_id: UUID
-    sent: DirectionTotals
-    received: DirectionTotals
-
-
-class StatsRead(TransferDocument):
-    """Transfer statistics of a user."""
-
-    sent: Totals
-    received: Totals
-    days: list[DayRead] = Field(description="Days on which transfers ended, newest first")
-    peers: list[PeerRead] = Field(description="The users with most bytes; at most 20")
-
-
 class PolicyRead(TransferDocument):
     """The offer policy of a device."""
 
@@ -313,4 +242,144 @@ class PolicyRead(TransferDocument):
     policy: Policy = Field(examples=["accept_known"])
     updated_at: datetime | None = Field(
         description="When it was set; null if never", examples=[_TIME]
+    )
+
+
+# -------------------------------------------------------------------------------- what clients send
+
+Key = Annotated[str, KEY]
+
+
+class RecipientChoice(BaseModel):
+    """A recipient of an offer."""
+
+    user_id: UserId
+    device_id: DeviceId | None = Field(
+        None, description="Only this device; null: any device of the user"
+    )
+
+
+class FileOffer(BaseModel):
+    """A file to offer."""
+
+    name: Annotated[str, PATH] = Field(
+        description="Name of the file, or its path in a folder: `photos/2026/a.jpg`",
+        examples=["film.mkv"],
+    )
+    size: int = Field(ge=0, le=2**62, strict=True, description="Size in bytes", examples=[67108864])
+    mime: Annotated[str, MEDIA_TYPE] | None = Field(
+        None, examples=["video/x-matroska"], description="Media type"
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="SHA-256 of the file, hexadecimal, if known"
+    )
+
+
+class TransferOffer(BaseModel):
+    """An offer of files to users."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "recipients": [{"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"}],
+                    "files": [{"name": "film.mkv", "size": 67108864, "mime": "video/x-matroska"}],
+                    "note": "From last summer",
+                },
+                {
+                    "recipients": [
+                        {
+                            "user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
+                            "device_id": "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77",
+                        }
+                    ],
+                    "files": [
+                        {"name": "photos/2026/a.jpg", "size": 48213},
+                        {"name": "photos/2026/b.jpg", "size": 51877},
+                    ],
+                    "expires_in_s": 3600,
+                    "client_transfer_id": "laptop-7f3a-12",
+                },
+            ]
+        }
+    )
+
+    recipients: list[RecipientChoice] = Field(min_length=1, max_length=MAX_RECIPIENTS)
+    files: list[FileOffer] = Field(min_length=1, max_length=MAX_FILES)
+    chunk_size: int = Field(
+        MAX_CHUNK_BYTES,
+        ge=MIN_CHUNK_BYTES,
+        le=MAX_CHUNK_BYTES,
+        strict=True,
+        description="Size of each chunk but the last, in bytes",
+    )
+    note: Annotated[str, NOTE] = Field("", description="Message to the recipients")
+    expires_in_s: float | None = Field(
+        None,
+        ge=1,
+        le=366 * 86400,
+        strict=True,
+        description="Seconds until the offer expires; null: the default of the server",
+    )
+    client_transfer_id: Key | None = Field(
+        None, description="Idempotency key: offering again with it returns the first transfer"
+    )
+
+
+class Acceptance(BaseModel):
+    """The files of an offer to accept."""
+
+    files: list[Annotated[FileIndex, Strict()]] | None = Field(
+        None, max_length=MAX_FILES, description="Indexes of files; null: all"
+    )
+
+
+class ResumeRequest(BaseModel):
+    """The position to resume a transfer from."""
+
+    have: OrderedRangesByFile | None = Field(
+        None, description="Chunks that the recipient has; null: those it has confirmed"
+    )
+
+
+class NoDetails(BaseModel):
+    """Commands without parameters; any are ignored."""
+
+
+class Confirmation(BaseModel):
+    """Chunks of a file that the recipient has verified and stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"file": 0, "ranges": [[0, 41], [43, 43]]},
+                {"file": 1, "ranges": [[0, 7]]},
+            ]
+        }
+    )
+
+    file: Annotated[FileIndex, Strict()] = Field(examples=[0])
+    ranges: list[RangePair] = Field(
+        min_length=1,
+        max_length=10_000,
+        examples=[[[0, 41], [43, 43]]],
+        description="Ranges of chunk indexes, both ends inclusive",
+    )
+
+    @field_validator("ranges")
+    @classmethod
+    def _in_order(cls, ranges: list[RangePair]) -> list[RangePair]:
+        if any(first > last for first, last in ranges):
+            raise ValueError("A range is [first, last] with first <= last")
+        return ranges
+
+
+class PolicyChoice(BaseModel):
+    """The offer policy of a device."""
+
+    policy: Policy = Field(
+        examples=["accept_known"],
+        description="`ask`: offers wait for an answer. `accept_known`: offers are accepted at once "
+        "if the sender is in a channel that you have joined or written to, or if you have accepted "
+        "a transfer of theirs before. `block`: offers to this device are rejected at once",
     )

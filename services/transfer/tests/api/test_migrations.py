@@ -10,7 +10,7 @@ from sharezync_shared.events.contracts.transfer import BlockKept
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import uuid7
 from sharezync_transfer.migrations import MIGRATIONS
-from sharezync_transfer.usecases.users import USERS
+from sharezync_transfer.models import USERS
 
 
 async def test_up_down_and_up_again_leaves_what_the_models_say(fresh_database_url: str) -> None:

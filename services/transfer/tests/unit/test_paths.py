@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sharezync_shared.problems import Invalid
-from sharezync_transfer.usecases.paths import paths_of
+from sharezync_transfer.usecases.offering import paths_of
 
 COSTLY = [("a" + "\u0301" * 3) * 100 + str(number) for number in range(1000)]
 """Cut off before what they differ in."""

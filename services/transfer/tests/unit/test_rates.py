@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from sharezync_transfer.usecases.rates import TransferRates
+from sharezync_transfer.usecases.progress_broadcast import TransferRates
 
 A, B = uuid4(), uuid4()
 

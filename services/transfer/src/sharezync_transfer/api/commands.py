@@ -1,7 +1,6 @@
 """Commands that came in on sockets: the same use cases as REST."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,13 +13,21 @@ from sharezync_shared.streams.commands import CommandDone, CommandsEndpoint
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.work import to_json
 from sharezync_transfer.access import Actor
-from sharezync_transfer.api.dependencies import TransferServiceContext, ranges_of
-from sharezync_transfer.api.participations import participation_read
-from sharezync_transfer.api.requests import Acceptance, NoDetails, ResumeRequest, TransferOffer
+from sharezync_transfer.api.dependencies import ranges_of
+from sharezync_transfer.api.transfers import opened, taken
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.schemas import TransferOpened, TransferRead, TransferTaken
+from sharezync_transfer.schemas import (
+    Acceptance,
+    NoDetails,
+    ResumeRequest,
+    TransferOffer,
+    TransferOpened,
+    TransferRead,
+    TransferTaken,
+)
 from sharezync_transfer.usecases import commands, completing, offering
-from sharezync_transfer.usecases.offer_policy import OfferRecipient
+from sharezync_transfer.usecases.commands import PlainAct
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.participations import Participation
 
 
@@ -43,71 +50,33 @@ class _Plain(_Named, NoDetails):
 async def _start(
     command: Command, data: TransferOffer, context: TransferServiceContext
 ) -> CommandDone:
-    actor = _actor(command)
-    expires_in_s = data.expires_in_s
-    published = await offering.offer(
-        context.work,
-        context.services,
-        context.settings,
-        actor=actor,
-        to=[OfferRecipient(each.user_id, each.device_id) for each in data.recipients],
-        files=[file.offered() for file in data.files],
-        chunk_size_bytes=data.chunk_size,
-        note=data.note,
-        expires_in=None if expires_in_s is None else timedelta(seconds=expires_in_s),
-        client_transfer_id=data.client_transfer_id,
-    )
-    transfer = published.outcome.transfer
-    token = context.capabilities.to(actor.user_id, "sender", transfer)
-    window_bytes = context.settings.transfer_window_bytes
-    opened = TransferOpened.with_window(transfer, window_bytes, token)
-    return _done(context, opened, actor, published.outcome)
+    found = (await offering.offer(context, _actor(command), data)).outcome
+    return _done(context, opened(context, found), found)
 
 
 async def _accept(command: Command, data: _Accept, context: TransferServiceContext) -> CommandDone:
-    actor = _actor(command)
-    published = await commands.accept(
-        context.work, actor=actor, transfer_id=data.transfer_id, files=data.files
-    )
-    token = context.capabilities.to(actor.user_id, "recipient", published.outcome.transfer)
-    taken = TransferTaken.with_token(published.outcome.transfer, token)
-    return _done(context, taken, actor, published.outcome)
+    published = await commands.accept(context.work, _actor(command), data.transfer_id, data.files)
+    return _done(context, taken(context, published.outcome), published.outcome)
 
 
 async def _resume(command: Command, data: _Resume, context: TransferServiceContext) -> CommandDone:
-    actor = _actor(command)
     have = None if data.have is None else ranges_of(data.have)
-    published = await commands.resume(
-        context.work, actor=actor, transfer_id=data.transfer_id, have=have
-    )
-    return _done(context, published.outcome.transfer, actor, published.outcome)
+    published = await commands.resume(context.work, _actor(command), data.transfer_id, have)
+    return _done(context, published.outcome.transfer, published.outcome)
 
 
-async def _reject(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    published = await commands.reject(
-        context.work, actor=_actor(command), transfer_id=data.transfer_id
-    )
-    return CommandDone(to_json(published.outcome))
+def _acting(
+    what: PlainAct,
+) -> Callable[[Command, _Plain, TransferServiceContext], Awaitable[CommandDone]]:
+    async def act(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
+        published = await commands.act(context.work, _actor(command), data.transfer_id, what)
+        return CommandDone(to_json(published.outcome))
 
-
-async def _pause(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    published = await commands.pause(
-        context.work, actor=_actor(command), transfer_id=data.transfer_id
-    )
-    return CommandDone(to_json(published.outcome))
-
-
-async def _cancel(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    published = await commands.cancel(
-        context.work, actor=_actor(command), transfer_id=data.transfer_id
-    )
-    return CommandDone(to_json(published.outcome))
+    return act
 
 
 async def _complete(command: Command, data: _Plain, context: TransferServiceContext) -> CommandDone:
-    published = await completing.complete(
-        context.work, context.services, actor=_actor(command), transfer_id=data.transfer_id
-    )
+    published = await completing.complete(context, _actor(command), data.transfer_id)
     return CommandDone(to_json(published.outcome))
 
 
@@ -116,10 +85,10 @@ def _actor(command: Command) -> Actor:
 
 
 def _done(
-    context: TransferServiceContext, data: BaseModel, actor: Actor, participation: Participation
+    context: TransferServiceContext, data: BaseModel, participation: Participation
 ) -> CommandDone:
     """Answer a command, with the participation that its gateway would ask for next."""
-    read = participation_read(participation, actor, context.settings)
+    read = participation.read(context.settings.transfer_window_bytes)
     return CommandDone(to_json(data), msgspec.json.encode(read))
 
 
@@ -135,10 +104,14 @@ ENDPOINT: Final = CommandsEndpoint(
             "file_transfer_start", TransferOffer, TransferOpened, "Create a transfer"
         ): _start,
         SocketCommand("transfer_accept", _Accept, TransferTaken, "Accept a transfer"): _accept,
-        SocketCommand("transfer_reject", _Plain, TransferRead, "Reject a transfer"): _reject,
-        SocketCommand("transfer_pause", _Plain, TransferRead, "Pause a transfer"): _pause,
+        SocketCommand("transfer_reject", _Plain, TransferRead, "Reject a transfer"): _acting(
+            "reject"
+        ),
+        SocketCommand("transfer_pause", _Plain, TransferRead, "Pause a transfer"): _acting("pause"),
         SocketCommand("transfer_resume", _Resume, TransferRead, "Resume a transfer"): _resume,
-        SocketCommand("transfer_cancel", _Plain, TransferRead, "Cancel a transfer"): _cancel,
+        SocketCommand("transfer_cancel", _Plain, TransferRead, "Cancel a transfer"): _acting(
+            "cancel"
+        ),
         SocketCommand("transfer_complete", _Plain, TransferRead, "Complete a transfer"): _complete,
     },
     _context_of,

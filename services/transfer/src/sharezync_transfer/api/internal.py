@@ -14,7 +14,6 @@ from sharezync_shared.contracts.acquaintances import (
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_transfer.access import Actor
 from sharezync_transfer.api.dependencies import Context, ranges_of
-from sharezync_transfer.api.participations import participation_read
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.usecases import acquaintances, progress, queries
 
@@ -36,8 +35,8 @@ async def join_transfer(
         actor = Actor(body.user_id, body.device_id)
     else:
         actor = await context.capabilities.admit(body.token or "", transfer_id)
-    found = await queries.participation(context.work, actor=actor, transfer_id=transfer_id)
-    return participation_read(found, actor, context.settings)
+    found = await queries.participation(context.work, actor, transfer_id)
+    return found.read(context.settings.transfer_window_bytes)
 
 
 @serve(
@@ -54,15 +53,8 @@ async def report_transfer_progress(
 
     Safe to repeat. A recipient who has everything completes once the files are verified.
     """
-    standing = await progress.report(
-        context.work,
-        context.progress,
-        actor=Actor(body.user_id, body.device_id),
-        transfer_id=transfer_id,
-        stored=body.stored,
-        received=ranges_of(body.received),
-    )
-    return transfer.Standing(state=standing.state, recipient_state=standing.recipient_state)
+    actor, received = Actor(body.user_id, body.device_id), ranges_of(body.received)
+    return await progress.report(context, actor, transfer_id, stored=body.stored, received=received)
 
 
 @serve(

@@ -1,6 +1,5 @@
 """Transfers: offers, queries and changes of state."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -18,6 +17,7 @@ from sharezync_shared.problems import (
     Unavailable,
     problems,
 )
+from sharezync_shared.ranges import Ranges
 from sharezync_shared.users_projection import UserNotFound
 from sharezync_transfer.access import Role
 from sharezync_transfer.api.dependencies import (
@@ -26,10 +26,9 @@ from sharezync_transfer.api.dependencies import (
     Cursor,
     KnownActor,
     Limit,
+    PresentedActor,
     ranges_of,
 )
-from sharezync_transfer.api.presented import PresentedActor
-from sharezync_transfer.api.requests import Acceptance, Key, ResumeRequest, TransferOffer
 from sharezync_transfer.errors import (
     AcceptedOtherwise,
     DigestMismatch,
@@ -45,16 +44,30 @@ from sharezync_transfer.errors import (
 )
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.schemas import (
+    Acceptance,
+    Confirmation,
+    Key,
     MissingRead,
-    StatsRead,
+    RecipientRead,
+    ResumeRequest,
     TokenRead,
+    TransferOffer,
     TransferOpened,
     TransferRead,
     TransferTaken,
 )
 from sharezync_transfer.states import State
-from sharezync_transfer.usecases import commands, completing, offering, queries, statistics
-from sharezync_transfer.usecases.offer_policy import OfferRecipient
+from sharezync_transfer.usecases import (
+    commands,
+    completing,
+    offering,
+    progress,
+    queries,
+    statistics,
+)
+from sharezync_transfer.usecases.context import TransferServiceContext
+from sharezync_transfer.usecases.participations import Participation
+from sharezync_transfer.usecases.statistics import StatsRead
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 
@@ -100,23 +113,9 @@ async def create_transfer(
     recipient accepts, rejects and completes independently. Repeating the request with the same
     `client_transfer_id` or `Idempotency-Key` returns the first transfer.
     """
-    published = await offering.offer(
-        context.work,
-        context.services,
-        context.settings,
-        actor=actor,
-        to=[OfferRecipient(each.user_id, each.device_id) for each in body.recipients],
-        files=[file.offered() for file in body.files],
-        chunk_size_bytes=body.chunk_size,
-        note=body.note,
-        expires_in=None if body.expires_in_s is None else timedelta(seconds=body.expires_in_s),
-        client_transfer_id=body.client_transfer_id or idempotency_key,
-    )
-    response.status_code = 201 if published.created else 200
-    read = answer(response, published).transfer
-    response.headers["Location"] = f"/v1/transfers/{read.id}"
-    token = context.capabilities.to(actor.user_id, "sender", read)
-    return TransferOpened.with_window(read, context.settings.transfer_window_bytes, token)
+    published = await offering.offer(context, actor, body, idempotency_key)
+    location = f"/v1/transfers/{published.outcome.transfer.id}"
+    return opened(context, answer(response, published, location=location))
 
 
 @router.get("", summary="List your transfers", responses=problems(Unauthenticated, Invalid))
@@ -157,7 +156,7 @@ async def get_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context
 ) -> TransferRead:
     """Only sender and recipients can get a transfer. Recipients don't see each other."""
-    return await queries.get(context.work, actor=actor, transfer_id=transfer_id)
+    return await queries.get(context.work, actor, transfer_id)
 
 
 @router.get(
@@ -171,9 +170,7 @@ async def list_missing_chunks(
     """Returns ranges of chunks: to the sender those that aren't stored, to a recipient those that
     they have accepted but not confirmed.
     """
-    return await queries.missing(
-        context.work, context.services, actor=actor, transfer_id=transfer_id
-    )
+    return await queries.missing(context, actor, transfer_id)
 
 
 @router.post(
@@ -190,11 +187,8 @@ async def accept_transfer(
 ) -> TransferTaken:
     """Accepts all or some files as a recipient. `token` can be used to download them over HTTP."""
     files = body.files if body else None
-    published = await commands.accept(
-        context.work, actor=actor, transfer_id=transfer_id, files=files
-    )
-    read = answer(response, published).transfer
-    return TransferTaken.with_token(read, context.capabilities.to(actor.user_id, "recipient", read))
+    published = await commands.accept(context.work, actor, transfer_id, files)
+    return taken(context, answer(response, published))
 
 
 @router.post(
@@ -223,9 +217,7 @@ async def reject_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """Rejects an offer as a recipient who hasn't accepted it."""
-    return answer(
-        response, await commands.reject(context.work, actor=actor, transfer_id=transfer_id)
-    )
+    return answer(response, await commands.act(context.work, actor, transfer_id, "reject"))
 
 
 @router.post(
@@ -237,9 +229,7 @@ async def pause_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """A recipient pauses for themselves, the sender for all recipients who have accepted."""
-    return answer(
-        response, await commands.pause(context.work, actor=actor, transfer_id=transfer_id)
-    )
+    return answer(response, await commands.act(context.work, actor, transfer_id, "pause"))
 
 
 @router.post(
@@ -259,7 +249,7 @@ async def resume_transfer(
     With `have`, a recipient lists the chunks that this device has; all others are sent again.
     """
     have = ranges_of(body.have) if body and body.have is not None else None
-    published = await commands.resume(context.work, actor=actor, transfer_id=transfer_id, have=have)
+    published = await commands.resume(context.work, actor, transfer_id, have)
     return answer(response, published).transfer
 
 
@@ -272,9 +262,7 @@ async def cancel_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
 ) -> TransferRead:
     """A recipient cancels for themselves, the sender for all recipients who haven't completed."""
-    return answer(
-        response, await commands.cancel(context.work, actor=actor, transfer_id=transfer_id)
-    )
+    return answer(response, await commands.act(context.work, actor, transfer_id, "cancel"))
 
 
 @router.post(
@@ -294,7 +282,36 @@ async def complete_transfer(
 
     For each recipient the transfer is completed once they have confirmed all chunks they accepted.
     """
-    published = await completing.complete(
-        context.work, context.services, actor=actor, transfer_id=transfer_id
+    return answer(response, await completing.complete(context, actor, transfer_id))
+
+
+@router.post(
+    "/{transfer_id}/receipts",
+    summary="Confirm received chunks",
+    responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
+)
+async def confirm_chunks(
+    transfer_id: TransferId, body: Confirmation, actor: PresentedActor, context: Context
+) -> RecipientRead:
+    """Confirms chunks of a file that you have received, as `chunk_ack` does on a WebSocket.
+
+    Chunks can be confirmed in any order and repeatedly. Once you have confirmed everything that you
+    accepted and the files are verified, the transfer is completed for you.
+    """
+    ranges = Ranges(body.ranges)
+    return await progress.confirm(context, actor, transfer_id, file=body.file, ranges=ranges)
+
+
+def opened(context: TransferServiceContext, found: Participation) -> TransferOpened:
+    """Return a transfer as its sender is answered who has just offered it."""
+    return TransferOpened(
+        **found.transfer.model_dump(),
+        token=context.capabilities.to(found.actor.user_id, "sender", found.transfer),
+        window_bytes=context.settings.transfer_window_bytes,
     )
-    return answer(response, published)
+
+
+def taken(context: TransferServiceContext, found: Participation) -> TransferTaken:
+    """Return a transfer as a recipient is answered who has just accepted it."""
+    token = context.capabilities.to(found.actor.user_id, "recipient", found.transfer)
+    return TransferTaken(**found.transfer.model_dump(), token=token)

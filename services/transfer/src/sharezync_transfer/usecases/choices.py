@@ -18,9 +18,9 @@ from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.streams.published import Published
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
-from sharezync_transfer.models import DevicePolicy, Policy, transfers_stream
+from sharezync_transfer.models import USERS, DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.schemas import PolicyRead
-from sharezync_transfer.usecases.users import USERS
+from sharezync_transfer.usecases.context import TransferServiceContext
 
 _POLICIES: Final = """
 SELECT user_id, device_id, policy FROM transfer.policies
@@ -85,7 +85,7 @@ async def concerning(
     return RecipientPolicies(by_user, blocking, blocked)
 
 
-async def policies(work: UnitsOfWork, *, user_id: UserId) -> Sequence[DevicePolicy]:
+async def policies(work: UnitsOfWork, user_id: UserId) -> Sequence[DevicePolicy]:
     """List the policies that somebody has set, by device."""
     async with work.read() as unit:
         found = await unit.session.exec(
@@ -97,25 +97,25 @@ async def policies(work: UnitsOfWork, *, user_id: UserId) -> Sequence[DevicePoli
 
 
 async def policy_of(
-    work: UnitsOfWork, services: Services, *, user_id: UserId, device_id: DeviceId
+    context: TransferServiceContext, user_id: UserId, device_id: DeviceId
 ) -> DevicePolicy | None:
     """Return the policy of one's device; None: nothing was set. Raises NotFound, Unavailable."""
-    async with work.read() as unit:
+    async with context.work.read() as unit:
         found = await unit.get(DevicePolicy, (user_id, device_id))
     if found is None:
-        await _insist_on_device(services, user_id, device_id)
+        await _insist_on_device(context.services, user_id, device_id)
     return found
 
 
 async def set_policy(
-    work: UnitsOfWork, services: Services, *, user_id: UserId, device_id: DeviceId, policy: Policy
+    context: TransferServiceContext, user_id: UserId, device_id: DeviceId, policy: Policy
 ) -> Published[DevicePolicy]:
     """Say what becomes of offers to one's device; said again, it is the latest.
 
     The user must be known. Raises NotFound where the device is not theirs, UserNotFound.
     """
-    await _insist_on_device(services, user_id, device_id)
-    async with work.begin() as unit:
+    await _insist_on_device(context.services, user_id, device_id)
+    async with context.work.begin() as unit:
         await USERS.keep(unit, [user_id])
         stream = transfers_stream(user_id)
         await unit.lock_streams(stream)

@@ -1,7 +1,7 @@
 """Commands: accept, reject, pause, resume and cancel a transfer. All may be repeated."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -14,15 +14,9 @@ from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.cutting import bytes_in, chunk_count
-from sharezync_transfer.errors import (
-    AcceptedOtherwise,
-    NotInThisState,
-    OtherDevice,
-    TransferOver,
-)
+from sharezync_transfer.errors import AcceptedOtherwise, NotInThisState, OtherDevice, TransferOver
 from sharezync_transfer.models import Receipt, Recipient, TransferId
 from sharezync_transfer.schemas import TransferRead
-from sharezync_transfer.states import Act
 from sharezync_transfer.usecases import acquaintances
 from sharezync_transfer.usecases.participations import Participation
 from sharezync_transfer.usecases.transitions import (
@@ -32,6 +26,8 @@ from sharezync_transfer.usecases.transitions import (
     publish_change,
     seen_by,
 )
+
+PlainAct = Literal["reject", "pause", "cancel"]
 
 _TAKE: Final = """
 INSERT INTO transfer.receipts (transfer_id, user_id, file_index, ranges, received_bytes)
@@ -43,7 +39,7 @@ MOST_RANGES = 1000
 
 
 async def accept(
-    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId, files: Collection[int] | None
+    work: UnitsOfWork, actor: Actor, transfer_id: TransferId, files: Collection[int] | None
 ) -> Published[Participation]:
     """Accept these files of a transfer; None: all of them. Chunks may come from now on.
 
@@ -85,41 +81,25 @@ async def take(
         move(unit, recipient, progressed(whole.transfer, recipient))
 
 
-async def reject(
-    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
+async def act(
+    work: UnitsOfWork, actor: Actor, transfer_id: TransferId, what: PlainAct
 ) -> Published[TransferRead]:
-    """Say no to an offer. Raises NotFound, Forbidden, NotInThisState, TransferOver."""
+    """Reject an offer; or pause or cancel: a recipient for themselves, the sender for all.
+
+    The sender pauses for all who have accepted, and cancels for all who have not completed. Raises
+    NotFound, NotInThisState, TransferOver, and Forbidden for a sender who rejects.
+    """
     async with work.begin() as unit:
         whole = await access.transfer_to_change(unit, actor, transfer_id)
-        recipient = whole.own_part(actor)
-        if not move(unit, recipient, "reject"):
-            return seen_by(whole, actor)
-        return seen_by(whole, actor, await publish_change(unit, whole, [recipient]))
-
-
-async def pause(
-    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
-) -> Published[TransferRead]:
-    """Have chunks rest: a recipient for themselves, the sender for all who accepted.
-
-    Raises NotFound, NotInThisState, TransferOver.
-    """
-    return await _act(work, actor, transfer_id, "pause")
-
-
-async def cancel(
-    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
-) -> Published[TransferRead]:
-    """End it: a recipient for themselves, the sender for all who are not through.
-
-    Raises NotFound, TransferOver.
-    """
-    return await _act(work, actor, transfer_id, "cancel")
+        if what == "reject":
+            whole.own_part(actor)
+        changed = _have_happen(unit, whole, actor, what)
+        positions = await publish_change(unit, whole, changed) if changed else None
+        return seen_by(whole, actor, positions)
 
 
 async def resume(
     work: UnitsOfWork,
-    *,
     actor: Actor,
     transfer_id: TransferId,
     have: Mapping[int, Ranges] | None = None,
@@ -151,32 +131,37 @@ async def _go_on_from(
     recipient = whole.own_part(actor)
     before = recipient.state, recipient.device_id
     move(unit, recipient, "resume")
-    await _replace_receipts(unit, whole, recipient, have)
+    size = whole.transfer.chunk_size_bytes
+    for receipt in await receipts_of(unit, recipient):
+        file = whole.files[receipt.file_index]
+        count = chunk_count(file.size_bytes, size)
+        received_ranges = have.get(file.index, Ranges()).below(count).lowest(MOST_RANGES)
+        receipt.ranges = received_ranges.pairs()
+        received = bytes_in(received_ranges, file.size_bytes, size)
+        recipient.received_bytes += received - receipt.received_bytes
+        receipt.received_bytes = received
     recipient.device_id = actor.device_id or recipient.device_id
     if has_begun(recipient) or recipient.state == "verifying":
         move(unit, recipient, progressed(whole.transfer, recipient))
     return [] if (recipient.state, recipient.device_id) == before else [recipient]
 
 
-async def _act(
-    work: UnitsOfWork, actor: Actor, transfer_id: TransferId, act: Act
-) -> Published[TransferRead]:
-    async with work.begin() as unit:
-        whole = await access.transfer_to_change(unit, actor, transfer_id)
-        changed = _have_happen(unit, whole, actor, act)
-        return seen_by(
-            whole, actor, await publish_change(unit, whole, changed) if changed else None
-        )
-
-
 def _have_happen(
-    unit: UnitOfWork, whole: TransferAggregate, actor: Actor, act: Act
+    unit: UnitOfWork, whole: TransferAggregate, actor: Actor, what: PlainAct | Literal["resume"]
 ) -> list[Recipient]:
-    """Have `act` happen to a recipient who does it, or to all where the sender does."""
+    """Have an act happen to the recipient who does it; where the sender does, to all that it can.
+
+    Returns who is changed by it. Raises TransferOver or NotInThisState where that is nobody.
+    """
     if whole.role_of(actor) == "recipient":
         recipient = whole.own_part(actor)
-        return [recipient] if move(unit, recipient, act) else []
-    return _move_all(unit, whole, act)
+        return [recipient] if move(unit, recipient, what) else []
+    able = [each for each in whole.recipients if states.after(each.state, what) is not None]
+    if not able:
+        state = whole.transfer.state
+        problem = TransferOver if whole.transfer.over else NotInThisState
+        raise problem(f"The transfer is {state}", state=state)
+    return [each for each in able if move(unit, each, what)]
 
 
 def _attached(
@@ -187,19 +172,6 @@ def _attached(
 ) -> Published[Participation]:
     at = (positions or {}).get(actor.user_id)
     return Published(Participation.from_aggregate(whole, actor, received_ranges), at)
-
-
-def _move_all(unit: UnitOfWork, whole: TransferAggregate, act: Act) -> list[Recipient]:
-    """Have `act` happen to all to whom it can; return who is changed by it.
-
-    Raises TransferOver or NotInThisState if there is nobody to whom it can happen.
-    """
-    able = [each for each in whole.recipients if states.after(each.state, act) is not None]
-    if not able:
-        state = whole.transfer.state
-        problem = TransferOver if whole.transfer.over else NotInThisState
-        raise problem(f"The transfer is {state}", state=state)
-    return [each for each in able if move(unit, each, act)]
 
 
 def _check_device(recipient: Recipient, actor: Actor) -> None:
@@ -230,28 +202,9 @@ async def received_by(
 
 async def receipts_of(unit: UnitOfWork, recipient: Recipient) -> Sequence[Receipt]:
     """Return what a recipient accepted and holds, file by file."""
-    return await receipts(unit, recipient.transfer_id, recipient.user_id)
-
-
-async def receipts(unit: UnitOfWork, transfer_id: UUID, user_id: UUID) -> Sequence[Receipt]:
-    """As `receipts_of`."""
     found = await unit.session.exec(
         select(Receipt)
-        .where(Receipt.transfer_id == transfer_id, Receipt.user_id == user_id)
+        .where(Receipt.transfer_id == recipient.transfer_id, Receipt.user_id == recipient.user_id)
         .order_by(col(Receipt.file_index))
     )
     return found.all()
-
-
-async def _replace_receipts(
-    unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient, have: Mapping[int, Ranges]
-) -> None:
-    size = whole.transfer.chunk_size_bytes
-    for receipt in await receipts_of(unit, recipient):
-        file = whole.files[receipt.file_index]
-        count = chunk_count(file.size_bytes, size)
-        received_ranges = have.get(file.index, Ranges()).below(count).lowest(MOST_RANGES)
-        receipt.ranges = received_ranges.pairs()
-        received = bytes_in(received_ranges, file.size_bytes, size)
-        recipient.received_bytes += received - receipt.received_bytes
-        receipt.received_bytes = received

@@ -15,6 +15,7 @@ from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import DigestMismatch, TransferOver, UploadIncomplete
 from sharezync_transfer.models import TransferFile, TransferId
 from sharezync_transfer.schemas import TransferRead
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.transitions import (
     has_begun,
     move,
@@ -28,7 +29,7 @@ PATIENCE_SECONDS: Final = 25.0
 
 
 async def complete(
-    work: UnitsOfWork, services: Services, *, actor: Actor, transfer_id: TransferId
+    context: TransferServiceContext, actor: Actor, transfer_id: TransferId
 ) -> Published[TransferRead]:
     """Have every file confirmed; recipients who hold all they accepted are then through.
 
@@ -36,7 +37,7 @@ async def complete(
     UploadIncomplete (send what is missing), DigestMismatch (final: the transfer has failed),
     TransferOver, and Unavailable where storage needs more time: ask again.
     """
-    async with work.read() as unit:
+    async with context.work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
         access.insist_on_sender(whole, actor)
         if whole.transfer.confirmed_at is not None:
@@ -44,8 +45,8 @@ async def complete(
         _check_open(whole)
         unconfirmed = [file for file in whole.files if file.root is None]
     # No transaction is open: hashing gigabytes takes its time.
-    outcomes = await _finish(services, unconfirmed)
-    return await _conclude(work, actor, transfer_id, outcomes)
+    outcomes = await _finish(context.services, unconfirmed)
+    return await _conclude(context.work, actor, transfer_id, outcomes)
 
 
 def _check_open(whole: TransferAggregate) -> None:

@@ -14,10 +14,9 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.names.filenames import NAMELESS
 from sharezync_shared.work import UnitOfWork
 from sharezync_transfer import access, states
-from sharezync_transfer.models import Recipient, Transfer, transfers_stream
+from sharezync_transfer.models import USERS, Recipient, Transfer, transfers_stream
 from sharezync_transfer.usecases import choices
 from sharezync_transfer.usecases.transitions import move, publish_change
-from sharezync_transfer.usecases.users import USERS
 
 _THEIRS: Final = (
     "DELETE FROM transfer.acquaintances WHERE one_id = $1 OR other_id = $1",

@@ -8,30 +8,48 @@ acquaintances send accepts. Else the offer waits, if not too many do.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sharezync_shared.contracts.services import Services
-from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Connection
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_transfer import states
 from sharezync_transfer.access import TransferAggregate
-from sharezync_transfer.errors import RecipientIsBlocked
+from sharezync_transfer.errors import (
+    RecipientIsBlocked,
+    TooManyFiles,
+    TooManyOffers,
+    TooManyTransfers,
+)
 from sharezync_transfer.models import Recipient, Transfer
+from sharezync_transfer.schemas import RecipientChoice
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import acquaintances, choices, daily_totals, limits
+from sharezync_transfer.usecases import acquaintances, choices, daily_totals
 from sharezync_transfer.usecases.choices import RecipientPolicies
 from sharezync_transfer.usecases.commands import take
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.transitions import move
 
+_STRANGERS_SHARE: Final = 0.5
+"""How much of the room for strangers one of them may fill: nobody alone keeps all others out."""
 
-@dataclass(frozen=True, slots=True)
-class OfferRecipient:
-    """Somebody to whom something is offered; without a device, to whichever of theirs accepts."""
-
-    user_id: UserId
-    device_id: DeviceId | None = None
+_OF_SENDER: Final = """
+SELECT count(*) FILTER (WHERE state = 'offered') AS pending, count(*) AS open,
+       coalesce(sum(file_count), 0) AS files
+FROM transfer.transfers WHERE sender_id = $1 AND ended_at IS NULL
+"""
+# What is hidden from a recipient counts as what they leave unanswered, for everybody: by a limit
+# nobody can tell that they are blocked, nor a friend of theirs.
+_TO_RECIPIENTS: Final = """
+SELECT r.user_id, count(*) AS pending, count(*) FILTER (WHERE r.stranger) AS strangers,
+       count(*) FILTER (WHERE r.stranger AND t.sender_id = $1) AS own
+FROM transfer.recipients AS r JOIN transfer.transfers AS t ON t.id = r.transfer_id
+WHERE r.user_id = ANY($2::uuid[]) AND r.state = 'offered'
+GROUP BY r.user_id
+ORDER BY r.user_id
+"""
 
 
 @dataclass(slots=True)
@@ -40,7 +58,7 @@ class OfferPolicy:
 
     settings: TransferSettings
     sender_id: UserId
-    to: Sequence[OfferRecipient]
+    to: Sequence[RecipientChoice]
     known: set[UUID]
     """Who knows the sender."""
     owned: set[tuple[UUID, UUID]]
@@ -48,7 +66,7 @@ class OfferPolicy:
     _choices: RecipientPolicies = field(default_factory=lambda: RecipientPolicies({}, set(), set()))
 
     async def check(self, connection: Connection) -> None:
-        """Read what the recipients have chosen, and raise as `limits.check` where too many wait.
+        """Read what the recipients have chosen, and raise as `check_limits` where too many wait.
 
         Hold the streams of the sender and the recipients: nobody else may count at the same time.
         """
@@ -57,22 +75,47 @@ class OfferPolicy:
         await self.check_limits(connection)
 
     async def check_limits(self, connection: Connection) -> None:
-        """Raise as `limits.check`, as far as it can be told by what was read.
+        """Raise TooManyOffers, TooManyTransfers or TooManyFiles where one more would be too many.
 
         Raises UserBlocked for whom the sender has blocked themselves.
         """
         if self._choices.blocked:
             raise RecipientIsBlocked(user_ids=sorted(map(str, self._choices.blocked)))
+        settings = self.settings
         waiting = {
             each.user_id for each in self.to if not self._refuses(each.user_id, each.device_id)
         }
-        await limits.check(
-            connection,
-            self.settings,
-            self.sender_id,
-            to=waiting,
-            to_strangers=waiting - self.known,
-        )
+        strangers = waiting - self.known
+        ((pending, opened, files),) = await connection.fetch(_OF_SENDER, self.sender_id)
+        if pending >= settings.offers_per_sender:
+            raise TooManyOffers(
+                f"{pending} of your offers wait for an answer", of="sender",
+                limit=settings.offers_per_sender, pending=pending,
+            )  # fmt: skip
+        if opened >= settings.transfers_per_sender:
+            raise TooManyTransfers(limit=settings.transfers_per_sender, open=opened)
+        if files >= settings.transfer_files_per_sender:
+            raise TooManyFiles(limit=settings.transfer_files_per_sender)
+        share = max(1, int(settings.offers_from_strangers * _STRANGERS_SHARE))
+        found = await connection.fetch(_TO_RECIPIENTS, self.sender_id, list(waiting))
+        for user_id, pending, of_strangers, own in found:
+            limits = [
+                ("A recipient has many offers that wait for an answer",
+                 pending, settings.offers_per_recipient),
+            ]  # fmt: skip
+            if user_id in strangers:
+                limits = [
+                    ("The recipient hasn't answered your earlier offers yet", own, share),
+                    ("A recipient has many offers from people they don't know",
+                     of_strangers, settings.offers_from_strangers),
+                    *limits,
+                ]  # fmt: skip
+            for reason, count, limit in limits:
+                if count >= limit:
+                    user = str(user_id)
+                    raise TooManyOffers(
+                        reason, of="recipient", user_id=user, limit=limit, pending=count
+                    )
 
     def recipients(self, transfer: Transfer, now: datetime) -> list[Recipient]:
         """Return the rows of the recipients, to whom it is offered as yet."""
@@ -128,18 +171,15 @@ class OfferPolicy:
 
 
 async def prepare(
-    work: UnitsOfWork,
-    services: Services,
-    settings: TransferSettings,
-    sender_id: UserId,
-    to: Sequence[OfferRecipient],
+    context: TransferServiceContext, sender_id: UserId, to: Sequence[RecipientChoice]
 ) -> OfferPolicy:
     """Ask others what must be known before a transaction begins.
 
-    Raises Invalid for a chosen device that is not its recipient's, UserBlocked, as `limits.check`
-    as far as that can be told by now, and Unavailable where a device must be asked about and auth
-    is away.
+    Raises Invalid for a chosen device that is not its recipient's, as `OfferPolicy.check_limits` as
+    far as that can be told by now, and Unavailable where a device must be asked about and auth is
+    away.
     """
+    work, services = context.work, context.services
     users = [each.user_id for each in to]
     known = await acquaintances.among(work, services, sender_id, users)
     pool = await work.database.pool()
@@ -160,7 +200,7 @@ async def prepare(
     if strangers := asked - (owned - hidden):
         user_id, device_id = min(strangers)
         raise Invalid(f"The device {device_id} doesn't belong to the user {user_id}")
-    reception = OfferPolicy(settings, sender_id, to, known, owned, chosen)
+    offer = OfferPolicy(context.settings, sender_id, to, known, owned, chosen)
     async with pool.acquire() as connection:
-        await reception.check_limits(connection)  # as `check` does again: this is before what costs
-    return reception
+        await offer.check_limits(connection)  # as `check` does again: this is before what costs
+    return offer

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,26 +12,26 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
+from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import FileComing
+from sharezync_shared.cooperative import cooperatively
 from sharezync_shared.events.contracts.transfer import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.names.filenames import clash, clean_path, path_key
 from sharezync_shared.problems import Invalid, Problem
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
 from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, TransferAggregate
-from sharezync_transfer.errors import TransferTooLarge
-from sharezync_transfer.models import Recipient, Transfer, TransferFile, transfers_stream
-from sharezync_transfer.schemas import TransferRead
+from sharezync_transfer.errors import QuotaExceeded, TooManyFiles, TransferTooLarge
+from sharezync_transfer.models import USERS, Recipient, Transfer, TransferFile, transfers_stream
+from sharezync_transfer.schemas import FileOffer, TransferOffer, TransferRead
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import offer_policy, transitions
-from sharezync_transfer.usecases.offer_policy import OfferRecipient
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.participations import Participation
-from sharezync_transfer.usecases.paths import paths_of
-from sharezync_transfer.usecases.uploads import open_uploads
-from sharezync_transfer.usecases.users import USERS
 
 log = structlog.get_logger()
 
@@ -44,74 +44,62 @@ FROM unnest($2::int[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::byt
 """
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedFile:
-    """A file as its sender describes it; `sha256` is raw."""
-
-    name: str
-    size_bytes: int
-    mime: str | None = None
-    sha256: bytes | None = None
-
-
 async def offer(
-    work: UnitsOfWork,
-    services: Services,
-    settings: TransferSettings,
-    *,
+    context: TransferServiceContext,
     actor: Actor,
-    to: Sequence[OfferRecipient],
-    files: Sequence[OfferedFile],
-    chunk_size_bytes: int,
-    note: str,
-    expires_in: timedelta | None,
-    client_transfer_id: str | None,
+    body: TransferOffer,
+    client_transfer_id: str | None = None,
 ) -> Published[Participation]:
     """Offer files to users; each gets `incoming_transfer`. The sender may send at once.
 
-    With a `client_transfer_id` that the sender has used before it returns the offer made then, as
-    it is by now. Raises Invalid, UserNotFound, UserBlocked, TransferTooLarge, TooManyOffers,
-    TooManyTransfers, TooManyFiles, QuotaExceeded and Unavailable: then nothing was offered and
-    nothing is kept.
+    With a `client_transfer_id`, by itself or in the offer, that the sender has used before it
+    returns the offer made then, as it is by now. Raises Invalid, UserNotFound, UserBlocked,
+    TransferTooLarge, TooManyOffers, TooManyTransfers, TooManyFiles, QuotaExceeded and Unavailable:
+    then nothing was offered and nothing is kept.
     """
+    work, services, settings = context.work, context.services, context.settings
+    client_transfer_id = body.client_transfer_id or client_transfer_id
     if (before := await _made_before(work, actor, client_transfer_id)) is not None:
         return before
-    _check(settings, actor, to, files, expires_in)
-    paths = await paths_of([file.name for file in files])
-    everybody = [actor.user_id, *(each.user_id for each in to)]
+    _check(settings, actor, body)
+    paths = await paths_of([file.name for file in body.files])
+    everybody = [actor.user_id, *(each.user_id for each in body.recipients)]
     await USERS.require(work, services.auth, everybody)
-    reception = await offer_policy.prepare(work, services, settings, actor.user_id, to)
-    uploads = await _open_uploads(services, actor.user_id, files, paths, chunk_size_bytes)
+    policy = await offer_policy.prepare(context, actor.user_id, body.recipients)
+    uploads = await _open_uploads(services, actor.user_id, body, paths)
+    expires_in = settings.expires_in
+    if body.expires_in_s is not None:
+        expires_in = timedelta(seconds=body.expires_in_s)
     try:
         async with work.begin() as unit:
             await USERS.keep(unit, everybody)
             await unit.lock_streams(*map(transfers_stream, everybody))
-            await reception.check(await unit.raw())
+            await policy.check(await unit.raw())
             transfer = Transfer(
                 id=uuid7(),
                 sender_id=actor.user_id,
                 sender_device_id=actor.device_id,
                 client_transfer_id=client_transfer_id,
-                note=note,
-                chunk_size_bytes=chunk_size_bytes,
-                file_count=len(files),
-                size_bytes=sum(file.size_bytes for file in files),
+                note=body.note,
+                chunk_size_bytes=body.chunk_size,
+                file_count=len(body.files),
+                size_bytes=sum(file.size for file in body.files),
                 state="offered",
                 created_at=unit.now,
-                expires_at=unit.now + (expires_in or settings.expires_in),
+                expires_at=unit.now + expires_in,
                 progress_at=unit.now,
             )
             unit.add(transfer)
             await unit.session.flush()  # the others refer to it
-            recipients = reception.recipients(transfer, unit.now)
+            recipients = policy.recipients(transfer, unit.now)
             unit.session.add_all(recipients)
-            stored = await _add_files(unit, transfer, files, paths, uploads)
+            stored = await _add_files(unit, transfer, body.files, paths, uploads)
             whole = TransferAggregate(transfer, stored, recipients)
-            answered = await reception.answer(unit, whole)
+            answered = await policy.answer(unit, whole)
             unit.emit(_offered(whole))
             transitions.derive_state(unit, whole, answered)
             at = (await unit.publish_events(_entries(whole)))[-1]
-            await reception.note(unit, whole, answered)
+            await policy.note(unit, whole, answered)
     except BaseException as error:
         await asyncio.shield(_drop(services, uploads))
         if isinstance(error, IntegrityError):  # the same offer came twice at the same moment
@@ -145,47 +133,54 @@ def _end_of(whole: TransferAggregate, actor: Actor) -> Participation:
     return Participation.from_aggregate(whole, replace(actor, role="sender"), {})
 
 
-def _check(
-    settings: TransferSettings,
-    actor: Actor,
-    to: Sequence[OfferRecipient],
-    files: Sequence[OfferedFile],
-    expires_in: timedelta | None,
-) -> None:
-    if len({each.user_id for each in to}) < len(to):
+def _check(settings: TransferSettings, actor: Actor, body: TransferOffer) -> None:
+    if len({each.user_id for each in body.recipients}) < len(body.recipients):
         raise Invalid("Each recipient can be listed only once")
-    for each in to:
+    for each in body.recipients:
         if each.user_id == actor.user_id and each.device_id in (None, actor.device_id):
             raise Invalid("A transfer to yourself must be for another device")
-    if expires_in is not None and expires_in > settings.longest_expires_in:
-        raise Invalid(f"An offer can be valid for at most {settings.longest_expires_in.days} days")
+    longest = settings.longest_expires_in
+    if body.expires_in_s is not None and timedelta(seconds=body.expires_in_s) > longest:
+        raise Invalid(f"An offer can be valid for at most {longest.days} days")
     limit_bytes = settings.transfer_max_bytes
-    if sum(file.size_bytes for file in files) > limit_bytes:
+    if sum(file.size for file in body.files) > limit_bytes:
         raise TransferTooLarge(
             f"All files together may have at most {limit_bytes} bytes", limit_bytes=limit_bytes
         )
 
 
+async def paths_of(names: Sequence[str]) -> list[str]:
+    """Return the names, which may have folders before them, as paths that can all be made.
+
+    Others are served meanwhile: an offer may have a thousand files. Raises Invalid.
+    """
+    paths: list[str] = []
+    async for name in cooperatively(names):
+        try:
+            paths.append(clean_path(name))
+        except ValueError as error:
+            raise Invalid(str(error), file=len(paths)) from error
+    if clashing := clash(list(map(path_key, paths))):
+        raise Invalid("Two files can't have the same path, nor one be a folder", files=clashing)
+    return paths
+
+
 async def _open_uploads(
-    services: Services,
-    owner_id: UserId,
-    files: Sequence[OfferedFile],
-    paths: Sequence[str],
-    chunk_size_bytes: int,
+    services: Services, owner_id: UserId, body: TransferOffer, paths: Sequence[str]
 ) -> list[UUID]:
-    """Open a place at storage for each file, or for none."""
+    """Open an upload at storage for each file, or for none."""
     coming = [
         FileComing(
             name=_name(path),
-            size_bytes=file.size_bytes,
+            size_bytes=file.size,
             mime=file.mime,
-            sha256=file.sha256.hex() if file.sha256 else None,
+            sha256=file.sha256.lower() if file.sha256 else None,
         )
-        for file, path in zip(files, paths, strict=True)
+        for file, path in zip(body.files, paths, strict=True)
     ]
     # To the end, also when the caller is gone: what was opened must not be lost from sight.
     opening = asyncio.ensure_future(
-        open_uploads(services.storage, owner_id, coming, chunk_size_bytes)
+        services.storage.begin_uploads(owner_id, coming, body.chunk_size)
     )
     try:
         return await asyncio.shield(opening)
@@ -193,6 +188,15 @@ async def _open_uploads(
         with suppress(Exception):
             await _drop(services, await opening)
         raise
+    except storage.QuotaExceeded as refusal:
+        raise QuotaExceeded(refusal.detail) from refusal
+    except (storage.TooManyUploads, storage.TooManyFiles) as refusal:
+        raise TooManyFiles(refusal.detail) from refusal
+    except storage.FileTooLarge as refusal:
+        limit_bytes = refusal.extras.get("limit_bytes")
+        raise TransferTooLarge(refusal.detail, limit_bytes=limit_bytes) from refusal
+    except Invalid as refusal:
+        raise Invalid(refusal.detail) from refusal
 
 
 async def _drop(services: Services, upload_ids: Sequence[UUID]) -> None:
@@ -210,7 +214,7 @@ def _name(path: str) -> str:
 async def _add_files(
     unit: UnitOfWork,
     transfer: Transfer,
-    files: Sequence[OfferedFile],
+    files: Sequence[FileOffer],
     paths: Sequence[str],
     uploads: Sequence[UUID],
 ) -> Sequence[TransferFile]:
@@ -222,9 +226,9 @@ async def _add_files(
         list(range(len(files))),
         [_name(path) for path in paths],
         [path if "/" in path else None for path in paths],
-        [file.size_bytes for file in files],
+        [file.size for file in files],
         [file.mime or "application/octet-stream" for file in files],
-        [file.sha256 for file in files],
+        [file.sha256 and bytes.fromhex(file.sha256) for file in files],
         uploads,
     )
     return await access.files_of(unit, [transfer.id])

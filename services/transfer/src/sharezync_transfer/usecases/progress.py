@@ -1,25 +1,27 @@
-"""What gateways report of chunks: the hot path here, twice a second for each end.
+"""What gateways report of chunks, twice a second for each end, and recipients without a socket.
 
 Plain statements, and no row is read that a report doesn't touch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from sharezync_shared.problems import Forbidden
+from sharezync_shared.contracts.transfer import Standing
+from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.ranges import Pair, Ranges
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_transfer import access, states
-from sharezync_transfer.access import Actor
+from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.cutting import bytes_in, chunk_count
+from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import Recipient, Transfer, TransferId
+from sharezync_transfer.schemas import RecipientRead
 from sharezync_transfer.states import State
-from sharezync_transfer.usecases.commands import MOST_RANGES
-from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
+from sharezync_transfer.usecases.commands import MOST_RANGES, receipts_of
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.transitions import move, progressed, publish_change
 
 _COUNTED: Final[frozenset[State]] = states.DELIVERING | {"paused"}
@@ -43,30 +45,21 @@ WHERE r.transfer_id = $1 AND r.user_id = $2 AND r.file_index = g.index
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ReportResult:
-    """How a transfer stands after a report; `recipient_state` is None for the sender."""
-
-    state: State
-    recipient_state: State | None
-
-
 async def report(
-    work: UnitsOfWork,
-    broadcaster: ProgressBroadcast,
-    *,
+    context: TransferServiceContext,
     actor: Actor,
     transfer_id: TransferId,
+    *,
     stored: Mapping[int, int],
     received: Mapping[int, Ranges],
-) -> ReportResult:
+) -> Standing:
     """Note how far a transfer is: the sender's files in bytes, a recipient's in chunks.
 
     Reports may be repeated, and come in any order: what was noted once stays. A recipient who holds
     all they accepted is through as soon as the files are confirmed. Raises NotFound, and Forbidden
     where somebody reports for the other end.
     """
-    async with work.begin() as unit:
+    async with context.work.begin() as unit:
         transfer = await access.lock(unit, transfer_id)
         recipient = await unit.session.get(Recipient, (transfer.id, actor.user_id))
         role = access.role_in(transfer, recipient, actor)
@@ -87,10 +80,49 @@ async def report(
             if move(unit, recipient, progressed(transfer, recipient)):
                 (whole,) = await access.load(unit, [transfer.id])
                 await publish_change(unit, whole, [recipient])
-        sent = await broadcaster.broadcast(unit, transfer)
+        sent = await context.progress.broadcast(unit, transfer)
     if not sent:
-        broadcaster.later(transfer_id)
-    return ReportResult(transfer.state, recipient.state if recipient is not None else None)
+        context.progress.later(transfer_id)
+    recipient_state = recipient.state if recipient is not None else None
+    return Standing(state=transfer.state, recipient_state=recipient_state)
+
+
+async def confirm(
+    context: TransferServiceContext,
+    actor: Actor,
+    transfer_id: TransferId,
+    *,
+    file: int,
+    ranges: Ranges,
+) -> RecipientRead:
+    """Note that a recipient without a socket holds these chunks of a file; return how far they are.
+
+    May be repeated, also once all has come. Raises NotFound, Forbidden, Invalid for a file that
+    they did not accept, NotInThisState before they accept, and TransferOver.
+    """
+    async with context.work.read() as unit:
+        whole = await access.transfer_to_see(unit, actor, transfer_id)
+        if whole.role_of(actor) == "sender":
+            raise Forbidden("Only recipients can report received chunks")
+        accepted = await receipts_of(unit, _receiving(whole, actor))
+    if file not in {receipt.file_index for receipt in accepted}:
+        raise Invalid("`file` isn't an accepted file")
+    await report(context, actor, transfer_id, stored={}, received={file: ranges})
+    async with context.work.read() as unit:
+        whole = await access.transfer_to_see(unit, actor, transfer_id)
+        # It may have ended meanwhile: then nothing was noted.
+        return RecipientRead.model_validate(_receiving(whole, actor))
+
+
+def _receiving(whole: TransferAggregate, actor: Actor) -> Recipient:
+    """Return the actor as a recipient who may confirm. Raises NotInThisState and TransferOver."""
+    recipient = whole.own_part(actor)
+    state = recipient.state
+    if state == "offered":
+        raise NotInThisState("Accept the transfer first", state=state)
+    if state in states.FINAL - {"completed"}:
+        raise TransferOver(f"The transfer is {state}", state=state)
+    return recipient
 
 
 async def _receive(

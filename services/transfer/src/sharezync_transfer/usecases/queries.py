@@ -5,7 +5,6 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from sharezync_shared.contracts.services import Services
 from sharezync_shared.pages import take_page
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.work import UnitsOfWork
@@ -13,14 +12,11 @@ from sharezync_transfer import access
 from sharezync_transfer.access import Actor, Role, TransferAggregate
 from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.models import TransferFile, TransferId
-from sharezync_transfer.schemas import (
-    MissingOfFile,
-    MissingRead,
-    TransferRead,
-)
+from sharezync_transfer.schemas import MissingOfFile, MissingRead, TransferRead
 from sharezync_transfer.settings import MAX_FILES
 from sharezync_transfer.states import State
 from sharezync_transfer.usecases.commands import receipts_of, received_by
+from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.participations import Participation
 
 # Two walks along an index each, and no more rows than asked for: quick at any number of transfers.
@@ -41,7 +37,7 @@ SELECT id, bool_or(sent) AS sent FROM (
 """
 
 
-async def get(work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId) -> TransferRead:
+async def get(work: UnitsOfWork, actor: Actor, transfer_id: TransferId) -> TransferRead:
     """Return a transfer as the actor sees it. Raises NotFound."""
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
@@ -94,14 +90,14 @@ def _steps(rows: Sequence[Record]) -> Iterator[list[Record]]:
 
 
 async def missing(
-    work: UnitsOfWork, services: Services, *, actor: Actor, transfer_id: TransferId
+    context: TransferServiceContext, actor: Actor, transfer_id: TransferId
 ) -> MissingRead:
     """Return which chunks are still to come: to the sender from storage's own record.
 
     To a recipient: those accepted and not confirmed. Raises NotFound and Unavailable.
     """
     present: dict[int, Ranges] = {}
-    async with work.read() as unit:
+    async with context.work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
         recipient = whole.recipient(actor.user_id)
         if whole.role_of(actor) == "recipient" and recipient is not None:
@@ -110,7 +106,7 @@ async def missing(
     present = {file.index: Ranges.whole(_count(whole, file)) for file in whole.files}
     asked = [file for file in whole.files if file.root is None and not whole.transfer.over]
     if asked:
-        stored = await services.storage.stored([file.upload_id for file in asked])
+        stored = await context.services.storage.stored([file.upload_id for file in asked])
         # What storage gave up is missing altogether.
         present |= {file.index: stored.get(file.upload_id, Ranges()) for file in asked}
     return _missing(whole, present)
@@ -134,9 +130,7 @@ def _missing(whole: TransferAggregate, present: dict[int, Ranges]) -> MissingRea
     )
 
 
-async def participation(
-    work: UnitsOfWork, *, actor: Actor, transfer_id: TransferId
-) -> Participation:
+async def participation(work: UnitsOfWork, actor: Actor, transfer_id: TransferId) -> Participation:
     """Return what the actor is to a transfer, and where its chunks go. Raises NotFound."""
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)

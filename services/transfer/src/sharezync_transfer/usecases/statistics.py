@@ -1,15 +1,17 @@
 """What came of all that somebody sent and was sent: read from sums, quick however much it was."""
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
-from typing import Any, Final
+from datetime import UTC, date, timedelta
+from typing import Any, Final, Self
+from uuid import UUID
 
 import asyncpg
+from pydantic import Field
 
 from sharezync_shared.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_transfer.models import OPEN_STATES
-from sharezync_transfer.schemas import DayRead, DirectionTotals, PeerRead, StatsRead, Totals
+from sharezync_transfer.schemas import TransferDocument
 
 MOST_PEERS: Final = 20
 
@@ -55,6 +57,74 @@ QUERIES: Final = {
 """What one question costs, for who measures it."""
 
 _Row = asyncpg.Record
+
+
+class DirectionTotals(TransferDocument):
+    """Ended transfers in one direction. Each recipient counts separately."""
+
+    ended: int = Field(
+        description="Number of ended transfers: completed, rejected, cancelled …", examples=[11]
+    )
+    completed: int = Field(examples=[10])
+    files: int = Field(description="Number of files in completed transfers", examples=[31])
+    bytes: int = Field(
+        description="Number of bytes that recipients have confirmed", examples=[734003200]
+    )
+    success_rate: float | None = Field(
+        description="Share of completed ones among ended ones; null if none has ended",
+        examples=[0.9091],
+    )
+    mean_bytes_per_second: int | None = Field(
+        description="Mean rate from first to last confirmation; null if nothing took long enough "
+        "to measure",
+        examples=[52428800],
+    )
+    best_bytes_per_second: int | None = Field(
+        description="Rate of the fastest transfer; null if unknown", examples=[104857600]
+    )
+
+    @classmethod
+    def nothing(cls) -> Self:
+        return cls(
+            ended=0,
+            completed=0,
+            files=0,
+            bytes=0,
+            success_rate=None,
+            mean_bytes_per_second=None,
+            best_bytes_per_second=None,
+        )
+
+
+class Totals(DirectionTotals):
+    """All transfers in one direction; `transfers` and `bytes` include active ones."""
+
+    transfers: int = Field(description="Number of ended and active transfers", examples=[12])
+
+
+class DayRead(TransferDocument):
+    """Transfers that ended on a day."""
+
+    day: date = Field(description="Day in UTC", examples=["2026-11-21"])
+    sent: DirectionTotals
+    received: DirectionTotals
+
+
+class PeerRead(TransferDocument):
+    """Ended transfers between you and another user."""
+
+    user_id: UUID
+    sent: DirectionTotals
+    received: DirectionTotals
+
+
+class StatsRead(TransferDocument):
+    """Transfer statistics of a user."""
+
+    sent: Totals
+    received: Totals
+    days: list[DayRead] = Field(description="Days on which transfers ended, newest first")
+    peers: list[PeerRead] = Field(description="The users with most bytes; at most 20")
 
 
 async def of(costly: CostlyReads, *, user_id: UserId, days: int) -> StatsRead:
