@@ -10,7 +10,7 @@ Pure; `usecases/throttling.py` keeps the counts. Why it is so: docs/decisions/00
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 """A count expires when nothing failed for so long."""
@@ -45,8 +45,7 @@ class BackoffRule:
         return timedelta(seconds=min(_FIRST_WAIT_SECONDS * 2**doublings, self.max_wait_seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class FailureCounts:
+class FailureCounts(NamedTuple):
     """Those of one try. None: nothing failed lately, or there is no such thing to count."""
 
     account: FailureCount | None = None

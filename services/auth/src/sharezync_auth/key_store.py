@@ -13,16 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlmodel import col, select
 
 from sharezync_auth.models import SCHEMA, StoredKey
-from sharezync_auth.states import (
-    Key,
-    KeyRequest,
-    Make,
-    Move,
-    Remove,
-    RotationPolicy,
-    Step,
-    plan,
-)
+from sharezync_auth.states import Key, KeyRequest, Make, Move, Remove, RotationPolicy, Step, plan
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
@@ -56,9 +47,8 @@ class KeyStore:
 
     async def load_and_rotate(self, policy: RotationPolicy) -> list[PrivateKey]:
         """Return all keys, after doing what is due. Raises WrongSecretKey."""
-        async with self._work.read() as unit:
-            private_keys = [self._open(row) for row in await _rows(unit)]
-        if plan([each.key for each in private_keys], unit.now, policy):
+        private_keys = await self.read()
+        if plan([each.key for each in private_keys], self._work.now(), policy):
             return await self.follow(KeyRequest.UPKEEP, policy)
         return private_keys
 

@@ -75,7 +75,7 @@ class Keyring:
         # Looks take turns, so that an older picture never replaces a younger one.
         self._turn = asyncio.Lock()
         self._flight: SingleFlight[None] = SingleFlight()
-        self._next_look_at = monotonic()
+        self._next_look_at = self._monotonic()
         self._failing = False
         self._metrics = _Metrics(registry) if settings.algorithm == "ES256" else None
 

@@ -46,8 +46,6 @@ def account_stream(user_id: UserId | UUID) -> str:
 class AuthTable(SQLModel, registry=registry(metadata=metadata)):
     """What every table here has in common: this schema."""
 
-    metadata = metadata
-
 
 class User(AuthTable, table=True):
     """An account. The `_key` columns are what names and addresses are compared by.

@@ -1,17 +1,11 @@
 """Hashing of passwords: dear on purpose, off the event loop, and never without bound.
 
 argon2id with 19 MiB, two passes, one lane (OWASP's minimum). bcrypt hashes of an older
-installation verify and are told to be renewed.
+installation verify, with the password as typed and cut after 72 bytes, and are to be renewed.
 
-**What a wrong password costs** must not tell whose it was, or which names exist. While bcrypt
-hashes are left, a failed try pays for one check of every kind there is (argon2id, and bcrypt of
-each cost that occurs): for its own kind the account's hash, for the others, and all where there is
-no account, a dummy. A right password pays for its own check only: who has it knows already.
-
-**What is hashed** is prepared as RFC 8265 §4.2.2 has it (OpaqueString): every space is U+0020 and
-the whole NFC, so that a password typed on another keyboard, or another system, is the same. The
-older installations hashed what was typed, so bcrypt hashes are checked with that, and cut after
-72 bytes, as their libraries did without a word.
+What a wrong password costs must not tell whose it was, or which names exist. While bcrypt hashes
+are left, a failed try pays for one check of every kind there is (argon2id, and bcrypt of each cost
+that occurs): for its own kind the account's hash, for all others a dummy.
 """
 
 import asyncio
@@ -62,7 +56,10 @@ def bcrypt_cost(stored: str) -> int | None:
 
 
 def prepared(password: str) -> str:
-    """Return a password in the form that is hashed: RFC 8265 §4.2.2, forbidding nothing."""
+    """Return a password in the form that is hashed: RFC 8265 §4.2.2, forbidding nothing.
+
+    So one typed on another keyboard, or another system, is the same.
+    """
     spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in password)
     return unicodedata.normalize("NFC", spaced)
 
@@ -115,8 +112,6 @@ class Passwords:
         """End the threads; what they still hash is lost."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    # --------------------------------------------------------------------------- on the threads
-
     def _verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         if stored is not None and self._matches(password, stored):
             return True, self._renewed(password, stored)
@@ -137,8 +132,6 @@ class Passwords:
         if bcrypt_cost(stored) is None and not self._argon2.check_needs_rehash(stored):
             return None
         return self._argon2.hash(prepared(password))
-
-    # ---------------------------------------------------------------------------------- checking
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         with self._lock:

@@ -4,19 +4,13 @@
 HMAC-SHA256 over all of that by the session's own key, first 16 bytes.
 
 Each token is good once: it is answered with the next (RFC 9700 §4.14.2). But answers get lost, and
-a client that never saw one has only the token before to show. To take that one for as long as it
-is the one before, as is common, would let a thief live beside the client: whenever the client has
-moved on, what the thief got the last time is the one before. So that is taken
+a client that never saw one has only the token before to show. That one is taken
 
 - within `GRACE_SECONDS` of the rotation, as often as it comes: retries, two tabs of a browser;
-- later, but never for two numbers in a row: a phone that lost an answer and is switched on again
-  the next day stays logged in, and the thief is found at the second step at the latest. (Who loses
-  two answers running, and comes back late both times, must log in again.)
+- later, but never for two numbers in a row: a phone that lost an answer stays logged in, and a
+  thief who lives beside the client is found at the second step at the latest.
 
-What is left to a thief are tokens shown within seconds of each rotation by the client, and the
-time until the client comes back. Everything else ends the session.
-
-Pure: what a token means for its session is decided here, and carried out in `usecases/grants.py`.
+Everything else ends the session. Pure; carried out in `usecases/grants.py`.
 """
 
 import base64

@@ -1,12 +1,9 @@
 """Gateway nodes: which devices are connected to each, for as long as its updates come.
 
-One row for each gateway process carries the lease of all its devices: a heartbeat costs one update
-however many devices hang on it, and when a process dies without a word they go offline together.
-
-A node numbers its updates and sends one at a time. Each names an earlier one and has what
-changed since; a snapshot, which names none, has all. Accepted is what has a higher number than
-all before and follows one that is known here. So a late or repeated update changes nothing, and
-where anything was lost or forgotten, the node is asked for a snapshot.
+One row for each gateway process carries the lease of all its devices. A node numbers its updates:
+each names an earlier one and has what changed since; a snapshot, which names none, has all.
+Accepted is what has a higher number than all before and follows one that is known here; otherwise
+the node is asked for a snapshot (decision 0030).
 
 Who locks several rows does so in the order user, node, devices by id, sessions by id, connections;
 a connection comes and goes only while its device is locked. So there are no deadlocks.

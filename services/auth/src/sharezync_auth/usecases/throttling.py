@@ -12,15 +12,8 @@ from functools import partial
 from typing import Final, Literal, Self
 from uuid import UUID
 
-from sharezync_auth import access
-from sharezync_auth.backoff import (
-    BackoffRule,
-    FailureCount,
-    FailureCounts,
-    failed,
-    remaining,
-    taken_back,
-)
+from sharezync_auth import access, backoff
+from sharezync_auth.backoff import BackoffRule, FailureCount, FailureCounts
 from sharezync_auth.errors import TooManyTries, WrongPassword
 from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.names import email_key
@@ -67,30 +60,8 @@ class LoginAttempt:
 
     @property
     def keys(self) -> list[str]:
-        """Those of its counts."""
+        """Those of its counts, in the order of `FailureCounts`."""
         return [key for key in (self.account, self.pair, self.address) if key]
-
-    def rows(self, counts: FailureCounts) -> dict[str, FailureCount | None]:
-        """Return the counts by key."""
-        rows = {self.account: counts.account, self.pair: counts.pair}
-        return rows if self.address is None else {**rows, self.address: counts.address}
-
-    def counts(self, rows: dict[str, FailureCount]) -> FailureCounts:
-        """Return what `rows` hold of this try."""
-        return FailureCounts(
-            account=rows.get(self.account),
-            pair=rows.get(self.pair),
-            address=rows.get(self.address) if self.address else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """A try in the table, and what was there before."""
-
-    trial: LoginAttempt
-    before: FailureCounts
-    after: FailureCounts
 
 
 class LoginThrottle:
@@ -116,7 +87,7 @@ class LoginThrottle:
         """
         tries = partial(self._metrics.tries.labels, trial.operation)
         try:
-            counted = await self._count(trial)
+            before, after = await self._count(trial)
         except TooManyTries:
             tries("throttled").inc()
             raise
@@ -124,11 +95,11 @@ class LoginThrottle:
             right, renewed = await self._passwords.verify(password, stored)
         except Unavailable:
             tries("overloaded").inc()
-            await self._take_back(counted, right=False)
+            await self._take_back(trial, before, after, right=False)
             raise
         tries("right" if right else "wrong").inc()
         if right:
-            await self._take_back(counted, right=True)
+            await self._take_back(trial, before, after, right=True)
         return right, renewed
 
     async def confirm(self, caller: Identity, password: str) -> str:
@@ -145,24 +116,23 @@ class LoginThrottle:
             raise WrongPassword
         return stored
 
-    async def _count(self, trial: LoginAttempt) -> _Counted:
-        async with (
-            (await self._work.database.pool()).acquire() as connection,
-            connection.transaction(),
-        ):
-            before = trial.counts(await _lock(connection, trial))
+    async def _count(self, trial: LoginAttempt) -> tuple[FailureCounts, FailureCounts]:
+        """Count a try as a failure; return the counts before and after it."""
+        pool = await self._work.database.pool()
+        async with pool.acquire() as connection, connection.transaction():
+            before = FailureCounts(*map((await _lock(connection, trial)).get, trial.keys))
             now = self._work.now()
             await self._refuse_if_waiting(connection, trial, before, now)
             by_address = self._address if trial.address else None
-            after = failed(before, now, account=self._account, address=by_address)
-            await _write(connection, trial.rows(after))
-        return _Counted(trial, before, after)
+            after = backoff.failed(before, now, account=self._account, address=by_address)
+            await _write(connection, dict(zip(trial.keys, after, strict=False)))
+        return before, after
 
     async def _refuse_if_waiting(
         self, connection: Connection, trial: LoginAttempt, counts: FailureCounts, now: datetime
     ) -> None:
-        by_account = remaining(counts.pair, now)
-        by_address = remaining(counts.address, now)
+        by_account = backoff.remaining(counts.pair, now)
+        by_address = backoff.remaining(counts.address, now)
         # Asked for names that nobody has as well: it must take as long.
         if by_address and await _is_known_address(connection, trial, now):
             by_address = None
@@ -174,17 +144,17 @@ class LoginThrottle:
         if waits:
             raise TooManyTries(wait=max(waits))
 
-    async def _take_back(self, counted: _Counted, *, right: bool) -> None:
+    async def _take_back(
+        self, trial: LoginAttempt, before: FailureCounts, after: FailureCounts, *, right: bool
+    ) -> None:
         """Undo one try. Of the pair nothing stays where the password was right."""
-        trial, before, after = counted.trial, counted.before, counted.after
         pool = await self._work.database.pool()
         async with pool.acquire() as connection, connection.transaction():
             present = await _lock(connection, trial)
-            old, new = trial.rows(before), trial.rows(after)
             rows = {
-                key: taken_back(present.get(key), before=old[key], after=count)
-                for key, count in new.items()
-                if count
+                key: backoff.taken_back(present.get(key), before=old, after=new)
+                for key, old, new in zip(trial.keys, before, after, strict=False)
+                if new
             }
             if right:
                 rows[trial.pair] = None
@@ -225,17 +195,18 @@ async def _write(connection: Connection, rows: dict[str, FailureCount | None]) -
     gone = [key for key, count in rows.items() if count is None]
     if gone:
         await connection.execute("DELETE FROM auth.throttles WHERE key = ANY($1)", gone)
-    kept = [(key, count) for key, count in sorted(rows.items()) if count is not None]
+    kept = [
+        (key, count.failures, count.failed_at, count.blocked_until)
+        for key, count in sorted(rows.items())
+        if count is not None
+    ]
     if kept:
         await connection.execute(
             "INSERT INTO auth.throttles (key, failures, failed_at, blocked_until) "
             "SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::timestamptz[]) "
             "ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, "
             "failed_at = excluded.failed_at, blocked_until = excluded.blocked_until",
-            [key for key, _ in kept],
-            [count.failures for _, count in kept],
-            [count.failed_at for _, count in kept],
-            [count.blocked_until for _, count in kept],
+            *zip(*kept, strict=True),
         )
 
 
