@@ -4,9 +4,8 @@ A sender sees all recipients. A recipient sees only their own part, and `state` 
 are those of that part: who else was sent the same is the sender's business.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import KEY, MEDIA_TYPE, NOTE, PATH
 from sharezync_shared.sizes import MAX_CHUNK_BYTES
 from sharezync_transfer.access import Role, TransferAggregate
+from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.models import Policy, TransferFile
 from sharezync_transfer.settings import MAX_FILES, MAX_RECIPIENTS, MIN_CHUNK_BYTES
 from sharezync_transfer.states import FINAL, State
@@ -67,7 +67,7 @@ class FileRead(TransferDocument):
             mime=file.mime,
             sha256=file.sha256.hex() if file.sha256 else None,
             root=file.root.hex() if file.root and not out else None,
-            chunk_count=-(-file.size_bytes // chunk_size_bytes),
+            chunk_count=chunk_count(file.size_bytes, chunk_size_bytes),
             stored_bytes=0 if out else file.stored_bytes,
         )
 
@@ -118,41 +118,25 @@ class TransferRead(TransferDocument):
     @classmethod
     def of_each(cls, whole: TransferAggregate, users: Iterable[tuple[Role, UUID]]) -> list[Self]:
         """Return what each of these users sees; what all see alike is made once."""
-
-        @cache
-        def files(out: bool) -> list[FileRead]:  # noqa: FBT001 - it stays in here
-            chunk_size_bytes = whole.transfer.chunk_size_bytes
-            return [FileRead.from_file(each, chunk_size_bytes, out=out) for each in whole.files]
-
-        return [cls._of(whole, role, user_id, files) for role, user_id in users]
-
-    @classmethod
-    def _of(
-        cls,
-        whole: TransferAggregate,
-        role: Role,
-        user_id: UUID,
-        files: Callable[[bool], list[FileRead]],
-    ) -> Self:
         transfer = whole.transfer
-        own = whole.recipient(user_id) if role == "recipient" else None
-        shown = whole.recipients if own is None else [own]
-        # Who is out of it hears no more: so they are shown nothing that may still come.
-        out = own is not None and own.state in FINAL - {"completed"}
-        return cls(
-            id=transfer.id,
-            sender_id=transfer.sender_id,
-            sender_device_id=transfer.sender_device_id,
-            recipients=[RecipientRead.model_validate(each) for each in shown],
-            files=files(out),
-            size_bytes=transfer.size_bytes,
-            chunk_size_bytes=transfer.chunk_size_bytes,
-            state=transfer.state if own is None else own.state,
-            note=transfer.note,
-            created_at=transfer.created_at,
-            expires_at=transfer.expires_at,
-            completed_at=transfer.completed_at if own is None else own.completed_at,
-        )
+        size = transfer.chunk_size_bytes
+        files: dict[bool, list[FileRead]] = {}
+        seen = []
+        for role, user_id in users:
+            own = whole.recipient(user_id) if role == "recipient" else None
+            shown = whole.recipients if own is None else [own]
+            # Who is out of it hears no more: so they are shown nothing that may still come.
+            out = own is not None and own.state in FINAL - {"completed"}
+            if out not in files:
+                files[out] = [FileRead.from_file(each, size, out=out) for each in whole.files]
+            fields = transfer.model_dump() | {
+                "recipients": [RecipientRead.model_validate(each) for each in shown],
+                "files": files[out],
+                "state": transfer.state if own is None else own.state,
+                "completed_at": transfer.completed_at if own is None else own.completed_at,
+            }
+            seen.append(cls(**fields))
+        return seen
 
 
 _TOKEN = "szt1.WyIwMTkz….Wm9uZQ"  # noqa: S105 - an example

@@ -19,6 +19,7 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.ranges import Ranges
 from sharezync_shared.users_projection import UserNotFound
+from sharezync_transfer import errors, schemas
 from sharezync_transfer.access import Role
 from sharezync_transfer.api.dependencies import (
     CallingActor,
@@ -29,33 +30,7 @@ from sharezync_transfer.api.dependencies import (
     PresentedActor,
     ranges_of,
 )
-from sharezync_transfer.errors import (
-    AcceptedOtherwise,
-    DigestMismatch,
-    NotInThisState,
-    OtherDevice,
-    QuotaExceeded,
-    TooManyFiles,
-    TooManyOffers,
-    TooManyTransfers,
-    TransferOver,
-    TransferTooLarge,
-    UploadIncomplete,
-)
 from sharezync_transfer.models import TransferId
-from sharezync_transfer.schemas import (
-    Acceptance,
-    Confirmation,
-    Key,
-    MissingRead,
-    RecipientRead,
-    ResumeRequest,
-    TokenRead,
-    TransferOffer,
-    TransferOpened,
-    TransferRead,
-    TransferTaken,
-)
 from sharezync_transfer.states import State
 from sharezync_transfer.usecases import (
     commands,
@@ -80,29 +55,29 @@ _NOBODYS: tuple[type[Problem], ...] = (Unauthenticated, NotFound, Invalid)
     summary="Create a transfer",
     responses={
         200: {
-            "model": TransferOpened,
+            "model": schemas.TransferOpened,
             "description": "The transfer was created before with the same key",
         },
         **problems(
             Unauthenticated,
             UserNotFound,
             Invalid,
-            TransferTooLarge,
-            QuotaExceeded,
-            TooManyFiles,
-            TooManyTransfers,
-            TooManyOffers,
+            errors.TransferTooLarge,
+            errors.QuotaExceeded,
+            errors.TooManyFiles,
+            errors.TooManyTransfers,
+            errors.TooManyOffers,
             Unavailable,
         ),
     },
 )
 async def create_transfer(
-    body: TransferOffer,
+    body: schemas.TransferOffer,
     actor: KnownActor,
     context: Context,
     response: Response,
-    idempotency_key: Annotated[Key | None, Header()] = None,
-) -> TransferOpened:
+    idempotency_key: Annotated[schemas.Key | None, Header()] = None,
+) -> schemas.TransferOpened:
     """Offers files to users. Each recipient receives `incoming_transfer`.
 
     Names can be paths in a folder. They are cleaned; afterwards no two may be equal regardless of
@@ -129,7 +104,7 @@ async def list_transfers(
     state: Annotated[State | None, Query(description="Only transfers in this state")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[TransferRead]:
+) -> Page[schemas.TransferRead]:
     """Returns sent and received transfers, newest first. A transfer to yourself counts as sent."""
     found = await queries.page(
         context.work, user_id=actor.user_id, role=role, state=state, before=cursor, limit=limit + 1
@@ -154,7 +129,7 @@ async def get_transfer_stats(
 @router.get("/{transfer_id}", summary="Get a transfer", responses=problems(*_NOBODYS))
 async def get_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context
-) -> TransferRead:
+) -> schemas.TransferRead:
     """Only sender and recipients can get a transfer. Recipients don't see each other."""
     return await queries.get(context.work, actor, transfer_id)
 
@@ -166,7 +141,7 @@ async def get_transfer(
 )
 async def list_missing_chunks(
     transfer_id: TransferId, actor: PresentedActor, context: Context
-) -> MissingRead:
+) -> schemas.MissingRead:
     """Returns ranges of chunks: to the sender those that aren't stored, to a recipient those that
     they have accepted but not confirmed.
     """
@@ -176,15 +151,17 @@ async def list_missing_chunks(
 @router.post(
     "/{transfer_id}/accept",
     summary="Accept a transfer",
-    responses=problems(*_NOBODYS, Forbidden, OtherDevice, AcceptedOtherwise, TransferOver),
+    responses=problems(
+        *_NOBODYS, Forbidden, errors.OtherDevice, errors.AcceptedOtherwise, errors.TransferOver
+    ),
 )
 async def accept_transfer(
     transfer_id: TransferId,
     actor: CallingActor,
     context: Context,
     response: Response,
-    body: Acceptance | None = None,
-) -> TransferTaken:
+    body: schemas.Acceptance | None = None,
+) -> schemas.TransferTaken:
     """Accepts all or some files as a recipient. `token` can be used to download them over HTTP."""
     files = body.files if body else None
     published = await commands.accept(context.work, actor, transfer_id, files)
@@ -194,11 +171,11 @@ async def accept_transfer(
 @router.post(
     "/{transfer_id}/token",
     summary="Create a transfer token",
-    responses=problems(*_NOBODYS, NotInThisState, TransferOver),
+    responses=problems(*_NOBODYS, errors.NotInThisState, errors.TransferOver),
 )
 async def create_transfer_token(
     transfer_id: TransferId, actor: CallingActor, context: Context
-) -> TokenRead:
+) -> schemas.TokenRead:
     """Returns a capability token for your role in the transfer. It expires with the transfer.
 
     Sent as `Authorization: Transfer …`, it replaces the access token: for the sender to upload
@@ -211,11 +188,11 @@ async def create_transfer_token(
 @router.post(
     "/{transfer_id}/reject",
     summary="Reject a transfer",
-    responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
+    responses=problems(*_NOBODYS, Forbidden, errors.NotInThisState, errors.TransferOver),
 )
 async def reject_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
-) -> TransferRead:
+) -> schemas.TransferRead:
     """Rejects an offer as a recipient who hasn't accepted it."""
     return answer(response, await commands.act(context.work, actor, transfer_id, "reject"))
 
@@ -223,11 +200,11 @@ async def reject_transfer(
 @router.post(
     "/{transfer_id}/pause",
     summary="Pause a transfer",
-    responses=problems(*_NOBODYS, NotInThisState, TransferOver),
+    responses=problems(*_NOBODYS, errors.NotInThisState, errors.TransferOver),
 )
 async def pause_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
-) -> TransferRead:
+) -> schemas.TransferRead:
     """A recipient pauses for themselves, the sender for all recipients who have accepted."""
     return answer(response, await commands.act(context.work, actor, transfer_id, "pause"))
 
@@ -235,15 +212,15 @@ async def pause_transfer(
 @router.post(
     "/{transfer_id}/resume",
     summary="Resume a transfer",
-    responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
+    responses=problems(*_NOBODYS, Forbidden, errors.NotInThisState, errors.TransferOver),
 )
 async def resume_transfer(
     transfer_id: TransferId,
     actor: CallingActor,
     context: Context,
     response: Response,
-    body: ResumeRequest | None = None,
-) -> TransferRead:
+    body: schemas.ResumeRequest | None = None,
+) -> schemas.TransferRead:
     """Resumes after a pause or on another device.
 
     With `have`, a recipient lists the chunks that this device has; all others are sent again.
@@ -256,11 +233,11 @@ async def resume_transfer(
 @router.post(
     "/{transfer_id}/cancel",
     summary="Cancel a transfer",
-    responses=problems(*_NOBODYS, TransferOver),
+    responses=problems(*_NOBODYS, errors.TransferOver),
 )
 async def cancel_transfer(
     transfer_id: TransferId, actor: CallingActor, context: Context, response: Response
-) -> TransferRead:
+) -> schemas.TransferRead:
     """A recipient cancels for themselves, the sender for all recipients who haven't completed."""
     return answer(response, await commands.act(context.work, actor, transfer_id, "cancel"))
 
@@ -269,7 +246,12 @@ async def cancel_transfer(
     "/{transfer_id}/complete",
     summary="Complete a transfer",
     responses=problems(
-        *_NOBODYS, Forbidden, UploadIncomplete, DigestMismatch, TransferOver, Unavailable
+        *_NOBODYS,
+        Forbidden,
+        errors.UploadIncomplete,
+        errors.DigestMismatch,
+        errors.TransferOver,
+        Unavailable,
     ),
 )
 async def complete_transfer(
@@ -277,7 +259,7 @@ async def complete_transfer(
     actor: PresentedActor,
     context: Context,
     response: Response,
-) -> TransferRead:
+) -> schemas.TransferRead:
     """Verifies all files after the sender has uploaded every chunk.
 
     For each recipient the transfer is completed once they have confirmed all chunks they accepted.
@@ -288,11 +270,11 @@ async def complete_transfer(
 @router.post(
     "/{transfer_id}/receipts",
     summary="Confirm received chunks",
-    responses=problems(*_NOBODYS, Forbidden, NotInThisState, TransferOver),
+    responses=problems(*_NOBODYS, Forbidden, errors.NotInThisState, errors.TransferOver),
 )
 async def confirm_chunks(
-    transfer_id: TransferId, body: Confirmation, actor: PresentedActor, context: Context
-) -> RecipientRead:
+    transfer_id: TransferId, body: schemas.Confirmation, actor: PresentedActor, context: Context
+) -> schemas.RecipientRead:
     """Confirms chunks of a file that you have received, as `chunk_ack` does on a WebSocket.
 
     Chunks can be confirmed in any order and repeatedly. Once you have confirmed everything that you
@@ -302,16 +284,16 @@ async def confirm_chunks(
     return await progress.confirm(context, actor, transfer_id, file=body.file, ranges=ranges)
 
 
-def opened(context: TransferServiceContext, found: Participation) -> TransferOpened:
+def opened(context: TransferServiceContext, found: Participation) -> schemas.TransferOpened:
     """Return a transfer as its sender is answered who has just offered it."""
-    return TransferOpened(
+    return schemas.TransferOpened(
         **found.transfer.model_dump(),
         token=context.capabilities.to(found.actor.user_id, "sender", found.transfer),
         window_bytes=context.settings.transfer_window_bytes,
     )
 
 
-def taken(context: TransferServiceContext, found: Participation) -> TransferTaken:
+def taken(context: TransferServiceContext, found: Participation) -> schemas.TransferTaken:
     """Return a transfer as a recipient is answered who has just accepted it."""
     token = context.capabilities.to(found.actor.user_id, "recipient", found.transfer)
-    return TransferTaken(**found.transfer.model_dump(), token=token)
+    return schemas.TransferTaken(**found.transfer.model_dump(), token=token)
