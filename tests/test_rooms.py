@@ -59,7 +59,7 @@ ABSENT: Final = {
 OWN: Final = {
     "auth": {"backoff", "key_store", "keyring", "names", "passwords", "refresh"},
     "chat": {"reach"},
-    "transfer": {"cutting", "tokens"},
+    "transfer": {"cutting"},
     "storage": {"auditing", "keys", "passwords", "signatures", "stores"},
     "gateway": {
         "addresses", "asyncapi", "cors", "gateway_app", "lifespan", "openapi", "pages", "proxy",

@@ -29,7 +29,7 @@ Role = Literal["sender", "recipient"]
 class Actor:
     """Somebody who does something; `device_id` is None where it is not known on which device.
 
-    `role` is set where they showed a token for it alone (`tokens.py`): then they are nothing else.
+    `role` is set where they showed a capability token for it alone: then they are nothing else.
     """
 
     user_id: UserId

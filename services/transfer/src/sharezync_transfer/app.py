@@ -17,7 +17,6 @@ from sharezync_transfer.api.documentation import FIELDS, TAGS
 from sharezync_transfer.consumers import CONSUMERS
 from sharezync_transfer.models import SCHEMA, USERS, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
-from sharezync_transfer.tokens import Capabilities
 from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.events import EVENTS
@@ -31,9 +30,6 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     services = Services.from_platform(platform)
     progress = ProgressBroadcast(core.work)
-    capabilities = CapabilityIssuer(
-        core.work, Capabilities(settings.require_secret_key()), settings.keep_completed
-    )
 
     async def streams_of_user(_: Connection, user_id: UserId) -> list[str]:
         return [transfers_stream(user_id)]
@@ -71,7 +67,7 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         work=core.work,
         settings=settings,
         services=services,
-        capabilities=capabilities,
+        capabilities=CapabilityIssuer(core.work, settings),
         progress=progress,
     )
     return app

@@ -8,7 +8,7 @@ import pytest
 
 from services.transfer.tests.support.world import MIB, Json, Person, World, state_of
 from sharezync_shared.events.contracts.auth import UserDeleted
-from sharezync_transfer.tokens import Capabilities
+from sharezync_transfer.usecases.capabilities import Capabilities
 
 
 async def attach(world: World, transfer: Json, token: str, status: int = 200) -> Json:

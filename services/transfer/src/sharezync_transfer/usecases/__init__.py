@@ -15,7 +15,7 @@
 | `erasing` | `erase_user` |
 
 Beneath them: `context` (what they are given), `offer_policy` (what becomes of an offer),
-`transitions` (what follows from a change of a recipient's state) and `daily_totals` (what
-statistics are read from), `progress_broadcast` (progress, as clients get it), `participations`
-(what somebody is to a transfer), `events` (which documents are published).
+`transitions` (what follows from a change of a recipient's state), `progress_broadcast` (progress,
+as clients get it), `participations` (what somebody is to a transfer), `events` (which documents are
+published).
 """

@@ -1,10 +1,22 @@
-"""Capability tokens: issued to sender and recipients of a transfer, and verified."""
+"""Capability tokens: the bearer of one may move the chunks of one transfer, in one role.
 
-from datetime import timedelta
+They live as long as the transfer, so an access token that runs out in mid-transfer stops nothing.
+Whether the transfer is still open is for the database to say: nothing needs to be revoked.
+
+    szt1.<base64url of JSON [transfer, role, user, seconds since 1970]>.<base64url of HMAC-SHA256>
+"""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sharezync_shared.contracts.transfer import CapabilityRefused
 from sharezync_shared.ids import DeviceId, UserId
@@ -14,8 +26,10 @@ from sharezync_transfer.access import Actor, Role
 from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.schemas import TokenRead, TransferRead
-from sharezync_transfer.tokens import Capabilities
+from sharezync_transfer.settings import TransferSettings
 
+_PREFIX: Final = "szt1"
+_MOST_CHARACTERS: Final = 512
 _STANDING: Final = """
 SELECT t.sender_id, t.sender_device_id, t.state, t.ended_at, t.released_at,
     r.state AS own_state, r.device_id AS own_device_id
@@ -27,18 +41,60 @@ WHERE t.id = $1
 """
 
 
+class Capability(msgspec.Struct, frozen=True, array_like=True):
+    """What a token opens: one transfer, to one user, in one role."""
+
+    transfer_id: UUID
+    role: Role
+    user_id: UUID
+    expires: int
+    """In seconds since 1970."""
+
+
+class Capabilities:
+    """Makes and reads tokens, with a key of its own: HKDF-SHA256 of SECRET_KEY (RFC 5869)."""
+
+    def __init__(self, secret_key: str) -> None:
+        kdf = HKDF(SHA256(), length=32, salt=None, info=b"sharezync transfer capability")
+        self._key = kdf.derive(secret_key.encode())
+
+    def issue(self, *, transfer_id: UUID, role: Role, user_id: UUID, until: datetime) -> str:
+        """Return a token that opens a transfer to a user in a role, `until` then."""
+        capability = Capability(transfer_id, role, user_id, int(until.timestamp()))
+        said = f"{_PREFIX}.{_text(msgspec.json.encode(capability))}"
+        return f"{said}.{self._signature(said)}"
+
+    def read(self, token: str, *, now: datetime) -> Capability:
+        """Return what a token opens. Raises CapabilityRefused unless we made it and it holds.
+
+        What it opens may have ended all the same.
+        """
+        said, _, signature = token.rpartition(".")
+        prefix, _, claims = said.partition(".")
+        known = len(token) <= _MOST_CHARACTERS and prefix == _PREFIX
+        expected = self._signature(said).encode()
+        if not known or not hmac.compare_digest(signature.encode(errors="replace"), expected):
+            raise CapabilityRefused
+        padded = claims + "=" * (-len(claims) % 4)
+        capability = msgspec.json.decode(urlsafe_b64decode(padded), type=Capability)
+        if now.timestamp() >= capability.expires:
+            raise CapabilityRefused("The token has expired")
+        return capability
+
+    def _signature(self, said: str) -> str:
+        return _text(hmac.new(self._key, said.encode(errors="replace"), hashlib.sha256).digest())
+
+
 class CapabilityIssuer:
     """Gives tokens for transfers, and lets in who shows one.
 
     Those of a completed transfer are good as long as its chunks are kept: `keep_completed`.
     """
 
-    def __init__(
-        self, work: UnitsOfWork, capabilities: Capabilities, keep_completed: timedelta
-    ) -> None:
+    def __init__(self, work: UnitsOfWork, settings: TransferSettings) -> None:
         self._work = work
-        self._capabilities = capabilities
-        self._keep_completed = keep_completed
+        self._capabilities = Capabilities(settings.require_secret_key())
+        self._keep_completed = settings.keep_completed
 
     def to(self, user_id: UUID, role: Role, transfer: TransferRead) -> str | None:
         """Return a token for this user's end of a transfer; None once it is over for them."""
@@ -96,3 +152,7 @@ class CapabilityIssuer:
             transfer_id=transfer.id, role=role, user_id=user_id, until=until
         )
         return TokenRead(token=token, role=role, expires_at=until)
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

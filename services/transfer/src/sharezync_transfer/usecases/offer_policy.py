@@ -26,7 +26,7 @@ from sharezync_transfer.errors import (
 from sharezync_transfer.models import Recipient, Transfer
 from sharezync_transfer.schemas import RecipientChoice
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import acquaintances, choices, daily_totals
+from sharezync_transfer.usecases import acquaintances, choices, statistics
 from sharezync_transfer.usecases.choices import RecipientPolicies
 from sharezync_transfer.usecases.commands import take
 from sharezync_transfer.usecases.context import TransferServiceContext
@@ -144,9 +144,7 @@ class OfferPolicy:
         Nobody gets to know the sender by them: it was a device that accepted, of whom its owner
         knows by now. Else they would go on doing so after they left where they met.
         """
-        await daily_totals.add(
-            unit, whole, [each for each in answered if each.state in states.FINAL]
-        )
+        await statistics.add(unit, whole, [each for each in answered if each.state in states.FINAL])
 
     async def _answers(
         self, unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient

@@ -15,7 +15,7 @@ from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import Recipient, Transfer, chunks_stream, transfers_stream
 from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.states import Act
-from sharezync_transfer.usecases import daily_totals
+from sharezync_transfer.usecases import statistics
 
 CHANGED: Final = "changed"
 """In a control frame of `transfer:<id>`: gateways that deal with it must ask how it stands."""
@@ -86,7 +86,7 @@ async def publish_change(
         for user_id, read in zip(seers, seen, strict=True)
     ]
     positions = await unit.publish_events(entries)
-    await daily_totals.add(unit, whole, [each for each in changed if each.state in states.FINAL])
+    await statistics.add(unit, whole, [each for each in changed if each.state in states.FINAL])
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
