@@ -27,7 +27,7 @@ Role = Literal["sender", "recipient"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who does something; `device_id` is None where it is not known on which device.
+    """Somebody who does something, on a device if it is known.
 
     `role` is set where they showed a capability token for it alone: then they are nothing else.
     """
@@ -42,8 +42,8 @@ class TransferAggregate:
     """A transfer with everything that belongs to it."""
 
     transfer: Transfer
-    files: Sequence[TransferFile]
-    recipients: Sequence[Recipient]
+    files: list[TransferFile]
+    recipients: list[Recipient]
 
     def recipient(self, user_id: UUID) -> Recipient | None:
         """Return this user as a recipient, if they are one that knows of it."""
@@ -101,12 +101,6 @@ async def transfer_to_change(
     return whole
 
 
-def insist_on_sender(whole: TransferAggregate, actor: Actor) -> None:
-    """Raise Forbidden for recipients, and NotFound for strangers."""
-    if whole.role_of(actor) != "sender":
-        raise Forbidden("Only the sender can do this")
-
-
 async def lock(unit: UnitOfWork, transfer_id: TransferId) -> Transfer:
     """Hold a transfer until the commit and return it. Raises NotFound."""
     transfer = await unit.get(Transfer, transfer_id, lock=True)
@@ -122,14 +116,14 @@ async def load(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> list[TransferA
     return await _wholes(unit, [by_id[each] for each in transfer_ids if each in by_id])
 
 
-async def files_of(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> Sequence[TransferFile]:
+async def files_of(unit: UnitOfWork, transfer_ids: Sequence[UUID]) -> list[TransferFile]:
     """Return the files of these transfers, of each in the order of their indexes."""
     files = await unit.session.exec(
         select(TransferFile)
         .where(col(TransferFile.transfer_id).in_(transfer_ids))
         .order_by(col(TransferFile.transfer_id), col(TransferFile.index))
     )
-    return files.all()
+    return list(files)
 
 
 async def _wholes(unit: UnitOfWork, transfers: Sequence[Transfer]) -> list[TransferAggregate]:
@@ -140,13 +134,9 @@ async def _wholes(unit: UnitOfWork, transfers: Sequence[Transfer]) -> list[Trans
         .where(col(Recipient.transfer_id).in_(ids))
         .order_by(col(Recipient.transfer_id), col(Recipient.user_id))
     )
-    files_by: dict[UUID, list[TransferFile]] = {}
-    recipients_by: dict[UUID, list[Recipient]] = {}
+    wholes = {each.id: TransferAggregate(each, [], []) for each in transfers}
     for file in files:
-        files_by.setdefault(file.transfer_id, []).append(file)
+        wholes[file.transfer_id].files.append(file)
     for recipient in recipients:
-        recipients_by.setdefault(recipient.transfer_id, []).append(recipient)
-    return [
-        TransferAggregate(each, files_by.get(each.id, []), recipients_by.get(each.id, []))
-        for each in transfers
-    ]
+        wholes[recipient.transfer_id].recipients.append(recipient)
+    return list(wholes.values())

@@ -19,8 +19,7 @@ router = APIRouter(prefix="/v1/transfers", tags=["transfers"])
 )
 async def list_offer_policies(actor: CallingActor, context: Context) -> Page[PolicyRead]:
     """Returns all policies that you have set. Other devices have the policy `ask`."""
-    found = await choices.policies(context.work, actor.user_id)
-    return Page(items=[PolicyRead.model_validate(each) for each in found], next=None)
+    return Page(items=await choices.policies(context.work, actor.user_id), next=None)
 
 
 @router.get(
@@ -32,10 +31,7 @@ async def get_offer_policy(
     device_id: DeviceId, actor: CallingActor, context: Context
 ) -> PolicyRead:
     """Returns how offers to one of your devices are handled."""
-    found = await choices.policy_of(context, actor.user_id, device_id)
-    if found is None:
-        return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
-    return PolicyRead.model_validate(found)
+    return await choices.policy_of(context, actor.user_id, device_id)
 
 
 @router.put(
@@ -54,4 +50,4 @@ async def update_offer_policy(
     device that was last set to accept. Your connected devices receive `policy_updated`.
     """
     published = await choices.set_policy(context, actor.user_id, device_id, body.policy)
-    return PolicyRead.model_validate(answer(response, published))
+    return answer(response, published)

@@ -5,7 +5,7 @@ nobody else. The stream is held before anything is written, as by offers before 
 offered to somebody stands in their stream on the right side of what they had chosen.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer.models import USERS, DevicePolicy, Policy, transfers_stream
 from sharezync_transfer.schemas import PolicyRead
 from sharezync_transfer.usecases.context import TransferServiceContext
@@ -85,31 +85,29 @@ async def concerning(
     return RecipientPolicies(by_user, blocking, blocked)
 
 
-async def policies(work: UnitsOfWork, user_id: UserId) -> Sequence[DevicePolicy]:
+async def policies(work: UnitsOfWork, user_id: UserId) -> list[PolicyRead]:
     """List the policies that somebody has set, by device."""
+    query = select(DevicePolicy).where(DevicePolicy.user_id == user_id)
     async with work.read() as unit:
-        found = await unit.session.exec(
-            select(DevicePolicy)
-            .where(DevicePolicy.user_id == user_id)
-            .order_by(col(DevicePolicy.device_id))
-        )
-        return found.all()
+        found = await unit.session.exec(query.order_by(col(DevicePolicy.device_id)))
+        return [PolicyRead.model_validate(each) for each in found]
 
 
 async def policy_of(
     context: TransferServiceContext, user_id: UserId, device_id: DeviceId
-) -> DevicePolicy | None:
-    """Return the policy of one's device; None: nothing was set. Raises NotFound, Unavailable."""
+) -> PolicyRead:
+    """Return the policy of one's device. Raises NotFound, Unavailable."""
     async with context.work.read() as unit:
         found = await unit.get(DevicePolicy, (user_id, device_id))
-    if found is None:
-        await _insist_on_device(context.services, user_id, device_id)
-    return found
+    if found is not None:
+        return PolicyRead.model_validate(found)
+    await _insist_on_device(context.services, user_id, device_id)
+    return PolicyRead(device_id=device_id, policy="ask", updated_at=None)
 
 
 async def set_policy(
     context: TransferServiceContext, user_id: UserId, device_id: DeviceId, policy: Policy
-) -> Published[DevicePolicy]:
+) -> Published[PolicyRead]:
     """Say what becomes of offers to one's device; said again, it is the latest.
 
     The user must be known. Raises NotFound where the device is not theirs, UserNotFound.
@@ -122,16 +120,8 @@ async def set_policy(
         connection = await unit.raw()
         await connection.execute(_PUT_POLICY, user_id, device_id, policy, unit.now)
         await connection.execute(_FORGET_POLICIES, user_id, POLICIES_KEPT)
-        put = DevicePolicy(user_id=user_id, device_id=device_id, policy=policy, updated_at=unit.now)
-        return Published(
-            put, await unit.publish_event(stream, "policy_updated", PolicyRead.model_validate(put))
-        )
-
-
-async def forget(unit: UnitOfWork, user_id: UserId) -> None:
-    """Drop all that somebody chose. Safe to repeat."""
-    connection = await unit.raw()
-    await connection.execute("DELETE FROM transfer.policies WHERE user_id = $1", user_id)
+        read = PolicyRead(device_id=device_id, policy=policy, updated_at=unit.now)
+        return Published(read, await unit.publish_event(stream, "policy_updated", read))
 
 
 async def _insist_on_device(services: Services, user_id: UserId, device_id: DeviceId) -> None:

@@ -7,9 +7,9 @@ from typing import Final
 from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import UploadClosed, UploadFinished, UploadFinishing
-from sharezync_shared.problems import Conflict, NotFound, Problem, Unavailable
+from sharezync_shared.problems import Conflict, Forbidden, NotFound, Problem, Unavailable
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import DigestMismatch, TransferOver, UploadIncomplete
@@ -39,7 +39,8 @@ async def complete(
     """
     async with context.work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
-        access.insist_on_sender(whole, actor)
+        if whole.role_of(actor) != "sender":
+            raise Forbidden("Only the sender can do this")
         if whole.transfer.confirmed_at is not None:
             return seen_by(whole, actor)
         _check_open(whole)
@@ -100,24 +101,18 @@ async def _conclude(
                 confirmed.root = bytes.fromhex(outcome.root)
                 confirmed.file_id = outcome.file_id
                 confirmed.stored_bytes = confirmed.size_bytes
-            return await _confirm(unit, whole, actor)
+            whole.transfer.confirmed_at = unit.now
+            changed = [
+                each
+                for each in whole.recipients
+                if each.state in states.DELIVERING | {"paused"}
+                and has_begun(each)
+                and move(unit, each, progressed(whole.transfer, each))
+            ]
+            return seen_by(whole, actor, await publish_change(unit, whole, changed, everyone=True))
     if differing:
         raise DigestMismatch(file=differing[0])
     raise _why_not(outcomes)
-
-
-async def _confirm(
-    unit: UnitOfWork, whole: TransferAggregate, actor: Actor
-) -> Published[TransferRead]:
-    whole.transfer.confirmed_at = unit.now
-    changed = [
-        each
-        for each in whole.recipients
-        if each.state in {"accepted", "receiving", "verifying", "paused"}
-        and has_begun(each)
-        and move(unit, each, progressed(whole.transfer, each))
-    ]
-    return seen_by(whole, actor, await publish_change(unit, whole, changed, everyone=True))
 
 
 def _why_not(outcomes: Sequence[tuple[TransferFile, UploadFinished | Problem]]) -> Exception:

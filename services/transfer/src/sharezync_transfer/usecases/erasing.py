@@ -15,10 +15,18 @@ from sharezync_shared.names.filenames import NAMELESS
 from sharezync_shared.work import UnitOfWork
 from sharezync_transfer import access, states
 from sharezync_transfer.models import USERS, Recipient, Transfer, transfers_stream
-from sharezync_transfer.usecases import choices
 from sharezync_transfer.usecases.transitions import move, publish_change
 
+_BLANK: Final = (
+    f"""
+UPDATE transfer.files AS f SET name = '{NAMELESS}', path = NULL, sha256 = NULL
+FROM transfer.transfers AS t WHERE t.id = f.transfer_id AND t.sender_id = $1
+""",  # noqa: S608 - a name of ours
+    "UPDATE transfer.transfers SET note = '', sender_device_id = NULL WHERE sender_id = $1",
+    "UPDATE transfer.recipients SET device_id = NULL WHERE user_id = $1",
+)
 _THEIRS: Final = (
+    "DELETE FROM transfer.policies WHERE user_id = $1",
     "DELETE FROM transfer.acquaintances WHERE one_id = $1 OR other_id = $1",
     "DELETE FROM transfer.sums_by_day WHERE user_id = $1",
     "DELETE FROM transfer.sums_by_peer WHERE user_id = $1",
@@ -29,7 +37,9 @@ _THEIRS: Final = (
 async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
     """Forget a user, whose account ended at `at`. Safe to repeat: nothing is left to forget."""
     await USERS.erase(unit, user_id, at)
-    await _blank(unit, user_id)
+    connection = await unit.raw()
+    for statement in _BLANK:
+        await connection.execute(statement, user_id)
     theirs = (
         select(Transfer.id)
         .outerjoin(Recipient, col(Recipient.transfer_id) == Transfer.id)
@@ -57,8 +67,6 @@ async def erase_user(unit: UnitOfWork, user_id: UserId, at: datetime) -> None:
             if each.state not in states.FINAL and (sent or each.user_id == user_id)
         ]
         await publish_change(unit, whole, [each for each in ending if move(unit, each, "cancel")])
-    await choices.forget(unit, user_id)
-    connection = await unit.raw()
     for statement in _THEIRS:
         await connection.execute(statement, user_id)
     # Its head stays, so that no `seq` comes twice.
@@ -82,21 +90,4 @@ async def _erase_names_shown_to_recipients(unit: UnitOfWork, user_id: UserId) ->
         "DELETE FROM transfer.stream_log WHERE stream = ANY($1::text[]) AND strpos(text, $2) > 0",
         [transfers_stream(row["user_id"]) for row in rows],
         str(user_id),  # of the sender, in every such frame
-    )
-
-
-async def _blank(unit: UnitOfWork, user_id: UserId) -> None:
-    connection = await unit.raw()
-    await connection.execute(
-        "UPDATE transfer.files AS f SET name = $2, path = NULL, sha256 = NULL "
-        "FROM transfer.transfers AS t WHERE t.id = f.transfer_id AND t.sender_id = $1",
-        user_id,
-        NAMELESS,
-    )
-    await connection.execute(
-        "UPDATE transfer.transfers SET note = '', sender_device_id = NULL WHERE sender_id = $1",
-        user_id,
-    )
-    await connection.execute(
-        "UPDATE transfer.recipients SET device_id = NULL WHERE user_id = $1", user_id
     )

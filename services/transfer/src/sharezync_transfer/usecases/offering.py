@@ -217,7 +217,7 @@ async def _add_files(
     files: Sequence[FileOffer],
     paths: Sequence[str],
     uploads: Sequence[UUID],
-) -> Sequence[TransferFile]:
+) -> list[TransferFile]:
     """Insert the files of a transfer, and all that is pending; return their rows."""
     connection = await unit.raw()
     await connection.execute(
