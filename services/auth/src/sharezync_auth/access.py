@@ -11,10 +11,7 @@ from sharezync_shared.work import UnitOfWork
 
 
 async def own_account(unit: UnitOfWork, user_id: UserId, *, lock: bool = False) -> User:
-    """Return the caller's account. A token may outlive it by minutes: then they are nobody.
-
-    With `lock` it is held until the commit: logins and devices come and go one after the other.
-    """
+    """Return the caller's account, with `lock` until the commit; a token may outlive it."""
     user = await unit.get(User, user_id, lock=lock)
     if user is None:
         raise Unauthenticated("The account no longer exists")

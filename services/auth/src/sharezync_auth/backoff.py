@@ -1,11 +1,8 @@
-"""How long those wait who failed too often, and what a right password takes back.
+"""How long those wait who failed too often, and what a right password takes back (decision 0010).
 
-Each try has up to three counts: of the account, of the address, and of the pair of both. Account
-and address count failures; the next try waits for the pair, and for the address, until the moment
-that stands in their counts. A pair's moment follows from the failures of the whole account, but
-only a failure of the pair's own moves it: what strangers do elsewhere never makes it later.
-
-Pure; `usecases/throttling.py` keeps the counts. Why it is so: docs/decisions/0010.
+Each try has up to three counts: of the account, of the address, and of the pair of both. The next
+try waits for the pair, and for the address. A pair's moment follows from the failures of the whole
+account, but only a failure of the pair's own moves it. Pure; `usecases/throttling.py` keeps them.
 """
 
 from dataclasses import dataclass
@@ -80,10 +77,7 @@ def failed(
 def taken_back(
     present: FailureCount | None, *, before: FailureCount | None, after: FailureCount
 ) -> FailureCount | None:
-    """Return `present` without the try that made `after` of `before`; None where nothing stays.
-
-    Where others failed since, their time and their wait stand.
-    """
+    """Return `present` without the try that made `after` of `before`; None where nothing stays."""
     if present is None or present.failures <= 1:
         return None
     since = (present.failed_at, present.blocked_until)

@@ -1,7 +1,6 @@
 """What auth does when other services say that something happened.
 
-Each function runs in a unit in which the event was claimed: a repeated delivery is not even seen
-here. What each says about repeating is for dead letters that are replayed after the claim expired.
+What each says about repeating is for dead letters that are replayed after their claim expired.
 """
 
 from collections.abc import Mapping
@@ -26,10 +25,7 @@ async def on_block_kept(unit: UnitOfWork, event: BlockKept) -> None:
 
 
 async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
-    """Take a file off the profile of its owner, the only one who can have it as avatar.
-
-    Repeatable: it is none any more, and an id never comes back, so that a later avatar stays.
-    """
+    """Take a file off the profile of its owner. Repeatable: its id never comes back."""
     await users.forget_avatar(unit, user_id=UserId(event.owner_id), file_id=event.file_id)
 
 

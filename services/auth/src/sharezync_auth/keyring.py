@@ -1,7 +1,4 @@
-"""The keys that sign tokens, as this process sees them. It looks at the database now and then.
-
-The states of keys are in `states.py`; how they are stored, in `key_store.py`.
-"""
+"""The signing keys as this process sees them; see `states.py` and `key_store.py`."""
 
 import asyncio
 import hashlib
@@ -53,10 +50,9 @@ class _View:
 
 
 class Keyring:
-    """The keys of this installation; use it inside `kept`. A `KeySource`: auth asks nobody else.
+    """The keys of this installation; use it inside `kept`. A `KeySource` of its own service.
 
-    With ALGORITHM=HS256 there is nothing to look at: SECRET_KEY signs. `policy` and `look_seconds`
-    may be changed before `kept`.
+    With ALGORITHM=HS256 SECRET_KEY signs. `policy` and `look_seconds` may be changed before `kept`.
     """
 
     def __init__(
@@ -125,9 +121,8 @@ class Keyring:
         )
 
     def jwks(self) -> tuple[bytes, str]:
-        """Return the public document (RFC 7517) as JSON, and its entity tag.
-
-        It has no keys in the one-secret mode.
+        """Return the public document (RFC 7517) as JSON, without keys for HS256, and its entity
+        tag.
         """
         view = self._seen()
         return view.document, view.etag

@@ -50,11 +50,8 @@ class AuthTable(SQLModel, registry=registry(metadata=metadata)):
 class User(AuthTable, table=True):
     """An account. The `_key` columns are what names and addresses are compared by.
 
-    `username_skeleton` is what all names that look like this one have in common, made of the data
-    of `skeleton_version` (0: not made yet). One account has a skeleton for itself; those who had
-    lookalikes before that was watched share it, all but the first (`usecases/skeletons.py`).
-
-    `who_may_add`: who may add this user to channels and open conversations with them.
+    `username_skeleton` is what all names that look alike have in common, by the data of
+    `skeleton_version` (0: not made yet); older lookalikes share it (`usecases/skeletons.py`).
     `blocks_version` grows with each change to whom they have blocked.
     """
 
@@ -109,10 +106,7 @@ class User(AuthTable, table=True):
 
 
 class Block(AuthTable, table=True):
-    """Somebody has blocked somebody else.
-
-    `users.blocks_version` of the blocker counts the changes to their list.
-    """
+    """Somebody has blocked somebody else."""
 
     __tablename__: ClassVar[str] = "blocks"
 
@@ -133,10 +127,7 @@ class DeletedUser(AuthTable, table=True):
 
 
 class Device(AuthTable, table=True):
-    """A device of a user. `client_id` is chosen by the client and unique for its user.
-
-    It is online while a gateway that is alive holds a connection of it (`DeviceConnection`).
-    """
+    """A device of a user; online while a gateway that is alive has a `DeviceConnection` of it."""
 
     __tablename__: ClassVar[str] = "devices"
     __table_args__ = (UniqueConstraint("user_id", "client_id"),)
@@ -151,9 +142,8 @@ class Device(AuthTable, table=True):
 
 
 class GatewayNode(AuthTable, table=True):
-    """A gateway process. What it says of devices holds for a while after `heard_at`: its lease.
-
-    `seq` is the number of its last update that was accepted.
+    """A gateway process, which has a lease from `heard_at` on; `seq` numbers its last accepted
+    update.
     """
 
     __tablename__: ClassVar[str] = "gateway_nodes"
@@ -175,10 +165,8 @@ class DeviceConnection(AuthTable, table=True):
 
 
 class Session(AuthTable, table=True):
-    """A login. `counter` is the number of its present refresh token, given at `rotated_at`.
-
-    `late_grace_counter` is the last number that was given once more, late, to a client that said
-    it never saw it (refresh.py).
+    """A login. `counter` is the number of its present refresh token, given at `rotated_at`;
+    `late_grace_counter` the last number that was given once more, late (refresh.py).
     """
 
     __tablename__: ClassVar[str] = "sessions"

@@ -17,16 +17,16 @@ RESERVED: Final = frozenset(
         *("staff", "support", "help", "security", "null", "undefined"),
     }
 )
-"""Keys that are nobody's: `@channel` speaks to all, `me` is an address, `deleted` is what is shown
-of who is gone, `null` is what programs show where there is nobody, and nobody shall pass for us or
-for who runs the server. Accounts that are older keep theirs."""
+"""Keys that are nobody's: they mean something to us or to programs, or would pass for who runs the
+server. Accounts that are older keep theirs.
+"""
 
 
 def clean_username(text: str) -> str:
     """Return a username as it is stored and shown.
 
-    Raises ValueError, saying what to do, for what `sharezync_shared.names.usernames` refuses, and
-    for one that is reserved, in whatever spelling, or looks like one that is.
+    Raises ValueError, with what to do, for what `sharezync_shared.names.usernames` refuses, and for
+    what is, or looks like, a reserved name.
     """
     name = usernames.clean_username(text)
     if key_of(name) in RESERVED or skeleton_of(name) in _reserved_skeletons():
@@ -35,10 +35,10 @@ def clean_username(text: str) -> str:
 
 
 def email_key(address: str) -> str:
-    """Return what e-mail addresses are compared by: no case, and one spelling of the domain.
+    """Return what e-mail addresses are compared by: no case, one spelling of the domain (RFC 5891
+    §5).
 
-    `ada@bücher.example` and `ada@xn--bcher-kva.example` are one address (RFC 5891 §5). What has no
-    `@` is compared as a username is, so that this serves both for who logs in.
+    What has no `@` is compared as a username is, so that this serves both for who logs in.
     """
     mailbox, at, domain = address.strip().rpartition("@")
     if not at:

@@ -80,10 +80,7 @@ class Passwords:
         self._metrics = metrics
 
     def expect_bcrypt(self, costs: Collection[int]) -> None:
-        """Say which costs of bcrypt hashes are left: each failed try pays for one of each.
-
-        Those over MAX_BCRYPT_COST, which no import lets in, are nobody's but their owner's.
-        """
+        """Set which costs of bcrypt hashes are left: each failed try pays for one of each."""
         kinds = sorted(cost for cost in costs if cost <= MAX_BCRYPT_COST)
         self._bcrypt_dummies = {
             cost: self._bcrypt_dummies.get(cost) or _bcrypt_dummy(cost) for cost in kinds
@@ -96,9 +93,8 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Return whether the password is right, and a better hash to store instead, if any.
 
-        `stored` None stands for a user that does not exist: it costs the same time, so that
-        timing tells nobody who is registered; so does a password over MAX_BYTES, which is
-        nobody's. Raises Unavailable, having looked at nothing, when too many wait already.
+        `stored` None stands for a user that does not exist, and costs the same time; so does a
+        password over MAX_BYTES. Raises Unavailable, unchecked, when too many wait already.
         """
         if len(password.encode()) > MAX_BYTES:
             password, stored = "", None
@@ -166,7 +162,6 @@ def _argon2_dummy() -> str:
 
 
 def _bcrypt_dummy(cost: int) -> str:
-    """Return a bcrypt hash that no password has, as `_argon2_dummy` does."""
     return bcrypt.gensalt(cost).decode() + "".join(
         secrets.choice(_BCRYPT_LETTERS) for _ in range(31)
     )

@@ -99,11 +99,11 @@ def judge(
     since_rotation: timedelta,
     late_grace_counter: int,
 ) -> RefreshVerdict | None:
-    """Return what `token` means for a session whose present counter is `counter`.
+    """Return what `token` means for a session whose present counter is `counter`; None for a
+    forgery.
 
     `since_rotation` is the age of the present token; `late_grace_counter` is the last number that
-    was given once more on PREVIOUS_LATE, 0 for none. None for a forgery, a token from the future
-    included: it can't have been given out.
+    was given once more on PREVIOUS_LATE, 0 for none.
     """
     body = _BODY.pack(_VERSION, token.session_id.bytes, token.counter)
     if not hmac.compare_digest(token.seal, _mac(body, key)) or token.counter > counter:

@@ -1,8 +1,7 @@
-"""The life of a signing key, and what is to be done about the keys at any moment. Pure.
+"""The states of a signing key, and what is to be done about the keys at any moment. Pure.
 
-`next` (published, signs nothing yet) → `active` (the one that signs) → `retiring` (signs no more,
-published until its last token has run out) → gone. There is always one `next`, so that a rotation
-can come at any time; carried out in `key_store.py`.
+`next` (published, signs nothing yet) → `active` (the one that signs) → `retiring` (published until
+its last token has run out) → gone. There is always one `next`; carried out in `key_store.py`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -123,12 +122,8 @@ def plan(
 ) -> list[Step]:
     """Return what to do at the time `now`, in this order; nothing where all is well.
 
-    Heals what should not be: no active key or several, several next ones, none, moments in the
-    future because a clock was put back. An active key that has to be replaced at once gives way to
-    the one that was published for the longest.
-
-    Raises TooYoung and TooMany where an order other than UPKEEP can't be followed; nothing is
-    to be done then. REPLACE_ALL always can.
+    Repairs what should not be: no active key or several, no next one or several, moments in the
+    future. Raises TooYoung and TooMany where ROTATE or ROTATE_NOW can't be followed.
     """
     if order is KeyRequest.REPLACE_ALL:
         return [*(Remove(key.kid) for key in keys), Make(ACTIVE), Make(NEXT)]

@@ -1,7 +1,6 @@
 """What transfer does when other services say that something happened.
 
-Each function runs in a unit in which the event was claimed: a repeated delivery is not even seen
-here. What each says about repeating is for dead letters that are replayed after the claim expired.
+What each says about repeating is for dead letters that are replayed after their claim expired.
 """
 
 from collections.abc import Mapping

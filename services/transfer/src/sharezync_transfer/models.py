@@ -1,8 +1,5 @@
-"""The tables of the schema `transfer`.
-
-Who changes a transfer, or anything that belongs to it, holds its row in `transfers` first
-(`access.py`), and only then streams: so changes to one transfer come one after the other, in the
-order of their events.
+"""The tables of the schema `transfer`. Who changes a transfer, or anything that belongs to it,
+locks its row in `transfers` first (`access.py`), and only then streams.
 """
 
 from datetime import date, datetime
@@ -54,10 +51,8 @@ class TransferTable(SQLModel, registry=registry(metadata=metadata)):
 
 
 class User(TransferTable, table=True):
-    """What transfer knows of a user: the names, as auth last published them.
-
-    `names_at` is when auth said so: events come in no particular order. Of a deleted user the row
-    stays, without names: what they sent has a sender, and a late event can't bring them back.
+    """What transfer knows of a user; `names_at` is when auth said so. Of a deleted user the row
+    stays, without names.
     """
 
     __tablename__: ClassVar[str] = "users"
@@ -70,11 +65,10 @@ class User(TransferTable, table=True):
 
 
 class Transfer(TransferTable, table=True):
-    """Files on their way from one person to others.
+    """Files on their way from one person to others; `state` is `states.overall` of its recipients.
 
-    `state` is what the states of its recipients make of it (`states.overall`). `confirmed_at` is
-    set once storage has confirmed every file; `released_at` once storage keeps nothing for it any
-    more. `progress_at` is when progress was last published.
+    `confirmed_at`: storage has confirmed every file. `released_at`: storage keeps nothing for it
+    any more. `progress_at`: progress was last published.
     """
 
     __tablename__: ClassVar[str] = "transfers"
@@ -120,9 +114,9 @@ class Transfer(TransferTable, table=True):
 class TransferFile(TransferTable, table=True):
     """One file of a transfer. Its chunks lie at storage, in the upload `upload_id`.
 
-    `path` is where it lies in the folder that is sent, its name included; None: in no folder.
-    `sha256` is what the sender said of the whole, `root` what storage confirmed: SHA-256 over the
-    digests of its chunks in order. `stored_bytes` may lag behind storage's own record.
+    `path` is where it lies in the folder that is sent, its name included. `sha256` is what the
+    sender said of the whole, `root` what storage confirmed: SHA-256 over the digests of its chunks
+    in order. `stored_bytes` may lag behind storage's own record.
     """
 
     __tablename__: ClassVar[str] = "files"
@@ -145,13 +139,10 @@ class TransferFile(TransferTable, table=True):
 class Recipient(TransferTable, table=True):
     """Somebody to whom a transfer is offered, and what they made of it.
 
-    `device_id` is the device that the sender chose, or else the one that accepted.
-    `accepted_bytes` and `accepted_files` are what was accepted, `received_bytes` what of it the
-    recipient has confirmed to hold. `stranger`: they did not know the sender when it was offered.
-    `hidden`: they had blocked the sender; they never hear of it.
-
-    `began_at` and `began_bytes` are when they first confirmed something and how much of it,
-    `received_at` when last: what came in between, and how fast, is what statistics go by.
+    `device_id` is the device that the sender chose, or else the one that accepted. `stranger`: they
+    did not know the sender when it was offered. `hidden`: they had blocked the sender, and never
+    see it. `began_at` and `began_bytes` are when they first confirmed something and how much of it,
+    `received_at` when last.
     """
 
     __tablename__: ClassVar[str] = "recipients"
@@ -185,10 +176,7 @@ class Recipient(TransferTable, table=True):
 
 
 class Receipt(TransferTable, table=True):
-    """A file that a recipient accepted, and which of its chunks they hold.
-
-    `ranges` are pairs of chunk indexes, both ends inclusive.
-    """
+    """A file that a recipient accepted; `ranges` are the chunks they have, both ends inclusive."""
 
     __tablename__: ClassVar[str] = "receipts"
     __table_args__ = (
@@ -218,10 +206,7 @@ class DevicePolicy(TransferTable, table=True):
 
 
 class Acquaintance(TransferTable, table=True):
-    """Two people of whom one once accepted what the other had sent; `one_id` is the lower id.
-
-    `one_accepted`: `one_id` did, of what `other_id` had sent; and the other way round.
-    """
+    """Two people, `one_id` the lower id; `one_accepted`: they accepted what `other_id` had sent."""
 
     __tablename__: ClassVar[str] = "acquaintances"
     __table_args__ = (Index("ix_acquaintances_other_id", "other_id"),)
@@ -233,11 +218,7 @@ class Acquaintance(TransferTable, table=True):
 
 
 class EndedTotals(SQLModel):
-    """What came of what somebody sent, or was sent, and what ended.
-
-    Each recipient of a transfer counts for themselves. `timed_bytes` came in `seconds`: those of
-    parts whose speed could be told.
-    """
+    """Ended parts of transfers, summed; `timed_bytes` came in `seconds`."""
 
     ended: int = Field(default=0)
     completed: int = Field(default=0)

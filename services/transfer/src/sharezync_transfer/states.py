@@ -1,7 +1,7 @@
-"""The life of an offer, for each recipient, as a table; and what the lives make of the whole.
+"""The states of an offer for each recipient, as a table, and of the whole. Pure.
 
-Pure. `offered → (accepted | rejected) → receiving → verifying → completed`, with `paused`,
-`cancelled`, `expired` and `failed` (realtime.md, Transfer over the socket).
+`offered → (accepted | rejected) → receiving → verifying → completed`, with `paused`, `cancelled`,
+`expired` and `failed` (realtime.md, Transfer over the socket).
 """
 
 from collections.abc import Iterable, Mapping

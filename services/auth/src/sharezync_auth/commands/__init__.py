@@ -1,7 +1,5 @@
-"""What operators can have auth do, a file each: `python -m sharezync_auth COMMAND`.
-
-A command needs the database only. What it commits for others to hear waits in the outbox, and a
-server tells it within seconds, or as soon as one runs.
+"""What operators can have auth do. A command needs the database only: what it commits for other
+services waits in the outbox until a server runs.
 """
 
 import sys

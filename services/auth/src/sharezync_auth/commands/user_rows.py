@@ -1,7 +1,5 @@
-"""Rows `username,email,bcrypt_hash` of another installation: read line by line, and judged. Pure.
-
-Each line is a row of its own: none of the three may hold a line break, so that a quote which
-nobody closed spoils one line and not the rest of the file.
+"""Rows `username,email,bcrypt_hash` of another installation. Each line is a row of its own: a quote
+that nobody closed spoils one line and not the rest of the file. Pure.
 """
 
 import csv

@@ -1,7 +1,4 @@
-"""Blocks: one list for each account, whose changes all other services hear of.
-
-A blocked user learns nothing of it. One's own other devices hear of each change.
-"""
+"""Blocks: one list for each account. A blocked user gets no event of it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -84,10 +81,7 @@ async def block(
 async def take_over(
     unit: UnitOfWork, *, user_id: UserId, blocked_id: UserId, blocked_at: datetime
 ) -> None:
-    """Add a block that another service kept, whatever the list's bound. Safe to repeat.
-
-    Where one of the two is gone nothing is left to block.
-    """
+    """Add a block that another service kept, whatever the limit. Safe to repeat."""
     connection = await unit.raw()
     here = await connection.fetchval(_LOCK, user_id)
     if not here or not await connection.fetchval(_KEEP, blocked_id):
@@ -149,10 +143,7 @@ async def blockers_of(unit: UnitOfWork, user_id: UserId) -> list[UUID]:
 
 
 async def forget(unit: UnitOfWork, user_id: UserId) -> None:
-    """Drop all blocks by and of somebody who goes; those who had blocked them hear of it.
-
-    The streams of `blockers_of` this user must be held.
-    """
+    """Drop all blocks by and of somebody. Lock the streams of `blockers_of` before."""
     connection = await unit.raw()
     await connection.execute("DELETE FROM auth.blocks WHERE user_id = $1", user_id)
     freed = await connection.fetch(

@@ -1,8 +1,6 @@
-"""Services as OAuth2 clients: who they are is proved by a secret.
-
-A secret is one of those that `service-client add` made, or the one of SERVICE_SECRETS, or the one
-derived from SECRET_KEY (settings.py). Several hold at once, so that they can be exchanged without
-a moment in which none does.
+"""Services as OAuth2 clients. A secret is one of those that `service-client add` made, the one of
+SERVICE_SECRETS, or the one derived from SECRET_KEY; several hold at once, so that they can be
+exchanged without an interruption.
 """
 
 import hashlib
@@ -28,8 +26,7 @@ async def identify(
 ) -> str:
     """Return the name of the service that shows this secret. Raises InvalidClient.
 
-    Unknown and wrong cost the same work. The secrets of the settings hold without the database,
-    so that services can go on among themselves while it is away.
+    Unknown and wrong cost the same work. The secrets of the settings hold without the database.
     """
     # Digests are compared: of equal length, whatever was sent.
     shown = _digest(secret)
@@ -48,9 +45,8 @@ async def identify(
 
 
 async def add(work: UnitsOfWork, *, name: str) -> tuple[OAuthClient, str]:
-    """Make one more secret for the service `name`; return it too: nobody can tell it again.
-
-    Raises ValueError for what can't name a service.
+    """Make one more secret for the service `name`, and return it. Raises ValueError for another
+    name.
     """
     secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     async with work.begin() as unit:
@@ -71,10 +67,7 @@ async def all_clients(work: UnitsOfWork) -> list[OAuthClient]:
 
 
 async def remove(work: UnitsOfWork, *, client_id: UUID) -> bool:
-    """Have a secret hold no more; False where there is none of this id.
-
-    Tokens that were given for it live on for five minutes at most.
-    """
+    """Revoke a secret; False if there is none of this id. Its tokens hold for five more minutes."""
     async with work.begin() as unit:
         client = await unit.get(OAuthClient, client_id, lock=True)
         if client is not None:

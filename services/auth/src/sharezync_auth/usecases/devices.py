@@ -56,8 +56,8 @@ async def connect(
 ) -> UUID:
     """Return the id of a device that has opened a connection; an unknown one is registered.
 
-    A login that was not made on a device belongs to this one from now on: it ends with it. Safe to
-    repeat. Raises Unauthenticated where the account is gone, and TooManyDevices.
+    A login that was not made on a device belongs to this one from now on. Safe to repeat. Raises
+    Unauthenticated where the account is gone, and TooManyDevices.
     """
     work, most = context.work, context.settings.devices_per_user
     # When a gateway goes, everybody comes back at once: for them it is one statement.
@@ -94,11 +94,10 @@ async def list_own(context: AuthContext, user_id: UserId) -> list[DeviceRead]:
 
 
 async def list_of(context: AuthContext, viewer_id: UserId, user_id: UserId) -> list[DeviceRead]:
-    """Return the devices of somebody who knows the viewer, or one's own.
+    """Return the devices of somebody who knows the viewer; none to whom they have blocked.
 
-    To a viewer whom they have blocked they look as who has no device. Raises NotFound for
-    strangers, for who doesn't exist and whom the viewer has blocked, and Unavailable where it can't
-    be found out whether they are strangers.
+    Raises NotFound for strangers and whom the viewer has blocked, and Unavailable where it can't be
+    found out whether they are strangers.
     """
     async with context.work.read() as unit:
         await access.profile_to_see(unit, user_id)
@@ -114,10 +113,9 @@ async def list_of(context: AuthContext, viewer_id: UserId, user_id: UserId) -> l
 
 
 async def _is_acquainted(services: Services, user_id: UserId, other_id: UserId) -> bool:
-    """Return whether `other_id` knows `user_id`, from a channel or a transfer they agreed to.
+    """Return whether `other_id` knows `user_id`, by chat or by transfer: the first yes decides.
 
-    Both services are asked at once and the first yes decides. Raises ServiceUnavailable where one
-    of them could not be asked and the other says no.
+    Raises ServiceUnavailable where one of them could not be asked and the other says no.
     """
     asked = [
         asyncio.create_task(client.acquainted(user_id, other_id))
@@ -172,9 +170,7 @@ async def remove(work: UnitsOfWork, user_id: UserId, device_id: UUID) -> None:
 async def _find_or_make(
     unit: UnitOfWork, user_id: UserId, client_id: str, name: str, platform: str, most: int
 ) -> tuple[Device, bool]:
-    """Return the device, and whether it is new. The account is locked, so that they are counted
-    right, and one that connects twice at once is made once.
-    """
+    """Return the device, and whether it is new; the account is locked."""
     await access.own_account(unit, user_id, lock=True)
     own = await unit.session.exec(select(Device).where(Device.user_id == user_id))
     devices = {device.client_id: device for device in own}

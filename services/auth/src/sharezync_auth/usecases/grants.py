@@ -87,11 +87,10 @@ async def log_in(
 
 
 async def refresh_session(context: AuthContext, *, token: str, origin: LoginOrigin) -> TokenRead:
-    """Go on with a session. Raises InvalidGrant; why exactly is nobody's business.
+    """Go on with a session. Raises InvalidGrant.
 
-    What each token is good for stands in `refresh.py`. One that shows a theft ends the session,
-    and that is committed although it is refused. Requests with the same token wait for each other,
-    so two at once get the same answer.
+    A token that shows a theft (`refresh.py`) ends the session, and that is committed although it is
+    refused. Requests with the same token wait for each other, and get the same answer.
     """
     parsed = refresh.parse(token)
     if parsed is None:

@@ -53,10 +53,9 @@ class ImportOutcome(Enum):
 async def add(
     work: UnitsOfWork, batch: Sequence[ImportedUser], *, dry_run: bool = False
 ) -> list[ImportOutcome]:
-    """Make accounts in one transaction; return what became of each, in order.
+    """Make accounts in one transaction; return what became of each, in order. Safe to repeat.
 
-    Safe to repeat. Those who register at the same moment are kept apart. With `dry_run`, nothing
-    is changed, and ADDED are those that would be.
+    With `dry_run`, nothing is changed, and ADDED are those that would be.
     """
     async with work.begin() as unit:
         outcomes = await _look(unit, batch)

@@ -2,11 +2,10 @@
 
 One row for each gateway process carries the lease of all its devices. A node numbers its updates:
 each names an earlier one and has what changed since; a snapshot, which names none, has all.
-Accepted is what has a higher number than all before and follows one that is known here; otherwise
-the node is asked for a snapshot (decision 0030).
+Accepted is what has a higher number than all before and follows one that is known (decision 0030).
 
-Who locks several rows does so in the order user, node, devices by id, sessions by id, connections;
-a connection comes and goes only while its device is locked. So there are no deadlocks.
+Rows are locked in the order user, node, devices by id, sessions by id, connections; a connection
+comes and goes only while its device is locked. So there are no deadlocks.
 """
 
 from collections.abc import Collection
@@ -52,10 +51,9 @@ GROUP BY device.user_id
 
 
 async def update(work: UnitsOfWork, *, node_id: UUID, change: NodeUpdate) -> tuple[int, bool]:
-    """Take over what has changed at a node, and extend its lease.
+    """Take over what has changed at a node, and extend its lease. Safe to repeat, in any order.
 
-    Returns the number of the last update that was accepted, and whether this was accepted. Safe to
-    repeat, in any order.
+    Returns the number of the last update that was accepted, and whether this was accepted.
     """
     now = work.now()
     async with (await work.database.pool()).acquire() as connection, connection.transaction():
@@ -83,10 +81,9 @@ async def update(work: UnitsOfWork, *, node_id: UUID, change: NodeUpdate) -> tup
 
 
 async def give_up(work: UnitsOfWork, *, silent_since: datetime) -> int:
-    """Forget the nodes that were not heard of since then; return how many had devices.
+    """Forget the nodes that were not heard of since then; return how many had devices. Repeatable.
 
-    The devices were last seen when the node was last heard. Each node is a transaction of its own:
-    the devices of several would not be locked in order. Safe to repeat.
+    Each node is a transaction of its own: the devices of several would not be locked in order.
     """
     count = 0
     pool = await work.database.pool()

@@ -1,7 +1,4 @@
-"""Who knows whom: who once accepted what the other sent, or agreed to be in a channel with them.
-
-It need not be mutual: what counts is what the one who is looked at did.
-"""
+"""Who knows whom: who once accepted what the other sent, or agreed to be in a channel with them."""
 
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -34,11 +31,7 @@ WHERE NOT (a.one_accepted AND a.other_accepted)
 
 
 async def exists(work: UnitsOfWork, user_id: UserId, other_id: UserId) -> bool:
-    """Return whether `other_id` once accepted what `user_id` had sent, and so knows them.
-
-    Not the other way round: who sends has accepted nothing. Recipients of one transfer don't meet
-    in it.
-    """
+    """Return whether `other_id` once accepted what `user_id` had sent; not the other way round."""
     return bool(await _met_here(work, user_id, [other_id]))
 
 
@@ -47,8 +40,7 @@ async def among(
 ) -> set[UUID]:
     """Return those of the others who know somebody, from here or from a channel; oneself too.
 
-    Call it before a transaction. Where chat can't be asked people count as strangers: an offer to
-    them is still an offer.
+    Call it before a transaction. Where chat can't be asked people count as strangers.
     """
     asked = {UUID(str(each)) for each in others}
     known = {user_id} & asked | await _met_here(work, user_id, asked - {user_id})

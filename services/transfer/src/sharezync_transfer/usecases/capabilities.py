@@ -65,10 +65,7 @@ class Capabilities:
         return f"{said}.{self._signature(said)}"
 
     def read(self, token: str, *, now: datetime) -> Capability:
-        """Return what a token opens. Raises CapabilityRefused unless we made it and it holds.
-
-        What it opens may have ended all the same.
-        """
+        """Return what a token opens. Raises CapabilityRefused unless we made it for now."""
         said, _, signature = token.rpartition(".")
         prefix, _, claims = said.partition(".")
         known = len(token) <= _MOST_CHARACTERS and prefix == _PREFIX
@@ -86,10 +83,7 @@ class Capabilities:
 
 
 class CapabilityIssuer:
-    """Gives tokens for transfers, and lets in who shows one.
-
-    Those of a completed transfer are good as long as its chunks are kept: `keep_completed`.
-    """
+    """Gives tokens for transfers, and verifies them: up to `keep_completed` after completion."""
 
     def __init__(self, work: UnitsOfWork, settings: TransferSettings) -> None:
         self._work = work
@@ -105,8 +99,7 @@ class CapabilityIssuer:
     async def ask(self, actor: Actor, transfer_id: TransferId) -> TokenRead:
         """Return a token for the actor's end of a transfer.
 
-        Raises NotFound to strangers, NotInThisState to a recipient who has not accepted, and
-        TransferOver where there is nothing left to open.
+        Raises NotFound, NotInThisState before a recipient accepts, and TransferOver.
         """
         async with self._work.read() as unit:
             whole = await access.transfer_to_see(unit, actor, transfer_id)
@@ -121,8 +114,7 @@ class CapabilityIssuer:
     async def admit(self, token: str, transfer_id: TransferId | None = None) -> Actor:
         """Return for whom a token speaks, on which device of theirs and in which role.
 
-        Raises CapabilityRefused where it is none of ours, its time is over, it is for another
-        transfer, the user is gone, or what it opened has ended.
+        Raises CapabilityRefused, also where it is for another transfer, or its transfer has ended.
         """
         capability = self._capabilities.read(token, now=self._work.now())
         if transfer_id not in (None, capability.transfer_id):

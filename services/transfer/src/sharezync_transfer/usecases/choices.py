@@ -1,8 +1,7 @@
-"""What people want to be sent: policies of their devices, and whom they have blocked at auth.
+"""Policies of devices, and what recipients have chosen about an offer.
 
-Each change to a policy is published in its owner's stream, for their other devices, and to
-nobody else. The stream is held before anything is written, as by offers before they look: what was
-offered to somebody stands in their stream on the right side of what they had chosen.
+The stream is locked before anything is written, as by offers before they read: what was offered to
+somebody stands in their stream on the right side of what they had chosen.
 """
 
 from collections.abc import Collection
@@ -42,10 +41,8 @@ POLICIES_KEPT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class RecipientPolicies:
-    """What the recipients of an offer have chosen, as far as it concerns it.
-
-    `policies` are those of devices, by user the latest first; `blocking` those who have blocked its
-    sender, `blocked` those whom the sender has.
+    """What the recipients of an offer have chosen: policies of devices, by user the latest first;
+    who is `blocking` its sender, and whom the sender has `blocked`.
     """
 
     policies: dict[UUID, list[tuple[UUID, Policy]]]
@@ -59,10 +56,7 @@ class RecipientPolicies:
     def accepting(
         self, user_id: UUID, chosen: UUID | None, owned: Collection[tuple[UUID, UUID]]
     ) -> UUID | None:
-        """Return the device that takes what acquaintances send: the chosen one, or the latest.
-
-        Only one that is still theirs.
-        """
+        """Return the device that takes what acquaintances send: the chosen, or the latest."""
         takes = (
             device_id
             for device_id, policy in self.policies.get(user_id, [])
@@ -108,10 +102,7 @@ async def policy_of(
 async def set_policy(
     context: TransferServiceContext, user_id: UserId, device_id: DeviceId, policy: Policy
 ) -> Published[PolicyRead]:
-    """Say what becomes of offers to one's device; said again, it is the latest.
-
-    The user must be known. Raises NotFound where the device is not theirs, UserNotFound.
-    """
+    """Set the policy of one's device. Raises NotFound where it is not theirs, UserNotFound."""
     await _insist_on_device(context.services, user_id, device_id)
     async with context.work.begin() as unit:
         await USERS.keep(unit, [user_id])

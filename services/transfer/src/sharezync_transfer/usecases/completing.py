@@ -31,11 +31,10 @@ PATIENCE_SECONDS: Final = 25.0
 async def complete(
     context: TransferServiceContext, actor: Actor, transfer_id: TransferId
 ) -> Published[TransferRead]:
-    """Have every file confirmed; recipients who hold all they accepted are then through.
+    """Have every file confirmed; recipients who have all they accepted complete then. Repeatable.
 
-    May be repeated at any time, also after a lost answer. Raises NotFound, Forbidden,
-    UploadIncomplete (send what is missing), DigestMismatch (final: the transfer has failed),
-    TransferOver, and Unavailable where storage needs more time: ask again.
+    Raises NotFound, Forbidden, UploadIncomplete (send what is missing), DigestMismatch (final: the
+    transfer has failed), TransferOver, and Unavailable where storage needs more time: ask again.
     """
     async with context.work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)

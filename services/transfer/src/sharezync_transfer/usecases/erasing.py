@@ -1,8 +1,5 @@
-"""Forgetting a person.
-
-What they sent and had not arrived is cancelled, with all that was said of it: notes and names of
-files. What they were still to get is cancelled too. The rest of the record stays with the other
-end, under an id that leads to nobody any more.
+"""Erasing a user: what they sent or were to get and is under way is cancelled; notes and names of
+files go. The rest of the record stays with the other end, under an id that leads to nobody.
 """
 
 from datetime import datetime

@@ -1,8 +1,8 @@
-"""How an offer is met by those to whom it is made, before any of them looks at it.
+"""What becomes of an offer before any of its recipients looks at it.
 
-A user who has blocked the sender never gets it: to them they are somebody who has no device and
-never answers. A chosen device that takes nothing rejects, whoever offers; one that takes what
-acquaintances send accepts. Else the offer waits, if not too many do.
+Who has blocked the sender never gets it, and looks as who has no device and never answers. A chosen
+device with the policy `block` rejects; one with `accept_known` accepts what acquaintances send.
+Else the offer waits, if not too many do.
 """
 
 from collections.abc import Collection, Sequence
@@ -75,10 +75,7 @@ class OfferPolicy:
         await self.check_limits(connection)
 
     async def check_limits(self, connection: Connection) -> None:
-        """Raise TooManyOffers, TooManyTransfers or TooManyFiles where one more would be too many.
-
-        Raises UserBlocked for whom the sender has blocked themselves.
-        """
+        """Raise TooManyOffers, TooManyTransfers, TooManyFiles or RecipientIsBlocked."""
         if self._choices.blocked:
             raise RecipientIsBlocked(user_ids=sorted(map(str, self._choices.blocked)))
         settings = self.settings
@@ -139,10 +136,8 @@ class OfferPolicy:
     async def note(
         self, unit: UnitOfWork, whole: TransferAggregate, answered: Collection[Recipient]
     ) -> None:
-        """Note what follows from the answers. Call it when all streams are held.
-
-        Nobody gets to know the sender by them: it was a device that accepted, of whom its owner
-        knows by now. Else they would go on doing so after they left where they met.
+        """Note what follows from the answers; lock all streams before. Nobody knows the sender by
+        them.
         """
         await statistics.add(unit, whole, [each for each in answered if each.state in states.FINAL])
 
@@ -173,9 +168,8 @@ async def prepare(
 ) -> OfferPolicy:
     """Ask others what must be known before a transaction begins.
 
-    Raises Invalid for a chosen device that is not its recipient's, as `OfferPolicy.check_limits` as
-    far as that can be told by now, and Unavailable where a device must be asked about and auth is
-    away.
+    Raises Invalid for a chosen device that is not its recipient's, as `OfferPolicy.check_limits`,
+    and Unavailable where a device must be asked about and auth is away.
     """
     work, services = context.work, context.services
     users = [each.user_id for each in to]

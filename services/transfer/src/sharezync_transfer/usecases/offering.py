@@ -150,10 +150,7 @@ def _check(settings: TransferSettings, actor: Actor, body: TransferOffer) -> Non
 
 
 async def paths_of(names: Sequence[str]) -> list[str]:
-    """Return the names, which may have folders before them, as paths that can all be made.
-
-    Others are served meanwhile: an offer may have a thousand files. Raises Invalid.
-    """
+    """Return the names as paths that can all be made. Raises Invalid."""
     paths: list[str] = []
     async for name in cooperatively(names):
         try:

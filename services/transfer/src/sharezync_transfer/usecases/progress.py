@@ -1,6 +1,6 @@
 """What gateways report of chunks, twice a second for each end, and recipients without a socket.
 
-Plain statements, and no row is read that a report doesn't touch.
+No row is read that a report doesn't touch.
 """
 
 from collections.abc import Mapping
@@ -53,11 +53,11 @@ async def report(
     stored: Mapping[int, int],
     received: Mapping[int, Ranges],
 ) -> Standing:
-    """Note how far a transfer is: the sender's files in bytes, a recipient's in chunks.
+    """Note how far a transfer is: the sender's files in bytes, a recipient's in chunks. Repeatable,
+    in any order. A recipient who has all they accepted completes as soon as the files are
+    confirmed.
 
-    Reports may be repeated, and come in any order: what was noted once stays. A recipient who holds
-    all they accepted is through as soon as the files are confirmed. Raises NotFound, and Forbidden
-    where somebody reports for the other end.
+    Raises NotFound, and Forbidden where somebody reports for the other end.
     """
     async with context.work.begin() as unit:
         transfer = await access.lock(unit, transfer_id)

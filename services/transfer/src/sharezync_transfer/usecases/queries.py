@@ -92,9 +92,8 @@ def _steps(rows: Sequence[Record]) -> Iterator[list[Record]]:
 async def missing(
     context: TransferServiceContext, actor: Actor, transfer_id: TransferId
 ) -> MissingRead:
-    """Return which chunks are still to come: to the sender from storage's own record.
-
-    To a recipient: those accepted and not confirmed. Raises NotFound and Unavailable.
+    """Return which chunks are missing: to the sender by storage's own record, to a recipient those
+    accepted and not confirmed. Raises NotFound and Unavailable.
     """
     present: dict[int, Ranges] = {}
     async with context.work.read() as unit:

@@ -1,6 +1,5 @@
-"""What came of all that somebody sent and was sent: sums by day and by peer.
-
-They are added to when recipients finish, and never recounted: reading is quick however much it was.
+"""Statistics of what users sent and received: sums by day and by peer, added to when recipients
+finish, and never recounted.
 """
 
 from collections.abc import Collection, Sequence
@@ -164,8 +163,7 @@ class StatsRead(TransferDocument):
 async def add(unit: UnitOfWork, whole: TransferAggregate, ended: Collection[Recipient]) -> None:
     """Add these recipients, who have just finished, to their own totals and to the sender's.
 
-    Lock the streams of the sender and of these recipients before: otherwise two transactions could
-    update the same rows in different orders, and deadlock.
+    Lock the streams of all of them before: two transactions would update rows in different orders.
     """
     if not ended:
         return
@@ -183,10 +181,7 @@ async def add(unit: UnitOfWork, whole: TransferAggregate, ended: Collection[Reci
 
 
 def _timed(recipient: Recipient) -> tuple[int, float]:
-    """Return how many bytes came after the first confirmation, and how long that took.
-
-    Nothing, where that says nothing about speed.
-    """
+    """Return how many bytes came after the first confirmation, and in how long."""
     if recipient.began_at is None or recipient.received_at is None:
         return 0, 0.0
     timed_bytes = recipient.received_bytes - recipient.began_bytes

@@ -19,10 +19,7 @@ _TRANSFERS: Final = 20  # in one transaction, or one round of calls
 
 
 async def expire_some(work: UnitsOfWork) -> int:
-    """Expire some transfers whose time is over, and publish it; return how many.
-
-    Several replicas may do so at once: each takes those that no other has in hand.
-    """
+    """Expire some transfers whose time is over; return how many. Replicas may do so at once."""
     expired = 0
     due = (
         select(Transfer.id)
@@ -50,11 +47,7 @@ async def expire_some(work: UnitsOfWork) -> int:
 
 
 async def release_some(work: UnitsOfWork, services: Services, keep_completed: timedelta) -> int:
-    """Have storage forget the chunks of some transfers that are over; returns of how many.
-
-    Completed ones stay for `keep_completed`. Safe to repeat: whatever is in the way, it is tried
-    again. Two replicas at once do the same work twice, and no harm.
-    """
+    """Have storage delete the chunks of some ended transfers; return of how many. Repeatable."""
     over = and_(
         col(Transfer.ended_at).is_not(None),
         col(Transfer.released_at).is_(None),

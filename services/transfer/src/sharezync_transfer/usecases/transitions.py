@@ -62,8 +62,8 @@ async def publish_change(
     """Derive the transfer's state after a change to these recipients, and publish it.
 
     To the sender and to those recipients; with `everyone`, to all who have not finished. Returns
-    the position of the event in each user's stream. It locks these streams: lock all of them
-    before, if a unit of work calls it several times.
+    the position of the event in each user's stream. Lock all of these streams before, if a unit of
+    work calls it several times.
     """
     derive_state(unit, whole, changed)
     concerned = {each.user_id for each in changed if not each.hidden}
