@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -164,22 +164,22 @@ class Keyring:
 
     async def _look_for_unknown(self) -> None:
         assert self._store is not None  # noqa: S101 - views of no store hold no unknown keys
-        try:
+        with self._noting_failure():
             async with asyncio.timeout(_TIMEOUT_SECONDS), self._turn:
                 self._see(await self._store.read())
-        except Exception as error:  # noqa: BLE001 - boundary: callers get the error by `_failing`
-            self._note_failure(error)
         self._next_look_at = self._monotonic() + _COOLDOWN_SECONDS
 
     async def _refresh_or_note(self) -> None:
-        try:
+        with self._noting_failure():
             await self.refresh()
-        except Exception as error:  # noqa: BLE001 - callers get the error by `_failing`
-            self._note_failure(error)
 
-    def _note_failure(self, error: Exception) -> None:
-        self._failing = True
-        log.error("signing_keys_not_read", error=repr(error))
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - boundary: callers get the error by `_failing`
+            self._failing = True
+            log.error("signing_keys_not_read", error=repr(error))  # noqa: TRY400 - in one line
 
     def _see(self, private_keys: Sequence[PrivateKey]) -> None:
         signing = [each for each in private_keys if each.key.state == ACTIVE]

@@ -1,79 +1,55 @@
 """What transfer refuses, by name. Slugs are API: documented, tested, stable."""
 
-from sharezync_shared.problems import Problem, ProblemKind
+from sharezync_shared.problems import Conflict, Forbidden, Invalid, Problem, ProblemKind, TooLarge
 
 
-class TransferOver(Problem):
-    """With `state`."""
-
-    kind, slug = ProblemKind.CONFLICT, "transfer-over"
-    title = "The transfer has ended"
+class TransferOver(Conflict):  # with `state`
+    slug, title = "transfer-over", "The transfer has ended"
 
 
-class NotInThisState(Problem):
-    """With `state`."""
-
-    kind, slug = ProblemKind.CONFLICT, "wrong-state"
-    title = "Not possible in the current state of the transfer"
+class NotInThisState(Conflict):  # with `state`
+    slug, title = "wrong-state", "Not possible in the current state of the transfer"
 
 
-class AcceptedOtherwise(Problem):
-    """With `files`: what was accepted."""
-
-    kind, slug = ProblemKind.CONFLICT, "accepted-otherwise"
-    title = "Other files of the transfer were accepted already"
+class AcceptedOtherwise(Conflict):  # with `files`: what was accepted
+    slug, title = "accepted-otherwise", "Other files of the transfer were accepted already"
 
 
-class OtherDevice(Problem):
-    kind, slug = ProblemKind.FORBIDDEN, "other-device"
-    title = "The transfer was offered to another of your devices"
+class OtherDevice(Forbidden):
+    slug, title = "other-device", "The transfer was offered to another of your devices"
 
 
-class UploadIncomplete(Problem):
+class UploadIncomplete(Conflict):
     """With `files`: for each that lacks chunks its `index` and `missing`, ranges of indexes."""
 
-    kind, slug = ProblemKind.CONFLICT, "upload-incomplete"
-    title = "Chunks are missing"
+    slug, title = "upload-incomplete", "Chunks are missing"
 
 
-class DigestMismatch(Problem):
+class DigestMismatch(Invalid):
     """With `file`. Final: the transfer has failed."""
 
-    kind, slug = ProblemKind.INVALID, "digest-mismatch"
-    title = "A file doesn't match its digest"
+    slug, title = "digest-mismatch", "A file doesn't match its digest"
 
 
 class QuotaExceeded(Problem):
-    kind, slug = ProblemKind.FULL, "quota-exceeded"
-    title = "The quota is exceeded"
+    kind, slug, title = ProblemKind.FULL, "quota-exceeded", "The quota is exceeded"
 
 
-class TooManyFiles(Problem):
-    """Of the sender's, under way or kept at storage."""
-
-    kind, slug = ProblemKind.CONFLICT, "too-many-files"
-    title = "The limit of files is reached"
+class TooManyFiles(Conflict):  # of the sender's, under way or kept at storage
+    slug, title = "too-many-files", "The limit of files is reached"
 
 
-class TransferTooLarge(Problem):
-    """With `limit_bytes`, where that is known."""
-
-    kind, slug = ProblemKind.TOO_LARGE, "transfer-too-large"
-    title = "The transfer is too large"
+class TransferTooLarge(TooLarge):  # with `limit_bytes`, where that is known
+    slug, title = "transfer-too-large", "The transfer is too large"
 
 
-class TooManyTransfers(Problem):
-    """With `limit` and `open`."""
-
+class TooManyTransfers(Problem):  # with `limit` and `open`
     kind, slug = ProblemKind.LIMITED, "too-many-transfers"
     title = "The limit of active transfers is reached"
 
 
-class RecipientIsBlocked(Problem):
-    """With `user_ids`: whom of the recipients the sender has blocked."""
-
-    kind, slug = ProblemKind.CONFLICT, "user-blocked"
-    title = "You have blocked the user; unblock them first"
+class RecipientIsBlocked(Conflict):  # with `user_ids`: whom of the recipients
+    slug, title = "user-blocked", "You have blocked the user; unblock them first"
 
 
 class TooManyOffers(Problem):

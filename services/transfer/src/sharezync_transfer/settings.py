@@ -46,16 +46,6 @@ class TransferSettings(Settings):
     transfer_keep_completed_hours: float = Field(1, ge=0)
 
     @property
-    def expires_in(self) -> timedelta:
-        """How long an offer stands where its sender does not say."""
-        return timedelta(days=self.transfer_expire_days)
-
-    @property
-    def longest_expires_in(self) -> timedelta:
-        """The longest that a sender may ask for."""
-        return timedelta(days=self.transfer_longest_expire_days)
-
-    @property
     def keep_completed(self) -> timedelta:
         """How long chunks outlive the completion of their transfer."""
         return timedelta(hours=self.transfer_keep_completed_hours)

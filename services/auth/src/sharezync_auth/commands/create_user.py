@@ -31,10 +31,6 @@ provides it; it is never an argument, since other users of the machine could see
 """
 
 
-class _NoPassword(Exception):
-    """There is none to go on with; the text says why."""
-
-
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.add_argument("username", metavar="USERNAME")
@@ -57,12 +53,12 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
             password=_password(arguments),
             display_name=arguments.display_name,
         )
-    except _NoPassword as error:
-        return stop(str(error), _NOT_VALID)
     except ValidationError as error:
         # Not the input of each: one of them is the password.
         lines = [f"{e['field']}: {e['message']}" for e in field_errors(error.errors())]
         return stop("\n".join(lines), _NOT_VALID)
+    except ValueError as error:  # there is no password to go on with
+        return stop(str(error), _NOT_VALID)
     passwords = Passwords(threads=1, queue=1, metrics=AuthMetrics(CollectorRegistry()))
     try:
         async with work_for(settings) as work:
@@ -84,12 +80,12 @@ def _password(arguments: argparse.Namespace) -> str:
     if arguments.password_stdin:
         return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
-        raise _NoPassword(
+        raise ValueError(
             "No terminal to read the password from: use --password-stdin or --generate."
         )
     password = getpass.getpass("Password: ")
     if password != getpass.getpass("Once more: "):
-        raise _NoPassword("The passwords differ.")
+        raise ValueError("The passwords differ.")
     return password
 
 

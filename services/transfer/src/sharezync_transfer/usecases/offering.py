@@ -67,7 +67,7 @@ async def offer(
     await USERS.require(work, services.auth, everybody)
     policy = await offer_policy.prepare(context, actor.user_id, body.recipients)
     uploads = await _open_uploads(services, actor.user_id, body, paths)
-    expires_in = settings.expires_in
+    expires_in = timedelta(days=settings.transfer_expire_days)
     if body.expires_in_s is not None:
         expires_in = timedelta(seconds=body.expires_in_s)
     try:
@@ -139,7 +139,7 @@ def _check(settings: TransferSettings, actor: Actor, body: TransferOffer) -> Non
     for each in body.recipients:
         if each.user_id == actor.user_id and each.device_id in (None, actor.device_id):
             raise Invalid("A transfer to yourself must be for another device")
-    longest = settings.longest_expires_in
+    longest = timedelta(days=settings.transfer_longest_expire_days)
     if body.expires_in_s is not None and timedelta(seconds=body.expires_in_s) > longest:
         raise Invalid(f"An offer can be valid for at most {longest.days} days")
     limit_bytes = settings.transfer_max_bytes
