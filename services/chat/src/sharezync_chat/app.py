@@ -6,7 +6,6 @@ from functools import partial
 from fastapi import FastAPI
 
 from sharezync_chat.api import (
-    bans,
     channels,
     internal,
     invites,
@@ -51,7 +50,6 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             internal.ENDPOINT.router,  # routes are tried in turn, and this is the busiest
             channels.router,
             members.router,
-            bans.router,
             invites.router,
             messages.router,
             reactions.router,

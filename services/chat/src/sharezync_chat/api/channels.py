@@ -5,12 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_chat.api.dependencies import (
-    Context,
-    Cursor,
-    KnownCaller,
-    Limit,
-)
+from sharezync_chat.api.dependencies import Acting, Cursor, KnownActing, Limit, refusals
 from sharezync_chat.errors import (
     ConversationFixed,
     TooManyChannels,
@@ -26,15 +21,7 @@ from sharezync_shared.asgi.changes import answer, no_content
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import CHANNEL_NAME, DESCRIPTION, TOPIC
 from sharezync_shared.pages import Page, page_of
-from sharezync_shared.problems import (
-    Forbidden,
-    Invalid,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-    problems,
-)
-from sharezync_shared.tokens import Caller
+from sharezync_shared.problems import Forbidden, NotFound, Unavailable
 from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1", tags=["channels"])
@@ -111,35 +98,21 @@ class ConversationStart(BaseModel):
     "/channels",
     status_code=201,
     summary="Create a channel",
-    responses=problems(Unauthenticated, TooManyChannels, TooManyMemberships, Invalid, Unavailable),
+    responses=refusals(TooManyChannels, TooManyMemberships, Unavailable),
 )
 async def create_channel(
-    body: ChannelCreate,
-    caller: KnownCaller,
-    context: Context,
-    response: Response,
+    body: ChannelCreate, actor: KnownActing, response: Response
 ) -> ChannelRead:
     """Creates a public or private channel. You become its owner and first member."""
     published = await channels.create(
-        context.work,
-        context.settings,
-        user_id=caller.user_id,
-        kind=body.kind,
-        name=body.name,
-        description=body.description,
-        topic=body.topic,
+        actor, body.kind, body.name, description=body.description, topic=body.topic
     )
     return answer(response, published, location=f"/v1/channels/{published.outcome.id}")
 
 
-@router.get(
-    "/channels",
-    summary="List channels",
-    responses=problems(Unauthenticated, Invalid),
-)
+@router.get("/channels", summary="List channels", responses=refusals())
 async def list_channels(
-    caller: Caller,
-    context: Context,
+    actor: Acting,
     *,
     kind: Annotated[Kind | None, Query(description="Only channels of this kind")] = None,
     archived: Annotated[
@@ -149,59 +122,41 @@ async def list_channels(
     cursor: Cursor = None,
 ) -> Page[ChannelRead]:
     """Returns public channels, and channels and conversations that you are in, newest first."""
-    found = await channels.page(
-        context.work,
-        user_id=caller.user_id,
-        kind=kind,
-        archived=archived,
-        before=cursor,
-        limit=limit + 1,
-    )
+    found = await channels.page(actor, kind=kind, archived=archived, before=cursor, limit=limit + 1)
     return page_of(found, limit, lambda channel: channel.id)
 
 
-@router.get(
-    "/channels/{channel_id}",
-    summary="Get a channel",
-    responses=problems(Unauthenticated, NotFound, Invalid),
-)
-async def get_channel(channel_id: ChannelId, caller: Caller, context: Context) -> ChannelRead:
+@router.get("/channels/{channel_id}", summary="Get a channel", responses=refusals(NotFound))
+async def get_channel(channel_id: ChannelId, actor: Acting) -> ChannelRead:
     """Public channels are visible to everyone, others to their members only."""
-    return await channels.get(context.work, user_id=caller.user_id, channel_id=channel_id)
+    return await channels.get(actor, channel_id)
 
 
 @router.patch(
     "/channels/{channel_id}",
     summary="Update a channel",
-    responses=problems(Unauthenticated, Forbidden, NotFound, ConversationFixed, Invalid),
+    responses=refusals(Forbidden, NotFound, ConversationFixed),
 )
 async def update_channel(
-    channel_id: ChannelId, body: ChannelChange, caller: Caller, context: Context, response: Response
+    channel_id: ChannelId, body: ChannelChange, actor: Acting, response: Response
 ) -> ChannelRead:
     """Renames, describes or archives a channel. Requires the role owner or admin.
 
     In a group, every member can change the name and topic. Direct conversations can't be changed.
     """
-    published = await channels.change(
-        context.work,
-        user_id=caller.user_id,
-        channel_id=channel_id,
-        changes=body.model_dump(exclude_none=True),
-    )
-    return answer(response, published)
+    changes = body.model_dump(exclude_none=True)
+    return answer(response, await channels.change(actor, channel_id, changes))
 
 
 @router.delete(
     "/channels/{channel_id}",
     status_code=204,
     summary="Delete a channel",
-    responses=problems(Unauthenticated, Forbidden, NotFound, ConversationFixed, Invalid),
+    responses=refusals(Forbidden, NotFound, ConversationFixed),
 )
-async def delete_channel(channel_id: ChannelId, caller: Caller, context: Context) -> Response:
+async def delete_channel(channel_id: ChannelId, actor: Acting) -> Response:
     """Deletes a channel and its messages for all members. Requires the role owner."""
-    return no_content(
-        await channels.delete(context.work, user_id=caller.user_id, channel_id=channel_id)
-    )
+    return no_content(await channels.delete(actor, channel_id))
 
 
 @router.post(
@@ -210,23 +165,18 @@ async def delete_channel(channel_id: ChannelId, caller: Caller, context: Context
     summary="Start a conversation",
     responses={
         200: {"model": ChannelRead, "description": "The existing conversation of these users"},
-        **problems(
-            Unauthenticated,
+        **refusals(
             UserNotFound,
             UserIsBlocked,
             UserUnreachable,
             TooManyConversations,
             TooManyMemberships,
-            Invalid,
             Unavailable,
         ),
     },
 )
 async def create_conversation(
-    body: ConversationStart,
-    caller: Caller,
-    context: Context,
-    response: Response,
+    body: ConversationStart, actor: Acting, response: Response
 ) -> ChannelRead:
     """Returns your conversation with exactly these users, or creates it.
 
@@ -235,12 +185,5 @@ async def create_conversation(
     accepts it. A new one is refused with `user-unreachable` if one of the users doesn't let you
     start conversations with them (`who_may_add` in their profile).
     """
-    published = await conversations.find_or_create(
-        context.work,
-        context.services,
-        context.settings,
-        user_id=caller.user_id,
-        others=body.user_ids,
-        name=body.name,
-    )
+    published = await conversations.find_or_create(actor, body.user_ids, body.name)
     return answer(response, published, location=f"/v1/channels/{published.outcome.id}")

@@ -10,10 +10,10 @@ from starlette.datastructures import State
 
 from sharezync_chat.api.dependencies import ChatContext, Context
 from sharezync_chat.api.me import ReadMark
-from sharezync_chat.api.messages import MessageCreate
+from sharezync_chat.api.messages import MessageCreate, draft_of
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import MessageRead, ReadRead
-from sharezync_chat.usecases import acquaintances, messages
+from sharezync_chat.usecases import acquaintances
 from sharezync_chat.usecases.reading import ReadMarkBatch, ReadMarker
 from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import chat
@@ -51,15 +51,7 @@ class _Parts(NamedTuple):
 async def _send_message(
     command: Command, data: SendMessage, parts: _Parts
 ) -> Awaitable[CommandDone]:
-    draft = await messages.prepare(
-        parts.context.services,
-        channel_id=data.channel_id,
-        author_id=command.user_id,
-        text=data.text,
-        attachments=data.attachments,
-        reply_to=data.reply_to,
-        client_message_id=data.client_message_id,
-    )
+    draft = await draft_of(parts.context, command.user_id, data.channel_id, data)
 
     async def rest() -> CommandDone:
         return CommandDone((await parts.context.posting.post(draft)).body)

@@ -7,42 +7,27 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_chat.api.dependencies import (
-    Context,
+    OF_ENTRY,
+    OF_MODERATORS,
+    Acting,
     Cursor,
-    KnownCaller,
+    KnownActing,
     Limit,
+    refusals,
 )
-from sharezync_chat.errors import (
-    Banned,
-    ChannelArchived,
-    ConversationFixed,
-    InviteGone,
-    NotMember,
-    TooManyInvites,
-    TooManyMembers,
-    TooManyMemberships,
-)
+from sharezync_chat.errors import Banned, ChannelArchived, InviteGone, TooManyInvites
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead
 from sharezync_chat.usecases import invites
 from sharezync_shared.asgi.changes import answer
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.pages import Page, page_of
-from sharezync_shared.problems import (
-    Forbidden,
-    Invalid,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-    problems,
-)
-from sharezync_shared.tokens import Caller
+from sharezync_shared.problems import NotFound, Unavailable
 from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 
 _DAY = 24 * 3600
-_REFUSALS = (Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid)
 
 
 class InviteCreate(BaseModel):
@@ -73,26 +58,17 @@ class InviteCreate(BaseModel):
     "/channels/{channel_id}/invites",
     status_code=201,
     summary="Create an invite",
-    responses=problems(*_REFUSALS, ChannelArchived, TooManyInvites),
+    responses=refusals(*OF_MODERATORS, ChannelArchived, TooManyInvites),
 )
 async def create_invite(
-    channel_id: ChannelId,
-    caller: Caller,
-    context: Context,
-    response: Response,
-    body: InviteCreate | None = None,
+    channel_id: ChannelId, actor: Acting, response: Response, body: InviteCreate | None = None
 ) -> InviteCreated:
     """Creates a code with which users can become members. Requires the role owner or admin. The
     code is only shown in this response.
     """
     wanted = body or InviteCreate()
     published = await invites.create(
-        context.work,
-        context.settings,
-        user_id=caller.user_id,
-        channel_id=channel_id,
-        expires_in_seconds=wanted.expires_in_seconds,
-        max_uses=wanted.max_uses,
+        actor, channel_id, expires_in_seconds=wanted.expires_in_seconds, max_uses=wanted.max_uses
     )
     location = f"/v1/channels/{channel_id}/invites/{published.outcome.id}"
     return answer(response, published, location=location)
@@ -101,19 +77,13 @@ async def create_invite(
 @router.get(
     "/channels/{channel_id}/invites",
     summary="List invites of a channel",
-    responses=problems(*_REFUSALS),
+    responses=refusals(*OF_MODERATORS),
 )
 async def list_invites(
-    channel_id: ChannelId,
-    caller: Caller,
-    context: Context,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    channel_id: ChannelId, actor: Acting, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[InviteRead]:
     """Returns the valid invites, newest first, without codes. Requires the role owner or admin."""
-    found = await invites.page(
-        context.work, user_id=caller.user_id, channel_id=channel_id, before=cursor, limit=limit + 1
-    )
+    found = await invites.page(actor, channel_id, before=cursor, limit=limit + 1)
     return page_of(found, limit, lambda invite: invite.id)
 
 
@@ -121,15 +91,11 @@ async def list_invites(
     "/channels/{channel_id}/invites/{invite_id}",
     status_code=204,
     summary="Revoke an invite",
-    responses=problems(*_REFUSALS),
+    responses=refusals(*OF_MODERATORS),
 )
-async def revoke_invite(
-    channel_id: ChannelId, invite_id: UUID, caller: Caller, context: Context
-) -> None:
+async def revoke_invite(channel_id: ChannelId, invite_id: UUID, actor: Acting) -> None:
     """The invite can no longer be accepted. Users who have accepted it stay members."""
-    await invites.revoke(
-        context.work, user_id=caller.user_id, channel_id=channel_id, invite_id=invite_id
-    )
+    await invites.revoke(actor, channel_id, invite_id)
 
 
 @router.post(
@@ -138,23 +104,17 @@ async def revoke_invite(
     summary="Accept an invite",
     responses={
         200: {"model": MembershipRead, "description": "You were a member of the channel already"},
-        **problems(
-            Unauthenticated, NotFound, UserNotFound, InviteGone, Banned, ChannelArchived,
-            TooManyMembers, TooManyMemberships, Invalid, Unavailable,
-        ),
+        **refusals(NotFound, UserNotFound, InviteGone, Banned, *OF_ENTRY, Unavailable),
     },
-)  # fmt: skip
+)
 async def accept_invite(
     code: Annotated[Parsed, Path(max_length=100, examples=["szi_2yV0aD3Jx0qUuCzH7mQfPg"])],
-    caller: KnownCaller,
-    context: Context,
+    actor: KnownActing,
     response: Response,
 ) -> MembershipRead:
     """Makes you a member of the channel that the code is for. Earlier messages count as read."""
-    published = await invites.accept(
-        context.work, context.settings, user_id=caller.user_id, code=code
-    )
+    published = await invites.accept(actor, code)
     channel_id = published.outcome.channel.id
     return answer(
-        response, published, location=f"/v1/channels/{channel_id}/members/{caller.user_id}"
+        response, published, location=f"/v1/channels/{channel_id}/members/{actor.user_id}"
     )

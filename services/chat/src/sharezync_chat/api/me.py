@@ -5,15 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from sharezync_chat.api.dependencies import Context, Cursor
-from sharezync_chat.errors import NotMember
+from sharezync_chat.api.dependencies import OF_MEMBERS, Acting, Cursor, refusals
 from sharezync_chat.models import ChannelId, MessageId
 from sharezync_chat.schemas import MembershipRead, ReadRead, SyncRead
 from sharezync_chat.usecases import memberships, reading
+from sharezync_chat.usecases.reading import ReadMarker
 from sharezync_shared.asgi.changes import answer
 from sharezync_shared.pages import Page, page_of
-from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
-from sharezync_shared.tokens import Caller
+from sharezync_shared.problems import Unauthenticated, problems
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 sync_router = APIRouter(prefix="/v1", tags=["realtime"])
@@ -49,49 +48,31 @@ class ReadMark(BaseModel):
         return self
 
 
-@router.get(
-    "/memberships",
-    summary="List your memberships",
-    responses=problems(Unauthenticated, Invalid),
-)
+@router.get("/memberships", summary="List your memberships", responses=refusals())
 async def list_memberships(
-    caller: Caller,
-    context: Context,
+    actor: Acting,
     limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of items")] = 200,
     cursor: Cursor = None,
 ) -> Page[MembershipRead]:
     """Returns your channels with unread counts and latest messages, newest channel first."""
     found = await memberships.page(
-        context.work, user_id=caller.user_id, before=cursor, limit=limit + 1
+        actor.work, user_id=actor.user_id, before=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda membership: membership.channel.id)
 
 
 @router.put(
-    "/channels/{channel_id}/read",
-    summary="Mark a channel as read",
-    responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
+    "/channels/{channel_id}/read", summary="Mark a channel as read", responses=refusals(*OF_MEMBERS)
 )
 async def mark_channel_read(
-    channel_id: ChannelId,
-    caller: Caller,
-    context: Context,
-    response: Response,
-    body: ReadMark | None = None,
+    channel_id: ChannelId, actor: Acting, response: Response, body: ReadMark | None = None
 ) -> ReadRead:
     """Marks a channel as read up to a position, by default its end. The mark never moves backward.
 
     Your other devices receive `read.updated`.
     """
-    mark = body or ReadMark()
-    published = await reading.mark_read(
-        context.work,
-        user_id=caller.user_id,
-        channel_id=channel_id,
-        seq=mark.seq,
-        message_id=mark.message_id,
-    )
-    return answer(response, published)
+    mark = ReadMarker() if body is None else ReadMarker(body.seq, body.message_id)
+    return answer(response, await reading.mark_read(actor, channel_id, mark))
 
 
 @sync_router.get(
@@ -99,10 +80,10 @@ async def mark_channel_read(
     summary="Get the initial state of a client",
     responses=problems(Unauthenticated),
 )
-async def get_sync_state(caller: Caller, context: Context) -> SyncRead:
+async def get_sync_state(actor: Acting) -> SyncRead:
     """Returns your memberships and the latest positions of your streams, as one snapshot.
 
     Connect by WebSocket, resume from `heads`, and apply every event to `memberships`: no event is
     missed or applied twice.
     """
-    return await memberships.sync(context.work, user_id=caller.user_id)
+    return await memberships.sync(actor.work, user_id=actor.user_id)

@@ -1,41 +1,27 @@
-"""Members of channels."""
+"""Members of channels, and bans from them."""
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sharezync_chat.api.dependencies import (
-    Context,
+    OF_ENTRY,
+    OF_MEMBERS,
+    OF_MODERATORS,
+    Acting,
     Cursor,
-    KnownCaller,
+    KnownActing,
     Limit,
+    refusals,
 )
-from sharezync_chat.errors import (
-    Banned,
-    ChannelArchived,
-    ConversationFixed,
-    LastOwner,
-    NotMember,
-    TooManyMembers,
-    TooManyMemberships,
-    UserIsBlocked,
-    UserUnreachable,
-)
+from sharezync_chat.errors import Banned, LastOwner, TooManyBans, UserIsBlocked, UserUnreachable
 from sharezync_chat.models import ChannelId, Role
-from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
-from sharezync_chat.usecases import members, people
+from sharezync_chat.schemas import BanRead, ChannelRead, MemberRead, MembershipRead
+from sharezync_chat.usecases import bans, members
 from sharezync_shared.asgi.changes import answer, no_content
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import Page, page_of
-from sharezync_shared.problems import (
-    Forbidden,
-    Invalid,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-    problems,
-)
+from sharezync_shared.problems import NotFound, Unavailable
 from sharezync_shared.streams.published import Published
-from sharezync_shared.tokens import Caller
 from sharezync_shared.users_projection import UserNotFound
 
 router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["channels"])
@@ -86,32 +72,18 @@ class MemberChange(BaseModel):
     summary="Join a public channel",
     responses={
         200: {"model": MembershipRead, "description": "You were a member already"},
-        **problems(
-            Unauthenticated,
-            NotFound,
-            Banned,
-            ChannelArchived,
-            TooManyMembers,
-            TooManyMemberships,
-            Invalid,
-            Unavailable,
-        ),
+        **refusals(NotFound, Banned, *OF_ENTRY, Unavailable),
     },
 )
 async def join_channel(
-    channel_id: ChannelId,
-    caller: KnownCaller,
-    context: Context,
-    response: Response,
+    channel_id: ChannelId, actor: KnownActing, response: Response
 ) -> MembershipRead:
     """Makes you a member of a public channel. Earlier messages count as read.
 
     If another user has added you to a channel of any kind, joining it accepts that.
     """
-    published = await members.join(
-        context.work, context.settings, user_id=caller.user_id, channel_id=channel_id
-    )
-    location = f"/v1/channels/{channel_id}/members/{caller.user_id}"
+    published = await members.join(actor, channel_id)
+    location = f"/v1/channels/{channel_id}/members/{actor.user_id}"
     return answer(response, published, location=location)
 
 
@@ -119,50 +91,33 @@ async def join_channel(
     "/leave",
     status_code=204,
     summary="Leave a channel or hide a conversation",
-    responses=problems(Unauthenticated, NotMember, NotFound, LastOwner, Invalid),
+    responses=refusals(*OF_MEMBERS, LastOwner),
 )
-async def leave_channel(channel_id: ChannelId, caller: Caller, context: Context) -> Response:
+async def leave_channel(channel_id: ChannelId, actor: Acting) -> Response:
     """Ends your membership; you receive no later messages. The last owner can't leave, unless other
     users made them owner and they were never active in the channel.
 
     A direct conversation is hidden until its next message. The other user isn't notified.
     """
-    return no_content(
-        await members.leave(context.work, user_id=caller.user_id, channel_id=channel_id)
-    )
+    return no_content(await members.leave(actor, channel_id))
 
 
 @router.post(
-    "/owner",
-    summary="Transfer ownership of a channel",
-    responses=problems(Unauthenticated, Forbidden, NotMember, NotFound, ConversationFixed, Invalid),
+    "/owner", summary="Transfer ownership of a channel", responses=refusals(*OF_MODERATORS)
 )
 async def transfer_channel_ownership(
-    channel_id: ChannelId, body: NewOwner, caller: Caller, context: Context, response: Response
+    channel_id: ChannelId, body: NewOwner, actor: Acting, response: Response
 ) -> ChannelRead:
     """Makes another member the owner. Requires the role owner; you become an admin."""
-    published = await members.pass_on(
-        context.work, by=caller.user_id, channel_id=channel_id, user_id=body.user_id
-    )
-    return answer(response, published)
+    return answer(response, await members.pass_on(actor, channel_id, body.user_id))
 
 
-@router.get(
-    "/members",
-    summary="List members of a channel",
-    responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
-)
+@router.get("/members", summary="List members of a channel", responses=refusals(*OF_MEMBERS))
 async def list_channel_members(
-    channel_id: ChannelId,
-    caller: Caller,
-    context: Context,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    channel_id: ChannelId, actor: Acting, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[MemberRead]:
     """Returns the members, ordered by user id. Only members can list them."""
-    found = await members.page(
-        context.work, user_id=caller.user_id, channel_id=channel_id, after=cursor, limit=limit + 1
-    )
+    found = await members.page(actor, channel_id, after=cursor, limit=limit + 1)
     return page_of(found, limit, lambda member: member.user.id)
 
 
@@ -172,77 +127,38 @@ async def list_channel_members(
     summary="Add a member to a channel",
     responses={
         200: {"model": MemberRead, "description": "The user was a member already; nothing changed"},
-        **problems(
-            Unauthenticated,
-            Forbidden,
-            NotMember,
-            NotFound,
-            UserNotFound,
-            ChannelArchived,
-            ConversationFixed,
-            TooManyMembers,
-            TooManyMemberships,
-            Banned,
-            UserIsBlocked,
-            UserUnreachable,
-            Invalid,
+        **refusals(
+            *OF_MODERATORS, UserNotFound, *OF_ENTRY, Banned, UserIsBlocked, UserUnreachable,
             Unavailable,
         ),
     },
-)
+)  # fmt: skip
 async def add_channel_member(
-    channel_id: ChannelId,
-    body: MemberAdd,
-    caller: Caller,
-    context: Context,
-    response: Response,
+    channel_id: ChannelId, body: MemberAdd, actor: Acting, response: Response
 ) -> MemberRead:
     """Requires the role owner or admin; only owners can add owners and admins.
 
     Refused with `user-unreachable` if the user doesn't let you add them to channels
     (`who_may_add` in their profile).
     """
-    await people.USERS.require(context.work, context.services.auth, [body.user_id])
-    published = await members.add(
-        context.work,
-        context.settings,
-        by=caller.user_id,
-        channel_id=channel_id,
-        user_id=body.user_id,
-        role=body.role,
-    )
+    published = await members.add(actor, channel_id, body.user_id, body.role)
     return answer(response, published, location=f"/v1/channels/{channel_id}/members/{body.user_id}")
 
 
 @router.patch(
     "/members/{user_id}",
     summary="Update a member of a channel",
-    responses=problems(
-        Unauthenticated, Forbidden, NotMember, NotFound, LastOwner, ConversationFixed, Invalid
-    ),
+    responses=refusals(LastOwner, *OF_MODERATORS),
 )
 async def update_channel_member(
-    channel_id: ChannelId,
-    user_id: UserId,
-    body: MemberChange,
-    caller: Caller,
-    context: Context,
-    response: Response,
+    channel_id: ChannelId, user_id: UserId, body: MemberChange, actor: Acting, response: Response
 ) -> MemberRead:
     """Changes the `role` of a member, which requires the role owner, or your own `muted`."""
     published: Published[MemberRead]
     if body.role is not None:
-        published = await members.change_role(
-            context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id, role=body.role
-        )
+        published = await members.change_role(actor, channel_id, user_id, body.role)
     else:
-        published = await members.mute(
-            context.work,
-            by=caller.user_id,
-            channel_id=channel_id,
-            user_id=user_id,
-            muted=bool(body.muted),
-        )
+        published = await members.mute(actor, channel_id, user_id, muted=bool(body.muted))
     return answer(response, published)
 
 
@@ -250,19 +166,50 @@ async def update_channel_member(
     "/members/{user_id}",
     status_code=204,
     summary="Remove a member from a channel",
-    responses=problems(
-        Unauthenticated, Forbidden, NotMember, NotFound, LastOwner, ConversationFixed, Invalid
-    ),
+    responses=refusals(LastOwner, *OF_MODERATORS),
 )
-async def remove_channel_member(
-    channel_id: ChannelId, user_id: UserId, caller: Caller, context: Context
-) -> Response:
+async def remove_channel_member(channel_id: ChannelId, user_id: UserId, actor: Acting) -> Response:
     """Ends a membership, or your own. The user receives no later messages.
 
     Owners can remove everyone, admins only plain members.
     """
-    return no_content(
-        await members.remove(
-            context.work, by=caller.user_id, channel_id=channel_id, user_id=user_id
-        )
-    )
+    return no_content(await members.remove(actor, channel_id, user_id))
+
+
+@router.get("/bans", summary="List banned users of a channel", responses=refusals(*OF_MODERATORS))
+async def list_channel_bans(
+    channel_id: ChannelId, actor: Acting, limit: Limit = 100, cursor: Cursor = None
+) -> Page[BanRead]:
+    """Returns the banned users, ordered by id. Requires the role owner or admin."""
+    found = await bans.page(actor, channel_id, after=cursor, limit=limit + 1)
+    return page_of(found, limit, lambda each: each.user.id)
+
+
+@router.put(
+    "/bans/{user_id}",
+    summary="Ban a user from a channel",
+    responses=refusals(*OF_MODERATORS, UserNotFound, TooManyBans, Unavailable),
+)
+async def ban_user_from_channel(
+    channel_id: ChannelId, user_id: UserId, actor: Acting, response: Response
+) -> BanRead:
+    """Removes the user from the channel; until unbanned they can't join, accept an invite or be
+    added. Repeating the request has no effect.
+
+    Owners can ban everyone except themselves, admins only plain members and users who aren't
+    members.
+    """
+    return answer(response, await bans.ban(actor, channel_id, user_id))
+
+
+@router.delete(
+    "/bans/{user_id}",
+    status_code=204,
+    summary="Unban a user from a channel",
+    responses=refusals(*OF_MODERATORS),
+)
+async def unban_user_from_channel(channel_id: ChannelId, user_id: UserId, actor: Acting) -> None:
+    """The user can join, accept a new invite or be added again. Succeeds even if they aren't
+    banned.
+    """
+    await bans.lift(actor, channel_id, user_id)

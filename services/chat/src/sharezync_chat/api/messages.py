@@ -7,33 +7,33 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sharezync_chat.api.dependencies import Context, Cursor, Limit
+from sharezync_chat.api.dependencies import (
+    OF_MEMBERS,
+    OF_SPEAKERS,
+    Acting,
+    ChatContext,
+    Context,
+    Cursor,
+    Limit,
+    refusals,
+)
 from sharezync_chat.errors import (
     AttachmentUnusable,
     ChannelArchived,
     ClientMessageIdReused,
-    MessageGone,
-    NotMember,
     UserIsBlocked,
     UserUnreachable,
 )
 from sharezync_chat.models import ChannelId, FileId, MessageId
 from sharezync_chat.schemas import EditRead, MessageRead
 from sharezync_chat.usecases import history, messages
+from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_shared.asgi.changes import answer, no_content, position_headers
 from sharezync_shared.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
 from sharezync_shared.pages import Page, page_of
-from sharezync_shared.problems import (
-    Forbidden,
-    Invalid,
-    NotFound,
-    RateLimited,
-    Unauthenticated,
-    Unavailable,
-    problems,
-)
+from sharezync_shared.problems import Forbidden, Invalid, NotFound, RateLimited, Unavailable
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["messages"])
@@ -90,6 +90,25 @@ class MessageCreate(BaseModel):
         return self
 
 
+async def draft_of(
+    context: ChatContext,
+    author_id: UserId,
+    channel_id: ChannelId,
+    body: MessageCreate,
+    idempotency_key: str | None = None,
+) -> MessageDraft:
+    """Return the draft of a message; `idempotency_key` counts where the body has none."""
+    return await messages.prepare(
+        context.services,
+        channel_id=channel_id,
+        author_id=author_id,
+        text=body.text,
+        attachments=body.attachments,
+        reply_to=body.reply_to,
+        client_message_id=body.client_message_id or idempotency_key,
+    )
+
+
 class MessageChange(BaseModel):
     """The new text of a message."""
 
@@ -119,20 +138,12 @@ class HistoryPage(Page[MessageRead]):
             "model": MessageRead,
             "description": "The message was posted before with the same key",
         },
-        **problems(
-            Unauthenticated,
-            NotMember,
-            NotFound,
-            ChannelArchived,
-            ClientMessageIdReused,
-            AttachmentUnusable,
-            UserIsBlocked,
-            UserUnreachable,
-            Invalid,
-            Unavailable,
+        **refusals(
+            *OF_MEMBERS, ChannelArchived, ClientMessageIdReused, AttachmentUnusable, UserIsBlocked,
+            UserUnreachable, Unavailable,
         ),
     },
-)
+)  # fmt: skip
 async def create_message(
     channel_id: ChannelId,
     body: MessageCreate,
@@ -149,16 +160,8 @@ async def create_message(
     `client_message_id` (or `Idempotency-Key`) the request can be repeated at any time: it returns
     200 and the first message.
     """
-    posted = await messages.post(
-        context.posting,
-        context.services,
-        channel_id=channel_id,
-        author_id=caller.user_id,
-        text=body.text,
-        attachments=body.attachments,
-        reply_to=body.reply_to,
-        client_message_id=body.client_message_id or idempotency_key,
-    )
+    draft = await draft_of(context, caller.user_id, channel_id, body, idempotency_key)
+    posted = await context.posting.post(draft)
     # The very bytes of the event: encoding the same document again would be the dearest part.
     return Response(
         posted.body,
@@ -171,12 +174,11 @@ async def create_message(
 @router.get(
     "/channels/{channel_id}/messages",
     summary="List messages of a channel",
-    responses=problems(Unauthenticated, NotMember, NotFound, Invalid),
+    responses=refusals(*OF_MEMBERS),
 )
 async def list_messages(
     channel_id: ChannelId,
-    caller: Caller,
-    context: Context,
+    actor: Acting,
     before: Annotated[
         Mark | None, Query(description="Only messages older than this `seq` or id")
     ] = None,
@@ -204,8 +206,8 @@ async def list_messages(
         raise Invalid("Give one of before, after and around")
     edge: history.Edge = given[0] if given else "before"
     page = await history.page(
-        context.work,
-        user_id=caller.user_id,
+        actor.work,
+        user_id=actor.user_id,
         channel_id=channel_id,
         edge=edge,
         mark=marks[edge],
@@ -220,7 +222,7 @@ async def list_messages(
 @router.get(
     "/messages",
     summary="List messages of a user",
-    responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
+    responses=refusals(RateLimited, Unavailable),
 )
 async def list_user_messages(
     caller: Caller,
@@ -235,82 +237,50 @@ async def list_user_messages(
     The number of concurrent requests of each user to this and to search is limited.
     """
     found = await messages.by_author(
-        costly,
-        user_id=caller.user_id,
-        author_id=author,
-        channel_id=channel,
-        before=cursor,
-        limit=limit + 1,
+        costly, caller.user_id, author, channel, before=cursor, limit=limit + 1
     )
     return page_of(found, limit, lambda message: message.id)
 
 
-@router.get(
-    "/messages/{message_id}",
-    summary="Get a message",
-    responses=problems(Unauthenticated, NotFound, Invalid),
-)
-async def get_message(message_id: MessageId, caller: Caller, context: Context) -> MessageRead:
+@router.get("/messages/{message_id}", summary="Get a message", responses=refusals(NotFound))
+async def get_message(message_id: MessageId, actor: Acting) -> MessageRead:
     """Only members of its channel can get a message. If `deleted` is true, its content is gone."""
-    return await messages.get(context.work, user_id=caller.user_id, message_id=message_id)
+    return await messages.get(actor, message_id)
 
 
 @router.patch(
     "/messages/{message_id}",
     summary="Edit a message",
-    responses=problems(
-        Unauthenticated,
-        Forbidden,
-        NotFound,
-        ChannelArchived,
-        MessageGone,
-        UserIsBlocked,
-        UserUnreachable,
-        Invalid,
-    ),
+    responses=refusals(Forbidden, NotFound, *OF_SPEAKERS),
 )
 async def update_message(
-    message_id: MessageId,
-    body: MessageChange,
-    caller: Caller,
-    context: Context,
-    response: Response,
+    message_id: MessageId, body: MessageChange, actor: Acting, response: Response
 ) -> MessageRead:
     """Changes the text of a message. Requires its author, or the role owner. Earlier texts stay in
     its edit history, with who wrote them.
     """
-    published = await messages.edit(
-        context.work,
-        context.settings,
-        user_id=caller.user_id,
-        message_id=message_id,
-        text=body.text,
-    )
-    return answer(response, published)
+    return answer(response, await messages.edit(actor, message_id, body.text))
 
 
 @router.delete(
     "/messages/{message_id}",
     status_code=204,
     summary="Delete a message",
-    responses=problems(Unauthenticated, Forbidden, NotFound, Invalid),
+    responses=refusals(Forbidden, NotFound),
 )
-async def delete_message(message_id: MessageId, caller: Caller, context: Context) -> Response:
+async def delete_message(message_id: MessageId, actor: Acting) -> Response:
     """Deletes the content of a message. Requires its author, or the role owner or admin."""
-    return no_content(
-        await messages.delete(context.work, user_id=caller.user_id, message_id=message_id)
-    )
+    return no_content(await messages.delete(actor, message_id))
 
 
 @router.get(
     "/messages/{message_id}/edits",
     summary="List edits of a message",
-    responses=problems(Unauthenticated, NotFound, Invalid),
+    responses=refusals(NotFound),
 )
 async def list_message_edits(
     message_id: MessageId,
-    caller: Caller,
-    context: Context,
+    actor: Acting,
     cursor: Annotated[
         int | None, Query(ge=1, le=2**31 - 1, description="`next` of the previous page")
     ] = None,
@@ -318,28 +288,20 @@ async def list_message_edits(
     """Returns the earlier texts of a message and who wrote them, latest first; none if it was never
     edited.
     """
-    found = await messages.edits(
-        context.work, user_id=caller.user_id, message_id=message_id, before=cursor
-    )
+    found = await messages.edits(actor, message_id, before=cursor)
     return page_of(found, len(found), lambda edit: edit.version)
 
 
 @router.get(
     "/messages/{message_id}/replies",
     summary="List replies to a message",
-    responses=problems(Unauthenticated, NotFound, Invalid),
+    responses=refusals(NotFound),
 )
 async def list_message_replies(
-    message_id: MessageId,
-    caller: Caller,
-    context: Context,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    message_id: MessageId, actor: Acting, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[MessageRead]:
     """Returns the replies in the order in which they were posted."""
-    found = await messages.replies(
-        context.work, user_id=caller.user_id, message_id=message_id, after=cursor, limit=limit + 1
-    )
+    found = await messages.replies(actor, message_id, after=cursor, limit=limit + 1)
     return page_of(found, limit, lambda message: message.id)
 
 
@@ -350,25 +312,13 @@ async def list_message_replies(
     response_class=RedirectResponse,
     responses={
         307: {"description": "`Location` is a URL of the file that is valid for a few minutes"},
-        **problems(Unauthenticated, NotFound, Invalid, Unavailable),
+        **refusals(NotFound, Unavailable),
     },
 )
-async def download_attachment(
-    message_id: MessageId,
-    file_id: FileId,
-    caller: Caller,
-    context: Context,
-) -> Response:
+async def download_attachment(message_id: MessageId, file_id: FileId, actor: Acting) -> Response:
     """Redirects to the content of an attached file. You must be a member of the channel now.
 
     The URL needs no token.
     """
-    url = await messages.attachment_url(
-        context.work,
-        context.services,
-        user_id=caller.user_id,
-        message_id=message_id,
-        file_id=file_id,
-        expires_in_seconds=context.settings.attachment_url_seconds,
-    )
+    url = await messages.attachment_url(actor, message_id, file_id)
     return RedirectResponse(url, 307, headers={"Cache-Control": "no-store"})

@@ -7,21 +7,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator
 
-from sharezync_chat.api.dependencies import Context
-from sharezync_chat.errors import (
-    ChannelArchived,
-    MessageGone,
-    TooManyReactions,
-    UserIsBlocked,
-    UserUnreachable,
-)
+from sharezync_chat.api.dependencies import OF_SPEAKERS, Acting, refusals
+from sharezync_chat.errors import TooManyReactions
 from sharezync_chat.models import MessageId
 from sharezync_chat.usecases import reactions
 from sharezync_shared.asgi.changes import no_content
 from sharezync_shared.names.characters import looks_empty
 from sharezync_shared.names.policies import Parsed
-from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
-from sharezync_shared.tokens import Caller
+from sharezync_shared.problems import NotFound
 
 router = APIRouter(prefix="/v1/messages/{message_id}/reactions", tags=["messages"])
 
@@ -65,60 +58,24 @@ Emoji = Annotated[
     "/{emoji}",
     status_code=204,
     summary="Add a reaction",
-    responses=problems(
-        Unauthenticated,
-        NotFound,
-        MessageGone,
-        ChannelArchived,
-        TooManyReactions,
-        UserIsBlocked,
-        UserUnreachable,
-        Invalid,
-    ),
+    responses=refusals(NotFound, *OF_SPEAKERS, TooManyReactions),
 )
-async def add_reaction(
-    message_id: MessageId, emoji: Emoji, caller: Caller, context: Context
-) -> Response:
+async def add_reaction(message_id: MessageId, emoji: Emoji, actor: Acting) -> Response:
     """Reacts to a message with an emoji. All members of the channel are notified.
 
     The emoji is a Unicode emoji, percent-encoded, or a name between colons. Repeating the request
     has no effect. A message takes a limited number of different emoji, and some of them from each
     member: `of` in the refusal is `message` or `user`.
     """
-    return no_content(
-        await reactions.add(
-            context.work,
-            context.settings,
-            user_id=caller.user_id,
-            message_id=message_id,
-            emoji=emoji,
-        )
-    )
+    return no_content(await reactions.add(actor, message_id, emoji))
 
 
 @router.delete(
     "/{emoji}",
     status_code=204,
     summary="Remove a reaction",
-    responses=problems(
-        Unauthenticated,
-        NotFound,
-        MessageGone,
-        ChannelArchived,
-        UserIsBlocked,
-        UserUnreachable,
-        Invalid,
-    ),
+    responses=refusals(NotFound, *OF_SPEAKERS),
 )
-async def remove_reaction(
-    message_id: MessageId, emoji: Emoji, caller: Caller, context: Context
-) -> Response:
+async def remove_reaction(message_id: MessageId, emoji: Emoji, actor: Acting) -> Response:
     """Removes your own reaction from a message. Succeeds even if there is none."""
-    return no_content(
-        await reactions.remove(
-            context.work,
-            user_id=caller.user_id,
-            message_id=message_id,
-            emoji=emoji,
-        )
-    )
+    return no_content(await reactions.remove(actor, message_id, emoji))

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator
 
+from sharezync_chat.api.dependencies import refusals
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import SearchHit
 from sharezync_chat.usecases import searching
@@ -13,7 +14,7 @@ from sharezync_shared.costly import Costly
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY, Parsed
 from sharezync_shared.pages import Page, take_page
-from sharezync_shared.problems import Invalid, RateLimited, Unauthenticated, Unavailable, problems
+from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.tokens import Caller
 
 router = APIRouter(prefix="/v1", tags=["search"])
@@ -28,7 +29,7 @@ def _checked(cursor: str | None) -> str | None:
 @router.get(
     "/search",
     summary="Search messages",
-    responses=problems(Unauthenticated, Invalid, RateLimited, Unavailable),
+    responses=refusals(RateLimited, Unavailable),
 )
 async def search_messages(
     caller: Caller,

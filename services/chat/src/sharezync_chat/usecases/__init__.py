@@ -6,7 +6,7 @@
 | `conversations` | `find_or_create` |
 | `members` | `join`, `leave`, `mute`, `add`, `change_role`, `pass_on`, `remove`, `page` |
 | `invites` | `create`, `page`, `revoke`, `accept` |
-| `messages` | `post`, `get`, `edit`, `edits`, `delete`, `replies`, `by_author`, … |
+| `messages` | `prepare`, `get`, `edit`, `edits`, `delete`, `replies`, `by_author`, … |
 | `reactions` | `add`, `remove` |
 | `pins` | `pin`, `unpin`, `page` |
 | `searching` | `search` |
@@ -21,6 +21,5 @@
 
 Beneath them: `posting` and `batch` (the hot path), `mentions` (whom a text mentions), `indexing`
 (words for search), `limits` (how much at once), `membership_changes` (joining and leaving, step by
-step), `reads` (rows into documents), `events` (which of them are published), `services` (other
-services).
+step), `reads` (rows into documents), `events` (which of them are published), `actor` (who asks).
 """

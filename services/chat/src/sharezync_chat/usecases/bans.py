@@ -12,10 +12,11 @@ from sharezync_chat.errors import Banned, TooManyBans
 from sharezync_chat.models import Ban, ChannelId, Member
 from sharezync_chat.schemas import BanRead, UserRead
 from sharezync_chat.usecases import membership_changes, people, reads
+from sharezync_chat.usecases.actor import Actor
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 
 MAX_BANS: Final = 10_000
 """Of one channel: years of a large one's trolls, and no table that a script fills."""
@@ -30,18 +31,18 @@ _PAGE: Final = """
 """
 
 
-async def ban(
-    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId
-) -> Published[BanRead]:
+async def ban(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published[BanRead]:
     """Remove somebody from a channel and keep them out, whether they were in it or not.
 
-    See `people.USERS`. Owners may ban anyone but themselves, admins only those who are neither.
+    Owners may ban anyone but themselves, admins only those who are neither.
     Safe to repeat. Raises NotFound, NotMember, Forbidden, ConversationFixed, UserNotFound,
     TooManyBans and Invalid.
     """
+    by = actor.user_id
+    await people.USERS.require(actor.work, actor.services.auth, [user_id])
     if by == user_id:
         raise Invalid("You can't ban yourself")
-    async with work.begin() as unit:
+    async with actor.work.begin() as unit:
         channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
         member = await unit.get(Member, (channel_id, user_id))
         if caller.role != "owner" and member is not None and member.role != "member":
@@ -64,25 +65,25 @@ async def ban(
         return Published(BanRead(user=user, banned_by=banner, banned_at=unit.now), at)
 
 
-async def lift(work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId) -> None:
+async def lift(actor: Actor, channel_id: ChannelId, user_id: UserId) -> None:
     """Let somebody come again: by joining, a new invite, or being added.
 
     Safe to repeat, and for who isn't banned. Raises NotFound, NotMember, Forbidden and
     ConversationFixed.
     """
-    async with work.begin() as unit:
-        await access.channel_to_manage(unit, by, channel_id)
+    async with actor.work.begin() as unit:
+        await access.channel_to_manage(unit, actor.user_id, channel_id)
         found = await unit.get(Ban, (channel_id, user_id))
         if found is not None:
             await unit.session.delete(found)
 
 
 async def page(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
+    actor: Actor, channel_id: ChannelId, *, after: UUID | None, limit: int
 ) -> Sequence[BanRead]:
     """List who is banned, by id, those after `after`, to an owner or admin."""
-    async with work.begin() as unit:  # access locks the channel, so this can't be a `read`
-        await access.channel_to_manage(unit, user_id, channel_id)
+    async with actor.work.begin() as unit:  # access locks the channel: this can't be a `read`
+        await access.channel_to_manage(unit, actor.user_id, channel_id)
         rows = await (await unit.raw()).fetch(_PAGE, channel_id, after, limit)
     return [
         BanRead(

@@ -10,42 +10,36 @@ from sharezync_chat.models import Channel, ChannelId, Kind, Role
 from sharezync_chat.schemas import ChannelCreated, ChannelRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import membership_changes, people, reads
+from sharezync_chat.usecases.actor import Actor
 from sharezync_chat.usecases.limits import check_made, check_memberships
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 
 _FIRST_SEQ = 1
 
 
 async def create(
-    work: UnitsOfWork,
-    limits: ChatSettings,
-    *,
-    user_id: UserId,
-    kind: Kind,
-    name: str,
-    description: str = "",
-    topic: str = "",
+    actor: Actor, kind: Kind, name: str, *, description: str = "", topic: str = ""
 ) -> Published[ChannelRead]:
     """Make a public or private channel, its maker the owner. See `people.USERS`.
 
     Raises TooManyChannels and TooManyMemberships.
     """
-    async with work.begin() as unit:
+    async with actor.work.begin() as unit:
         channel = Channel(
             id=uuid7(),
             kind=kind,
             name=name,
             description=description,
             topic=topic,
-            owner_id=user_id,
-            created_by=user_id,
+            owner_id=actor.user_id,
+            created_by=actor.user_id,
             created_at=unit.now,
             updated_at=unit.now,
         )
-        return await found(unit, limits, channel, {user_id: "owner"})
+        return await found(unit, actor.limits, channel, {actor.user_id: "owner"})
 
 
 async def found(
@@ -82,15 +76,11 @@ async def found(
 
 
 async def change(
-    work: UnitsOfWork,
-    *,
-    user_id: UserId,
-    channel_id: ChannelId,
-    changes: dict[str, Any],
+    actor: Actor, channel_id: ChannelId, changes: dict[str, Any]
 ) -> Published[ChannelRead]:
     """Change columns of a channel, by name. The change is published to the channel."""
-    async with work.begin() as unit:
-        channel = await access.channel_to_change(unit, user_id, channel_id)
+    async with actor.work.begin() as unit:
+        channel = await access.channel_to_change(unit, actor.user_id, channel_id)
         if channel.is_conversation and "archived" in changes:
             raise ConversationFixed
         changes = {
@@ -105,38 +95,32 @@ async def change(
         return Published(read, await unit.publish_event(channel.stream, "channel.updated", read))
 
 
-async def delete(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Published[None]:
+async def delete(actor: Actor, channel_id: ChannelId) -> Published[None]:
     """End a channel for everyone in it, its messages included."""
-    async with work.begin() as unit:
-        channel, _ = await access.channel_to_own(unit, user_id, channel_id)
+    async with actor.work.begin() as unit:
+        channel, _ = await access.channel_to_own(unit, actor.user_id, channel_id)
         return Published(None, await membership_changes.end(unit, channel))
 
 
-async def get(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> ChannelRead:
+async def get(actor: Actor, channel_id: ChannelId) -> ChannelRead:
     """Return a channel that the user may see. Raises NotFound."""
-    async with work.read() as unit:
-        channel = await access.channel_to_see(unit, user_id, channel_id)
+    async with actor.work.read() as unit:
+        channel = await access.channel_to_see(unit, actor.user_id, channel_id)
         return await reads.channel(await unit.raw(), channel.id)
 
 
 async def page(
-    work: UnitsOfWork,
-    *,
-    user_id: UserId,
-    kind: Kind | None,
-    archived: bool,
-    before: UUID | None,
-    limit: int,
+    actor: Actor, *, kind: Kind | None, archived: bool, before: UUID | None, limit: int
 ) -> Sequence[ChannelRead]:
     """List the channels that the user may see, newest first, those made before `before`."""
-    async with work.read() as unit:
+    async with actor.work.read() as unit:
         return await reads.channels(
             await unit.raw(),
             "WHERE c.deleted_at IS NULL AND c.archived = $2 "
             "AND ($3::text IS NULL OR c.kind = $3) AND ($4::uuid IS NULL OR c.id < $4) "
             "AND (c.kind = 'public' OR EXISTS (SELECT FROM chat.members AS m "
             "WHERE m.channel_id = c.id AND m.user_id = $1)) ORDER BY c.id DESC LIMIT $5",
-            user_id,
+            actor.user_id,
             archived,
             kind,
             before,

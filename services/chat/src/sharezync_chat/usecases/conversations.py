@@ -9,9 +9,8 @@ from sqlmodel import select
 from sharezync_chat import access, reach
 from sharezync_chat.models import Channel, ChannelId, Member
 from sharezync_chat.schemas import ChannelRead
-from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import channels, members, people, reads
-from sharezync_shared.contracts.services import Services
+from sharezync_chat.usecases.actor import Actor
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.published import Published
@@ -22,13 +21,7 @@ MOST_PEOPLE = 20
 
 
 async def find_or_create(
-    work: UnitsOfWork,
-    services: Services,
-    limits: ChatSettings,
-    *,
-    user_id: UserId,
-    others: Collection[UserId],
-    name: str | None = None,
+    actor: Actor, others: Collection[UserId], name: str | None = None
 ) -> Published[ChannelRead]:
     """Return the conversation of exactly these people and the caller; make it where there is none.
 
@@ -38,52 +31,47 @@ async def find_or_create(
     where it would have to be made and one of the others can't be drawn into it.
     Where one must be made, TooManyConversations and TooManyMemberships, too.
     """
-    everyone = sorted({user_id, *others})
+    everyone = sorted({actor.user_id, *others})
     if not 2 <= len(everyone) <= MOST_PEOPLE:
         raise Invalid(f"A conversation has 2 to {MOST_PEOPLE} members")
-    await people.USERS.require(work, services.auth, everyone)
+    await people.USERS.require(actor.work, actor.services.auth, everyone)
     key = _key(everyone)
-    existing = await _find(work, key)
+    existing = await _find(actor.work, key)
     if existing is None:
         try:
-            return await _create(work, limits, key, user_id, everyone, name)
+            return await _create(actor, key, everyone, name)
         except IntegrityError:  # somebody made it just now
-            existing = await _find(work, key)
+            existing = await _find(actor.work, key)
             if existing is None:
                 raise
-    await _accept(work, ChannelId(existing.id), user_id)
+    await _accept(actor, ChannelId(existing.id))
     return Published(existing)
 
 
-async def _accept(work: UnitsOfWork, channel_id: ChannelId, user_id: UserId) -> None:
-    async with work.begin() as unit:
-        await access.lock(unit, channel_id, user_id)
-        member = await unit.get(Member, (channel_id, user_id))
+async def _accept(actor: Actor, channel_id: ChannelId) -> None:
+    async with actor.work.begin() as unit:
+        await access.lock(unit, channel_id, actor.user_id)
+        member = await unit.get(Member, (channel_id, actor.user_id))
         if member is not None:  # else they left it just now
             await members.accept(unit, member)
 
 
 async def _create(
-    work: UnitsOfWork,
-    limits: ChatSettings,
-    key: str,
-    user_id: UserId,
-    everyone: list[UserId],
-    name: str | None,
+    actor: Actor, key: str, everyone: list[UserId], name: str | None
 ) -> Published[ChannelRead]:
     direct = len(everyone) == 2
-    async with work.begin() as unit:
-        await reach.insist_on_adding(unit, user_id, everyone)
+    async with actor.work.begin() as unit:
+        await reach.insist_on_adding(unit, actor.user_id, everyone)
         channel = Channel(
             id=uuid7(),
             kind="direct" if direct else "group",
             name=None if direct else name,
-            created_by=user_id,
+            created_by=actor.user_id,
             conversation_key=key,
             created_at=unit.now,
             updated_at=unit.now,
         )
-        return await channels.found(unit, limits, channel, dict.fromkeys(everyone, "member"))
+        return await channels.found(unit, actor.limits, channel, dict.fromkeys(everyone, "member"))
 
 
 async def _find(work: UnitsOfWork, key: str) -> ChannelRead | None:

@@ -16,11 +16,12 @@ from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead, UserRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import bans, members, membership_changes, people, reads
+from sharezync_chat.usecases.actor import Actor
 from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 
 _PREFIX: Final = "szi_"  # so that scanners for leaked secrets can know one
 _CODE_BYTES: Final = 16
@@ -37,13 +38,7 @@ _FORGET_ENDED: Final = """
 
 
 async def create(
-    work: UnitsOfWork,
-    limits: ChatSettings,
-    *,
-    user_id: UserId,
-    channel_id: ChannelId,
-    expires_in_seconds: int,
-    max_uses: int | None,
+    actor: Actor, channel_id: ChannelId, *, expires_in_seconds: int, max_uses: int | None
 ) -> Published[InviteCreated]:
     """Make an invite, as an owner or admin of the channel. Its code is shown this once.
 
@@ -51,12 +46,12 @@ async def create(
 
     Raises NotFound, NotMember, Forbidden, ConversationFixed, ChannelArchived and TooManyInvites.
     """
-    code = _PREFIX + secrets.token_urlsafe(_CODE_BYTES)
-    async with work.begin() as unit:
+    code, user_id = _PREFIX + secrets.token_urlsafe(_CODE_BYTES), actor.user_id
+    async with actor.work.begin() as unit:
         channel, _ = await access.channel_to_manage(unit, user_id, channel_id, user_id)
         if channel.archived:
             raise ChannelArchived
-        await _check_room(unit, limits, channel_id, user_id)
+        await _check_room(unit, actor.limits, channel_id, user_id)
         invite = Invite(
             id=uuid7(),
             channel_id=channel_id,
@@ -72,11 +67,11 @@ async def create(
 
 
 async def page(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, before: UUID | None, limit: int
+    actor: Actor, channel_id: ChannelId, *, before: UUID | None, limit: int
 ) -> Sequence[InviteRead]:
     """List the invites that still hold, the latest first, to an owner or admin."""
-    async with work.begin() as unit:  # access locks the channel, so this can't be a `read`
-        await access.channel_to_manage(unit, user_id, channel_id)
+    async with actor.work.begin() as unit:  # access locks the channel: this can't be a `read`
+        await access.channel_to_manage(unit, actor.user_id, channel_id)
         statement = (
             select(Invite, User)
             .join(User, col(User.id) == Invite.created_by)
@@ -90,21 +85,17 @@ async def page(
         return [_read(invite, people.shown(maker)) for invite, maker in found.all()]
 
 
-async def revoke(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, invite_id: UUID
-) -> None:
+async def revoke(actor: Actor, channel_id: ChannelId, invite_id: UUID) -> None:
     """End an invite before its time. Who came in by it stays. Raises NotFound and as `create`."""
-    async with work.begin() as unit:
-        await access.channel_to_manage(unit, user_id, channel_id)
+    async with actor.work.begin() as unit:
+        await access.channel_to_manage(unit, actor.user_id, channel_id)
         invite = await unit.get(Invite, invite_id, lock=True)
         if invite is None or invite.channel_id != channel_id or invite.revoked_at is not None:
             raise NotFound
         invite.revoked_at = unit.now
 
 
-async def accept(
-    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, code: str
-) -> Published[MembershipRead]:
+async def accept(actor: Actor, code: str) -> Published[MembershipRead]:
     """Come into a channel by a code. See `people.USERS`.
 
     Who is in it already accepts that, is told how they stand, and nothing is used up. Of two who
@@ -112,7 +103,8 @@ async def accept(
     InviteGone, also for who was removed from the channel since it was made.
     Raises as `limits.check_entry`, too.
     """
-    async with work.begin() as unit:
+    user_id = actor.user_id
+    async with actor.work.begin() as unit:
         digest = Invite.code_digest == _digest(code)
         channel_id = await unit.session.scalar(select(Invite.channel_id).where(digest))
         if channel_id is None:
@@ -135,7 +127,7 @@ async def accept(
             raise InviteGone
         if channel.archived:
             raise ChannelArchived
-        await check_entry(unit, limits, channel, user_id, by=user_id)
+        await check_entry(unit, actor.limits, channel, user_id, by=user_id)
         invite.uses += 1
         at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel_id, user_id)

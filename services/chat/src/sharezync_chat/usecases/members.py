@@ -9,28 +9,27 @@ from sharezync_chat import access, reach
 from sharezync_chat.errors import ChannelArchived, LastOwner
 from sharezync_chat.models import Channel, ChannelId, Member, Role
 from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
-from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import bans, membership_changes, reads
+from sharezync_chat.usecases import bans, membership_changes, people, reads
+from sharezync_chat.usecases.actor import Actor
 from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, NotFound
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 
 # ------------------------------------------------------------------------------ on one's own behalf
 
 
-async def join(
-    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, channel_id: ChannelId
-) -> Published[MembershipRead]:
+async def join(actor: Actor, channel_id: ChannelId) -> Published[MembershipRead]:
     """Join a public channel. See `people.USERS`.
 
     Who is in a channel or conversation already, put there by others, accepts it, and gets how
     they stand. Raises Banned, and as `limits.check_entry`.
     """
-    async with work.begin() as unit:
+    user_id = actor.user_id
+    async with actor.work.begin() as unit:
         channel = await access.channel_to_join(unit, user_id, channel_id)
         if (member := await _find(unit, channel, user_id)) is not None:
             await accept(unit, member)
@@ -38,7 +37,7 @@ async def join(
         if channel.archived:
             raise ChannelArchived
         await bans.insist_on_none(unit, channel.id, user_id)
-        await check_entry(unit, limits, channel, user_id, by=user_id)
+        await check_entry(unit, actor.limits, channel, user_id, by=user_id)
         at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
         read = await reads.membership(await unit.raw(), channel.id, user_id)
         return Published(read, at, created=True)
@@ -52,7 +51,7 @@ async def accept(unit: UnitOfWork, member: Member) -> None:
     await membership_changes.agree(unit, member.channel_id, member.user_id, unhide=True)
 
 
-async def leave(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) -> Published[None]:
+async def leave(actor: Actor, channel_id: ChannelId) -> Published[None]:
     """Leave a channel or a group; nothing after this event reaches who left.
 
     Raises LastOwner for the only owner: make somebody else owner, or delete the channel; who was
@@ -61,7 +60,8 @@ async def leave(work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId) ->
     ends. A direct conversation is hidden, which the other one can't see; the next message brings
     it back.
     """
-    async with work.begin() as unit:
+    user_id = actor.user_id
+    async with actor.work.begin() as unit:
         channel, member = await access.channel_to_leave(unit, user_id, channel_id)
         if channel.kind == "direct":
             return Published(None, await _hide(unit, channel, member))
@@ -91,12 +91,12 @@ async def _hide(unit: UnitOfWork, channel: Channel, member: Member) -> StreamPos
 
 
 async def mute(
-    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId, muted: bool
+    actor: Actor, channel_id: ChannelId, user_id: UserId, *, muted: bool
 ) -> Published[MemberRead]:
     """Mute or unmute a channel, for oneself only; one's own devices hear of it."""
-    if by != user_id:
+    if actor.user_id != user_id:
         raise Forbidden("You can only mute a channel for yourself")
-    async with work.begin() as unit:
+    async with actor.work.begin() as unit:
         await access.lock(unit, channel_id, user_id)
         channel, member = await access.channel_to_read(unit, user_id, channel_id)
         changed, member.muted = member.muted != muted, muted
@@ -110,20 +110,16 @@ async def mute(
 
 
 async def add(
-    work: UnitsOfWork,
-    limits: ChatSettings,
-    *,
-    by: UserId,
-    channel_id: ChannelId,
-    user_id: UserId,
-    role: Role,
+    actor: Actor, channel_id: ChannelId, user_id: UserId, role: Role
 ) -> Published[MemberRead]:
-    """Put somebody into a channel; only owners make owners and admins. See `people.USERS`.
+    """Put somebody into a channel; only owners make owners and admins.
 
     Who is in it already stays what they are. Raises Banned, UserBlocked and UserUnreachable, and as
     `limits.check_entry`.
     """
-    async with work.begin() as unit:
+    by = actor.user_id
+    await people.USERS.require(actor.work, actor.services.auth, [user_id])
+    async with actor.work.begin() as unit:
         channel, caller = await access.channel_to_manage(unit, by, channel_id, by, user_id)
         if role != "member" and caller.role != "owner":
             raise Forbidden("Only owners of the channel can add owners and admins")
@@ -133,7 +129,7 @@ async def add(
             raise ChannelArchived
         await bans.insist_on_none(unit, channel.id, user_id)
         await reach.insist_on_adding(unit, by, [user_id])
-        await check_entry(unit, limits, channel, user_id, by=by)
+        await check_entry(unit, actor.limits, channel, user_id, by=by)
         await bans.readmit(unit, channel.id, user_id)
         at = await membership_changes.enter(unit, channel, user_id, role, agreed=False)
         # Whoever adds somebody agrees to their company.
@@ -143,11 +139,11 @@ async def add(
 
 
 async def change_role(
-    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId, role: Role
+    actor: Actor, channel_id: ChannelId, user_id: UserId, role: Role
 ) -> Published[MemberRead]:
     """Make a member owner, admin or plain member. Raises LastOwner where none would be left."""
-    async with work.begin() as unit:
-        channel, _ = await access.channel_to_own(unit, by, channel_id)
+    async with actor.work.begin() as unit:
+        channel, _ = await access.channel_to_own(unit, actor.user_id, channel_id)
         member = await _get(unit, channel, user_id)
         if member.role == role:
             return Published(await reads.member(await unit.raw(), channel.id, user_id))
@@ -162,17 +158,15 @@ async def change_role(
         return Published(read, at)
 
 
-async def pass_on(
-    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId
-) -> Published[ChannelRead]:
+async def pass_on(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published[ChannelRead]:
     """Make another member the owner of the channel; who passes it on stays as an admin.
 
     Passing it to oneself changes nothing. Raises NotFound, Forbidden and ConversationFixed.
     """
-    async with work.begin() as unit:
-        channel, caller = await access.channel_to_own(unit, by, channel_id)
+    async with actor.work.begin() as unit:
+        channel, caller = await access.channel_to_own(unit, actor.user_id, channel_id)
         heir = await _get(unit, channel, user_id)
-        if user_id == by:
+        if user_id == actor.user_id:
             return Published(await reads.channel(await unit.raw(), channel.id))
         heir.role, caller.role = "owner", "admin"
         connection = await unit.raw()
@@ -184,17 +178,15 @@ async def pass_on(
         return Published(shown, await unit.publish_event(channel.stream, "channel.updated", shown))
 
 
-async def remove(
-    work: UnitsOfWork, *, by: UserId, channel_id: ChannelId, user_id: UserId
-) -> Published[None]:
+async def remove(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published[None]:
     """Remove somebody from a channel, or leave it; nothing after this event reaches them.
 
     Owners may remove anyone, admins only plain members.
     """
-    if by == user_id:
-        return await leave(work, user_id=user_id, channel_id=channel_id)
-    async with work.begin() as unit:
-        channel, caller = await access.channel_to_manage(unit, by, channel_id, user_id)
+    if actor.user_id == user_id:
+        return await leave(actor, channel_id)
+    async with actor.work.begin() as unit:
+        channel, caller = await access.channel_to_manage(unit, actor.user_id, channel_id, user_id)
         member = await _get(unit, channel, user_id)
         if caller.role != "owner" and member.role != "member":
             raise Forbidden("Admins can only remove plain members")
@@ -205,11 +197,11 @@ async def remove(
 
 
 async def page(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: UUID | None, limit: int
+    actor: Actor, channel_id: ChannelId, *, after: UUID | None, limit: int
 ) -> Sequence[MemberRead]:
     """List members in the order of their ids, those after `after`, to a member."""
-    async with work.read() as unit:
-        channel, _ = await access.channel_to_read(unit, user_id, channel_id)
+    async with actor.work.read() as unit:
+        channel, _ = await access.channel_to_read(unit, actor.user_id, channel_id)
         return await reads.members(
             await unit.raw(),
             "WHERE m.channel_id = $1 AND ($2::uuid IS NULL OR m.user_id > $2) "

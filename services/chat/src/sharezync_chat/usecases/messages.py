@@ -19,10 +19,9 @@ from sharezync_chat.models import (
     channel_stream,
 )
 from sharezync_chat.schemas import AttachmentRead, EditRead, MessageRead, as_event
-from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import indexing, membership_changes, mentions, pins, reads
-from sharezync_chat.usecases.batch import MessageDraft, PostedMessage
-from sharezync_chat.usecases.posting import MessageWriter
+from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
 from sharezync_shared.events.contracts import chat as facts
@@ -32,7 +31,7 @@ from sharezync_shared.problems import Invalid, NotFound, Problem
 from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
+from sharezync_shared.work import UnitOfWork, to_json
 
 _FORGET_EDITS: Final = """
     DELETE FROM chat.message_edits WHERE message_id = $1 AND version IN (
@@ -49,35 +48,6 @@ _EDITS: Final = f"""
 """  # noqa: S608 - text of ours
 
 
-async def post(
-    posting: MessageWriter,
-    services: Services,
-    *,
-    channel_id: ChannelId,
-    author_id: UserId,
-    text: str = "",
-    attachments: Sequence[FileId] = (),
-    reply_to: MessageId | None = None,
-    client_message_id: str | None = None,
-) -> PostedMessage:
-    """Post a message to a channel, and publish it.
-
-    With a `client_message_id` it happens once, however often and late it is repeated: a retry gets
-    the first message, as it is by then. Raises NotFound, NotMember, ChannelArchived,
-    AttachmentUnusable, ClientMessageIdReused and Invalid (for `reply_to`).
-    """
-    draft = await prepare(
-        services,
-        channel_id=channel_id,
-        author_id=author_id,
-        text=text,
-        attachments=attachments,
-        reply_to=reply_to,
-        client_message_id=client_message_id,
-    )
-    return await posting.post(draft)
-
-
 async def prepare(
     services: Services,
     *,
@@ -88,13 +58,16 @@ async def prepare(
     reply_to: MessageId | None = None,
     client_message_id: str | None = None,
 ) -> MessageDraft:
-    """Return the draft of a message: what `post` does before it takes its place in the order."""
+    """Return the draft of a message, for `MessageWriter.post`, its files described by storage.
+
+    What is wrong with the files is kept as the draft's refusal: a retry of what was posted before
+    needs them no more.
+    """
     refusal: Problem | None = None
     described: tuple[AttachmentRead, ...] = ()
     try:
         described = await _describe(services, author_id, attachments) if attachments else ()
     except Problem as problem:
-        # A retry of what was posted before needs no file any more; who decides that knows.
         refusal = problem
     return MessageDraft(
         id=MessageId(uuid7()),
@@ -131,25 +104,24 @@ async def _describe(
     )
 
 
-async def edit(
-    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, message_id: MessageId, text: str
-) -> Published[MessageRead]:
+async def edit(actor: Actor, message_id: MessageId, text: str) -> Published[MessageRead]:
     """Have a message say something else; what it said before stays in its edit history.
 
     Of more than it may keep the original stays, and the latest.
     """
-    async with work.begin() as unit:
+    user_id = actor.user_id
+    async with actor.work.begin() as unit:
         message = await access.message_to_edit(unit, user_id, message_id)
-        if message.text == text:
-            return Published(await reads.message(await unit.raw(), message.id, viewer=user_id))
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)
+        if message.text == text:
+            return Published(read)
         if not text and not read.attachments:
             raise Invalid(errors=[{"field": "body.text", "message": "Say something"}])
         version = await unit.session.scalar(
             select(func.max(MessageEdit.version)).where(col(MessageEdit.message_id) == message.id)
         )
         connection = await unit.raw()
-        await connection.execute(_FORGET_EDITS, message.id, limits.edits_per_message - 2)
+        await connection.execute(_FORGET_EDITS, message.id, actor.limits.edits_per_message - 2)
         unit.add(
             MessageEdit(
                 message_id=message.id,
@@ -168,10 +140,10 @@ async def edit(
         return Published(read, await unit.publish_event(stream, "message.updated", as_event(read)))
 
 
-async def delete(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> Published[None]:
+async def delete(actor: Actor, message_id: MessageId) -> Published[None]:
     """Take a message's content away; its place stays. Deleting again changes nothing."""
-    async with work.begin() as unit:
-        message = await access.message_to_delete(unit, user_id, message_id)
+    async with actor.work.begin() as unit:
+        message = await access.message_to_delete(unit, actor.user_id, message_id)
         if message.deleted_at is not None:
             return Published(None)
         connection = await unit.raw()
@@ -190,7 +162,7 @@ async def delete(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -
         message.mentions, message.mentions_channel = [], False
         await indexing.reword(unit, message)
         await connection.execute("DELETE FROM chat.reactions WHERE message_id = $1", message.id)
-        await pins.drop(unit, message, by=user_id)
+        await pins.drop(unit, message, by=actor.user_id)
         read = await reads.message(connection, message.id)
         stream = channel_stream(message.channel_id)
         return Published(None, await unit.publish_event(stream, "message.deleted", as_event(read)))
@@ -203,22 +175,22 @@ async def _call_anew(unit: UnitOfWork, message: Message) -> None:
     message.mentions, message.mentions_channel = called.get(0, []), calls.channel
 
 
-async def get(work: UnitsOfWork, *, user_id: UserId, message_id: MessageId) -> MessageRead:
+async def get(actor: Actor, message_id: MessageId) -> MessageRead:
     """Return a message to a member of its channel; of a deleted one, what is left. Or NotFound."""
-    async with work.read() as unit:
-        message = await access.message_to_read(unit, user_id, message_id)
-        return await reads.message(await unit.raw(), message.id, viewer=user_id)
+    async with actor.work.read() as unit:
+        message = await access.message_to_read(unit, actor.user_id, message_id)
+        return await reads.message(await unit.raw(), message.id, viewer=actor.user_id)
 
 
 async def replies(
-    work: UnitsOfWork, *, user_id: UserId, message_id: MessageId, after: UUID | None, limit: int
+    actor: Actor, message_id: MessageId, *, after: UUID | None, limit: int
 ) -> Sequence[MessageRead]:
     """List the answers to a message, in the order they were given, those after `after`.
 
     Deleted ones are listed as what is left of them. Raises NotFound.
     """
-    async with work.read() as unit:
-        message = await access.message_to_read(unit, user_id, message_id)
+    async with actor.work.read() as unit:
+        message = await access.message_to_read(unit, actor.user_id, message_id)
         return await reads.message_page(
             await unit.raw(),
             "m.reply_to = $1 AND ($2::uuid IS NULL OR m.id > $2)",
@@ -226,19 +198,17 @@ async def replies(
             message.id,
             after,
             limit=limit,
-            viewer=user_id,
+            viewer=actor.user_id,
         )
 
 
-async def edits(
-    work: UnitsOfWork, *, user_id: UserId, message_id: MessageId, before: int | None
-) -> Sequence[EditRead]:
+async def edits(actor: Actor, message_id: MessageId, *, before: int | None) -> Sequence[EditRead]:
     """Return what a message said before, latest first: the versions before `before`.
 
     No more are read than a page holds, and one.
     """
-    async with work.read() as unit:
-        message = await access.message_to_read(unit, user_id, message_id)
+    async with actor.work.read() as unit:
+        message = await access.message_to_read(unit, actor.user_id, message_id)
         connection = await unit.raw()
         rows = await connection.fetch(_EDITS, message.id, before, MAX_PAGE_BYTES)
         return [EditRead(**row) for row in rows]
@@ -246,10 +216,10 @@ async def edits(
 
 async def by_author(
     costly: CostlyReads,
-    *,
     user_id: UserId,
     author_id: UserId,
     channel_id: ChannelId | None,
+    *,
     before: UUID | None,
     limit: int,
 ) -> Sequence[MessageRead]:
@@ -274,21 +244,13 @@ async def by_author(
         )
 
 
-async def attachment_url(
-    work: UnitsOfWork,
-    services: Services,
-    *,
-    user_id: UserId,
-    message_id: MessageId,
-    file_id: FileId,
-    expires_in_seconds: int,
-) -> str:
+async def attachment_url(actor: Actor, message_id: MessageId, file_id: FileId) -> str:
     """Return where a member may fetch an attached file, for a short time from now.
 
     Raises NotFound, also for a file that storage no longer has.
     """
-    async with work.read() as unit:
-        message = await access.message_to_read(unit, user_id, message_id)
+    async with actor.work.read() as unit:
+        message = await access.message_to_read(unit, actor.user_id, message_id)
         attached = await unit.session.exec(
             select(Attachment.file_id).where(
                 Attachment.message_id == message.id, Attachment.file_id == file_id
@@ -296,7 +258,8 @@ async def attachment_url(
         )
         if attached.first() is None:
             raise NotFound
-    return await services.storage.file_url(file_id, user_id, expires_in_seconds)
+    seconds = actor.limits.attachment_url_seconds
+    return await actor.services.storage.file_url(file_id, actor.user_id, seconds)
 
 
 async def detach(unit: UnitOfWork, file_id: FileId) -> None:

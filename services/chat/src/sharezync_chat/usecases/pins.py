@@ -7,15 +7,15 @@ from sharezync_chat import access
 from sharezync_chat.errors import TooManyPins
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
 from sharezync_chat.schemas import PinChanged, PinRead
-from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import membership_changes, people, reads
+from sharezync_chat.usecases.actor import Actor
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import NotFound
 from sharezync_shared.sizes import MAX_PAGE_BYTES
 from sharezync_shared.streams.log import StreamPosition
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 
 _PAGE: Final = f"""
     SELECT p.message_id, p.pinned_at, u.id, u.username, u.display_name
@@ -28,20 +28,14 @@ _PAGE: Final = f"""
 """  # noqa: S608 - text of ours
 
 
-async def pin(
-    work: UnitsOfWork,
-    limits: ChatSettings,
-    *,
-    user_id: UserId,
-    channel_id: ChannelId,
-    message_id: MessageId,
-) -> Published[None]:
+async def pin(actor: Actor, channel_id: ChannelId, message_id: MessageId) -> Published[None]:
     """Pin a message, and publish it to the channel. One that is pinned stays as it is.
 
     Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived, UserBlocked,
     UserUnreachable and TooManyPins.
     """
-    async with work.begin() as unit:
+    user_id, limit = actor.user_id, actor.limits.pins_per_channel
+    async with actor.work.begin() as unit:
         message = await access.message_to_pin(unit, user_id, channel_id, message_id)
         if await unit.get(Pin, message_id) is not None:
             return Published(None)
@@ -49,8 +43,8 @@ async def pin(
         count = await connection.fetchval(
             "SELECT count(*) FROM chat.pins WHERE channel_id = $1", channel_id
         )
-        if count >= limits.pins_per_channel:
-            raise TooManyPins(limit=limits.pins_per_channel)
+        if count >= limit:
+            raise TooManyPins(limit=limit)
         pinned = Pin(
             message_id=message_id, channel_id=channel_id, pinned_by=user_id, pinned_at=unit.now
         )
@@ -59,13 +53,11 @@ async def pin(
         return Published(None, await _publish(unit, message, user_id, pinned))
 
 
-async def unpin(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, message_id: MessageId
-) -> Published[None]:
+async def unpin(actor: Actor, channel_id: ChannelId, message_id: MessageId) -> Published[None]:
     """Let go of a pinned message. One that isn't pinned stays as it is. Raises as `pin`."""
-    async with work.begin() as unit:
-        message = await access.message_to_pin(unit, user_id, channel_id, message_id)
-        return Published(None, await drop(unit, message, by=user_id))
+    async with actor.work.begin() as unit:
+        message = await access.message_to_pin(unit, actor.user_id, channel_id, message_id)
+        return Published(None, await drop(unit, message, by=actor.user_id))
 
 
 async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosition | None:
@@ -78,15 +70,15 @@ async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosit
 
 
 async def page(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, after: MessageId | None
+    actor: Actor, channel_id: ChannelId, *, after: MessageId | None
 ) -> Sequence[PinRead]:
     """List what is pinned in a channel, the latest first, to a member: from behind `after`.
 
     No more are read than a page holds, and one. Raises NotFound, also where `after` is not pinned
     there any more: its place is lost.
     """
-    async with work.read() as unit:
-        channel, _ = await access.channel_to_read(unit, user_id, channel_id)
+    async with actor.work.read() as unit:
+        channel, _ = await access.channel_to_read(unit, actor.user_id, channel_id)
         connection = await unit.raw()
         pinned_at = None
         if after is not None:
@@ -102,7 +94,7 @@ async def page(
             connection,
             "WHERE m.id = ANY($1::uuid[])",
             [row["message_id"] for row in rows],
-            viewer=user_id,
+            viewer=actor.user_id,
         )
         by_id = {message.id: message for message in found}
         return [

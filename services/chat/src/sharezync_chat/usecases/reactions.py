@@ -6,11 +6,11 @@ from sharezync_chat import access
 from sharezync_chat.errors import TooManyReactions
 from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.schemas import ReactionChanged
-from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import membership_changes, people
+from sharezync_chat.usecases.actor import Actor
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 
 _OTHERS: Final = """
     SELECT count(DISTINCT emoji) AS message, count(*) FILTER (WHERE user_id = $3) AS user
@@ -19,15 +19,14 @@ _OTHERS: Final = """
 """How many emoji beside this one the message has, of all and of this user."""
 
 
-async def add(
-    work: UnitsOfWork, limits: ChatSettings, *, user_id: UserId, message_id: MessageId, emoji: str
-) -> Published[None]:
+async def add(actor: Actor, message_id: MessageId, emoji: str) -> Published[None]:
     """Add a reaction to a message, and publish it. Repeating it changes nothing.
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked, UserUnreachable and
     TooManyReactions.
     """
-    async with work.begin() as unit:
+    user_id, limits = actor.user_id, actor.limits
+    async with actor.work.begin() as unit:
         message = await access.message_to_react_to(unit, user_id, message_id)
         connection = await unit.raw()
         added = await connection.fetchval(
@@ -49,23 +48,21 @@ async def add(
         return await _publish(unit, message, user_id, emoji, "message.reaction_added")
 
 
-async def remove(
-    work: UnitsOfWork, *, user_id: UserId, message_id: MessageId, emoji: str
-) -> Published[None]:
+async def remove(actor: Actor, message_id: MessageId, emoji: str) -> Published[None]:
     """Take one's own emoji away again. Where there is none, nothing changes. Raises as `add`."""
-    async with work.begin() as unit:
-        message = await access.message_to_react_to(unit, user_id, message_id)
+    async with actor.work.begin() as unit:
+        message = await access.message_to_react_to(unit, actor.user_id, message_id)
         connection = await unit.raw()
         removed = await connection.fetchval(
             "DELETE FROM chat.reactions WHERE message_id = $1 AND emoji = $2 AND user_id = $3 "
             "RETURNING true",
             message_id,
             emoji,
-            user_id,
+            actor.user_id,
         )
         if not removed:
             return Published(None)
-        return await _publish(unit, message, user_id, emoji, "message.reaction_removed")
+        return await _publish(unit, message, actor.user_id, emoji, "message.reaction_removed")
 
 
 async def _publish(

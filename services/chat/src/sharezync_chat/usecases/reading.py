@@ -9,6 +9,7 @@ from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
 from sharezync_chat.schemas import ReadRead
 from sharezync_chat.usecases import reads
+from sharezync_chat.usecases.actor import Actor
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
@@ -60,34 +61,24 @@ class ReadMarkBatch:
         key = (user_id, channel_id)
         if key not in self._written:
             self._written[key] = asyncio.create_task(
-                mark_furthest(
-                    self._work, user_id=user_id, channel_id=channel_id, marks=self._added[key]
-                )
+                mark_furthest(self._work, user_id, channel_id, self._added[key])
             )
         return _stood((await self._written[key])[mark]).outcome
 
 
-async def mark_read(
-    work: UnitsOfWork,
-    *,
-    user_id: UserId,
-    channel_id: ChannelId,
-    seq: int | None = None,
-    message_id: UUID | None = None,
-) -> Published[ReadRead]:
-    """Mark a channel as read up to a `seq` or a message; by default up to its end.
+async def mark_read(actor: Actor, channel_id: ChannelId, mark: ReadMarker) -> Published[ReadRead]:
+    """Mark a channel as read up to a place.
 
     It only ever moves forward: an older mark, from a device that lags behind, changes nothing. The
     user's other devices hear of it. A `seq` ahead of the stream means its end. Raises NotFound and
     NotMember.
     """
-    mark = ReadMarker(seq, message_id)
-    outcomes = await mark_furthest(work, user_id=user_id, channel_id=channel_id, marks=[mark])
+    outcomes = await mark_furthest(actor.work, actor.user_id, channel_id, [mark])
     return _stood(outcomes[mark])
 
 
 async def mark_furthest(
-    work: UnitsOfWork, *, user_id: UserId, channel_id: ChannelId, marks: Collection[ReadMarker]
+    work: UnitsOfWork, user_id: UserId, channel_id: ChannelId, marks: Collection[ReadMarker]
 ) -> Outcomes:
     """Do what `mark_read` would for each of these marks, in one write and with one event.
 
