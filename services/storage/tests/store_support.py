@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import upload_key
 from sharezync_storage.stores import PIECE_BYTES, BlobStore, ChunkPlan, Extent, UploadStore
+from sharezync_storage.stores.object_uploads import segment_key
 
 MIB = 1024 * 1024
 
@@ -100,10 +101,13 @@ async def append(
     return record
 
 
-async def read_extent(
-    store: UploadStore, key: str, extent: Extent, offset: int = 0, length: int | None = None
-) -> bytes:
-    async with store.open_extent(key, extent, offset=offset, length=length) as pieces:
-        got = [piece async for piece in pieces]
-    assert all(0 < len(piece) <= PIECE_BYTES for piece in got)
-    return b"".join(got)
+async def read_extent(store: UploadStore, key: str, extent: Extent) -> bytes:
+    """Return what the record says was appended: of one file, or of objects."""
+    if not extent.size_bytes:
+        return b""
+    if not extent.segments:
+        return await read(store, key, length=extent.size_bytes)
+    found = [
+        await read(store, segment_key(key, one), length=one.size_bytes) for one in extent.segments
+    ]
+    return b"".join(found)

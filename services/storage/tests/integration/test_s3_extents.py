@@ -231,7 +231,3 @@ async def test_a_segment_that_is_not_what_the_record_says_is_noticed(
         await read_extent(store, key, record.extent)
     with pytest.raises(ContentDamaged):
         await store.assemble([(key, record.extent)], file_key(uuid7()))
-    await s3.delete_object(Bucket=store._bucket.name, Key=last)
-    async with store.open_extent(key, record.extent) as pieces:
-        with pytest.raises(StoreUnavailable):
-            _ = [piece async for piece in pieces]

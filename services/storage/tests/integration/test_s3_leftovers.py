@@ -18,13 +18,12 @@ async def test_what_was_never_completed_is_aborted_and_what_was_is_only_forgotte
     bucket: str,
 ) -> None:
     key = file_key(uuid7())
-    objects = store._objects
-    broken_off = await objects.begin(key)
-    await objects.put_part(key, broken_off, 1, DATA[:PART_BYTES])
-    completed = await objects.begin(key)
+    broken_off = await store._begin(key)
+    await store._put_part(key, broken_off, 1, DATA[:PART_BYTES])
+    completed = await store._begin(key)
     etags = [
-        await objects.put_part(key, completed, 1, DATA[:PART_BYTES]),
-        await objects.put_part(key, completed, 2, DATA[PART_BYTES:]),
+        await store._put_part(key, completed, 1, DATA[:PART_BYTES]),
+        await store._put_part(key, completed, 2, DATA[PART_BYTES:]),
     ]
     await store._bucket.complete_parts(key, completed, etags)
     assert len(await keys_in(s3, bucket)) == 3

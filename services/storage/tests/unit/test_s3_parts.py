@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sharezync_storage.settings import GIB, MIB
 from sharezync_storage.stores.object_uploads import Source
-from sharezync_storage.stores.s3_objects import MAX_PARTS, MIN_PART_BYTES, PART_BYTES, in_parts
+from sharezync_storage.stores.s3 import MAX_PARTS, MIN_PART_BYTES, PART_BYTES, in_parts
 
 SIZES = st.one_of(
     st.integers(0, 3 * PART_BYTES),

@@ -38,7 +38,7 @@ from sharezync_storage.stores.disk_files import (
     sync_folders,
 )
 from sharezync_storage.stores.disk_uploads import AHEAD_BYTES, ChunkFile, FileWriter
-from sharezync_storage.stores.pieces import Piece, blocks, no_pieces
+from sharezync_storage.stores.pieces import Piece, blocks
 from sharezync_storage.stores.port import ChunkPlan, Extent, Kept, StoredBlob
 from sharezync_storage.stores.read_ahead import written
 
@@ -225,17 +225,6 @@ class DiskStore:
         finally:
             if self._appending.get(key) is writer:
                 del self._appending[key]
-
-    @asynccontextmanager
-    async def open_extent(
-        self, key: str, extent: Extent, *, offset: int = 0, length: int | None = None
-    ) -> AsyncGenerator[AsyncIterator[bytes]]:
-        if not extent.size_bytes:
-            yield no_pieces()
-            return
-        length = extent.size_bytes - offset if length is None else length
-        async with self.open(key, offset=offset, length=length) as pieces:
-            yield pieces
 
     async def assemble(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
         files = [(self._path(source), extent.size_bytes) for source, extent in sources]

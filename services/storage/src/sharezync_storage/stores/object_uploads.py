@@ -4,8 +4,8 @@
     uploads/cd/<id>/<number>-<suffix>  a segment of what is appended
 
 Different contents of a place have different keys, so any number of processes may write at once.
-Segments have a fixed size, but for a shorter last one: so an upload can be read before its end, and
-nothing has to be asked of the store to go on after a crash. The last segment is written anew when
+Segments have a fixed size, but for a shorter last one: so nothing has to be asked of the store to
+go on after a crash. The last segment is written anew when
 it grows, under another suffix; the old one goes when the record has the new one. What a writer that
 was pre-empted still writes has a suffix that no record names.
 """
@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -23,7 +23,7 @@ from sharezync_shared.threads import IoThreads
 from sharezync_storage.errors import ChunkCorrupt, ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import checked
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores.pieces import Piece, in_order, no_pieces, sha256_of
+from sharezync_storage.stores.pieces import Piece, in_order, sha256_of
 from sharezync_storage.stores.port import (
     ChunkPlan,
     Extent,
@@ -118,24 +118,6 @@ class ObjectUploads(ABC):
         writer = SegmentWriter(self, key, start, epoch, kept)
         return await written(pieces, SEGMENT_BYTES, writer.write)
 
-    @asynccontextmanager
-    async def open_extent(
-        self, key: str, extent: Extent, *, offset: int = 0, length: int | None = None
-    ) -> AsyncGenerator[AsyncIterator[bytes]]:
-        length = extent.size_bytes - offset if length is None else length
-        ranges = _ranges(checked(key), extent, offset, length)
-        if not ranges:
-            if extent.segments:
-                await self.size(segment_key(key, extent.segments[-1]))
-            yield no_pieces()
-            return
-        (first, begin, count), *others = ranges
-        async with (
-            self.open(first, offset=begin, length=count) as pieces,
-            contextlib.aclosing(self._all(pieces, others)) as coming,
-        ):
-            yield coming
-
     async def assemble(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
         segments = [
             Source(segment_key(source, one), one.size_bytes)
@@ -168,19 +150,6 @@ class ObjectUploads(ABC):
     async def _checked(self, sources: Sequence[Source]) -> AsyncGenerator[bytes]:
         for source in sources:
             yield await self.read_checked(source)
-
-    async def _all(
-        self, first: AsyncIterator[bytes], others: Sequence[tuple[str, int, int]]
-    ) -> AsyncGenerator[bytes]:
-        async for piece in first:
-            yield piece
-        for key, offset, length in others:
-            try:
-                async with self.open(key, offset=offset, length=length) as pieces:
-                    async for piece in pieces:
-                        yield piece
-            except NoSuchBlob as error:  # deleted since we began
-                raise StoreUnavailable from error
 
     async def read_checked(self, source: Source) -> bytes:
         """Return the bytes of an object. Raises NoSuchBlob, and ContentDamaged."""
@@ -291,18 +260,6 @@ class SegmentWriter:
         keys = [segment_key(self._key, one) for one in segments]
         with contextlib.suppress(StoreUnavailable):
             await self._objects.delete_each(keys)
-
-
-def _ranges(key: str, extent: Extent, offset: int, length: int) -> list[tuple[str, int, int]]:
-    """Return the objects, offsets and lengths that these bytes are made of."""
-    found = []
-    begin, end = 0, offset + length
-    for segment in extent.segments:
-        first, last = max(offset, begin), min(end, begin + segment.size_bytes)
-        if first < last:
-            found.append((segment_key(key, segment), first - begin, last - first))
-        begin += segment.size_bytes
-    return found
 
 
 def segment_key(key: str, segment: StoredSegment) -> str:

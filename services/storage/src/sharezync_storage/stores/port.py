@@ -236,16 +236,6 @@ class UploadStore(BlobStore, Protocol):
         """
         ...
 
-    def open_extent(
-        self, key: str, extent: Extent, *, offset: int = 0, length: int | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Read what was appended so far, as `open` does.
-
-        Of an extent that is no longer the last one on record, the last segment may be gone: ask the
-        record, and read on from there.
-        """
-        ...
-
     async def assemble(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
         """Make the blob `key` of these, one behind the other. Each is a key and its extent.
 

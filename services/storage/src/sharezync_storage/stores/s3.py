@@ -1,26 +1,35 @@
-"""Blobs in a bucket of S3.
+"""Blobs in a bucket of S3, and the marks by which a crash can be cleaned up after.
 
 files/ab/<id>                      a finished blob
-files/ab/<id>.multipart/<digest>   while one is written in parts: the id of that
+files/ab/<id>.multipart/<digest>   while one is written in parts: the server's id of that
 uploads/cd/<id>/…                  chunks and segments (`object_uploads.py`)
 """
 
 import asyncio
-import contextlib
+import base64
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
+from typing import Final
 
 from sharezync_storage.errors import PartsWrong
 from sharezync_storage.keys import checked
-from sharezync_storage.settings import StorageSettings
+from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.stores.bucket import Bucket, InvalidParts
 from sharezync_storage.stores.object_uploads import ObjectUploads, Source
-from sharezync_storage.stores.pieces import Piece, blocks, no_pieces
+from sharezync_storage.stores.pieces import Call, Piece, blocks, in_order, no_pieces
 from sharezync_storage.stores.port import DirectPart, NoSuchBlob, StoredBlob
-from sharezync_storage.stores.s3_objects import MIN_PART_BYTES, PART_BYTES, Objects, join
 
-__all__ = ["MIN_PART_BYTES", "PART_BYTES", "S3Store"]
+MIN_PART_BYTES: Final = 5 * MIB
+"""S3 takes no smaller part, but as the last one."""
+PART_BYTES: Final = 8 * MIB
+MAX_PARTS: Final = 10_000
+
+_PARTS_AT_ONCE: Final = 2  # each holds its bytes
+_COPIES_AT_ONCE: Final = 8  # these hold nothing
+_GATHERED_AT_ONCE: Final = 2  # each holds its bytes: one is read while the other is written
+_READS_AT_ONCE: Final = 4
 
 
 class S3Store(ObjectUploads):
@@ -29,7 +38,6 @@ class S3Store(ObjectUploads):
     def __init__(self, bucket: str, settings: StorageSettings) -> None:
         super().__init__("storage-s3")
         self._bucket = Bucket(bucket, settings)
-        self._objects = Objects(self._bucket, self.threads)
 
     async def start(self) -> None:
         await self._bucket.open()
@@ -41,6 +49,8 @@ class S3Store(ObjectUploads):
     async def ready(self) -> bool:
         return await self._bucket.reachable()
 
+    # --- blobs ------------------------------------------------------------------------------
+
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
         checked(key)
         digest = hashlib.sha256()
@@ -49,25 +59,31 @@ class S3Store(ObjectUploads):
 
         async def parts() -> AsyncGenerator[bytes]:
             nonlocal size
-            async with contextlib.aclosing(blocks(pieces, PART_BYTES, exact=True)) as gathered:
+            async with aclosing(blocks(pieces, PART_BYTES, exact=True)) as gathered:
                 async for block in gathered:
                     part = await self.threads.run(_join, block, digest)
                     size += len(part)
                     yield part
 
-        async def all_parts() -> AsyncGenerator[bytes]:
-            yield first
+        async def calls(upload_id: str) -> AsyncGenerator[Call[str]]:
+            yield partial(self._put_part, key, upload_id, 1, first)
+            number = 1
             async for part in coming:
-                yield part
+                number += 1
+                yield partial(self._put_part, key, upload_id, number, part)
 
-        async with contextlib.aclosing(parts()) as coming:
+        async with aclosing(parts()) as coming:
             first = await anext(coming, b"")
             if len(first) < PART_BYTES:
-                await self._objects.put(key, first)
+                await self.write(key, first)
             else:
-                async with contextlib.aclosing(all_parts()) as bodies:
-                    await self._objects.put_parts(key, bodies)
+                async with self._multipart(key) as upload_id, aclosing(calls(upload_id)) as puts:
+                    etags = await in_order(puts, _PARTS_AT_ONCE)
+                    await self._bucket.complete_parts(key, upload_id, etags)
         return StoredBlob(size, digest.digest())
+
+    async def write(self, key: str, body: bytes) -> None:
+        await self._bucket.put(checked(key), body, await self.threads.run(_md5_of, body))
 
     @asynccontextmanager
     async def open(
@@ -84,23 +100,108 @@ class S3Store(ObjectUploads):
     async def size(self, key: str) -> int:
         return await self._bucket.size(checked(key))
 
-    async def delete(self, key: str) -> None:
-        if checked(key).startswith("uploads/"):
-            await self._bucket.delete(key)  # never written in parts
-        else:
-            await self._objects.erase(key)
-
-    async def tidy(self, key: str) -> None:
-        await self._objects.tidy(checked(key))
-
-    async def write(self, key: str, body: bytes) -> None:
-        await self._objects.put(checked(key), body)
-
     async def keys(self, prefix: str) -> list[str]:
         return await self._bucket.keys(prefix)
 
+    async def delete(self, key: str) -> None:
+        if checked(key).startswith("uploads/"):
+            await self._bucket.delete(key)  # never written in parts
+            return
+        marks = await self._bucket.keys(_marks(key))
+        for mark in marks:
+            with suppress(NoSuchBlob):
+                await self._bucket.abort_parts(key, await self._upload_id(mark))
+        for each in (key, *marks):
+            await self._bucket.delete(each)
+
+    async def tidy(self, key: str) -> None:
+        # Whether it was completed is asked first: on some servers, aborting what was would destroy
+        # the object.
+        for mark in await self._bucket.keys(_marks(checked(key))):
+            try:
+                upload_id = await self._upload_id(mark)
+                await self._bucket.check_parts(key, upload_id)
+            except NoSuchBlob:
+                pass  # it was completed, or aborted
+            else:
+                await self._bucket.abort_parts(key, upload_id)
+            await self._bucket.delete(mark)
+
     async def copy(self, sources: Sequence[Source], key: str) -> None:
-        await join(self._objects, sources, key, self.read_checked)
+        """Make the blob inside the server as far as it lets us.
+
+        A part of a multipart upload has at least 5 MiB, but for the last one. What is smaller is
+        read and written again with its neighbours, some parts at a time.
+        """
+        if sum(source.size_bytes for source in sources) <= PART_BYTES:
+            await self.write(key, await self._gathered(sources))
+            return
+        gathering = asyncio.Semaphore(_GATHERED_AT_ONCE)
+        async with self._multipart(key) as upload_id:
+
+            async def part(number: int, sources: Sequence[Source]) -> str:
+                if len(sources) == 1:
+                    return await self._bucket.copy_part(key, upload_id, number, sources[0].key)
+                async with gathering:
+                    body = await self._gathered(sources)
+                    return await self._put_part(key, upload_id, number, body)
+
+            calls = (partial(part, *each) for each in enumerate(in_parts(sources), start=1))
+            etags = await in_order(calls, _COPIES_AT_ONCE)
+            await self._bucket.complete_parts(key, upload_id, etags)
+
+    async def _gathered(self, sources: Sequence[Source]) -> bytes:
+        reads = [partial(self.read_checked, source) for source in sources if source.size_bytes]
+        return await self.threads.run(b"".join, await in_order(reads, _READS_AT_ONCE))
+
+    # --- in parts ---------------------------------------------------------------------------
+
+    async def _put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
+        md5 = await self.threads.run(_md5_of, body)
+        return await self._bucket.put_part(key, upload_id, number, body, md5)
+
+    @asynccontextmanager
+    async def _multipart(self, key: str) -> AsyncGenerator[str]:
+        """Begin a multipart upload and yield its id; the block completes it, or it is aborted."""
+        upload_id = await self._begin(key)
+        async with self._aborted_on_failure(key, upload_id):
+            yield upload_id
+        await self._bucket.delete(_mark(key, upload_id))
+
+    async def _begin(self, key: str, *, content_type: str | None = None) -> str:
+        """Begin a multipart upload and return its id, which is kept beside it until it is over.
+
+        So `delete` knows after a crash what is ours to abort. Nothing is ever aborted because it
+        was found in a listing of uploads, and nothing of a blob that is to stay: on some servers
+        that destroys the finished blob.
+        """
+        upload_id = await self._bucket.begin_parts(key, content_type=content_type)
+        async with self._aborted_on_failure(key, upload_id):
+            mark, body = _mark(key, upload_id), upload_id.encode()
+            await self._bucket.put(mark, body, await self.threads.run(_md5_of, body))
+        return upload_id
+
+    @asynccontextmanager
+    async def _aborted_on_failure(self, key: str, upload_id: str) -> AsyncGenerator[None]:
+        try:
+            yield
+        except BaseException:
+            # Best effort: what can't be undone now goes with `delete`.
+            with suppress(Exception):
+                await asyncio.shield(self._abort(key, upload_id))
+            raise
+
+    async def _abort(self, key: str, upload_id: str) -> None:
+        """Leave nothing of a multipart upload, unless its blob is there."""
+        try:
+            await self._bucket.size(key)
+        except NoSuchBlob:
+            await self._bucket.abort_parts(key, upload_id)
+            await self._bucket.delete(_mark(key, upload_id))
+
+    async def _upload_id(self, mark: str) -> str:
+        async with self._bucket.get(mark) as pieces:
+            return b"".join([piece async for piece in pieces]).decode()
 
     # --- straight from clients --------------------------------------------------------------
     # Always as parts of a multipart upload, one part where one is enough: once it is completed, no
@@ -124,8 +225,8 @@ class S3Store(ObjectUploads):
     async def begin_direct(
         self, key: str, *, size_bytes: int, part_bytes: int, content_type: str
     ) -> str:
-        upload_id = await self._objects.begin(checked(key), content_type=content_type)
-        return f"{_count(size_bytes, part_bytes)}:{upload_id}"
+        upload_id = await self._begin(checked(key), content_type=content_type)
+        return f"{max(1, -(-size_bytes // part_bytes))}:{upload_id}"
 
     async def direct_parts(
         self,
@@ -136,18 +237,18 @@ class S3Store(ObjectUploads):
         part_bytes: int,
         expires_in_seconds: int,
     ) -> list[DirectPart]:
-        _, upload_id = _parsed(direct_id)
+        count, upload_id = _parsed(direct_id)
         found = []
-        for index in range(_count(size_bytes, part_bytes)):
-            length = min(part_bytes, size_bytes - index * part_bytes)
+        for number in range(1, count + 1):
+            length = min(part_bytes, size_bytes - (number - 1) * part_bytes)
             url = await self._bucket.part_link(
                 checked(key),
                 upload_id,
-                index + 1,
+                number,
                 length=length,
                 expires_in_seconds=expires_in_seconds,
             )
-            found.append(DirectPart(index + 1, length, url, {"Content-Length": str(length)}))
+            found.append(DirectPart(number, length, url, {"Content-Length": str(length)}))
         return found
 
     async def complete_direct(
@@ -165,13 +266,12 @@ class S3Store(ObjectUploads):
             await self._bucket.size(key)
         if await self._bucket.size(key) != size_bytes:
             # Only where the server lets a part have another length than was signed.
-            await self._objects.erase(key)
+            await self.delete(key)
             raise PartsWrong("The parts don't have the announced length")
-        await self._objects.drop_upload_id(key, upload_id)
+        await self._bucket.delete(_mark(key, upload_id))
 
     async def abort_direct(self, key: str, direct_id: str) -> None:
-        _, upload_id = _parsed(direct_id)
-        await self._objects.abort(checked(key), upload_id)
+        await self._abort(checked(key), _parsed(direct_id)[1])
 
 
 def _join(block: list[Piece], digest: "hashlib._Hash") -> bytes:
@@ -180,10 +280,47 @@ def _join(block: list[Piece], digest: "hashlib._Hash") -> bytes:
     return body
 
 
-def _count(size_bytes: int, part_bytes: int) -> int:
-    return max(1, -(-size_bytes // part_bytes))
+def _md5_of(data: bytes) -> str:
+    """Return the MD5, as the header `Content-MD5` has it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def _marks(key: str) -> str:
+    return f"{key}.multipart/"
+
+
+def _mark(key: str, upload_id: str) -> str:
+    return f"{_marks(key)}{hashlib.sha256(upload_id.encode()).hexdigest()[:16]}"
 
 
 def _parsed(direct_id: str) -> tuple[int, str]:
     count, _, upload_id = direct_id.partition(":")
     return int(count), upload_id
+
+
+def in_parts(sources: Sequence[Source]) -> list[list[Source]]:
+    """Return `sources` in the groups that become parts: each large enough, none much larger.
+
+    A group of one is copied. Where there are bytes, S3's limits of size and number hold.
+    """
+    whole = sum(source.size_bytes for source in sources)
+    least = max(MIN_PART_BYTES, -(-whole // (MAX_PARTS - 1)))
+    enough = max(PART_BYTES, least)
+    parts: list[list[Source]] = []
+    group: list[Source] = []
+    size = 0
+    for source in sources:
+        if not source.size_bytes:
+            continue
+        alone = source.size_bytes >= least
+        if size >= (least if alone else enough):
+            parts.append(group)
+            group, size = [], 0
+        group.append(source)
+        size += source.size_bytes
+        if alone and len(group) == 1:
+            parts.append(group)
+            group, size = [], 0
+    if group:
+        parts.append(group)
+    return parts
