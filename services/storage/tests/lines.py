@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from services.storage.tests.support import Person, World
 from sharezync_storage.errors import BodyBroken
 from sharezync_storage.models import Upload, UploadId
+from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.checksums import Checksum
-from sharezync_storage.usecases.tus_uploads import TusCreation, TusUploads
+from sharezync_storage.usecases.context import StorageContext
+from sharezync_storage.usecases.tus_uploads import TusCreation
 from sharezync_testkit.waiting import wait_until
 
 
@@ -70,7 +72,7 @@ def broken(*pieces: bytes) -> Line:
 class Sender:
     """Somebody with one upload, at one replica."""
 
-    appending: TusUploads
+    parts: StorageContext
     owner: Person
     id: UploadId
 
@@ -79,7 +81,6 @@ class Sender:
         cls, world: World, owner: Person, length: int | None, *, partial: bool = False
     ) -> "Sender":
         """Begin an upload."""
-        appending = world.parts.tus
         creation = TusCreation(
             "film.mp4",
             "video/mp4",
@@ -87,12 +88,12 @@ class Sender:
             metadata="filename ZmlsbS5tcDQ=",
             concat="partial" if partial else None,
         )
-        upload, _ = await appending.create(owner_id=owner.id, creation=creation)
-        return cls(appending, owner, UploadId(upload.id))
+        upload, _ = await tus_uploads.create(world.parts, owner_id=owner.id, creation=creation)
+        return cls(world.parts, owner, UploadId(upload.id))
 
     def at(self, world: World) -> "Sender":
         """Return the same, at another replica."""
-        return Sender(world.parts.tus, self.owner, self.id)
+        return Sender(world.parts, self.owner, self.id)
 
     async def append(
         self,
@@ -103,7 +104,8 @@ class Sender:
         checksum: Checksum | None = None,
     ) -> Upload:
         """Send a body."""
-        return await self.appending.append(
+        return await tus_uploads.append(
+            self.parts,
             owner_id=self.owner.id,
             upload_id=self.id,
             offset=offset,
@@ -118,7 +120,7 @@ class Sender:
 
     async def look(self) -> Upload:
         """Ask how far it is."""
-        return await self.appending.status(owner_id=self.owner.id, upload_id=self.id)
+        return await tus_uploads.status(self.parts, owner_id=self.owner.id, upload_id=self.id)
 
     async def offset(self) -> int:
         """Ask where to go on."""
@@ -126,11 +128,11 @@ class Sender:
 
     async def terminate(self) -> None:
         """Give it up."""
-        await self.appending.terminate(owner_id=self.owner.id, upload_id=self.id)
+        await tus_uploads.terminate(self.parts, owner_id=self.owner.id, upload_id=self.id)
 
     async def stalled(self) -> None:
         """Wait until whoever writes to it here has stalled."""
-        writers = self.appending._writers._writers
+        writers = self.parts.writers._writers
         await wait_until(lambda: self.id in writers and writers[self.id].stalled)
 
     async def content(self) -> bytes:

@@ -277,7 +277,7 @@ class Uploading(RuleBasedStateMachine):
 
     def mark(self, request: Request, *, stalled: bool) -> None:
         request.stalled = stalled
-        writer = self.sender.appending._writers._writers.get(self.sender.id)
+        writer = self.sender.parts.writers._writers.get(self.sender.id)
         if writer is not None:
             writer.has_stalled = stalled  # type: ignore[attr-defined]  # see `stalls_when_told`
 

@@ -8,19 +8,8 @@ from fastapi import FastAPI
 
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
-from sharezync_storage.api import (
-    direct,
-    downloads,
-    files,
-    internal_batches,
-    internal_files,
-    internal_uploads,
-    links,
-    tus,
-    tus_creation,
-)
+from sharezync_storage.api import direct, downloads, files, internal, links, tus, tus_creation
 from sharezync_storage.api.chunk_layer import ChunkLayer
-from sharezync_storage.api.dependencies import StorageContext
 from sharezync_storage.api.documentation import FIELDS, TAGS
 from sharezync_storage.api.tus_layer import TusLayer
 from sharezync_storage.auditing import ROUND_SECONDS, StoreAudit
@@ -34,16 +23,14 @@ from sharezync_storage.stores import open_store
 from sharezync_storage.usecases import claims, collecting
 from sharezync_storage.usecases import links as link_cases
 from sharezync_storage.usecases.assembler import Assembler
+from sharezync_storage.usecases.checksums import WholeDigests
 from sharezync_storage.usecases.chunk_rows import ChunkRows
 from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.direct_uploads import DirectUploader
-from sharezync_storage.usecases.links import LinkPasswordCheck
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
-from sharezync_storage.usecases.tus_uploads import TusUploads
 from sharezync_storage.usecases.uploads import give_up_expired
-from sharezync_storage.usecases.urls import Urls
-from sharezync_storage.usecases.writers import Leases, WriterSlots
+from sharezync_storage.usecases.writers import Leases, Writers, WriterSlots
 
 
 def create_app(settings: StorageSettings, platform: Platform | None = None) -> FastAPI:
@@ -53,39 +40,19 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     store = open_store(settings)
     metrics = StorageMetrics(platform.registry)
     audit = StoreAudit(core.work, store, metrics)
-    limits, slots = StorageLimits.from_settings(settings), WriterSlots(settings.max_writers)
-    assembler = Assembler(core.work, store)
-    chunks = Chunks(ChunkRows(core.database, settings.upload_lifetime), store)
-    signer, passwords = Signer(settings.require_secret_key()), LinkPasswords()
+    limits = StorageLimits.from_settings(settings)
+    assembler, passwords = Assembler(core.work, store), LinkPasswords()
     context = StorageContext(
         work=core.work,
         settings=settings,
         store=store,
         limits=limits,
-        slots=slots,
-        tus=TusUploads(
-            core.work,
-            store,
-            limits,
-            leases=Leases(core.database, settings.upload_lifetime),
-            assembler=assembler,
-            slots=slots,
-            lifetime=settings.upload_lifetime,
-        ),
-        chunks=chunks,
-        direct=DirectUploader(
-            core.work,
-            store,
-            limits,
-            chunks,
-            assembler,
-            signer,
-            lifetime=settings.upload_lifetime,
-        ),
+        slots=WriterSlots(settings.max_writers),
+        writers=Writers(Leases(core.database, limits.upload_lifetime)),
+        wholes=WholeDigests(),
+        chunks=Chunks(ChunkRows(core.database, limits.upload_lifetime), store),
         assembler=assembler,
-        urls=Urls(core.work, store, signer),
         passwords=passwords,
-        password_check=LinkPasswordCheck(core.work, passwords),
         sweeper=Sweeper(
             core.work,
             store,
@@ -98,10 +65,9 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
                 partial(link_cases.sweep, core.work),
             ],
         ),
-        signer=signer,
+        signer=Signer(settings.require_secret_key()),
         metrics=metrics,
         audit=audit,
-        upload_lifetime=settings.upload_lifetime,
     )
 
     @asynccontextmanager
@@ -116,9 +82,8 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         summary="Files, uploads and quotas",
         description="Files, uploads, links and quotas.",
         routers=[
-            internal_uploads.chunk_router,  # routes are tried in turn, and these are the busiest
-            internal_uploads.router,
-            internal_batches.router,
+            internal.chunk_router,  # routes are tried in turn, and these are the busiest
+            internal.batch_router,
             tus_creation.router,
             tus.router,
             direct.part_router,
@@ -127,7 +92,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
             files.router,
             links.router,
             links.public_router,
-            internal_files.router,
+            internal.router,
         ],
         consumers=CONSUMERS,
         resources=[

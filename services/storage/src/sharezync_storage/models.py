@@ -137,6 +137,16 @@ class Upload(StorageTable, table=True):
     created_at: datetime
     expires_at: datetime | None
 
+    @property
+    def part(self) -> bool:
+        """Whether it is a part of a larger file (tus), and doesn't become a file itself."""
+        return self.tus_concat == "partial"
+
+    @property
+    def file_id(self) -> UUID | None:
+        """Id of the file that it has become."""
+        return self.id if self.state == "finished" else None
+
 
 class Segment(StorageTable, table=True):
     """A piece of an upload that comes from its start to its end, kept as an object of its own.
@@ -259,6 +269,11 @@ class Link(StorageTable, table=True):
     """Wrong passwords in a row."""
     locked_until: datetime | None = Field(default=None)
     created_at: datetime
+
+    @property
+    def has_password(self) -> bool:
+        """Whether one needs its password to download."""
+        return self.password_hash is not None
 
 
 class Claim(StorageTable, table=True):

@@ -3,13 +3,12 @@
 import asyncio
 import hashlib
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.storage.tests.lines import Line, Sender, broken, whole
-from services.storage.tests.support import Person, World, sha256
+from services.storage.tests.support import Person, World, allow, sha256
 from sharezync_shared.contracts.storage import FileTooLarge
 from sharezync_shared.problems import NotFound
 from sharezync_storage.errors import (
@@ -167,8 +166,7 @@ async def test_a_file_of_no_bytes_whose_length_was_deferred(world: World, alice:
 async def test_no_more_than_one_file_may_have_comes_without_a_length(
     world: World, alice: Person
 ) -> None:
-    limits = replace(world.parts.limits, quota_bytes=10**9, max_file_bytes=1000)
-    world.parts.tus._limits = limits
+    allow(world, quota_bytes=10**9, max_file_bytes=1000)
     with pytest.raises(FileTooLarge):
         await Sender.begin(world, alice, 1001)
     sender = await Sender.begin(world, alice, None)
@@ -184,9 +182,9 @@ async def test_no_more_than_one_file_may_have_comes_without_a_length(
 
 async def test_uploads_of_others_are_not_there(world: World, alice: Person) -> None:
     sender, eve = await Sender.begin(world, alice, 10), await world.person()
-    theirs = Sender(sender.appending, eve, sender.id)
+    theirs = Sender(world.parts, eve, sender.id)
     chunks = await world.begin(alice, 10)
-    for one in (theirs, Sender(sender.appending, alice, chunks["id"])):
+    for one in (theirs, Sender(world.parts, alice, chunks["id"])):
         with pytest.raises(NotFound):
             await one.look()
         with pytest.raises(NotFound):
@@ -277,7 +275,7 @@ async def test_where_another_process_has_written_too_the_whole_is_read_for_its_d
 ) -> None:
     sender = await Sender.begin(world, alice, len(DATA))
     await sender.append(0, DATA[: 3 * MIB])
-    sender.appending._wholes.drop(sender.id)  # as where the process is another one
+    sender.parts.wholes.drop(sender.id)  # as where the process is another one
     await sender.append(3 * MIB, DATA[3 * MIB :])
     file = (await alice.http.get(f"/v1/files/{sender.id}")).json()
     assert file["sha256"] == hashlib.sha256(DATA).hexdigest()

@@ -161,10 +161,14 @@ async def test_what_is_given_up_counts_as_much_as_it_did_while_it_was_under_way(
 
     arriving = asyncio.create_task(
         form_uploads.receive(
-            world.app.state.work, world.parts.store, world.parts.limits, world.parts.slots,
-            owner_id=alice.id, name="x", mime=None, pieces=form(), expected_bytes=500,
+            world.parts,
+            owner_id=alice.id,
+            name="x",
+            mime=None,
+            pieces=form(),
+            expected_bytes=500,
         )
-    )  # fmt: skip
+    )
     await began.wait()
     async with world.app.state.work.begin() as unit:
         theirs = update(Upload).where(col(Upload.owner_id) == alice.id)

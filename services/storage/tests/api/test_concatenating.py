@@ -3,19 +3,19 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.storage.tests.lines import Line, Sender
-from services.storage.tests.support import Person, World, sha256
+from services.storage.tests.support import Person, World, allow, sha256
 from sharezync_shared.contracts.storage import FileTooLarge, QuotaExceeded
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage.errors import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.stores import UploadStore
+from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.tus_uploads import TusCreation
 from sharezync_storage.usecases.uploads import give_up_expired
 
@@ -31,14 +31,13 @@ async def part(world: World, owner: Person, data: bytes) -> Sender:
 
 
 async def join(world: World, owner: Person, parts: Sequence[Sender]) -> Sender:
-    appending = world.parts.tus
     creation = TusCreation(
         "whole.bin",
         concat="final;" + " ".join(f"/v1/uploads/{sender.id}" for sender in parts),
         source_ids=tuple(sender.id for sender in parts),
     )
-    upload, _ = await appending.create(owner_id=owner.id, creation=creation)
-    return Sender(appending, owner, UploadId(upload.id))
+    upload, _ = await tus_uploads.create(world.parts, owner_id=owner.id, creation=creation)
+    return Sender(world.parts, owner, UploadId(upload.id))
 
 
 async def row(world: World, sender: Sender) -> Upload:
@@ -120,7 +119,7 @@ async def test_what_is_no_part_of_mine_makes_nothing(world: World, alice: Person
     plain = await Sender.begin(world, alice, 3)
     await plain.append(0, b"abc")
     final = await join(world, alice, [await part(world, alice, A)])
-    unknown = Sender(plain.appending, alice, UploadId(uuid7()))
+    unknown = Sender(world.parts, alice, UploadId(uuid7()))
     for parts, refusal in (
         ([theirs], NotFound),
         ([unknown], NotFound),
@@ -141,8 +140,7 @@ async def test_a_final_upload_takes_no_bytes(world: World, alice: Person) -> Non
 async def test_the_room_of_the_whole_is_reserved_anew(world: World, alice: Person) -> None:
     a = await part(world, alice, A)
     few = 3 * len(A) - 1
-    limits = replace(world.parts.limits, quota_bytes=few, max_file_bytes=few)
-    world.parts.tus._limits = limits
+    allow(world, quota_bytes=few, max_file_bytes=few)
     with pytest.raises(FileTooLarge):
         await join(world, alice, [a, a, a])
     with pytest.raises(QuotaExceeded):

@@ -16,12 +16,13 @@ import pytest
 
 from services.storage.tests.lines import Line, Sender
 from services.storage.tests.support import Person, World, cut
+from sharezync_shared.contracts.storage import FileComing
 from sharezync_shared.problems import Problem
 from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.settings import MIB
 from sharezync_storage.states import Act, Source, UploadState, after
-from sharezync_storage.usecases import chunk_uploads, uploads
+from sharezync_storage.usecases import chunk_uploads, direct_uploads, uploads
 
 DATA: Final = os.urandom(9 * MIB)
 CHUNK: Final = 8 * MIB
@@ -142,13 +143,10 @@ class ByChunks(Walk):
         self.written = 0
         sha256 = bytes(32) if damaged else hashlib.sha256(DATA).digest()
         (upload,) = await chunk_uploads.begin(
-            self.world.app.state.work,
-            self.world.parts.store,
-            self.world.parts.limits,
+            self.world.parts,
             owner_id=self.owner.id,
-            coming=[chunk_uploads.Coming("a", len(DATA), sha256=sha256)],
+            coming=[FileComing(name="a", size_bytes=len(DATA), sha256=sha256.hex())],
             chunk_size_bytes=CHUNK,
-            lifetime=timedelta(hours=1),
         )
         self.id = UploadId(upload.id)
 
@@ -177,8 +175,8 @@ class BySignedUrls(ByChunks):
     async def begin(self, *, damaged: bool, held: bool) -> None:
         assert not held
         self.written = 0
-        ticket = await self.world.parts.direct.begin(
-            owner_id=self.owner.id, name="a", mime=None, size_bytes=len(DATA)
+        ticket = await direct_uploads.begin(
+            self.world.parts, owner_id=self.owner.id, name="a", mime=None, size_bytes=len(DATA)
         )
         self.id = UploadId(ticket.upload.id)
         async with self.world.app.state.work.begin() as unit:
@@ -190,7 +188,8 @@ class BySignedUrls(ByChunks):
             answer = await self.owner.http.delete(f"/v1/files/{self.id}")
             assert answer.status_code == 204
         else:
-            await self.world.parts.direct.abort(owner_id=self.owner.id, upload_id=self.id)
+            work = self.world.app.state.work
+            await direct_uploads.abort(work, owner_id=self.owner.id, upload_id=self.id)
 
 
 WALKS: Final[dict[Source, type[Walk]]] = {

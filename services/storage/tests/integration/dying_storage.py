@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from sharezync_shared.cli import ServiceCommand
@@ -22,13 +23,12 @@ from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.bucket import Bucket
 from sharezync_storage.stores.disk import DiskStore
 from sharezync_storage.stores.s3 import S3Store
-from sharezync_storage.usecases import files, sweeping
+from sharezync_storage.usecases import files, sweeping, tus_uploads
 from sharezync_storage.usecases.assembler import Assembler
-from sharezync_storage.usecases.tus_uploads import TusUploads
 from sharezync_storage.usecases.writers import Leases
 
-ASYNCHRONOUS: Final[dict[str, tuple[type, ...]]] = {
-    "_claim": (TusUploads,),
+ASYNCHRONOUS: Final[dict[str, tuple[type | ModuleType, ...]]] = {
+    "_claim": (tus_uploads,),
     "record": (Leases,),
     "let_go": (Leases,),
     "assemble": (DiskStore, S3Store),
@@ -40,7 +40,7 @@ ASYNCHRONOUS: Final[dict[str, tuple[type, ...]]] = {
     "copy_part": (Bucket,),
     "complete_parts": (Bucket,),
 }
-"""Methods, and whose they are."""
+"""Functions, and whose they are."""
 
 
 class Death:
@@ -59,8 +59,8 @@ class Death:
         if named == f"{moment} {self._seen[named, moment]}":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def watch(self, owner: type, name: str) -> None:
-        """Look before a method of `owner`, and after it."""
+    def watch(self, owner: type | ModuleType, name: str) -> None:
+        """Look before a function of `owner`, and after it."""
         real: Callable[..., Awaitable[Any]] = getattr(owner, name)
 
         @functools.wraps(real)

@@ -18,12 +18,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
 from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER
 from sharezync_shared.tokens.bearer import bearer_token
-from sharezync_storage.api.internal_uploads import (
-    MOST_INDEX,
-    chunk_router,
-    download_chunk,
-    upload_chunk,
-)
+from sharezync_storage.api.internal import MOST_INDEX, chunk_router, download_chunk, upload_chunk
 from sharezync_storage.models import UploadId
 
 _PATH: Final = re.compile(CHUNK_PATH.format(upload_id="([0-9a-fA-F-]{36})", index="([0-9]{1,10})"))

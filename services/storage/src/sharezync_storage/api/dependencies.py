@@ -1,55 +1,16 @@
 """What routes are given: the parts of storage, and the file that somebody may read."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.tokens.bearer import bearer_token
-from sharezync_shared.work import UnitsOfWork
-from sharezync_storage.auditing import StoreAudit
 from sharezync_storage.errors import SignatureInvalid
-from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File, FileId
-from sharezync_storage.passwords import LinkPasswords
-from sharezync_storage.settings import StorageSettings
-from sharezync_storage.signatures import Signer, url_asked_for
-from sharezync_storage.stores import UploadStore
+from sharezync_storage.signatures import url_asked_for
 from sharezync_storage.usecases import files
-from sharezync_storage.usecases.assembler import Assembler
-from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.direct_uploads import DirectUploader
-from sharezync_storage.usecases.links import LinkPasswordCheck
-from sharezync_storage.usecases.quota import StorageLimits
-from sharezync_storage.usecases.sweeping import Sweeper
-from sharezync_storage.usecases.tus_uploads import TusUploads
-from sharezync_storage.usecases.urls import Urls
-from sharezync_storage.usecases.writers import WriterSlots
-
-
-@dataclass(frozen=True, slots=True)
-class StorageContext:
-    """What storage is made of."""
-
-    work: UnitsOfWork
-    settings: StorageSettings
-    store: UploadStore
-    limits: StorageLimits
-    slots: WriterSlots
-    tus: TusUploads
-    chunks: Chunks
-    direct: DirectUploader
-    assembler: Assembler
-    urls: Urls
-    passwords: LinkPasswords
-    password_check: LinkPasswordCheck
-    sweeper: Sweeper
-    signer: Signer
-    metrics: StorageMetrics
-    audit: StoreAudit
-    upload_lifetime: timedelta
+from sharezync_storage.usecases.context import StorageContext
 
 
 async def _context(request: Request) -> StorageContext:

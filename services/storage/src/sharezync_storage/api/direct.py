@@ -4,15 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from sharezync_shared.contracts.storage import (
-    DigestMismatch,
-    FileTooLarge,
-    QuotaExceeded,
-    TooManyFiles,
-    TooManyUploads,
-    UploadClosed,
-    UploadFinishing,
-)
+from sharezync_shared.contracts import storage
 from sharezync_shared.names.policies import KEY, Parsed
 from sharezync_shared.problems import (
     Conflict,
@@ -23,27 +15,15 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_shared.tokens.dependencies import Caller
+from sharezync_storage import errors
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
 from sharezync_storage.api.dependencies import Context
-from sharezync_storage.errors import (
-    BodyBroken,
-    BodyTooSlow,
-    ChunkConflict,
-    ChunkLength,
-    ChunkOutside,
-    ContentDamaged,
-    PartsWrong,
-    SignatureExpired,
-    SignatureInvalid,
-    StoreFull,
-    StoreUnavailable,
-    UploadGone,
-)
 from sharezync_storage.models import UploadId
 from sharezync_storage.schemas.direct import DirectComplete, DirectCreate, DirectRead
 from sharezync_storage.schemas.files import FileRead
 from sharezync_storage.settings import MIB
 from sharezync_storage.signatures import url_asked_for
+from sharezync_storage.usecases import direct_uploads
 
 
 class _ManyPartsRoute(SmallBodyRoute):
@@ -80,9 +60,9 @@ _KEPT: Final[dict[str, Any]] = {
     status_code=201,
     summary="Create a presigned upload",
     responses=problems(
-        Unauthenticated, Invalid, Conflict, UploadGone, FileTooLarge, QuotaExceeded,
-        TooManyFiles, TooManyUploads,
-        StoreFull, StoreUnavailable,
+        Unauthenticated, Invalid, Conflict, errors.UploadGone, storage.FileTooLarge,
+        storage.QuotaExceeded, storage.TooManyFiles, storage.TooManyUploads, errors.StoreFull,
+        errors.StoreUnavailable,
     ),
 )  # fmt: skip
 async def create_presigned_upload(
@@ -102,7 +82,8 @@ async def create_presigned_upload(
     and to this API otherwise; send no token to either. Parts can be uploaded in any order,
     concurrently, and repeatedly with the same bytes.
     """
-    ticket = await context.direct.begin(
+    ticket = await direct_uploads.begin(
+        context,
         owner_id=caller.user_id,
         name=body.name,
         mime=body.mime,
@@ -117,7 +98,9 @@ async def create_presigned_upload(
 @router.get(
     "/{presigned_id}",
     summary="Get a presigned upload",
-    responses=problems(Unauthenticated, NotFound, Invalid, UploadGone, StoreUnavailable),
+    responses=problems(
+        Unauthenticated, NotFound, Invalid, errors.UploadGone, errors.StoreUnavailable
+    ),
 )
 async def get_presigned_upload(
     presigned_id: PresignedId, caller: Caller, context: Context
@@ -125,7 +108,9 @@ async def get_presigned_upload(
     """Returns fresh URLs to resume the upload with. Parts whose `ETag` you have need not be
     uploaded again.
     """
-    ticket = await context.direct.renew_urls(owner_id=caller.user_id, upload_id=presigned_id)
+    ticket = await direct_uploads.renew_urls(
+        context, owner_id=caller.user_id, upload_id=presigned_id
+    )
     return DirectRead.from_upload(ticket)
 
 
@@ -133,13 +118,13 @@ async def get_presigned_upload(
     "/{presigned_id}",
     status_code=204,
     summary="Cancel a presigned upload",
-    responses=problems(Unauthenticated, NotFound, Invalid, UploadClosed),
+    responses=problems(Unauthenticated, NotFound, Invalid, storage.UploadClosed),
 )
 async def cancel_presigned_upload(
     presigned_id: PresignedId, caller: Caller, context: Context
 ) -> None:
     """Deletes the upload, and its file if it was completed. Idempotent."""
-    await context.direct.abort(owner_id=caller.user_id, upload_id=presigned_id)
+    await direct_uploads.abort(context.work, owner_id=caller.user_id, upload_id=presigned_id)
     context.sweeper.wake()
 
 
@@ -148,8 +133,9 @@ async def cancel_presigned_upload(
     status_code=201,
     summary="Complete a presigned upload",
     responses=problems(
-        Unauthenticated, NotFound, Invalid, PartsWrong, UploadClosed, UploadGone, UploadFinishing,
-        DigestMismatch, ContentDamaged, StoreFull, StoreUnavailable,
+        Unauthenticated, NotFound, Invalid, errors.PartsWrong, storage.UploadClosed,
+        errors.UploadGone, storage.UploadFinishing, storage.DigestMismatch, errors.ContentDamaged,
+        errors.StoreFull, errors.StoreUnavailable,
     ),
 )  # fmt: skip
 async def complete_presigned_upload(
@@ -167,15 +153,13 @@ async def complete_presigned_upload(
     """
     etags = {part.number: part.etag for part in body.parts}
     if len(etags) < len(body.parts):
-        raise PartsWrong("A part is listed twice")
-    file = await context.direct.complete(
-        owner_id=caller.user_id,
-        upload_id=presigned_id,
-        etags=etags,
+        raise errors.PartsWrong("A part is listed twice")
+    file = await direct_uploads.complete(
+        context, owner_id=caller.user_id, upload_id=presigned_id, etags=etags
     )
     context.sweeper.wake()
     response.headers["Location"] = f"/v1/files/{file.id}"
-    return FileRead.from_file(file)
+    return FileRead.model_validate(file)
 
 
 @part_router.put(
@@ -185,9 +169,10 @@ async def complete_presigned_upload(
     responses={
         200: _KEPT,
         **problems(
-            SignatureInvalid, SignatureExpired, NotFound, Invalid, ChunkOutside, ChunkLength,
-            ChunkConflict, UploadClosed, BodyBroken, BodyTooSlow, ContentDamaged, StoreFull,
-            Unavailable, StoreUnavailable,
+            errors.SignatureInvalid, errors.SignatureExpired, NotFound, Invalid,
+            errors.ChunkOutside, errors.ChunkLength, errors.ChunkConflict, storage.UploadClosed,
+            errors.BodyBroken, errors.BodyTooSlow, errors.ContentDamaged, errors.StoreFull,
+            Unavailable, errors.StoreUnavailable,
         ),
     },
     openapi_extra=_PART,
@@ -214,6 +199,6 @@ async def upload_part(
     length = await context.chunks.length(presigned_id, number - 1)
     with context.slots.one():  # it is held in memory while it comes
         data = await chunk_of(request, length)
-        etag = await context.direct.put_part(presigned_id, number, data)
+        etag = await direct_uploads.put_part(context, presigned_id, number, data)
     context.metrics.direct_bytes.inc(length)
     return Response(headers={"ETag": etag})

@@ -24,6 +24,7 @@ from sharezync_storage.errors import (
 )
 from sharezync_storage.models import FileId
 from sharezync_storage.schemas.links import UrlCreate, UrlRead
+from sharezync_storage.usecases import urls
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=SmallBodyRoute)
 
@@ -131,9 +132,10 @@ async def create_download_url(
     Available for files that you own or may read. The URL leads to the object store if clients can
     reach it. It can't be revoked.
     """
-    url = await context.urls.make(
+    url = await urls.make(
+        context,
         file_id=file_id,
         user_id=caller.user_id,
         expires_in_seconds=(body or UrlCreate()).expires_in_seconds,
     )
-    return UrlRead.from_url(url)
+    return UrlRead.model_validate(url)

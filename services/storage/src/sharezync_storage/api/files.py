@@ -5,12 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from sharezync_shared.contracts.storage import (
-    FileTooLarge,
-    QuotaExceeded,
-    TooManyFiles,
-    TooManyUploads,
-)
+from sharezync_shared.contracts import storage
 from sharezync_shared.names.policies import KEY
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import (
@@ -22,19 +17,10 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_shared.tokens.dependencies import Caller
+from sharezync_storage import errors
 from sharezync_storage.api.bodies import body_of
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.forms import FIELD, FileForm
-from sharezync_storage.errors import (
-    BodyBroken,
-    BodyTooSlow,
-    FormInvalid,
-    NotAForm,
-    StoreFull,
-    StoreUnavailable,
-    UploadBusy,
-    UploadGone,
-)
 from sharezync_storage.models import FileId
 from sharezync_storage.schemas.files import FileRead, UsageRead
 from sharezync_storage.usecases import files, form_uploads, quota
@@ -69,9 +55,10 @@ _FORM: Final[dict[str, Any]] = {
     status_code=201,
     summary="Upload a file",
     responses=problems(
-        Unauthenticated, NotAForm, FormInvalid, BodyBroken, BodyTooSlow, FileTooLarge,
-        QuotaExceeded, TooManyFiles, TooManyUploads, UploadBusy, UploadGone, Conflict, StoreFull,
-        StoreUnavailable, Unavailable,
+        Unauthenticated, errors.NotAForm, errors.FormInvalid, errors.BodyBroken,
+        errors.BodyTooSlow, storage.FileTooLarge, storage.QuotaExceeded, storage.TooManyFiles,
+        storage.TooManyUploads, errors.UploadBusy, errors.UploadGone, Conflict, errors.StoreFull,
+        errors.StoreUnavailable, Unavailable,
     ),
     openapi_extra=_FORM,
 )  # fmt: skip
@@ -103,10 +90,7 @@ async def upload_file(
         await form.open()
         try:
             file = await form_uploads.receive(
-                context.work,
-                context.store,
-                context.limits,
-                context.slots,
+                context,
                 owner_id=caller.user_id,
                 name=form.name,
                 mime=form.mime,
@@ -119,7 +103,7 @@ async def upload_file(
             raise
     context.metrics.form_bytes.inc(file.size_bytes)
     response.headers["Location"] = f"/v1/files/{file.id}"
-    return FileRead.from_file(file)
+    return FileRead.model_validate(file)
 
 
 @router.get("/files", summary="List your files", responses=problems(Unauthenticated, Invalid))
@@ -131,7 +115,7 @@ async def list_files(
 ) -> Page[FileRead]:
     """Returns your files, newest first, from uploads as well as transfers."""
     found = await files.page(context.work, owner_id=caller.user_id, after=cursor, limit=limit + 1)
-    return page_of([FileRead.from_file(file) for file in found], limit, lambda file: file.id)
+    return page_of([FileRead.model_validate(file) for file in found], limit, lambda file: file.id)
 
 
 @router.get("/files/{file_id}", summary="Get a file", responses=problems(Unauthenticated, NotFound))
@@ -140,7 +124,7 @@ async def get_file(file_id: FileId, caller: Caller, context: Context) -> FileRea
 
     Other files are available where they were shared: in a message or a transfer.
     """
-    return FileRead.from_file(
+    return FileRead.model_validate(
         await files.get_readable(context.work, user_id=caller.user_id, file_id=file_id)
     )
 
@@ -166,10 +150,7 @@ async def delete_file(
     file before.
     """
     await files.delete(
-        context.work,
-        owner_id=caller.user_id,
-        file_id=file_id,
-        everywhere=everywhere,
+        context.work, owner_id=caller.user_id, file_id=file_id, everywhere=everywhere
     )
     context.sweeper.wake()
 
@@ -177,4 +158,9 @@ async def delete_file(
 @router.get("/usage", summary="Get your storage usage", responses=problems(Unauthenticated))
 async def get_usage(caller: Caller, context: Context) -> UsageRead:
     """Returns your quota, and how much of it is used and reserved."""
-    return UsageRead.from_usage(await quota.look(context.work, context.limits, caller.user_id))
+    usage = await quota.look(context.work, caller.user_id)
+    return UsageRead(
+        quota_bytes=context.limits.quota_bytes,
+        used_bytes=usage.used_bytes,
+        reserved_bytes=usage.reserved_bytes,
+    )

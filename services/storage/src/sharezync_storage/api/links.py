@@ -14,19 +14,11 @@ from sharezync_shared.asgi.content_wanted import (
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, Unavailable, problems
 from sharezync_shared.tokens.dependencies import Caller
+from sharezync_storage import errors
 from sharezync_storage.api.bodies import SmallBodyRoute
 from sharezync_storage.api.content import ContentResponse, version_of
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.downloads import BYTES, RANGES
-from sharezync_storage.errors import (
-    ClaimGone,
-    ContentDamaged,
-    LinkGone,
-    LinkLocked,
-    LinkPassword,
-    StoreUnavailable,
-    TooManyLinks,
-)
 from sharezync_storage.models import FileId, LinkId
 from sharezync_storage.schemas.links import (
     LinkCreate,
@@ -45,7 +37,7 @@ Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{32}$", description="Token o
 _CLAIM_HEADER: Final = "Download-Claim"
 # A crawler that shows a preview keeps nothing, and lists nothing.
 _SHY: Final = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
-_LOOK_PROBLEMS: Final = problems(NotFound, LinkGone, Invalid)
+_LOOK_PROBLEMS: Final = problems(NotFound, errors.LinkGone, Invalid)
 _HEADERS: Final[dict[str, Any]] = {
     "headers": {
         _CLAIM_HEADER: {
@@ -61,7 +53,7 @@ _HEADERS: Final[dict[str, Any]] = {
     "",
     status_code=201,
     summary="Create a link to a file",
-    responses=problems(Unauthenticated, NotFound, Invalid, TooManyLinks, Unavailable),
+    responses=problems(Unauthenticated, NotFound, Invalid, errors.TooManyLinks, Unavailable),
 )
 async def create_link(
     file_id: FileId,
@@ -76,18 +68,17 @@ async def create_link(
     The token is only shown in this response: only a digest of it is stored.
     """
     wanted = body or LinkCreate.model_validate({})
-    new = await links.create(
-        context.work,
-        context.passwords,
-        context.limits,
+    link, token = await links.create(
+        context,
         owner_id=caller.user_id,
         file_id=file_id,
         expires_in_seconds=wanted.expires_in_seconds,
         password=wanted.password,
         max_downloads=wanted.max_downloads,
     )
-    response.headers["Location"] = f"/v1/files/{file_id}/links/{new.link.id}"
-    return LinkCreated.of_new(new)
+    response.headers["Location"] = f"/v1/files/{file_id}/links/{link.id}"
+    fields = LinkRead.model_validate(link).model_dump()
+    return LinkCreated(**fields, token=token, path=f"/v1/links/{token}")
 
 
 @router.get(
@@ -106,7 +97,7 @@ async def list_links(
     found = await links.page(
         context.work, owner_id=caller.user_id, file_id=file_id, after=cursor, limit=limit + 1
     )
-    return page_of([LinkRead.from_link(link) for link in found], limit, lambda link: link.id)
+    return page_of([LinkRead.model_validate(link) for link in found], limit, lambda link: link.id)
 
 
 @router.delete(
@@ -151,8 +142,9 @@ async def check_link(token: Token, context: Context) -> Response:
         200: {"description": "The whole file, with its media type", **_HEADERS},
         206: {"description": "The requested range", **_HEADERS},
         **problems(
-            NotFound, LinkGone, ClaimGone, LinkPassword, LinkLocked, Invalid, PreconditionFailed,
-            RangeUnsatisfiable, ContentDamaged, Unavailable, StoreUnavailable,
+            NotFound, errors.LinkGone, errors.ClaimGone, errors.LinkPassword, errors.LinkLocked,
+            Invalid, PreconditionFailed, RangeUnsatisfiable, errors.ContentDamaged, Unavailable,
+            errors.StoreUnavailable,
         ),
     },
     openapi_extra={"parameters": [*RANGES]},
@@ -182,7 +174,7 @@ async def download_linked_file(
         taken = await claims.resume(context.work, followed, claim)
     else:
         links.check_valid(followed.link, context.work.now())
-        await context.password_check.check(followed.link, None if body is None else body.password)
+        await links.check_password(context, followed.link, body.password if body else None)
     check_wanted(request.headers, version)
     span = span_of(request.headers, file.size_bytes, version)
     if taken is None:

@@ -12,9 +12,9 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sharezync_shared.contracts.storage import FileTooLarge, QuotaExceeded
+from sharezync_shared.contracts import storage
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import (
     Malformed,
@@ -25,6 +25,7 @@ from sharezync_shared.problems import (
     problems,
 )
 from sharezync_shared.tokens.dependencies import Caller
+from sharezync_storage import errors
 from sharezync_storage.api import tus_document as document
 from sharezync_storage.api.bodies import body_of
 from sharezync_storage.api.dependencies import Context
@@ -38,42 +39,28 @@ from sharezync_storage.api.tus_headers import (
     standing_of,
     upload_id_of,
 )
-from sharezync_storage.errors import (
-    BodyBroken,
-    BodyTooSlow,
-    ChecksumMismatch,
-    ChecksumUnsupported,
-    FinalUpload,
-    NotAnOffsetStream,
-    OffsetMismatch,
-    StoreFull,
-    StoreUnavailable,
-    TusVersionUnsupported,
-    UploadBusy,
-    UploadGone,
-    UploadInterrupted,
-    UploadLengthConflict,
-)
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.states import ENDED
+from sharezync_storage.schemas import Read
+from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.checksums import ALGORITHMS, Checksum
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
-ASKED: Final = (Unauthenticated, TusVersionUnsupported, Malformed)
+ASKED: Final = (Unauthenticated, errors.TusVersionUnsupported, Malformed)
 KEPT: Final = (
-    NotAnOffsetStream, ChecksumUnsupported, ChecksumMismatch, UploadLengthConflict, FileTooLarge,
-    QuotaExceeded, StoreFull, StoreUnavailable, UploadInterrupted, Unavailable,
+    errors.NotAnOffsetStream, errors.ChecksumUnsupported, errors.ChecksumMismatch,
+    errors.UploadLengthConflict, storage.FileTooLarge, storage.QuotaExceeded, errors.StoreFull,
+    errors.StoreUnavailable, errors.UploadInterrupted, Unavailable,
 )  # fmt: skip
+_LOOK_REFUSED: Final = (NotFound, errors.UploadGone, errors.UploadBusy, errors.StoreUnavailable)
 _PATCH_REFUSED: Final = (
-    *ASKED, NotFound, UploadGone, FinalUpload, OffsetMismatch, UploadBusy, *KEPT,
+    *ASKED, NotFound, errors.UploadGone, errors.FinalUpload, errors.OffsetMismatch,
+    errors.UploadBusy, *KEPT,
 )  # fmt: skip
 
 
-class ResumableUpload(BaseModel):
+class ResumableUpload(Read):
     """A resumable upload."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: UUID
     """Id of the upload, and later of its file."""
@@ -93,24 +80,6 @@ class ResumableUpload(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     """When it expires unless more bytes are received; null once finished."""
-
-    @classmethod
-    def from_upload(cls, upload: Upload) -> "ResumableUpload":
-        """Return it as its owner is told."""
-        return cls.model_validate(
-            {
-                "id": upload.id,
-                "name": upload.name,
-                "mime": upload.mime,
-                "size_bytes": upload.size_bytes,
-                "stored_bytes": upload.stored_bytes,
-                "state": upload.state,
-                "part": upload.tus_concat == "partial",
-                "file_id": upload.id if upload.state == "finished" else None,
-                "created_at": upload.created_at,
-                "expires_at": upload.expires_at,
-            }
-        )
 
 
 async def _speaks_tus(_: Caller, request: Request) -> None:
@@ -160,10 +129,7 @@ router.add_api_route(
     response_class=Response,
     summary="Get the offset of an upload",
     dependencies=[SpeaksTus],
-    responses={
-        **document.STANDING,
-        **problems(*ASKED, NotFound, UploadGone, UploadBusy, StoreUnavailable),
-    },
+    responses={**document.STANDING, **problems(*ASKED, *_LOOK_REFUSED)},
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
 async def get_upload_offset(upload_id: Named, caller: Caller, context: Context) -> Response:
@@ -171,21 +137,22 @@ async def get_upload_offset(upload_id: Named, caller: Caller, context: Context) 
 
     A stalled request that still writes to the upload is ended, so that the offset doesn't change.
     """
-    upload = await _look(context, caller.user_id, upload_id)
+    upload = await tus_uploads.status(context, owner_id=caller.user_id, upload_id=upload_id)
     return Response(headers=standing_of(upload))
 
 
 @router.get(
     "/{upload_id}",
     summary="Get an upload",
-    responses=problems(Unauthenticated, NotFound, UploadGone, UploadBusy, StoreUnavailable),
+    responses=problems(Unauthenticated, *_LOOK_REFUSED),
     openapi_extra={"parameters": [document.UPLOAD_ID]},
 )
 async def get_upload(upload_id: Named, caller: Caller, context: Context) -> ResumableUpload:
     """Returns the state of the upload as JSON, with `file_id` once it is finished. `Tus-Resumable`
     isn't required.
     """
-    return ResumableUpload.from_upload(await _look(context, caller.user_id, upload_id))
+    upload = await tus_uploads.status(context, owner_id=caller.user_id, upload_id=upload_id)
+    return ResumableUpload.model_validate(upload)
 
 
 @router.patch(
@@ -233,15 +200,12 @@ async def append_to_upload(
     response_class=Response,
     summary="Cancel an upload",
     dependencies=[SpeaksTus],
-    responses={
-        **document.TERMINATED,
-        **problems(*ASKED, NotFound, UploadGone, UploadBusy, StoreUnavailable),
-    },
+    responses={**document.TERMINATED, **problems(*ASKED, *_LOOK_REFUSED)},
     openapi_extra={"parameters": [document.UPLOAD_ID, document.TUS]},
 )
 async def cancel_upload(upload_id: Named, caller: Caller, context: Context) -> Response:
     """Releases the reserved quota. If the upload is finished, its file is deleted."""
-    await context.tus.terminate(owner_id=caller.user_id, upload_id=upload_id)
+    await tus_uploads.terminate(context, owner_id=caller.user_id, upload_id=upload_id)
     context.sweeper.wake()
     return Response(status_code=204)
 
@@ -270,13 +234,6 @@ async def override_upload_method(_: Caller) -> Response:
 _ALLOWED: Final = "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
-async def _look(context: Context, owner_id: UserId, upload_id: UploadId) -> Upload:
-    upload = await context.tus.status(owner_id=owner_id, upload_id=upload_id)
-    if upload.state in ENDED:
-        raise UploadGone
-    return upload
-
-
 async def append_body(
     request: Request,
     context: Context,
@@ -297,7 +254,8 @@ async def append_body(
             aclosing(body_of(request)) as body,
             aclosing(_beyond(skip_bytes, body, context)) as pieces,
         ):
-            return await context.tus.append(
+            return await tus_uploads.append(
+                context,
                 owner_id=owner_id,
                 upload_id=upload_id,
                 offset=offset,
@@ -305,8 +263,8 @@ async def append_body(
                 length=length,
                 checksum=checksum,
             )
-    except (BodyBroken, BodyTooSlow) as broken:
-        raise UploadInterrupted(broken.detail) from broken
+    except (errors.BodyBroken, errors.BodyTooSlow) as broken:
+        raise errors.UploadInterrupted(broken.detail) from broken
 
 
 async def _beyond(

@@ -5,18 +5,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Request, Response
 from starlette.datastructures import Headers
 
-from sharezync_shared.contracts.storage import (
-    FileTooLarge,
-    QuotaExceeded,
-    TooManyFiles,
-    TooManyUploads,
-)
+from sharezync_shared.contracts import storage
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY
 from sharezync_shared.problems import Conflict, Invalid, Malformed, NotFound, Problem, problems
 from sharezync_shared.tokens.dependencies import Caller
+from sharezync_storage import errors
 from sharezync_storage.api import tus_document as document
-from sharezync_storage.api.dependencies import Context, StorageContext
+from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.tus import ASKED, KEPT, SpeaksTus, append_body, checksum_of
 from sharezync_storage.api.tus_headers import (
     check_offset_stream,
@@ -27,24 +23,17 @@ from sharezync_storage.api.tus_headers import (
     is_offset_stream,
     location_of,
 )
-from sharezync_storage.errors import (
-    ChecksumMismatch,
-    FinalUpload,
-    OffsetMismatch,
-    PartsUnfinished,
-    StoreFull,
-    UploadBusy,
-    UploadGone,
-    UploadLengthConflict,
-)
 from sharezync_storage.models import Upload, UploadId
+from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.checksums import Checksum
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.tus_uploads import TusCreation
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
 _FOR_GOOD: Final = (
-    ChecksumMismatch, UploadLengthConflict, FileTooLarge, QuotaExceeded, StoreFull,
+    errors.ChecksumMismatch, errors.UploadLengthConflict, storage.FileTooLarge,
+    storage.QuotaExceeded, errors.StoreFull,
 )  # fmt: skip
 """What is refused of a body would be refused again."""
 
@@ -58,8 +47,9 @@ _FOR_GOOD: Final = (
     responses={
         **document.CREATED,
         **problems(
-            *ASKED, Invalid, NotFound, UploadGone, UploadBusy, Conflict, OffsetMismatch,
-            FinalUpload, PartsUnfinished, TooManyFiles, TooManyUploads, *KEPT,
+            *ASKED, Invalid, NotFound, errors.UploadGone, errors.UploadBusy, Conflict,
+            errors.OffsetMismatch, errors.FinalUpload, errors.PartsUnfinished,
+            storage.TooManyFiles, storage.TooManyUploads, *KEPT,
         ),
     },
     openapi_extra={
@@ -97,8 +87,8 @@ async def create_upload(
     creation = creation_of(headers)
     _check(headers, creation)
     checksum = checksum_of(request)
-    upload, new = await context.tus.create(
-        owner_id=owner_id, creation=creation, idempotency_key=idempotency_key
+    upload, new = await tus_uploads.create(
+        context, owner_id=owner_id, creation=creation, idempotency_key=idempotency_key
     )
     has_bytes = is_offset_stream(headers) and upload.source_ids is None
     if has_bytes:
@@ -115,7 +105,7 @@ def _check(headers: Headers, creation: TusCreation) -> None:
         if creation.length is not None or deferred:
             raise Malformed("Upload-Concat: a final upload has the length of its parts")
         if has_body(headers):
-            raise FinalUpload
+            raise errors.FinalUpload
         return
     if (creation.length is None) is not deferred:
         raise Malformed("Either Upload-Length or Upload-Defer-Length is required")
@@ -139,15 +129,17 @@ async def _take_body(
     upload_id = UploadId(upload.id)
     try:
         return await _append_rest(request, context, owner_id, upload, checksum)
-    except OffsetMismatch:
+    except errors.OffsetMismatch:
         # Nothing was read. A writer that was still receiving when we looked has stalled since, was
         # seen off, and had brought more than was on record then.
-        upload = await context.tus.status(owner_id=owner_id, upload_id=upload_id)
+        upload = await tus_uploads.status(context, owner_id=owner_id, upload_id=upload_id)
         return await _append_rest(request, context, owner_id, upload, checksum)
     except Problem as refused:
         # Who has a key finds the upload by it, and may be writing to it by now.
         if new and (upload.idempotency_key is None or isinstance(refused, _FOR_GOOD)):
-            await context.tus.terminate(owner_id=owner_id, upload_id=upload_id, free_key=True)
+            await tus_uploads.terminate(
+                context, owner_id=owner_id, upload_id=upload_id, free_key=True
+            )
         raise
 
 

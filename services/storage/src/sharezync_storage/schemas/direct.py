@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sharezync_shared.contracts.storage import Sha256Hex
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE
-from sharezync_storage.stores import DirectPart
+from sharezync_storage.schemas import Read
 from sharezync_storage.usecases.direct_uploads import DirectUpload
 
 _EXAMPLE_URL = "/v1/files/presigned/01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70/parts/1?expires=…"
@@ -36,10 +36,8 @@ class DirectCreate(BaseModel):
     )
 
 
-class PartRead(BaseModel):
+class PartRead(Read):
     """Where to upload a part: PUT exactly its size, with these headers and no token."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     number: int
     """Number of the part, from 1. Parts are consecutive in the file."""
@@ -49,18 +47,9 @@ class PartRead(BaseModel):
     headers: dict[str, str]
     """Headers to send unchanged: they are signed."""
 
-    @classmethod
-    def from_part(cls, part: DirectPart) -> "PartRead":
-        """Return it as it is told."""
-        return cls(
-            number=part.number, size_bytes=part.size_bytes, url=part.url, headers=part.headers
-        )
 
-
-class DirectRead(BaseModel):
+class DirectRead(Read):
     """An upload by presigned URLs. Its file will have the same id."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: UUID
     name: str = Field(
@@ -81,19 +70,10 @@ class DirectRead(BaseModel):
     @classmethod
     def from_upload(cls, ticket: DirectUpload) -> "DirectRead":
         """Return it as its owner is told."""
-        upload = ticket.upload
+        names = cls.model_fields.keys() - {"parts", "urls_expire_at"}
+        given = {name: getattr(ticket.upload, name) for name in names}
         return cls.model_validate(
-            {
-                "id": upload.id,
-                "name": upload.name,
-                "size_bytes": upload.size_bytes,
-                "mime": upload.mime,
-                "state": upload.state,
-                "parts": [PartRead.from_part(part) for part in ticket.parts],
-                "urls_expire_at": ticket.urls_expire_at,
-                "expires_at": upload.expires_at,
-                "file_id": upload.id if upload.state == "finished" else None,
-            }
+            {**given, "parts": ticket.parts, "urls_expire_at": ticket.urls_expire_at}
         )
 
 

@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sharezync_shared.contracts.storage import MAX_URL_SECONDS
 from sharezync_shared.names.policies import verbatim
-from sharezync_storage.models import Link
 from sharezync_storage.passwords import MAX_CHARACTERS
-from sharezync_storage.usecases.links import NewLink, OpenedLink
-from sharezync_storage.usecases.urls import IssuedUrl
+from sharezync_storage.schemas import Read
+from sharezync_storage.usecases.links import OpenedLink
 
 _DAY_SECONDS: Final = 24 * 3600
 
@@ -24,7 +23,7 @@ class UrlCreate(BaseModel):
     expires_in_seconds: Lifetime = MAX_URL_SECONDS
 
 
-class UrlRead(BaseModel):
+class UrlRead(Read):
     """A signed URL. Everyone who has it can use it until it expires."""
 
     url: str = Field(
@@ -32,11 +31,6 @@ class UrlRead(BaseModel):
         description="Absolute URL, or a path of this API",
     )
     expires_at: datetime
-
-    @classmethod
-    def from_url(cls, url: IssuedUrl) -> "UrlRead":
-        """Return it as it is told."""
-        return cls(url=url.url, expires_at=url.expires_at)
 
 
 class LinkCreate(BaseModel):
@@ -63,10 +57,8 @@ class LinkCreate(BaseModel):
     """How often the file can be downloaded; null: without limit."""
 
 
-class LinkRead(BaseModel):
+class LinkRead(Read):
     """A link to a file."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: UUID
     file_id: UUID
@@ -76,19 +68,6 @@ class LinkRead(BaseModel):
     """Remaining downloads; null: without limit."""
     expires_at: datetime
     created_at: datetime
-
-    @classmethod
-    def from_link(cls, link: Link) -> "LinkRead":
-        """Return it as its owner is told."""
-        return cls(
-            id=link.id,
-            file_id=link.file_id,
-            has_password=link.password_hash is not None,
-            max_downloads=link.max_downloads,
-            downloads_left=link.downloads_left,
-            expires_at=link.expires_at,
-            created_at=link.created_at,
-        )
 
 
 class LinkCreated(LinkRead):
@@ -102,17 +81,9 @@ class LinkCreated(LinkRead):
         description="Path of the link in this API",
     )
 
-    @classmethod
-    def of_new(cls, new: NewLink) -> "LinkCreated":
-        """Return it as its owner is told, once."""
-        fields = LinkRead.from_link(new.link).model_dump()
-        return cls(**fields, token=new.token, path=f"/v1/links/{new.token}")
 
-
-class LinkLook(BaseModel):
+class LinkLook(Read):
     """A link as everyone who has it sees it. With a password, the file isn't described."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     name: str | None = Field(
         examples=["holiday.jpg"], description="Name of the file; null if a password is required"
@@ -131,13 +102,13 @@ class LinkLook(BaseModel):
     @classmethod
     def from_link(cls, followed: OpenedLink) -> "LinkLook":
         """Return it as strangers are told."""
-        link, file = followed.link, followed.file
-        asks = link.password_hash is not None
+        link = followed.link
+        file = None if link.has_password else followed.file
         return cls(
-            name=None if asks else file.name,
-            size_bytes=None if asks else file.size_bytes,
-            mime=None if asks else file.mime,
-            asks_password=asks,
+            name=file and file.name,
+            size_bytes=file and file.size_bytes,
+            mime=file and file.mime,
+            asks_password=link.has_password,
             downloads_left=link.downloads_left,
             expires_at=link.expires_at,
         )

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Final, NamedTuple
@@ -24,15 +23,14 @@ from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
-from sharezync_storage.models import FileId, Upload, UploadId
+from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.states import TAKES_BYTES, advance, after
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.stores.pieces import in_order
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.assembling import AssembledBlob, UploadParts, assemble, parts_of
-from sharezync_storage.usecases.chunk_uploads import stored_chunks
+from sharezync_storage.usecases.assembling import Digests, UploadParts, assemble, parts_of
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
-from sharezync_storage.usecases.uploads import forget_segments, give_up, plan_of
+from sharezync_storage.usecases.uploads import forget_segments, give_up, plan_of, stored_chunks
 
 log = structlog.get_logger()
 
@@ -48,19 +46,10 @@ _ASSEMBLED_AT_ONCE: Final = 8
 """Of those that are finished together: what is assembled may have to be read and hashed."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedUpload:
-    """What an upload has become. `root`: of one that came in chunks."""
+Outcome = Upload | Exception
+"""What came of finishing an upload: its row as it is then; with an exception, nothing has."""
 
-    file_id: FileId
-    root: bytes | None
-    sha256: bytes | None
-
-
-Outcome = FinishedUpload | Exception
-"""What came of finishing an upload: with an exception, nothing has."""
-
-_End = asyncio.Future[FinishedUpload]
+_End = asyncio.Future[Upload]
 Step = Callable[[], Awaitable[None]]
 
 
@@ -95,7 +84,7 @@ class Assembler:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def finish(self, upload_id: UploadId, first: Step | None = None) -> FinishedUpload:
+    async def finish(self, upload_id: UploadId, first: Step | None = None) -> Upload:
         """Verify an upload and make it a file; services hear of it. Idempotent.
 
         `first` is done before, in the same task. Raises what it raises, UploadIncomplete (send what
@@ -213,7 +202,7 @@ class Assembler:
         for upload_id, outcome in (await self._stand(claims, assembled)).items():
             self._settle(upload_id, outcome)
 
-    async def _assemble(self, claim: "_Claim") -> AssembledBlob | Exception:
+    async def _assemble(self, claim: "_Claim") -> Digests | Exception:
         try:
             return await assemble(self._store, claim.upload, claim.parts)
         except Exception as error:  # noqa: BLE001 - it is told to who asked for this upload
@@ -234,7 +223,7 @@ class Assembler:
             claimed: list[tuple[Upload, bool]] = []
             for upload in found.values():
                 if upload.state == "finished":
-                    outcomes[upload.id] = _finished(upload)
+                    outcomes[upload.id] = upload
                 elif upload.state == "failed":
                     expected = (upload.sha256 or b"").hex()
                     outcomes[upload.id] = DigestMismatch(expected_sha256=expected)
@@ -253,7 +242,7 @@ class Assembler:
         return claims, outcomes
 
     async def _stand(
-        self, claims: Mapping[UUID, "_Claim"], assembled: Mapping[UUID, AssembledBlob | Exception]
+        self, claims: Mapping[UUID, "_Claim"], assembled: Mapping[UUID, Digests | Exception]
     ) -> dict[UUID, Outcome]:
         """Make the files of what is assembled, and give up what is not what was said."""
         outcomes: dict[UUID, Outcome] = {}
@@ -270,17 +259,17 @@ class Assembler:
                 elif upload is None:
                     outcomes[upload_id] = NotFound()
                 elif upload.state == "finished":  # another replica was faster
-                    outcomes[upload_id] = _finished(upload)
+                    outcomes[upload_id] = upload
                 elif upload.size_bytes is None or after(upload.state, "finish") is None:
                     outcomes[upload_id] = UploadClosed(state=upload.state)  # it was given up
                 else:
-                    upload.sha256, upload.root = became.sha256, became.root
+                    upload.sha256, upload.root = became
                     standing.append(upload)
                     if claims[upload_id].repeated:
                         forget_leftovers(unit, file_key(upload_id))
             await _stand(unit, standing)
             await give_up(unit, *failing, act="fail")
-        return outcomes | {upload.id: _finished(upload) for upload in standing}
+        return outcomes | {upload.id: upload for upload in standing}
 
     async def _keep_leases(self, upload_ids: Collection[UUID]) -> None:
         """Keep the sweeps of other replicas away while the work goes on."""
@@ -317,10 +306,6 @@ def _outcome(end: _End) -> Outcome:
         return UploadFinishing("The server is shutting down", retry_after_seconds=1)
     error = end.exception()
     return error if isinstance(error, Exception) else end.result()
-
-
-def _finished(upload: Upload) -> FinishedUpload:
-    return FinishedUpload(FileId(upload.id), upload.root, upload.sha256)
 
 
 async def _uploads(unit: UnitOfWork, upload_ids: Collection[UUID]) -> dict[UUID, Upload]:

@@ -20,7 +20,7 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, Upload
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores import BlobStore, NoSuchBlob, UploadStore
-from sharezync_storage.stores.pieces import blocks, no_pieces
+from sharezync_storage.stores.pieces import blocks, no_pieces, sha256_of
 from sharezync_storage.stores.port import Extent
 from sharezync_storage.usecases.chunks import stored_chunk
 from sharezync_storage.usecases.uploads import extent_of, plan_of
@@ -38,12 +38,8 @@ class UploadParts:
     """What came from start to end: its own bytes, or those of its parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class AssembledBlob:
-    """What is known of a blob that was assembled."""
-
-    sha256: bytes | None = None
-    root: bytes | None = None
+Digests = tuple[bytes | None, bytes | None]
+"""The SHA-256 of a blob, as far as it is known, and the root of one that came in chunks."""
 
 
 async def parts_of(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, UploadParts]:
@@ -77,7 +73,7 @@ async def _parts_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
     return UploadParts(sources=[parts[part_id] for part_id in upload.source_ids])
 
 
-async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> AssembledBlob:
+async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> Digests:
     """Make the blob of an upload, durably. Idempotent, from several processes at once too.
 
     Raises DigestMismatch where the whole has another digest than was said, UploadIncomplete where
@@ -93,14 +89,11 @@ async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> As
         await store.assemble(sources, key)
     else:
         await store.put(key, no_pieces())
-    return AssembledBlob(sha256=upload.sha256 or await _sha256_of(store, key))
+    return upload.sha256 or await _sha256_of(store, key), None
 
 
-async def _assemble_chunks(
-    store: UploadStore, upload: Upload, digests: Sequence[bytes]
-) -> AssembledBlob:
+async def _assemble_chunks(store: UploadStore, upload: Upload, digests: Sequence[bytes]) -> Digests:
     plan = plan_of(upload)
-    root = await asyncio.to_thread(_digest_of, digests)
     if upload.sha256 is not None:
         whole = hashlib.sha256()
         for index, digest in enumerate(digests):
@@ -108,10 +101,10 @@ async def _assemble_chunks(
             await asyncio.to_thread(whole.update, chunk)
         _check(upload.sha256, whole.digest())
     await store.assemble_chunks(plan, file_key(upload.id), digests)
-    return AssembledBlob(sha256=upload.sha256, root=root)
+    return upload.sha256, await asyncio.to_thread(sha256_of, digests)
 
 
-async def _check_direct(store: BlobStore, upload: Upload) -> AssembledBlob:
+async def _check_direct(store: BlobStore, upload: Upload) -> Digests:
     """See that the blob is there: the store has made it when the client said it was complete."""
     key = file_key(upload.id)
     try:
@@ -122,7 +115,7 @@ async def _check_direct(store: BlobStore, upload: Upload) -> AssembledBlob:
         raise UploadIncomplete
     if upload.sha256 is not None:
         _check(upload.sha256, await _sha256_of(store, key))
-    return AssembledBlob(sha256=upload.sha256)
+    return upload.sha256, None
 
 
 async def _sha256_of(store: BlobStore, key: str) -> bytes:
@@ -137,7 +130,3 @@ async def _sha256_of(store: BlobStore, key: str) -> bytes:
 def _check(expected: bytes, actual: bytes) -> None:
     if actual != expected:
         raise DigestMismatch(expected_sha256=expected.hex(), actual_sha256=actual.hex())
-
-
-def _digest_of(digests: Sequence[bytes]) -> bytes:
-    return hashlib.sha256(b"".join(digests)).digest()

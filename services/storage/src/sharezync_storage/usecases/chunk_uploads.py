@@ -2,29 +2,28 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlmodel import select
 
+from sharezync_shared.contracts.storage import FileComing, UploadCreated
 from sharezync_shared.cooperative import cooperatively
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
-from sharezync_shared.problems import Invalid, NotFound
+from sharezync_shared.problems import Invalid
 from sharezync_shared.ranges import Ranges
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import upload_key
-from sharezync_storage.models import Chunk, Upload, UploadId
+from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.states import UNFINISHED
-from sharezync_storage.stores import ChunkPlan, UploadStore
+from sharezync_storage.stores import ChunkPlan
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.quota import StorageLimits
-from sharezync_storage.usecases.uploads import give_up, plan_of
+from sharezync_storage.usecases.context import StorageContext
+from sharezync_storage.usecases.uploads import give_up, stored_chunks
 
 _BEGIN: Final = """
 INSERT INTO storage.uploads
@@ -37,41 +36,13 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::by
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
-    """A file that is going to come in chunks; `sha256`, of the whole, is raw."""
-
-    name: str
-    size_bytes: int
-    mime: str | None = None
-    sha256: bytes | None = None
-
-
-class Begun(NamedTuple):
-    """An upload that was begun, and how it is cut."""
-
-    id: UploadId
-    plan: ChunkPlan
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How far an upload is."""
-
-    upload: Upload
-    stored: Ranges
-
-
 async def begin(
-    work: UnitsOfWork,
-    store: UploadStore,
-    limits: StorageLimits,
+    context: StorageContext,
     *,
     owner_id: UserId,
-    coming: Sequence[Coming],
+    coming: Sequence[FileComing],
     chunk_size_bytes: int,
-    lifetime: timedelta,
-) -> list[Begun]:
+) -> list[UploadCreated]:
     """Begin an upload for each of these files, or none, with room for all of them reserved.
 
     Not idempotent: who lost the answer begins others, and the first expire. Raises FileTooLarge,
@@ -79,20 +50,21 @@ async def begin(
     of more than 100,000 chunks.
     """
     for file in coming:
-        limits.check_size(file.size_bytes)
+        context.limits.check_size(file.size_bytes)
         if file.size_bytes > MAX_CHUNKS * chunk_size_bytes:
             raise Invalid(f"An upload may have at most {MAX_CHUNKS} chunks: use larger ones")
     ids = [UploadId(uuid7()) for _ in coming]
     # All in one folder: a store on disk then makes their names durable at once.
     keys = [upload_key(upload_id, beside=ids[0]) for upload_id in ids]
-    begun = [
-        Begun(upload_id, ChunkPlan(key, file.size_bytes, chunk_size_bytes))
-        for upload_id, key, file in zip(ids, keys, coming, strict=True)
+    plans = [
+        ChunkPlan(key, file.size_bytes, chunk_size_bytes)
+        for key, file in zip(keys, coming, strict=True)
     ]
     names = [clean_name(file.name) async for file in cooperatively(coming)]
-    async with work.begin() as unit:
-        await quota.take(unit, limits, owner_id, sum(file.size_bytes for file in coming))
-        await quota.admit(unit, limits, owner_id, len(coming))
+    async with context.work.begin() as unit:
+        reserved_bytes = sum(file.size_bytes for file in coming)
+        await quota.take(unit, context.limits, owner_id, reserved_bytes)
+        await quota.admit(unit, context.limits, owner_id, len(coming))
         await (await unit.raw()).execute(
             _BEGIN,
             ids,
@@ -100,51 +72,31 @@ async def begin(
             names,
             [clean_media_type(file.mime) for file in coming],
             [file.size_bytes for file in coming],
-            [file.sha256 for file in coming],
+            [bytes.fromhex(file.sha256) if file.sha256 else None for file in coming],
             owner_id,
             chunk_size_bytes,
             unit.now,
-            unit.now + lifetime,
+            unit.now + context.limits.upload_lifetime,
         )
     try:
-        await store.begin_chunks(*(each.plan for each in begun))
+        await context.store.begin_chunks(*plans)
     except BaseException:
-        await asyncio.shield(abort(work, upload_ids=ids))
+        await asyncio.shield(abort(context.work, upload_ids=ids))
         raise
-    return begun
+    return [
+        UploadCreated(upload_id, plan.count) for upload_id, plan in zip(ids, plans, strict=True)
+    ]
 
 
-async def status(work: UnitsOfWork, *, upload_id: UploadId) -> Status:
-    """Return how far an upload is. Raises NotFound."""
-    found = await status_of_each(work, upload_ids=[upload_id])
-    if not found:
-        raise NotFound
-    return found[0]
-
-
-async def status_of_each(work: UnitsOfWork, *, upload_ids: Collection[UUID]) -> list[Status]:
-    """Return how far those of these uploads are that come in chunks, in no order."""
+async def status_of_each(
+    work: UnitsOfWork, *, upload_ids: Collection[UUID]
+) -> list[tuple[Upload, Ranges]]:
+    """Return those of these uploads that come in chunks, in no order, and which are stored."""
     async with work.read() as unit:
         found = await unit.session.exec(select(Upload).where(access.among(Upload.id, upload_ids)))
         uploads = [upload for upload in found if access.in_chunks(upload)]
         stored = await stored_chunks(unit, uploads)
-        return [Status(upload, stored[upload.id]) for upload in uploads]
-
-
-async def stored_chunks(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, Ranges]:
-    """Return which chunks are stored of each upload."""
-    stored = {upload.id: Ranges.whole(upload.through) for upload in uploads}
-    open_ids = [u.id for u in uploads if u.state == "aborted" or u.through < plan_of(u).count]
-    if open_ids:
-        beyond = (
-            select(Chunk.upload_id, Chunk.index)
-            .join(Upload, col(Upload.id) == col(Chunk.upload_id))
-            .where(access.among(Chunk.upload_id, open_ids), Chunk.index >= Upload.through)
-            .order_by(col(Chunk.upload_id), col(Chunk.index))
-        )
-        for upload_id, index in await unit.session.exec(beyond):
-            stored[upload_id].add(index)
-    return stored
+    return [(upload, stored[upload.id]) for upload in uploads]
 
 
 async def abort(work: UnitsOfWork, *, upload_ids: Collection[UUID]) -> None:

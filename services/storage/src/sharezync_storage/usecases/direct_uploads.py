@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sqlmodel import select
 
@@ -25,14 +25,11 @@ from sharezync_storage.errors import PartsWrong, UploadGone
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
 from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
-from sharezync_storage.signatures import Signer
 from sharezync_storage.states import ENDED, TAKES_BYTES, UNFINISHED, advance
 from sharezync_storage.stores import ChunkPlan, DirectPart, DirectUploads, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import sha256_of
 from sharezync_storage.usecases import quota
-from sharezync_storage.usecases.assembler import Assembler
-from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.quota import StorageLimits
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import begin_one, give_up, once, plan_of
 
@@ -58,228 +55,200 @@ class DirectUpload:
     urls_expire_at: datetime
 
 
-class DirectUploader:
-    """Begins, describes, completes and gives up uploads by signed URLs."""
+async def begin(
+    context: StorageContext,
+    *,
+    owner_id: UserId,
+    name: str,
+    mime: str | None,
+    size_bytes: int,
+    sha256: bytes | None = None,
+    idempotency_key: str | None = None,
+) -> DirectUpload:
+    """Begin an upload, with room for all of it reserved.
 
-    def __init__(
-        self,
-        work: UnitsOfWork,
-        store: UploadStore,
-        limits: StorageLimits,
-        chunks: Chunks,
-        assembler: Assembler,
-        signer: Signer,
-        *,
-        lifetime: timedelta,
-    ) -> None:
-        self._work = work
-        self._store = store
-        self._limits = limits
-        self._chunks = chunks
-        self._assembler = assembler
-        self._signer = signer
-        self._lifetime = lifetime
+    With `sha256` the whole is read and checked at the end. The same key leads to the same
+    upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads,
+    StoreFull, StoreUnavailable; Conflict where the key began another upload than this one, and
+    UploadGone where that one has ended.
+    """
+    given = {
+        "name": clean_name(name),
+        "mime": clean_media_type(mime),
+        "size_bytes": size_bytes,
+        "sha256": sha256,
+    }
+    upload, _ = await once(
+        context.work,
+        owner_id=owner_id,
+        key=idempotency_key,
+        same=lambda it: (
+            it.source == "direct" and all(getattr(it, name) == each for name, each in given.items())
+        ),
+        begin=lambda: _create(context, owner_id=owner_id, idempotency_key=idempotency_key, **given),
+    )
+    return await renew_urls(context, owner_id=owner_id, upload_id=UploadId(upload.id))
 
-    async def begin(
-        self,
-        *,
-        owner_id: UserId,
-        name: str,
-        mime: str | None,
-        size_bytes: int,
-        sha256: bytes | None = None,
-        idempotency_key: str | None = None,
-    ) -> DirectUpload:
-        """Begin an upload, with room for all of it reserved.
 
-        With `sha256` the whole is read and checked at the end. The same key leads to the same
-        upload, with fresh URLs. Raises FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads,
-        StoreFull, StoreUnavailable; Conflict where the key began another upload than this one, and
-        UploadGone where that one has ended.
-        """
-        given = (clean_name(name), clean_media_type(mime), size_bytes, sha256)
-        upload, _ = await once(
-            self._work,
-            owner_id=owner_id,
-            key=idempotency_key,
-            same=lambda it: (
-                it.source == "direct" and (it.name, it.mime, it.size_bytes, it.sha256) == given
-            ),
-            begin=lambda: self._create(owner_id, *given, idempotency_key),
-        )
-        return await self.renew_urls(owner_id=owner_id, upload_id=UploadId(upload.id))
+async def renew_urls(
+    context: StorageContext, *, owner_id: UserId, upload_id: UploadId
+) -> DirectUpload:
+    """Return fresh URLs for an upload, and let it wait longer. Raises NotFound, UploadGone."""
+    async with context.work.begin() as unit:
+        upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
+        if upload.state in ENDED:
+            raise UploadGone
+        if upload.state in UNFINISHED:
+            upload.expires_at = unit.now + context.limits.upload_lifetime
+    if upload.state in UNFINISHED and upload.chunk_size_bytes is None:
+        upload = await _open(context, upload)
+    expires_at = context.work.now() + URL_LIFETIME
+    return DirectUpload(upload, await _parts(context, upload, expires_at), expires_at)
 
-    async def renew_urls(self, *, owner_id: UserId, upload_id: UploadId) -> DirectUpload:
-        """Return fresh URLs for an upload, and let it wait longer. Raises NotFound, UploadGone."""
-        async with self._work.begin() as unit:
-            upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
-            if upload.state in ENDED:
-                raise UploadGone
-            if upload.state in UNFINISHED:
-                upload.expires_at = unit.now + self._lifetime
-        if upload.state in UNFINISHED and upload.chunk_size_bytes is None:
-            upload = await self._open(upload)
-        expires_at = self._work.now() + URL_LIFETIME
-        return DirectUpload(upload, await self._parts(upload, expires_at), expires_at)
 
-    async def put_part(self, upload_id: UploadId, number: int, data: Sequence[bytes]) -> str:
-        """Keep one part that came through us, and return its ETag; it is durable then.
+async def put_part(
+    context: StorageContext, upload_id: UploadId, number: int, data: Sequence[bytes]
+) -> str:
+    """Keep one part that came through us, and return its ETag; it is durable then.
 
-        The caller has checked the signature. Raises what `Chunks.put` raises.
-        """
-        sha256 = await asyncio.to_thread(sha256_of, data)
-        await self._chunks.put(upload_id, number - 1, data, sha256)
-        return f'"{sha256.hex()}"'
+    The caller has checked the signature. Raises what `Chunks.put` raises.
+    """
+    sha256 = await asyncio.to_thread(sha256_of, data)
+    await context.chunks.put(upload_id, number - 1, data, sha256)
+    return f'"{sha256.hex()}"'
 
-    async def complete(
-        self, *, owner_id: UserId, upload_id: UploadId, etags: Mapping[int, str]
-    ) -> File:
-        """Make the parts with these ETags, by number, into the file. Idempotent.
 
-        Raises PartsWrong (mend it, and ask again), UploadGone, DigestMismatch (it is given up),
-        and UploadFinishing where the work takes longer than an answer may: it goes on, ask again.
-        """
-        async with self._work.read() as unit:
-            upload = await access.own_upload(unit, owner_id, upload_id, "direct")
-            if upload.state in ENDED:
-                raise UploadGone
-            takes_bytes = upload.state in TAKES_BYTES
-            in_order = _in_order(upload, etags) if takes_bytes else []
-            if takes_bytes and access.in_chunks(upload):
-                kept = select(Chunk).where(Chunk.upload_id == upload_id)
-                digests = {c.index + 1: c.sha256.hex() for c in await unit.session.exec(kept)}
-                _check(digests, in_order)
-        at_the_store = takes_bytes and upload.direct_id
-        await self._assembler.finish(
-            upload_id, partial(self._complete, upload, in_order) if at_the_store else None
-        )
-        async with self._work.read() as unit:
-            try:
-                return await access.own_file(unit, owner_id, FileId(upload_id))
-            except NotFound:
-                raise UploadGone from None  # deleted meanwhile
+async def complete(
+    context: StorageContext, *, owner_id: UserId, upload_id: UploadId, etags: Mapping[int, str]
+) -> File:
+    """Make the parts with these ETags, by number, into the file. Idempotent.
 
-    async def abort(self, *, owner_id: UserId, upload_id: UploadId) -> None:
-        """Give up an upload. Idempotent. Raises NotFound, and UploadClosed for one that is a file:
-        that is deleted as files are.
-        """
-        async with self._work.begin() as unit:
-            upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
-            if upload.state == "finished":
-                raise UploadClosed(state=upload.state)
-            if upload.state in UNFINISHED:
-                await give_up(unit, upload)
-
-    # ----------------------------------------------------------------------------------------
-
-    async def _create(
-        self,
-        owner_id: UserId,
-        name: str,
-        mime: str,
-        size_bytes: int,
-        sha256: bytes | None,
-        idempotency_key: str | None,
-    ) -> Upload:
-        async with self._work.begin() as unit:
-            upload = await begin_one(
-                unit,
-                self._limits,
-                "direct",
-                owner_id=owner_id,
-                name=name,
-                mime=mime,
-                lifetime=self._lifetime,
-                reserve_bytes=size_bytes,
-                size_bytes=size_bytes,
-                sha256=sha256,
-                idempotency_key=idempotency_key,
-            )
+    Raises PartsWrong (mend it, and ask again), UploadGone, DigestMismatch (it is given up),
+    and UploadFinishing where the work takes longer than an answer may: it goes on, ask again.
+    """
+    async with context.work.read() as unit:
+        upload = await access.own_upload(unit, owner_id, upload_id, "direct")
+        if upload.state in ENDED:
+            raise UploadGone
+        takes_bytes = upload.state in TAKES_BYTES
+        in_order = _in_order(upload, etags) if takes_bytes else []
+        if takes_bytes and access.in_chunks(upload):
+            kept = select(Chunk).where(Chunk.upload_id == upload_id)
+            digests = {c.index + 1: c.sha256.hex() for c in await unit.session.exec(kept)}
+            _check(digests, in_order)
+    at_the_store = takes_bytes and upload.direct_id
+    await context.assembler.finish(
+        upload_id, partial(_complete, context, upload, in_order) if at_the_store else None
+    )
+    async with context.work.read() as unit:
         try:
-            return await self._open(upload)
-        except BaseException:
-            await asyncio.shield(self._undo(owner_id, UploadId(upload.id)))
-            raise
+            return await access.own_file(unit, owner_id, FileId(upload_id))
+        except NotFound:
+            raise UploadGone from None  # deleted meanwhile
 
-    async def _open(self, upload: Upload) -> Upload:
-        """Begin an upload at its store and record that; whoever is second joins the first."""
-        size_bytes = upload.size_bytes or 0
-        key, part_bytes = file_key(upload.id), _part_bytes(size_bytes)
-        direct_id, store = None, self._store
-        if isinstance(store, DirectUploads) and store.reachable_by_clients:
-            direct_id = await store.begin_direct(
-                key, size_bytes=size_bytes, part_bytes=part_bytes, content_type=upload.mime
-            )
-        else:
-            key, part_bytes = upload_key(upload.id), OWN_PART_BYTES
-            await store.begin_chunks(ChunkPlan(key, size_bytes, part_bytes))
-        async with self._work.begin() as unit:
-            found = await unit.get(Upload, upload.id, lock=True)
-            if found is None or found.state in ENDED:
-                direct = (key, direct_id) if direct_id else None
-                await forget(unit, Unneeded(direct=direct, chunks=None if direct_id else key))
-            elif found.chunk_size_bytes is None:
-                found.store_key, found.chunk_size_bytes = key, part_bytes
-                found.direct_id = direct_id
-            elif direct_id and direct_id != found.direct_id:
-                await forget(unit, Unneeded(direct=(key, direct_id)))
+
+async def abort(work: UnitsOfWork, *, owner_id: UserId, upload_id: UploadId) -> None:
+    """Give up an upload. Idempotent. Raises NotFound, and UploadClosed for one that is a file:
+    that is deleted as files are.
+    """
+    async with work.begin() as unit:
+        upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
+        if upload.state == "finished":
+            raise UploadClosed(state=upload.state)
+        if upload.state in UNFINISHED:
+            await give_up(unit, upload)
+
+
+async def _create(context: StorageContext, **columns: Any) -> Upload:  # noqa: ANN401 - of `Upload`
+    async with context.work.begin() as unit:
+        upload = await begin_one(unit, context.limits, "direct", **columns)
+    try:
+        return await _open(context, upload)
+    except BaseException:
+        await asyncio.shield(_undo(context, upload))
+        raise
+
+
+async def _open(context: StorageContext, upload: Upload) -> Upload:
+    """Begin an upload at its store and record that; whoever is second joins the first."""
+    size_bytes = upload.size_bytes or 0
+    key, part_bytes = file_key(upload.id), _part_bytes(size_bytes)
+    direct_id, store = None, context.store
+    if isinstance(store, DirectUploads) and store.reachable_by_clients:
+        direct_id = await store.begin_direct(
+            key, size_bytes=size_bytes, part_bytes=part_bytes, content_type=upload.mime
+        )
+    else:
+        key, part_bytes = upload_key(upload.id), OWN_PART_BYTES
+        await store.begin_chunks(ChunkPlan(key, size_bytes, part_bytes))
+    async with context.work.begin() as unit:
+        found = await unit.get(Upload, upload.id, lock=True)
         if found is None or found.state in ENDED:
-            raise UploadGone
-        return found
+            direct = (key, direct_id) if direct_id else None
+            await forget(unit, Unneeded(direct=direct, chunks=None if direct_id else key))
+        elif found.chunk_size_bytes is None:
+            found.store_key, found.chunk_size_bytes = key, part_bytes
+            found.direct_id = direct_id
+        elif direct_id and direct_id != found.direct_id:
+            await forget(unit, Unneeded(direct=(key, direct_id)))
+    if found is None or found.state in ENDED:
+        raise UploadGone
+    return found
 
-    async def _undo(self, owner_id: UserId, upload_id: UploadId) -> None:
-        """Leave nothing of an upload that could not be opened: its key may be used again."""
-        async with self._work.begin() as unit:
-            upload = await access.own_upload(unit, owner_id, upload_id, "direct", lock=True)
-            if upload.chunk_size_bytes is None:
-                await quota.release(unit, upload)
-                await forget(unit, Unneeded(blob=upload.store_key))
-                await unit.session.delete(upload)
 
-    async def _complete(self, upload: Upload, etags: Sequence[str]) -> None:
-        """First at the store, where it is idempotent, and only then on record: `verifying` means
-        that the blob is there.
-        """
-        try:
-            await direct_store(self._store).complete_direct(
-                upload.store_key, upload.direct_id or "", etags, size_bytes=upload.size_bytes or 0
-            )
-        except NoSuchBlob:
-            raise UploadGone from None  # given up meanwhile
-        async with self._work.begin() as unit:
-            found = await unit.get(Upload, upload.id, lock=True)
-            gone = found is None or found.state in ENDED
-            if gone:
-                # It may have come behind the first deletion.
-                await forget(
-                    unit, Unneeded(blob=upload.store_key, size_bytes=upload.size_bytes or 0)
-                )
-            elif found is not None and found.state in TAKES_BYTES:
-                advance(found, "verify")
+async def _undo(context: StorageContext, begun: Upload) -> None:
+    """Leave nothing of an upload that could not be opened: its key may be used again."""
+    async with context.work.begin() as unit:
+        upload = await unit.get(Upload, begun.id, lock=True)
+        if upload is not None and upload.chunk_size_bytes is None:
+            await quota.release(unit, upload)
+            await forget(unit, Unneeded(blob=upload.store_key))
+            await unit.session.delete(upload)
+
+
+async def _complete(context: StorageContext, upload: Upload, etags: Sequence[str]) -> None:
+    """First at the store, where it is idempotent, and only then on record: `verifying` means
+    that the blob is there.
+    """
+    try:
+        await direct_store(context.store).complete_direct(
+            upload.store_key, upload.direct_id or "", etags, size_bytes=upload.size_bytes or 0
+        )
+    except NoSuchBlob:
+        raise UploadGone from None  # given up meanwhile
+    async with context.work.begin() as unit:
+        found = await unit.get(Upload, upload.id, lock=True)
+        gone = found is None or found.state in ENDED
         if gone:
-            raise UploadGone
+            # It may have come behind the first deletion.
+            await forget(unit, Unneeded(blob=upload.store_key, size_bytes=upload.size_bytes or 0))
+        elif found is not None and found.state in TAKES_BYTES:
+            advance(found, "verify")
+    if gone:
+        raise UploadGone
 
-    async def _parts(self, upload: Upload, expires_at: datetime) -> list[DirectPart]:
-        if upload.state not in UNFINISHED:
-            return []
-        if upload.direct_id:
-            return await direct_store(self._store).direct_parts(
-                upload.store_key,
-                upload.direct_id,
-                size_bytes=upload.size_bytes or 0,
-                part_bytes=upload.chunk_size_bytes or 0,
-                expires_in_seconds=int(URL_LIFETIME.total_seconds()),
-            )
-        plan, expires = plan_of(upload), int(expires_at.timestamp())
-        return [
-            DirectPart(
-                number=index + 1,
-                size_bytes=plan.length(index),
-                url=self._signer.part_path(upload.id, index + 1, expires),
-                headers={"Content-Length": str(plan.length(index))},
-            )
-            for index in range(plan.count)
-        ]
+
+async def _parts(context: StorageContext, upload: Upload, expires_at: datetime) -> list[DirectPart]:
+    if upload.state not in UNFINISHED:
+        return []
+    if upload.direct_id:
+        return await direct_store(context.store).direct_parts(
+            upload.store_key,
+            upload.direct_id,
+            size_bytes=upload.size_bytes or 0,
+            part_bytes=upload.chunk_size_bytes or 0,
+            expires_in_seconds=int(URL_LIFETIME.total_seconds()),
+        )
+    plan, expires = plan_of(upload), int(expires_at.timestamp())
+    return [
+        DirectPart(
+            number=index + 1,
+            size_bytes=plan.length(index),
+            url=context.signer.part_path(upload.id, index + 1, expires),
+            headers={"Content-Length": str(plan.length(index))},
+        )
+        for index in range(plan.count)
+    ]
 
 
 def direct_store(store: UploadStore) -> DirectUploads:

@@ -12,16 +12,15 @@ from sqlmodel import col, select
 from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Conflict
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_storage.errors import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.states import UNFINISHED, advance
-from sharezync_storage.stores import BlobStore, StoredBlob
+from sharezync_storage.stores import StoredBlob
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.quota import StorageLimits
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 from sharezync_storage.usecases.uploads import begin_one, give_up
-from sharezync_storage.usecases.writers import WriterSlots
 
 _LEASE: Final = timedelta(minutes=15)
 """After a crash, how long the room of a form that was arriving stays reserved."""
@@ -29,10 +28,7 @@ _RENEW_SECONDS: Final = 300.0
 
 
 async def receive(
-    work: UnitsOfWork,
-    store: BlobStore,
-    limits: StorageLimits,
-    places: WriterSlots,
+    context: StorageContext,
     *,
     owner_id: UserId,
     name: str,
@@ -52,47 +48,31 @@ async def receive(
     Unavailable (too many bodies at this moment) and what `pieces` raises; then nothing stays
     behind, neither bytes nor reservation. What a crash leaves is found by the sweep.
     """
-    with places.one():
-        begun = await _begin(work, limits, owner_id, name, mime, expected_bytes, idempotency_key)
-        if isinstance(begun, File):
-            return begun
+    with context.slots.one():
+        async with context.work.begin() as unit:
+            if idempotency_key is not None:
+                file = await _came_before(unit, owner_id, idempotency_key)
+                if file is not None:
+                    return file
+            begun = await begin_one(
+                unit,
+                context.limits,
+                "form",
+                owner_id=owner_id,
+                name=name,
+                mime=mime,
+                reserve_bytes=expected_bytes,
+                idempotency_key=idempotency_key,
+            )
+            begun.expires_at = unit.now + _LEASE
+            advance(begun, "write")
         try:
-            async with contextlib.aclosing(_metered(work, limits, begun, pieces)) as counted:
-                stored = await store.put(begun.store_key, counted)
-            return await _finish(work, begun, stored)
+            async with contextlib.aclosing(_metered(context, begun, pieces)) as counted:
+                stored = await context.store.put(begun.store_key, counted)
+            return await _finish(context, begun, stored)
         except BaseException:
-            await asyncio.shield(_abandon(work, begun))
+            await asyncio.shield(_abandon(context, begun))
             raise
-
-
-async def _begin(
-    work: UnitsOfWork,
-    limits: StorageLimits,
-    owner_id: UserId,
-    name: str,
-    mime: str | None,
-    expected_bytes: int,
-    idempotency_key: str | None,
-) -> Upload | File:
-    """Begin an upload; or return the file that has come with this key before."""
-    async with work.begin() as unit:
-        if idempotency_key is not None:
-            file = await _came_before(unit, owner_id, idempotency_key)
-            if file is not None:
-                return file
-        upload = await begin_one(
-            unit,
-            limits,
-            "form",
-            owner_id=owner_id,
-            name=name,
-            mime=mime,
-            lifetime=_LEASE,
-            reserve_bytes=expected_bytes,
-            idempotency_key=idempotency_key,
-        )
-        advance(upload, "write")
-    return upload
 
 
 async def _came_before(unit: UnitOfWork, owner_id: UserId, key: str) -> File | None:
@@ -120,7 +100,7 @@ async def _came_before(unit: UnitOfWork, owner_id: UserId, key: str) -> File | N
 
 
 async def _metered(
-    work: UnitsOfWork, limits: StorageLimits, upload: Upload, pieces: AsyncIterable[bytes]
+    context: StorageContext, upload: Upload, pieces: AsyncIterable[bytes]
 ) -> AsyncGenerator[bytes]:
     """Pass `pieces` on, within the limits, and keep the upload alive while they come."""
     loop = asyncio.get_running_loop()
@@ -128,27 +108,27 @@ async def _metered(
     size, reserved = 0, upload.reserved_bytes
     async for piece in pieces:
         size += len(piece)
-        limits.check_size(size)
+        context.limits.check_size(size)
         if size > reserved or loop.time() > renew_at:
-            reserved = await _renew(work, limits, upload, size)
+            reserved = await _renew(context, upload, size)
             renew_at = loop.time() + _RENEW_SECONDS
         yield piece
 
 
-async def _renew(work: UnitsOfWork, limits: StorageLimits, begun: Upload, size: int) -> int:
+async def _renew(context: StorageContext, begun: Upload, size: int) -> int:
     """Reserve room for `size` bytes and some more, renew the lease; return what is reserved."""
-    async with work.begin() as unit:
+    async with context.work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
         if upload is None:
             raise _given_up(begun)
         upload.expires_at = unit.now + _LEASE
-        await quota.reserve_up_to(unit, limits, upload, size)
+        await quota.reserve_up_to(unit, context.limits, upload, size)
         return upload.reserved_bytes
 
 
-async def _finish(work: UnitsOfWork, begun: Upload, stored: StoredBlob) -> File:
-    file: File | None = None
-    async with work.begin() as unit:
+async def _finish(context: StorageContext, begun: Upload, stored: StoredBlob) -> File:
+    file = None
+    async with context.work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
         if upload is None:
             await forget(unit, Unneeded(blob=begun.store_key, size_bytes=stored.size_bytes))
@@ -175,10 +155,10 @@ def _given_up(begun: Upload) -> BodyBroken | UploadBusy:
     )
 
 
-async def _abandon(work: UnitsOfWork, begun: Upload) -> None:
+async def _abandon(context: StorageContext, begun: Upload) -> None:
     """Give up what did not become a file. What fails here is done by the sweep later."""
     try:
-        async with work.begin() as unit:
+        async with context.work.begin() as unit:
             upload = await unit.get(Upload, UploadId(begun.id), lock=True)
             if upload is not None and upload.state in UNFINISHED:
                 await give_up(unit, upload)

@@ -21,8 +21,8 @@ from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import LinkGone, LinkLocked, LinkPassword, TooManyLinks
 from sharezync_storage.models import File, FileId, Link, LinkId
-from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.usecases import quota
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.quota import StorageLimits
 
 _TOKEN_BYTES: Final = 24
@@ -52,14 +52,6 @@ _WAIT: Final = "SELECT locked_until FROM storage.links WHERE id = $1"
 
 
 @dataclass(frozen=True, slots=True)
-class NewLink:
-    """A link, and its token, which nobody can be told again."""
-
-    link: Link
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
 class OpenedLink:
     """A link that holds, and the file behind it."""
 
@@ -68,22 +60,23 @@ class OpenedLink:
 
 
 async def create(
-    work: UnitsOfWork,
-    passwords: LinkPasswords,
-    limits: StorageLimits,
+    context: StorageContext,
     *,
     owner_id: UserId,
     file_id: FileId,
     expires_in_seconds: int,
     password: str | None,
     max_downloads: int | None,
-) -> NewLink:
-    """Make a link to a user's own file. Raises NotFound and TooManyLinks."""
-    password_hash = None if password is None else await passwords.hash(password)
+) -> tuple[Link, str]:
+    """Make a link to a user's own file; return it and its token, which nobody is told again.
+
+    Raises NotFound and TooManyLinks.
+    """
+    password_hash = None if password is None else await context.passwords.hash(password)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    async with work.begin() as unit:
+    async with context.work.begin() as unit:
         await access.own_file(unit, owner_id, file_id, lock=True)
-        await _check_room(unit, limits, owner_id, file_id)
+        await _check_room(unit, context.limits, owner_id, file_id)
         link = Link(
             id=uuid7(),
             file_id=file_id,
@@ -96,7 +89,7 @@ async def create(
             created_at=unit.now,
         )
         unit.add(link)
-    return NewLink(link, token)
+    return link, token
 
 
 async def _check_room(
@@ -182,48 +175,42 @@ async def sweep(work: UnitsOfWork) -> None:
         )
 
 
-class LinkPasswordCheck:
-    """Checks the passwords that strangers try at links: counted before they are looked at.
+async def check_password(context: StorageContext, link: Link, password: str | None) -> None:
+    """Return where the password is right, or the link asks for none.
 
     A hundred guesses at once are a hundred failures, however many processes they come to: each is
-    counted by one statement, alone among all at its link. A right one takes all of them back.
+    counted by one statement before it is looked at, and a right one takes all of them back.
+
+    Raises LinkPassword; LinkLocked, without having looked, after too many that were wrong; and
+    Unavailable where too many are being looked at.
     """
+    if link.password_hash is None:
+        return
+    if password is None:
+        raise LinkPassword
+    await _count(context, link.id)
+    try:
+        right = await context.passwords.verify(password, link.password_hash)
+    except Unavailable:
+        await _run(context, _UNCOUNT, link.id)
+        raise
+    if not right:
+        raise LinkPassword("Wrong password")
+    await _run(context, _FORGIVE, link.id)
 
-    def __init__(self, work: UnitsOfWork, passwords: LinkPasswords) -> None:
-        self._work = work
-        self._passwords = passwords
 
-    async def check(self, link: Link, password: str | None) -> None:
-        """Return where the password is right, or the link asks for none.
+async def _count(context: StorageContext, link_id: UUID) -> None:
+    now = context.work.now()
+    pool = await context.work.database.pool()
+    if await pool.fetchval(_COUNT, link_id, now, FREE_FAILURES) is not None:
+        return
+    until: datetime | None = await pool.fetchval(_WAIT, link_id)
+    seconds = 1 if until is None else max(1, -(-(until - now).total_seconds() // 1))
+    raise LinkLocked(headers={"Retry-After": f"{seconds:.0f}"})
 
-        Raises LinkPassword; LinkLocked, without having looked, after too many that were wrong; and
-        Unavailable where too many are being looked at.
-        """
-        if link.password_hash is None:
-            return
-        if password is None:
-            raise LinkPassword
-        await self._count(link.id)
-        try:
-            right = await self._passwords.verify(password, link.password_hash)
-        except Unavailable:
-            await self._run(_UNCOUNT, link.id)
-            raise
-        if not right:
-            raise LinkPassword("Wrong password")
-        await self._run(_FORGIVE, link.id)
 
-    async def _count(self, link_id: UUID) -> None:
-        now = self._work.now()
-        pool = await self._work.database.pool()
-        if await pool.fetchval(_COUNT, link_id, now, FREE_FAILURES) is not None:
-            return
-        until: datetime | None = await pool.fetchval(_WAIT, link_id)
-        seconds = 1 if until is None else max(1, -(-(until - now).total_seconds() // 1))
-        raise LinkLocked(headers={"Retry-After": f"{seconds:.0f}"})
-
-    async def _run(self, statement: str, link_id: UUID) -> None:
-        await (await self._work.database.pool()).execute(statement, link_id)
+async def _run(context: StorageContext, statement: str, link_id: UUID) -> None:
+    await (await context.work.database.pool()).execute(statement, link_id)
 
 
 def _digest(token: str) -> bytes:

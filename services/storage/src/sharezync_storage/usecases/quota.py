@@ -6,6 +6,7 @@ file does that first, so that two transactions never wait for each other.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -62,6 +63,8 @@ class StorageLimits:
     max_file_bytes: int
     max_uploads_per_user: int
     """Begun and not ended, from whatever source."""
+    upload_lifetime: timedelta
+    """How long an upload waits for its next byte."""
     max_files_per_user: int
     max_links_per_file: int
     max_links_per_user: int
@@ -80,22 +83,10 @@ class StorageLimits:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaUsage:
-    """How much of a user's quota is taken."""
-
-    quota_bytes: int
-    used_bytes: int
-    reserved_bytes: int
-
-
-async def look(work: UnitsOfWork, limits: StorageLimits, user_id: UserId) -> QuotaUsage:
-    """Return how a user stands."""
+async def look(work: UnitsOfWork, user_id: UserId) -> Usage:
+    """Return what a user keeps, and what is reserved for them."""
     async with work.read() as unit:
-        usage = await unit.get(Usage, user_id)
-    if usage is None:
-        return QuotaUsage(limits.quota_bytes, 0, 0)
-    return QuotaUsage(limits.quota_bytes, usage.used_bytes, usage.reserved_bytes)
+        return await unit.get(Usage, user_id) or Usage(user_id=user_id)
 
 
 async def reserve(unit: UnitOfWork, limits: StorageLimits, upload: Upload, more_bytes: int) -> None:
@@ -234,13 +225,13 @@ async def _move(
 async def _exceeded(
     unit: UnitOfWork, limits: StorageLimits, user_id: UUID, wanted_bytes: int
 ) -> QuotaExceeded:
-    usage = (await unit.session.exec(select(Usage).where(Usage.user_id == user_id))).one_or_none()
-    used, reserved = (usage.used_bytes, usage.reserved_bytes) if usage else (0, 0)
-    left = max(0, limits.quota_bytes - used - reserved)
+    found = await unit.session.exec(select(Usage).where(Usage.user_id == user_id))
+    usage = found.one_or_none() or Usage(user_id=user_id)
+    left = max(0, limits.quota_bytes - usage.used_bytes - usage.reserved_bytes)
     return QuotaExceeded(
         f"{wanted_bytes} bytes are wanted, and {left} are left",
         quota_bytes=limits.quota_bytes,
-        used_bytes=used,
-        reserved_bytes=reserved,
+        used_bytes=usage.used_bytes,
+        reserved_bytes=usage.reserved_bytes,
         wanted_bytes=wanted_bytes,
     )

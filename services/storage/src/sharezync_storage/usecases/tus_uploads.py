@@ -1,14 +1,16 @@
 """Uploads that come from their start to their end, in as many requests as it takes (tus 1.0.0).
 
-The API speaks the protocol; here is what happens. Who may write, and how one that has stalled is
-ended, is in `writers.py`; what becomes of a request's bytes in `append_receiver.py`.
+All functions for an upload's owner raise NotFound for an upload of somebody else and for one that
+never was, and UploadGone for one's own that was given up or has expired. Who may write, and how a
+writer that has stalled is ended, is in `writers.py`; what becomes of a request's bytes in
+`append_receiver.py`.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterable, Collection
+from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlmodel import col, select
@@ -16,7 +18,7 @@ from sqlmodel import col, select
 from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound
-from sharezync_shared.work import UnitOfWork, UnitsOfWork
+from sharezync_shared.work import UnitOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import (
     ContentDamaged,
@@ -29,12 +31,11 @@ from sharezync_storage.errors import (
 )
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.states import ENDED, TAKES_BYTES, advance
-from sharezync_storage.stores import Extent, NoSuchBlob, UploadStore
+from sharezync_storage.stores import Extent, NoSuchBlob
 from sharezync_storage.usecases import quota
 from sharezync_storage.usecases.append_receiver import AppendReceiver
-from sharezync_storage.usecases.assembler import Assembler
-from sharezync_storage.usecases.checksums import Checksum, WholeDigests
-from sharezync_storage.usecases.quota import StorageLimits
+from sharezync_storage.usecases.checksums import Checksum
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.uploads import (
     PARTS_LIFETIME,
     begin_one,
@@ -45,7 +46,7 @@ from sharezync_storage.usecases.uploads import (
     is_needed,
     once,
 )
-from sharezync_storage.usecases.writers import Leases, Preempted, Writer, Writers, WriterSlots, busy
+from sharezync_storage.usecases.writers import Preempted, Writer, busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,273 +76,251 @@ class TusCreation:
         )
 
 
-class TusUploads:
-    """Begins, looks at, goes on with and ends uploads by tus, for their owner.
+async def create(
+    context: StorageContext,
+    *,
+    owner_id: UserId,
+    creation: TusCreation,
+    idempotency_key: str | None = None,
+) -> tuple[Upload, bool]:
+    """Begin an upload, once for each key, with room reserved; return it and whether it is new.
 
-    Everything here raises NotFound for an upload of somebody else and for one that never was, and
-    UploadGone for one's own that was given up or has expired.
+    One of no bytes is complete at once. Without a key, who lost the answer begins another one,
+    and the first expires. One that is made of others inherits nothing, and room for the whole
+    is reserved anew; the parts can be used again and expire in an hour. Raises FileTooLarge,
+    QuotaExceeded, TooManyFiles, TooManyUploads, Conflict (the key began something else), and
+    for one that is made of others PartsUnfinished and Invalid (some are no partial uploads).
     """
+    upload, new = await once(
+        context.work,
+        owner_id=owner_id,
+        key=idempotency_key,
+        same=creation.began,
+        begin=lambda: _begin(context, owner_id, creation, idempotency_key),
+    )
+    if new:
+        return await _finished(context, upload), True
+    return await status(context, owner_id=owner_id, upload_id=UploadId(upload.id)), False
 
-    def __init__(
-        self,
-        work: UnitsOfWork,
-        store: UploadStore,
-        limits: StorageLimits,
-        *,
-        leases: Leases,
-        assembler: Assembler,
-        slots: WriterSlots,
-        lifetime: timedelta,
-    ) -> None:
-        self._work = work
-        self._store = store
-        self._limits = limits
-        self._leases = leases
-        self._assembler = assembler
-        self._slots = slots
-        self._lifetime = lifetime
-        self._writers = Writers(leases)
-        self._wholes = WholeDigests()
 
-    async def create(
-        self, *, owner_id: UserId, creation: TusCreation, idempotency_key: str | None = None
-    ) -> tuple[Upload, bool]:
-        """Begin an upload, once for each key, with room reserved; return it and whether it is new.
-
-        One of no bytes is complete at once. Without a key, who lost the answer begins another one,
-        and the first expires. One that is made of others inherits nothing, and room for the whole
-        is reserved anew; the parts can be used again and expire in an hour. Raises FileTooLarge,
-        QuotaExceeded, TooManyFiles, TooManyUploads, Conflict (the key began something else), and
-        for one that is made of others PartsUnfinished and Invalid (some are no partial uploads).
-        """
-        upload, new = await once(
-            self._work,
+async def _begin(
+    context: StorageContext, owner_id: UserId, creation: TusCreation, idempotency_key: str | None
+) -> Upload:
+    async with context.work.begin() as unit:
+        size_bytes, source_ids = creation.length, creation.source_ids
+        parts = await _parts(unit, owner_id, source_ids) if source_ids else {}
+        if source_ids:
+            size_bytes = sum(parts[source_id].stored_bytes for source_id in source_ids)
+        upload = await begin_one(
+            unit,
+            context.limits,
+            "tus",
             owner_id=owner_id,
-            key=idempotency_key,
-            same=creation.began,
-            begin=lambda: self._begin(owner_id, creation, idempotency_key),
+            name=creation.name,
+            mime=creation.mime,
+            size_bytes=size_bytes,
+            tus_metadata=creation.metadata,
+            tus_concat=creation.concat,
+            source_ids=list(source_ids) or None,
+            idempotency_key=idempotency_key,
         )
-        if new:
-            return await self._finished(upload), True
-        return await self.status(owner_id=owner_id, upload_id=UploadId(upload.id)), False
+        if source_ids:
+            advance(upload, "verify")
+        elif size_bytes == 0:
+            advance(upload, "verify" if creation.concat is None else "hold")
+        for part in parts.values():
+            if part.expires_at is not None:
+                part.expires_at = min(part.expires_at, unit.now + PARTS_LIFETIME)
+    return upload
 
-    async def _begin(
-        self, owner_id: UserId, creation: TusCreation, idempotency_key: str | None
-    ) -> Upload:
-        async with self._work.begin() as unit:
-            size_bytes, source_ids = creation.length, creation.source_ids
-            parts = await _parts(unit, owner_id, source_ids) if source_ids else {}
-            if source_ids:
-                size_bytes = sum(parts[source_id].stored_bytes for source_id in source_ids)
-            upload = await begin_one(
-                unit,
-                self._limits,
-                "tus",
-                owner_id=owner_id,
-                name=creation.name,
-                mime=creation.mime,
-                lifetime=self._lifetime,
-                reserve_bytes=size_bytes or 0,
-                size_bytes=size_bytes,
-                tus_metadata=creation.metadata,
-                tus_concat=creation.concat,
-                source_ids=list(source_ids) or None,
-                idempotency_key=idempotency_key,
-            )
-            if source_ids:
-                advance(upload, "verify")
-            elif size_bytes == 0:
-                advance(upload, "verify" if creation.concat is None else "hold")
-            for part in parts.values():
-                if part.expires_at is not None:
-                    part.expires_at = min(part.expires_at, unit.now + PARTS_LIFETIME)
+
+async def status(context: StorageContext, *, owner_id: UserId, upload_id: UploadId) -> Upload:
+    """Return how far an upload is: all that arrived, where nobody is sending any more.
+
+    A writer that has stalled is seen off, so that its bytes can't come any more; one that is
+    still receiving isn't disturbed, and what is on record by now is told.
+    """
+    upload = await _own(context, owner_id, upload_id)
+    if upload.state not in TAKES_BYTES or not await context.writers.preempt_stalled(upload):
         return upload
+    return await _own(context, owner_id, upload_id)
 
-    async def status(self, *, owner_id: UserId, upload_id: UploadId) -> Upload:
-        """Return how far an upload is: all that arrived, where nobody is sending any more.
 
-        A writer that has stalled is seen off, so that its bytes can't come any more; one that is
-        still receiving isn't disturbed, and what is on record by now is told.
-        """
-        upload = await self._own(owner_id, upload_id)
-        if upload.state not in TAKES_BYTES or not await self._writers.preempt_stalled(upload):
-            return upload
-        return await self._own(owner_id, upload_id)
+async def append(
+    context: StorageContext,
+    *,
+    owner_id: UserId,
+    upload_id: UploadId,
+    offset: int,
+    pieces: AsyncIterable[bytes],
+    length: int | None = None,
+    checksum: Checksum | None = None,
+) -> Upload:
+    """Write `pieces` at `offset`, which must be where the upload stands; return how it is then.
 
-    async def append(
-        self,
-        *,
-        owner_id: UserId,
-        upload_id: UploadId,
-        offset: int,
-        pieces: AsyncIterable[bytes],
-        length: int | None = None,
-        checksum: Checksum | None = None,
-    ) -> Upload:
-        """Write `pieces` at `offset`, which must be where the upload stands; return how it is then.
+    `length` tells that of an upload that was begun without, or repeats what is known. What
+    comes before `pieces` raises is kept and counts, unless there is a `checksum`: then all
+    counts, or nothing. With its last byte the upload is verified and becomes a file; that may
+    take longer than this call, which returns when everything is durable.
 
-        `length` tells that of an upload that was begun without, or repeats what is known. What
-        comes before `pieces` raises is kept and counts, unless there is a `checksum`: then all
-        counts, or nothing. With its last byte the upload is verified and becomes a file; that may
-        take longer than this call, which returns when everything is durable.
-
-        Raises OffsetMismatch (nothing was written), UploadBusy (another request is writing, or has
-        taken over), UploadLengthConflict, ChecksumMismatch, FinalUpload, FileTooLarge,
-        QuotaExceeded, StoreFull, StoreUnavailable, Unavailable (too many bodies at this moment),
-        and what `pieces` raises.
-        """
-        if self._writers.writes(upload_id) and not await self._writers.preempt_stalled(
-            await self._own(owner_id, upload_id)
-        ):
+    Raises OffsetMismatch (nothing was written), UploadBusy (another request is writing, or has
+    taken over), UploadLengthConflict, ChecksumMismatch, FinalUpload, FileTooLarge,
+    QuotaExceeded, StoreFull, StoreUnavailable, Unavailable (too many bodies at this moment),
+    and what `pieces` raises.
+    """
+    if context.writers.writes(upload_id) and not await context.writers.preempt_stalled(
+        await _own(context, owner_id, upload_id)
+    ):
+        raise busy()
+    with context.slots.one(), context.writers.one(upload_id) as writer:
+        claim = await _claim(context, owner_id, upload_id, offset, length)
+        if claim is None and await context.writers.leases.end_elsewhere(upload_id):
+            claim = await _claim(context, owner_id, upload_id, offset, length)
+        if claim is None:
             raise busy()
-        with self._slots.one(), self._writers.one(upload_id) as writer:
-            claim = await self._claim(owner_id, upload_id, offset, length)
-            if claim is None:
-                if not await self._leases.end_elsewhere(upload_id):
-                    raise busy()
-                claim = await self._claim(owner_id, upload_id, offset, length)
-            if claim is None:
+        if claim.start is None:
+            await _check_nothing_more(claim.upload, offset, length, pieces)
+        else:
+            receiver = AppendReceiver(context, claim.upload, claim.epoch, claim.start, checksum)
+            await _take_in(context, writer, receiver, pieces)
+    return await _finished(context, claim.upload)
+
+
+async def terminate(
+    context: StorageContext, *, owner_id: UserId, upload_id: UploadId, free_key: bool = False
+) -> None:
+    """Give an upload up; one that has finished goes with its file, as if that were deleted.
+
+    With `free_key` its `Idempotency-Key` may begin another one, as if this had never been.
+    Raises UploadBusy for a part while a final upload is being made of it.
+    """
+    await _own(context, owner_id, upload_id)
+    await context.writers.stop(upload_id)
+    async with context.work.begin() as unit:
+        upload = await _own_in(unit, owner_id, upload_id, lock=True)
+        if free_key:
+            upload.idempotency_key = None
+        if upload.state == "finished":
+            await end_with_file(unit, upload)
+        else:
+            if await is_needed(unit, upload_id):
                 raise busy()
-            if claim.start is None:
-                await _check_nothing_more(claim.upload, offset, length, pieces)
-            else:
-                await self._take_in(writer, claim, claim.start, pieces, checksum)
-        return await self._finished(claim.upload)
-
-    async def terminate(
-        self, *, owner_id: UserId, upload_id: UploadId, free_key: bool = False
-    ) -> None:
-        """Give an upload up; one that has finished goes with its file, as if that were deleted.
-
-        With `free_key` its `Idempotency-Key` may begin another one, as if this had never been.
-        Raises UploadBusy for a part while a final upload is being made of it.
-        """
-        await self._own(owner_id, upload_id)
-        await self._writers.stop(upload_id)
-        async with self._work.begin() as unit:
-            upload = await self._own_in(unit, owner_id, upload_id, lock=True)
-            if free_key:
-                upload.idempotency_key = None
-            if upload.state == "finished":
-                await end_with_file(unit, upload)
-            else:
-                if await is_needed(unit, upload_id):
-                    raise busy()
-                await give_up(unit, upload)
-        self._wholes.drop(upload_id)
-
-    # --- what is written ----------------------------------------------------------------------
-
-    async def _claim(
-        self, owner_id: UserId, upload_id: UploadId, offset: int, length: int | None
-    ) -> "_Claim | None":
-        """Take the lease, where the request fits; None where another process has it."""
-        async with self._work.begin() as unit:
-            upload = await self._own_in(unit, owner_id, upload_id, lock=True)
-            if upload.source_ids is not None:
-                raise FinalUpload
-            if upload.state not in TAKES_BYTES:
-                return _Claim(upload, upload.epoch, None)
-            epoch = await self._leases.claim(await unit.raw(), upload.id, uuid4())
-            if epoch is None:
-                return None
-            if upload.stored_bytes != offset:
-                raise OffsetMismatch(offset=upload.stored_bytes)
-            if length is not None:
-                await self._set_length(unit, upload, length)
-            start = await extent_of(unit, upload)
-        return _Claim(upload, epoch, start)
-
-    async def _set_length(self, unit: UnitOfWork, upload: Upload, length: int) -> None:
-        if upload.size_bytes is None and length >= upload.stored_bytes:
-            self._limits.check_size(length)
-            missing = length - upload.reserved_bytes
-            if missing > 0:
-                await quota.reserve(unit, self._limits, upload, missing)
-            upload.size_bytes = length
-        elif upload.size_bytes != length:
-            raise UploadLengthConflict
-
-    async def _take_in(
-        self,
-        writer: Writer,
-        claim: "_Claim",
-        start: Extent,
-        pieces: AsyncIterable[bytes],
-        checksum: Checksum | None,
-    ) -> None:
-        """Write and record what comes; the claim's upload tells how it stands then."""
-        upload, epoch = claim.upload, claim.epoch
-        receiver = AppendReceiver(
-            self._work, self._limits, self._leases, self._wholes,
-            upload=upload, epoch=epoch, start=start, checksum=checksum,
-        )  # fmt: skip
-        try:
-            async with (
-                self._writers.leased(writer, upload.id, epoch),
-                contextlib.aclosing(writer.taken(pieces)) as coming,
-                contextlib.aclosing(receiver.metered(coming)) as metered,
-            ):
-                extent = await self._store.append(
-                    upload.store_key, metered, start=start, epoch=epoch, kept=receiver.kept
-                )
-            await receiver.kept(extent)
-        except Preempted:
-            raise await self._why_preempted(upload.id) from None
-        except NoSuchBlob as error:
-            problem = await self._why_preempted(upload.id)
-            raise (problem if isinstance(problem, UploadGone) else ContentDamaged()) from error
-        finally:
-            writer.ending = True
-            await asyncio.shield(self._put_down(receiver, upload, epoch))
-
-    async def _put_down(self, receiver: AppendReceiver, upload: Upload, epoch: int) -> None:
-        """End a writer's lease. What fails here mends itself: the lease lapses."""
-        if upload.state == "verifying":
-            self._assembler.start(UploadId(upload.id))
-        try:
-            await receiver.aclose()
-            if upload.state in TAKES_BYTES:
-                await self._leases.let_go(upload.id, epoch)
-        except Exception as error:  # noqa: BLE001 - what was acknowledged is on record already
-            log_leftover("lease_not_released", error, upload_id=str(upload.id))
-
-    async def _why_preempted(self, upload_id: UUID) -> UploadBusy | UploadGone:
-        async with self._work.begin() as unit:
-            upload = await unit.get(Upload, upload_id)
-        if upload is None or upload.state in ENDED:
-            return UploadGone()
-        return busy()
-
-    async def _finished(self, upload: Upload) -> Upload:
-        """Return an upload as it is when it has finished, or when one has waited long enough."""
-        if upload.state != "verifying":
-            return upload
-        await self._assembler.try_to_finish(UploadId(upload.id))
-        async with self._work.begin() as unit:
-            return await unit.get(Upload, upload.id) or upload
-
-    async def _own(self, owner_id: UserId, upload_id: UploadId) -> Upload:
-        async with self._work.begin() as unit:
-            return await self._own_in(unit, owner_id, upload_id)
-
-    async def _own_in(
-        self, unit: UnitOfWork, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
-    ) -> Upload:
-        upload = await access.own_upload(unit, owner_id, upload_id, "tus", lock=lock)
-        if upload.state in ENDED or expired(upload, unit.now):
-            raise UploadGone
-        return upload
+            await give_up(unit, upload)
+    context.wholes.drop(upload_id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """The lease of one writer. `upload` is the row as it was then, and as it came to be."""
+class _Claim(NamedTuple):
+    """The lease of one writer. `upload` is the row as it was then, and as it came to be.
+
+    `start` is where the writer begins; None where nothing more is to come, and there is no lease.
+    """
 
     upload: Upload
     epoch: int
     start: Extent | None
-    """Where the writer begins; None where nothing more is to come, and there is no lease."""
+
+
+async def _claim(
+    context: StorageContext, owner_id: UserId, upload_id: UploadId, offset: int, length: int | None
+) -> _Claim | None:
+    """Take the lease, where the request fits; None where another process has it."""
+    async with context.work.begin() as unit:
+        upload = await _own_in(unit, owner_id, upload_id, lock=True)
+        if upload.source_ids is not None:
+            raise FinalUpload
+        if upload.state not in TAKES_BYTES:
+            return _Claim(upload, upload.epoch, None)
+        epoch = await context.writers.leases.claim(await unit.raw(), upload.id, uuid4())
+        if epoch is None:
+            return None
+        if upload.stored_bytes != offset:
+            raise OffsetMismatch(offset=upload.stored_bytes)
+        if length is not None:
+            await _set_length(context, unit, upload, length)
+        return _Claim(upload, epoch, await extent_of(unit, upload))
+
+
+async def _set_length(
+    context: StorageContext, unit: UnitOfWork, upload: Upload, length: int
+) -> None:
+    if upload.size_bytes is None and length >= upload.stored_bytes:
+        context.limits.check_size(length)
+        missing = length - upload.reserved_bytes
+        if missing > 0:
+            await quota.reserve(unit, context.limits, upload, missing)
+        upload.size_bytes = length
+    elif upload.size_bytes != length:
+        raise UploadLengthConflict
+
+
+async def _take_in(
+    context: StorageContext,
+    writer: Writer,
+    receiver: AppendReceiver,
+    pieces: AsyncIterable[bytes],
+) -> None:
+    """Write and record what comes; the receiver's upload is changed as its row is."""
+    upload, epoch = receiver.upload, receiver.epoch
+    try:
+        async with (
+            context.writers.leased(writer, upload.id, epoch),
+            aclosing(writer.taken(pieces)) as coming,
+            aclosing(receiver.metered(coming)) as metered,
+        ):
+            extent = await context.store.append(
+                upload.store_key, metered, start=receiver.start, epoch=epoch, kept=receiver.kept
+            )
+        await receiver.kept(extent)
+    except Preempted:
+        raise await _why_preempted(context, upload.id) from None
+    except NoSuchBlob as error:
+        problem = await _why_preempted(context, upload.id)
+        raise (problem if isinstance(problem, UploadGone) else ContentDamaged()) from error
+    finally:
+        writer.ending = True
+        await asyncio.shield(_put_down(context, receiver))
+
+
+async def _put_down(context: StorageContext, receiver: AppendReceiver) -> None:
+    """End a writer's lease. What fails here mends itself: the lease lapses."""
+    upload = receiver.upload
+    if upload.state == "verifying":
+        context.assembler.start(UploadId(upload.id))
+    try:
+        await receiver.aclose()
+        if upload.state in TAKES_BYTES:
+            await context.writers.leases.let_go(upload.id, receiver.epoch)
+    except Exception as error:  # noqa: BLE001 - what was acknowledged is on record already
+        log_leftover("lease_not_released", error, upload_id=str(upload.id))
+
+
+async def _why_preempted(context: StorageContext, upload_id: UUID) -> UploadBusy | UploadGone:
+    async with context.work.begin() as unit:
+        upload = await unit.get(Upload, upload_id)
+    return UploadGone() if upload is None or upload.state in ENDED else busy()
+
+
+async def _finished(context: StorageContext, upload: Upload) -> Upload:
+    """Return an upload as it is when it has finished, or when one has waited long enough."""
+    if upload.state != "verifying":
+        return upload
+    await context.assembler.try_to_finish(UploadId(upload.id))
+    async with context.work.begin() as unit:
+        return await unit.get(Upload, upload.id) or upload
+
+
+async def _own(context: StorageContext, owner_id: UserId, upload_id: UploadId) -> Upload:
+    async with context.work.begin() as unit:
+        return await _own_in(unit, owner_id, upload_id)
+
+
+async def _own_in(
+    unit: UnitOfWork, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
+) -> Upload:
+    upload = await access.own_upload(unit, owner_id, upload_id, "tus", lock=lock)
+    if upload.state in ENDED or expired(upload, unit.now):
+        raise UploadGone
+    return upload
 
 
 async def _check_nothing_more(

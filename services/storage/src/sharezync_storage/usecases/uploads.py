@@ -1,6 +1,6 @@
 """What all uploads have in common, by whatever source they come: begun once, given up, expired."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +13,7 @@ from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.media_types import clean_media_type
 from sharezync_shared.names.filenames import clean_name
 from sharezync_shared.problems import Conflict
+from sharezync_shared.ranges import Ranges
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import UploadGone
@@ -38,14 +39,17 @@ async def begin_one(
     owner_id: UserId,
     name: str,
     mime: str | None,
-    lifetime: timedelta,
-    reserve_bytes: int,
+    reserve_bytes: int | None = None,
     **columns: Any,  # noqa: ANN401 - what else the source knows: columns of `Upload`
 ) -> Upload:
-    """Begin an upload, with room for so many bytes reserved, and return its row.
+    """Begin an upload and return its row.
+
+    Room for `reserve_bytes` is reserved; without, for the `size_bytes` as far as they are known.
 
     Raises FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads.
     """
+    if reserve_bytes is None:
+        reserve_bytes = columns.get("size_bytes") or 0
     limits.check_size(reserve_bytes)
     upload_id = uuid7()
     upload = Upload(
@@ -57,7 +61,7 @@ async def begin_one(
         mime=clean_media_type(mime),
         store_key=file_key(upload_id) if source in {"form", "direct"} else upload_key(upload_id),
         created_at=unit.now,
-        expires_at=unit.now + lifetime,
+        expires_at=unit.now + limits.upload_lifetime,
         **columns,
     )
     await quota.reserve(unit, limits, upload, reserve_bytes)
@@ -106,6 +110,22 @@ def plan_of(upload: Upload) -> ChunkPlan:
     if upload.size_bytes is None or upload.chunk_size_bytes is None:
         raise ValueError(f"upload {upload.id} does not come in chunks")
     return ChunkPlan(upload.store_key, upload.size_bytes, upload.chunk_size_bytes)
+
+
+async def stored_chunks(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, Ranges]:
+    """Return which chunks are stored of each upload."""
+    stored = {upload.id: Ranges.whole(upload.through) for upload in uploads}
+    open_ids = [u.id for u in uploads if u.state == "aborted" or u.through < plan_of(u).count]
+    if open_ids:
+        beyond = (
+            select(Chunk.upload_id, Chunk.index)
+            .join(Upload, col(Upload.id) == col(Chunk.upload_id))
+            .where(access.among(Chunk.upload_id, open_ids), Chunk.index >= Upload.through)
+            .order_by(col(Chunk.upload_id), col(Chunk.index))
+        )
+        for upload_id, index in await unit.session.exec(beyond):
+            stored[upload_id].add(index)
+    return stored
 
 
 async def extent_of(unit: UnitOfWork, upload: Upload) -> Extent:

@@ -8,7 +8,6 @@ counts, so replicas need not agree on the time.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -82,15 +81,6 @@ class Preempted(Exception):
     """Another request has taken over, or the upload was given up: this one writes no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A lease as it was found. `leased`: it had not lapsed."""
-
-    epoch: int
-    leased_until: datetime | None
-    leased: bool
-
-
 class Leases:
     """The rows behind leases. `lifetime`: how long an upload waits for its next byte."""
 
@@ -127,20 +117,17 @@ class Leases:
         One that is still receiving is left alone: False. One that has stalled, or died, is watched
         until its lease lapses, and fenced off.
         """
-        first = seen = await self._look(upload_id)
-        while first is not None and seen is not None and seen.leased_until is not None:
-            if (seen.epoch, seen.leased_until) != (first.epoch, first.leased_until):
+        pool = await self._database.pool()
+        first = seen = await pool.fetchrow(_LOOK, upload_id)
+        while first and seen and seen["leased_until"] is not None:
+            if seen[:2] != first[:2]:
                 return False  # it has renewed its lease, or a newer one has come
-            if not seen.leased:
-                await (await self._database.pool()).execute(_TAKE, upload_id, seen.epoch)
-            else:
+            if seen["leased"]:
                 await asyncio.sleep(_POLL_SECONDS)
-            seen = await self._look(upload_id)
+            else:
+                await pool.execute(_TAKE, upload_id, seen["epoch"])
+            seen = await pool.fetchrow(_LOOK, upload_id)
         return True
-
-    async def _look(self, upload_id: UUID) -> Seen | None:
-        row = await (await self._database.pool()).fetchrow(_LOOK, upload_id)
-        return None if row is None else Seen(row["epoch"], row["leased_until"], row["leased"])
 
     async def record(
         self,
@@ -234,7 +221,7 @@ class Writers:
     """One writer for each upload; and what becomes of it when another one comes."""
 
     def __init__(self, leases: Leases) -> None:
-        self._leases = leases
+        self.leases = leases
         self._writers: dict[UUID, Writer] = {}
 
     def writes(self, upload_id: UUID) -> bool:
@@ -253,7 +240,7 @@ class Writers:
                 return False
             return await _stop(writer)
         if upload.leased_until is not None:
-            return await self._leases.end_elsewhere(upload.id)
+            return await self.leases.end_elsewhere(upload.id)
         return True
 
     async def stop(self, upload_id: UUID) -> None:
@@ -279,7 +266,7 @@ class Writers:
         """Hold the lease while the block runs and bytes come."""
 
         async def renew() -> None:
-            if not writer.stalled and not await self._leases.renew(upload_id, epoch):
+            if not writer.stalled and not await self.leases.renew(upload_id, epoch):
                 writer.stop()
 
         keeper = Periodic(
