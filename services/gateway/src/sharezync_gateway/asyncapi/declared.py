@@ -1,7 +1,7 @@
 """What a service declares about sockets in its OpenAPI document (`x-realtime`), read."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -43,19 +43,17 @@ class Declared(msgspec.Struct):
 
 def read_all(documents: Mapping[str, Document]) -> dict[str, Declared]:
     """Return what each service declares; one whose declaration can't be read is left out."""
-    found = {service: _read(service, document) for service, document in documents.items()}
-    return {service: declared for service, declared in found.items() if declared is not None}
+    found: dict[str, Declared] = {}
+    for service, document in documents.items():
 
+        def name_of(reference: str, service: str = service) -> str:
+            return f"{service}.{reference.rpartition('/')[2].lstrip('_')}"
 
-def _read(service: str, document: Document) -> Declared | None:
-    def name_of(reference: str) -> str:
-        return f"{service}.{reference.rpartition('/')[2].lstrip('_')}"
-
-    said: dict[str, Any] = document.get(_KEY, {})
-    try:
-        declared = msgspec.convert(draft_7(said, name_of), Declared)
-    except msgspec.ValidationError as error:
-        log.warning("realtime_declaration_invalid", upstream=service, error=str(error))
-        return None
-    declared.schemas = {name_of(name): schema for name, schema in declared.schemas.items()}
-    return declared
+        try:
+            declared = msgspec.convert(draft_7(document.get(_KEY, {}), name_of), Declared)
+        except msgspec.ValidationError as error:
+            log.warning("realtime_declaration_invalid", upstream=service, error=str(error))
+            continue
+        declared.schemas = {name_of(name): schema for name, schema in declared.schemas.items()}
+        found[service] = declared
+    return found

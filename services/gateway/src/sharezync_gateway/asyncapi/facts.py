@@ -8,8 +8,9 @@ from sharezync_gateway.asyncapi.schemas import Schema, sent
 from sharezync_shared.events.amqp.topology import QueueNames
 from sharezync_shared.events.contracts import Event, auth, chat, storage, transfer
 
-BROKER: Final = "broker"
+SERVER: Final = "broker"
 _BINDING: Final = {"bindingVersion": "0.3.0"}
+_TAGS: Final = [{"name": "facts"}]
 
 
 def contracts() -> Iterator[type[Event]]:
@@ -34,7 +35,7 @@ def channel(fact: type[Event]) -> dict[str, Any]:
         "address": fact.type,
         "title": fact.type,
         "description": inspect.getdoc(fact),
-        "servers": [{"$ref": f"#/servers/{BROKER}"}],
+        "servers": [{"$ref": f"#/servers/{SERVER}"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **_BINDING}},
     }
@@ -47,7 +48,7 @@ def operation(fact: type[Event]) -> dict[str, Any]:
         "action": "send",
         "channel": {"$ref": f"#/channels/{name}"},
         "summary": f"Published by {fact.source.strip('/')}: {inspect.getdoc(fact)}",
-        "tags": [{"name": "facts"}],
+        "tags": _TAGS,
         "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
         "bindings": {"amqp": {"deliveryMode": 2, **_BINDING}},
     }
@@ -55,18 +56,6 @@ def operation(fact: type[Event]) -> dict[str, Any]:
 
 def message(fact: type[Event]) -> dict[str, Any]:
     """Return the message: attributes in its headers, the fact itself as the body."""
-    return {
-        "name": fact.type,
-        "title": fact.__name__,
-        "summary": inspect.getdoc(fact),
-        "contentType": "application/json",
-        "headers": _headers(fact),
-        "payload": sent([fact])[fact.__name__],
-        "tags": [{"name": "facts"}],
-    }
-
-
-def _headers(fact: type[Event]) -> Schema:
     attributes: dict[str, Schema] = {
         "specversion": {"const": "1.0"},
         "id": {
@@ -79,20 +68,28 @@ def _headers(fact: type[Event]) -> Schema:
         "subject": {"type": "string", "description": f"`{fact.about}` of the event"},
         "time": {"type": "string", "format": "date-time"},
     }
-    properties = {f"cloudEvents:{name}": schema for name, schema in attributes.items()}
+    required = {f"cloudEvents:{name}": schema for name, schema in attributes.items()}
     return {
-        "type": "object",
-        "required": list(properties),
-        "properties": properties
-        | {
-            "traceparent": {
-                "type": "string",
-                "description": "W3C trace context of the request that caused the event",
-            },
-            "x-attempt": {
-                "type": "integer",
-                "minimum": 2,
-                "description": "Number of the attempt, from the second on",
+        "name": fact.type,
+        "title": fact.__name__,
+        "summary": inspect.getdoc(fact),
+        "contentType": "application/json",
+        "headers": {
+            "type": "object",
+            "required": list(required),
+            "properties": {
+                **required,
+                "traceparent": {
+                    "type": "string",
+                    "description": "W3C trace context of the request that caused the event",
+                },
+                "x-attempt": {
+                    "type": "integer",
+                    "minimum": 2,
+                    "description": "Number of the attempt, from the second on",
+                },
             },
         },
+        "payload": sent([fact])[fact.__name__],
+        "tags": _TAGS,
     }

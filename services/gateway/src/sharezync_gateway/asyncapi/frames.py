@@ -12,12 +12,12 @@ from sharezync_gateway.transfers.socket import frames
 from sharezync_shared.sizes import MAX_CHUNK_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientFrame:
-    """A type of frame that clients send.
+@dataclass(frozen=True, slots=True)
+class FrameDoc:
+    """A type of frame that clients, or the gateway, send.
 
-    `answers` are keys of `SERVER`. A command without `body` is carried out by a service, which
-    declares what it says and its `reply`. Each may be refused by an `error`.
+    `answers` are keys of `SERVER`. A command of a client without `body` is carried out by a
+    service, which declares what it says and its reply. Each may be refused by an `error`.
     """
 
     summary: str
@@ -41,107 +41,73 @@ class Done(msgspec.Struct):
     """There is nothing to say but that it is done."""
 
 
-_ACTS_ON_A_TRANSFER: Final = ClientFrame(
-    summary="As declared by transfer", transfer=True, window=True
-)
-
-CLIENT: Final[dict[str, ClientFrame]] = {
-    "authenticate": ClientFrame(
-        summary="Authenticate in the first frame, or send a fresh token at any time",
-        body=protocol.Authenticate,
-        reply=Renewed,
+CLIENT: Final[dict[str, FrameDoc]] = {
+    "authenticate": FrameDoc(
+        "Authenticate in the first frame, or send a fresh token at any time",
+        protocol.Authenticate,
+        Renewed,
         answers=("ready", "resumed"),
     ),
-    "resume": ClientFrame(
-        summary="Resume streams after a disconnect, from the last positions seen",
-        body=protocol.Resume,
+    "resume": FrameDoc(
+        "Resume streams after a disconnect, from the last positions seen",
+        protocol.Resume,
         answers=("resumed",),
     ),
-    "replay": ClientFrame(
-        summary="Replay a stream from a position, after a gap",
-        body=protocol.Replay,
-        answers=("resumed",),
+    "replay": FrameDoc(
+        "Replay a stream from a position, after a gap", protocol.Replay, answers=("resumed",)
     ),
-    "ping": ClientFrame(
-        summary="Check that the connection works", body=protocol.Ping, answers=("pong",)
-    ),
-    "pong": ClientFrame(summary="Ignored", body=protocol.Nothing),
-    "subscribe": ClientFrame(
-        summary="Subscribe to the presence of users and to typing in channels; at most 200 in "
+    "ping": FrameDoc("Check that the connection works", protocol.Ping, answers=("pong",)),
+    "pong": FrameDoc("Ignored", protocol.Nothing),
+    "subscribe": FrameDoc(
+        "Subscribe to the presence of users and to typing in channels; at most 200 in "
         "all, until the socket closes",
-        body=protocol.Subscribe,
-        reply=protocol.Subscribed,
+        protocol.Subscribe,
+        protocol.Subscribed,
     ),
-    "unsubscribe": ClientFrame(
-        summary="Unsubscribe from presence and typing",
-        body=protocol.Subscribe,
-        reply=protocol.Unsubscribed,
+    "unsubscribe": FrameDoc(
+        "Unsubscribe from presence and typing", protocol.Subscribe, protocol.Unsubscribed
     ),
-    "typing": ClientFrame(
-        summary="Signal that the user is typing; at most one in 3 s is forwarded",
-        body=protocol.Typing,
-        reply=Done,
+    "typing": FrameDoc(
+        "Signal that the user is typing; at most one in 3 s is forwarded", protocol.Typing, Done
     ),
-    "send_message": ClientFrame(summary="As declared by chat"),
-    "mark_read": ClientFrame(summary="As declared by chat"),
-    "file_transfer_start": ClientFrame(summary="As declared by transfer", transfer=True),
-    **dict.fromkeys(
-        (kind for kind in frames.COMMANDS if kind != "file_transfer_start"), _ACTS_ON_A_TRANSFER
-    ),
-    "file_chunk": ClientFrame(
-        summary="Send a chunk in base64, for clients that can't send binary frames",
-        body=chunks.JsonChunk,
+    "send_message": FrameDoc("As declared by chat"),
+    "mark_read": FrameDoc("As declared by chat"),
+    **{
+        kind: FrameDoc("As declared by transfer", transfer=True, window=kind != frames.COMMANDS[0])
+        for kind in frames.COMMANDS
+    },
+    "file_chunk": FrameDoc(
+        "Send a chunk in base64, for clients that can't send binary frames",
+        chunks.JsonChunk,
         answers=("chunk_ack", "chunk_error"),
         transfer=True,
     ),
-    "chunk_ack": ClientFrame(
-        summary="Confirm received chunks, as a recipient",
-        body=frames.ReceiverAck,
-        transfer=True,
+    "chunk_ack": FrameDoc(
+        "Confirm received chunks, as a recipient", frames.ReceiverAck, transfer=True
     ),
 }
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFrame:
-    """A frame of the gateway's own."""
-
-    body: type[msgspec.Struct]
-    summary: str
-    transfer: bool = False
-
-
-SERVER: Final[dict[str, ServerFrame]] = {
-    "hello": ServerFrame(body=protocol.Hello, summary="The first frame on every socket"),
-    "ready": ServerFrame(
-        body=protocol.Ready, summary="The socket is authenticated: its user, device and streams"
+SERVER: Final[dict[str, FrameDoc]] = {
+    "hello": FrameDoc("The first frame on every socket", protocol.Hello),
+    "ready": FrameDoc("The socket is authenticated: its user, device and streams", protocol.Ready),
+    "resumed": FrameDoc("Result of `resume` or `replay` for each stream", protocol.Resumed),
+    "reset": FrameDoc(
+        "A stream must be loaded again; it continues from this position", protocol.Reset
     ),
-    "resumed": ServerFrame(
-        body=protocol.Resumed, summary="Result of `resume` or `replay` for each stream"
+    "error": FrameDoc("A frame was refused; the socket stays open", protocol.Error),
+    "pong": FrameDoc("Response to `ping`", protocol.Pong),
+    "bye": FrameDoc("The socket is about to be closed: reconnect", protocol.Bye),
+    "presence": FrameDoc(
+        "Signal: the presence of a subscribed user has changed", protocol.PresenceSignal
     ),
-    "reset": ServerFrame(
-        body=protocol.Reset,
-        summary="A stream must be loaded again; it continues from this position",
+    "typing": FrameDoc(
+        "Signal: a user is typing in a subscribed channel; valid for 6 s", protocol.TypingSignal
     ),
-    "error": ServerFrame(body=protocol.Error, summary="A frame was refused; the socket stays open"),
-    "pong": ServerFrame(body=protocol.Pong, summary="Response to `ping`"),
-    "bye": ServerFrame(body=protocol.Bye, summary="The socket is about to be closed: reconnect"),
-    "presence": ServerFrame(
-        body=protocol.PresenceSignal,
-        summary="Signal: the presence of a subscribed user has changed",
+    "chunk_ack": FrameDoc(
+        "To the sender: these chunks are stored", frames.SenderAck, transfer=True
     ),
-    "typing": ServerFrame(
-        body=protocol.TypingSignal,
-        summary="Signal: a user is typing in a subscribed channel; valid for 6 s",
-    ),
-    "chunk_ack": ServerFrame(
-        body=frames.SenderAck, summary="To the sender: these chunks are stored", transfer=True
-    ),
-    "chunk_error": ServerFrame(
-        # Sockets of one channel have it too: that is how they refuse chunks.
-        body=frames.ChunkError,
-        summary="A chunk, or a delivery, was refused",
-    ),
+    # Sockets of one channel have it too: that is how they refuse chunks.
+    "chunk_error": FrameDoc("A chunk, or a delivery, was refused", frames.ChunkError),
 }
 PARTS: Final = (
     protocol.AnnouncedLimits,

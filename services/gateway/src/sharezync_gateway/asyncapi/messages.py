@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from sharezync_gateway.asyncapi.declared import Declared, DeclaredCommand, DeclaredEvent
-from sharezync_gateway.asyncapi.frames import CHUNK_LAYOUT, CLIENT, SERVER, ClientFrame
+from sharezync_gateway.asyncapi.declared import Declared, DeclaredEvent
+from sharezync_gateway.asyncapi.frames import CHUNK_LAYOUT, CLIENT, SERVER, FrameDoc
 from sharezync_gateway.asyncapi.schemas import REF, Schema, accepted
 from sharezync_gateway.realtime.protocol import FrameId
-
-By = Literal["client", "server", "both"]
 
 _FRAME_ID: Final[Schema] = {
     **msgspec.json.schema(FrameId),
@@ -28,8 +26,9 @@ _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 class MessageDoc:
     """A message, and where it belongs."""
 
-    by: By
     document: dict[str, Any]
+    by_client: bool = False
+    """Whether clients send it; of all but chunks the gateway sends only the others."""
     stream: str | None = None
     """The kind of stream that it is an event or a signal of."""
     transfer: bool = False
@@ -45,22 +44,18 @@ def messages_of(declared: Mapping[str, Declared]) -> dict[str, MessageDoc]:
         command.type: (service, command)
         for service, each in declared.items()
         for command in each.commands
-        if command.type in CLIENT
     }
     schemas = {name: schema for each in declared.values() for name, schema in each.schemas.items()}
-    messages = dict(_own())
+    messages = _own()
     for kind, frame in CLIENT.items():
         if frame.body is not None:
-            messages[f"client.{kind}"] = _client(kind, frame, accepted(frame.body))
-            if frame.reply is not None:
-                data = {"$ref": f"{REF}gateway.{frame.reply.__name__}"}
-                messages[f"reply.{kind}"] = _reply(kind, frame, data, "session")
+            reply = {"$ref": f"{REF}gateway.{frame.reply.__name__}"} if frame.reply else None
+            body = accepted(frame.body)
+            messages |= _command(kind, frame, frame.summary, body, reply, "session")
         elif kind in commands:
             service, command = commands[kind]
-            said = command.request
-            said = schemas.get(said.get("$ref", "").removeprefix(REF), said)
-            messages[f"client.{kind}"] = _client(kind, frame, said, command, service)
-            messages[f"reply.{kind}"] = _reply(kind, frame, command.reply, service)
+            body = schemas.get(command.request.get("$ref", "").removeprefix(REF), command.request)
+            messages |= _command(kind, frame, command.summary, body, command.reply, service)
     for service, each in declared.items():
         for event in each.events:
             word = "signal" if event.signal else "event"
@@ -69,18 +64,8 @@ def messages_of(declared: Mapping[str, Declared]) -> dict[str, MessageDoc]:
 
 
 def _own() -> dict[str, MessageDoc]:
-    chunk: dict[str, Any] = {
-        "name": "chunk",
-        "title": "A chunk of a file",
-        "summary": "A binary frame in either direction, with the header described in `x-layout`",
-        "contentType": "application/octet-stream",
-        "payload": {"type": "string", "format": "binary"},
-        "tags": [{"name": "transfer"}],
-        "x-layout": CHUNK_LAYOUT,
-    }
     own = {
         f"server.{name}": MessageDoc(
-            by="server",
             document=_document(
                 str(frame.body.__struct_config__.tag),
                 frame.summary,
@@ -91,71 +76,72 @@ def _own() -> dict[str, MessageDoc]:
             is_answer=name in {"resumed", "pong"},
         )
         for name, frame in SERVER.items()
+        if frame.body is not None
     }
-    own["chunk"] = MessageDoc(
-        by="both",
-        document=chunk,
-        transfer=True,
-        answers=("server.chunk_ack", "server.chunk_error", "server.error"),
-    )
+    chunk: dict[str, Any] = {
+        "name": "chunk",
+        "title": "A chunk of a file",
+        "summary": "A binary frame in either direction, with the header described in `x-layout`",
+        "contentType": "application/octet-stream",
+        "payload": {"type": "string", "format": "binary"},
+        "tags": [{"name": "transfer"}],
+        "x-layout": CHUNK_LAYOUT,
+    }
+    answers = ("server.chunk_ack", "server.chunk_error", "server.error")
+    own["chunk"] = MessageDoc(document=chunk, by_client=True, transfer=True, answers=answers)
     return own
 
 
-def _client(
-    kind: str,
-    frame: ClientFrame,
-    body: Schema,
-    command: DeclaredCommand | None = None,
-    tag: str = "session",
-) -> MessageDoc:
-    properties: Schema = {"type": {"const": kind}, "id": _FRAME_ID, **body["properties"]}
-    if frame.window:
-        properties["window"] = _WINDOW
+def _command(
+    kind: str, frame: FrameDoc, summary: str, body: Schema, reply: Schema | None, service: str
+) -> dict[str, MessageDoc]:
+    """Return the message of a client and, if it has one, its reply with this `data`."""
     payload = {
         "type": "object",
         "required": ["type", *body.get("required", ())],
-        "properties": properties,
+        "properties": {
+            "type": {"const": kind},
+            "id": _FRAME_ID,
+            **body["properties"],
+            **({"window": _WINDOW} if frame.window else {}),
+        },
     }
-    replies = [f"reply.{kind}"] if command or frame.reply else []
-    answers = [*replies, *(f"server.{answer}" for answer in frame.answers)]
-    return MessageDoc(
-        by="client",
-        document=_document(
-            kind,
-            command.summary if command else frame.summary,
-            payload,
-            "transfer" if frame.transfer else tag,
-        ),
-        transfer=frame.transfer,
-        answers=(*answers, "server.error"),
-    )
-
-
-def _reply(kind: str, frame: ClientFrame, data: Schema, tag: str) -> MessageDoc:
-    payload = _exactly({"type": {"const": "reply"}, "id": _FRAME_ID, "data": data})
-    summary = f"Response to `{kind}`, with its `id`"
-    document = {
-        **_document("reply", summary, payload, tag),
-        "correlationId": {"location": "$message.payload#/id"},
+    tag = "transfer" if frame.transfer else service
+    replies = [f"reply.{kind}"] if reply is not None else []
+    messages = {
+        f"client.{kind}": MessageDoc(
+            document=_document(kind, summary, payload, tag),
+            by_client=True,
+            transfer=frame.transfer,
+            answers=(*replies, *(f"server.{name}" for name in frame.answers), "server.error"),
+        )
     }
-    return MessageDoc(by="server", document=document, transfer=frame.transfer, is_answer=True)
+    if reply is not None:
+        exactly = _exactly({"type": {"const": "reply"}, "id": _FRAME_ID, "data": reply})
+        messages[f"reply.{kind}"] = MessageDoc(
+            document={
+                **_document("reply", f"Response to `{kind}`, with its `id`", exactly, service),
+                "correlationId": {"location": "$message.payload#/id"},
+            },
+            transfer=frame.transfer,
+            is_answer=True,
+        )
+    return messages
 
 
 def _event(event: DeclaredEvent, service: str) -> MessageDoc:
-    stream = {"type": "string", "pattern": f"^{event.stream}:{_UUID}$"}
-    at = {"type": "string", "format": "date-time"}
     place = {"epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 1}}
     payload = _exactly(
         {
             "type": {"const": event.type},
-            "stream": stream,
+            "stream": {"type": "string", "pattern": f"^{event.stream}:{_UUID}$"},
             **({} if event.signal else place),
-            "at": at,
+            "at": {"type": "string", "format": "date-time"},
             "data": event.data,
         }
     )
     document = _document(event.type, event.summary, payload, service)
-    return MessageDoc(by="server", document=document, stream=event.stream)
+    return MessageDoc(document=document, stream=event.stream)
 
 
 def _exactly(properties: Schema) -> Schema:

@@ -6,7 +6,7 @@ they arrive finished from the services that own their streams.
 
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -52,20 +52,31 @@ class CloseCode(IntEnum):
     Below 4000 are those of RFC 6455 §7.4.1 that the server itself closes with.
     """
 
-    PROTOCOL_ERROR = 1002
-    INVALID_TEXT = 1007
-    POLICY_VIOLATION = 1008
-    TOO_BIG = 1009
-    GOING_AWAY = 4001
-    TOO_SLOW = 4008
-    IDLE = 4009
-    TRY_LATER = 4013
-    FLOODING = 4029
-    BAD_TOKEN = 4501
-    REVOKED = 4503
-    TOO_MANY_CONNECTIONS = 4504
-    NOT_ON_CHANNEL = 4505
-    WRONG_VERSION = 4509
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    PROTOCOL_ERROR = 1002, "Invalid WebSocket framing (RFC 6455)"
+    INVALID_TEXT = 1007, "A text frame wasn't valid UTF-8"
+    POLICY_VIOLATION = (
+        1008,
+        "A message had more than 1,024 fragments, or was slower than 4 KiB/s after its first 15 s",
+    )
+    TOO_BIG = 1009, "A frame exceeded the size limit; don't send it again"
+    GOING_AWAY = 4001, "The server is shutting down; `bye` was sent before if there was time"
+    TOO_SLOW = 4008, "The client reads too slowly; reconnect and resume"
+    IDLE = 4009, "No answer to WebSocket pings"
+    TRY_LATER = 4013, "The server can't accept connections at the moment"
+    FLOODING = 4029, "The client sent far more frames than `hello` allows"
+    BAD_TOKEN = 4501, "The token is missing, invalid or expired; get a fresh one first"
+    REVOKED = 4503, "The session has ended, or the account was deleted"
+    TOO_MANY_CONNECTIONS = 4504, "The limit of connections of the user is reached"
+    NOT_ON_CHANNEL = 4505, "The channel doesn't exist, or the user isn't a member"
+    WRONG_VERSION = 4509, "The subprotocol isn't supported"
 
 
 # --- what clients say ---------------------------------------------------------------------------
