@@ -17,6 +17,7 @@ from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.rate_limits import RateLimiter, make_counts
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.route_limits import RouteLimits, concurrency_limits, rates
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
@@ -69,7 +70,7 @@ def create_app(
     handlers: dict[str, RequestHandler] = {}
     if sockets is None:
         sockets = EngineWithTransfers(
-            settings=settings,
+            limits=SocketLimits.from_settings(settings),
             platform=platform,
             verifier=verifier,
             revocations=revocations,

@@ -18,11 +18,11 @@ from sharezync_gateway.realtime.protocol import (
     BadFrame,
     CloseCode,
     Cursor,
-    Error,
     FrameId,
     ServerFrame,
     encode,
     encode_reply,
+    error_about,
 )
 from sharezync_shared.problems import Problem, RateLimited
 from sharezync_shared.server import FramePort, encode_text_frame
@@ -183,18 +183,7 @@ class Connection:
 
     def refuse(self, frame_id: FrameId, problem: Problem | BadFrame) -> bool:
         """Tell the client that its frame was refused; the socket lives on."""
-        if isinstance(problem, BadFrame):
-            return self.send(Error(frame_id, problem.code, problem.message))
-        after = getattr(problem, "retry_after_seconds", None)
-        return self.send(
-            Error(
-                frame_id,
-                problem.slug,
-                problem.detail or problem.title,
-                retryable=after is not None,
-                retry_after_ms=None if after is None else round(after * 1000),
-            )
-        )
+        return self.send(error_about(frame_id, problem))
 
     def admit(self, frame_id: FrameId, now: float) -> bool:
         """Count one frame that came at `now`, in seconds of the event loop.

@@ -1,10 +1,9 @@
 """The socket engine of one node: its parts, put together, and their life."""
 
 import math
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
-import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
@@ -12,6 +11,7 @@ from sharezync_gateway.realtime.admission import Admission
 from sharezync_gateway.realtime.budget import UserBudgets
 from sharezync_gateway.realtime.commands import CommandQueue
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
 from sharezync_gateway.realtime.hub import Hub
@@ -29,7 +29,6 @@ from sharezync_gateway.realtime.stream_membership import StreamMembership
 from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_shared.background import Periodic
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.services import Clients, Services
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Unavailable
@@ -37,8 +36,6 @@ from sharezync_shared.server import WebSocketSettings
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
-
-log = structlog.get_logger()
 
 SOCKETS: Final = WebSocketSettings(
     max_message_bytes=MAX_MESSAGE_BYTES,
@@ -48,37 +45,9 @@ SOCKETS: Final = WebSocketSettings(
 """Limits of the server; the finer ones are enforced here."""
 
 ChunkHandler = Callable[[Frame], None]
-"""Told, at once and in no promised order, of each frame that announces a transfer's chunk."""
+"""Called, at once and in no promised order, with each frame that announces a transfer's chunk."""
 
 _SWEEP_SECONDS = 1.0
-
-
-class SocketSettings(Protocol):
-    """The settings that sockets read."""
-
-    @property
-    def frontend_origin(self) -> tuple[str, ...]: ...
-    @property
-    def ws_allow_query_token(self) -> bool: ...
-    @property
-    def ws_max_connections(self) -> int: ...
-    @property
-    def ws_max_connections_per_user(self) -> int: ...
-    @property
-    def ws_max_commands_per_second(self) -> float: ...
-    @property
-    def presence(self) -> bool: ...
-    @property
-    def typing(self) -> bool: ...
-
-
-class EngineDependencies(Clients, Protocol):
-    """The part of `Platform` that sockets stand on."""
-
-    @property
-    def bus(self) -> Bus: ...
-    @property
-    def registry(self) -> CollectorRegistry: ...
 
 
 class RealtimeEngine:
@@ -86,49 +55,35 @@ class RealtimeEngine:
 
     `start` before the bus is started; then `handle` for each socket; `drain` while the server
     still listens; `aclose` at the end. `handlers` and `binary_handler` answer the frames that the
-    engine doesn't know (transfers), `chunk_handler` gets chunks. `calls` and `limits` None:
-    HTTP calls to the services, and what the settings say.
+    engine doesn't know (transfers), `chunk_handler` gets chunks.
     """
 
     def __init__(
         self,
         *,
-        settings: SocketSettings,
-        platform: EngineDependencies,
+        limits: SocketLimits,
+        bus: Bus,
+        registry: CollectorRegistry,
         verifier: TokenVerifier,
         revocations: Revocations,
-        calls: ServiceCalls | None = None,
-        limits: SocketLimits | None = None,
+        calls: ServiceCalls,
         handlers: Mapping[str, Handler] | None = None,
         binary_handler: BinaryHandler | None = None,
         chunk_handler: ChunkHandler | None = None,
     ) -> None:
-        self._bus = platform.bus
-        self._calls = calls = calls or ServiceCalls(Services.from_platform(platform))
+        self._bus = bus
+        self._calls = calls
         self._revocations = revocations
+        self._knows_revocations = False
         self._chunk_handler = chunk_handler
-        limits = limits or SocketLimits(
-            origins=settings.frontend_origin,
-            allow_query_token=settings.ws_allow_query_token,
-            max_connections=settings.ws_max_connections,
-            max_connections_per_user=settings.ws_max_connections_per_user,
-            commands_per_second=settings.ws_max_commands_per_second,
-            commands_burst=2 * settings.ws_max_commands_per_second,
-            presence=settings.presence,
-            typing=settings.typing,
-        )
-        metrics = SocketMetrics(platform.registry)
+        metrics = SocketMetrics(registry)
         self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
         self._subscriptions = Subscriptions(
-            hub=self.hub, calls=calls, bus=self._bus, metrics=metrics, limits=limits
+            hub=self.hub, calls=calls, bus=bus, metrics=metrics, limits=limits
         )
         self._revoker = Revoker(self.hub, revocations)
-        self._stream_membership = StreamMembership(self.hub, calls, self._revoker)
-        self._tracker = self._stream_membership.tracker
-        self._commands = CommandQueue(calls)
-        self._devices = Devices(
-            calls, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
-        )
+        membership = StreamMembership(self.hub, calls, self._revoker)
+        self._tracker = membership.tracker
         self._pull = RevocationPull(
             calls,
             self._revoker,
@@ -136,49 +91,37 @@ class RealtimeEngine:
             period_seconds=limits.pull_seconds,
             metrics=metrics,
         )
-        self._rechecker = Reconciler(
-            self.hub,
-            self._stream_membership,
-            limits.recheck_seconds,
-            on_recheck=self._subscriptions.check_soon,
-        )
-        resumer = Resumer(self.hub, self._tracker, calls, metrics)
-        admission = Admission(limits)
-        budgets = UserBudgets(
-            limits.user_share * limits.commands_per_second,
-            limits.user_share * limits.commands_burst,
-        )
-        opener = ConnectionOpener(
-            hub=self.hub,
-            admission=admission,
-            stream_membership=self._stream_membership,
-            rechecker=self._rechecker,
-            resumer=resumer,
-            devices=self._devices,
-            budgets=budgets,
-            verifier=verifier,
-            limits=limits,
-        )
-        own = OwnHandlers(
-            hub=self.hub,
-            tracker=self._tracker,
-            opener=opener,
-            resumer=resumer,
-            commands=self._commands,
-            devices=self._devices,
-            limits=limits,
-        )
-        self._socket_handler = SocketHandler(
-            hub=self.hub,
-            admission=admission,
-            opener=opener,
-            budgets=budgets,
-            handlers={**own.table, **self._subscriptions.table, **(handlers or {})},
-            binary_handler=binary_handler,
+        self._context = context = SocketContext(
             limits=limits,
             metrics=metrics,
+            verifier=verifier,
+            hub=self.hub,
+            membership=membership,
+            reconciler=Reconciler(
+                self.hub,
+                membership,
+                limits.recheck_seconds,
+                on_recheck=self._subscriptions.check_soon,
+            ),
+            resumer=Resumer(self.hub, self._tracker, calls, metrics),
+            devices=Devices(
+                calls, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
+            ),
+            commands=CommandQueue(calls),
+            admission=Admission(limits),
+            budgets=UserBudgets(
+                limits.user_share * limits.commands_per_second,
+                limits.user_share * limits.commands_burst,
+            ),
         )
-        self._knows_revocations = False
+        opener = ConnectionOpener(context)
+        own = OwnHandlers(context, opener).table
+        self._socket_handler = SocketHandler(
+            context,
+            opener,
+            {**own, **self._subscriptions.table, **(handlers or {})},
+            binary_handler,
+        )
         # Without it, tokens that expire would not be noticed.
         self._sweeper = Periodic(
             self._sweep, name="sweep", every_seconds=_SWEEP_SECONDS, first_seconds=_SWEEP_SECONDS
@@ -197,15 +140,15 @@ class RealtimeEngine:
         """Begin to listen to the bus, which is started afterwards."""
         await self._bus.receive_frames(self._on_frames, self._on_gap)
         self._sweeper.start()
-        self._rechecker.start()
-        self._devices.start()
+        self._context.reconciler.start()
+        self._context.devices.start()
         self._subscriptions.start()
         if self._bus.may_lose_frames:
             self._pull.start()
 
-    def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket from its handshake to its end."""
-        return self._socket_handler.handle(scope, receive, send)
+        await self._socket_handler.handle(scope, receive, send)
 
     async def drain(self, seconds: float) -> None:
         """Say goodbye to every socket, spread over at most so many seconds; take no new ones."""
@@ -214,10 +157,10 @@ class RealtimeEngine:
     async def aclose(self) -> None:
         """Stop everything; sockets that are still open are closed."""
         self._socket_handler.close_all()
-        await self._devices.aclose()
+        await self._context.devices.aclose()
         await self._sweeper.aclose()
-        await self._rechecker.aclose()
-        await self._commands.aclose()
+        await self._context.reconciler.aclose()
+        await self._context.commands.aclose()
         await self._pull.aclose()
         await self._subscriptions.aclose()
         await self._tracker.aclose()
@@ -244,7 +187,7 @@ class RealtimeEngine:
             raise Unavailable(str(error)) from error
         self._revoker.revoke(revoked)
         self._knows_revocations = True
-        await self._rechecker.recheck_all()
+        await self._context.reconciler.recheck_all()
 
     def _forget(self, stream: str) -> None:
         self._tracker.drop_stream(stream)

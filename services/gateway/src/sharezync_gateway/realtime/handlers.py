@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from uuid import UUID
 
-from sharezync_gateway.realtime.commands import Answer, CommandQueue, send_outcome
+from sharezync_gateway.realtime.commands import Answer, send_outcome
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.devices import Devices
-from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.opening import ConnectionOpener, SocketRefused
 from sharezync_gateway.realtime.protocol import (
     Authenticate,
@@ -25,9 +24,6 @@ from sharezync_gateway.realtime.protocol import (
     read_body,
     size_in_utf8,
 )
-from sharezync_gateway.realtime.resuming import Resumer
-from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_gateway.realtime.tracker import Tracker
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.ids import DeviceId
 from sharezync_shared.problems import NotFound, RateLimited
@@ -37,6 +33,11 @@ _REPLAYS_FOR_A_COMMAND: Final = 20
 a drop a client may be behind on all of its own, once."""
 _HEADS_FOR_A_COMMAND: Final = 50
 """Heads in one `pong` for the price of one command: some three kilobytes."""
+_COMMANDS: Final[dict[str, type[SendMessage | MarkRead]]] = {
+    "send_message": SendMessage,
+    "mark_read": MarkRead,
+}
+"""What chat carries out, by type of frame."""
 
 Handler = Callable[[Connection, FrameHead, str], Awaitable[None]]
 """Acts on one text frame, given its connection, its head and its text.
@@ -51,32 +52,17 @@ BinaryHandler = Callable[[Connection, bytes], Awaitable[None]]
 class OwnHandlers:
     """The handlers by frame type, in `table`."""
 
-    def __init__(
-        self,
-        *,
-        hub: Hub,
-        tracker: Tracker,
-        opener: ConnectionOpener,
-        resumer: Resumer,
-        commands: CommandQueue,
-        devices: Devices,
-        limits: SocketLimits,
-    ) -> None:
-        self._hub = hub
-        self._tracker = tracker
+    def __init__(self, context: SocketContext, opener: ConnectionOpener) -> None:
+        self._context = context
+        self._tracker = context.membership.tracker
         self._opener = opener
-        self._resumer = resumer
-        self._commands = commands
-        self._devices = devices
-        self._limits = limits
         self.table: Mapping[str, Handler] = {
             "authenticate": self._authenticate,
             "resume": self._resume,
             "replay": self._replay,
             "ping": self._ping,
             "pong": self._nothing,
-            "send_message": self._send_message,
-            "mark_read": self._mark_read,
+            **dict.fromkeys(_COMMANDS, self._submit),
         }
 
     async def _authenticate(self, connection: Connection, head: FrameHead, text: str) -> None:
@@ -94,11 +80,11 @@ class OwnHandlers:
             connection.close(CloseCode.BAD_TOKEN, "the token is somebody else's")
             return
         session_before = connection.session_id
-        self._hub.remove_session(connection)
-        connection.identify(identity, self._limits.token_grace_seconds)
-        self._hub.add_session(connection)
+        self._context.hub.remove_session(connection)
+        connection.identify(identity, self._context.limits.token_grace_seconds)
+        self._context.hub.add_session(connection)
         if connection.session_id != session_before:
-            self._devices.register_soon(connection)
+            self._context.devices.register_soon(connection)
         connection.reply(head.id, {"expires_at": identity.expires_at})
         if frame.cursors:
             await self._catch_up(connection, frame.cursors, None)
@@ -119,9 +105,9 @@ class OwnHandlers:
     async def _catch_up(
         self, connection: Connection, cursors: Mapping[str, Cursor], frame_id: FrameId
     ) -> None:
-        resumption = self._resumer.begin(connection, cursors)
+        resumption = self._context.resumer.begin(connection, cursors)
         connection.charge(len(resumption.behind) / _REPLAYS_FOR_A_COMMAND)
-        await self._resumer.finish(connection, resumption, frame_id)
+        await self._context.resumer.finish(connection, resumption, frame_id)
 
     async def _ping(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Ping, head.id)
@@ -135,31 +121,17 @@ class OwnHandlers:
     async def _nothing(self, connection: Connection, head: FrameHead, text: str) -> None:
         """That it came is all there is to it."""
 
-    async def _send_message(self, connection: Connection, head: FrameHead, text: str) -> None:
-        said = read_body(text, SendMessage, head.id)
-        self._submit(connection, head, "send_message", said, size_in_utf8(text))
-
-    async def _mark_read(self, connection: Connection, head: FrameHead, text: str) -> None:
-        said = read_body(text, MarkRead, head.id)
-        self._submit(connection, head, "mark_read", said, size_in_utf8(text))
-
-    def _submit(
-        self,
-        connection: Connection,
-        head: FrameHead,
-        kind: str,
-        data: SendMessage | MarkRead,
-        frame_bytes: int,
-    ) -> None:
+    async def _submit(self, connection: Connection, head: FrameHead, text: str) -> None:
         """Pass a command on; the next frame is read without waiting for what becomes of it."""
+        data = read_body(text, _COMMANDS[head.type], head.id)
         if not connection.follows(f"channel:{data.channel_id}"):
             raise NotFound("This connection is for a single channel")
-        if connection.commands_in_flight >= self._limits.max_commands_in_flight:
+        if connection.commands_in_flight >= self._context.limits.max_commands_in_flight:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
         connection.commands_in_flight += 1
         device_id = DeviceId(UUID(connection.device)) if connection.device else None
-        command = Command(connection.identity.user_id, kind, data, device_id)
-        self._commands.submit(command, frame_bytes, _answer_to(connection, head.id))
+        command = Command(connection.identity.user_id, head.type, data, device_id)
+        self._context.commands.submit(command, size_in_utf8(text), _answer_to(connection, head.id))
 
 
 def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:

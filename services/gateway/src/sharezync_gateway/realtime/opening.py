@@ -6,34 +6,27 @@ from typing import Final
 
 from starlette.types import Message, Receive
 
-from sharezync_gateway.realtime.admission import Admission, Slot
-from sharezync_gateway.realtime.budget import UserBudgets
+from sharezync_gateway.realtime.admission import Slot
 from sharezync_gateway.realtime.connection import Connection, StreamChanges
-from sharezync_gateway.realtime.devices import Devices
+from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.handshake import Handshake
-from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.protocol import (
     MAX_TEXT_BYTES,
     Authenticate,
     BadFrame,
     CloseCode,
     Cursor,
-    Error,
     Ready,
     check_cursors,
+    error_about,
     read_body,
     read_head,
     size_in_utf8,
 )
-from sharezync_gateway.realtime.reconciling import Reconciler
-from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.service_calls import UserHeads
-from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_gateway.realtime.stream_membership import StreamMembership
 from sharezync_gateway.realtime.user_turns import UserTurns
-from sharezync_shared.problems import NotFound, RateLimited, Unauthenticated, Unavailable
+from sharezync_shared.problems import NotFound, Problem, RateLimited, Unauthenticated, Unavailable
 from sharezync_shared.tokens.claims import Identity
-from sharezync_shared.tokens.verifier import TokenVerifier
 
 _STRAY_FRAMES = 10
 """Frames other than `authenticate` that a socket without a token may send."""
@@ -42,13 +35,13 @@ _STARTS_AT_ONCE: Final = 2
 
 
 class SocketRefused(Exception):
-    """The socket is to be closed; `last` is sent to its client before."""
+    """The socket is to be closed; its client is sent an error about `problem` before, if any."""
 
-    def __init__(self, code: CloseCode, reason: str, last: Error | None = None) -> None:
+    def __init__(self, code: CloseCode, reason: str, problem: Problem | None = None) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
-        self.last = last
+        self.last = None if problem is None else error_about(None, problem)
 
 
 class ClientLeft(Exception):
@@ -62,28 +55,8 @@ class ClientLeft(Exception):
 class ConnectionOpener:
     """Lets connections in. Raises Refused or Gone for those that don't get there."""
 
-    def __init__(
-        self,
-        *,
-        hub: Hub,
-        admission: Admission,
-        stream_membership: StreamMembership,
-        rechecker: Reconciler,
-        resumer: Resumer,
-        devices: Devices,
-        budgets: UserBudgets,
-        verifier: TokenVerifier,
-        limits: SocketLimits,
-    ) -> None:
-        self._hub = hub
-        self._admission = admission
-        self._stream_membership = stream_membership
-        self._rechecker = rechecker
-        self._resumer = resumer
-        self._devices = devices
-        self._budgets = budgets
-        self._verifier = verifier
-        self._limits = limits
+    def __init__(self, context: SocketContext) -> None:
+        self._context = context
         self._turns = UserTurns(_STARTS_AT_ONCE)
 
     async def examine(self, handshake: Handshake) -> Handshake:
@@ -108,20 +81,22 @@ class ConnectionOpener:
             identity, cursors = await self.identify(first.token), first.cursors
             slot.authenticated()
             connection.outbound.limit_messages(None)
-        connection.identify(identity, self._limits.token_grace_seconds)
-        if len(self._hub.of_user(connection.user_id)) >= self._limits.max_connections_per_user:
+        hub, limits = self._context.hub, self._context.limits
+        connection.identify(identity, limits.token_grace_seconds)
+        if len(hub.of_user(connection.user_id)) >= limits.max_connections_per_user:
             raise SocketRefused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections of this user")
-        if not self._admission.may_start(connection.user_id, asyncio.get_running_loop().time()):
-            raise _too_often()
         now = asyncio.get_running_loop().time()
-        connection.user_budget = self._budgets.for_user(connection.user_id, now)
-        self._hub.add(connection)
+        if not self._context.admission.may_start(connection.user_id, now):
+            problem = RateLimited("Too many new connections of this user", retry_after_seconds=5)
+            raise SocketRefused(CloseCode.TRY_LATER, "too many sockets in a short time", problem)
+        connection.user_budget = self._context.budgets.for_user(connection.user_id, now)
+        hub.add(connection)
         return await self._start(connection, receive, cursors)
 
     async def identify(self, token: str) -> Identity:
         """Return whose token this is; raises Refused with the code that says what to do."""
         try:
-            return await self._verifier.verify(token)
+            return await self._context.verifier.verify(token)
         except Unauthenticated as problem:
             raise SocketRefused(CloseCode.BAD_TOKEN, problem.detail) from problem
         except Unavailable as problem:
@@ -129,7 +104,7 @@ class ConnectionOpener:
 
     async def _first_frame(self, connection: Connection, receive: Receive) -> Authenticate:
         try:
-            async with asyncio.timeout(self._limits.first_frame_seconds):
+            async with asyncio.timeout(self._context.limits.first_frame_seconds):
                 for _ in range(_STRAY_FRAMES):
                     message = await receive()
                     if message["type"] == "websocket.disconnect":
@@ -170,27 +145,29 @@ class ConnectionOpener:
         cursors: dict[str, Cursor],
     ) -> None:
         # Until `begin` has returned nothing is awaited: no frame can come between.
-        shown = self._stream_membership.subscribe_all(connection, heads, notes)
+        shown = self._context.membership.subscribe_all(connection, heads, notes)
         if connection.channel is not None and connection.channel not in shown:
-            raise _not_on_channel()
+            problem = NotFound("The channel doesn't exist, or you aren't a member")
+            raise SocketRefused(CloseCode.NOT_ON_CHANNEL, "not on this channel", problem)
         connection.missing = heads.missing
         missing = sorted(heads.missing)
         if not connection.release(Ready(connection.user_id, connection.device, shown, missing)):
             raise ClientLeft(connection.close_code or 1006)
         if missing:
-            self._rechecker.recheck_soon(connection.user_id)
+            self._context.reconciler.recheck_soon(connection.user_id)
         if cursors:
-            resumption = self._resumer.begin(connection, cursors)
+            resumption = self._context.resumer.begin(connection, cursors)
             connection.notes = None
-            await self._resumer.finish(connection, resumption)
+            await self._context.resumer.finish(connection, resumption)
 
     async def _ask(self, connection: Connection) -> UserHeads:
         try:
             # Who opens a hundred at once waits for themselves.
             turn = self._turns.for_user(connection.user_id)
-            async with asyncio.timeout(self._limits.start_seconds), turn:
+            async with asyncio.timeout(self._context.limits.start_seconds), turn:
                 heads, _ = await asyncio.gather(
-                    self._stream_membership.heads_for(connection), self._devices.connect(connection)
+                    self._context.membership.heads_for(connection),
+                    self._context.devices.connect(connection),
                 )
         except TimeoutError:
             raise _nobody_answers() from None
@@ -214,18 +191,5 @@ def _authenticate(message: Message) -> Authenticate:
 
 
 def _nobody_answers() -> SocketRefused:
-    problem = Unavailable("The services are temporarily unavailable")
-    last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=1000)
-    return SocketRefused(CloseCode.TRY_LATER, "try later", last)
-
-
-def _too_often() -> SocketRefused:
-    problem = RateLimited("Too many new connections of this user")
-    last = Error(None, problem.slug, problem.detail, retryable=True, retry_after_ms=5000)
-    return SocketRefused(CloseCode.TRY_LATER, "too many sockets in a short time", last)
-
-
-def _not_on_channel() -> SocketRefused:
-    problem = NotFound("The channel doesn't exist, or you aren't a member")
-    last = Error(None, problem.slug, problem.detail)
-    return SocketRefused(CloseCode.NOT_ON_CHANNEL, "not on this channel", last)
+    problem = Unavailable("The services are temporarily unavailable", retry_after_seconds=1)
+    return SocketRefused(CloseCode.TRY_LATER, "try later", problem)

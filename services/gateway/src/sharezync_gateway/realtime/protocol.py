@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from sharezync_shared.problems import Problem
 from sharezync_shared.sizes import MAX_CHUNK_BYTES, MAX_TEXT_FRAME_BYTES
 
 SUBPROTOCOL: Final = "sharezync.v1"
@@ -274,6 +275,20 @@ class Error(msgspec.Struct, tag_field="type", tag="error"):
     message: str
     retryable: bool = False
     retry_after_ms: int | None = None
+
+
+def error_about(frame_id: FrameId, problem: Problem | BadFrame) -> Error:
+    """Return the error that says why a frame was refused, and when to try again."""
+    if isinstance(problem, BadFrame):
+        return Error(frame_id, problem.code, problem.message)
+    after = getattr(problem, "retry_after_seconds", None)
+    return Error(
+        frame_id,
+        problem.slug,
+        problem.detail or problem.title,
+        retryable=after is not None,
+        retry_after_ms=None if after is None else round(after * 1000),
+    )
 
 
 class Pong(msgspec.Struct, tag_field="type", tag="pong", omit_defaults=True):

@@ -12,13 +12,12 @@ from typing import Final
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from sharezync_gateway.realtime.admission import Admission, Slot
-from sharezync_gateway.realtime.budget import BULK_FRAMES, Budget, UserBudgets
+from sharezync_gateway.realtime.admission import Slot
+from sharezync_gateway.realtime.budget import BULK_FRAMES, Budget
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
 from sharezync_gateway.realtime.handshake import Handshake, read_handshake, refuse_handshake
-from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.opening import ClientLeft, ConnectionOpener, SocketRefused
 from sharezync_gateway.realtime.protocol import (
     BULKY_TYPE,
@@ -34,7 +33,6 @@ from sharezync_gateway.realtime.protocol import (
     read_head,
     size_in_utf8,
 )
-from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.user_turns import COSTLY_BYTES
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.ids import uuid7
@@ -61,24 +59,15 @@ class SocketHandler:
 
     def __init__(
         self,
-        *,
-        hub: Hub,
-        admission: Admission,
+        context: SocketContext,
         opener: ConnectionOpener,
-        budgets: UserBudgets,
         handlers: Mapping[str, Handler],
         binary_handler: BinaryHandler | None,
-        limits: SocketLimits,
-        metrics: SocketMetrics,
     ) -> None:
-        self._hub = hub
-        self._admission = admission
+        self._context = context
         self._opener = opener
-        self._budgets = budgets
         self._handlers = handlers
         self._binary_handler = binary_handler
-        self._limits = limits
-        self._metrics = metrics
         self.open: set[Connection] = set()
         """Every accepted socket, those without a token included."""
         self.leaving = False
@@ -105,7 +94,7 @@ class SocketHandler:
             slot.leave()
             self.open.discard(connection)
             connection.end()
-            self._metrics.closed(connection.close_code or code)
+            self._context.metrics.closed(connection.close_code or code)
 
     def sweep(self) -> None:
         """Close what has outlived its token, and sample what waits to be sent. Once a second."""
@@ -114,10 +103,12 @@ class SocketHandler:
         for connection in over:
             connection.close(CloseCode.BAD_TOKEN, "the token has run out")
         loop_now = asyncio.get_running_loop().time()
-        self._admission.sweep(loop_now)
-        self._budgets.sweep(loop_now, lambda user_id: bool(self._hub.of_user(user_id)))
-        self._metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
-        self._metrics.connections.set(len(self._hub.connections))
+        self._context.admission.sweep(loop_now)
+        self._context.budgets.sweep(
+            loop_now, lambda user_id: bool(self._context.hub.of_user(user_id))
+        )
+        self._context.metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
+        self._context.metrics.connections.set(len(self._context.hub.connections))
 
     async def drain(self, seconds: float) -> None:
         """Take no more sockets; say goodbye to those there are, spread over most of `seconds`.
@@ -149,7 +140,7 @@ class SocketHandler:
         self, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Connection, Handshake, Slot] | None:
         """Accept the socket, or refuse its handshake and return None."""
-        limits = self._limits
+        limits = self._context.limits
         try:
             if self.leaving:
                 raise Unavailable("The server is shutting down; try again", retry_after_seconds=1)
@@ -159,7 +150,8 @@ class SocketHandler:
             # Known before it is accepted: who has a token does not queue with those who have none.
             handshake = await self._opener.examine(handshake)
             address = (scope.get("client") or (UNKNOWN, 0))[0]
-            slot = self._admission.admit(address, authenticated=handshake.identity is not None)
+            known = handshake.identity is not None
+            slot = self._context.admission.admit(address, authenticated=known)
         except Problem as problem:
             await refuse_handshake(scope, receive, send, problem)
             return None
@@ -177,7 +169,7 @@ class SocketHandler:
                 holds_token.clear()
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
-        limits = self._limits
+        limits = self._context.limits
         now = asyncio.get_running_loop().time()
         port = frame_port(scope, send)
         if handshake.identity is None:
@@ -188,15 +180,15 @@ class SocketHandler:
             client_id=handshake.client_id,
             channel=handshake.channel,
             budget=Budget(limits.commands_per_second, limits.commands_burst, now),
-            on_closing=self._hub.remove,
+            on_closing=self._context.hub.remove,
         )
 
     async def _enter(
         self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
     ) -> Message | None:
         """Say hello and bring the connection in, or close it. Raises Gone."""
-        limits = AnnouncedLimits(commands_per_second=self._limits.commands_per_second)
-        connection.send(Hello(connection.id, self._limits.ping_seconds, limits))
+        limits = AnnouncedLimits(commands_per_second=self._context.limits.commands_per_second)
+        connection.send(Hello(connection.id, self._context.limits.ping_seconds, limits))
         try:
             return await self._opener.enter(connection, handshake, slot, receive)
         except SocketRefused as refused:
@@ -207,7 +199,7 @@ class SocketHandler:
             log.exception("socket_not_started", conn_id=connection.id)
             connection.close(CloseCode.TRY_LATER, "something went wrong on our side")
         finally:
-            self._metrics.connections.set(len(self._hub.connections))
+            self._context.metrics.connections.set(len(self._context.hub.connections))
         return None
 
     async def _listen(

@@ -1,7 +1,7 @@
 """What sockets are held to on one node."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sharezync_gateway.settings import GatewaySettings
 
@@ -36,3 +36,17 @@ class SocketLimits:
     gather_seconds: float = 1  # of presence: a person's eye is no faster, and one frame is cheaper
     typing_seconds: float = 3  # what comes sooner says nothing new: clients show it for 6 s
     recheck_seconds: float = 600  # how often each user's streams are compared with the services'
+
+    @classmethod
+    def from_settings(cls, settings: GatewaySettings) -> Self:
+        """Return what the settings say, and defaults where there is none for it."""
+        return cls(
+            origins=settings.frontend_origin,
+            allow_query_token=settings.ws_allow_query_token,
+            max_connections=settings.ws_max_connections,
+            max_connections_per_user=settings.ws_max_connections_per_user,
+            commands_per_second=settings.ws_max_commands_per_second,
+            commands_burst=2 * settings.ws_max_commands_per_second,
+            presence=settings.presence,
+            typing=settings.typing,
+        )

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from services.gateway.tests.api.realtime.world import Device, Node, Settings, User, World
+from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime import Connection
 from sharezync_gateway.realtime.protocol import FrameHead
 from sharezync_gateway.realtime.socket_limits import SocketLimits
@@ -292,7 +292,7 @@ async def refused(device: Device) -> tuple[int, dict[str, Any], str | None]:
 async def test_a_process_with_as_many_sockets_as_it_may_refuses_the_handshake(
     world: World, ada: User, bob: User
 ) -> None:
-    async with world.node(settings=Settings(ws_max_connections=2)) as node:
+    async with world.node(limits=SocketLimits(max_connections=2)) as node:
         async with node.device(ada, "a"), node.device(ada, "b") as second:
             status, problem, after = await refused(node.device(bob))
             assert (status, problem["code"], after) == (503, "unavailable", "5")
@@ -306,7 +306,7 @@ async def test_sockets_without_a_token_take_no_room_of_those_with_one(
     world: World, ada: User, bob: User
 ) -> None:
     async with (
-        world.node(settings=Settings(ws_max_connections=100)) as node,
+        world.node(limits=SocketLimits(max_connections=100)) as node,
         contextlib.AsyncExitStack() as stack,
     ):
         waiting = [await stack.enter_async_context(without_token(node, ada)) for _ in range(4)]
@@ -322,7 +322,7 @@ async def test_sockets_without_a_token_take_no_room_of_those_with_one(
 
 @pytest.mark.parametrize("by", ["header", "frame"])
 async def test_sockets_that_were_refused_take_up_nothing(world: World, ada: User, by: str) -> None:
-    async with world.node(settings=Settings(ws_max_connections=4)) as node:
+    async with world.node(limits=SocketLimits(max_connections=4)) as node:
         for _ in range(12):
             device = node.device(ada, token=world.token(ada)[:-4] + "AAAA", by=by)
             device._waits_for_ready = False
@@ -331,13 +331,13 @@ async def test_sockets_that_were_refused_take_up_nothing(world: World, ada: User
                     await device.say("authenticate", token=device.token)
                 assert await device.closed() == 4501
         await wait_until(lambda: not node.engine._socket_handler.open)
-        assert node.engine._socket_handler._admission.open == 0
+        assert node.engine._context.admission.open == 0
 
 
 async def test_a_user_who_opens_sockets_in_a_loop_is_told_to_come_later(
     world: World, ada: User, bob: User
 ) -> None:
-    async with world.node(settings=Settings(ws_max_connections_per_user=1)) as node:
+    async with world.node(limits=SocketLimits(max_connections_per_user=1)) as node:
         codes: list[int | None] = []
         for number in range(40):
             device = node.device(ada, f"new-{number}")

@@ -13,7 +13,6 @@ from services.gateway.tests.api.realtime.world import (
     ORIGIN,
     Device,
     Node,
-    Settings,
     User,
     World,
 )
@@ -105,8 +104,8 @@ async def test_a_token_in_the_query_string_is_refused_unless_allowed(
         device._waits_for_ready = False
         async with device:
             assert await device.closed() == 4501
-    settings = Settings(ws_allow_query_token=True)
-    async with world.node(settings=settings) as node, node.device(ada, by="query") as device:
+    limits = SocketLimits(allow_query_token=True)
+    async with world.node(limits=limits) as node, node.device(ada, by="query") as device:
         assert device.ready["user"] == ada.id
 
 
@@ -145,19 +144,19 @@ async def test_another_version_of_the_protocol_is_told_so(node: Node, ada: User)
 
 
 async def test_hello_tells_what_the_settings_allow(world: World, ada: User) -> None:
-    settings = Settings(ws_max_commands_per_second=7)
-    async with world.node(settings=settings) as node, node.device(ada) as device:
-        limits = {
+    limits = SocketLimits(commands_per_second=7)
+    async with world.node(limits=limits) as node, node.device(ada) as device:
+        announced = {
             "text_bytes": MAX_TEXT_FRAME_BYTES,
             "chunk_bytes": MAX_CHUNK_BYTES,
             "commands_per_second": 7.0,
         }
-        assert device.hello["limits"] == limits
+        assert device.hello["limits"] == announced
 
 
 async def test_one_user_has_only_so_many_connections(world: World, ada: User, bob: User) -> None:
-    settings = Settings(ws_max_connections_per_user=2)
-    async with world.node(settings=settings) as node:
+    limits = SocketLimits(max_connections_per_user=2)
+    async with world.node(limits=limits) as node:
         async with node.device(ada, "one"), node.device(ada, "two"):
             third = node.device(ada, "three")
             third._waits_for_ready = False
@@ -172,10 +171,10 @@ async def test_one_user_has_only_so_many_connections(world: World, ada: User, bo
 
 async def test_each_replica_counts_by_itself(world: World, ada: User) -> None:
     """docs/decisions/0012: who comes from a replica that died is not counted twice."""
-    settings = Settings(ws_max_connections_per_user=1)
+    limits = SocketLimits(max_connections_per_user=1)
     async with (
-        world.node(settings=settings) as first,
-        world.node(settings=settings) as second,
+        world.node(limits=limits) as first,
+        world.node(limits=limits) as second,
         first.device(ada, "phone"),
         second.device(ada, "phone") as again,
     ):

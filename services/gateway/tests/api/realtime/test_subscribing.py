@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.tests.api.realtime.world import Device, Node, Settings, User, World
+from services.gateway.tests.api.realtime.world import Device, Node, User, World
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.subscribing import Subscriptions
 from sharezync_shared.ids import uuid7
@@ -203,8 +203,8 @@ async def test_what_is_switched_off_is_refused_and_nothing_is_said_of_it(
 ) -> None:
     stream = world.channel(ada, bob)
     channel = channel_id(stream)
-    settings = Settings(presence=False, typing=False)
-    async with world.node(settings=settings) as node:
+    limits = SocketLimits(presence=False, typing=False)
+    async with world.node(limits=limits) as node:
         async with node.device(ada) as device, node.device(bob):
             assert (await refusal(device, users=[bob.id]))["code"] == "presence-off"
             assert (await refusal(device, channels=[channel]))["code"] == "typing-off"
@@ -217,11 +217,11 @@ async def test_what_is_switched_off_is_refused_and_nothing_is_said_of_it(
 
 async def test_each_can_be_switched_off_alone(world: World, ada: User, bob: User) -> None:
     channel = channel_id(world.channel(ada, bob))
-    async with world.node(settings=Settings(presence=False)) as node, node.device(ada) as device:
+    async with world.node(limits=SocketLimits(presence=False)) as node, node.device(ada) as device:
         assert (await refusal(device, users=[bob.id], channels=[channel]))["code"] == "presence-off"
         assert (await subscribe(device, channels=[channel]))["subscribed"]["channels"] == [channel]
         await device.say("typing", channel_id=channel)
         await device.frame("reply")
-    async with world.node(settings=Settings(typing=False)) as node, node.device(ada) as device:
+    async with world.node(limits=SocketLimits(typing=False)) as node, node.device(ada) as device:
         assert (await refusal(device, users=[bob.id], channels=[channel]))["code"] == "typing-off"
         assert (await subscribe(device, users=[bob.id]))["subscribed"]["users"] == [bob.id]

@@ -9,7 +9,7 @@ import itertools
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
 from uuid import UUID
@@ -24,7 +24,6 @@ from services.gateway.tests.api.realtime.stand_ins import Services
 from sharezync_gateway.realtime import SOCKETS, RealtimeEngine
 from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_shared.calls.client import Client, Credentials
 from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
@@ -78,27 +77,6 @@ class GappyBus(LocalBus):
             await on_gap()
 
 
-@dataclass
-class Settings:
-    frontend_origin: tuple[str, ...] = (ORIGIN,)
-    ws_allow_query_token: bool = False
-    ws_max_connections: int = 10_000
-    ws_max_connections_per_user: int = 20
-    ws_max_commands_per_second: float = 100
-    presence: bool = True
-    typing: bool = True
-
-
-@dataclass
-class Surroundings:
-    bus: LocalBus
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-
-    def client(self, kind: type[Client], credentials: Credentials | None = None) -> Client:
-        del credentials
-        raise AssertionError(f"the engine called {kind.service} itself")
-
-
 @dataclass(frozen=True)
 class User:
     """Somebody with a login."""
@@ -142,20 +120,20 @@ class World:
 
     @asynccontextmanager
     async def node(
-        self, *, limits: SocketLimits | None = None, settings: Settings | None = None, **parts: Any
+        self, *, limits: SocketLimits | None = None, **parts: Any
     ) -> AsyncGenerator["Node"]:
         revocations = Revocations()
         verifier = TokenVerifier(
             self.keys, issuer="sharezync", audience="sharezync", revocations=revocations
         )
-        surroundings = Surroundings(self.bus)
+        registry = CollectorRegistry()
         engine = RealtimeEngine(
-            settings=settings or Settings(),
-            platform=surroundings,
+            limits=limits or SocketLimits(origins=(ORIGIN,)),
+            bus=self.bus,
+            registry=registry,
             verifier=verifier,
             revocations=revocations,
             calls=cast("ServiceCalls", self.services),
-            limits=limits,
             **parts,
         )
         await engine.start()
@@ -163,7 +141,7 @@ class World:
         app = plain_asgi(websocket=engine.handle)
         try:
             async with serving(app, websockets=SOCKETS) as served:
-                yield Node(self, engine, served, surroundings.registry)
+                yield Node(self, engine, served, registry)
                 await engine.aclose()
         finally:
             await engine.aclose()

@@ -1,30 +1,18 @@
 """The socket engine together with transfers: what the gateway serves WebSockets with."""
 
-from typing import Protocol
-
-from sharezync_gateway.realtime.engine import (
-    EngineDependencies,
-    RealtimeEngine,
-    SocketSettings,
-)
+from sharezync_gateway.realtime.engine import RealtimeEngine
 from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.transfers.context import TransferContext
 from sharezync_gateway.transfers.core.calls import TransferCalls
 from sharezync_gateway.transfers.core.chunk_store import ChunkStore
 from sharezync_gateway.transfers.socket.socket_transfers import SocketTransfers
-from sharezync_shared.calls.client import Credentials
 from sharezync_shared.calls.transports import PlainTransport
 from sharezync_shared.contracts.chat import ChatClient
 from sharezync_shared.contracts.services import Services
+from sharezync_shared.platform import Platform
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
-
-
-class SocketDependencies(EngineDependencies, Protocol):
-    """The part of `Platform` that both need."""
-
-    @property
-    def credentials(self) -> Credentials: ...
 
 
 class EngineWithTransfers(RealtimeEngine):
@@ -37,8 +25,8 @@ class EngineWithTransfers(RealtimeEngine):
     def __init__(
         self,
         *,
-        settings: SocketSettings,
-        platform: SocketDependencies,
+        limits: SocketLimits,
+        platform: Platform,
         verifier: TokenVerifier,
         revocations: Revocations,
         store: ChunkStore,
@@ -52,8 +40,9 @@ class EngineWithTransfers(RealtimeEngine):
         self._chat_transport = commands
         chat = ChatClient(commands, platform.credentials) if commands else None
         super().__init__(
-            settings=settings,
-            platform=platform,
+            limits=limits,
+            bus=platform.bus,
+            registry=platform.registry,
             verifier=verifier,
             revocations=revocations,
             calls=ServiceCalls(services, chat),

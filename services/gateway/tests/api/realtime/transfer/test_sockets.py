@@ -15,9 +15,9 @@ from websockets.typing import Subprotocol
 
 from services.gateway.tests.api.known_device import known_device
 from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Storage
-from services.gateway.tests.api.realtime.world import Settings
 from services.gateway.tests.unit.transfers.fakes import make_chunk
 from sharezync_gateway.realtime import SOCKETS
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
 from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
 from sharezync_shared.ids import SessionId, UserId, uuid7
@@ -90,7 +90,7 @@ async def test_a_chunk_finds_its_way_through_the_whole() -> None:
     storage.tokens = {await platform.credentials.token()}
     revocations = Revocations()
     sockets = EngineWithTransfers(
-        settings=Settings(),
+        limits=SocketLimits(),
         platform=platform,
         verifier=TokenVerifier(
             platform.keys, issuer="sharezync", audience="sharezync", revocations=revocations
