@@ -84,7 +84,7 @@ FOR_A_CALL: Final = {
     "AppendReceiver", "Digests", "Download", "OfferPolicy", "ReadMarkBatch", "Writer",
 }  # fmt: skip
 """Classes that live for one call or one upload."""
-WITHIN_A_PART: Final = {"ChunkRows", "Leases", "OwnCredentials", "Writers"}
+WITHIN_A_PART: Final = {"ChunkRows", "Leases", "OwnCredentials"}
 """Classes of which a part of the context, or another service's client, is made."""
 
 

@@ -19,7 +19,7 @@ from sharezync_shared import sizes
 from sharezync_shared.ids import uuid7
 from sharezync_shared.names.filenames import MAX_NAME_BYTES
 from sharezync_shared.names.policies import BIO, DISPLAY_NAME, MEDIA_TYPE, Policy
-from sharezync_storage.schemas.files import FileRead
+from sharezync_storage.schemas import FileRead
 from sharezync_transfer.schemas import TransferOffer
 from sharezync_transfer.settings import MAX_FILES, MAX_OFFER_BYTES
 

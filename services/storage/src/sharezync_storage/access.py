@@ -1,9 +1,10 @@
 """The only ways to rows on behalf of somebody. What one may not see does not exist: 404."""
 
 from collections.abc import Collection
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, any_, literal
+from sqlalchemy import ColumnElement, Uuid, any_, delete, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 
@@ -12,6 +13,8 @@ from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork
 from sharezync_storage.models import File, FileId, Grant, Link, LinkId, Upload, UploadId
 from sharezync_storage.states import Source
+
+Row = TypeVar("Row", File, Upload)
 
 
 async def own_file(
@@ -70,16 +73,20 @@ async def link_followed(unit: UnitOfWork, token_digest: bytes) -> tuple[Link, Fi
     return found[0], found[1]
 
 
-async def uploads_held(unit: UnitOfWork, upload_ids: Collection[UUID]) -> list[Upload]:
-    """Return those of these uploads that there are, locked until the commit."""
-    statement = select(Upload).where(among(Upload.id, upload_ids)).order_by(col(Upload.id))
-    return list(await unit.session.exec(statement.with_for_update()))
+async def held(unit: UnitOfWork, model: type[Row], ids: Collection[UUID]) -> list[Row]:
+    """Return those of these uploads or files that there are, locked until the commit, by id.
+
+    Files that were deleted are among them.
+    """
+    statement = select(model).where(among(model.id, ids)).order_by(col(model.id)).with_for_update()
+    return list(await unit.session.exec(statement))
 
 
-async def files_held(unit: UnitOfWork, file_ids: Collection[UUID]) -> list[File]:
-    """Return those of these files that there are, deleted ones too, locked until the commit."""
-    statement = select(File).where(among(File.id, file_ids)).order_by(col(File.id))
-    return list(await unit.session.exec(statement.with_for_update()))
+async def delete_among(unit: UnitOfWork, column: UUID, ids: Collection[UUID]) -> None:
+    """Delete the rows of which a column is one of `ids`."""
+    table = col(column).class_  # type: ignore[attr-defined]  # what a column is of
+    theirs = delete(table).where(among(column, ids))
+    await unit.session.exec(theirs.execution_options(synchronize_session=False))
 
 
 async def own_upload(

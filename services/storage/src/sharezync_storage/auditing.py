@@ -11,8 +11,8 @@ import structlog
 from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File
+from sharezync_storage.states import UNFINISHED
 from sharezync_storage.stores import BlobStore, NoSuchBlob
-from sharezync_storage.usecases import totals
 
 log = structlog.get_logger()
 
@@ -23,6 +23,29 @@ _CHECKED_AT_A_TIME: Final = 60
 _NEXT: Final = """
 SELECT id, store_key, size_bytes FROM storage.files
 WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2
+"""
+
+
+# By the names of their figures in `metrics`.
+_DELETIONS: Final = """
+SELECT count(*) AS pending_deletions,
+       COALESCE(sum(size_bytes), 0)::bigint AS pending_deletion_bytes,
+       count(*) FILTER (WHERE attempts >= 3) AS failing_deletions,
+       greatest(COALESCE(EXTRACT(EPOCH FROM $1 - min(due_at)), 0), 0)::float8
+       AS oldest_due_deletion_seconds
+FROM storage.deletions
+"""
+_USAGE: Final = """
+SELECT COALESCE(sum(used_bytes), 0)::bigint AS used_bytes,
+       COALESCE(sum(reserved_bytes), 0)::bigint AS reserved_bytes,
+       (SELECT count(*) FROM storage.files WHERE let_go_at IS NOT NULL AND deleted_at IS NULL)
+       AS detached_files
+FROM storage.usage
+"""
+_UPLOADS: Final = """
+SELECT state, door AS source, count(*) AS uploads,
+       count(*) FILTER (WHERE expires_at < $1 AND state = ANY($2::text[])) AS expired
+FROM storage.uploads WHERE expires_at IS NOT NULL GROUP BY 1, 2
 """
 
 
@@ -37,14 +60,22 @@ class StoreAudit:
         self._missing: set[UUID] = set()
 
     async def count(self) -> None:
-        """Count how things stand, and show it."""
-        self._metrics.show(await totals.count(self._work))
+        """Count how things stand, and show it. Some tens of milliseconds at a million users."""
+        now = self._work.now()
+        async with (await self._work.database.pool()).acquire() as connection:
+            (deletions,) = await connection.fetch(_DELETIONS, now)
+            (usage,) = await connection.fetch(_USAGE)
+            uploads = await connection.fetch(_UPLOADS, now, list(UNFINISHED))
+        expired = sum(row["expired"] for row in uploads)
+        self._metrics.show(
+            {**deletions, **usage, "expired_uploads": expired},
+            {(row["state"], row["source"]): row["uploads"] for row in uploads},
+        )
 
     async def audit_next(self) -> None:
         """Look for the objects of the next files, and of those that were missing before.
 
-        Raises what the store raises
-        where it is away: then nothing is known, and the same files are looked at again.
+        Raises what the store raises where it is away: then the same files are looked at again.
         """
         async with (await self._work.database.pool()).acquire() as connection:
             rows = await connection.fetch(_NEXT, self._behind, _CHECKED_AT_A_TIME)

@@ -5,8 +5,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from sharezync_storage.usecases.totals import StorageTotals
-
 _TOTALS: Final[Mapping[str, str]] = {
     "pending_deletions": "Objects that are scheduled for deletion",
     "pending_deletion_bytes": "Approximate size of the objects that are scheduled for deletion",
@@ -17,7 +15,7 @@ _TOTALS: Final[Mapping[str, str]] = {
     "used_bytes": "Bytes of files, as they count in quotas",
     "reserved_bytes": "Bytes that are reserved for uploads",
 }
-"""What `StorageTotals` has fields of, as gauges."""
+"""Gauges of the figures that `auditing` counts, by their names."""
 
 
 class StorageMetrics:
@@ -65,10 +63,10 @@ class StorageMetrics:
             registry=registry,
         )
 
-    def show(self, figures: StorageTotals) -> None:
-        """Tell how things stand. Every replica tells the same, of the whole."""
+    def show(self, totals: Mapping[str, float], uploads: Mapping[tuple[str, str], int]) -> None:
+        """Show how things stand; `uploads` by state and source. Every replica shows the same."""
         for name, gauge in self._totals.items():
-            gauge.set(getattr(figures, name))
+            gauge.set(totals[name])
         self._uploads.clear()  # a state that nothing is in any more has no figure
-        for (state, source), count in figures.uploads.items():
-            self._uploads.labels(state, source).set(count)
+        for labels, count in uploads.items():
+            self._uploads.labels(*labels).set(count)

@@ -25,28 +25,11 @@ async def body_of(request: Request) -> AsyncGenerator[bytes]:
     less than `min_body_bytes_per_second` on the average of one. Only waiting for the client counts:
     a store that is slow is none of its faults.
     """
-    pace = _Pace(request.app.state.context.settings.min_body_bytes_per_second)
+    time = asyncio.get_running_loop().time
+    least = request.app.state.context.settings.min_body_bytes_per_second
+    waited_seconds, size = 0.0, 0
     more = True
     while more:
-        message = await pace.receive(request)
-        if message["type"] == "http.disconnect":
-            raise BodyBroken
-        more = message.get("more_body", False)
-        if piece := message.get("body", b""):
-            yield piece
-
-
-class _Pace:
-    """How fast a body comes. `minimum` is in bytes per second; 0: any pace will do."""
-
-    def __init__(self, minimum: int) -> None:
-        self._minimum = minimum
-        self._waited_seconds = 0.0
-        self._bytes = 0
-
-    async def receive(self, request: Request) -> Message:
-        """Return the next message. Raises BodyTooSlow."""
-        time = asyncio.get_running_loop().time
         began = time()
         try:
             async with asyncio.timeout(IDLE_SECONDS):
@@ -55,17 +38,20 @@ class _Pace:
             raise BodyTooSlow(
                 f"No bytes were received for {IDLE_SECONDS:g} s", idle_seconds=IDLE_SECONDS
             ) from error
-        self._waited_seconds += time() - began
-        self._bytes += len(message.get("body", b""))
-        if self._waited_seconds >= WINDOW_SECONDS:
-            if self._bytes < self._minimum * self._waited_seconds and message.get("more_body"):
+        if message["type"] == "http.disconnect":
+            raise BodyBroken
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        waited_seconds, size = waited_seconds + time() - began, size + len(piece)
+        if waited_seconds >= WINDOW_SECONDS:
+            if more and size < least * waited_seconds:
                 raise BodyTooSlow(
-                    f"{self._bytes} bytes came in {self._waited_seconds:.0f} s, and at least "
-                    f"{self._minimum} must come each second",
-                    min_bytes_per_second=self._minimum,
+                    f"{size} bytes came in {waited_seconds:.0f} s, and at least {least} must come "
+                    "each second",
+                    min_bytes_per_second=least,
                 )
-            self._waited_seconds, self._bytes = 0.0, 0
-        return message
+            waited_seconds, size = 0.0, 0
+        if piece:
+            yield piece
 
 
 async def chunk_of(request: Request, length: int) -> list[bytes]:

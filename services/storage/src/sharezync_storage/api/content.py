@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from io import FileIO
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from fastapi import Response
@@ -20,6 +20,7 @@ from sharezync_storage.errors import ContentDamaged
 from sharezync_storage.models import File
 from sharezync_storage.settings import MIB
 from sharezync_storage.stores import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
+from sharezync_storage.usecases.claims import Download
 
 log = structlog.get_logger()
 
@@ -28,18 +29,6 @@ _MOST_BYTES: Final = 8 * MIB
 
 _Body = tuple[int, Message]
 """How many bytes a message brings, and the message."""
-
-
-class ContentDelivery(Protocol):
-    """Is told how many bytes go to a client: what counts downloads."""
-
-    async def begin(self, size_bytes: int) -> None:
-        """The first bytes go out next, so many; what this raises is the answer instead."""
-        ...
-
-    async def end(self, sent_bytes: int) -> None:
-        """It is over; so many bytes went out in all, 0 where it never came to `begin`."""
-        ...
 
 
 def version_of(file: File) -> Version:
@@ -68,7 +57,7 @@ class ContentResponse(Response):
         file: File,
         span: Span | None,
         *,
-        delivery: ContentDelivery | None = None,
+        delivery: Download | None = None,
         more_headers: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store

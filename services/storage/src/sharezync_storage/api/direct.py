@@ -19,8 +19,7 @@ from sharezync_storage import errors
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.models import UploadId
-from sharezync_storage.schemas.direct import DirectComplete, DirectCreate, DirectRead
-from sharezync_storage.schemas.files import FileRead
+from sharezync_storage.schemas import DirectComplete, DirectCreate, DirectRead, FileRead
 from sharezync_storage.settings import MIB
 from sharezync_storage.signatures import url_asked_for
 from sharezync_storage.usecases import direct_uploads

@@ -23,7 +23,7 @@ from sharezync_storage.errors import (
     StoreUnavailable,
 )
 from sharezync_storage.models import FileId
-from sharezync_storage.schemas.links import UrlCreate, UrlRead
+from sharezync_storage.schemas import UrlCreate, UrlRead
 from sharezync_storage.usecases import urls
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=SmallBodyRoute)

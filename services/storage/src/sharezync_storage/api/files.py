@@ -22,7 +22,7 @@ from sharezync_storage.api.bodies import body_of
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.forms import FIELD, FileForm
 from sharezync_storage.models import FileId
-from sharezync_storage.schemas.files import FileRead, UsageRead
+from sharezync_storage.schemas import FileRead, UsageRead
 from sharezync_storage.usecases import files, form_uploads, quota
 
 router = APIRouter(prefix="/v1", tags=["files"])

@@ -27,7 +27,7 @@ from sharezync_storage import errors
 from sharezync_storage.api.bodies import SmallBodyRoute, chunk_of
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.models import FileId, Upload, UploadId
-from sharezync_storage.schemas.files import FileRead
+from sharezync_storage.schemas import FileRead
 from sharezync_storage.settings import MIB
 from sharezync_storage.usecases import chunk_uploads, files, urls
 from sharezync_storage.usecases.uploads import plan_of

@@ -20,7 +20,7 @@ from sharezync_storage.api.content import ContentResponse, version_of
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.downloads import BYTES, RANGES
 from sharezync_storage.models import FileId, LinkId
-from sharezync_storage.schemas.links import (
+from sharezync_storage.schemas import (
     LinkCreate,
     LinkCreated,
     LinkLook,

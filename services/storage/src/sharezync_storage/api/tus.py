@@ -7,12 +7,9 @@ Trouble that passes is never told as 400, 403 or 404, at which clients forget th
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import datetime
-from typing import Annotated, Final, Literal
-from uuid import UUID
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field
 
 from sharezync_shared.contracts import storage
 from sharezync_shared.ids import UserId
@@ -40,7 +37,7 @@ from sharezync_storage.api.tus_headers import (
     upload_id_of,
 )
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.schemas import Read
+from sharezync_storage.schemas import ResumableUpload
 from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.checksums import ALGORITHMS, Checksum
 
@@ -57,29 +54,6 @@ _PATCH_REFUSED: Final = (
     *ASKED, NotFound, errors.UploadGone, errors.FinalUpload, errors.OffsetMismatch,
     errors.UploadBusy, *KEPT,
 )  # fmt: skip
-
-
-class ResumableUpload(Read):
-    """A resumable upload."""
-
-    id: UUID
-    """Id of the upload, and later of its file."""
-    name: str = Field(examples=["holiday.jpg"])
-    mime: str = Field(examples=["image/jpeg"])
-    size_bytes: int | None
-    """Size in bytes; null while it isn't known."""
-    stored_bytes: int
-    """Number of stored bytes: the offset to resume from."""
-    state: Literal["created", "receiving", "held", "verifying", "finished", "failed", "aborted"]
-    """State of the upload. `held`: a complete part of a larger file. `verifying`: complete, and
-    being turned into a file."""
-    part: bool
-    """Whether it is a part of a larger file, and doesn't become a file itself."""
-    file_id: UUID | None
-    """Id of the file, once finished."""
-    created_at: datetime
-    expires_at: datetime | None
-    """When it expires unless more bytes are received; null once finished."""
 
 
 async def _speaks_tus(_: Caller, request: Request) -> None:

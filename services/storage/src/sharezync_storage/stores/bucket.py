@@ -192,16 +192,15 @@ class Bucket:
 
     async def _pieces(self, body: Any, key: str, length: int | None) -> AsyncGenerator[bytes]:  # noqa: ANN401 - as above
         left = length
-        while piece := await self._read(body, key):
+        while True:
+            with self._translated(key):
+                piece: bytes = await body.read(PIECE_BYTES)
+            if not piece:
+                break
             yield piece
             left = None if left is None else left - len(piece)
         if left:
             raise ContentDamaged
-
-    async def _read(self, body: Any, key: str) -> bytes:  # noqa: ANN401 - as above
-        with self._translated(key):
-            piece: bytes = await body.read(PIECE_BYTES)
-            return piece
 
     @contextmanager
     def _translated(self, key: str) -> Generator[None]:

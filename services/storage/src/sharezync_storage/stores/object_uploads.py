@@ -13,8 +13,7 @@ was pre-empted still writes has a suffix that no record names.
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -29,8 +28,8 @@ from sharezync_storage.stores.port import (
     Extent,
     Kept,
     NoSuchBlob,
-    StoredBlob,
     StoredSegment,
+    UploadStore,
 )
 from sharezync_storage.stores.read_ahead import ReadAhead, written
 
@@ -49,28 +48,11 @@ class Source:
     sha256: bytes | None = None
 
 
-class ObjectUploads(ABC):
+class ObjectUploads(UploadStore, ABC):
     """Makes an `UploadStore` of a `BlobStore` that can also write small objects and list keys."""
 
     def __init__(self, name: str) -> None:
         self.threads = IoThreads(name)
-
-    # --- what an adapter has ------------------------------------------------------------------
-
-    @abstractmethod
-    async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
-        """As `BlobStore` has it, and so for the next three."""
-
-    @abstractmethod
-    def open(
-        self, key: str, *, offset: int = 0, length: int | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
-
-    @abstractmethod
-    async def size(self, key: str) -> int: ...
-
-    @abstractmethod
-    async def delete(self, key: str) -> None: ...
 
     @abstractmethod
     async def write(self, key: str, body: bytes) -> None:
@@ -90,7 +72,7 @@ class ObjectUploads(ABC):
 
     # --- chunks -----------------------------------------------------------------------------
 
-    async def begin_chunks(self, *plans: ChunkPlan) -> None:  # noqa: B027 - that is all of it
+    async def begin_chunks(self, *plans: ChunkPlan) -> None:
         """Objects need no place to be made."""
 
     async def write_chunk(

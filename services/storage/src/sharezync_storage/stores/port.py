@@ -118,11 +118,10 @@ class BlobStore(Protocol):
         ...
 
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
-        """Keep what `pieces` yields, of any length, without ever holding more than a few MiB.
+        """Keep what `pieces` yields, of any length, holding a few MiB at most.
 
-        The blob can be read once this has returned, and not a byte of it before. Raises what
-        `pieces` raises; then nothing can be read under `key`. Whatever a failure or a crash left
-        behind goes with `delete(key)`. A key is put once, or again after a failure.
+        The blob can be read once this has returned, and not a byte of it before. Where `pieces`
+        raises, nothing can be read. A key is put once, or again after a failure.
         """
         ...
 
@@ -132,9 +131,8 @@ class BlobStore(Protocol):
         """Read `length` bytes from `offset` (without `length`: to the end), piece by piece.
 
         Entering raises NoSuchBlob; the range must lie within the blob. Pieces have at most
-        PIECE_BYTES, and nobody reads far ahead of who takes them. Raises ContentDamaged in the
-        middle where fewer bytes are kept than there must be. Deleting the blob meanwhile either
-        does not disturb the reader or ends it with StoreUnavailable.
+        PIECE_BYTES. Raises ContentDamaged in the middle where fewer bytes are kept than must be.
+        Deleting the blob meanwhile may end the reader with StoreUnavailable.
         """
         ...
 
@@ -143,16 +141,13 @@ class BlobStore(Protocol):
         ...
 
     async def delete(self, key: str) -> None:
-        """Leave nothing of `key`: neither the blob nor what an unfinished write left behind.
-
-        Idempotent. Where the key is never written again, repeating it after a failure is right.
-        """
+        """Leave nothing of `key`: neither the blob nor what unfinished writes left. Idempotent."""
         ...
 
     async def tidy(self, key: str) -> None:
-        """Leave nothing of writes of a blob that were interrupted; the blob itself stays.
+        """Leave nothing of interrupted writes of a blob, which itself stays. Idempotent.
 
-        Idempotent. Only once nobody can be writing it any more.
+        Only once nobody can be writing it any more.
         """
         ...
 
@@ -166,10 +161,7 @@ class UploadStore(BlobStore, Protocol):
     # --- chunks -----------------------------------------------------------------------------
 
     async def begin_chunks(self, *plans: ChunkPlan) -> None:
-        """Make a place for the chunks of each upload. Idempotent while they take chunks.
-
-        Where it raises, there may be places for some of them.
-        """
+        """Make a place for the chunks of each upload. Idempotent while they take chunks."""
         ...
 
     async def write_chunk(
@@ -177,10 +169,9 @@ class UploadStore(BlobStore, Protocol):
     ) -> None:
         """Keep chunk `index`, the concatenation of `data`, durably.
 
-        It can be read once this has returned. Raises ChunkCorrupt, before anything is written,
-        where `data` does not have the digest; NoSuchBlob where the upload was assembled, discarded
-        or never begun (a store may notice that only when assembling: callers keep the record of
-        what counts). `data` must have the length of the place.
+        `data` must have the length of the place. Raises ChunkCorrupt, before anything is written,
+        where it does not have the digest; NoSuchBlob where the upload was assembled, discarded or
+        never begun (a store may notice that only when assembling).
 
         The caller sees to it that within this process no two *different* contents are written to
         one place at a time, and none over one that was recorded. A store that several processes
@@ -191,8 +182,7 @@ class UploadStore(BlobStore, Protocol):
     async def read_chunk(self, plan: ChunkPlan, index: int, sha256: bytes) -> bytes:
         """Return the chunk that was written with this digest.
 
-        Raises NoSuchBlob where it is not there (any more: the upload may have been assembled),
-        and
+        Raises NoSuchBlob where it is not there (the upload may have been assembled), and
         ContentDamaged where what is kept does not have the digest.
         """
         ...
@@ -200,10 +190,8 @@ class UploadStore(BlobStore, Protocol):
     async def assemble_chunks(self, plan: ChunkPlan, key: str, digests: Sequence[bytes]) -> None:
         """Make the chunks of these digests, one for each place, into the blob `key`.
 
-        Idempotent: repeated after a success or in the middle of a crash it completes what is
-        missing, from several processes at once too. The blob can be read before the chunks are
-        gone; they are gone for good only after `discard`. Raises NoSuchBlob where neither
-        the chunks nor the blob are there.
+        Idempotent, from several processes at once too. The chunks are gone for good only after
+        `discard`. Raises NoSuchBlob where neither they nor the blob are there.
         """
         ...
 
@@ -215,24 +203,21 @@ class UploadStore(BlobStore, Protocol):
         """Write `pieces`, of any length, behind `start`; return the extent with all of them.
 
         `kept` is awaited with a longer extent whenever more has become durable: at least after
-        every 16 MiB, half a second after `pieces` has paused, and at the end; never two at a time.
-        Where `pieces` raises or the caller is cancelled, what came before is made durable and told
-        to `kept` first. Where `kept` raises, nothing more is written. At the end `kept` is called
-        again even if it knows that extent, where it wasn't on record. Holds at most some 24 MiB.
+        every 16 MiB, half a second after `pieces` has paused (up to four seconds later where the
+        last segment is written anew), and at the end, again if it wasn't on record; never two at a
+        time. Where `pieces` raises or the caller is cancelled, what came before is made durable and
+        given to `kept` first, however often that is repeated. Where `kept` raises, nothing more is
+        written. Holds at most some 24 MiB.
 
         Bytes behind `start` that an earlier writer left and nobody recorded are written over, or
         never counted: `epoch` must be larger than that of any earlier writer, which the caller has
         stopped (in this process) or fenced off (elsewhere). Segments that a longer extent no longer
-        names are deleted once `kept` has returned True for it; what was written in vain (it said
-        False to the last) is deleted at the end, or written over.
+        names are deleted once `kept` has returned True for it, those for which it never did at the
+        end.
 
         Raises NoSuchBlob where what is on record is not there, ContentDamaged where it is something
-        else. One in this process that goes on behind a later epoch gets StoreUnavailable, or what
-        its `kept` raises. However often the caller is cancelled, it waits for the store and the
-        record, which have time-outs of their own.
-
-        A store that must write its last segment anew lets somebody who pauses again and again wait
-        up to four seconds more, so that a trickle costs no flood.
+        else, and StoreUnavailable, or what `kept` raises, for one in this process that goes on
+        behind a later epoch.
         """
         ...
 
@@ -245,10 +230,7 @@ class UploadStore(BlobStore, Protocol):
         ...
 
     async def discard(self, key: str) -> None:
-        """Leave nothing of the chunks of an upload, or of what was appended to it. Idempotent.
-
-        A blob they were assembled into stays.
-        """
+        """Leave nothing of an upload's chunks, or of what was appended to it. Idempotent."""
         ...
 
 
@@ -264,10 +246,9 @@ class DirectUploads(Protocol):
     async def link(
         self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
     ) -> str:
-        """Return an absolute URL by which anybody can GET the blob for so long.
+        """Return an absolute URL by which anybody can GET the blob for so long, if it is there.
 
-        The answer to it carries `content_type` and `disposition`. Does not look whether the blob is
-        there.
+        The answer carries `content_type` and `disposition`.
         """
         ...
 
@@ -298,9 +279,8 @@ class DirectUploads(Protocol):
     ) -> None:
         """Make the parts with these ETags, in order, the blob. Idempotent once it has succeeded.
 
-        Raises PartsWrong where a part is missing or is another than its ETag says; the upload can
-        still be completed after that. Also where the whole has another size, which only a server
-        allows that doesn't hold to what was signed: then nothing is left. NoSuchBlob where the
+        Raises PartsWrong where a part is missing or is another than its ETag says (it can still be
+        completed), or the whole has another size (then nothing is left); NoSuchBlob where the
         upload is no more.
         """
         ...
@@ -308,8 +288,8 @@ class DirectUploads(Protocol):
     async def abort_direct(self, key: str, direct_id: str) -> None:
         """Leave nothing of an upload that was never completed. Idempotent.
 
-        Looks for the blob first and touches nothing where it is there: on some servers, aborting
-        what was completed destroys it.
+        Touches nothing where the blob is there: on some servers, aborting what was completed
+        destroys it.
         """
         ...
 

@@ -1,9 +1,12 @@
 """What storage can be asked to do.
 
+`context`: the parts that live as long as the process; functions are given what they need of it.
+
 Uploads, by source, over one assembler:
 `form_uploads`: keep a file that comes in one piece.
 `tus_uploads`: begin an upload that comes from its start to its end, or is made of others; tell how
-    far it is, go on with it, give it up. `writers` sees to it that one request writes at a time.
+    far it is, go on with it, give it up. `writers` sees to it that one request writes at a time,
+    `append_receiver` counts, hashes and records what comes.
 `chunk_uploads`: begin uploads in chunks, tell how far they are, give them up; `chunks` writes and
     reads one chunk, the hot path of transfers.
 `direct_uploads`: begin and complete uploads by signed URLs.
@@ -19,5 +22,4 @@ Files:
 `erasing`: forget a user.
 `sweeping`: delete what nobody needs from the store.
 `collecting`: remove what nobody holds any more; tell what is to go, and why.
-`totals`: count how things stand.
 """

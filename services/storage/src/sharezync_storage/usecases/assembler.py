@@ -9,8 +9,6 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, or_, update
-from sqlmodel import col, select
 
 from sharezync_shared.contracts.storage import (
     DigestMismatch,
@@ -23,14 +21,14 @@ from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
-from sharezync_storage.models import Upload, UploadId
+from sharezync_storage.models import Segment, Upload, UploadId
 from sharezync_storage.states import TAKES_BYTES, advance, after
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.stores.pieces import in_order
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.assembling import Digests, UploadParts, assemble, parts_of
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
-from sharezync_storage.usecases.uploads import forget_segments, give_up, plan_of, stored_chunks
+from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
 
 log = structlog.get_logger()
 
@@ -40,6 +38,18 @@ _LEASE: Final = timedelta(seconds=30)
 """How long the sweep of any replica leaves an upload alone that somebody is finishing."""
 _RENEW_SECONDS: Final = 10.0
 _STRANDED_AT_ONCE: Final = 4
+_STRANDED: Final = """
+UPDATE storage.uploads SET leased_until = clock_timestamp() + $1::interval
+WHERE id IN (
+    SELECT id FROM storage.uploads
+    WHERE state = 'verifying' AND coalesce(leased_until <= clock_timestamp(), true)
+    ORDER BY leased_until NULLS FIRST LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING id
+"""
+_RENEW: Final = """
+UPDATE storage.uploads SET leased_until = clock_timestamp() + $2::interval
+WHERE id = ANY($1::uuid[]) AND state = 'verifying'
+"""
 _TOGETHER: Final = 250
 """Uploads that one transaction makes files of: others need their owner's row, too."""
 _ASSEMBLED_AT_ONCE: Final = 8
@@ -133,30 +143,9 @@ class Assembler:
         For the sweep, of any number of replicas: each takes others. One that fails is tried again
         half a minute later, until it expires.
         """
-        async with self._work.begin() as unit:
-            stranded = (
-                select(Upload.id)
-                .where(
-                    col(Upload.state) == "verifying",
-                    or_(
-                        col(Upload.leased_until).is_(None),
-                        col(Upload.leased_until) <= func.clock_timestamp(),
-                    ),
-                )
-                .order_by(col(Upload.leased_until).nulls_first())
-                .limit(_STRANDED_AT_ONCE)
-                .with_for_update(skip_locked=True)
-            )
-            claim = (
-                update(Upload)
-                .where(col(Upload.id).in_(stranded))
-                .values(leased_until=func.clock_timestamp() + _LEASE)
-                .returning(col(Upload.id))
-                .execution_options(synchronize_session=False)
-            )
-            upload_ids = list((await unit.session.exec(claim)).scalars())
-        for upload_id in upload_ids:
-            self.start(UploadId(upload_id))
+        pool = await self._work.database.pool()
+        for (upload_id,) in await pool.fetch(_STRANDED, _LEASE, _STRANDED_AT_ONCE):
+            self.start(upload_id)
 
     def _over(self, upload_ids: Sequence[UploadId], task: "asyncio.Task[None]") -> None:
         """End what is left of a task: it failed, or was cancelled."""
@@ -276,14 +265,8 @@ class Assembler:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             try:
-                async with self._work.begin() as unit:
-                    await unit.session.exec(
-                        update(Upload)
-                        .where(access.among(Upload.id, upload_ids))
-                        .where(col(Upload.state) == "verifying")
-                        .values(leased_until=func.clock_timestamp() + _LEASE)
-                        .execution_options(synchronize_session=False)
-                    )
+                pool = await self._work.database.pool()
+                await pool.execute(_RENEW, upload_ids, _LEASE)
             except Exception as error:  # noqa: BLE001 - at worst, somebody does the same work too
                 log_leftover("leases_not_renewed", error, uploads=len(upload_ids))
 
@@ -309,7 +292,7 @@ def _outcome(end: _End) -> Outcome:
 
 
 async def _uploads(unit: UnitOfWork, upload_ids: Collection[UUID]) -> dict[UUID, Upload]:
-    found = await access.uploads_held(unit, upload_ids)
+    found = await access.held(unit, Upload, upload_ids)
     return {upload.id: upload for upload in found if upload.source != "form"}
 
 
@@ -319,7 +302,7 @@ async def _stand(unit: UnitOfWork, uploads: Sequence[Upload]) -> None:
         return
     sized = [(upload, upload.size_bytes or 0) for upload in uploads]
     await quota.settle(unit, *sized)
-    await forget_segments(unit, [upload.id for upload in uploads])
+    await access.delete_among(unit, Segment.upload_id, [upload.id for upload in uploads])
     ours = (upload for upload in uploads if upload.direct_id is None)
     await forget(unit, *(Unneeded(chunks=upload.store_key) for upload in ours))
     for upload, size_bytes in sized:

@@ -116,13 +116,6 @@ def _update(hashes: tuple[_Hash, ...], block: list[bytes]) -> None:
             one.update(piece)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    epoch: int
-    size_bytes: int
-    whole: "hashlib._Hash"
-
-
 class WholeDigests:
     """Remembers how far the SHA-256 of uploads has come, from one request to the next.
 
@@ -130,7 +123,8 @@ class WholeDigests:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[UUID, _Kept] = OrderedDict()
+        self._kept: OrderedDict[UUID, tuple[int, int, hashlib._Hash]] = OrderedDict()
+        """The epoch, how many bytes, and the hash of these."""
 
     def begin(self, upload_id: UUID, *, epoch: int, offset: int) -> "hashlib._Hash | None":
         """Return a hash of all bytes before `offset`; None where it isn't known.
@@ -141,13 +135,11 @@ class WholeDigests:
         if offset == 0:
             return hashlib.sha256()
         kept = self._kept.pop(upload_id, None)
-        if kept is None or (kept.epoch, kept.size_bytes) != (epoch - 1, offset):
-            return None
-        return kept.whole
+        return kept[2] if kept is not None and kept[:2] == (epoch - 1, offset) else None
 
     def keep(self, upload_id: UUID, *, epoch: int, size_bytes: int, whole: "hashlib._Hash") -> None:
         """Remember a hash of the first `size_bytes`, all of which are on record."""
-        self._kept[upload_id] = _Kept(epoch, size_bytes, whole)
+        self._kept[upload_id] = (epoch, size_bytes, whole)
         self._kept.move_to_end(upload_id)
         if len(self._kept) > _REMEMBERED:
             self._kept.popitem(last=False)

@@ -44,12 +44,18 @@ class KnownChunk(NamedTuple):
     sha256: bytes | None
 
 
-class OpenUpload(NamedTuple):
-    """An upload as it is when chunks begin to come."""
+@dataclass(slots=True)
+class OpenUpload:
+    """What is known of an upload. Its plan never changes, and a place once taken stays so.
+
+    A place that looks free may have been taken by another replica: the record decides. One that was
+    taken by this process is known to be: no bytes are ever written over those that count.
+    """
 
     plan: ChunkPlan
     state: str
-    stored: list[int]
+    taken: bytearray
+    """Of each place, whether its chunk is stored."""
 
 
 _OPEN: Final = """
@@ -146,7 +152,10 @@ class ChunkRows:
         if record is None:
             return None
         plan = ChunkPlan(record["store_key"], record["size_bytes"], record["chunk_size_bytes"])
-        return OpenUpload(plan, record["state"], record["stored"])
+        taken = bytearray(plan.count)
+        for index in record["stored"]:
+            taken[index] = True
+        return OpenUpload(plan, record["state"], taken)
 
     async def look_up(self, places: Sequence[tuple[UUID, int]]) -> list[KnownChunk | None]:
         """Return what is known of each place; None where there is no such upload."""
@@ -188,25 +197,18 @@ class ChunkRows:
             for record in records
             for index in record["indexes"]
         }
+        # Another replica was faster, or the upload is over.
         others = [row for row in rows if (row.upload_id, row.index) not in recorded]
         if others:
-            recorded |= await self._refusals(others)
+            known = await self.look_up([(row.upload_id, row.index) for row in others])
+            for row, one in zip(others, known, strict=True):
+                recorded[row.upload_id, row.index] = _refusal(row, one)
         return [recorded[row.upload_id, row.index] for row in rows]
 
     async def forget_stray(self, plan: ChunkPlan) -> None:
         """Have the chunks of an upload that is over deleted: one may have come after its end."""
         pool = await self._database.pool()
         await pool.execute(_FORGET, plan.key, datetime.now(UTC) + AGAIN)
-
-    async def _refusals(
-        self, rows: Sequence[ChunkRow]
-    ) -> dict[tuple[UUID, int], UploadProgress | BaseException]:
-        """Return why rows were not inserted: another replica was faster, or the upload is over."""
-        places = [(row.upload_id, row.index) for row in rows]
-        known = await self.look_up(places)
-        return {
-            place: _refusal(row, one) for place, row, one in zip(places, rows, known, strict=True)
-        }
 
 
 def _refusal(row: ChunkRow, known: KnownChunk | None) -> UploadProgress | BaseException:

@@ -17,7 +17,7 @@ from sharezync_shared.ranges import Ranges
 from sharezync_shared.work import UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import upload_key
-from sharezync_storage.models import Upload, UploadId
+from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.states import UNFINISHED
 from sharezync_storage.stores import ChunkPlan
@@ -105,11 +105,11 @@ async def abort(work: UnitsOfWork, *, upload_ids: Collection[UUID]) -> None:
     The file of a transfer that is over stays where it was attached to a message meanwhile.
     """
     async with work.begin() as unit:
-        found = await access.uploads_held(unit, upload_ids)
+        found = await access.held(unit, Upload, upload_ids)
         uploads = [upload for upload in found if access.in_chunks(upload)]
         await give_up(unit, *(upload for upload in uploads if upload.state in UNFINISHED))
         finished = {upload.id: upload for upload in uploads if upload.state == "finished"}
         if finished:
-            there = await access.files_held(unit, finished)
+            there = await access.held(unit, File, finished)
             pairs = [(file, finished[file.id]) for file in there]
             await files.let_go(unit, pairs, held_by_transfers=False)

@@ -8,7 +8,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -27,26 +26,19 @@ from sharezync_storage.models import UploadId
 from sharezync_storage.states import TAKES_BYTES
 from sharezync_storage.stores import ChunkPlan, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import sha256_of
-from sharezync_storage.usecases.chunk_rows import ChunkRow, ChunkRows, KnownChunk, UploadProgress
+from sharezync_storage.usecases.chunk_rows import (
+    ChunkRow,
+    ChunkRows,
+    KnownChunk,
+    OpenUpload,
+    UploadProgress,
+)
 
 _REMEMBERED: Final = 512
 """Uploads; each costs a byte for each of its chunks, so 50 MB at the very most."""
 
 Place = tuple[UUID, int]
 """A chunk's upload and index."""
-
-
-@dataclass(slots=True)
-class _Remembered:
-    """What is remembered of an upload. Its plan never changes, and a place once taken stays so.
-
-    A place that looks free may have been taken by another replica: the record decides. One that was
-    taken by this process is known to be: no bytes are ever written over those that count.
-    """
-
-    plan: ChunkPlan
-    state: str
-    taken: bytearray
 
 
 class Chunks:
@@ -59,7 +51,7 @@ class Chunks:
             rows.look_up, max_batch=100
         )
         self._records: GroupCommit[ChunkRow, UploadProgress] = GroupCommit(rows.record)
-        self._remembered: OrderedDict[UUID, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[UUID, OpenUpload] = OrderedDict()
         self._writing: dict[Place, asyncio.Task[UploadProgress]] = {}
 
     @asynccontextmanager
@@ -118,19 +110,14 @@ class Chunks:
 
     # ----------------------------------------------------------------------------------------
 
-    async def _upload(self, upload_id: UUID) -> _Remembered:
+    async def _upload(self, upload_id: UUID) -> OpenUpload:
         upload = self._remembered.get(upload_id)
         if upload is None:
             opened = await self._rows.open(upload_id)
             if opened is None:
                 raise NotFound
-            taken = bytearray(opened.plan.count)
-            for index in opened.stored:
-                taken[index] = True
             # Who came here at the same time may have been faster, and may know more by now.
-            upload = self._remembered.setdefault(
-                upload_id, _Remembered(opened.plan, opened.state, taken)
-            )
+            upload = self._remembered.setdefault(upload_id, opened)
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
         self._remembered.move_to_end(upload_id)

@@ -59,7 +59,7 @@ FROM unused WHERE l.id = $1 AND unused.downloads > 0
 
 @dataclass(slots=True)
 class Download:
-    """One delivery under a claim (`api.content.Delivery`)."""
+    """One delivery under a claim."""
 
     work: UnitsOfWork
     link_id: UUID
@@ -68,7 +68,7 @@ class Download:
     _counted_bytes: int = 0
 
     async def begin(self, size_bytes: int) -> None:
-        """Consume the claim, on record before the first byte goes out.
+        """Consume the claim, on record before the first `size_bytes` go out.
 
         So what a crash cuts off is counted. Raises LinkGone where the claim is gone by now.
         """

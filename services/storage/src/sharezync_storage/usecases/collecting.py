@@ -5,9 +5,8 @@ Found by our own rows, never by a listing of the store. Giving up and deleting a
 is told what would go now, and why.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
+from typing import Final, NamedTuple
 
 from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.models import File, Upload
@@ -28,47 +27,48 @@ DELETE FROM storage.files WHERE id IN (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Something that goes with the next sweep."""
+class Due(NamedTuple):
+    """Something that goes with the next sweep, of about `size_bytes` in the store.
+
+    `kind` is `upload`, `file` or `key`.
+    """
 
     kind: str
-    """`upload`, `file` or `key`."""
     name: str
     size_bytes: int
-    """About how many bytes it takes in the store."""
     why: str
 
 
-# As `uploads.bytes_kept` has it.
+# Its size is as `uploads.bytes_kept` has it.
 _EXPIRED: Final = """
-SELECT id, door AS source, state, expires_at,
-       CASE WHEN door = 'form' OR direct_id IS NOT NULL THEN reserved_bytes ELSE stored_bytes END
-       AS size_bytes
+SELECT 'upload', format('%s (%s, %s)', id, door, state),
+       CASE WHEN door = 'form' OR direct_id IS NOT NULL THEN reserved_bytes ELSE stored_bytes END,
+       to_char(expires_at AT TIME ZONE 'UTC', '"expired at" YYYY-MM-DD HH24:MI:SS')
 FROM storage.uploads WHERE expires_at < $1 AND state = ANY($2::text[])
-ORDER BY expires_at
+ORDER BY expires_at LIMIT $3
 """
 _UNHELD: Final = """
-SELECT f.id, f.size_bytes, f.let_go_at FROM storage.files f
-WHERE f.unheld_at IS NOT NULL AND f.let_go_at IS NOT NULL AND f.deleted_at IS NULL
-  AND NOT EXISTS (
+SELECT 'file', id::text, size_bytes, format(
+    'its owner deleted it at %s, and nothing holds it any more',
+    to_char(let_go_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+)
+FROM storage.files f
+WHERE let_go_at IS NOT NULL AND deleted_at IS NULL
+  AND id IN (
+    SELECT id FROM storage.files WHERE unheld_at IS NOT NULL
+    UNION SELECT file_id FROM storage.holds WHERE holder = 'asked' AND created_at < $1
+  ) AND NOT EXISTS (
     SELECT FROM storage.holds h
     WHERE h.file_id = f.id AND NOT (h.holder = 'asked' AND h.created_at < $1)
   )
-ORDER BY f.unheld_at
-"""
-_ONLY_ASKED: Final = """
-SELECT f.id, f.size_bytes, f.let_go_at
-FROM storage.holds a JOIN storage.files f ON f.id = a.file_id
-WHERE a.holder = 'asked' AND a.created_at < $1 AND f.let_go_at IS NOT NULL
-  AND f.unheld_at IS NULL AND f.deleted_at IS NULL AND NOT EXISTS (
-    SELECT FROM storage.holds h WHERE h.file_id = f.id AND h.holder <> 'asked'
-  )
-ORDER BY a.created_at
+ORDER BY let_go_at LIMIT $2
 """
 _DELETIONS: Final = """
-SELECT what, store_key, size_bytes, due_at, attempts FROM storage.deletions
-WHERE due_at <= $1 ORDER BY due_at
+SELECT 'key', what || ' ' || store_key, size_bytes, format(
+    'not needed, due since %s, tried %s times',
+    to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), attempts
+)
+FROM storage.deletions WHERE due_at <= $1 ORDER BY due_at LIMIT $2
 """
 
 
@@ -77,44 +77,12 @@ async def due(work: UnitsOfWork, *, limit: int = 100_000) -> list[Due]:
 
     What an upload or a file leaves to be deleted from the store is named with it, not again.
     """
-    now: datetime = work.now()
-    asked_before = now - holding.ASKED_FOR
+    now = work.now()
     async with (await work.database.pool()).acquire() as connection:
-        expired = await connection.fetch(_EXPIRED + f"LIMIT {limit:d}", now, list(UNFINISHED))
-        unheld = await connection.fetch(_UNHELD + f"LIMIT {limit:d}", asked_before)
-        unheld += await connection.fetch(_ONLY_ASKED + f"LIMIT {limit:d}", asked_before)
-        deletions = await connection.fetch(_DELETIONS + f"LIMIT {limit:d}", now)
-    return [
-        *(
-            Due(
-                "upload",
-                f"{row['id']} ({row['source']}, {row['state']})",
-                row["size_bytes"],
-                f"expired at {row['expires_at']:%Y-%m-%d %H:%M:%S}",
-            )
-            for row in expired
-        ),
-        *(
-            Due(
-                "file",
-                str(row["id"]),
-                row["size_bytes"],
-                f"its owner deleted it at {row['let_go_at']:%Y-%m-%d %H:%M:%S}, and nothing holds "
-                "it any more",
-            )
-            for row in unheld
-        ),
-        *(
-            Due(
-                "key",
-                f"{row['what']} {row['store_key']}",
-                row["size_bytes"],
-                f"not needed, due since {row['due_at']:%Y-%m-%d %H:%M:%S}, tried "
-                f"{row['attempts']} times",
-            )
-            for row in deletions
-        ),
-    ]
+        rows = await connection.fetch(_EXPIRED, now, list(UNFINISHED), limit)
+        rows += await connection.fetch(_UNHELD, now - holding.ASKED_FOR, limit)
+        rows += await connection.fetch(_DELETIONS, now, limit)
+    return [Due(*row) for row in rows]
 
 
 async def forget_deleted(work: UnitsOfWork) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete as delete_from
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
@@ -20,6 +18,12 @@ from sharezync_storage.usecases import holding, quota
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
+
+_GRANT: Final = """
+INSERT INTO storage.grants (file_id, user_id, created_at) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING
+"""
+_TAKE_GRANT_BACK: Final = "DELETE FROM storage.grants WHERE file_id = $1 AND user_id = $2"
 
 FileAndUpload = tuple[File, Upload | None]
 """A file, and the upload that it came by, where that is still on record."""
@@ -68,12 +72,6 @@ async def page(
     async with work.read() as unit:
         found = await unit.session.exec(statement.order_by(col(File.id).desc()).limit(limit))
         return found.all()
-
-
-async def get(work: UnitsOfWork, *, owner_id: UserId, file_id: FileId) -> File:
-    """Return a user's own file. Raises NotFound."""
-    async with work.read() as unit:
-        return await access.own_file(unit, owner_id, file_id)
 
 
 async def get_readable(work: UnitsOfWork, *, user_id: UserId, file_id: FileId) -> File:
@@ -144,7 +142,7 @@ async def let_go(
     for file in kept:
         file.let_go_at = unit.now
         unit.add(file)
-    await _take_grants_back(unit, kept)
+    await access.delete_among(unit, Grant.file_id, [file.id for file in kept])
 
 
 async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
@@ -154,7 +152,7 @@ async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
     gone = [file for file, _ in files]
     uploads = [upload for _, upload in files if upload is not None]
     await holding.drop(unit, [file.id for file in gone])
-    await _take_grants_back(unit, gone)
+    await access.delete_among(unit, Grant.file_id, [file.id for file in gone])
     await quota.free(unit, gone)
     await forget(unit, *(kept_of(file) for file in gone))
     for file in gone:
@@ -165,11 +163,7 @@ async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
     for upload in uploads:
         advance(upload, "abort")
         upload.expires_at = unit.now
-    if uploads:
-        theirs = access.among(Chunk.upload_id, [upload.id for upload in uploads])
-        await unit.session.exec(
-            delete_from(Chunk).where(theirs).execution_options(synchronize_session=False)
-        )
+    await access.delete_among(unit, Chunk.upload_id, [upload.id for upload in uploads])
 
 
 def kept_of(file: File) -> Unneeded:
@@ -184,26 +178,9 @@ async def give_grant(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> 
     """
     async with work.begin() as unit:
         await access.file_vouched_for(unit, file_id, lock=True)  # it must not go meanwhile
-        await unit.session.exec(
-            insert(Grant)
-            .values(file_id=file_id, user_id=user_id, created_at=unit.now)
-            .on_conflict_do_nothing()
-        )
+        await (await unit.raw()).execute(_GRANT, file_id, user_id, unit.now)
 
 
 async def take_grant_back(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
     """End that. Idempotent; a signed URL that they have by then holds for its minutes."""
-    async with work.begin() as unit:
-        await unit.session.exec(
-            delete_from(Grant)
-            .where(col(Grant.file_id) == file_id, col(Grant.user_id) == user_id)
-            .execution_options(synchronize_session=False)
-        )
-
-
-async def _take_grants_back(unit: UnitOfWork, files: Sequence[File]) -> None:
-    if files:
-        of_these = access.among(Grant.file_id, [file.id for file in files])
-        await unit.session.exec(
-            delete_from(Grant).where(of_these).execution_options(synchronize_session=False)
-        )
+    await (await work.database.pool()).execute(_TAKE_GRANT_BACK, file_id, user_id)

@@ -48,8 +48,9 @@ SELECT id, id, 'asked', $2 FROM unnest($1::uuid[]) AS g(id)
 ON CONFLICT (file_id, holder_id) DO UPDATE SET created_at = EXCLUDED.created_at
 """
 
-_HELD_BY: Final = "SELECT file_id FROM storage.holds WHERE holder_id = $1"
-_HELD_IN: Final = "SELECT file_id FROM storage.holds WHERE group_id = $1"
+_REMEMBER_IT: Final = """
+INSERT INTO storage.former_holders (id, ended_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+"""
 _ASKED_BEFORE: Final = """
 SELECT file_id FROM storage.holds WHERE holder = 'asked' AND created_at < $1
 ORDER BY created_at LIMIT $2
@@ -93,21 +94,25 @@ async def release(unit: UnitOfWork, holder_id: UUID, *, remember: bool = True) -
 
     `remember` is False only where it is known that nothing of it can still come.
     """
-    connection = await unit.raw()
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _key(holder_id))
-    if remember:
-        await _remember(connection, holder_id, unit.now)
-    held = [row["file_id"] for row in await connection.fetch(_HELD_BY, holder_id)]
-    await _let_go(connection, held, "holder_id = $1", holder_id, unit.now)
+    await _end(unit, "holder_id", holder_id, remember=remember)
 
 
 async def release_group(unit: UnitOfWork, group_id: UUID) -> None:
     """Let go of whatever the holders in a group hold, for good. Idempotent."""
+    await _end(unit, "group_id", group_id, remember=True)
+
+
+async def _end(unit: UnitOfWork, column: str, holder_id: UUID, *, remember: bool) -> None:
     connection = await unit.raw()
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _key(group_id))
-    await _remember(connection, group_id, unit.now)
-    held = [row["file_id"] for row in await connection.fetch(_HELD_IN, group_id)]
-    await _let_go(connection, held, "group_id = $1", group_id, unit.now)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _key(holder_id))
+    if remember:
+        await connection.execute(_REMEMBER_IT, holder_id, unit.now)
+    held = await connection.fetch(
+        f"SELECT file_id FROM storage.holds WHERE {column} = $1",  # noqa: S608 - words of ours
+        holder_id,
+    )
+    file_ids = [row["file_id"] for row in held]
+    await _let_go(connection, file_ids, f"{column} = $1", holder_id, unit.now)
 
 
 async def ask(unit: UnitOfWork, file_ids: Sequence[UUID]) -> None:
@@ -175,14 +180,6 @@ async def _let_go(
     await connection.execute(_LOCK_FILES, file_ids)
     await connection.execute(f"DELETE FROM storage.holds WHERE {which}", given, *more)  # noqa: S608 - words of ours
     await connection.execute(_MARK, file_ids, now)
-
-
-async def _remember(connection: asyncpg.Connection, holder_id: UUID, now: datetime) -> None:
-    await connection.execute(
-        "INSERT INTO storage.former_holders (id, ended_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        holder_id,
-        now,
-    )
 
 
 def _key(holder_id: UUID) -> int:

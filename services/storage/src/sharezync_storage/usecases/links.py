@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from sharezync_shared.ids import UserId, uuid7
@@ -48,6 +48,12 @@ _UNCOUNT: Final = """
 UPDATE storage.links SET failures = greatest(failures - 1, 0), locked_until = NULL WHERE id = $1
 """
 _FORGIVE: Final = "UPDATE storage.links SET failures = 0, locked_until = NULL WHERE id = $1"
+_FORGET: Final = """
+DELETE FROM storage.links WHERE id IN (
+    SELECT l.id FROM storage.links l JOIN storage.files f ON f.id = l.file_id
+    WHERE l.expires_at < $1 OR f.deleted_at IS NOT NULL OR f.let_go_at IS NOT NULL LIMIT $2
+)
+"""
 _WAIT: Final = "SELECT locked_until FROM storage.links WHERE id = $1"
 
 
@@ -157,22 +163,8 @@ def check_valid(link: Link, now: datetime) -> None:
 
 async def sweep(work: UnitsOfWork) -> None:
     """Forget some links that ran out a day ago, and some whose files are gone. Safe to repeat."""
-    async with work.begin() as unit:
-        over = (
-            select(Link.id)
-            .join(File, col(File.id) == col(Link.file_id))
-            .where(
-                or_(
-                    col(Link.expires_at) < unit.now - _TOMBSTONE,
-                    col(File.deleted_at).is_not(None),
-                    col(File.let_go_at).is_not(None),
-                )
-            )
-            .limit(_BATCH)
-        )
-        await unit.session.exec(
-            delete(Link).where(col(Link.id).in_(over)).execution_options(synchronize_session=False)
-        )
+    pool = await work.database.pool()
+    await pool.execute(_FORGET, work.now() - _TOMBSTONE, _BATCH)
 
 
 async def check_password(context: StorageContext, link: Link, password: str | None) -> None:

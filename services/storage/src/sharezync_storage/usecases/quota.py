@@ -10,9 +10,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
+from sqlmodel import select
 
 from sharezync_shared.contracts.storage import (
     FileTooLarge,
@@ -48,6 +46,17 @@ DELETE FROM storage.uploads WHERE id IN (
     WHERE owner_id = $1 AND expires_at IS NOT NULL AND state = ANY($2::text[])
     ORDER BY id DESC OFFSET $3 FOR UPDATE SKIP LOCKED
 )
+"""
+_TAKE: Final = """
+INSERT INTO storage.usage AS u (user_id, used_bytes, reserved_bytes) VALUES ($1, 0, $2)
+ON CONFLICT (user_id) DO UPDATE SET reserved_bytes = u.reserved_bytes + $2
+WHERE u.used_bytes + u.reserved_bytes + $2 <= $3 RETURNING user_id
+"""
+# Files of before there was a count were not all in it (migration 0003).
+_MOVE: Final = """
+UPDATE storage.usage SET used_bytes = used_bytes + $2, reserved_bytes = reserved_bytes + $3,
+    file_count = greatest(file_count + $4, 0)
+WHERE user_id = $1
 """
 _LOCK: Final = """
 INSERT INTO storage.usage AS u (user_id, used_bytes, reserved_bytes) VALUES ($1, 0, 0)
@@ -101,19 +110,10 @@ async def take(unit: UnitOfWork, limits: StorageLimits, owner_id: UUID, more_byt
     One statement decides, so reservations at the same time can't overdraw together. Raises
     QuotaExceeded; then nothing is taken.
     """
-    table = Usage.__table__  # type: ignore[attr-defined]  # SQLModel makes it, without telling mypy
-    taken = table.c.used_bytes + table.c.reserved_bytes
-    statement = (
-        insert(table)
-        .values(user_id=owner_id, used_bytes=0, reserved_bytes=more_bytes)
-        .on_conflict_do_update(
-            index_elements=[table.c.user_id],
-            set_={"reserved_bytes": table.c.reserved_bytes + more_bytes},
-            where=taken + more_bytes <= limits.quota_bytes,
-        )
-        .returning(table.c.user_id)
+    connection = await unit.raw()
+    granted = more_bytes <= limits.quota_bytes and await connection.fetchval(
+        _TAKE, owner_id, more_bytes, limits.quota_bytes
     )
-    granted = more_bytes <= limits.quota_bytes and await unit.session.scalar(statement)
     if not granted:
         raise await _exceeded(unit, limits, owner_id, more_bytes)
 
@@ -209,17 +209,7 @@ def _by_owner(owned: Iterable[tuple[UUID, Item]]) -> list[tuple[UUID, list[Item]
 async def _move(
     unit: UnitOfWork, user_id: UUID, *, used: int = 0, reserved: int = 0, files: int = 0
 ) -> None:
-    await unit.session.exec(
-        update(Usage)
-        .where(col(Usage.user_id) == user_id)
-        .values(
-            used_bytes=col(Usage.used_bytes) + used,
-            reserved_bytes=col(Usage.reserved_bytes) + reserved,
-            # Files of before there was a count were not all in it (migration 0003).
-            file_count=func.greatest(col(Usage.file_count) + files, 0),
-        )
-        .execution_options(synchronize_session=False)
-    )
+    await (await unit.raw()).execute(_MOVE, user_id, used, reserved, files)
 
 
 async def _exceeded(

@@ -5,9 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, select, update
-from sqlmodel import col
-
 from sharezync_shared.background import Periodic
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
@@ -28,6 +25,14 @@ FROM (VALUES (false, $5::timestamptz), (true, $6::timestamptz)) AS due(again, at
     AS g(what, store_key, direct_id, size_bytes, n)
 ORDER BY due.again, g.n
 """
+_CLAIM: Final = """
+UPDATE storage.deletions SET due_at = $1::timestamptz + $2, attempts = attempts + 1
+WHERE id IN (
+    SELECT id FROM storage.deletions WHERE due_at <= $1 ORDER BY due_at LIMIT $3
+    FOR UPDATE SKIP LOCKED
+) RETURNING *
+"""
+_DONE: Final = "DELETE FROM storage.deletions WHERE id = ANY($1::bigint[])"
 
 
 class Unneeded(NamedTuple):
@@ -108,11 +113,11 @@ class Sweeper:
         A key that can't be deleted now is claimed again later. Safe to repeat and to interrupt:
         deleting is idempotent, and the record goes last.
         """
-        claimed = await self._claim()
-        done = [deletion.id for deletion in claimed if await self._deleted(deletion)]
+        pool = await self._work.database.pool()
+        claimed = await pool.fetch(_CLAIM, self._work.now(), _LEASE, _BATCH)
+        done = [deletion["id"] for deletion in claimed if await self._deleted(**deletion)]
         if done:
-            async with self._work.begin() as unit:
-                await unit.session.exec(delete(Deletion).where(col(Deletion.id).in_(done)))
+            await pool.execute(_DONE, done)
         return len(claimed)
 
     async def _sweep_each(self) -> None:
@@ -126,37 +131,21 @@ class Sweeper:
         while await self.sweep() == _BATCH:
             pass
 
-    async def _claim(self) -> list[Deletion]:
-        async with self._work.begin() as unit:
-            due = (
-                select(Deletion.id)  # type: ignore[call-overload]  # a column, to SQLAlchemy
-                .where(col(Deletion.due_at) <= unit.now)
-                .order_by(Deletion.due_at)
-                .limit(_BATCH)
-                .with_for_update(skip_locked=True)
-            )
-            claim = (
-                update(Deletion)
-                .where(col(Deletion.id).in_(due))
-                .values(due_at=unit.now + _LEASE, attempts=col(Deletion.attempts) + 1)
-                .returning(Deletion)
-                .execution_options(synchronize_session=False)
-            )
-            return list((await unit.session.exec(claim)).scalars())
-
-    async def _deleted(self, deletion: Deletion) -> bool:
+    async def _deleted(
+        self, *, what: str, store_key: str, direct_id: str | None, attempts: int, **_: object
+    ) -> bool:
         try:
-            match deletion.what:
+            match what:
                 case "chunks":
-                    await self._store.discard(deletion.store_key)
+                    await self._store.discard(store_key)
                 case "direct":
                     if isinstance(self._store, DirectUploads):
-                        await self._store.abort_direct(deletion.store_key, deletion.direct_id or "")
+                        await self._store.abort_direct(store_key, direct_id or "")
                 case "leftovers":
-                    await self._store.tidy(deletion.store_key)
+                    await self._store.tidy(store_key)
                 case _:
-                    await self._store.delete(deletion.store_key)
+                    await self._store.delete(store_key)
         except Exception as error:  # noqa: BLE001 - one key that can't go must not keep the others
-            self._deletions_log.failed(error, key=deletion.store_key, attempts=deletion.attempts)
+            self._deletions_log.failed(error, key=store_key, attempts=attempts)
             return False
         return True

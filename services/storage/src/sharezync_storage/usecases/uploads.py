@@ -1,11 +1,10 @@
 """What all uploads have in common, by whatever source they come: begun once, given up, expired."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import any_, delete, func, literal
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
@@ -29,6 +28,17 @@ PARTS_LIFETIME: Final = timedelta(hours=1)
 """How long parts can be used again once something was made of them."""
 _REMEMBER: Final = timedelta(days=7)
 """How long one is told what became of an upload that ended without a file."""
+
+_NEEDED: Final = """
+SELECT EXISTS (SELECT FROM storage.uploads WHERE state = 'verifying' AND $1 = ANY(source_ids))
+"""
+_FORGET_ENDED: Final = """
+DELETE FROM storage.uploads WHERE expires_at < $1 AND state = ANY($2::text[])
+"""
+_EXPIRED: Final = """
+SELECT id FROM storage.uploads WHERE expires_at < $1 AND state = ANY($2::text[])
+ORDER BY expires_at LIMIT 20
+"""
 
 
 async def begin_one(
@@ -138,21 +148,9 @@ async def extent_of(unit: UnitOfWork, upload: Upload) -> Extent:
     )
 
 
-async def forget_segments(unit: UnitOfWork, upload_ids: Collection[UUID]) -> None:
-    """Delete the rows of these uploads' segments: nobody needs them any more."""
-    await unit.session.exec(
-        delete(Segment)
-        .where(access.among(Segment.upload_id, upload_ids))
-        .execution_options(synchronize_session=False)
-    )
-
-
 async def is_needed(unit: UnitOfWork, upload_id: UUID) -> bool:
     """Whether something is being made of this upload at this moment."""
-    needed = select(func.count()).where(
-        col(Upload.state) == "verifying", literal(upload_id) == any_(col(Upload.source_ids))
-    )
-    return bool(await unit.session.scalar(needed))
+    return bool(await (await unit.raw()).fetchval(_NEEDED, upload_id))
 
 
 async def end_with_file(unit: UnitOfWork, upload: Upload) -> None:
@@ -177,12 +175,8 @@ async def give_up(unit: UnitOfWork, *uploads: Upload, act: Act = "abort") -> Non
     if not uploads:
         return
     ids = [upload.id for upload in uploads]
-    await unit.session.exec(
-        delete(Chunk)
-        .where(access.among(Chunk.upload_id, ids))
-        .execution_options(synchronize_session=False)
-    )
-    await forget_segments(unit, ids)
+    await access.delete_among(unit, Chunk.upload_id, ids)
+    await access.delete_among(unit, Segment.upload_id, ids)
     kept_bytes = {upload.id: bytes_kept(upload) for upload in uploads}
     await quota.release(unit, *uploads)
     await forget(unit, *(_unneeded(upload, kept_bytes[upload.id]) for upload in uploads))
@@ -218,20 +212,10 @@ def bytes_kept(upload: Upload) -> int:
 
 async def give_up_expired(work: UnitsOfWork) -> None:
     """Give up some uploads whose time has come, and forget those that ended a week ago."""
-    async with work.begin() as unit:
-        await unit.session.exec(
-            delete(Upload)
-            .where(col(Upload.expires_at) < unit.now - _REMEMBER, col(Upload.state).in_(ENDED))
-            .execution_options(synchronize_session=False)
-        )
-        expired_first = (
-            select(Upload.id)
-            .where(col(Upload.expires_at) < unit.now, col(Upload.state).in_(UNFINISHED))
-            .order_by(col(Upload.expires_at))
-            .limit(20)
-        )
-        upload_ids = list(await unit.session.exec(expired_first))
-    for upload_id in upload_ids:
+    pool = await work.database.pool()
+    now = work.now()
+    await pool.execute(_FORGET_ENDED, now - _REMEMBER, list(ENDED))
+    for (upload_id,) in await pool.fetch(_EXPIRED, now, list(UNFINISHED)):
         # One at a time: each takes the row of its owner too, in no order that others know.
         async with work.begin() as unit:
             upload = await unit.get(Upload, upload_id, lock=True)
