@@ -57,7 +57,8 @@ class StoreAudit:
         self._store = store
         self._metrics = metrics
         self._behind = UUID(int=0)
-        self._missing: set[UUID] = set()
+        self._missing: dict[UUID, tuple[str, int]] = {}
+        """Keys and sizes of what was not there."""
 
     async def count(self) -> None:
         """Count how things stand, and show it. Some tens of milliseconds at a million users."""
@@ -79,25 +80,25 @@ class StoreAudit:
         """
         async with (await self._work.database.pool()).acquire() as connection:
             rows = await connection.fetch(_NEXT, self._behind, _CHECKED_AT_A_TIME)
-        missing = {row["id"] for row in rows if await self._is_wrong(row["id"])}
-        for file_id in self._missing - {row["id"] for row in rows}:
-            if await self._is_wrong(file_id):
-                missing.add(file_id)
+        looked_at = self._missing | {
+            row["id"]: (row["store_key"], row["size_bytes"]) for row in rows
+        }
+        missing = {
+            file_id: where
+            for file_id, where in looked_at.items()
+            if await self._is_wrong(file_id, *where)
+        }
         self._metrics.checked_files.inc(len(rows))
         self._behind = rows[-1]["id"] if rows else UUID(int=0)  # and begin anew
-        for file_id in missing - self._missing:
+        for file_id in missing.keys() - self._missing.keys():
             log.error("content_missing", file_id=str(file_id))
         self._missing = missing
         self._metrics.missing_objects.set(len(missing))
 
-    async def _is_wrong(self, file_id: UUID) -> bool:
+    async def _is_wrong(self, file_id: UUID, store_key: str, size_bytes: int) -> bool:
         """Whether a file has no object of its size, and is still a file after the look."""
-        async with self._work.read() as unit:
-            file = await unit.get(File, file_id)
-        if file is None or file.deleted_at is not None:
-            return False
         try:
-            if await self._store.size(file.store_key) == file.size_bytes:
+            if await self._store.size(store_key) == size_bytes:
                 return False
         except NoSuchBlob:
             pass

@@ -24,18 +24,9 @@ from sharezync_shared.problems import (
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage import errors
 from sharezync_storage.api import tus_document as document
+from sharezync_storage.api import tus_headers as fields
 from sharezync_storage.api.bodies import body_of
 from sharezync_storage.api.dependencies import Context
-from sharezync_storage.api.tus_headers import (
-    capabilities,
-    check_offset_stream,
-    check_version,
-    expiry_of,
-    number_of,
-    one_of,
-    standing_of,
-    upload_id_of,
-)
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.schemas import ResumableUpload
 from sharezync_storage.usecases import tus_uploads
@@ -57,11 +48,11 @@ _PATCH_REFUSED: Final = (
 
 
 async def _speaks_tus(_: Caller, request: Request) -> None:
-    check_version(request.headers)
+    fields.check_version(request.headers)
 
 
 async def _named(request: Request) -> UploadId:
-    upload_id = upload_id_of(request.path_params["upload_id"])
+    upload_id = fields.upload_id_of(request.path_params["upload_id"])
     if upload_id is None:
         raise NotFound
     return upload_id
@@ -81,7 +72,7 @@ Named = Annotated[UploadId, Depends(_named)]
 )
 async def get_tus_capabilities(context: Context) -> Response:
     """Returns versions, extensions, maximum size and checksum algorithms. Needs no token."""
-    said = capabilities(context.limits.max_file_bytes, ALGORITHMS)
+    said = fields.capabilities(context.limits.max_file_bytes, ALGORITHMS)
     return Response(status_code=204, headers=said)
 
 
@@ -112,7 +103,7 @@ async def get_upload_offset(upload_id: Named, caller: Caller, context: Context) 
     A stalled request that still writes to the upload is ended, so that the offset doesn't change.
     """
     upload = await tus_uploads.status(context, owner_id=caller.user_id, upload_id=upload_id)
-    return Response(headers=standing_of(upload))
+    return Response(headers=fields.standing_of(upload))
 
 
 @router.get(
@@ -156,15 +147,15 @@ async def append_to_upload(
     the last byte the upload becomes a file with the same id.
     """
     headers = request.headers
-    check_offset_stream(headers)
-    offset = number_of(headers, "Upload-Offset")
+    fields.check_offset_stream(headers)
+    offset = fields.number_of(headers, "Upload-Offset")
     if offset is None:
         raise Malformed("Upload-Offset is required")
-    length, checksum = number_of(headers, "Upload-Length"), checksum_of(request)
+    length, checksum = fields.number_of(headers, "Upload-Length"), checksum_of(request)
     upload = await append_body(
         request, context, caller.user_id, upload_id, offset, length, checksum
     )
-    said = {"Upload-Offset": str(upload.stored_bytes), **expiry_of(upload)}
+    said = {"Upload-Offset": str(upload.stored_bytes), **fields.expiry_of(upload)}
     return Response(status_code=204, headers=said)
 
 
@@ -254,5 +245,5 @@ async def _beyond(
 
 
 def checksum_of(request: Request) -> Checksum | None:
-    said = one_of(request.headers, "Upload-Checksum")
+    said = fields.one_of(request.headers, "Upload-Checksum")
     return None if said is None else Checksum.from_header(said)

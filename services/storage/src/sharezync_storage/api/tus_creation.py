@@ -12,17 +12,9 @@ from sharezync_shared.problems import Conflict, Invalid, Malformed, NotFound, Pr
 from sharezync_shared.tokens.dependencies import Caller
 from sharezync_storage import errors
 from sharezync_storage.api import tus_document as document
+from sharezync_storage.api import tus_headers as fields
 from sharezync_storage.api.dependencies import Context
 from sharezync_storage.api.tus import ASKED, KEPT, SpeaksTus, append_body, checksum_of
-from sharezync_storage.api.tus_headers import (
-    check_offset_stream,
-    creation_of,
-    defers_length,
-    expiry_of,
-    has_body,
-    is_offset_stream,
-    location_of,
-)
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.checksums import Checksum
@@ -84,33 +76,33 @@ async def create_upload(
     the bytes of the body that are stored already.
     """
     headers, owner_id = request.headers, caller.user_id
-    creation = creation_of(headers)
+    creation = fields.creation_of(headers)
     _check(headers, creation)
     checksum = checksum_of(request)
     upload, new = await tus_uploads.create(
         context, owner_id=owner_id, creation=creation, idempotency_key=idempotency_key
     )
-    has_bytes = is_offset_stream(headers) and upload.source_ids is None
+    has_bytes = fields.is_offset_stream(headers) and upload.source_ids is None
     if has_bytes:
         upload = await _take_body(request, context, owner_id, upload, checksum, new=new)
-    said = {"Location": location_of(upload), **expiry_of(upload)}
+    said = {"Location": fields.location_of(upload), **fields.expiry_of(upload)}
     if (has_bytes or not new) and (upload.source_ids is None or upload.state == "finished"):
         said["Upload-Offset"] = str(upload.stored_bytes)
     return Response(status_code=201, headers=said)
 
 
 def _check(headers: Headers, creation: TusCreation) -> None:
-    deferred = defers_length(headers)
+    deferred = fields.defers_length(headers)
     if creation.source_ids:
         if creation.length is not None or deferred:
             raise Malformed("Upload-Concat: a final upload has the length of its parts")
-        if has_body(headers):
+        if fields.has_body(headers):
             raise errors.FinalUpload
         return
     if (creation.length is None) is not deferred:
         raise Malformed("Either Upload-Length or Upload-Defer-Length is required")
-    if has_body(headers):
-        check_offset_stream(headers)
+    if fields.has_body(headers):
+        fields.check_offset_stream(headers)
 
 
 async def _take_body(

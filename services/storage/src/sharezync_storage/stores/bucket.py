@@ -5,7 +5,7 @@ no lifecycle, no batch deletes (servers differ in all of them).
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -131,15 +131,14 @@ class Bucket:
             await self._s3.list_objects_v2(Bucket=self.name, MaxKeys=1)
         return True
 
-    async def link(
-        self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
-    ) -> str:
-        """Return a pre-signed URL for GET. Needs no network."""
-        answered = {
-            "ResponseContentType": content_type,
-            "ResponseContentDisposition": disposition,
-        }
-        return await self._signed("get_object", key, expires_in_seconds, answered)
+    async def link(self, operation: str, key: str, expires_in_seconds: int, **given: object) -> str:
+        """Return a pre-signed URL for a call of S3 with these parameters. Needs no network."""
+        url: str = await self._signer.generate_presigned_url(
+            operation,
+            Params={"Bucket": self.name, "Key": key, **given},
+            ExpiresIn=expires_in_seconds,
+        )
+        return url
 
     # --- objects in parts -------------------------------------------------------------------
 
@@ -160,13 +159,6 @@ class Bucket:
         copied = {"Bucket": self.name, "Key": source}
         answer = await self._call("upload_part_copy", key, **part, CopySource=copied)
         return str(answer["CopyPartResult"]["ETag"])
-
-    async def part_link(
-        self, key: str, upload_id: str, number: int, *, length: int, expires_in_seconds: int
-    ) -> str:
-        """Return a pre-signed URL to PUT part `number`, of `length` bytes. Needs no network."""
-        part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": length}
-        return await self._signed("upload_part", key, expires_in_seconds, part)
 
     async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
         """Make the parts into the object. Raises InvalidParts, and then nothing has changed."""
@@ -218,16 +210,6 @@ class Bucket:
         except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
             self._outage.failed(error, key=key)
             raise StoreUnavailable from error
-
-    async def _signed(
-        self, operation: str, key: str, expires_in_seconds: int, given: Mapping[str, object]
-    ) -> str:
-        url: str = await self._signer.generate_presigned_url(
-            operation,
-            Params={"Bucket": self.name, "Key": key, **given},
-            ExpiresIn=expires_in_seconds,
-        )
-        return url
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -119,7 +119,7 @@ class DiskStore:
             return file.write(block, offset)
 
         try:
-            async with contextlib.aclosing(blocks(pieces, BLOCK_BYTES, exact=True)) as gathered:
+            async with contextlib.aclosing(blocks(pieces, BLOCK_BYTES)) as gathered:
                 async for block in gathered:
                     if writing is not None:
                         with disk_errors():

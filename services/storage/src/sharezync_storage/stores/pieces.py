@@ -16,27 +16,22 @@ Call = Callable[[], Awaitable[T]]
 Piece = bytes | memoryview
 
 
-async def blocks(
-    pieces: AsyncIterable[bytes], block_bytes: int, *, exact: bool = False
-) -> AsyncGenerator[list[Piece]]:
-    """Yield `pieces` in lists of about `block_bytes` together; only the last may hold less.
+async def blocks(pieces: AsyncIterable[bytes], block_bytes: int) -> AsyncGenerator[list[Piece]]:
+    """Yield `pieces` in lists of `block_bytes` together, cut where they must be; the last has less.
 
-    With `exact`, all but the last hold exactly that, and pieces are cut where they must be.
+    Nothing is yielded for no bytes.
     """
     block: list[Piece] = []
     size = 0
     async for piece in pieces:
-        rest: Piece = memoryview(piece) if exact else piece  # to cut bytes is to copy them
-        while exact and size + len(rest) > block_bytes:
+        rest = memoryview(piece)  # to cut bytes is to copy them
+        while size + len(rest) >= block_bytes:
             cut = block_bytes - size
             yield [*block, rest[:cut]]
             block, size, rest = [], 0, rest[cut:]
         if rest:
             block.append(rest)
             size += len(rest)
-        if size >= block_bytes:
-            yield block
-            block, size = [], 0
     if block:
         yield block
 

@@ -59,7 +59,7 @@ class S3Store(ObjectUploads):
 
         async def parts() -> AsyncGenerator[bytes]:
             nonlocal size
-            async with aclosing(blocks(pieces, PART_BYTES, exact=True)) as gathered:
+            async with aclosing(blocks(pieces, PART_BYTES)) as gathered:
                 async for block in gathered:
                     part = await self.threads.run(_join, block, digest)
                     size += len(part)
@@ -216,10 +216,11 @@ class S3Store(ObjectUploads):
         self, key: str, *, expires_in_seconds: int, content_type: str, disposition: str
     ) -> str:
         return await self._bucket.link(
+            "get_object",
             checked(key),
-            expires_in_seconds=expires_in_seconds,
-            content_type=content_type,
-            disposition=disposition,
+            expires_in_seconds,
+            ResponseContentType=content_type,
+            ResponseContentDisposition=disposition,
         )
 
     async def begin_direct(
@@ -241,12 +242,13 @@ class S3Store(ObjectUploads):
         found = []
         for number in range(1, count + 1):
             length = min(part_bytes, size_bytes - (number - 1) * part_bytes)
-            url = await self._bucket.part_link(
+            url = await self._bucket.link(
+                "upload_part",
                 checked(key),
-                upload_id,
-                number,
-                length=length,
-                expires_in_seconds=expires_in_seconds,
+                expires_in_seconds,
+                UploadId=upload_id,
+                PartNumber=number,
+                ContentLength=length,
             )
             found.append(DirectPart(number, length, url, {"Content-Length": str(length)}))
         return found

@@ -26,7 +26,7 @@ from sharezync_storage.states import TAKES_BYTES, advance, after
 from sharezync_storage.stores import UploadStore
 from sharezync_storage.stores.pieces import in_order
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.assembling import Digests, UploadParts, assemble, parts_of
+from sharezync_storage.usecases.assembling import Known, UploadParts, assemble, parts_of
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
 from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
 
@@ -191,7 +191,7 @@ class Assembler:
         for upload_id, outcome in (await self._stand(claims, assembled)).items():
             self._settle(upload_id, outcome)
 
-    async def _assemble(self, claim: "_Claim") -> Digests | Exception:
+    async def _assemble(self, claim: "_Claim") -> Known | Exception:
         try:
             return await assemble(self._store, claim.upload, claim.parts)
         except Exception as error:  # noqa: BLE001 - it is told to who asked for this upload
@@ -231,7 +231,7 @@ class Assembler:
         return claims, outcomes
 
     async def _stand(
-        self, claims: Mapping[UUID, "_Claim"], assembled: Mapping[UUID, Digests | Exception]
+        self, claims: Mapping[UUID, "_Claim"], assembled: Mapping[UUID, Known | Exception]
     ) -> dict[UUID, Outcome]:
         """Make the files of what is assembled, and give up what is not what was said."""
         outcomes: dict[UUID, Outcome] = {}

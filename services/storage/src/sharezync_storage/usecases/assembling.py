@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -18,14 +17,12 @@ from sharezync_shared.work import UnitOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, Upload
-from sharezync_storage.settings import MIB
 from sharezync_storage.stores import BlobStore, NoSuchBlob, UploadStore
-from sharezync_storage.stores.pieces import blocks, no_pieces, sha256_of
+from sharezync_storage.stores.pieces import no_pieces, sha256_of
 from sharezync_storage.stores.port import Extent
+from sharezync_storage.usecases.checksums import Digests
 from sharezync_storage.usecases.chunks import stored_chunk
 from sharezync_storage.usecases.uploads import extent_of, plan_of
-
-_BLOCK_BYTES: Final = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class UploadParts:
     """What came from start to end: its own bytes, or those of its parts."""
 
 
-Digests = tuple[bytes | None, bytes | None]
+Known = tuple[bytes | None, bytes | None]
 """The SHA-256 of a blob, as far as it is known, and the root of one that came in chunks."""
 
 
@@ -73,7 +70,7 @@ async def _parts_of(unit: UnitOfWork, upload: Upload) -> UploadParts:
     return UploadParts(sources=[parts[part_id] for part_id in upload.source_ids])
 
 
-async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> Digests:
+async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> Known:
     """Make the blob of an upload, durably. Idempotent, from several processes at once too.
 
     Raises DigestMismatch where the whole has another digest than was said, UploadIncomplete where
@@ -92,7 +89,7 @@ async def assemble(store: UploadStore, upload: Upload, parts: UploadParts) -> Di
     return upload.sha256 or await _sha256_of(store, key), None
 
 
-async def _assemble_chunks(store: UploadStore, upload: Upload, digests: Sequence[bytes]) -> Digests:
+async def _assemble_chunks(store: UploadStore, upload: Upload, digests: Sequence[bytes]) -> Known:
     plan = plan_of(upload)
     if upload.sha256 is not None:
         whole = hashlib.sha256()
@@ -104,15 +101,14 @@ async def _assemble_chunks(store: UploadStore, upload: Upload, digests: Sequence
     return upload.sha256, await asyncio.to_thread(sha256_of, digests)
 
 
-async def _check_direct(store: BlobStore, upload: Upload) -> Digests:
+async def _check_direct(store: BlobStore, upload: Upload) -> Known:
     """See that the blob is there: the store has made it when the client said it was complete."""
     key = file_key(upload.id)
     try:
-        complete = await store.size(key) == upload.size_bytes
+        if await store.size(key) != upload.size_bytes:
+            raise UploadIncomplete
     except NoSuchBlob:
-        complete = False
-    if not complete:
-        raise UploadIncomplete
+        raise UploadIncomplete from None
     if upload.sha256 is not None:
         _check(upload.sha256, await _sha256_of(store, key))
     return upload.sha256, None
@@ -120,10 +116,11 @@ async def _check_direct(store: BlobStore, upload: Upload) -> Digests:
 
 async def _sha256_of(store: BlobStore, key: str) -> bytes:
     whole = hashlib.sha256()
+    digests = Digests(whole)
     async with store.open(key) as pieces:
-        async for block in blocks(pieces, _BLOCK_BYTES):
-            for piece in block:
-                await asyncio.to_thread(whole.update, piece)
+        async for piece in pieces:
+            await digests.feed(piece)
+    await digests.settle()
     return whole.digest()
 
 

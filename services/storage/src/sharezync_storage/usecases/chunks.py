@@ -14,13 +14,7 @@ from uuid import UUID
 from sharezync_shared.contracts.storage import UploadClosed
 from sharezync_shared.db.group_commit import GroupCommit
 from sharezync_shared.problems import NotFound
-from sharezync_storage.errors import (
-    ChunkConflict,
-    ChunkCorrupt,
-    ChunkLength,
-    ChunkOutside,
-    ContentDamaged,
-)
+from sharezync_storage import errors
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import UploadId
 from sharezync_storage.states import TAKES_BYTES
@@ -68,7 +62,7 @@ class Chunks:
         """Return how many bytes a chunk must have. Raises NotFound and ChunkOutside."""
         plan = (await self._upload(upload_id)).plan
         if not 0 <= index < plan.count:
-            raise ChunkOutside(f"There are {plan.count} chunks", chunk_count=plan.count)
+            raise errors.ChunkOutside(f"There are {plan.count} chunks", chunk_count=plan.count)
         return plan.length(index)
 
     async def put(
@@ -83,7 +77,7 @@ class Chunks:
         expected = await self.length(upload_id, index)
         size = sum(map(len, data))
         if size != expected:
-            raise ChunkLength(
+            raise errors.ChunkLength(
                 f"The chunk has {size} bytes instead of {expected}", expected_bytes=expected
             )
         # One write to a place at a time, to its very end: two contents must never mix on disk,
@@ -143,7 +137,7 @@ class Chunks:
         try:
             await self._store.write_chunk(upload.plan, row.index, data, row.sha256)
             progress = await self._records.submit(row)
-        except ChunkCorrupt:
+        except errors.ChunkCorrupt:
             raise
         except BaseException as error:
             # What we know may be wrong: it is over, or another replica was faster, or the answer
@@ -160,20 +154,20 @@ class Chunks:
     async def _same_again(self, row: ChunkRow, data: Sequence[bytes]) -> UploadProgress:
         """Answer for a place that is taken: with what is there, if that is what came."""
         if await asyncio.to_thread(sha256_of, data) != row.sha256:
-            raise ChunkCorrupt
+            raise errors.ChunkCorrupt
         known = await self._known(row.upload_id, row.index)
         if known.sha256 is None:
             self._remembered.pop(row.upload_id, None)
             raise UploadClosed(state=known.state)
         if known.sha256 != row.sha256:
-            raise ChunkConflict
+            raise errors.ChunkConflict
         return known.progress
 
     async def _explain_loss(self, row: ChunkRow) -> None:
         """Say why the store has no place for a chunk: the upload is over, or we have lost it."""
         known = await self._known(row.upload_id, row.index)
         if known.state in TAKES_BYTES:
-            raise ContentDamaged
+            raise errors.ContentDamaged
         raise UploadClosed(state=known.state)
 
     async def _known(self, upload_id: UUID, index: int) -> KnownChunk:
@@ -199,5 +193,5 @@ async def stored_chunk(
     async with span as pieces:
         data = b"".join([piece async for piece in pieces])
     if await asyncio.to_thread(sha256_of, [data]) != sha256:
-        raise ContentDamaged
+        raise errors.ContentDamaged
     return data

@@ -130,14 +130,12 @@ async def reserve_up_to(
     if missing <= 0:
         return
     ahead = min(_STEP_BYTES, limits.max_file_bytes - upload.reserved_bytes)
-    if ahead > missing:
-        try:
-            await reserve(unit, limits, upload, ahead)
-        except QuotaExceeded:
-            pass
-        else:
-            return
-    await reserve(unit, limits, upload, missing)
+    try:
+        await reserve(unit, limits, upload, max(ahead, missing))
+    except QuotaExceeded:
+        if ahead <= missing:
+            raise
+        await reserve(unit, limits, upload, missing)
 
 
 async def admit(

@@ -19,33 +19,14 @@ from sharezync_shared.db.outages import log_leftover
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_shared.work import UnitOfWork
-from sharezync_storage import access
-from sharezync_storage.errors import (
-    ContentDamaged,
-    FinalUpload,
-    OffsetMismatch,
-    PartsUnfinished,
-    UploadBusy,
-    UploadGone,
-    UploadLengthConflict,
-)
+from sharezync_storage import access, errors
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.states import ENDED, TAKES_BYTES, advance
 from sharezync_storage.stores import Extent, NoSuchBlob
-from sharezync_storage.usecases import quota
+from sharezync_storage.usecases import quota, uploads
 from sharezync_storage.usecases.append_receiver import AppendReceiver
 from sharezync_storage.usecases.checksums import Checksum
 from sharezync_storage.usecases.context import StorageContext
-from sharezync_storage.usecases.uploads import (
-    PARTS_LIFETIME,
-    begin_one,
-    end_with_file,
-    expired,
-    extent_of,
-    give_up,
-    is_needed,
-    once,
-)
 from sharezync_storage.usecases.writers import Preempted, Writer, busy
 
 
@@ -91,7 +72,7 @@ async def create(
     QuotaExceeded, TooManyFiles, TooManyUploads, Conflict (the key began something else), and
     for one that is made of others PartsUnfinished and Invalid (some are no partial uploads).
     """
-    upload, new = await once(
+    upload, new = await uploads.once(
         context.work,
         owner_id=owner_id,
         key=idempotency_key,
@@ -111,7 +92,7 @@ async def _begin(
         parts = await _parts(unit, owner_id, source_ids) if source_ids else {}
         if source_ids:
             size_bytes = sum(parts[source_id].stored_bytes for source_id in source_ids)
-        upload = await begin_one(
+        upload = await uploads.begin_one(
             unit,
             context.limits,
             "tus",
@@ -130,7 +111,7 @@ async def _begin(
             advance(upload, "verify" if creation.concat is None else "hold")
         for part in parts.values():
             if part.expires_at is not None:
-                part.expires_at = min(part.expires_at, unit.now + PARTS_LIFETIME)
+                part.expires_at = min(part.expires_at, unit.now + uploads.PARTS_LIFETIME)
     return upload
 
 
@@ -201,11 +182,11 @@ async def terminate(
         if free_key:
             upload.idempotency_key = None
         if upload.state == "finished":
-            await end_with_file(unit, upload)
+            await uploads.end_with_file(unit, upload)
         else:
-            if await is_needed(unit, upload_id):
+            if await uploads.is_needed(unit, upload_id):
                 raise busy()
-            await give_up(unit, upload)
+            await uploads.give_up(unit, upload)
     context.wholes.drop(upload_id)
 
 
@@ -227,17 +208,17 @@ async def _claim(
     async with context.work.begin() as unit:
         upload = await _own_in(unit, owner_id, upload_id, lock=True)
         if upload.source_ids is not None:
-            raise FinalUpload
+            raise errors.FinalUpload
         if upload.state not in TAKES_BYTES:
             return _Claim(upload, upload.epoch, None)
         epoch = await context.writers.leases.claim(await unit.raw(), upload.id, uuid4())
         if epoch is None:
             return None
         if upload.stored_bytes != offset:
-            raise OffsetMismatch(offset=upload.stored_bytes)
+            raise errors.OffsetMismatch(offset=upload.stored_bytes)
         if length is not None:
             await _set_length(context, unit, upload, length)
-        return _Claim(upload, epoch, await extent_of(unit, upload))
+        return _Claim(upload, epoch, await uploads.extent_of(unit, upload))
 
 
 async def _set_length(
@@ -250,7 +231,7 @@ async def _set_length(
             await quota.reserve(unit, context.limits, upload, missing)
         upload.size_bytes = length
     elif upload.size_bytes != length:
-        raise UploadLengthConflict
+        raise errors.UploadLengthConflict
 
 
 async def _take_in(
@@ -275,7 +256,9 @@ async def _take_in(
         raise await _why_preempted(context, upload.id) from None
     except NoSuchBlob as error:
         problem = await _why_preempted(context, upload.id)
-        raise (problem if isinstance(problem, UploadGone) else ContentDamaged()) from error
+        raise (
+            problem if isinstance(problem, errors.UploadGone) else errors.ContentDamaged()
+        ) from error
     finally:
         writer.ending = True
         await asyncio.shield(_put_down(context, receiver))
@@ -294,10 +277,12 @@ async def _put_down(context: StorageContext, receiver: AppendReceiver) -> None:
         log_leftover("lease_not_released", error, upload_id=str(upload.id))
 
 
-async def _why_preempted(context: StorageContext, upload_id: UUID) -> UploadBusy | UploadGone:
+async def _why_preempted(
+    context: StorageContext, upload_id: UUID
+) -> errors.UploadBusy | errors.UploadGone:
     async with context.work.begin() as unit:
         upload = await unit.get(Upload, upload_id)
-    return UploadGone() if upload is None or upload.state in ENDED else busy()
+    return errors.UploadGone() if upload is None or upload.state in ENDED else busy()
 
 
 async def _finished(context: StorageContext, upload: Upload) -> Upload:
@@ -318,8 +303,8 @@ async def _own_in(
     unit: UnitOfWork, owner_id: UserId, upload_id: UploadId, *, lock: bool = False
 ) -> Upload:
     upload = await access.own_upload(unit, owner_id, upload_id, "tus", lock=lock)
-    if upload.state in ENDED or expired(upload, unit.now):
-        raise UploadGone
+    if upload.state in ENDED or uploads.expired(upload, unit.now):
+        raise errors.UploadGone
     return upload
 
 
@@ -328,12 +313,12 @@ async def _check_nothing_more(
 ) -> None:
     """Accept a request that says again what is known of a complete upload, and nothing more."""
     if upload.stored_bytes != offset:
-        raise OffsetMismatch(offset=upload.stored_bytes)
+        raise errors.OffsetMismatch(offset=upload.stored_bytes)
     if length is not None and length != upload.size_bytes:
-        raise UploadLengthConflict
+        raise errors.UploadLengthConflict
     async for piece in pieces:
         if piece:
-            raise UploadLengthConflict
+            raise errors.UploadLengthConflict
 
 
 async def _parts(
@@ -356,10 +341,10 @@ async def _parts(
         if part is None:
             raise NotFound(f"The upload {source_id} doesn't exist")
         if part.state in ENDED or (part.expires_at is not None and part.expires_at < unit.now):
-            raise UploadGone(f"The upload {source_id} was cancelled or has expired")
+            raise errors.UploadGone(f"The upload {source_id} was cancelled or has expired")
         if part.tus_concat is None or part.source_ids is not None:
             raise Invalid(f"The upload {source_id} isn't partial")
     unfinished = [one for one in found.values() if one.state != "held"]
     if unfinished:
-        raise PartsUnfinished(unfinished=[f"/v1/uploads/{one.id}" for one in unfinished])
+        raise errors.PartsUnfinished(unfinished=[f"/v1/uploads/{one.id}" for one in unfinished])
     return found
