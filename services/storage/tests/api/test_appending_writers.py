@@ -218,6 +218,43 @@ async def test_no_more_bodies_are_taken_at_a_time_than_there_are_places(
     assert world.parts.slots.taken == 0
 
 
+async def test_who_has_all_places_gives_one_up_to_somebody_else(
+    world: World, alice: Person
+) -> None:
+    bob = await world.person()
+    world.parts.slots._count = 3
+    senders = [await Sender.begin(world, alice, 100) for _ in range(3)]
+    lines = [Line(b"0" * 50), Line(b"0"), Line(b"0" * 50)]
+    writing = [one.start(0, line) for one, line in zip(senders, lines, strict=True)]
+    for line in lines:
+        await line.arrived()
+    assert (await bob.try_upload(b"by a form")).status_code == 201
+    with pytest.raises(Unavailable, match="most slowly"):
+        await writing[1]
+    assert await senders[1].offset() == 1  # what came is kept
+    assert (await bob.try_upload(b"another")).status_code == 201  # in the place that is free now
+    for one, line in ((0, lines[0]), (2, lines[2])):
+        line.send(b"1" * 50)
+        line.end()
+        await writing[one]
+
+
+async def test_who_crawls_gives_way_to_anybody(
+    world: World, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await world.person()
+    monkeypatch.setattr("sharezync_shared.fair_slots.SAMPLE_SECONDS", 0.2)
+    world.parts.slots._count = 1
+    sender, line = await Sender.begin(world, alice, 100), Line(b"0")
+    writing = sender.start(0, line)
+    await line.arrived()
+    assert (await bob.try_upload(b"too early to tell")).status_code == 503
+    await asyncio.sleep(0.2)
+    assert (await bob.try_upload(b"by a form")).status_code == 201
+    with pytest.raises(Unavailable, match="most slowly"):
+        await writing
+
+
 async def test_a_request_that_is_cancelled_keeps_what_came(sender: Sender) -> None:
     line = Line(DATA[:1_000_000])
     writing = sender.start(0, line)

@@ -1,5 +1,6 @@
 """The way to one service, as all requests share it: breaker, places, memory for what is held."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
 from sharezync_gateway.proxy.quota import Quota
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
+from sharezync_shared.fair_slots import Slot
 from sharezync_shared.problems import Unavailable
 
 MAX_BUFFERED_BYTES: Final = 64 * 1024 * 1024
@@ -51,7 +53,7 @@ class RequestAllowance:
 
     __slots__ = (
         "_answer_bytes", "_body_bytes", "_bulkhead", "_call", "_caller", "_inside", "_memory",
-        "_way",
+        "_slot", "_way",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,7 @@ class RequestAllowance:
         self._caller = caller
         self._bulkhead = way.long if is_long else way.short
         self._inside = False
+        self._slot: Slot | None = None
         self._call: Call | None = None
         self._body_bytes = 0
         self._answer_bytes = 0
@@ -86,14 +89,28 @@ class RequestAllowance:
         """Take a place, and ask the breaker. Raises Unavailable.
 
         `end` is called where the service turns out not to live, before it has begun to answer. What
-        moves bytes waits all the same: a pause of some seconds must not cost an upload.
+        moves bytes waits all the same: a pause of some seconds must not cost an upload. It ends
+        where others need its place more.
         """
         breaker = self._way.breaker
+        lasts = self._bulkhead is self._way.long
+        if lasts:
+            self._slot = Slot(self._caller, end, asyncio.get_running_loop().time())
         with _told_as_unavailable():
             breaker.check()  # first: nobody waits for a place that would be of no use
-            await self._bulkhead.enter(self._caller)
+            await self._bulkhead.enter(self._caller, self._slot)
             self._inside = True
-            self._call = breaker.enter(None if self._bulkhead is self._way.long else end)
+            self._call = breaker.enter(None if lasts else end)
+
+    @property
+    def gave_way(self) -> bool:
+        """Whether its place has gone to another request."""
+        return self._slot is not None and self._slot.ended
+
+    def moved(self, size_bytes: int) -> None:
+        """Note that the client has sent or taken so many bytes."""
+        if self._slot is not None:
+            self._slot.moved_bytes += size_bytes
 
     def answered(self) -> None:
         """Note that the service has begun to answer."""
@@ -111,7 +128,7 @@ class RequestAllowance:
         """Give the place back: the service has said all. Safe to repeat."""
         if self._inside:
             self._inside = False
-            self._bulkhead.leave(self._caller)
+            self._bulkhead.leave(self._caller, self._slot)
 
     def close(self) -> None:
         """Give everything back. Called once."""

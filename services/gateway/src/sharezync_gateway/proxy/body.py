@@ -22,7 +22,7 @@ class RequestBody:
 
     __slots__ = (
         "_buffered", "_idle_seconds", "_limit_bytes", "_receive", "asked", "bytes_read", "complete",
-        "expects_continue", "failure", "gone", "length",
+        "expects_continue", "failure", "gone", "length", "on_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,8 @@ class RequestBody:
         self.length = length
         self.expects_continue = expects_continue
         self.bytes_read = 0
+        self.on_bytes: Callable[[int], None] | None = None
+        """Called with the size of each piece that came."""
         self.asked = False
         """Whether the client was asked for anything, and told to continue if it wanted to be."""
         self.complete = length == 0
@@ -128,7 +130,10 @@ class RequestBody:
         if message["type"] == _GONE:
             self.gone = True
             return False
-        self.bytes_read += len(message.get("body", b""))
+        size_bytes = len(message.get("body", b""))
+        self.bytes_read += size_bytes
+        if self.on_bytes is not None:
+            self.on_bytes(size_bytes)
         if self._limit_bytes is not None and self.bytes_read > self._limit_bytes:
             self.failure = _too_large(self._limit_bytes)
             return False

@@ -1,7 +1,8 @@
 """The bulkhead of one service: how many requests are under way to it at a time, and whose.
 
 Who finds no place waits for a moment, among few; overload is answered at once, and one caller's is
-their own. Source: Nygard, Release It!, 2nd edition, chapter 5.
+their own. Among requests that last, one gives way to who waits (`fair_slots`).
+Source: Nygard, Release It!, 2nd edition, chapter 5.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sharezync_gateway.proxy.quota import Quota
+from sharezync_shared.fair_slots import Slot, end_one
 from sharezync_shared.problems import Unavailable
 
 _QUEUE: Final = 4
@@ -34,25 +36,32 @@ class Bulkhead:
         self._under_way = Quota(places.total, places.per_caller)
         self._queued = Quota(_QUEUE * places.total, _QUEUE * places.per_caller)
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._slots: set[Slot] = set()
 
     @property
     def under_way(self) -> int:
         """How many places are taken."""
         return self._under_way.taken
 
-    async def enter(self, caller: str) -> None:
-        """Take a place, which `leave` gives back.
+    async def enter(self, caller: str, slot: Slot | None = None) -> None:
+        """Take a place, which `leave` gives back. With a `slot` it may have to give way.
 
         Raises Unavailable, after a wait or, where too many wait already, at once.
         """
-        if not self._waiting and self._under_way.reserve(caller):
-            return
+        if self._waiting or not self._under_way.reserve(caller):
+            await self._wait(caller)
+        if slot is not None:
+            self._slots.add(slot)
+
+    async def _wait(self, caller: str) -> None:
         if not self._queued.reserve(caller):
             raise self._refusal(caller)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (caller, turn)
         self._waiting.append(entry)
         self._call()  # those before may be waiting for places of their own
+        if not turn.done() and self._under_way.used_by(caller) < self._places.per_caller:
+            end_one(self._slots, caller, asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout(self._places.wait_seconds):
                 await turn
@@ -66,25 +75,26 @@ class Bulkhead:
             raise
         finally:
             self._queued.give_back(caller)
-            if not turn.done() or turn.cancelled():
-                self._waiting.remove(entry)
+            self._waiting.remove(entry)
 
-    def leave(self, caller: str) -> None:
-        """Give a place back."""
+    def leave(self, caller: str, slot: Slot | None = None) -> None:
+        """Give a place back, and the `slot` it was taken with."""
         self._under_way.give_back(caller)
+        if slot is not None:
+            self._slots.discard(slot)
         if self._waiting:
             self._call()
 
     def _call(self) -> None:
-        """Give free places to those who wait, in the order in which they came."""
-        passed: list[tuple[str, asyncio.Future[None]]] = []
-        while self._waiting and self._under_way.taken < self._places.total:
-            entry = caller, turn = self._waiting.popleft()
-            if turn.cancelled() or not self._under_way.reserve(caller):
-                passed.append(entry)
-            else:
+        """Give free places to those who wait: to the first, or among slots to who has fewest."""
+        waiting = list(self._waiting)
+        if self._slots:
+            waiting.sort(key=lambda entry: self._under_way.used_by(entry[0]))
+        for caller, turn in waiting:
+            if self._under_way.taken >= self._places.total:
+                break
+            if not turn.done() and self._under_way.reserve(caller):
                 turn.set_result(None)
-        self._waiting.extendleft(reversed(passed))
 
     def _refusal(self, caller: str) -> Unavailable:
         # Not 429, though it may be the caller's own doing: to clients of tus a 4xx is the end.

@@ -105,6 +105,7 @@ class Proxy:
         allowance = RequestAllowance(
             self._ways[service], self._memory, caller, is_long=bounds.is_long
         )
+        body.on_bytes = allowance.moved
         answer = ResponseWriter(send, body, allowance, stall_seconds=bounds.client_idle_seconds)
         request = Request(
             method=scope["method"],
@@ -158,6 +159,10 @@ class Proxy:
                 await allowance.enter(end=partial(waiting.reschedule, 0.0))
                 await upstream.forward(request, answer)
         except TimeoutError:
+            if allowance.gave_way:
+                raise Unavailable(
+                    "The server is overloaded, and others have fewer requests"
+                ) from None
             raise TookTooLong("The service shows no sign of life") from None
 
 

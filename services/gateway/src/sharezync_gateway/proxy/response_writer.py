@@ -64,3 +64,4 @@ class ResponseWriter:
                 await self._send(message)
         except TimeoutError:
             raise ClientGone("The client does not read") from None
+        self._allowance.moved(size_bytes)

@@ -168,6 +168,38 @@ async def test_readers_who_crawl_hold_no_place(rig: Rig) -> None:
     assert {len(each.content) for each in rig_answers} == {LARGE}
 
 
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_a_few_who_crawl_keep_nobody_from_moving_bytes(rig: Rig, way: str) -> None:
+    """The case from the field: four accounts, 64 uploads or downloads each, a byte now and then."""
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "GET":
+            await answer(send, b"x" * 100 * LARGE)
+        else:
+            while (await receive()).get("more_body"):
+                pass
+            await answer(send, b"taken")
+
+    rig.puppet.handler = endless
+    crawling = [UserId(uuid7()) for _ in range(PLACES // OF_ONE + 1)]
+    wires = []
+    for user_id in crawling * OF_ONE:
+        wire = await rig.wire()
+        wires.append(wire)
+        if way == "up":
+            length = f"Content-Length: {LARGE}\r\n"
+            await wire.send(f"POST {FILE_PATH} HTTP/1.1\r\n{as_user(rig, user_id)}{length}\r\nx")
+        else:
+            wire.writer.get_extra_info("socket").setsockopt(1, 8, struct.pack("i", 1))
+            wire.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            path = f"/v1/files/{uuid7()}/content"
+            await wire.send(f"GET {path} HTTP/1.1\r\n{as_user(rig, user_id)}\r\n")
+    await wait_until(lambda: len(rig.puppet.seen) >= PLACES)
+    for _ in range(PLACES):
+        taken = await rig.client.post(FILE_PATH, content=b"y" * LARGE, headers=rig.bearer())
+        assert (taken.status_code, taken.content) == (200, b"taken")
+
+
 async def test_bodies_that_wait_in_memory_are_bounded(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Bodies of requests: read piece by piece, with an end to every wait."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import ClassVar, Final
 
 from fastapi import HTTPException, Request
@@ -11,6 +11,7 @@ from starlette.types import Message
 from sharezync_shared.problems import TooLarge
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_storage.errors import BodyBroken, BodyTooSlow, ChunkLength
+from sharezync_storage.usecases.writers import Body
 
 IDLE_SECONDS: Final = 60.0
 """How long a client may send nothing in the middle of a body, or take nothing of an answer."""
@@ -54,13 +55,17 @@ async def body_of(request: Request) -> AsyncGenerator[bytes]:
             yield piece
 
 
-async def chunk_of(request: Request, length: int) -> list[bytes]:
-    """Return a body of `length` bytes, in the pieces it came in. Raises ChunkLength, BodyBroken."""
+async def chunk_of(request: Request, length: int, slot: Body | None = None) -> list[bytes]:
+    """Return a body of `length` bytes, in the pieces it came in. Raises ChunkLength, BodyBroken.
+
+    With a `slot` it comes through that, and Unavailable is raised where it is gone.
+    """
     said = request.headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said[:20]) != length:
         raise _wrong_length(length)
     pieces, size = [], 0
-    async for piece in body_of(request):
+    body: AsyncIterable[bytes] = body_of(request)
+    async for piece in slot.pieces(body) if slot else body:
         size += len(piece)
         if size > length:
             raise _wrong_length(length)

@@ -196,8 +196,8 @@ async def upload_part(
     asked = url_asked_for(request.scope)
     context.signer.check_part(presigned_id, number, expires, asked, now=now)
     length = await context.chunks.length(presigned_id, number - 1)
-    with context.slots.one():  # it is held in memory while it comes
-        data = await chunk_of(request, length)
+    with context.slots.one(str(presigned_id)) as slot:  # it is held in memory while it comes
+        data = await chunk_of(request, length, slot)
         etag = await direct_uploads.put_part(context, presigned_id, number, data)
     context.metrics.direct_bytes.inc(length)
     return Response(headers={"ETag": etag})

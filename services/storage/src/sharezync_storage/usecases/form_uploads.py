@@ -48,7 +48,7 @@ async def receive(
     Unavailable (too many bodies at this moment) and what `pieces` raises; then nothing stays
     behind, neither bytes nor reservation. What a crash leaves is found by the sweep.
     """
-    with context.slots.one():
+    with context.slots.one(str(owner_id)) as body:
         async with context.work.begin() as unit:
             if idempotency_key is not None:
                 file = await _came_before(unit, owner_id, idempotency_key)
@@ -67,7 +67,9 @@ async def receive(
             begun.expires_at = unit.now + _LEASE
             advance(begun, "write")
         try:
-            async with contextlib.aclosing(_metered(context, begun, pieces)) as counted:
+            async with contextlib.aclosing(
+                _metered(context, begun, body.pieces(pieces))
+            ) as counted:
                 stored = await context.store.put(begun.store_key, counted)
             return await _finish(context, begun, stored)
         except BaseException:

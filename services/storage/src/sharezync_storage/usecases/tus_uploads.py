@@ -153,7 +153,7 @@ async def append(
         await _own(context, owner_id, upload_id)
     ):
         raise busy()
-    with context.slots.one(), context.writers.one(upload_id) as writer:
+    with context.slots.one(str(owner_id)) as body, context.writers.one(upload_id) as writer:
         claim = await _claim(context, owner_id, upload_id, offset, length)
         if claim is None and await context.writers.leases.end_elsewhere(upload_id):
             claim = await _claim(context, owner_id, upload_id, offset, length)
@@ -163,7 +163,7 @@ async def append(
             await _check_nothing_more(claim.upload, offset, length, pieces)
         else:
             receiver = AppendReceiver(context, claim.upload, claim.epoch, claim.start, checksum)
-            await _take_in(context, writer, receiver, pieces)
+            await _take_in(context, writer, receiver, body.pieces(pieces))
     return await _finished(context, claim.upload)
 
 

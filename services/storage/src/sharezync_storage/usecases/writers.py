@@ -16,6 +16,7 @@ import asyncpg
 
 from sharezync_shared.background import Periodic
 from sharezync_shared.db.database import Database
+from sharezync_shared.fair_slots import Slot, end_one
 from sharezync_shared.problems import Unavailable
 from sharezync_storage.errors import UploadBusy
 from sharezync_storage.models import Upload
@@ -284,27 +285,63 @@ async def _stop(writer: Writer) -> bool:
 
 
 class WriterSlots:
-    """A fixed number of places. Nobody waits for one: a client can, and holds nothing meanwhile."""
+    """A fixed number of slots. Nobody waits for one: a client can, and holds nothing meanwhile."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._taken = 0
+        self._slots: set[Slot] = set()
 
     @property
     def taken(self) -> int:
         """How many are taken at this moment."""
-        return self._taken
+        return sum(not slot.ended for slot in self._slots)
 
     @contextmanager
-    def one(self) -> Generator[None]:
-        """Hold a place while the block runs. Raises Unavailable where all of them are taken."""
-        if self._taken >= self._count:
-            raise Unavailable(
-                f"{self._count} bodies are coming at this moment, and no more are taken",
-                retry_after_seconds=_RETRY_SECONDS,
-            )
-        self._taken += 1
+    def one(self, caller: str) -> Generator["Body"]:
+        """Take a slot while the block runs, which reads all that comes through what it is given.
+
+        Raises Unavailable where all are taken, and none has to give way.
+        """
+        now = asyncio.get_running_loop().time()
+        if self.taken >= self._count and not end_one(self._slots, caller, now):
+            raise _unavailable(f"{self._count} bodies are coming at this moment")
+        body = Body(caller, now)
+        self._slots.add(body.slot)
         try:
-            yield
+            yield body
         finally:
-            self._taken -= 1
+            self._slots.discard(body.slot)
+
+
+class Body:
+    """A body that has a slot to come in."""
+
+    def __init__(self, caller: str, now: float) -> None:
+        self.slot = Slot(caller, self._stop_waiting, now)
+        self._waiting: asyncio.Timeout | None = None
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.reschedule(0.0)
+
+    async def pieces(self, pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+        """Pass `pieces` on. Raises Unavailable where the slot has gone to somebody else."""
+        coming = aiter(pieces)
+        while not self.slot.ended:
+            piece = None
+            try:
+                async with asyncio.timeout(None) as self._waiting:
+                    piece = await anext(coming, None)
+            except TimeoutError:
+                continue
+            finally:
+                self._waiting = None
+            if piece is None:
+                return
+            self.slot.moved_bytes += len(piece)
+            yield piece
+        raise _unavailable("Others need the slot, and this body came most slowly")
+
+
+def _unavailable(detail: str) -> Unavailable:
+    return Unavailable(detail, retry_after_seconds=_RETRY_SECONDS)
