@@ -14,7 +14,7 @@ CRAWL_BYTES_PER_SECOND: Final = 16 * 1024
 """Below this a request gives its slot up to any other."""
 
 
-class Slot:
+class FairSlot:
     """What one request of `caller` has moved; `end` makes it give its slot up, soon."""
 
     __slots__ = ("_pace", "_sampled_at", "_sampled_bytes", "caller", "end", "ended", "moved_bytes")
@@ -37,7 +37,7 @@ class Slot:
         return self._pace
 
 
-def end_one(slots: Iterable[Slot], newcomer: str, now: float) -> bool:
+def end_one(slots: Iterable[FairSlot], newcomer: str, now: float) -> bool:
     """Have one of `slots`, which are all, end for a newcomer; False where none has to.
 
     One that crawls, or one of the caller who has most, if that leaves them more than the newcomer.

@@ -2,14 +2,14 @@
 
 import pytest
 
-from sharezync_shared.fair_slots import CRAWL_BYTES_PER_SECOND, SAMPLE_SECONDS, Slot, end_one
+from sharezync_shared.fair_slots import CRAWL_BYTES_PER_SECOND, SAMPLE_SECONDS, FairSlot, end_one
 
 
-def slots(*callers: str) -> list[Slot]:
-    return [Slot(caller, lambda: None, 0.0) for caller in callers]
+def slots(*callers: str) -> list[FairSlot]:
+    return [FairSlot(caller, lambda: None, 0.0) for caller in callers]
 
 
-def ended(those: list[Slot]) -> list[int]:
+def ended(those: list[FairSlot]) -> list[int]:
     return [place for place, slot in enumerate(those) if slot.ended]
 
 
@@ -51,6 +51,6 @@ def test_who_crawls_gives_way_to_anybody() -> None:
 
 def test_one_that_was_asked_to_end_is_asked_once() -> None:
     asked: list[str] = []
-    those = [Slot("a", lambda: asked.append("a"), 0.0) for _ in range(3)]
+    those = [FairSlot("a", lambda: asked.append("a"), 0.0) for _ in range(3)]
     results = [end_one(those, "b", 0.0) for _ in range(3)]
     assert (results, asked) == ([True, True, False], ["a", "a"])

@@ -10,7 +10,7 @@ from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
 from sharezync_gateway.proxy.quota import Quota
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
-from sharezync_shared.fair_slots import Slot
+from sharezync_shared.fair_slots import FairSlot
 from sharezync_shared.problems import Unavailable
 
 MAX_BUFFERED_BYTES: Final = 64 * 1024 * 1024
@@ -64,7 +64,7 @@ class RequestAllowance:
         self._caller = caller
         self._bulkhead = way.long if is_long else way.short
         self._inside = False
-        self._slot: Slot | None = None
+        self._slot: FairSlot | None = None
         self._call: Call | None = None
         self._body_bytes = 0
         self._answer_bytes = 0
@@ -95,7 +95,7 @@ class RequestAllowance:
         breaker = self._way.breaker
         lasts = self._bulkhead is self._way.long
         if lasts:
-            self._slot = Slot(self._caller, end, asyncio.get_running_loop().time())
+            self._slot = FairSlot(self._caller, end, asyncio.get_running_loop().time())
         with _told_as_unavailable():
             breaker.check()  # first: nobody waits for a place that would be of no use
             await self._bulkhead.enter(self._caller, self._slot)

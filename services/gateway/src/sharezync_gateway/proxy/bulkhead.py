@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sharezync_gateway.proxy.quota import Quota
-from sharezync_shared.fair_slots import Slot, end_one
+from sharezync_shared.fair_slots import FairSlot, end_one
 from sharezync_shared.problems import Unavailable
 
 _QUEUE: Final = 4
@@ -36,14 +36,14 @@ class Bulkhead:
         self._under_way = Quota(places.total, places.per_caller)
         self._queued = Quota(_QUEUE * places.total, _QUEUE * places.per_caller)
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
-        self._slots: set[Slot] = set()
+        self._slots: set[FairSlot] = set()
 
     @property
     def under_way(self) -> int:
         """How many places are taken."""
         return self._under_way.taken
 
-    async def enter(self, caller: str, slot: Slot | None = None) -> None:
+    async def enter(self, caller: str, slot: FairSlot | None = None) -> None:
         """Take a place, which `leave` gives back. With a `slot` it may have to give way.
 
         Raises Unavailable, after a wait or, where too many wait already, at once.
@@ -77,7 +77,7 @@ class Bulkhead:
             self._queued.give_back(caller)
             self._waiting.remove(entry)
 
-    def leave(self, caller: str, slot: Slot | None = None) -> None:
+    def leave(self, caller: str, slot: FairSlot | None = None) -> None:
         """Give a place back, and the `slot` it was taken with."""
         self._under_way.give_back(caller)
         if slot is not None:

@@ -16,7 +16,7 @@ import asyncpg
 
 from sharezync_shared.background import Periodic
 from sharezync_shared.db.database import Database
-from sharezync_shared.fair_slots import Slot, end_one
+from sharezync_shared.fair_slots import FairSlot, end_one
 from sharezync_shared.problems import Unavailable
 from sharezync_storage.errors import UploadBusy
 from sharezync_storage.models import Upload
@@ -289,7 +289,7 @@ class WriterSlots:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._slots: set[Slot] = set()
+        self._slots: set[FairSlot] = set()
 
     @property
     def taken(self) -> int:
@@ -297,7 +297,7 @@ class WriterSlots:
         return sum(not slot.ended for slot in self._slots)
 
     @contextmanager
-    def one(self, caller: str) -> Generator["Body"]:
+    def one(self, caller: str) -> Generator["IncomingBody"]:
         """Take a slot while the block runs, which reads all that comes through what it is given.
 
         Raises Unavailable where all are taken, and none has to give way.
@@ -305,7 +305,7 @@ class WriterSlots:
         now = asyncio.get_running_loop().time()
         if self.taken >= self._count and not end_one(self._slots, caller, now):
             raise _unavailable(f"{self._count} bodies are coming at this moment")
-        body = Body(caller, now)
+        body = IncomingBody(caller, now)
         self._slots.add(body.slot)
         try:
             yield body
@@ -313,11 +313,11 @@ class WriterSlots:
             self._slots.discard(body.slot)
 
 
-class Body:
+class IncomingBody:
     """A body that has a slot to come in."""
 
     def __init__(self, caller: str, now: float) -> None:
-        self.slot = Slot(caller, self._stop_waiting, now)
+        self.slot = FairSlot(caller, self._stop_waiting, now)
         self._waiting: asyncio.Timeout | None = None
 
     def _stop_waiting(self) -> None:
