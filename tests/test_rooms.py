@@ -81,7 +81,8 @@ OTHER_NAMES: Final = {
 """Names that no module has, and what it is called here."""
 
 FOR_A_CALL: Final = {
-    "AppendReceiver", "Digests", "Download", "IncomingBody", "OfferPolicy", "ReadMarkBatch", "Writer",
+    "AppendReceiver", "Digests", "Download", "IncomingBody", "OfferPolicy", "ReadMarkBatch",
+    "Writer",
 }  # fmt: skip
 """Classes that live for one call or one upload."""
 WITHIN_A_PART: Final = {"ChunkRows", "Leases", "OwnCredentials"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 SAMPLE_SECONDS: Final = 5.0
-"""Over how long a request's pace is measured; a younger one has none."""
+"""Over how long a request's pace is measured before it is said to crawl."""
 CRAWL_BYTES_PER_SECOND: Final = 16 * 1024
 """Below this a request gives its slot up to any other."""
 
@@ -28,13 +28,18 @@ class FairSlot:
         self._pace: float | None = None
         self._sampled_at, self._sampled_bytes = now, 0
 
-    def pace(self, now: float) -> float | None:
-        """Return how many bytes a second it moved of late; None if it is too young to tell."""
+    def pace(self, now: float) -> float:
+        """Return how many bytes a second it moved of late."""
         seconds = now - self._sampled_at
         if seconds >= SAMPLE_SECONDS:
             self._pace = (self.moved_bytes - self._sampled_bytes) / seconds
             self._sampled_at, self._sampled_bytes = now, self.moved_bytes
-        return self._pace
+        return self._pace if self._pace is not None else self.moved_bytes / max(seconds, 0.001)
+
+    @property
+    def crawls(self) -> bool:
+        """Whether its pace was measured, and was too slow."""
+        return self._pace is not None and self._pace < CRAWL_BYTES_PER_SECOND
 
 
 def end_one(slots: Iterable[FairSlot], newcomer: str, now: float) -> bool:
@@ -42,18 +47,15 @@ def end_one(slots: Iterable[FairSlot], newcomer: str, now: float) -> bool:
 
     One that crawls, or one of the caller who has most, if that leaves them more than the newcomer.
     """
-    running = [slot for slot in slots if not slot.ended]
-    paces = {slot: slot.pace(now) for slot in running}
-    slowest = sorted(running, key=lambda slot: paces[slot] or 0.0)
-    crawling = [s for s in slowest if (p := paces[s]) is not None and p < CRAWL_BYTES_PER_SECOND]
-    counts = Counter(slot.caller for slot in running)
+    slowest = sorted((slot for slot in slots if not slot.ended), key=lambda slot: slot.pace(now))
+    counts = Counter(slot.caller for slot in slowest)
     most = max(counts, key=counts.__getitem__, default=newcomer)
-    if crawling:
-        chosen = crawling[0]
-    elif counts[most] > counts[newcomer] + 1:
-        chosen = next(slot for slot in slowest if slot.caller == most)
-    else:
+    may_end = [slot for slot in slowest if slot.crawls]
+    if not may_end and counts[most] > counts[newcomer] + 1:
+        may_end = [slot for slot in slowest if slot.caller == most]
+    if not may_end:
         return False
+    chosen = may_end[0]
     chosen.ended = True
     chosen.end()
     return True

@@ -223,8 +223,8 @@ async def test_who_has_all_places_gives_one_up_to_somebody_else(
 ) -> None:
     bob = await world.person()
     world.parts.slots._count = 3
-    senders = [await Sender.begin(world, alice, 100) for _ in range(3)]
-    lines = [Line(b"0" * 50), Line(b"0"), Line(b"0" * 50)]
+    senders = [await Sender.begin(world, alice, 100_000) for _ in range(3)]
+    lines = [Line(b"0" * 50_000), Line(b"0"), Line(b"0" * 50_000)]
     writing = [one.start(0, line) for one, line in zip(senders, lines, strict=True)]
     for line in lines:
         await line.arrived()
@@ -234,7 +234,7 @@ async def test_who_has_all_places_gives_one_up_to_somebody_else(
     assert await senders[1].offset() == 1  # what came is kept
     assert (await bob.try_upload(b"another")).status_code == 201  # in the place that is free now
     for one, line in ((0, lines[0]), (2, lines[2])):
-        line.send(b"1" * 50)
+        line.send(b"1" * 50_000)
         line.end()
         await writing[one]
 
