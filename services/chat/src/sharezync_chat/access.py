@@ -58,7 +58,7 @@ async def channel_to_read(unit: UnitOfWork, user_id: UserId, channel_id: Channel
 
 async def message_to_read(unit: UnitOfWork, user_id: UserId, message_id: MessageId) -> Message:
     """Return a message, or what is left of it, to a member of its channel. Raises NotFound."""
-    return (await _message_and_membership(unit, user_id, message_id))[0]
+    return (await _message_of_member(unit, user_id, message_id))[0]
 
 
 # ---------------------------------------------------------------------------------------- changing
@@ -132,15 +132,10 @@ async def message_to_edit(unit: UnitOfWork, user_id: UserId, message_id: Message
 
     Raises NotFound, Forbidden, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
-    await _lock_channel_of(unit, message_id)
-    message, membership = await _message_and_membership(unit, user_id, message_id)
-    if message.author_id != user_id and membership.member.role != "owner":
+    message, channel, member = await _message_held(unit, user_id, message_id)
+    if message.author_id != user_id and member.role != "owner":
         raise Forbidden("Only the author, and the owner of the channel, can edit a message")
-    if message.deleted_at is not None:
-        raise MessageGone
-    if membership.channel.archived:
-        raise ChannelArchived
-    await insist_on_saying(unit, user_id, membership.channel)
+    await _insist_on_acting(unit, user_id, channel, message)
     return message
 
 
@@ -149,9 +144,8 @@ async def message_to_delete(unit: UnitOfWork, user_id: UserId, message_id: Messa
 
     It may be deleted already. Raises NotFound and Forbidden.
     """
-    await _lock_channel_of(unit, message_id)
-    message, membership = await _message_and_membership(unit, user_id, message_id)
-    if message.author_id != user_id and not membership.member.is_moderator:
+    message, _, member = await _message_held(unit, user_id, message_id)
+    if message.author_id != user_id and not member.is_moderator:
         raise Forbidden(
             "Only the author, and owners and admins of the channel, can delete a message"
         )
@@ -163,13 +157,8 @@ async def message_to_react_to(unit: UnitOfWork, user_id: UserId, message_id: Mes
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked and UserUnreachable.
     """
-    await _lock_channel_of(unit, message_id)
-    message, membership = await _message_and_membership(unit, user_id, message_id)
-    if message.deleted_at is not None:
-        raise MessageGone
-    if membership.channel.archived:
-        raise ChannelArchived
-    await insist_on_saying(unit, user_id, membership.channel)
+    message, channel, _ = await _message_held(unit, user_id, message_id)
+    await _insist_on_acting(unit, user_id, channel, message)
     return message
 
 
@@ -188,12 +177,19 @@ async def message_to_pin(
         raise NotFound
     if not (member.is_moderator or channel.is_conversation):
         raise Forbidden("Requires the role owner or admin in the channel")
-    if channel.archived:
-        raise ChannelArchived
+    await _insist_on_acting(unit, user_id, channel, message)
+    return message
+
+
+async def _insist_on_acting(
+    unit: UnitOfWork, user_id: UserId, channel: Channel, message: Message
+) -> None:
+    """Raise where nothing can be done to a message that the others would see."""
     if message.deleted_at is not None:
         raise MessageGone
+    if channel.archived:
+        raise ChannelArchived
     await insist_on_saying(unit, user_id, channel)
-    return message
 
 
 # ---------------------------------------------------------------------------------------- the rows
@@ -215,9 +211,9 @@ async def _channel_and_member(
     return row[0], row[1]
 
 
-async def _message_and_membership(
+async def _message_of_member(
     unit: UnitOfWork, user_id: UserId, message_id: MessageId
-) -> tuple[Message, Membership]:
+) -> tuple[Message, Channel, Member]:
     found = await unit.session.exec(
         select(Message, Channel, Member)
         .join(Channel, col(Channel.id) == Message.channel_id)
@@ -227,16 +223,19 @@ async def _message_and_membership(
         )
         .where(Message.id == message_id, col(Channel.deleted_at).is_(None))
     )
-    row = found.first()
+    row: tuple[Message, Channel, Member] | None = found.first()
     if row is None:
         raise NotFound
-    return row[0], Membership(row[1], row[2])
+    return row
 
 
-async def _lock_channel_of(unit: UnitOfWork, message_id: MessageId) -> None:
+async def _message_held(
+    unit: UnitOfWork, user_id: UserId, message_id: MessageId
+) -> tuple[Message, Channel, Member]:
     channel_id = await unit.session.scalar(
         select(Message.channel_id).where(Message.id == message_id)
     )
     if channel_id is None:
         raise NotFound
     await unit.lock_streams(channel_stream(channel_id))
+    return await _message_of_member(unit, user_id, message_id)

@@ -7,13 +7,12 @@ class NotMember(Problem):
     kind, slug, title = ProblemKind.FORBIDDEN, "not-a-member", "You aren't a member of this channel"
 
 
-class ChannelArchived(Problem):
-    kind, slug, title = ProblemKind.CONFLICT, "channel-archived", "The channel is archived"
+class ChannelArchived(Conflict):
+    slug, title = "channel-archived", "The channel is archived"
 
 
-class ConversationFixed(Problem):
-    kind, slug = ProblemKind.CONFLICT, "conversation-fixed"
-    title = "Not possible in a conversation"
+class ConversationFixed(Conflict):
+    slug, title = "conversation-fixed", "Not possible in a conversation"
 
 
 class MessageGone(Problem):
@@ -27,11 +26,10 @@ class UserUnreachable(Problem):
     title = "The user doesn't accept this from you"
 
 
-class UserIsBlocked(Problem):
+class UserIsBlocked(Conflict):
     """With `user_ids`, as above."""
 
-    kind, slug = ProblemKind.CONFLICT, "user-blocked"
-    title = "You have blocked the user; unblock them first"
+    slug, title = "user-blocked", "You have blocked the user; unblock them first"
 
 
 class TooManyChannels(Conflict):
@@ -43,10 +41,8 @@ class TooManyChannels(Conflict):
 class TooManyConversations(Conflict):
     """With `limit`."""
 
-    slug, title = (
-        "too-many-conversations",
-        "Leave or hide an answered conversation before you open more",
-    )
+    slug = "too-many-conversations"
+    title = "Leave or hide an answered conversation before you open more"
 
 
 class TooManyMemberships(Conflict):
@@ -85,20 +81,12 @@ class Banned(Problem):
     kind, slug, title = ProblemKind.FORBIDDEN, "banned", "The user is banned from the channel"
 
 
-class TooManyBans(Problem):
-    kind, slug, title = (
-        ProblemKind.CONFLICT,
-        "too-many-bans",
-        "The limit of bans is reached; unban a user first",
-    )
+class TooManyBans(Conflict):
+    slug, title = "too-many-bans", "The limit of bans is reached; unban a user first"
 
 
-class LastOwner(Problem):
-    kind, slug, title = (
-        ProblemKind.CONFLICT,
-        "last-owner",
-        "The last owner of a channel can't leave or be demoted",
-    )
+class LastOwner(Conflict):
+    slug, title = "last-owner", "The last owner of a channel can't leave or be demoted"
 
 
 class AttachmentUnusable(Problem):
@@ -106,8 +94,8 @@ class AttachmentUnusable(Problem):
     title = "An attached file doesn't exist or isn't yours"
 
 
-class ClientMessageIdReused(Problem):
-    kind, slug = ProblemKind.CONFLICT, "client-message-id-reused"
+class ClientMessageIdReused(Conflict):
+    slug = "client-message-id-reused"
     title = "This client_message_id was used for a message in another channel"
 
 

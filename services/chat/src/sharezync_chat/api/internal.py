@@ -106,7 +106,7 @@ async def check_acquaintance(
     """True if both are in a channel or conversation that `other_id` has created, joined, accepted
     or written to since `user_id` came. Blocks are not considered. The channel isn't disclosed.
     """
-    found = await acquaintances.visible(context.work, asked.user_id, [asked.other_id])
+    found = await acquaintances.acquainted(context.work, asked.user_id, [asked.other_id])
     return AcquaintanceRead(acquainted=bool(found))
 
 
@@ -115,5 +115,6 @@ async def list_acquaintances(
     body: chat.AcquaintancesAsked, context: Context
 ) -> chat.AcquaintancesRead:
     """As for two users, for up to 200 at once. Users who don't exist are left out."""
-    ask = acquaintances.visible if body.looking == "user" else acquaintances.viewers
-    return chat.AcquaintancesRead(await ask(context.work, body.user_id, body.other_ids))
+    return chat.AcquaintancesRead(
+        await acquaintances.acquainted(context.work, body.user_id, body.other_ids, body.looking)
+    )

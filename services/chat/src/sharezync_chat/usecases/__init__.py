@@ -14,7 +14,7 @@
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
 | `people` | `USERS`, the copy of auth's; `to_admit`, `named`, `erase` |
-| `acquaintances` | `visible`, `viewers` |
+| `acquaintances` | `acquainted` |
 | `bans` | `ban`, `lift`, `page`, … |
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge`, `purge_some` |
