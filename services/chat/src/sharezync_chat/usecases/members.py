@@ -65,19 +65,12 @@ async def leave(actor: Actor, channel_id: ChannelId) -> Published[None]:
         channel, member = await access.channel_to_leave(unit, user_id, channel_id)
         if channel.kind == "direct":
             return Published(None, await _hide(unit, channel, member))
-        orphaned = member.role == "owner" and not await membership_changes.other_owners(
-            unit, member
-        )
-        if orphaned and member.acted_at is not None:
+        stays_owner = member.role == "owner" and member.acted_at is not None
+        if stays_owner and not await membership_changes.other_owners(unit, member):
             raise LastOwner
         channel.conversation_key = None
         user = (await reads.member(await unit.raw(), channel.id, user_id)).user
-        at = await membership_changes.depart(unit, channel, member, user, "left")
-        if channel.member_count == 0:
-            at = await membership_changes.end(unit, channel)
-        elif orphaned:
-            await membership_changes.appoint_successor(unit, channel)
-        return Published(None, at)
+        return Published(None, await membership_changes.depart(unit, channel, member, user, "left"))
 
 
 async def _hide(unit: UnitOfWork, channel: Channel, member: Member) -> StreamPosition | None:

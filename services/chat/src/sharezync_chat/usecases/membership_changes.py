@@ -97,7 +97,9 @@ async def depart(
     """End a membership; its event is the last of the channel that the former member receives.
 
     A deleted user gets nothing in their inbox. The invites that the member made end too; a member
-    who was removed can't come back by an invite made before.
+    who was removed can't come back by an invite made before. A channel without an owner passes to
+    its longest-standing admin, or else member; one without any member is deleted, and the position
+    returned is that of its end.
     """
     channel.member_count -= 1
     await unit.session.delete(member)
@@ -113,6 +115,8 @@ async def depart(
     if reason != "account_deleted":
         await unit.publish_event(inbox_stream(user.id), "member.left", left)
     unit.emit(facts.MemberLeft(channel_id=channel.id, user_id=user.id))
+    if channel.member_count == 0:
+        return await end(unit, channel)
     await update_owner(unit, channel)
     return at
 
@@ -181,8 +185,7 @@ async def end(unit: UnitOfWork, channel: Channel) -> StreamPosition:
 async def leave_everything(unit: UnitOfWork, user_id: UserId, user: UserRead) -> None:
     """End every membership of a deleted user; `user` is what is shown in their place.
 
-    Locks the channels itself. A channel whose only owner they were passes to the longest-standing
-    admin, or else member; a channel without any member is deleted.
+    Locks the channels itself.
     """
     mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
     await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
@@ -193,43 +196,30 @@ async def leave_everything(unit: UnitOfWork, user_id: UserId, user: UserRead) ->
         .order_by(col(Channel.id))
     )
     for channel, member in found.all():
-        orphaned = member.role == "owner" and not await other_owners(unit, member)
         await depart(unit, channel, member, user, "account_deleted")
-        if channel.member_count == 0:
-            await end(unit, channel)
-        elif orphaned:
-            await appoint_successor(unit, channel)
-
-
-async def appoint_successor(unit: UnitOfWork, channel: Channel) -> None:
-    """Make the longest-standing admin, or else member, of a channel without an owner its owner."""
-    found = await unit.session.exec(
-        select(Member)
-        .where(Member.channel_id == channel.id)
-        # "admin" sorts before "member".
-        .order_by(col(Member.role), col(Member.joined_at), col(Member.user_id))
-        .limit(1)
-    )
-    successor = found.one()
-    successor.role = "owner"
-    read = await reads.member(await unit.raw(), channel.id, successor.user_id)
-    await unit.publish_event(channel.stream, "member.updated", read)
-    await update_owner(unit, channel)
 
 
 async def update_owner(unit: UnitOfWork, channel: Channel) -> None:
-    """Set `owner_id` to the longest-standing owner, where it names no owner."""
+    """Set `owner_id` to the longest-standing owner, where it names no owner.
+
+    Where there is none, the longest-standing admin, or else member, becomes one.
+    """
     if channel.is_conversation:
         return
-    found = await unit.session.exec(
-        select(Member.user_id)
-        .where(Member.channel_id == channel.id, Member.role == "owner")
-        .order_by(col(Member.joined_at), col(Member.user_id))
-    )
-    owners: list[UUID] = list(found.all())
-    if not owners or channel.owner_id in owners:
+    here = select(Member).where(Member.channel_id == channel.id)
+    longest = (col(Member.joined_at), col(Member.user_id))
+    found = await unit.session.exec(here.where(Member.role == "owner").order_by(*longest))
+    owners = list(found.all())
+    if not owners:
+        # "admin" sorts before "member".
+        found = await unit.session.exec(here.order_by(col(Member.role), *longest).limit(1))
+        owners = [found.one()]
+        owners[0].role = "owner"
+        member = await reads.member(await unit.raw(), channel.id, owners[0].user_id)
+        await unit.publish_event(channel.stream, "member.updated", member)
+    if channel.owner_id in {owner.user_id for owner in owners}:
         return
-    channel.owner_id = owners[0]
+    channel.owner_id = owners[0].user_id
     channel.updated_at = unit.now
     read = await reads.channel(await unit.raw(), channel.id)
     await unit.publish_event(channel.stream, "channel.updated", read)
