@@ -17,7 +17,9 @@ from sharezync_shared.streams.published import Published
 from sharezync_shared.work import UnitsOfWork
 
 _MOVE = """
-    UPDATE chat.members SET last_read_seq = $3, last_read_number = greatest(last_read_number, $4)
+    UPDATE chat.members SET last_read_seq = $3, last_read_number = greatest(last_read_number, (
+               SELECT number FROM chat.messages WHERE channel_id = $1 AND seq <= $3
+                ORDER BY seq DESC LIMIT 1))
      WHERE channel_id = $1 AND user_id = $2 AND last_read_seq < $3
  RETURNING true
 """
@@ -94,9 +96,8 @@ async def mark_furthest(
         if not places:
             return dict.fromkeys(marks, nowhere)
         seq = max(places.values())
-        number = await _number(connection, channel_id, seq)
         # Their own post may be moving the same mark at this moment: the statement decides.
-        moved = await connection.fetchval(_MOVE, channel_id, user_id, seq, number)
+        moved = await connection.fetchval(_MOVE, channel_id, user_id, seq)
         standing = await connection.fetchrow(_STANDING, channel_id, user_id)
         if standing is None:  # removed meanwhile
             raise NotFound
@@ -115,7 +116,13 @@ async def _places(
         "SELECT last_seq FROM chat.stream_heads WHERE stream = $1", channel_stream(channel_id)
     )
     named = [mark.message_id for mark in marks if mark.message_id is not None]
-    found = await _seqs_of(connection, channel_id, named) if named else {}
+    found = {}
+    if named:
+        statement = (
+            "SELECT id, seq FROM chat.messages WHERE id = ANY($1::uuid[]) AND channel_id = $2"
+        )
+        rows = await connection.fetch(statement, named, channel_id)
+        found = {row["id"]: row["seq"] for row in rows}
     places: dict[ReadMarker, int] = {}
     for mark in marks:
         if mark.message_id is None:
@@ -123,28 +130,6 @@ async def _places(
         elif mark.message_id in found:
             places[mark] = found[mark.message_id]
     return places
-
-
-async def _seqs_of(
-    connection: Connection, channel_id: ChannelId, message_ids: Collection[UUID]
-) -> Mapping[UUID, int]:
-    rows = await connection.fetch(
-        "SELECT id, seq FROM chat.messages WHERE id = ANY($1::uuid[]) AND channel_id = $2",
-        message_ids,
-        channel_id,
-    )
-    return {row["id"]: row["seq"] for row in rows}
-
-
-async def _number(connection: Connection, channel_id: ChannelId, seq: int) -> int:
-    """Return the number of the latest message up to there."""
-    number: int | None = await connection.fetchval(
-        "SELECT number FROM chat.messages WHERE channel_id = $1 AND seq <= $2 "
-        "ORDER BY seq DESC LIMIT 1",
-        channel_id,
-        seq,
-    )
-    return number or 0
 
 
 def _stood(outcome: Published[ReadRead] | NotFound) -> Published[ReadRead]:
