@@ -18,7 +18,7 @@ from sharezync_chat.errors import (
 )
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import people
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.posting import MessageWriter
 from sharezync_shared.contracts.services import Services
@@ -53,20 +53,20 @@ async def _context(request: Request) -> ChatContext:
 Context = Annotated[ChatContext, Depends(_context)]
 
 
-async def _actor(caller: Caller, context: Context) -> Actor:
-    return Actor(caller.user_id, context.work, context.settings, context.services)
+async def _actor(caller: Caller, context: Context) -> ActingUser:
+    return ActingUser(caller.user_id, context.work, context.settings, context.services)
 
 
-Acting = Annotated[Actor, Depends(_actor)]
+Acting = Annotated[ActingUser, Depends(_actor)]
 """The caller, with what use cases need."""
 
 
-async def _known_actor(actor: Acting) -> Actor:
+async def _known_actor(actor: Acting) -> ActingUser:
     await people.USERS.require_caller(actor.work, actor.services.auth, actor.user_id)
     return actor
 
 
-KnownActing = Annotated[Actor, Depends(_known_actor)]
+KnownActing = Annotated[ActingUser, Depends(_known_actor)]
 """As `Acting`; chat knows their names: for routes that make them a member of something."""
 
 

@@ -9,7 +9,7 @@ from sharezync_shared.work import UnitsOfWork
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class ActingUser:
     """A user on whose behalf a use case runs, and the parts of chat that it needs."""
 
     user_id: UserId

@@ -12,7 +12,7 @@ from sharezync_chat.errors import Banned, TooManyBans
 from sharezync_chat.models import Ban, ChannelId, Member
 from sharezync_chat.schemas import BanRead, UserRead
 from sharezync_chat.usecases import membership_changes, people, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, Invalid
 from sharezync_shared.streams.published import Published
@@ -31,7 +31,7 @@ _PAGE: Final = """
 """
 
 
-async def ban(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published[BanRead]:
+async def ban(actor: ActingUser, channel_id: ChannelId, user_id: UserId) -> Published[BanRead]:
     """Remove somebody from a channel and keep them out, whether they were in it or not.
 
     Owners may ban anyone but themselves, admins only those who are neither.
@@ -65,7 +65,7 @@ async def ban(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published
         return Published(BanRead(user=user, banned_by=banner, banned_at=unit.now), at)
 
 
-async def lift(actor: Actor, channel_id: ChannelId, user_id: UserId) -> None:
+async def lift(actor: ActingUser, channel_id: ChannelId, user_id: UserId) -> None:
     """Let somebody come again: by joining, a new invite, or being added.
 
     Safe to repeat, and for who isn't banned. Raises NotFound, NotMember, Forbidden and
@@ -79,7 +79,7 @@ async def lift(actor: Actor, channel_id: ChannelId, user_id: UserId) -> None:
 
 
 async def page(
-    actor: Actor, channel_id: ChannelId, *, after: UUID | None, limit: int
+    actor: ActingUser, channel_id: ChannelId, *, after: UUID | None, limit: int
 ) -> Sequence[BanRead]:
     """List who is banned, by id, those after `after`, to an owner or admin."""
     async with actor.work.begin() as unit:  # access locks the channel: this can't be a `read`

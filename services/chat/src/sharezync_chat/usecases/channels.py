@@ -10,7 +10,7 @@ from sharezync_chat.models import Channel, ChannelId, Kind, Role
 from sharezync_chat.schemas import ChannelCreated, ChannelRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import membership_changes, people, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_chat.usecases.limits import check_made, check_memberships
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.streams.frames import Control
@@ -21,7 +21,7 @@ _FIRST_SEQ = 1
 
 
 async def create(
-    actor: Actor, kind: Kind, name: str, *, description: str = "", topic: str = ""
+    actor: ActingUser, kind: Kind, name: str, *, description: str = "", topic: str = ""
 ) -> Published[ChannelRead]:
     """Make a public or private channel, its maker the owner. See `people.USERS`.
 
@@ -76,7 +76,7 @@ async def found(
 
 
 async def change(
-    actor: Actor, channel_id: ChannelId, changes: dict[str, Any]
+    actor: ActingUser, channel_id: ChannelId, changes: dict[str, Any]
 ) -> Published[ChannelRead]:
     """Change columns of a channel, by name. The change is published to the channel."""
     async with actor.work.begin() as unit:
@@ -95,14 +95,14 @@ async def change(
         return Published(read, await unit.publish_event(channel.stream, "channel.updated", read))
 
 
-async def delete(actor: Actor, channel_id: ChannelId) -> Published[None]:
+async def delete(actor: ActingUser, channel_id: ChannelId) -> Published[None]:
     """End a channel for everyone in it, its messages included."""
     async with actor.work.begin() as unit:
         channel, _ = await access.channel_to_own(unit, actor.user_id, channel_id)
         return Published(None, await membership_changes.end(unit, channel))
 
 
-async def get(actor: Actor, channel_id: ChannelId) -> ChannelRead:
+async def get(actor: ActingUser, channel_id: ChannelId) -> ChannelRead:
     """Return a channel that the user may see. Raises NotFound."""
     async with actor.work.read() as unit:
         channel = await access.channel_to_see(unit, actor.user_id, channel_id)
@@ -110,7 +110,7 @@ async def get(actor: Actor, channel_id: ChannelId) -> ChannelRead:
 
 
 async def page(
-    actor: Actor, *, kind: Kind | None, archived: bool, before: UUID | None, limit: int
+    actor: ActingUser, *, kind: Kind | None, archived: bool, before: UUID | None, limit: int
 ) -> Sequence[ChannelRead]:
     """List the channels that the user may see, newest first, those made before `before`."""
     async with actor.work.read() as unit:

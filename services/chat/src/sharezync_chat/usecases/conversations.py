@@ -10,7 +10,7 @@ from sharezync_chat import access, reach
 from sharezync_chat.models import Channel, ChannelId, Member
 from sharezync_chat.schemas import ChannelRead
 from sharezync_chat.usecases import channels, members, people, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.published import Published
@@ -21,7 +21,7 @@ MOST_PEOPLE = 20
 
 
 async def find_or_create(
-    actor: Actor, others: Collection[UserId], name: str | None = None
+    actor: ActingUser, others: Collection[UserId], name: str | None = None
 ) -> Published[ChannelRead]:
     """Return the conversation of exactly these people and the caller; make it where there is none.
 
@@ -48,7 +48,7 @@ async def find_or_create(
     return Published(existing)
 
 
-async def _accept(actor: Actor, channel_id: ChannelId) -> None:
+async def _accept(actor: ActingUser, channel_id: ChannelId) -> None:
     async with actor.work.begin() as unit:
         await access.lock(unit, channel_id, actor.user_id)
         member = await unit.get(Member, (channel_id, actor.user_id))
@@ -57,7 +57,7 @@ async def _accept(actor: Actor, channel_id: ChannelId) -> None:
 
 
 async def _create(
-    actor: Actor, key: str, everyone: list[UserId], name: str | None
+    actor: ActingUser, key: str, everyone: list[UserId], name: str | None
 ) -> Published[ChannelRead]:
     direct = len(everyone) == 2
     async with actor.work.begin() as unit:

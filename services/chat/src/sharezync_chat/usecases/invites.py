@@ -16,7 +16,7 @@ from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead, UserRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import bans, members, membership_changes, people, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import NotFound
@@ -38,7 +38,7 @@ _FORGET_ENDED: Final = """
 
 
 async def create(
-    actor: Actor, channel_id: ChannelId, *, expires_in_seconds: int, max_uses: int | None
+    actor: ActingUser, channel_id: ChannelId, *, expires_in_seconds: int, max_uses: int | None
 ) -> Published[InviteCreated]:
     """Make an invite, as an owner or admin of the channel. Its code is shown this once.
 
@@ -67,7 +67,7 @@ async def create(
 
 
 async def page(
-    actor: Actor, channel_id: ChannelId, *, before: UUID | None, limit: int
+    actor: ActingUser, channel_id: ChannelId, *, before: UUID | None, limit: int
 ) -> Sequence[InviteRead]:
     """List the invites that still hold, the latest first, to an owner or admin."""
     async with actor.work.begin() as unit:  # access locks the channel: this can't be a `read`
@@ -85,7 +85,7 @@ async def page(
         return [_read(invite, people.shown(maker)) for invite, maker in found.all()]
 
 
-async def revoke(actor: Actor, channel_id: ChannelId, invite_id: UUID) -> None:
+async def revoke(actor: ActingUser, channel_id: ChannelId, invite_id: UUID) -> None:
     """End an invite before its time. Who came in by it stays. Raises NotFound and as `create`."""
     async with actor.work.begin() as unit:
         await access.channel_to_manage(unit, actor.user_id, channel_id)
@@ -95,7 +95,7 @@ async def revoke(actor: Actor, channel_id: ChannelId, invite_id: UUID) -> None:
         invite.revoked_at = unit.now
 
 
-async def accept(actor: Actor, code: str) -> Published[MembershipRead]:
+async def accept(actor: ActingUser, code: str) -> Published[MembershipRead]:
     """Come into a channel by a code. See `people.USERS`.
 
     Who is in it already accepts that, is told how they stand, and nothing is used up. Of two who

@@ -10,7 +10,7 @@ from sharezync_chat.errors import ChannelArchived, LastOwner
 from sharezync_chat.models import Channel, ChannelId, Member, Role
 from sharezync_chat.schemas import ChannelRead, MemberRead, MembershipRead
 from sharezync_chat.usecases import bans, membership_changes, people, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Forbidden, NotFound
@@ -22,7 +22,7 @@ from sharezync_shared.work import UnitOfWork
 # ------------------------------------------------------------------------------ on one's own behalf
 
 
-async def join(actor: Actor, channel_id: ChannelId) -> Published[MembershipRead]:
+async def join(actor: ActingUser, channel_id: ChannelId) -> Published[MembershipRead]:
     """Join a public channel. See `people.USERS`.
 
     Who is in a channel or conversation already, put there by others, accepts it, and gets how
@@ -51,7 +51,7 @@ async def accept(unit: UnitOfWork, member: Member) -> None:
     await membership_changes.agree(unit, member.channel_id, member.user_id, unhide=True)
 
 
-async def leave(actor: Actor, channel_id: ChannelId) -> Published[None]:
+async def leave(actor: ActingUser, channel_id: ChannelId) -> Published[None]:
     """Leave a channel or a group; nothing after this event reaches who left.
 
     Raises LastOwner for the only owner: make somebody else owner, or delete the channel; who was
@@ -84,7 +84,7 @@ async def _hide(unit: UnitOfWork, channel: Channel, member: Member) -> StreamPos
 
 
 async def mute(
-    actor: Actor, channel_id: ChannelId, user_id: UserId, *, muted: bool
+    actor: ActingUser, channel_id: ChannelId, user_id: UserId, *, muted: bool
 ) -> Published[MemberRead]:
     """Mute or unmute a channel, for oneself only; one's own devices hear of it."""
     if actor.user_id != user_id:
@@ -103,7 +103,7 @@ async def mute(
 
 
 async def add(
-    actor: Actor, channel_id: ChannelId, user_id: UserId, role: Role
+    actor: ActingUser, channel_id: ChannelId, user_id: UserId, role: Role
 ) -> Published[MemberRead]:
     """Put somebody into a channel; only owners make owners and admins.
 
@@ -132,7 +132,7 @@ async def add(
 
 
 async def change_role(
-    actor: Actor, channel_id: ChannelId, user_id: UserId, role: Role
+    actor: ActingUser, channel_id: ChannelId, user_id: UserId, role: Role
 ) -> Published[MemberRead]:
     """Make a member owner, admin or plain member. Raises LastOwner where none would be left."""
     async with actor.work.begin() as unit:
@@ -151,7 +151,9 @@ async def change_role(
         return Published(read, at)
 
 
-async def pass_on(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published[ChannelRead]:
+async def pass_on(
+    actor: ActingUser, channel_id: ChannelId, user_id: UserId
+) -> Published[ChannelRead]:
     """Make another member the owner of the channel; who passes it on stays as an admin.
 
     Passing it to oneself changes nothing. Raises NotFound, Forbidden and ConversationFixed.
@@ -171,7 +173,7 @@ async def pass_on(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Publi
         return Published(shown, await unit.publish_event(channel.stream, "channel.updated", shown))
 
 
-async def remove(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Published[None]:
+async def remove(actor: ActingUser, channel_id: ChannelId, user_id: UserId) -> Published[None]:
     """Remove somebody from a channel, or leave it; nothing after this event reaches them.
 
     Owners may remove anyone, admins only plain members.
@@ -190,7 +192,7 @@ async def remove(actor: Actor, channel_id: ChannelId, user_id: UserId) -> Publis
 
 
 async def page(
-    actor: Actor, channel_id: ChannelId, *, after: UUID | None, limit: int
+    actor: ActingUser, channel_id: ChannelId, *, after: UUID | None, limit: int
 ) -> Sequence[MemberRead]:
     """List members in the order of their ids, those after `after`, to a member."""
     async with actor.work.read() as unit:

@@ -20,7 +20,7 @@ from sharezync_chat.models import (
 )
 from sharezync_chat.schemas import AttachmentRead, EditRead, MessageRead, as_event
 from sharezync_chat.usecases import indexing, membership_changes, mentions, pins, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
@@ -104,7 +104,7 @@ async def _describe(
     )
 
 
-async def edit(actor: Actor, message_id: MessageId, text: str) -> Published[MessageRead]:
+async def edit(actor: ActingUser, message_id: MessageId, text: str) -> Published[MessageRead]:
     """Have a message say something else; what it said before stays in its edit history.
 
     Of more than it may keep the original stays, and the latest.
@@ -140,7 +140,7 @@ async def edit(actor: Actor, message_id: MessageId, text: str) -> Published[Mess
         return Published(read, await unit.publish_event(stream, "message.updated", as_event(read)))
 
 
-async def delete(actor: Actor, message_id: MessageId) -> Published[None]:
+async def delete(actor: ActingUser, message_id: MessageId) -> Published[None]:
     """Take a message's content away; its place stays. Deleting again changes nothing."""
     async with actor.work.begin() as unit:
         message = await access.message_to_delete(unit, actor.user_id, message_id)
@@ -175,7 +175,7 @@ async def _call_anew(unit: UnitOfWork, message: Message) -> None:
     message.mentions, message.mentions_channel = called.get(0, []), calls.channel
 
 
-async def get(actor: Actor, message_id: MessageId) -> MessageRead:
+async def get(actor: ActingUser, message_id: MessageId) -> MessageRead:
     """Return a message to a member of its channel; of a deleted one, what is left. Or NotFound."""
     async with actor.work.read() as unit:
         message = await access.message_to_read(unit, actor.user_id, message_id)
@@ -183,7 +183,7 @@ async def get(actor: Actor, message_id: MessageId) -> MessageRead:
 
 
 async def replies(
-    actor: Actor, message_id: MessageId, *, after: UUID | None, limit: int
+    actor: ActingUser, message_id: MessageId, *, after: UUID | None, limit: int
 ) -> Sequence[MessageRead]:
     """List the answers to a message, in the order they were given, those after `after`.
 
@@ -202,7 +202,9 @@ async def replies(
         )
 
 
-async def edits(actor: Actor, message_id: MessageId, *, before: int | None) -> Sequence[EditRead]:
+async def edits(
+    actor: ActingUser, message_id: MessageId, *, before: int | None
+) -> Sequence[EditRead]:
     """Return what a message said before, latest first: the versions before `before`.
 
     No more are read than a page holds, and one.
@@ -244,7 +246,7 @@ async def by_author(
         )
 
 
-async def attachment_url(actor: Actor, message_id: MessageId, file_id: FileId) -> str:
+async def attachment_url(actor: ActingUser, message_id: MessageId, file_id: FileId) -> str:
     """Return where a member may fetch an attached file, for a short time from now.
 
     Raises NotFound, also for a file that storage no longer has.

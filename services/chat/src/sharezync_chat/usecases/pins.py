@@ -8,7 +8,7 @@ from sharezync_chat.errors import TooManyPins
 from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
 from sharezync_chat.schemas import PinChanged, PinRead
 from sharezync_chat.usecases import membership_changes, people, reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import NotFound
@@ -28,7 +28,7 @@ _PAGE: Final = f"""
 """  # noqa: S608 - text of ours
 
 
-async def pin(actor: Actor, channel_id: ChannelId, message_id: MessageId) -> Published[None]:
+async def pin(actor: ActingUser, channel_id: ChannelId, message_id: MessageId) -> Published[None]:
     """Pin a message, and publish it to the channel. One that is pinned stays as it is.
 
     Raises NotFound, NotMember, Forbidden, MessageGone, ChannelArchived, UserBlocked,
@@ -53,7 +53,7 @@ async def pin(actor: Actor, channel_id: ChannelId, message_id: MessageId) -> Pub
         return Published(None, await _publish(unit, message, user_id, pinned))
 
 
-async def unpin(actor: Actor, channel_id: ChannelId, message_id: MessageId) -> Published[None]:
+async def unpin(actor: ActingUser, channel_id: ChannelId, message_id: MessageId) -> Published[None]:
     """Let go of a pinned message. One that isn't pinned stays as it is. Raises as `pin`."""
     async with actor.work.begin() as unit:
         message = await access.message_to_pin(unit, actor.user_id, channel_id, message_id)
@@ -70,7 +70,7 @@ async def drop(unit: UnitOfWork, message: Message, *, by: UserId) -> StreamPosit
 
 
 async def page(
-    actor: Actor, channel_id: ChannelId, *, after: MessageId | None
+    actor: ActingUser, channel_id: ChannelId, *, after: MessageId | None
 ) -> Sequence[PinRead]:
     """List what is pinned in a channel, the latest first, to a member: from behind `after`.
 

@@ -7,7 +7,7 @@ from sharezync_chat.errors import TooManyReactions
 from sharezync_chat.models import Message, MessageId, channel_stream
 from sharezync_chat.schemas import ReactionChanged
 from sharezync_chat.usecases import membership_changes, people
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.published import Published
 from sharezync_shared.work import UnitOfWork
@@ -19,7 +19,7 @@ _OTHERS: Final = """
 """How many emoji beside this one the message has, of all and of this user."""
 
 
-async def add(actor: Actor, message_id: MessageId, emoji: str) -> Published[None]:
+async def add(actor: ActingUser, message_id: MessageId, emoji: str) -> Published[None]:
     """Add a reaction to a message, and publish it. Repeating it changes nothing.
 
     Raises NotFound, MessageGone, ChannelArchived, UserBlocked, UserUnreachable and
@@ -48,7 +48,7 @@ async def add(actor: Actor, message_id: MessageId, emoji: str) -> Published[None
         return await _publish(unit, message, user_id, emoji, "message.reaction_added")
 
 
-async def remove(actor: Actor, message_id: MessageId, emoji: str) -> Published[None]:
+async def remove(actor: ActingUser, message_id: MessageId, emoji: str) -> Published[None]:
     """Take one's own emoji away again. Where there is none, nothing changes. Raises as `add`."""
     async with actor.work.begin() as unit:
         message = await access.message_to_react_to(unit, actor.user_id, message_id)

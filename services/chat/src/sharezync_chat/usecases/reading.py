@@ -9,7 +9,7 @@ from sharezync_chat import access
 from sharezync_chat.models import ChannelId, channel_stream, inbox_stream
 from sharezync_chat.schemas import ReadRead
 from sharezync_chat.usecases import reads
-from sharezync_chat.usecases.actor import Actor
+from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.log import Connection
@@ -68,7 +68,9 @@ class ReadMarkBatch:
         return _stood((await self._written[key])[mark]).outcome
 
 
-async def mark_read(actor: Actor, channel_id: ChannelId, mark: ReadMarker) -> Published[ReadRead]:
+async def mark_read(
+    actor: ActingUser, channel_id: ChannelId, mark: ReadMarker
+) -> Published[ReadRead]:
     """Mark a channel as read up to a place.
 
     It only ever moves forward: an older mark, from a device that lags behind, changes nothing. The
