@@ -6,7 +6,7 @@ said before the service listened is fetched once, and one of whom nothing was he
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -76,11 +76,10 @@ _UNBLOCK_OTHERS: Final = """
      WHERE user_id = $1 AND blocked_id <> ALL($2::uuid[]) AND version BETWEEN 1 AND $3 - 1
 """
 _DROP_BLOCKS: Final = "DELETE FROM {schema}.blocks WHERE user_id = $1 OR blocked_id = $1"
-_BLOCKERS: Final = """
-    SELECT user_id FROM {schema}.blocks WHERE blocked_id = $1 AND user_id = ANY($2) AND active
-"""
-_BLOCKED: Final = """
-    SELECT blocked_id FROM {schema}.blocks WHERE user_id = $1 AND blocked_id = ANY($2) AND active
+_BLOCKS_WITH: Final = """
+    SELECT user_id, blocked_id FROM {schema}.blocks
+     WHERE (blocked_id = $1 AND user_id = ANY($2) OR user_id = $1 AND blocked_id = ANY($2))
+       AND active
 """
 _IS_FILLED: Final = "SELECT true FROM {schema}.backfills WHERE name = $1"
 _SET_FILLED: Final = """
@@ -90,6 +89,15 @@ _SET_FILLED: Final = """
 
 class UserNotFound(Problem):
     kind, slug, title = ProblemKind.NOT_FOUND, "user-not-found", "The user doesn't exist"
+
+
+class _Profile(NamedTuple):
+    """What auth says of a user. `who_may_add` None: nothing was said of it, and it stays."""
+
+    id: UUID
+    username: str
+    display_name: str
+    who_may_add: str | None = None
 
 
 def blocks_tables(metadata: MetaData) -> None:
@@ -160,15 +168,9 @@ class UsersProjection:
             return
         asked_at = work.now()
         for user in await auth.names(missing):
+            said = _Profile(user.id, user.username, user.display_name, user.who_may_add)
             async with work.begin() as unit:
-                await self.learn(
-                    unit,
-                    UserId(user.id),
-                    username=user.username,
-                    display_name=user.display_name,
-                    who_may_add=user.who_may_add,
-                    at=asked_at,
-                )
+                await self._learn(unit, said, asked_at)
         if await self._unknown(work, missing):
             raise UserNotFound
 
@@ -179,27 +181,16 @@ class UsersProjection:
         except UserNotFound as error:
             raise Unauthenticated("The account of this token no longer exists") from error
 
-    async def learn(
-        self,
-        unit: UnitOfWork,
-        user_id: UserId,
-        *,
-        username: str,
-        display_name: str,
-        who_may_add: str | None,
-        at: datetime,
-    ) -> None:
+    async def _learn(self, unit: UnitOfWork, said: _Profile, at: datetime) -> None:
         """Take over what auth said of a user at `at`.
 
-        `who_may_add` None: nothing was said of it, and it stays. Older news than what is known, and
-        news of a deleted user, change nothing.
+        Older news than what is known, and news of a deleted user, change nothing.
         """
-        before = await (await unit.raw()).fetchrow(self._in_schema(_LOCK), user_id)
-        names = (username, display_name)
-        learnt = await self._write(unit, user_id, at, *names, who_may_add, deleted=False)
-        renamed = learnt and before is not None and tuple(before) != names
-        if renamed and self._on_renamed is not None:
-            await self._on_renamed(unit, user_id)
+        before = await (await unit.raw()).fetchrow(self._in_schema(_LOCK), said.id)
+        learnt = await self._write(unit, said, at)
+        renamed = before is not None and tuple(before) != (said.username, said.display_name)
+        if learnt and renamed and self._on_renamed is not None:
+            await self._on_renamed(unit, UserId(said.id))
 
     async def keep(self, unit: UnitOfWork, user_ids: Collection[UUID]) -> Sequence[asyncpg.Record]:
         """Keep these users from being deleted until the commit, and return their rows by id.
@@ -219,27 +210,19 @@ class UsersProjection:
 
         With them go all blocks by and of them.
         """
-        names = (DELETED_USERNAME, DELETED_DISPLAY_NAME)
-        await self._write(unit, user_id, at, *names, "everybody", deleted=True)
+        gone = _Profile(user_id, DELETED_USERNAME, DELETED_DISPLAY_NAME, "everybody")
+        await self._write(unit, gone, at, deleted=True)
         await (await unit.raw()).execute(self._in_schema(_DROP_BLOCKS), user_id)
 
     async def _write(
-        self,
-        unit: UnitOfWork,
-        user_id: UserId,
-        at: datetime,
-        username: str,
-        display_name: str,
-        who_may_add: str | None,
-        *,
-        deleted: bool,
+        self, unit: UnitOfWork, said: _Profile, at: datetime, *, deleted: bool = False
     ) -> bool:
         columns = values = changes = ""
-        arguments: list[object] = [user_id, at, deleted, username, display_name]
+        arguments: list[object] = [said.id, at, deleted, said.username, said.display_name]
         if self._settings:
             columns, values = ", username_key, who_may_add", ", $6, coalesce($7, 'everybody')"
             changes = ", username_key = $6, who_may_add = coalesce($7, u.who_may_add)"
-            arguments += [key_of(username), who_may_add]
+            arguments += [key_of(said.username), said.who_may_add]
         statement = _WRITE.format(
             schema=self._schema, columns=columns, values=values, changes=changes
         )
@@ -254,48 +237,22 @@ class UsersProjection:
 
     # ------------------------------------------------------------------------------------- blocks
 
-    async def blockers(
+    async def blocks_with(
         self, connection: Connection, user_id: UUID, others: Collection[UUID]
-    ) -> set[UUID]:
-        """Return those of the others who have blocked somebody."""
-        rows = await connection.fetch(self._in_schema(_BLOCKERS), user_id, list(others))
-        return {row["user_id"] for row in rows}
-
-    async def blocked(
-        self, connection: Connection, user_id: UUID, others: Collection[UUID]
-    ) -> set[UUID]:
-        """Return those of the others whom somebody has blocked."""
-        rows = await connection.fetch(self._in_schema(_BLOCKED), user_id, list(others))
-        return {row["blocked_id"] for row in rows}
-
-    async def learn_blocks(self, unit: UnitOfWork, rules: ContactRules) -> None:
-        """Take over somebody's whole list as it was at its version, but for what is known since,
-        and for accounts that ended since.
-        """
-        connection = await unit.raw()
-        await connection.execute(
-            self._in_schema(_SET_BLOCKS),
-            rules.user_id,
-            rules.blocked_ids,
-            unit.now,
-            rules.version,
-        )
-        await connection.execute(
-            self._in_schema(_UNBLOCK_OTHERS), rules.user_id, rules.blocked_ids, rules.version
-        )
+    ) -> tuple[set[UUID], set[UUID]]:
+        """Return which of the others have blocked a user, and which the user has blocked."""
+        rows = await connection.fetch(self._in_schema(_BLOCKS_WITH), user_id, list(others))
+        blocking = {row["user_id"] for row in rows}
+        blocked = {row["blocked_id"] for row in rows}
+        return blocking - {user_id}, blocked - {user_id}
 
     # ------------------------------------------------------------------------------------- events
 
     async def on_user_changed(self, unit: UnitOfWork, event: UserRegistered | UserUpdated) -> None:
         """Take over names, and who may add the user where that is said."""
-        await self.learn(
-            unit,
-            UserId(event.user_id),
-            username=event.username,
-            display_name=event.display_name,
-            who_may_add=event.who_may_add if isinstance(event, UserUpdated) else None,
-            at=unit.caused_at,
-        )
+        who_may_add = event.who_may_add if isinstance(event, UserUpdated) else None
+        said = _Profile(event.user_id, event.username, event.display_name, who_may_add)
+        await self._learn(unit, said, unit.caused_at)
 
     async def on_block_changed(self, unit: UnitOfWork, event: UserBlocked | UserUnblocked) -> None:
         """Note a block, or that it was taken back; nothing of accounts that ended."""
@@ -317,27 +274,42 @@ class UsersProjection:
 
         Returns that it need not be called again: events bring the rest.
         """
-        async with (await work.database.pool()).acquire() as connection:
-            done = await connection.fetchval(self._in_schema(_IS_FILLED), _BACKFILL)
+        done = await is_filled(work, _BACKFILL)
         after: UUID | None = None
         while not done:
             asked_at = work.now()
             page = await auth.contact_rules(after)
             for rules in page.items:
                 async with work.begin() as unit:
-                    await self.learn_blocks(unit, rules)
-                    await self.learn(
-                        unit,
-                        UserId(rules.user_id),
-                        username=rules.username,
-                        display_name=rules.display_name,
-                        who_may_add=rules.who_may_add,
-                        at=asked_at,
-                    )
+                    await self._learn_rules(unit, rules, asked_at)
             after, done = page.next, page.next is None
-        async with (await work.database.pool()).acquire() as connection:
-            await connection.execute(self._in_schema(_SET_FILLED), _BACKFILL, work.now())
+        await note_filled(work, _BACKFILL)
         return NEVER
+
+    async def _learn_rules(self, unit: UnitOfWork, rules: ContactRules, at: datetime) -> None:
+        """Take over somebody's whole list of blocks as it was at its version, but for what is known
+        since and for accounts that ended since; and their names.
+        """
+        connection = await unit.raw()
+        blocks = (rules.user_id, rules.blocked_ids)
+        await connection.execute(self._in_schema(_SET_BLOCKS), *blocks, unit.now, rules.version)
+        await connection.execute(self._in_schema(_UNBLOCK_OTHERS), *blocks, rules.version)
+        said = _Profile(rules.user_id, rules.username, rules.display_name, rules.who_may_add)
+        await self._learn(unit, said, at)
 
     def _in_schema(self, statement: str) -> str:
         return statement.format(schema=self._schema)
+
+
+async def is_filled(work: UnitsOfWork, name: str) -> bool:
+    """Return whether a backfill is done, which happens once for the life of the database."""
+    async with (await work.database.pool()).acquire() as connection:
+        statement = _IS_FILLED.format(schema=work.database.schema)
+        return bool(await connection.fetchval(statement, name))
+
+
+async def note_filled(work: UnitsOfWork, name: str) -> None:
+    """Note that a backfill is done. Safe to repeat."""
+    async with (await work.database.pool()).acquire() as connection:
+        statement = _SET_FILLED.format(schema=work.database.schema)
+        await connection.execute(statement, name, work.now())

@@ -98,7 +98,7 @@ async def test_blocks_of_before_hold_on_and_auth_hears_of_each(fresh_database_ur
             at,
         )
         await MIGRATIONS.upgrade(fresh_database_url)
-        assert await USERS.blockers(connection, bob, [ada]) == {ada}
+        assert await USERS.blocks_with(connection, bob, [ada]) == ({ada}, set())
         (row,) = await connection.fetch("SELECT * FROM transfer.outbox")
         envelope = OutboxRow(**{**row, "headers": msgspec.json.decode(row["headers"])}).envelope()
         assert BlockKept.decode(envelope) == BlockKept(user_id=ada, blocked_id=bob)

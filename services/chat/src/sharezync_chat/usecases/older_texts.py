@@ -17,6 +17,7 @@ from sharezync_chat.usecases import indexing
 from sharezync_shared.background import NEVER
 from sharezync_shared.names.older import cleaned_older
 from sharezync_shared.names.policies import DESCRIPTION, MESSAGE, Policy
+from sharezync_shared.users_projection import is_filled, note_filled
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _NAME: Final = "older-texts"
@@ -49,9 +50,8 @@ async def clean(work: UnitsOfWork) -> timedelta:
 
     Returns that it need not be called again. Safe to repeat, and in several replicas at once.
     """
-    async with (await work.database.pool()).acquire() as connection:
-        if await connection.fetchval("SELECT true FROM chat.backfills WHERE name = $1", _NAME):
-            return NEVER
+    if await is_filled(work, _NAME):
+        return NEVER
     for statement, policy, clean_these in (
         (_CHANNELS, DESCRIPTION, _clean_channels),
         (_MESSAGES, MESSAGE, _clean_messages),
@@ -68,12 +68,7 @@ async def clean(work: UnitsOfWork) -> timedelta:
                     await clean_these(unit, [row["id"] for row in batch])
             after = rows[-1]["id"] if rows else None
             await asyncio.sleep(_BETWEEN_BATCHES_SECONDS)
-    async with (await work.database.pool()).acquire() as connection:
-        await connection.execute(
-            "INSERT INTO chat.backfills (name, done_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            _NAME,
-            work.now(),
-        )
+    await note_filled(work, _NAME)
     return NEVER
 
 

@@ -74,8 +74,7 @@ async def concerning(
     by_user: dict[UUID, list[tuple[UUID, Policy]]] = {}
     for user_id, device_id, policy in await connection.fetch(_POLICIES, list(recipients)):
         by_user.setdefault(user_id, []).append((device_id, policy))
-    blocking = await USERS.blockers(connection, sender_id, recipients)
-    blocked = await USERS.blocked(connection, sender_id, recipients)
+    blocking, blocked = await USERS.blocks_with(connection, sender_id, recipients)
     return RecipientPolicies(by_user, blocking, blocked)
 
 
