@@ -7,10 +7,11 @@ import asyncpg
 import pytest
 
 from shared.tests.integration.conftest import Notes
+from sharezync_shared.contracts.streams import Replay, ReplayFrom
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, LogReplay, StreamPosition
+from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, StreamPosition
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 STREAM = "channel:1"
@@ -25,9 +26,9 @@ async def append(notes: Notes, *entries: Entry, at: datetime = NOW) -> list[int]
 
 async def replay(
     notes: Notes, after: int, *, epoch: str | None = None, now: datetime = NOW
-) -> LogReplay:
+) -> Replay:
     async with (await notes.database.pool()).acquire() as connection:
-        return await notes.streams.replay(connection, STREAM, epoch=epoch, after=after, now=now)
+        return await notes.streams.replay(connection, ReplayFrom(STREAM, after, epoch), now)
 
 
 def entries(count: int, stream: str = STREAM) -> list[Entry]:
@@ -47,7 +48,9 @@ async def test_a_replayed_frame_is_the_same_to_the_byte(notes: Notes) -> None:
             [Entry(STREAM, "member.left", '{"name":"Zoë "}'.encode(), Control(leave=["u"]))],
             NOW,
         )
-    assert (await replay(notes, 0)).frames == told
+    found = await replay(notes, 0)
+    assert found.frames == [frame.text.decode() for frame in told]
+    assert (found.seqs, found.controls) == ([1], [Control(leave=["u"])])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ async def test_replay_goes_on_after_a_position_or_says_reset(
 ) -> None:
     await append(notes, *entries(3))
     found = await replay(notes, after, epoch=epoch)
-    assert (found.reset, [frame.seq for frame in found.frames]) == (reset, seqs)
+    assert (found.reset, found.seqs) == (reset, seqs)
     assert found.head == 3
 
 
@@ -81,7 +84,7 @@ async def test_who_is_behind_by_too_many_bytes_is_reset(notes: Notes) -> None:
         await append(notes, Entry(STREAM, "note.taken", large))
     found = await replay(notes, 0)
     assert (found.reset, found.head, found.frames) == (True, 4, [])
-    assert [frame.seq for frame in (await replay(notes, 1)).frames] == [2, 3, 4]
+    assert (await replay(notes, 1)).seqs == [2, 3, 4]
     assert not (await replay(notes, 4)).reset
 
 
@@ -99,7 +102,7 @@ async def test_pruned_frames_reset_and_kept_ones_replay(notes: Notes) -> None:
         assert await notes.streams.prune(connection, NOW) == 2
         assert await notes.streams.prune(connection, NOW) == 0
     assert (await replay(notes, 0)).reset
-    assert [frame.seq for frame in (await replay(notes, 2)).frames] == [3]
+    assert (await replay(notes, 2)).seqs == [3]
 
 
 async def test_a_stream_where_nothing_was_said_has_a_head(notes: Notes) -> None:

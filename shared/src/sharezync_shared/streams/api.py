@@ -23,10 +23,7 @@ StreamsOfUser = Callable[[Connection, UserId], Awaitable[list[str]]]
 
 
 def streams_router(
-    *,
-    database: Database,
-    log: StreamLog,
-    streams_of_user: StreamsOfUser,
+    *, database: Database, log: StreamLog, streams_of_user: StreamsOfUser
 ) -> APIRouter:
     """Return the routes of the service whose streams lie in `log`.
 
@@ -46,21 +43,6 @@ def streams_router(
     async def replay_stream(asked: Annotated[ReplayFrom, Depends()]) -> Replay:
         """Return the frames of a stream after a position."""
         async with (await database.pool()).acquire() as connection:
-            found = await log.replay(
-                connection,
-                asked.stream,
-                epoch=asked.epoch,
-                after=asked.after,
-                now=datetime.now(UTC),
-            )
-        return Replay(
-            stream=asked.stream,
-            epoch=found.epoch,
-            head=found.head,
-            reset=found.reset,
-            frames=[frame.text.decode() for frame in found.frames],
-            seqs=[frame.seq for frame in found.frames],
-            controls=[frame.control for frame in found.frames],
-        )
+            return await log.replay(connection, asked, datetime.now(UTC))
 
     return router

@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from sharezync_shared.contracts.streams import Replay, ReplayFrom
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control, Frame
@@ -47,16 +48,6 @@ class Entry:
     type: str
     data: bytes
     control: Control | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogReplay:
-    """What a stream's log holds after a position. With `reset`, the state must be refetched."""
-
-    epoch: str
-    head: int
-    reset: bool
-    frames: list[Frame]
 
 
 def stream_tables(metadata: MetaData) -> None:
@@ -273,34 +264,41 @@ class StreamLog:
         known = _last_of(rows)
         return {name: StreamPosition(name, epoch, known.get(name, 0)) for name in names}
 
-    async def replay(
-        self, connection: Connection, stream: str, *, epoch: str | None, after: int, now: datetime
-    ) -> LogReplay:
-        """Return everything after `after`, or `reset` where that can't or should not be had.
+    async def replay(self, connection: Connection, asked: ReplayFrom, now: datetime) -> Replay:
+        """Return everything after a position, or `reset` where that can't or should not be had.
 
         `reset` is set for another epoch, for a position ahead of the head, for more than
         `REPLAY_LIMIT` frames or `MAX_REPLAY_BYTES`, and for frames that are over `REPLAY_AGE` old
-        or pruned.
-        `epoch` None means the present one.
+        or pruned. The epoch None means the present one.
         """
-        head = (await self.heads(connection, [stream]))[stream]
-        behind = head.seq - after
-        if epoch not in (None, head.epoch) or not 0 <= behind <= REPLAY_LIMIT:
-            return LogReplay(head.epoch, head.seq, reset=True, frames=[])
+        head = (await self.heads(connection, [asked.stream]))[asked.stream]
+        behind = head.seq - asked.after
+        reset = Replay(
+            head.stream, head.epoch, head.seq, reset=True, frames=[], seqs=[], controls=[]
+        )
+        if asked.epoch not in (None, head.epoch) or not 0 <= behind <= REPLAY_LIMIT:
+            return reset
         rows = await connection.fetch(
             f"SELECT stream, seq, at, text, control FROM {self._schema}.stream_log "
             "WHERE stream = $1 AND seq > $2 AND seq <= $3 AND ("
             f"SELECT sum(octet_length(text)) FROM {self._schema}.stream_log "
             "WHERE stream = $1 AND seq > $2 AND seq <= $3) <= $4 ORDER BY seq",
-            stream,
-            after,
+            asked.stream,
+            asked.after,
             head.seq,
             MAX_REPLAY_BYTES,
         )
         if len(rows) != behind or (rows and rows[0]["at"] < now - REPLAY_AGE):
-            return LogReplay(head.epoch, head.seq, reset=True, frames=[])
-        frames = [_frame(row, head.epoch) for row in rows]
-        return LogReplay(head.epoch, head.seq, reset=False, frames=frames)
+            return reset
+        return Replay(
+            head.stream,
+            head.epoch,
+            head.seq,
+            reset=False,
+            frames=[row["text"] for row in rows],
+            seqs=[row["seq"] for row in rows],
+            controls=[_control(row) for row in rows],
+        )
 
     async def load(
         self, connection: Connection, positions: Sequence[StreamPosition]
@@ -332,5 +330,8 @@ def _last_of(heads: Iterable[asyncpg.Record]) -> dict[str, int]:
 
 
 def _frame(row: asyncpg.Record, epoch: str) -> Frame:
-    control = msgspec.json.decode(row["control"], type=Control) if row["control"] else None
-    return Frame(row["stream"], epoch, row["seq"], row["text"].encode(), control)
+    return Frame(row["stream"], epoch, row["seq"], row["text"].encode(), _control(row))
+
+
+def _control(row: asyncpg.Record) -> Control | None:
+    return msgspec.json.decode(row["control"], type=Control) if row["control"] else None
