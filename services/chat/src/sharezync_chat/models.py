@@ -59,6 +59,22 @@ class ChatTable(SQLModel, registry=registry(metadata=metadata)):
     """What every table here has in common: this schema."""
 
 
+class _OfChannel(ChatTable):
+    """Goes with its channel, which is the first part of its key."""
+
+    channel_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
+    )
+
+
+class _OfMessage(ChatTable):
+    """Goes with its message, which is the first part of its key."""
+
+    message_id: UUID = Field(
+        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
+    )
+
+
 class User(ChatTable, table=True):
     """What chat knows of a user: the names, as auth last published them.
 
@@ -126,7 +142,7 @@ class Channel(ChatTable, table=True):
         return self.kind in CONVERSATIONS
 
 
-class Member(ChatTable, table=True):
+class Member(_OfChannel, table=True):
     """Somebody in a channel, and what they have read of it.
 
     Read up to `last_read_seq`, in which `last_read_number` messages lie; both only grow.
@@ -143,9 +159,6 @@ class Member(ChatTable, table=True):
         Index("ix_members_user_id", "user_id"),
     )
 
-    channel_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
-    )
     user_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.users.id")
     role: str = Field(sa_type=Text)
     joined_at: datetime
@@ -199,6 +212,11 @@ class Message(ChatTable, table=True):
     """Who did; None where that was its author, before it could be somebody else."""
     deleted_at: datetime | None = Field(default=None)
 
+    @property
+    def stream(self) -> str:
+        """The stream of its channel."""
+        return channel_stream(self.channel_id)
+
 
 class MessageRow(NamedTuple):
     """What is written of a message when it is posted: columns of `messages`."""
@@ -238,53 +256,41 @@ class Mention(ChatTable, table=True):
     author_id: UUID | None = Field(default=None)
 
 
-class Ban(ChatTable, table=True):
+class Ban(_OfChannel, table=True):
     """Somebody is kept out of a channel: they can't join, be let in by an invite, or be added."""
 
     __tablename__: ClassVar[str] = "bans"
 
-    channel_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
-    )
     user_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.users.id", index=True)
     banned_by: UUID
     banned_at: datetime
 
 
-class Removal(ChatTable, table=True):
+class Removal(_OfChannel, table=True):
     """Somebody was removed from a channel: invites made up to then don't let them in again."""
 
     __tablename__: ClassVar[str] = "removals"
 
-    channel_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
-    )
     user_id: UUID = Field(primary_key=True, index=True)
     removed_at: datetime
 
 
-class Reaction(ChatTable, table=True):
+class Reaction(_OfMessage, table=True):
     """Somebody's emoji at a message."""
 
     __tablename__: ClassVar[str] = "reactions"
 
-    message_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
-    )
     emoji: str = Field(primary_key=True, sa_type=Text(collation="C"))
     user_id: UUID = Field(primary_key=True, index=True)
     created_at: datetime
 
 
-class Pin(ChatTable, table=True):
+class Pin(_OfMessage, table=True):
     """A message that its channel keeps at hand."""
 
     __tablename__: ClassVar[str] = "pins"
     __table_args__ = (Index("ix_pins_channel_id_pinned_at", "channel_id", "pinned_at"),)
 
-    message_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
-    )
     channel_id: UUID
     pinned_by: UUID
     pinned_at: datetime
@@ -314,7 +320,7 @@ class Invite(ChatTable, table=True):
     revoked_at: datetime | None = Field(default=None)
 
 
-class SearchText(ChatTable, table=True):
+class SearchText(_OfMessage, table=True):
     """The words of a message, for search. Made a moment after the message (usecases/indexing.py).
 
     Apart from `messages`: an inverted index that is kept up to date within each insert would stop
@@ -327,32 +333,23 @@ class SearchText(ChatTable, table=True):
         Index("ix_search_texts_channel_id", "channel_id"),
     )
 
-    message_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
-    )
     channel_id: UUID
     words: str = Field(sa_type=TSVECTOR)
 
 
-class SearchHead(ChatTable, table=True):
+class SearchHead(_OfChannel, table=True):
     """How far a channel's messages are indexed: up to this `number`."""
 
     __tablename__: ClassVar[str] = "search_heads"
 
-    channel_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.channels.id", ondelete="CASCADE"
-    )
     indexed_number: int = Field(sa_type=BigInteger)
 
 
-class MessageEdit(ChatTable, table=True):
+class MessageEdit(_OfMessage, table=True):
     """What a message said before an edit; version 1 is the original."""
 
     __tablename__: ClassVar[str] = "message_edits"
 
-    message_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
-    )
     version: int = Field(primary_key=True)
     text: str = Field(sa_type=Text)
     written_at: datetime
@@ -360,15 +357,12 @@ class MessageEdit(ChatTable, table=True):
     """As `edited_by` of a message."""
 
 
-class Attachment(ChatTable, table=True):
+class Attachment(_OfMessage, table=True):
     """A file at a message, as storage described it when the message was posted."""
 
     __tablename__: ClassVar[str] = "attachments"
     __table_args__ = (Index("ix_attachments_file_id", "file_id"),)
 
-    message_id: UUID = Field(
-        primary_key=True, foreign_key=f"{SCHEMA}.messages.id", ondelete="CASCADE"
-    )
     position: int = Field(primary_key=True)
     file_id: UUID
     name: str = Field(sa_type=Text)

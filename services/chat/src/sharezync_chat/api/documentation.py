@@ -50,7 +50,6 @@ FIELDS: Final = {
     "unread_count": "Number of unread messages",
     "last_read_seq": "`seq` up to which the user has read",
     "last_read_number": "Number of the last message that was read",
-    "last_message": "Latest message; null if there is none",
     "memberships": "Memberships of the user",
     "uses": "How often the invite was accepted",
     "created_by": "User who created the invite",
@@ -58,7 +57,6 @@ FIELDS: Final = {
     "pinned_at": "When the message was pinned",
     "banned_by": "User who banned the user",
     "banned_at": "When the user was banned",
-    "data": "Content of the frame",
     "results": "Results, in the order of the commands",
     "commands": "Commands, in the order in which each user sent them",
 }
