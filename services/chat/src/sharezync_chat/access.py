@@ -76,25 +76,6 @@ async def lock(unit: UnitOfWork, channel_id: ChannelId, *also_inboxes_of: UserId
     )
 
 
-async def channel_to_join(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Channel:
-    """Return a channel that anyone may join, or that the user is in, held with the user's inbox.
-
-    Raises NotFound for all others. Being in it already, being banned from it, or its being
-    archived, is for the caller to look at.
-    """
-    await lock(unit, channel_id, user_id)
-    return await channel_to_see(unit, user_id, channel_id)
-
-
-async def channel_to_leave(unit: UnitOfWork, user_id: UserId, channel_id: ChannelId) -> Membership:
-    """Return a channel that the user is in, held together with their inbox.
-
-    Everybody can leave; what becomes of a direct conversation then is for the caller to say.
-    """
-    await lock(unit, channel_id, user_id)
-    return await channel_to_read(unit, user_id, channel_id)
-
-
 async def channel_to_manage(
     unit: UnitOfWork, user_id: UserId, channel_id: ChannelId, *also_inboxes_of: UserId
 ) -> Membership:

@@ -178,7 +178,8 @@ async def test_a_message_that_meets_a_removal_under_way_waits_and_is_refused(wor
     pool = await world.core.database.pool()
     for _ in range(2):  # the second time, the heads are held from before the look
         async with world.core.work.begin() as unit:
-            channel, member = await access.channel_to_leave(unit, bob_id, channel_id)
+            await access.lock(unit, channel_id, bob_id)
+            channel, member = await access.channel_to_read(unit, bob_id, channel_id)
             await membership_changes.depart(unit, channel, member, UserRead(**bob.read), "removed")
             post = asyncio.create_task(bob.post(f"{path}/messages", {"text": "x"}, 404))
             await until_waiting(pool)

@@ -14,7 +14,7 @@ from sharezync_chat.api.messages import MessageCreate, draft_of
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import MessageRead, ReadRead
 from sharezync_chat.usecases import acquaintances
-from sharezync_chat.usecases.reading import ReadMarkBatch, ReadMarker
+from sharezync_chat.usecases.reading import ReadMarkBatch
 from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import chat
 from sharezync_shared.contracts.acquaintances import (
@@ -62,7 +62,7 @@ async def _send_message(
 async def _mark_read(command: Command, data: MarkRead, parts: _Parts) -> Awaitable[CommandDone]:
     async def rest() -> CommandDone:
         return CommandDone(
-            to_json(await parts.marks.write(command.user_id, data.channel_id, _mark(data)))
+            to_json(await parts.marks.write(command.user_id, data.channel_id, data.place))
         )
 
     return rest()
@@ -75,12 +75,8 @@ def _parts_of(state: State, commands: Sequence[Command]) -> _Parts:
         if command.kind == "mark_read":
             with suppress(ValidationError):  # refused when it is its turn
                 data = MarkRead.model_validate(command.data)
-                marks.add(command.user_id, data.channel_id, _mark(data))
+                marks.add(command.user_id, data.channel_id, data.place)
     return _Parts(state.context, marks)
-
-
-def _mark(data: MarkRead) -> ReadMarker:
-    return ReadMarker(data.seq, data.message_id)
 
 
 ENDPOINT: Final = CommandsEndpoint(

@@ -41,6 +41,11 @@ class ReadMark(BaseModel):
     )
     message_id: MessageId | None = Field(None, description="Last message that was read")
 
+    @property
+    def place(self) -> ReadMarker:
+        """The place that is meant."""
+        return ReadMarker(self.seq, self.message_id)
+
     @model_validator(mode="after")
     def _one_place(self) -> "ReadMark":
         if self.seq is not None and self.message_id is not None:
@@ -71,8 +76,8 @@ async def mark_channel_read(
 
     Your other devices receive `read.updated`.
     """
-    mark = ReadMarker() if body is None else ReadMarker(body.seq, body.message_id)
-    return answer(response, await reading.mark_read(actor, channel_id, mark))
+    mark = body or ReadMark()
+    return answer(response, await reading.mark_read(actor, channel_id, mark.place))
 
 
 @sync_router.get(

@@ -10,7 +10,7 @@ from sqlmodel import func, select
 from sharezync_chat import access
 from sharezync_chat.errors import Banned, TooManyBans
 from sharezync_chat.models import Ban, ChannelId, Member
-from sharezync_chat.schemas import BanRead, UserRead
+from sharezync_chat.schemas import BanRead
 from sharezync_chat.usecases import membership_changes, people, reads
 from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId
@@ -88,11 +88,7 @@ async def page(
     return [
         BanRead(
             user=reads.user(row, "user_id"),
-            banned_by=UserRead(
-                id=row["banned_by"],
-                username=row["by_username"],
-                display_name=row["by_display_name"],
-            ),
+            banned_by=reads.user(row, "banned_by", "by_"),
             banned_at=row["banned_at"],
         )
         for row in rows

@@ -7,7 +7,7 @@ from uuid import UUID
 from sharezync_chat import access
 from sharezync_chat.errors import ConversationFixed
 from sharezync_chat.models import Channel, ChannelId, Kind, Role
-from sharezync_chat.schemas import ChannelCreated, ChannelRead
+from sharezync_chat.schemas import ChannelCreated, ChannelRead, MemberRead
 from sharezync_chat.settings import ChatSettings
 from sharezync_chat.usecases import membership_changes, people, reads
 from sharezync_chat.usecases.actor import ActingUser
@@ -56,13 +56,18 @@ async def found(
     channel.member_count = len(people_in)
     unit.add(channel)
     await unit.session.flush()
-    members = []
-    for user_id in sorted(people_in):
-        user = await people.to_admit(unit, user_id)
-        members.append(membership_changes.new_member(unit, channel, user, people_in[user_id]))
-        membership_changes.add_member(
-            unit, channel, members[-1], since_seq=_FIRST_SEQ, agreed=user_id == maker
+    members = [
+        MemberRead(
+            channel_id=channel.id,
+            user=await people.to_admit(unit, user_id),
+            role=people_in[user_id],
+            joined_at=unit.now,
         )
+        for user_id in sorted(people_in)
+    ]
+    for member in members:
+        agreed = member.user.id == maker
+        membership_changes.add_member(unit, channel, member, since_seq=_FIRST_SEQ, agreed=agreed)
     read = await reads.channel(await unit.raw(), channel.id)
     at = await unit.publish_event(
         channel.stream,

@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Collection
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
 
 from sharezync_chat import access, reach
-from sharezync_chat.models import Channel, ChannelId, Member
+from sharezync_chat.models import Channel, ChannelId
 from sharezync_chat.schemas import ChannelRead
-from sharezync_chat.usecases import channels, members, people, reads
+from sharezync_chat.usecases import channels, membership_changes, people, reads
 from sharezync_chat.usecases.actor import ActingUser
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Invalid
@@ -44,16 +43,10 @@ async def find_or_create(
             existing = await _find(actor.work, key)
             if existing is None:
                 raise
-    await _accept(actor, ChannelId(existing.id))
-    return Published(existing)
-
-
-async def _accept(actor: ActingUser, channel_id: ChannelId) -> None:
     async with actor.work.begin() as unit:
-        await access.lock(unit, channel_id, actor.user_id)
-        member = await unit.get(Member, (channel_id, actor.user_id))
-        if member is not None:  # else they left it just now
-            await members.accept(unit, member)
+        await access.lock(unit, ChannelId(existing.id), actor.user_id)
+        await membership_changes.agree(unit, existing.id, actor.user_id, unhide=True)
+    return Published(existing)
 
 
 async def _create(
@@ -76,9 +69,8 @@ async def _create(
 
 async def _find(work: UnitsOfWork, key: str) -> ChannelRead | None:
     async with work.read() as unit:
-        found = await unit.session.exec(select(Channel.id).where(Channel.conversation_key == key))
-        channel_id = found.first()
-        return None if channel_id is None else await reads.channel(await unit.raw(), channel_id)
+        found = await reads.channels(await unit.raw(), "WHERE c.conversation_key = $1", key)
+        return found[0] if found else None
 
 
 def _key(everyone: list[UserId]) -> str:

@@ -15,9 +15,8 @@ from sharezync_chat.errors import ChannelArchived, InviteGone, TooManyInvites
 from sharezync_chat.models import Channel, ChannelId, Invite, Member, User
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead, UserRead
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import bans, members, membership_changes, people, reads
+from sharezync_chat.usecases import bans, members, people
 from sharezync_chat.usecases.actor import ActingUser
-from sharezync_chat.usecases.limits import check_entry
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import NotFound
 from sharezync_shared.streams.published import Published
@@ -114,8 +113,7 @@ async def accept(actor: ActingUser, code: str) -> Published[MembershipRead]:
         if channel is None or channel.deleted_at is not None:
             raise InviteGone
         if (member := await unit.get(Member, (channel_id, user_id))) is not None:
-            await members.accept(unit, member)
-            return Published(await reads.membership(await unit.raw(), channel_id, user_id))
+            return await members.stay(unit, member)
         found = await unit.session.exec(
             select(Invite).where(digest, *_valid(unit)).with_for_update()
         )
@@ -125,13 +123,9 @@ async def accept(actor: ActingUser, code: str) -> Published[MembershipRead]:
         await bans.insist_on_none(unit, channel_id, user_id)
         if await bans.removed_since(unit, channel_id, user_id, invite.created_at):
             raise InviteGone
-        if channel.archived:
-            raise ChannelArchived
-        await check_entry(unit, actor.limits, channel, user_id, by=user_id)
+        published = await members.come_in(unit, actor, channel)
         invite.uses += 1
-        at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
-        read = await reads.membership(await unit.raw(), channel_id, user_id)
-        return Published(read, at, created=True)
+        return published
 
 
 def _valid(unit: UnitOfWork) -> tuple[ColumnElement[bool], ...]:
@@ -161,15 +155,7 @@ async def _check_room(
 
 
 def _read(invite: Invite, maker: UserRead) -> InviteRead:
-    return InviteRead(
-        id=invite.id,
-        channel_id=invite.channel_id,
-        created_by=maker,
-        created_at=invite.created_at,
-        expires_at=invite.expires_at,
-        max_uses=invite.max_uses,
-        uses=invite.uses,
-    )
+    return InviteRead.model_validate({**invite.model_dump(), "created_by": maker})
 
 
 def _digest(code: str) -> bytes:

@@ -30,25 +30,38 @@ async def join(actor: ActingUser, channel_id: ChannelId) -> Published[Membership
     """
     user_id = actor.user_id
     async with actor.work.begin() as unit:
-        channel = await access.channel_to_join(unit, user_id, channel_id)
+        await access.lock(unit, channel_id, user_id)
+        channel = await access.channel_to_see(unit, user_id, channel_id)
         if (member := await _find(unit, channel, user_id)) is not None:
-            await accept(unit, member)
-            return Published(await reads.membership(await unit.raw(), channel.id, user_id))
-        if channel.archived:
-            raise ChannelArchived
+            return await stay(unit, member)
         await bans.insist_on_none(unit, channel.id, user_id)
-        await check_entry(unit, actor.limits, channel, user_id, by=user_id)
-        at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
-        read = await reads.membership(await unit.raw(), channel.id, user_id)
-        return Published(read, at, created=True)
+        return await come_in(unit, actor, channel)
 
 
-async def accept(unit: UnitOfWork, member: Member) -> None:
+async def come_in(
+    unit: UnitOfWork, actor: ActingUser, channel: Channel
+) -> Published[MembershipRead]:
+    """Make the actor a member, of their own accord; the channel is held, and their inbox.
+
+    Raises ChannelArchived, and as `limits.check_entry`.
+    """
+    user_id = actor.user_id
+    if channel.archived:
+        raise ChannelArchived
+    await check_entry(unit, actor.limits, channel, user_id, by=user_id)
+    at = await membership_changes.enter(unit, channel, user_id, "member", agreed=True)
+    read = await reads.membership(await unit.raw(), channel.id, user_id)
+    return Published(read, at, created=True)
+
+
+async def stay(unit: UnitOfWork, member: Member) -> Published[MembershipRead]:
     """Note that somebody agrees to where they are, and show them what they had hidden.
 
     The channel is held, and their inbox.
     """
     await membership_changes.agree(unit, member.channel_id, member.user_id, unhide=True)
+    read = await reads.membership(await unit.raw(), member.channel_id, member.user_id)
+    return Published(read)
 
 
 async def leave(actor: ActingUser, channel_id: ChannelId) -> Published[None]:
@@ -62,7 +75,8 @@ async def leave(actor: ActingUser, channel_id: ChannelId) -> Published[None]:
     """
     user_id = actor.user_id
     async with actor.work.begin() as unit:
-        channel, member = await access.channel_to_leave(unit, user_id, channel_id)
+        await access.lock(unit, channel_id, user_id)
+        channel, member = await access.channel_to_read(unit, user_id, channel_id)
         if channel.kind == "direct":
             return Published(None, await _hide(unit, channel, member))
         stays_owner = member.role == "owner" and member.acted_at is not None

@@ -41,7 +41,7 @@ async def enter(
     `agreed`: they joined by themselves, and weren't added by somebody else.
     """
     user = await people.to_admit(unit, user_id)
-    member = new_member(unit, channel, user, role)
+    member = MemberRead(channel_id=channel.id, user=user, role=role, joined_at=unit.now)
     channel.member_count += 1
     at = await unit.publish_event(
         channel.stream,
@@ -52,11 +52,6 @@ async def enter(
     add_member(unit, channel, member, since_seq=at.seq, agreed=agreed)
     await publish_joined_to_inbox(unit, channel, member, at)
     return at
-
-
-def new_member(unit: UnitOfWork, channel: Channel, user: UserRead, role: Role) -> MemberRead:
-    """Return a user as the member they are about to be."""
-    return MemberRead(channel_id=channel.id, user=user, role=role, joined_at=unit.now)
 
 
 def add_member(

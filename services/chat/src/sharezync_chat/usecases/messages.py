@@ -85,23 +85,17 @@ async def prepare(
 async def _describe(
     services: Services, author_id: UserId, file_ids: Sequence[FileId]
 ) -> tuple[AttachmentRead, ...]:
-    files = {file.id: file for file in await services.storage.files(file_ids, author_id)}
-    unusable = [
-        str(file_id)
-        for file_id in file_ids
-        if file_id not in files or files[file_id].owner_id != author_id
-    ]
+    files = {
+        file.id: AttachmentRead(
+            file_id=file.id, name=file.name, size_bytes=file.size_bytes, mime=file.mime
+        )
+        for file in await services.storage.files(file_ids, author_id)
+        if file.owner_id == author_id
+    }
+    unusable = [str(file_id) for file_id in file_ids if file_id not in files]
     if unusable:
         raise AttachmentUnusable(file_ids=unusable)
-    return tuple(
-        AttachmentRead(
-            file_id=file_id,
-            name=files[file_id].name,
-            size_bytes=files[file_id].size_bytes,
-            mime=files[file_id].mime,
-        )
-        for file_id in file_ids
-    )
+    return tuple(files[file_id] for file_id in file_ids)
 
 
 async def edit(actor: ActingUser, message_id: MessageId, text: str) -> Published[MessageRead]:
@@ -136,8 +130,8 @@ async def edit(actor: ActingUser, message_id: MessageId, text: str) -> Published
         await _call_anew(unit, message)
         await indexing.reword(unit, message)
         read = await reads.message(await unit.raw(), message.id, viewer=user_id)
-        stream = channel_stream(message.channel_id)
-        return Published(read, await unit.publish_event(stream, "message.updated", as_event(read)))
+        at = await unit.publish_event(message.stream, "message.updated", as_event(read))
+        return Published(read, at)
 
 
 async def delete(actor: ActingUser, message_id: MessageId) -> Published[None]:
@@ -164,8 +158,8 @@ async def delete(actor: ActingUser, message_id: MessageId) -> Published[None]:
         await connection.execute("DELETE FROM chat.reactions WHERE message_id = $1", message.id)
         await pins.drop(unit, message, by=actor.user_id)
         read = await reads.message(connection, message.id)
-        stream = channel_stream(message.channel_id)
-        return Published(None, await unit.publish_event(stream, "message.deleted", as_event(read)))
+        at = await unit.publish_event(message.stream, "message.deleted", as_event(read))
+        return Published(None, at)
 
 
 async def _call_anew(unit: UnitOfWork, message: Message) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from sharezync_chat import access
 from sharezync_chat.errors import TooManyPins
-from sharezync_chat.models import ChannelId, Message, MessageId, Pin, channel_stream
+from sharezync_chat.models import ChannelId, Message, MessageId, Pin
 from sharezync_chat.schemas import PinChanged, PinRead
 from sharezync_chat.usecases import membership_changes, people, reads
 from sharezync_chat.usecases.actor import ActingUser
@@ -117,4 +117,4 @@ async def _publish(
         pinned_at=pinned.pinned_at if pinned else None,
     )
     event_type = "message.pinned" if pinned else "message.unpinned"
-    return await unit.publish_event(channel_stream(message.channel_id), event_type, changed)
+    return await unit.publish_event(message.stream, event_type, changed)

@@ -4,7 +4,7 @@ from typing import Final
 
 from sharezync_chat import access
 from sharezync_chat.errors import TooManyReactions
-from sharezync_chat.models import Message, MessageId, channel_stream
+from sharezync_chat.models import Message, MessageId
 from sharezync_chat.schemas import ReactionChanged
 from sharezync_chat.usecases import membership_changes, people
 from sharezync_chat.usecases.actor import ActingUser
@@ -81,6 +81,4 @@ async def _publish(
         emoji=emoji,
         count=count,
     )
-    return Published(
-        None, await unit.publish_event(channel_stream(message.channel_id), event_type, changed)
-    )
+    return Published(None, await unit.publish_event(message.stream, event_type, changed))

@@ -246,9 +246,10 @@ def _one(found: list[Document]) -> Document:
     return found[0]
 
 
-def user(row: asyncpg.Record, id_column: str) -> UserRead:
-    """Return the person in a row of `username` and `display_name`."""
-    return UserRead(id=row[id_column], username=row["username"], display_name=row["display_name"])
+def user(row: asyncpg.Record, id_column: str, prefix: str = "") -> UserRead:
+    """Return the person in a row of `username` and `display_name`, called so behind `prefix`."""
+    username, display_name = row[f"{prefix}username"], row[f"{prefix}display_name"]
+    return UserRead(id=row[id_column], username=username, display_name=display_name)
 
 
 def _message(row: asyncpg.Record) -> MessageRead:
