@@ -23,24 +23,14 @@ async def list_users_by_id(
     asked: Annotated[auth.NamesOf, Depends()], context: Context
 ) -> auth.UserNamesList:
     """Returns the names of up to 100 users."""
-    found = await users.names(context.work, ids_of(asked.ids, auth.MAX_NAMES))
-    return auth.UserNamesList(
-        [
-            auth.UserNames(user.id, user.username, user.display_name, user.who_may_add)
-            for user in found
-        ]
-    )
+    ids = ids_of(asked.ids, auth.MAX_NAMES)
+    return auth.UserNamesList(await users.names(context.work, ids))
 
 
 @serve(router, auth.LIST_BLOCKS, Invalid, summary="List blocks between users")
 async def list_blocks_between_users(body: auth.BlocksAsked, context: Context) -> auth.BlocksRead:
     """Checks up to 200 other users, by who made the block. Never show this to users."""
-    found = await blocks.between(context.work, UserId(body.user_id), body.other_ids)
-    return auth.BlocksRead(
-        ids=sorted(found.blocked | found.blocking),
-        blocked=sorted(found.blocked),
-        blocking=sorted(found.blocking),
-    )
+    return await blocks.between(context.work, body.user_id, body.other_ids)
 
 
 @serve(router, auth.LIST_CONTACT_RULES, Invalid, summary="List contact rules")
@@ -70,10 +60,7 @@ async def connect_device(body: auth.DeviceConnect, context: Context) -> auth.Con
 @serve(router, auth.LIST_OWNED_DEVICES, Invalid, summary="Check the owners of devices")
 async def check_device_owners(body: auth.DevicesAsked, context: Context) -> auth.DevicesOwned:
     """Checks up to 200 devices. Deleted devices belong to no user. The order is unspecified."""
-    found = await devices.owned(
-        context.work, [(each.user_id, each.device_id) for each in body.devices]
-    )
-    return auth.DevicesOwned([auth.DeviceOf(*each) for each in found])
+    return auth.DevicesOwned(await devices.owned(context.work, body.devices))
 
 
 @serve(router, auth.UPDATE_NODE, summary="Report the devices of a gateway node")
@@ -100,5 +87,4 @@ async def list_revocations(
     asked: Annotated[auth.RevocationsSince, Depends()], context: Context
 ) -> auth.RevocationList:
     """Gateways call this when they start, and twice a second in case the broker is unavailable."""
-    ended, gone = await sessions.revoked_within(context.work, seconds=asked.since_seconds)
-    return auth.RevocationList(sessions=ended, users=gone)
+    return await sessions.revoked_within(context.work, asked.since_seconds)

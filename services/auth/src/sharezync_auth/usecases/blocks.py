@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sharezync_auth.errors import TooManyBlocks, UserNotFound
 from sharezync_auth.models import Block, account_stream
 from sharezync_auth.schemas import BlockRead, Unblocked
-from sharezync_shared.contracts.auth import ContactRules
+from sharezync_shared.contracts.auth import BlocksRead, ContactRules
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Unauthenticated
@@ -115,25 +115,19 @@ async def unblock(work: UnitsOfWork, *, user_id: UserId, blocked_id: UserId) -> 
         return Published(None, at)
 
 
-class Between(NamedTuple):
-    """Of some others, whom a user has `blocked`, and who is `blocking` the user."""
-
-    blocked: set[UUID]
-    blocking: set[UUID]
-
-
-async def between(work: UnitsOfWork, user_id: UserId, others: Sequence[UUID]) -> Between:
+async def between(work: UnitsOfWork, user_id: UUID, others: Sequence[UUID]) -> BlocksRead:
     """Return with whom of the others somebody has a block, by who made it."""
-    async with (await work.database.pool()).acquire() as connection:
-        rows = await connection.fetch(_BETWEEN, user_id, list(others))
+    pool = await work.database.pool()
+    rows = await pool.fetch(_BETWEEN, user_id, list(others))
     blocked = {row["id"] for row in rows if row["blocked"]}
-    return Between(blocked, {row["id"] for row in rows if not row["blocked"]})
+    blocking = {row["id"] for row in rows if not row["blocked"]}
+    return BlocksRead(sorted(blocked | blocking), sorted(blocked), sorted(blocking))
 
 
 async def rules(work: UnitsOfWork, *, after: UUID | None, limit: int) -> list[ContactRules]:
     """List what was said about it by all who ever said anything, by id, those after `after`."""
-    async with (await work.database.pool()).acquire() as connection:
-        return [ContactRules(*row) for row in await connection.fetch(_RULES, after, limit)]
+    pool = await work.database.pool()
+    return [ContactRules(*row) for row in await pool.fetch(_RULES, after, limit)]
 
 
 async def blockers_of(unit: UnitOfWork, user_id: UserId) -> list[UUID]:

@@ -15,7 +15,7 @@ from sharezync_auth.schemas import DeviceRead
 from sharezync_auth.usecases import blocks, nodes, sessions
 from sharezync_auth.usecases.context import AuthContext
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.contracts.auth import TooManyDevices
+from sharezync_shared.contracts.auth import DeviceOf, TooManyDevices
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import UserId
@@ -71,17 +71,14 @@ async def connect(
     return device_id
 
 
-async def owned(
-    work: UnitsOfWork, devices: Collection[tuple[UUID, UUID]]
-) -> list[tuple[UUID, UUID]]:
-    """Return those of these pairs, of a user's id and a device's, in which it is theirs."""
+async def owned(work: UnitsOfWork, devices: Collection[DeviceOf]) -> list[DeviceOf]:
+    """Return those of these devices that belong to their supposed owner."""
+    ids = {each.device_id for each in devices}
     async with work.read() as unit:
         found = await unit.session.exec(
-            select(Device.user_id, Device.id).where(
-                col(Device.id).in_({device_id for _, device_id in devices})
-            )
+            select(Device.user_id, Device.id).where(col(Device.id).in_(ids))
         )
-        return list(set(devices) & set(found))
+        return list(set(devices) & {DeviceOf(*row) for row in found})
 
 
 async def list_own(context: AuthContext, user_id: UserId) -> list[DeviceRead]:

@@ -113,8 +113,8 @@ async def presence(
 ) -> Presence:
     """Return the presence of users. Agrees with what `describe` says of each device."""
     silent_since = work.now() - timedelta(seconds=lease_seconds)
-    async with (await work.database.pool()).acquire() as connection:
-        rows = await connection.fetch(_PRESENCE, list(user_ids), silent_since)
+    pool = await work.database.pool()
+    rows = await pool.fetch(_PRESENCE, list(user_ids), silent_since)
     return Presence(
         online=[row["user_id"] for row in rows if row["online"]],
         last_seen={row["user_id"]: row["last_seen_at"] for row in rows},

@@ -14,6 +14,7 @@ from sharezync_auth.schemas import SessionRead, SessionRevokedRead
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
 from sharezync_auth.usecases.context import AuthContext
+from sharezync_shared.contracts.auth import RevocationList
 from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
@@ -177,14 +178,15 @@ async def end(unit: UnitOfWork, sessions: Sequence[Session], reason: Reason) -> 
     )
 
 
-async def revoked_within(work: UnitsOfWork, *, seconds: int) -> tuple[list[UUID], list[UUID]]:
+async def revoked_within(work: UnitsOfWork, seconds: int) -> RevocationList:
     """Return the logins that ended, and the users who went, within the last `seconds`.
 
     Every gateway asks twice a second: one plain statement over two indexes.
     """
     since = work.now() - timedelta(seconds=seconds)
-    async with (await work.database.pool()).acquire() as connection:
-        rows = await connection.fetch(_REVOKED, since)
-    ended = [row["id"] for row in rows if row["is_session"]]
-    gone = [row["id"] for row in rows if not row["is_session"]]
-    return ended, gone
+    pool = await work.database.pool()
+    rows = await pool.fetch(_REVOKED, since)
+    return RevocationList(
+        sessions=[row["id"] for row in rows if row["is_session"]],
+        users=[row["id"] for row in rows if not row["is_session"]],
+    )

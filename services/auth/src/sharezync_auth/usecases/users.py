@@ -17,6 +17,7 @@ from sharezync_auth.passwords import Passwords
 from sharezync_auth.schemas import OwnUser, PublicUser, UserDeletedRead
 from sharezync_auth.usecases import blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.context import AuthContext
+from sharezync_shared.contracts.auth import UserNames
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
 from sharezync_shared.events.contracts import auth as facts
@@ -286,11 +287,11 @@ def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> Sele
     return statement.order_by(key).limit(limit)
 
 
-async def names(work: UnitsOfWork, user_ids: Collection[UUID]) -> list[OwnUser]:
-    """Return those of these users who exist, for other services."""
+async def names(work: UnitsOfWork, user_ids: Collection[UUID]) -> list[UserNames]:
+    """Return the names of those of these users who exist, for other services."""
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))
-        return [OwnUser.from_user(row) for row in found.all()]
+        return [UserNames(u.id, u.username, u.display_name, u.who_may_add) for u in found]
 
 
 def _taken(error: IntegrityError) -> Conflict:

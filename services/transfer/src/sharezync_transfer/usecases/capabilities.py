@@ -119,8 +119,8 @@ class CapabilityIssuer:
         capability = self._capabilities.read(token, now=self._work.now())
         if transfer_id not in (None, capability.transfer_id):
             raise CapabilityRefused("The token is for another transfer")
-        async with (await self._work.database.pool()).acquire() as connection:
-            row = await connection.fetchrow(_STANDING, capability.transfer_id, capability.user_id)
+        pool = await self._work.database.pool()
+        row = await pool.fetchrow(_STANDING, capability.transfer_id, capability.user_id)
         if row is None or not self._open(row, capability.role, capability.user_id):
             raise CapabilityRefused("The token is no longer valid")
         device_id = row["sender_device_id" if capability.role == "sender" else "own_device_id"]
