@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
 from sharezync_shared.contracts.transfer import FileIndex, OrderedRangesByFile, RangePair
+from sharezync_shared.examples import examples
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.names.policies import KEY, MEDIA_TYPE, NOTE, PATH
 from sharezync_shared.sizes import MAX_CHUNK_BYTES
@@ -262,30 +263,26 @@ class FileOffer(BaseModel):
 class TransferOffer(BaseModel):
     """An offer of files to users."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = examples(
+        {
+            "recipients": [{"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"}],
+            "files": [{"name": "film.mkv", "size": 67108864, "mime": "video/x-matroska"}],
+            "note": "From last summer",
+        },
+        {
+            "recipients": [
                 {
-                    "recipients": [{"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"}],
-                    "files": [{"name": "film.mkv", "size": 67108864, "mime": "video/x-matroska"}],
-                    "note": "From last summer",
-                },
-                {
-                    "recipients": [
-                        {
-                            "user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
-                            "device_id": "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77",
-                        }
-                    ],
-                    "files": [
-                        {"name": "photos/2026/a.jpg", "size": 48213},
-                        {"name": "photos/2026/b.jpg", "size": 51877},
-                    ],
-                    "expires_in_s": 3600,
-                    "client_transfer_id": "laptop-7f3a-12",
-                },
-            ]
-        }
+                    "user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
+                    "device_id": "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77",
+                }
+            ],
+            "files": [
+                {"name": "photos/2026/a.jpg", "size": 48213},
+                {"name": "photos/2026/b.jpg", "size": 51877},
+            ],
+            "expires_in_s": 3600,
+            "client_transfer_id": "laptop-7f3a-12",
+        },
     )
 
     recipients: list[RecipientChoice] = Field(min_length=1, max_length=MAX_RECIPIENTS)
@@ -333,13 +330,9 @@ class NoDetails(BaseModel):
 class Confirmation(BaseModel):
     """Chunks of a file that the recipient has verified and stored."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"file": 0, "ranges": [[0, 41], [43, 43]]},
-                {"file": 1, "ranges": [[0, 7]]},
-            ]
-        }
+    model_config = examples(
+        {"file": 0, "ranges": [[0, 41], [43, 43]]},
+        {"file": 1, "ranges": [[0, 7]]},
     )
 
     file: Annotated[FileIndex, Strict()] = Field(examples=[0])

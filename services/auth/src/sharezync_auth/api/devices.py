@@ -4,13 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sharezync_auth.api.dependencies import Context
 from sharezync_auth.errors import DeviceExists
 from sharezync_auth.schemas import DeviceRead
 from sharezync_auth.usecases import devices
 from sharezync_shared.contracts.auth import TooManyDevices
+from sharezync_shared.examples import examples
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import DEVICE_NAME, PLATFORM
 from sharezync_shared.problems import NotFound, Unauthenticated, Unavailable, problems
@@ -27,13 +28,9 @@ Platform = Annotated[str, PLATFORM, Field(examples=["linux"])]
 class DeviceCreate(BaseModel):
     """A device to register."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"client_id": "laptop-7f3a", "name": "Ada's laptop", "platform": "linux"},
-                {"client_id": "phone-91c0", "name": "Ada's phone"},
-            ]
-        }
+    model_config = examples(
+        {"client_id": "laptop-7f3a", "name": "Ada's laptop", "platform": "linux"},
+        {"client_id": "phone-91c0", "name": "Ada's phone"},
     )
 
     client_id: ClientId
@@ -44,10 +41,9 @@ class DeviceCreate(BaseModel):
 class DeviceUpdate(BaseModel):
     """Changes to a device. Fields that are omitted or null stay unchanged."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"name": "Old laptop"}, {"name": "Ada's phone", "platform": "android"}]
-        }
+    model_config = examples(
+        {"name": "Old laptop"},
+        {"name": "Ada's phone", "platform": "android"},
     )
 
     name: Name | None = None

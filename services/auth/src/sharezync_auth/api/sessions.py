@@ -4,12 +4,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sharezync_auth.api.dependencies import Context
 from sharezync_auth.schemas import SessionRead
 from sharezync_auth.usecases import sessions
 from sharezync_auth.usecases.sessions import Scope
+from sharezync_shared.examples import examples
 from sharezync_shared.problems import NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import Caller
 
@@ -19,8 +20,9 @@ router = APIRouter(tags=["authentication"])
 class Logout(BaseModel):
     """The sessions to end."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"scope": "local"}, {"scope": "global"}]}
+    model_config = examples(
+        {"scope": "local"},
+        {"scope": "global"},
     )
 
     scope: Scope = Field(

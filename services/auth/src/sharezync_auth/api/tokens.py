@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from sharezync_auth import errors
@@ -17,6 +17,7 @@ from sharezync_auth.errors import GrantRefused, InvalidRequest, UnsupportedGrant
 from sharezync_auth.usecases import clients, grants
 from sharezync_auth.usecases.context import AuthContext
 from sharezync_auth.usecases.grants import LoginOrigin, TokenRead
+from sharezync_shared.examples import examples
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.problems import (
     Problem,
@@ -36,17 +37,13 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 class TokenForm(BaseModel):
     """The parameters of all grants; a parameter without a value counts as omitted (§3.2)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "grant_type": "password",
-                    "username": "ada",
-                    "password": "correct horse battery staple",
-                },
-                {"grant_type": "refresh_token", "refresh_token": "szr1.WyIwMTkz"},
-            ]
-        }
+    model_config = examples(
+        {
+            "grant_type": "password",
+            "username": "ada",
+            "password": "correct horse battery staple",
+        },
+        {"grant_type": "refresh_token", "refresh_token": "szr1.WyIwMTkz"},
     )
 
     grant_type: Parsed | None = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
+from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from sharezync_auth.api.dependencies import Context
 from sharezync_auth.errors import AvatarNotYours, EmailTaken, NameTaken, TooManyTries, WrongPassword
@@ -16,6 +16,7 @@ from sharezync_auth.schemas import OwnUser, PublicUser
 from sharezync_auth.usecases import users
 from sharezync_shared.contracts.auth import WhoMayAdd
 from sharezync_shared.costly import Costly
+from sharezync_shared.examples import examples
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import BIO, DISPLAY_NAME, Policy, verbatim
 from sharezync_shared.problems import (
@@ -63,22 +64,18 @@ DisplayName = Annotated[str, DISPLAY_NAME, Field(examples=["Ada Lovelace"])]
 class Registration(BaseModel):
     """An account to register."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "username": "ada",
-                    "email": "ada@example.com",
-                    "password": "correct horse battery staple",
-                    "display_name": "Ada Lovelace",
-                },
-                {
-                    "username": "bob",
-                    "email": "bob@example.com",
-                    "password": "twelve quiet purple rivers",
-                },
-            ]
-        }
+    model_config = examples(
+        {
+            "username": "ada",
+            "email": "ada@example.com",
+            "password": "correct horse battery staple",
+            "display_name": "Ada Lovelace",
+        },
+        {
+            "username": "bob",
+            "email": "bob@example.com",
+            "password": "twelve quiet purple rivers",
+        },
     )
 
     username: Username
@@ -94,13 +91,9 @@ class ProfileUpdate(BaseModel):
     Changing the email address requires `current_password`.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"display_name": "Ada King", "bio": "Analyst", "who_may_add": "known"},
-                {"email": "ada@example.org", "current_password": "correct horse battery staple"},
-            ]
-        }
+    model_config = examples(
+        {"display_name": "Ada King", "bio": "Analyst", "who_may_add": "known"},
+        {"email": "ada@example.org", "current_password": "correct horse battery staple"},
     )
 
     # Validated where the current one is known: a name of older rules may be sent again unchanged.
@@ -131,19 +124,15 @@ class ProfileUpdate(BaseModel):
 class PasswordChange(BaseModel):
     """The current and the new password."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "current_password": "correct horse battery staple",
-                    "new_password": "twelve quiet purple rivers",
-                },
-                {
-                    "current_password": "twelve quiet purple rivers",
-                    "new_password": "seven slow silver trains",
-                },
-            ]
-        }
+    model_config = examples(
+        {
+            "current_password": "correct horse battery staple",
+            "new_password": "twelve quiet purple rivers",
+        },
+        {
+            "current_password": "twelve quiet purple rivers",
+            "new_password": "seven slow silver trains",
+        },
     )
 
     current_password: Password
