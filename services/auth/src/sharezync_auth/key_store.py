@@ -28,8 +28,6 @@ class WrongSecretKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A key with its private half."""
-
     key: Key
     signing: SigningKey
 

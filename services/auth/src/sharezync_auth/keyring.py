@@ -77,7 +77,6 @@ class Keyring:
 
     @property
     def algorithm(self) -> Algorithm:
-        """The one algorithm of this installation."""
         return self._settings.algorithm
 
     async def key_for(self, kid: str | None) -> VerificationKey:

@@ -39,7 +39,6 @@ _KEY: Final = Text(collation="C")
 
 
 def account_stream(user_id: UserId | UUID) -> str:
-    """Return the stream of what concerns this user's account."""
     return f"account:{user_id}"
 
 
@@ -106,8 +105,6 @@ class User(AuthTable, table=True):
 
 
 class Block(AuthTable, table=True):
-    """Somebody has blocked somebody else."""
-
     __tablename__: ClassVar[str] = "blocks"
 
     user_id: UUID = Field(foreign_key="auth.users.id", ondelete="CASCADE", primary_key=True)

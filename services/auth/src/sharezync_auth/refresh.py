@@ -65,12 +65,10 @@ class RefreshToken:
 
 
 def new_key() -> bytes:
-    """Return the key of a new session."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def seal(session_id: UUID, counter: int, key: bytes) -> str:
-    """Return the session's refresh token number `counter`."""
     body = _BODY.pack(_VERSION, session_id.bytes, counter)
     raw = body + _mac(body, key)
     return _PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -40,8 +40,6 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationPolicy:
-    """How long a key stays in each state."""
-
     publish: timedelta
     """`next`, at least: until no copy of the published set can be without it."""
     rotate: timedelta
@@ -51,7 +49,6 @@ class RotationPolicy:
 
     @classmethod
     def from_settings(cls, settings: AuthSettings) -> Self:
-        """Return the terms of this installation."""
         lifespan = timedelta(seconds=settings.jwks_lifespan_seconds)
         lifetime = timedelta(minutes=settings.access_token_expire_minutes)
         return cls(
@@ -64,8 +61,6 @@ class RotationPolicy:
 
 
 class KeyRequest(Enum):
-    """What somebody wants done about the keys."""
-
     UPKEEP = auto()
     """Whatever is due; rotation too, as soon as it harms nobody."""
     ROTATE = auto()
@@ -78,8 +73,6 @@ class KeyRequest(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Make:
-    """Make a new key in this state."""
-
     state: str
 
 
@@ -93,8 +86,6 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Delete a key."""
-
     kid: str
 
 

@@ -39,8 +39,6 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class TransferAggregate:
-    """A transfer with everything that belongs to it."""
-
     transfer: Transfer
     files: list[TransferFile]
     recipients: list[Recipient]

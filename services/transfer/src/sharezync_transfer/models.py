@@ -27,7 +27,6 @@ metadata = metadata_for(SCHEMA)
 
 
 def transfers_stream(user_id: UserId | UUID) -> str:
-    """Return the stream of what this user sends and is sent."""
     return f"transfers:{user_id}"
 
 
@@ -107,7 +106,6 @@ class Transfer(TransferTable, table=True):
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen to it."""
         return self.state in FINAL
 
 
@@ -230,8 +228,6 @@ class EndedTotals(SQLModel):
 
 
 class DayTotals(EndedTotals, TransferTable, table=True):
-    """Those of one day in UTC."""
-
     __tablename__: ClassVar[str] = "sums_by_day"
 
     user_id: UUID = Field(primary_key=True)
@@ -240,8 +236,6 @@ class DayTotals(EndedTotals, TransferTable, table=True):
 
 
 class PeerTotals(EndedTotals, TransferTable, table=True):
-    """Those of all days, with one other person."""
-
     __tablename__: ClassVar[str] = "sums_by_peer"
 
     user_id: UUID = Field(primary_key=True)

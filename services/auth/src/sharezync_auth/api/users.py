@@ -112,7 +112,6 @@ class ProfileUpdate(BaseModel):
     )
 
     def changes(self) -> dict[str, Any]:
-        """Return what is to be changed, by the names of the model."""
         given = self.model_dump(exclude_unset=True, exclude={"current_password"})
         return {
             name: value

@@ -29,7 +29,6 @@ async def work_for(settings: AuthSettings) -> AsyncGenerator[UnitsOfWork]:
 
 
 def stop(reason: str, status: int) -> int:
-    """Say on stderr why a command ends; return its exit status."""
     sys.stderr.write(reason + "\n")
     return status
 

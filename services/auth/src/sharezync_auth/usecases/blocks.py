@@ -44,7 +44,6 @@ SELECT u.id, u.username, u.display_name, u.who_may_add, u.blocks_version,
 async def page(
     work: UnitsOfWork, *, user_id: UserId, after: UUID | None, limit: int
 ) -> Sequence[BlockRead]:
-    """List whom somebody has blocked, by id, those after `after`."""
     query = select(Block).where(Block.user_id == user_id).order_by(col(Block.blocked_id))
     if after is not None:
         query = query.where(col(Block.blocked_id) > after)

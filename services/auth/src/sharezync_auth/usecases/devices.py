@@ -72,7 +72,6 @@ async def connect(
 
 
 async def owned(work: UnitsOfWork, devices: Collection[DeviceOf]) -> list[DeviceOf]:
-    """Return those of these devices that belong to their supposed owner."""
     ids = {each.device_id for each in devices}
     async with work.read() as unit:
         found = await unit.session.exec(

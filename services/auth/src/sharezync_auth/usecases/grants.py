@@ -47,8 +47,6 @@ class TokenRead(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LoginOrigin:
-    """Where a request came from."""
-
     address: str
     user_agent: str
 
@@ -195,7 +193,6 @@ async def _begin(
 
 
 def _tokens_of(session: Session, keyring: Keyring) -> TokenRead:
-    """Return a fresh access token of this session, and its present refresh token."""
     issued = keyring.issuer().access_token(
         user_id=UserId(session.user_id),
         session_id=SessionId(session.id),

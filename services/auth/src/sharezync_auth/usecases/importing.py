@@ -24,23 +24,18 @@ class ImportedUser:
 
     @cached_property
     def username_key(self) -> str:
-        """What the name is compared by."""
         return key_of(self.username)
 
     @cached_property
     def skeleton(self) -> str:
-        """What it has in common with names that look the same."""
         return skeleton_of(self.username)
 
     @cached_property
     def email_key(self) -> str:
-        """What the address is compared by."""
         return email_key(self.email)
 
 
 class ImportOutcome(Enum):
-    """What became of a newcomer."""
-
     ADDED = "added"
     ALREADY_THERE = "already there"
     """With this name and this address; nothing was changed, the password neither."""

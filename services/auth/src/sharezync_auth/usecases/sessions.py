@@ -78,7 +78,6 @@ class Lifespan(NamedTuple):
 
 
 def lives(session: Session, now: datetime, settings: AuthSettings) -> bool:
-    """Return whether a login has neither ended nor run out."""
     return session.revoked_at is None and Lifespan.at(now, settings).holds(session)
 
 

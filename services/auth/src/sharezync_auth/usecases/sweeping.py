@@ -43,7 +43,6 @@ async def sweep(work: UnitsOfWork, settings: AuthSettings) -> None:
 
 
 async def bcrypt_costs(work: UnitsOfWork) -> set[int]:
-    """Return the costs of the bcrypt hashes that are left of an import."""
     rows = await (await work.database.pool()).fetch(
         "SELECT min(password_hash) AS one FROM auth.users WHERE password_hash LIKE '$2%' "
         "GROUP BY left(password_hash, 7)"

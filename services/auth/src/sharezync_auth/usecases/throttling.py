@@ -211,7 +211,6 @@ async def _write(connection: Connection, rows: dict[str, FailureCount | None]) -
 
 
 async def _is_known_address(connection: Connection, trial: LoginAttempt, now: datetime) -> bool:
-    """Whether the account was used from this very address lately."""
     records = await connection.fetch(
         "SELECT DISTINCT address FROM auth.sessions WHERE user_id = $1 AND last_used_at > $2",
         trial.user_id,

@@ -251,7 +251,6 @@ async def forget_avatar(unit: UnitOfWork, *, user_id: UserId, file_id: UUID) -> 
 
 
 async def own(work: UnitsOfWork, user_id: UserId) -> OwnUser:
-    """Return one's own profile."""
     async with work.read() as unit:
         return OwnUser.from_user(await access.own_account(unit, user_id))
 
@@ -288,7 +287,6 @@ def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> Sele
 
 
 async def names(work: UnitsOfWork, user_ids: Collection[UUID]) -> list[UserNames]:
-    """Return the names of those of these users who exist, for other services."""
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))
         return [UserNames(u.id, u.username, u.display_name, u.who_may_add) for u in found]

@@ -97,5 +97,4 @@ Cursor = Annotated[UUID | None, Query(description="`next` of the previous page")
 
 
 def ranges_of(found: dict[int, list[Pair]]) -> dict[int, Ranges]:
-    """Return checked input as sets."""
     return {index: Ranges(pairs) for index, pairs in found.items()}

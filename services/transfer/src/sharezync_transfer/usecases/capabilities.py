@@ -59,7 +59,6 @@ class Capabilities:
         self._key = kdf.derive(secret_key.encode())
 
     def issue(self, *, transfer_id: UUID, role: Role, user_id: UUID, until: datetime) -> str:
-        """Return a token that opens a transfer to a user in a role, `until` then."""
         capability = Capability(transfer_id, role, user_id, int(until.timestamp()))
         said = f"{_PREFIX}.{_text(msgspec.json.encode(capability))}"
         return f"{said}.{self._signature(said)}"

@@ -50,7 +50,6 @@ class RecipientPolicies:
     blocked: set[UUID]
 
     def of_device(self, user_id: UUID, device_id: UUID) -> Policy:
-        """Return the policy of somebody's device."""
         return dict(self.policies.get(user_id, [])).get(device_id, "ask")
 
     def accepting(
@@ -79,7 +78,6 @@ async def concerning(
 
 
 async def policies(work: UnitsOfWork, user_id: UserId) -> list[PolicyRead]:
-    """List the policies that somebody has set, by device."""
     query = select(DevicePolicy).where(DevicePolicy.user_id == user_id)
     async with work.read() as unit:
         found = await unit.session.exec(query.order_by(col(DevicePolicy.device_id)))

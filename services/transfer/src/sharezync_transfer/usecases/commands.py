@@ -56,7 +56,7 @@ async def accept(
             received_ranges = await received_by(unit, whole, actor)
             if files is not None and wanted != received_ranges.keys():
                 raise AcceptedOtherwise(files=sorted(received_ranges))
-            return _attached(whole, actor, received_ranges)
+            return _attached(whole, actor, received_ranges, {})
         await take(unit, whole, recipient, wanted, actor.device_id)
         positions = await publish_change(unit, whole, [recipient])
         await acquaintances.note(unit, whole.transfer.sender_id, [recipient.user_id])
@@ -94,7 +94,7 @@ async def act(
         if what == "reject":
             whole.own_part(actor)
         changed = _have_happen(unit, whole, actor, what)
-        positions = await publish_change(unit, whole, changed) if changed else None
+        positions = await publish_change(unit, whole, changed) if changed else {}
         return seen_by(whole, actor, positions)
 
 
@@ -118,7 +118,7 @@ async def resume(
                     move(unit, recipient, progressed(whole.transfer, recipient))
         else:
             changed = await _go_on_from(unit, whole, actor, have)
-        positions = await publish_change(unit, whole, changed) if changed else None
+        positions = await publish_change(unit, whole, changed) if changed else {}
         return _attached(whole, actor, await received_by(unit, whole, actor), positions)
 
 
@@ -168,10 +168,10 @@ def _attached(
     whole: TransferAggregate,
     actor: Actor,
     received_ranges: Mapping[int, list[Pair]],
-    positions: Mapping[UUID, StreamPosition] | None = None,
+    positions: Mapping[UUID, StreamPosition],
 ) -> Published[Participation]:
-    at = (positions or {}).get(actor.user_id)
-    return Published(Participation.from_aggregate(whole, actor, received_ranges), at)
+    participation = Participation.from_aggregate(whole, actor, received_ranges)
+    return Published(participation, positions.get(actor.user_id))
 
 
 def _check_device(recipient: Recipient, actor: Actor) -> None:

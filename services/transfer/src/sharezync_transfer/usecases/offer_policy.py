@@ -5,7 +5,7 @@ device with the policy `block` rejects; one with `accept_known` accepts what acq
 Else the offer waits, if not too many do.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,6 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.work import UnitOfWork
-from sharezync_transfer import states
 from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.errors import (
     RecipientIsBlocked,
@@ -26,7 +25,7 @@ from sharezync_transfer.errors import (
 from sharezync_transfer.models import Recipient, Transfer
 from sharezync_transfer.schemas import RecipientChoice
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import acquaintances, choices, statistics
+from sharezync_transfer.usecases import acquaintances, choices
 from sharezync_transfer.usecases.choices import RecipientPolicies
 from sharezync_transfer.usecases.commands import take
 from sharezync_transfer.usecases.context import TransferServiceContext
@@ -132,14 +131,6 @@ class OfferPolicy:
     async def answer(self, unit: UnitOfWork, whole: TransferAggregate) -> list[Recipient]:
         """Accept and reject for those whose devices do so by themselves; return them."""
         return [each for each in whole.recipients if await self._answers(unit, whole, each)]
-
-    async def note(
-        self, unit: UnitOfWork, whole: TransferAggregate, answered: Collection[Recipient]
-    ) -> None:
-        """Note what follows from the answers; lock all streams before. Nobody knows the sender by
-        them.
-        """
-        await statistics.add(unit, whole, [each for each in answered if each.state in states.FINAL])
 
     async def _answers(
         self, unit: UnitOfWork, whole: TransferAggregate, recipient: Recipient

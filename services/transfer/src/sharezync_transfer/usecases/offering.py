@@ -29,7 +29,7 @@ from sharezync_transfer.errors import QuotaExceeded, TooManyFiles, TransferTooLa
 from sharezync_transfer.models import USERS, Recipient, Transfer, TransferFile, transfers_stream
 from sharezync_transfer.schemas import FileOffer, TransferOffer, TransferRead
 from sharezync_transfer.settings import TransferSettings
-from sharezync_transfer.usecases import offer_policy, transitions
+from sharezync_transfer.usecases import offer_policy, statistics, transitions
 from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.participations import Participation
 
@@ -99,7 +99,8 @@ async def offer(
             unit.emit(_offered(whole))
             transitions.derive_state(unit, whole, answered)
             at = (await unit.publish_events(_entries(whole)))[-1]
-            await policy.note(unit, whole, answered)
+            # Nobody gets to know the sender by these answers: it was a device that accepted.
+            await statistics.add(unit, whole, answered)
     except BaseException as error:
         await asyncio.shield(_drop(services, uploads))
         if isinstance(error, IntegrityError):  # the same offer came twice at the same moment
@@ -165,7 +166,6 @@ async def paths_of(names: Sequence[str]) -> list[str]:
 async def _open_uploads(
     services: Services, owner_id: UserId, body: TransferOffer, paths: Sequence[str]
 ) -> list[UUID]:
-    """Open an upload at storage for each file, or for none."""
     coming = [
         FileComing(
             name=_name(path),
@@ -215,7 +215,6 @@ async def _add_files(
     paths: Sequence[str],
     uploads: Sequence[UUID],
 ) -> list[TransferFile]:
-    """Insert the files of a transfer, and all that is pending; return their rows."""
     connection = await unit.raw()
     await connection.execute(
         _ADD_FILES,

@@ -48,7 +48,6 @@ class Participation:
         return cls(actor, role, transfer, files, received)
 
     def read(self, window_bytes: int) -> ParticipationRead:
-        """Return it as the contract with gateways has it."""
         transfer = self.transfer
         files = [
             FileState(file.index, file.stored_bytes, file.root, file.name, file.mime)

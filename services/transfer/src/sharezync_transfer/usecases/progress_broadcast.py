@@ -78,7 +78,6 @@ class ProgressBroadcast:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Send delayed progress while the block runs."""
         try:
             yield
         finally:
@@ -149,7 +148,6 @@ class ProgressBroadcast:
 
 
 def _measures(rows: Sequence[Row], speed: float) -> dict[str, Any]:
-    """Return how far these recipients are, together."""
     accepted_bytes = sum(row["accepted_bytes"] for row in rows)
     received_bytes = sum(row["received_bytes"] for row in rows)
     return {

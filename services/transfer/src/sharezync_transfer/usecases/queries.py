@@ -38,7 +38,6 @@ SELECT id, bool_or(sent) AS sent FROM (
 
 
 async def get(work: UnitsOfWork, actor: Actor, transfer_id: TransferId) -> TransferRead:
-    """Return a transfer as the actor sees it. Raises NotFound."""
     async with work.read() as unit:
         whole = await access.transfer_to_see(unit, actor, transfer_id)
         return TransferRead.from_aggregate(whole, whole.role_of(actor), actor.user_id)

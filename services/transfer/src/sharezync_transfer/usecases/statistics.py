@@ -13,6 +13,7 @@ from pydantic import Field
 from sharezync_shared.costly import CostlyReads
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import UnitOfWork
+from sharezync_transfer import states
 from sharezync_transfer.access import TransferAggregate
 from sharezync_transfer.models import OPEN_STATES, Recipient
 from sharezync_transfer.schemas import TransferDocument
@@ -160,28 +161,29 @@ class StatsRead(TransferDocument):
     peers: list[PeerRead] = Field(description="The users with most bytes; at most 20")
 
 
-async def add(unit: UnitOfWork, whole: TransferAggregate, ended: Collection[Recipient]) -> None:
-    """Add these recipients, who have just finished, to their own totals and to the sender's.
+async def add(unit: UnitOfWork, whole: TransferAggregate, changed: Collection[Recipient]) -> None:
+    """Add those of these recipients who have just finished to their totals and to the sender's.
 
     Lock the streams of all of them before: two transactions would update rows in different orders.
     """
-    if not ended:
-        return
     sender_id = whole.transfer.sender_id
     rows = []
-    for recipient in ended:
+    for recipient in changed:
+        if recipient.state not in states.FINAL:
+            continue
         completed = recipient.state == "completed"
         files = recipient.accepted_files if completed else 0
         came = (int(completed), files, recipient.received_bytes, *_timed(recipient))
         rows.append((sender_id, recipient.user_id, "sender", *came))
         if not recipient.hidden:
             rows.append((recipient.user_id, sender_id, "recipient", *came))
+    if not rows:
+        return
     day = unit.now.astimezone(UTC).date()
     await (await unit.raw()).execute(_ADD, *map(list, zip(*rows, strict=True)), day)
 
 
 def _timed(recipient: Recipient) -> tuple[int, float]:
-    """Return how many bytes came after the first confirmation, and in how long."""
     if recipient.began_at is None or recipient.received_at is None:
         return 0, 0.0
     timed_bytes = recipient.received_bytes - recipient.began_bytes

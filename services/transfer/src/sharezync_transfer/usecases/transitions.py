@@ -1,6 +1,6 @@
 """Transitions of recipients and of their transfer: the resulting state, its events and facts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.states import Act
 from sharezync_transfer.usecases import statistics
 
+_NOWHERE: Final[Mapping[UUID, StreamPosition]] = {}
 CHANGED: Final = "changed"
 """In a control frame of `transfer:<id>`: gateways that deal with it must ask how it stands."""
 
@@ -86,7 +87,7 @@ async def publish_change(
         for user_id, read in zip(seers, seen, strict=True)
     ]
     positions = await unit.publish_events(entries)
-    await statistics.add(unit, whole, [each for each in changed if each.state in states.FINAL])
+    await statistics.add(unit, whole, changed)
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
@@ -95,11 +96,11 @@ async def publish_change(
 
 
 def seen_by(
-    whole: TransferAggregate, actor: Actor, positions: dict[UUID, StreamPosition] | None = None
+    whole: TransferAggregate, actor: Actor, positions: Mapping[UUID, StreamPosition] = _NOWHERE
 ) -> Published[TransferRead]:
     """Return the transfer as the actor sees it now, and where that stands."""
     read = TransferRead.from_aggregate(whole, whole.role_of(actor), actor.user_id)
-    return Published(read, (positions or {}).get(actor.user_id))
+    return Published(read, positions.get(actor.user_id))
 
 
 def derive_state(
