@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from sharezync_auth.models import Block, User
+from sharezync_auth.models import Block
 from sharezync_shared.contracts.auth import WhoMayAdd
 
 
 class PublicUser(BaseModel):
     """Public profile of a user."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     username: str = Field(examples=["ada"])
@@ -19,10 +21,6 @@ class PublicUser(BaseModel):
     bio: str = ""
     avatar_file_id: UUID | None = None
     created_at: datetime
-
-    @classmethod
-    def from_user(cls, user: User) -> Self:
-        return cls.model_validate(user, from_attributes=True)
 
 
 class OwnUser(PublicUser):

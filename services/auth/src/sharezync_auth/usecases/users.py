@@ -65,7 +65,7 @@ async def register(
             )
     except IntegrityError as error:
         raise _taken(error) from error
-    return OwnUser.from_user(user)
+    return OwnUser.model_validate(user)
 
 
 async def update(
@@ -105,7 +105,7 @@ async def update(
             user.updated_at = unit.now
             unit.add(user)
             await unit.publish_event(
-                account_stream(user_id), "user.updated", OwnUser.from_user(user)
+                account_stream(user_id), "user.updated", OwnUser.model_validate(user)
             )
             unit.emit(
                 facts.UserUpdated(
@@ -117,7 +117,7 @@ async def update(
             )
     except IntegrityError as error:
         raise _taken(error) from error
-    return OwnUser.from_user(user)
+    return OwnUser.model_validate(user)
 
 
 async def _account_to_change(unit: UnitOfWork, user_id: UserId, checked: str | None) -> User:
@@ -247,18 +247,18 @@ async def forget_avatar(unit: UnitOfWork, *, user_id: UserId, file_id: UUID) -> 
         return
     user.avatar_file_id, user.updated_at = None, unit.now
     unit.add(user)
-    await unit.publish_event(account_stream(user_id), "user.updated", OwnUser.from_user(user))
+    await unit.publish_event(account_stream(user_id), "user.updated", OwnUser.model_validate(user))
 
 
 async def own(work: UnitsOfWork, user_id: UserId) -> OwnUser:
     async with work.read() as unit:
-        return OwnUser.from_user(await access.own_account(unit, user_id))
+        return OwnUser.model_validate(await access.own_account(unit, user_id))
 
 
 async def public(work: UnitsOfWork, user_id: UserId) -> PublicUser:
     """Return what everyone may see of somebody. Raises NotFound."""
     async with work.read() as unit:
-        return PublicUser.from_user(await access.profile_to_see(unit, user_id))
+        return PublicUser.model_validate(await access.profile_to_see(unit, user_id))
 
 
 async def search(
@@ -272,7 +272,7 @@ async def search(
         statement = page_of_directory(key_of(prefix.strip()), after=after, limit=limit + 1)
         rows = (await unit.session.exec(statement)).all()
     more = rows[limit - 1].username_key if len(rows) > limit else None
-    return [PublicUser.from_user(row) for row in rows[:limit]], more
+    return [PublicUser.model_validate(row) for row in rows[:limit]], more
 
 
 def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> SelectOfScalar[User]:

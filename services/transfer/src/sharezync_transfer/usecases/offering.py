@@ -22,12 +22,12 @@ from sharezync_shared.names.filenames import clash, clean_path, path_key
 from sharezync_shared.problems import Invalid, Problem
 from sharezync_shared.streams.log import Entry
 from sharezync_shared.streams.published import Published
-from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
+from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_transfer import access
 from sharezync_transfer.access import Actor, TransferAggregate
 from sharezync_transfer.errors import QuotaExceeded, TooManyFiles, TransferTooLarge
-from sharezync_transfer.models import USERS, Recipient, Transfer, TransferFile, transfers_stream
-from sharezync_transfer.schemas import FileOffer, TransferOffer, TransferRead
+from sharezync_transfer.models import USERS, Transfer, TransferFile, transfers_stream
+from sharezync_transfer.schemas import FileOffer, TransferOffer
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import offer_policy, statistics, transitions
 from sharezync_transfer.usecases.context import TransferServiceContext
@@ -243,23 +243,13 @@ def _offered(whole: TransferAggregate) -> TransferOffered:
 
 
 def _entries(whole: TransferAggregate) -> list[Entry]:
-    """Return what recipients and, on their other devices, the sender hear; the sender's last."""
+    """Return the events of recipients and, for their other devices, of the sender; theirs last."""
+    # Nothing comes in where a device takes nothing.
+    types = {
+        each.user_id: "transfer_updated" if each.state == "rejected" else "incoming_transfer"
+        for each in whole.recipients
+        if not each.hidden
+    }
     sender_id = whole.transfer.sender_id
-    shown = [each for each in whole.recipients if each.user_id != sender_id and not each.hidden]
-    seen = TransferRead.of_each(
-        whole, [*(("recipient", each.user_id) for each in shown), ("sender", sender_id)]
-    )
-    oneself = whole.recipient(sender_id)
-    news = [
-        *((each.user_id, _news(each)) for each in shown),
-        (sender_id, _news(oneself) if oneself is not None else "transfer_updated"),
-    ]
-    return [
-        Entry(transfers_stream(user_id), event_type, to_json(read))
-        for (user_id, event_type), read in zip(news, seen, strict=True)
-    ]
-
-
-def _news(recipient: Recipient) -> str:
-    """Return what somebody hears: nothing comes in where their device takes nothing."""
-    return "transfer_updated" if recipient.state == "rejected" else "incoming_transfer"
+    own = types.pop(sender_id, "transfer_updated")
+    return transitions.events_for(whole, {**types, sender_id: own})

@@ -4,7 +4,7 @@ finish, and never recounted.
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -91,6 +91,9 @@ QUERIES: Final = {
 """What one question costs, for who measures it."""
 
 _Row = asyncpg.Record
+_NOTHING: Final = dict.fromkeys(
+    ("ended", "completed", "files", "bytes", "timed_bytes", "seconds", "best"), 0
+)
 
 
 class DirectionTotals(TransferDocument):
@@ -116,18 +119,6 @@ class DirectionTotals(TransferDocument):
     best_bytes_per_second: int | None = Field(
         description="Rate of the fastest transfer; null if unknown", examples=[104857600]
     )
-
-    @classmethod
-    def nothing(cls) -> Self:
-        return cls(
-            ended=0,
-            completed=0,
-            files=0,
-            bytes=0,
-            success_rate=None,
-            mean_bytes_per_second=None,
-            best_bytes_per_second=None,
-        )
 
 
 class Totals(DirectionTotals):
@@ -238,15 +229,14 @@ def _totals(ended: _Row | None, under_way: _Row | None) -> Totals:
 
 
 def _sums(row: _Row | None) -> DirectionTotals:
-    if row is None:
-        return DirectionTotals.nothing()
-    ended, seconds = row["ended"], row["seconds"]
+    found = _NOTHING if row is None else row
+    ended, seconds = found["ended"], found["seconds"]
     return DirectionTotals(
         ended=ended,
-        completed=row["completed"],
-        files=row["files"],
-        bytes=row["bytes"],
-        success_rate=round(row["completed"] / ended, 4) if ended else None,
-        mean_bytes_per_second=round(row["timed_bytes"] / seconds) if seconds else None,
-        best_bytes_per_second=round(row["best"]) if seconds else None,
+        completed=found["completed"],
+        files=found["files"],
+        bytes=found["bytes"],
+        success_rate=round(found["completed"] / ended, 4) if ended else None,
+        mean_bytes_per_second=round(found["timed_bytes"] / seconds) if seconds else None,
+        best_bytes_per_second=round(found["best"]) if seconds else None,
     )

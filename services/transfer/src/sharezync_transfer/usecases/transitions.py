@@ -75,24 +75,31 @@ async def publish_change(
     done = {each.user_id for each in changed if each.state == "completed"}
     if done:
         done.add(sender_id)
-    # A user who sends to themselves gets one event, as the sender.
-    seers: dict[UUID, Role] = {**dict.fromkeys(concerned, "recipient"), sender_id: "sender"}
-    seen = TransferRead.of_each(whole, ((role, user_id) for user_id, role in seers.items()))
-    entries = [
-        Entry(
-            transfers_stream(user_id),
-            "transfer_completed" if user_id in done else "transfer_updated",
-            to_json(read),
-        )
-        for user_id, read in zip(seers, seen, strict=True)
-    ]
-    positions = await unit.publish_events(entries)
+    types = {
+        user_id: "transfer_completed" if user_id in done else "transfer_updated"
+        for user_id in concerned | {sender_id}
+    }
+    positions = await unit.publish_events(events_for(whole, types))
     await statistics.add(unit, whole, changed)
     # Straight to gateways: the text of events is for clients, and nobody parses it on the way.
     stream = chunks_stream(whole.transfer.id)
     unit.signals.append(Frame(stream, "", 0, b"", Control(chunk=[CHANGED])))
-    by_stream = {position.stream: position for position in positions}
-    return {user_id: by_stream[transfers_stream(user_id)] for user_id in seers}
+    return dict(zip(types, positions, strict=True))
+
+
+def events_for(whole: TransferAggregate, types: Mapping[UUID, str]) -> list[Entry]:
+    """Return an event of its type for each of these users, with the transfer as they see it.
+
+    A user who sends to themselves gets one event, as the sender.
+    """
+    sender_id = whole.transfer.sender_id
+    users: list[tuple[Role, UUID]] = [
+        ("sender" if user_id == sender_id else "recipient", user_id) for user_id in types
+    ]
+    return [
+        Entry(transfers_stream(user_id), types[user_id], to_json(read))
+        for (_, user_id), read in zip(users, TransferRead.of_each(whole, users), strict=True)
+    ]
 
 
 def seen_by(
