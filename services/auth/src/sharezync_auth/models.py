@@ -18,19 +18,13 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from sharezync_shared.contracts.auth import WhoMayAdd
-from sharezync_shared.db.database import metadata_for
-from sharezync_shared.events.inbox import inbox_table
-from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.streams.log import stream_tables
+from sharezync_shared.service_tables import service_metadata
 
 SCHEMA: Final = "auth"
 
 
-metadata = metadata_for(SCHEMA)
-stream_tables(metadata)
-outbox_table(metadata)
-inbox_table(metadata)
+metadata = service_metadata(SCHEMA)
 
 _AWARE: Final = DateTime(timezone=True)
 # Compared byte by byte: the order is the same on every server, and one index serves equality,

@@ -23,11 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from sharezync_shared.db.database import metadata_for
-from sharezync_shared.events.inbox import inbox_table
-from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId
-from sharezync_shared.streams.log import stream_tables
+from sharezync_shared.service_tables import service_metadata
 from sharezync_shared.users_projection import blocks_tables
 
 ChannelId = NewType("ChannelId", UUID)
@@ -42,7 +39,7 @@ CONVERSATIONS: Final[frozenset[str]] = frozenset({"direct", "group"})
 """Kinds whose members are part of what they are: nobody owns, joins or renames them away."""
 MODERATORS: Final[frozenset[str]] = frozenset({"owner", "admin"})
 
-metadata = metadata_for(SCHEMA)
+metadata = service_metadata(SCHEMA)
 
 
 def channel_stream(channel_id: ChannelId | UUID) -> str:
@@ -370,7 +367,4 @@ class Attachment(_OfMessage, table=True):
     mime: str = Field(sa_type=Text)
 
 
-stream_tables(metadata)
-outbox_table(metadata)
-inbox_table(metadata)
 blocks_tables(metadata)

@@ -13,10 +13,7 @@ from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Ind
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from sharezync_shared.db.database import metadata_for
-from sharezync_shared.events.inbox import inbox_table
-from sharezync_shared.events.outbox import outbox_table
-from sharezync_shared.streams.log import stream_tables
+from sharezync_shared.service_tables import service_metadata
 
 FileId = NewType("FileId", UUID)
 UploadId = NewType("UploadId", UUID)
@@ -25,7 +22,7 @@ LinkId = NewType("LinkId", UUID)
 
 SCHEMA: Final = "storage"
 
-metadata = metadata_for(SCHEMA)
+metadata = service_metadata(SCHEMA)
 
 # A column may be added while replicas run that don't know of it.
 _ZERO: Final[dict[str, Any]] = {"server_default": text("0")}
@@ -313,6 +310,3 @@ class Deletion(StorageTable, table=True):
 
 
 # Storage has no streams of its own; the log is part of every service's ground.
-stream_tables(metadata)
-outbox_table(metadata)
-inbox_table(metadata)

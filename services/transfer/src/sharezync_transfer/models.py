@@ -11,11 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from sharezync_shared.db.database import metadata_for
-from sharezync_shared.events.inbox import inbox_table
-from sharezync_shared.events.outbox import outbox_table
 from sharezync_shared.ids import UserId
-from sharezync_shared.streams.log import stream_tables
+from sharezync_shared.service_tables import service_metadata
 from sharezync_shared.users_projection import UsersProjection, blocks_tables
 from sharezync_transfer.states import FINAL, OPEN, State
 
@@ -23,7 +20,7 @@ TransferId = NewType("TransferId", UUID)
 
 SCHEMA: Final = "transfer"
 
-metadata = metadata_for(SCHEMA)
+metadata = service_metadata(SCHEMA)
 
 
 def transfers_stream(user_id: UserId | UUID) -> str:
@@ -243,9 +240,6 @@ class PeerTotals(EndedTotals, TransferTable, table=True):
     role: str = Field(primary_key=True, sa_type=Text)
 
 
-stream_tables(metadata)
-outbox_table(metadata)
-inbox_table(metadata)
 blocks_tables(metadata)
 
 USERS: Final = UsersProjection(SCHEMA)
