@@ -48,7 +48,7 @@ async def register(
         device, made = await _find_or_make(unit, user_id, client_id, name, platform, most)
         if not made:
             raise DeviceExists(device_id=str(device.id))
-        return nodes.describe(device, None, unit.now, context.settings.device_lease_seconds)
+        return nodes.describe(context.settings, device, None, unit.now)
 
 
 async def connect(
@@ -83,10 +83,10 @@ async def owned(work: UnitsOfWork, devices: Collection[DeviceOf]) -> list[Device
 async def list_own(context: AuthContext, user_id: UserId) -> list[DeviceRead]:
     """Return one's own devices, the oldest first."""
     query = select(Device, nodes.last_heard()).where(Device.user_id == user_id)
-    lease_seconds = context.settings.device_lease_seconds
+    settings = context.settings
     async with context.work.read() as unit:
         found = await unit.session.exec(query.order_by(col(Device.id)))
-        return [nodes.describe(each, heard, unit.now, lease_seconds) for each, heard in found]
+        return [nodes.describe(settings, each, heard, unit.now) for each, heard in found]
 
 
 async def list_of(context: AuthContext, viewer_id: UserId, user_id: UserId) -> list[DeviceRead]:
@@ -138,14 +138,13 @@ async def change(
     context: AuthContext, user_id: UserId, device_id: UUID, changes: dict[str, Any]
 ) -> DeviceRead:
     """Rename a device of one's own. Raises NotFound."""
-    lease_seconds = context.settings.device_lease_seconds
     async with context.work.begin() as unit:
         device = await access.device_to_change(unit, user_id, device_id)
         for name, value in changes.items():
             setattr(device, name, value)
         unit.add(device)
         heard_at = await unit.session.exec(select(nodes.last_heard()).where(Device.id == device_id))
-        return nodes.describe(device, heard_at.one(), unit.now, lease_seconds)
+        return nodes.describe(context.settings, device, heard_at.one(), unit.now)
 
 
 async def remove(work: UnitsOfWork, user_id: UserId, device_id: UUID) -> None:

@@ -18,6 +18,7 @@ from sqlmodel import col, func, select
 
 from sharezync_auth.models import Device, DeviceConnection, GatewayNode
 from sharezync_auth.schemas import DeviceRead
+from sharezync_auth.settings import AuthSettings
 from sharezync_shared.contracts.auth import NodeUpdate, Presence
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.work import UnitsOfWork
@@ -100,10 +101,11 @@ async def give_up(work: UnitsOfWork, *, silent_since: datetime) -> int:
 
 
 def describe(
-    device: Device, heard_at: datetime | None, now: datetime, lease_seconds: float
+    settings: AuthSettings, device: Device, heard_at: datetime | None, now: datetime
 ) -> DeviceRead:
     """Return a device as clients see it; `heard_at` is what `last_heard` found for it."""
-    online = heard_at is not None and now - heard_at < timedelta(seconds=lease_seconds)
+    lease = timedelta(seconds=settings.device_lease_seconds)
+    online = heard_at is not None and now - heard_at < lease
     last_seen_at = max(device.last_seen_at, heard_at or device.last_seen_at)
     return DeviceRead(**device.model_dump() | {"online": online, "last_seen_at": last_seen_at})
 

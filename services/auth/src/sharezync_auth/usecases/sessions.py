@@ -95,8 +95,7 @@ async def list_own(context: AuthContext, caller: Identity) -> list[SessionRead]:
         items = []
         for session, found, heard_at in rows:
             device: Device | None = found  # the join is an outer one
-            lease_seconds = settings.device_lease_seconds
-            seen = device and nodes.describe(device, heard_at, unit.now, lease_seconds)
+            seen = device and nodes.describe(settings, device, heard_at, unit.now)
             current = session.id == caller.session_id
             items.append(SessionRead(**session.model_dump(), device=seen, current=current))
         return items

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from sharezync_auth.commands.user_rows import read
+from sharezync_auth.commands.import_users import read
 from sharezync_auth.usecases.importing import ImportedUser
 
 HASH = "$2b$12$" + "a" * 53
