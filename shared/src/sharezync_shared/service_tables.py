@@ -1,6 +1,6 @@
-"""The tables that every service has beside its own."""
+"""Tables of services: those that all have beside their own, and indexes over some of the rows."""
 
-from sqlalchemy import MetaData
+from sqlalchemy import Index, MetaData, text
 
 from sharezync_shared.db.database import metadata_for
 from sharezync_shared.events.inbox import inbox_table
@@ -15,3 +15,8 @@ def service_metadata(schema: str) -> MetaData:
     outbox_table(metadata)
     inbox_table(metadata)
     return metadata
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index over the rows for which the condition `where` holds."""
+    return Index(name, *columns, unique=unique, postgresql_where=text(where))

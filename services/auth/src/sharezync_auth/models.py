@@ -19,7 +19,7 @@ from sqlmodel import Field, SQLModel
 
 from sharezync_shared.contracts.auth import WhoMayAdd
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.service_tables import service_metadata
+from sharezync_shared.service_tables import partial_index, service_metadata
 
 SCHEMA: Final = "auth"
 
@@ -51,27 +51,19 @@ class User(AuthTable, table=True):
     __tablename__: ClassVar[str] = "users"
     __table_args__ = (
         # What bcrypt hashes are left of an import is asked every minute (passwords.py).
-        Index(
-            "ix_users_bcrypt", "password_hash", postgresql_where=text("password_hash LIKE '$2%'")
-        ),
+        partial_index("ix_users_bcrypt", "password_hash", where="password_hash LIKE '$2%'"),
         # Whose skeleton is to be made, the oldest first.
         Index("ix_users_skeleton_version", "skeleton_version", "id"),
-        Index(
+        partial_index(
             "uq_users_username_skeleton",
             "username_skeleton",
+            where="NOT skeleton_shared",
             unique=True,
-            postgresql_where=text("NOT skeleton_shared"),
         ),
-        Index(
-            "ix_users_skeleton_shared",
-            "username_skeleton",
-            postgresql_where=text("skeleton_shared"),
-        ),
+        partial_index("ix_users_skeleton_shared", "username_skeleton", where="skeleton_shared"),
         # Few say anything of the kind, and other services ask for all who did.
-        Index(
-            "ix_users_contact_rules",
-            "id",
-            postgresql_where=text("blocks_version > 0 OR who_may_add <> 'everybody'"),
+        partial_index(
+            "ix_users_contact_rules", "id", where="blocks_version > 0 OR who_may_add <> 'everybody'"
         ),
         CheckConstraint("who_may_add IN ('everybody', 'known', 'nobody')", name="who_may_add"),
     )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from sharezync_shared.ids import UserId
-from sharezync_shared.service_tables import service_metadata
+from sharezync_shared.service_tables import partial_index, service_metadata
 from sharezync_shared.users_projection import UsersProjection, blocks_tables
 from sharezync_transfer.states import FINAL, OPEN, State
 
@@ -72,15 +72,13 @@ class Transfer(TransferTable, table=True):
         # For ever: a retry finds the first offer however late it comes.
         UniqueConstraint("sender_id", "client_transfer_id"),
         Index("ix_transfers_sender_id_id", "sender_id", "id"),
-        Index("ix_transfers_expires_at", "expires_at", postgresql_where=text("ended_at IS NULL")),
+        partial_index("ix_transfers_expires_at", "expires_at", where="ended_at IS NULL"),
         # What somebody has under way: a handful, however much they ever sent.
-        Index(
-            "ix_transfers_sender_id_open", "sender_id", postgresql_where=text("ended_at IS NULL")
-        ),
-        Index(
+        partial_index("ix_transfers_sender_id_open", "sender_id", where="ended_at IS NULL"),
+        partial_index(
             "ix_transfers_ended_at",
             "ended_at",
-            postgresql_where=text("ended_at IS NOT NULL AND released_at IS NULL"),
+            where="ended_at IS NOT NULL AND released_at IS NULL",
         ),
     )
 
@@ -144,11 +142,7 @@ class Recipient(TransferTable, table=True):
     __table_args__ = (
         Index("ix_recipients_user_id_transfer_id", "user_id", "transfer_id"),
         # What somebody has under way: a handful, however much they were ever sent.
-        Index(
-            "ix_recipients_user_id_open",
-            "user_id",
-            postgresql_where=text(OPEN_STATES),
-        ),
+        partial_index("ix_recipients_user_id_open", "user_id", where=OPEN_STATES),
     )
 
     transfer_id: UUID = Field(
