@@ -36,7 +36,6 @@ class Note(NotesTable, table=True):
 
 class NoteTaken(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "notes.note.taken.v1"
-    source: ClassVar[str] = "/notes"
     about: ClassVar[str] = "note_id"
 
     note_id: UUID

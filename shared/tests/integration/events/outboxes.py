@@ -24,7 +24,6 @@ SCHEMA = "post"
 
 class LetterSent(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "post.letter.sent.v1"
-    source: ClassVar[str] = "/post"
     about: ClassVar[str] = "letter_id"
 
     letter_id: UUID

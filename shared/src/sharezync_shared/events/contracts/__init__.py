@@ -20,9 +20,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: ClassVar[str]
     """Wire name and routing key: `chat.message.deleted.v1`."""
     source: ClassVar[str]
-    """Who says it: `/chat`."""
+    """Which service publishes it, by the wire name: `/chat`."""
     about: ClassVar[str]
     """The field that holds the id of what the fact is about."""
+
+    def __init_subclass__(cls) -> None:
+        cls.source = f"/{cls.type.partition('.')[0]}"
 
     @property
     def subject(self) -> str:

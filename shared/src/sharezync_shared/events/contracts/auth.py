@@ -10,7 +10,6 @@ class UserRegistered(Event, frozen=True, kw_only=True):
     """An account was created."""
 
     type: ClassVar[str] = "auth.user.registered.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
@@ -22,7 +21,6 @@ class UserUpdated(Event, frozen=True, kw_only=True):
     """The profile or a setting of a user has changed. The fields are the new state."""
 
     type: ClassVar[str] = "auth.user.updated.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
@@ -37,7 +35,6 @@ class UserDeleted(Event, frozen=True, kw_only=True):
     """An account was deleted. Every service erases its data of the user."""
 
     type: ClassVar[str] = "auth.user.deleted.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
@@ -51,7 +48,6 @@ class UserBlocked(Event, frozen=True, kw_only=True):
     """
 
     type: ClassVar[str] = "auth.user.blocked.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
@@ -66,7 +62,6 @@ class UserUnblocked(Event, frozen=True, kw_only=True):
     """
 
     type: ClassVar[str] = "auth.user.unblocked.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
@@ -78,7 +73,6 @@ class SessionRevoked(Event, frozen=True, kw_only=True):
     """A session was revoked; its tokens are no longer valid."""
 
     type: ClassVar[str] = "auth.session.revoked.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "session_id"
 
     user_id: UUID
@@ -89,7 +83,6 @@ class DeviceRegistered(Event, frozen=True, kw_only=True):
     """A user's device connected or was registered for the first time."""
 
     type: ClassVar[str] = "auth.device.registered.v1"
-    source: ClassVar[str] = "/auth"
     about: ClassVar[str] = "device_id"
 
     user_id: UUID

@@ -10,7 +10,6 @@ class MessageSent(Event, frozen=True, kw_only=True):
     """A message with attachments was posted. Other messages aren't published."""
 
     type: ClassVar[str] = "chat.message.sent.v1"
-    source: ClassVar[str] = "/chat"
     about: ClassVar[str] = "message_id"
 
     message_id: UUID
@@ -26,7 +25,6 @@ class MessageDeleted(Event, frozen=True, kw_only=True):
     """A message was deleted."""
 
     type: ClassVar[str] = "chat.message.deleted.v1"
-    source: ClassVar[str] = "/chat"
     about: ClassVar[str] = "message_id"
 
     message_id: UUID
@@ -39,7 +37,6 @@ class ChannelDeleted(Event, frozen=True, kw_only=True):
     """A channel was deleted with its messages."""
 
     type: ClassVar[str] = "chat.channel.deleted.v1"
-    source: ClassVar[str] = "/chat"
     about: ClassVar[str] = "channel_id"
 
     channel_id: UUID
@@ -49,7 +46,6 @@ class MemberJoined(Event, frozen=True, kw_only=True):
     """A user has become a member of a channel."""
 
     type: ClassVar[str] = "chat.member.joined.v1"
-    source: ClassVar[str] = "/chat"
     about: ClassVar[str] = "channel_id"
 
     channel_id: UUID
@@ -60,7 +56,6 @@ class MemberLeft(Event, frozen=True, kw_only=True):
     """A member has left a channel or was removed from it."""
 
     type: ClassVar[str] = "chat.member.left.v1"
-    source: ClassVar[str] = "/chat"
     about: ClassVar[str] = "channel_id"
 
     channel_id: UUID

@@ -10,7 +10,6 @@ class FileStored(Event, frozen=True, kw_only=True):
     """A file was completed and verified."""
 
     type: ClassVar[str] = "storage.file.stored.v1"
-    source: ClassVar[str] = "/storage"
     about: ClassVar[str] = "file_id"
 
     file_id: UUID
@@ -25,7 +24,6 @@ class FileDeleted(Event, frozen=True, kw_only=True):
     """A file was deleted; its content can no longer be read."""
 
     type: ClassVar[str] = "storage.file.deleted.v1"
-    source: ClassVar[str] = "/storage"
     about: ClassVar[str] = "file_id"
 
     file_id: UUID

@@ -10,7 +10,6 @@ class TransferOffered(Event, frozen=True, kw_only=True):
     """A transfer was offered."""
 
     type: ClassVar[str] = "transfer.transfer.offered.v1"
-    source: ClassVar[str] = "/transfer"
     about: ClassVar[str] = "transfer_id"
 
     transfer_id: UUID
@@ -30,7 +29,6 @@ class BlockKept(Event, frozen=True, kw_only=True):
     """
 
     type: ClassVar[str] = "transfer.block.kept.v1"
-    source: ClassVar[str] = "/transfer"
     about: ClassVar[str] = "user_id"
 
     user_id: UUID
@@ -41,7 +39,6 @@ class TransferCompleted(Event, frozen=True, kw_only=True):
     """A recipient has completed a transfer. Each recipient completes independently."""
 
     type: ClassVar[str] = "transfer.transfer.completed.v1"
-    source: ClassVar[str] = "/transfer"
     about: ClassVar[str] = "transfer_id"
 
     transfer_id: UUID
@@ -54,7 +51,6 @@ class TransferEnded(Event, frozen=True, kw_only=True):
     """A transfer has ended; data that is stored for it may be deleted."""
 
     type: ClassVar[str] = "transfer.transfer.ended.v1"
-    source: ClassVar[str] = "/transfer"
     about: ClassVar[str] = "transfer_id"
 
     transfer_id: UUID
