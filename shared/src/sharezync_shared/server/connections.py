@@ -3,19 +3,18 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
 
 from sharezync_shared.addresses import bucket_of
 from sharezync_shared.problems import RateLimited, Unavailable
+from sharezync_shared.server.settings import ServerSettings
 
 log = structlog.get_logger()
-
-Network = IPv4Network | IPv6Network
 
 _SHARE_OF_FILES: Final = 0.75  # of what a process may have open; the rest is for what it does
 _LOG_EVERY_SECONDS: Final = 10.0
@@ -28,13 +27,10 @@ once, which most take for a broken connection: their requests, on the way, reset
 class ConnectionLimits:
     """Counts the connections of one server."""
 
-    def __init__(
-        self, *, most: int, most_per_address: int | None, exempt: Sequence[Network] = ()
-    ) -> None:
-        """`exempt` addresses may have any number: they speak for many."""
-        self._most = min(most, _most_files())
-        self._most_per_address = most_per_address
-        self._exempt = tuple(exempt)
+    def __init__(self, settings: ServerSettings) -> None:
+        self._most = min(settings.max_connections, _most_files())
+        self._most_per_address = settings.max_connections_per_address
+        self._exempt = settings.trusted_proxies
         self._is_exempt = lru_cache(1024)(self._look_up)
         self._by_address: dict[str, int] = {}
         self._refused = 0

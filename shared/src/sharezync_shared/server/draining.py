@@ -1,17 +1,15 @@
 """Leaving in good order: what a process does between being told to stop and closing its sockets."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DrainHook = Callable[[float], Awaitable[None]]
 """Called once, with the seconds it may take; what takes longer is cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class DrainStep:
+class DrainStep(NamedTuple):
     name: str
     hook: DrainHook
-    at_most_seconds: float | None
 
 
 class Draining:
@@ -26,14 +24,7 @@ class Draining:
         self.before_requests_end: list[DrainStep] = []
         self.after_requests_end: list[DrainStep] = []
 
-    def add(
-        self,
-        name: str,
-        hook: DrainHook,
-        *,
-        at_most_seconds: float | None = None,
-        after_requests: bool = False,
-    ) -> None:
+    def add(self, name: str, hook: DrainHook, *, after_requests: bool = False) -> None:
         """Have `hook` run when the server stops; steps run one after the other, as added.
 
         Steps run while the listeners are open and requests are answered, or, with
@@ -41,7 +32,7 @@ class Draining:
         there by then. A step that fails or is cut off is logged, and the next one runs.
         """
         steps = self.after_requests_end if after_requests else self.before_requests_end
-        steps.append(DrainStep(name, hook, at_most_seconds))
+        steps.append(DrainStep(name, hook))
 
     def begin(self) -> None:
         """Be not ready from now on; there is no way back."""

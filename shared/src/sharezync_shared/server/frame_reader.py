@@ -11,7 +11,7 @@ from typing import Final
 from websockets.streams import StreamReader
 
 from sharezync_shared.server.frame_limits import TURN_FRAMES
-from sharezync_shared.server.request_body import BUFFER, Reads, SharedBufferReader
+from sharezync_shared.server.request_body import Reads, SharedBufferReader
 
 READ_BYTES: Final = 64 * 1024
 """The most that is read at a time, but for the rest of a large frame.
@@ -19,8 +19,6 @@ READ_BYTES: Final = 64 * 1024
 Also how much of a large frame must have come before room is made for all of it: who only says that
 a frame will be large must not cost as much as who sends one.
 """
-
-_BUFFER: Final = BUFFER[:READ_BYTES]
 
 
 class FrameStream(StreamReader):
@@ -114,8 +112,8 @@ class FrameReader(SharedBufferReader):
         super().__init__(protocol)
         self._stream = stream
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio asks for it
-        return self._stream.awaited or _BUFFER
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._stream.awaited or super().get_buffer(sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._stream.awaited is None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, Protocol
 
+from sharezync_shared.server.settings import ServerSettings
+
 UNSENT_BYTES: Final = 256 * 1024
 """How much the kernel takes for a peer beyond what is on its way: enough to be busy with until we
 are asked for more. Without a bound it takes up to 4 MiB from each, for who reads nothing at all."""
@@ -78,18 +80,8 @@ class _Reader:
 class OutgoingWatch:
     """Looks after the connections of one server to which something is written."""
 
-    def __init__(
-        self,
-        *,
-        stall_seconds: float,
-        half_closed_pause_seconds: float,
-        min_bytes_per_second: float,
-        max_stalled_bytes: int,
-    ) -> None:
-        self._stall_seconds = stall_seconds
-        self._max_stalled_bytes = max_stalled_bytes
-        self._half_closed_pause_seconds = half_closed_pause_seconds
-        self._min_bytes_per_second = min_bytes_per_second
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
         self._readers: dict[WatchedConnection, _Reader | None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -104,8 +96,8 @@ class OutgoingWatch:
         self._readers.pop(connection, None)
 
     def _schedule(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(1.0, self._shortest_seconds / 4), self._look)
+        shortest = min(self._settings.stall_seconds, self._settings.half_closed_pause_seconds)
+        self._timer = asyncio.get_running_loop().call_later(min(1.0, shortest / 4), self._look)
 
     def _look(self) -> None:
         self._timer = None  # first: whatever happens here, the next answer begins a watch again
@@ -116,12 +108,8 @@ class OutgoingWatch:
         if self._readers and self._timer is None:
             self._schedule()
 
-    @property
-    def _shortest_seconds(self) -> float:
-        return min(self._stall_seconds, self._half_closed_pause_seconds)
-
     def _look_at(self, connection: WatchedConnection, reader: _Reader | None, now: float) -> None:
-        seen = _look_at(connection.transport)
+        settings, seen = self._settings, _look_at(connection.transport)
         taken = seen.taken_bytes
         is_half_closed = connection.is_half_closed or seen.is_half_closed
         if seen.is_gone:
@@ -134,13 +122,14 @@ class OutgoingWatch:
         elif taken == reader.taken_bytes:
             reader.waiting_bytes = seen.waiting_bytes
             pauses = seen.has_all and connection.is_half_closed
-            limit = self._half_closed_pause_seconds if pauses else self._stall_seconds
+            limit = settings.half_closed_pause_seconds if pauses else settings.stall_seconds
             if now - reader.at >= limit:
                 reset(connection.transport)
         else:
             reader.taken_bytes, reader.at, reader.waiting_bytes = taken, now, seen.waiting_bytes
             if now - reader.pace_at >= PACE_SECONDS:
-                if taken - reader.pace_bytes < self._min_bytes_per_second * (now - reader.pace_at):
+                due = settings.min_bytes_per_second * (now - reader.pace_at)
+                if taken - reader.pace_bytes < due:
                     reset(connection.transport)
                 reader.pace_bytes, reader.pace_at = taken, now
 
@@ -159,7 +148,7 @@ class OutgoingWatch:
         )
         stalled_bytes = sum(waiting_bytes for _, waiting_bytes, _ in stalled)
         for _, waiting_bytes, connection in stalled:
-            if stalled_bytes <= self._max_stalled_bytes:
+            if stalled_bytes <= self._settings.max_stalled_bytes:
                 return
             stalled_bytes -= waiting_bytes
             reset(connection.transport)

@@ -24,6 +24,11 @@ BUFFER: Final = memoryview(bytearray(PIECE_BYTES))
 class Reads(Protocol):
     """What a protocol of asyncio must be able to for `SharedBufferReader` to read for it."""
 
+    @property
+    def wanted_bytes(self) -> int:
+        """How much to read at a time."""
+        ...
+
     def connection_made(self, transport: asyncio.Transport) -> None: ...
     def connection_lost(self, exc: Exception | None) -> None: ...
     def data_received(self, data: bytes) -> None: ...
@@ -47,7 +52,7 @@ class SharedBufferReader(asyncio.BufferedProtocol):
         self._protocol.connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio asks for it
-        return BUFFER
+        return BUFFER[: self._protocol.wanted_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._protocol.data_received(BUFFER[:nbytes])  # type: ignore[arg-type]  # any buffer will do

@@ -10,23 +10,23 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, Final
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, start_http_server
 from starlette.types import ASGIApp
+from uvicorn.server import ServerState
 
 from sharezync_shared.server.allocator import FreedMemory, keep_freed_memory
 from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
 from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.http_protocol import HttpProtocol
-from sharezync_shared.server.http_reader import connection_protocol
-from sharezync_shared.server.metrics_server import metrics_server
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
+from sharezync_shared.server.request_body import SharedBufferReader
 from sharezync_shared.server.server_context import ServerContext
 from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.turns import Turns
@@ -153,8 +153,6 @@ class DrainingServer(uvicorn.Server):
 
     async def _run(self, step: DrainStep, deadline: float) -> None:
         now = asyncio.get_running_loop().time()
-        if step.at_most_seconds is not None:
-            deadline = min(deadline, now + step.at_most_seconds)
         if not self._may_wait(deadline):
             log.warning("drain_step_skipped", step=step.name)
             return
@@ -171,6 +169,19 @@ class DrainingServer(uvicorn.Server):
         return not self.force_exit and asyncio.get_running_loop().time() < deadline
 
 
+def connection_protocol(
+    config: uvicorn.Config,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+    _loop: asyncio.AbstractEventLoop | None = None,
+    *,
+    around: ServerContext,
+) -> asyncio.BufferedProtocol:
+    """Return the protocol of one connection: what uvicorn takes for its class of HTTP protocols."""
+    http = HttpProtocol(config, server_state, app_state, _loop, around=around)
+    return SharedBufferReader(http)
+
+
 def make_server(
     app: ASGIApp,
     settings: ServerSettings,
@@ -182,17 +193,8 @@ def make_server(
     websockets = settings.websockets
     around = ServerContext(
         settings,
-        ConnectionLimits(
-            most=settings.max_connections,
-            most_per_address=settings.max_connections_per_address,
-            exempt=settings.trusted_proxies,
-        ),
-        OutgoingWatch(
-            stall_seconds=settings.stall_seconds,
-            half_closed_pause_seconds=settings.half_closed_pause_seconds,
-            min_bytes_per_second=settings.min_bytes_per_second,
-            max_stalled_bytes=settings.max_stalled_bytes,
-        ),
+        ConnectionLimits(settings),
+        OutgoingWatch(settings),
         Turns(),
         Turns(pauses=True),
     )
@@ -227,12 +229,24 @@ def make_server(
         # Or what one request left in its context (its id) shows up in the next.
         reset_contextvars=True,
     )
-    return DrainingServer(
-        config,
-        draining=draining,
-        around=around,
-        on_listening=on_listening,
-    )
+    return DrainingServer(config, draining=draining, around=around, on_listening=on_listening)
+
+
+@contextlib.asynccontextmanager
+async def metrics_server(host: str, port: int, registry: CollectorRegistry) -> AsyncGenerator[int]:
+    """Serve `registry` at `http://host:port/metrics` inside the block; yields the port.
+
+    `port` 0 takes any free one. It has threads of its own, so that a process too busy to answer
+    requests still answers why. Raises OSError if the port is taken.
+    """
+    server, thread = start_http_server(port, addr=host, registry=registry)
+    log.info("metrics_listening", host=host, port=server.server_port)
+    try:
+        yield server.server_port
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+        thread.join()
 
 
 async def serve(

@@ -1,10 +1,12 @@
 """Settings of a server: each field with its unit, and the reason for its default."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from sharezync_shared.server.connections import Network
 from sharezync_shared.settings import Settings
+
+Network = IPv4Network | IPv6Network
 
 INTERNAL_ERROR: Final = 1011
 POLICY_VIOLATION: Final = 1008

@@ -49,6 +49,7 @@ window of chunks has less on the way."""
 class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol with bounds."""
 
+    wanted_bytes = READ_BYTES
     abort_timer: asyncio.TimerHandle | None = None
     budget: FrameBudget | None = None
     accepted = False

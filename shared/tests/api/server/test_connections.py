@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from shared.tests.api.server.wire import Echo, connected
 from sharezync_shared.problems import RateLimited, Unavailable
+from sharezync_shared.server import ServerSettings
 from sharezync_shared.server.connections import ConnectionLimits
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import wait_until
@@ -67,7 +68,7 @@ async def test_who_is_refused_reads_why_though_it_has_asked_already() -> None:
 
 
 def test_few_that_are_refused_stay_to_read_why() -> None:
-    limits = ConnectionLimits(most=0, most_per_address=None)
+    limits = ConnectionLimits(ServerSettings(max_connections=0))
     leave = [limits.enter_refused() for _ in range(256)]
     assert all(leave)
     assert limits.enter_refused() is None
@@ -89,7 +90,7 @@ async def test_proxies_that_are_trusted_speak_for_many() -> None:
 
 
 def test_a_site_of_ipv6_is_one_address() -> None:
-    limits = ConnectionLimits(most=10, most_per_address=2)
+    limits = ConnectionLimits(ServerSettings(max_connections=10, max_connections_per_address=2))
     leave = [limits.enter(f"2001:db8::{number}") for number in range(2)]
     with pytest.raises(RateLimited):
         limits.enter("2001:db8::ffff")
@@ -106,7 +107,7 @@ def test_there_are_never_more_than_a_process_may_have_files(
 ) -> None:
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (4, 100))
-    limits = ConnectionLimits(most=10, most_per_address=None)
+    limits = ConnectionLimits(ServerSettings(max_connections=10))
     for _ in range(3):
         limits.enter("192.0.2.1")
     with pytest.raises(Unavailable):

@@ -23,6 +23,8 @@ HANDSHAKE = (
 class Receiver:
     """A socket's parser behind a `FrameReader`, fed as an event loop does."""
 
+    wanted_bytes = READ_BYTES
+
     def __init__(self) -> None:
         self.conn = ServerProtocol(max_size=2 * MIB)
         self.stream = self.conn.reader = FrameStream()
