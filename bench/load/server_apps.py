@@ -72,7 +72,7 @@ class App:
             return send
         from sharezync_shared.server import frame_port  # noqa: PLC0415 - only ours has it
 
-        return frame_port(scope, send)
+        return frame_port(scope)
 
     async def _fan_out(self, count: int) -> None:
         for _ in range(count):

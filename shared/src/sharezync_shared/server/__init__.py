@@ -5,11 +5,10 @@ outside this package imports uvicorn, httptools, or the server's side of websock
 """
 
 from sharezync_shared.server.answer import ABORT_EXTENSION
-from sharezync_shared.server.draining import Draining, DrainStep
+from sharezync_shared.server.draining import Draining
 from sharezync_shared.server.frames import (
     BINARY,
     TEXT,
-    decode_frames,
     encode_binary_frame,
     encode_text_frame,
     frame_header,
@@ -32,13 +31,11 @@ __all__ = [
     "TEXT",
     "ZERO_COPY",
     "ZERO_COPY_OFFERED",
-    "DrainStep",
     "Draining",
     "DrainingServer",
     "FramePort",
     "ServerSettings",
     "WebSocketSettings",
-    "decode_frames",
     "encode_binary_frame",
     "encode_text_frame",
     "frame_header",

@@ -26,21 +26,3 @@ def encode_text_frame(payload: bytes) -> bytes:
 def encode_binary_frame(payload: bytes) -> bytes:
     """Return one whole binary message."""
     return frame_header(BINARY, len(payload)) + payload
-
-
-def decode_frames(frames: bytes) -> list[tuple[int, bytes]]:
-    """Return (first byte, payload) of each frame in `frames`, which the functions above made."""
-    found: list[tuple[int, bytes]] = []
-    at = 0
-    while at < len(frames):
-        first, length = frames[at], frames[at + 1]
-        at += 2
-        if length == 126:
-            (length,) = struct.unpack_from("!H", frames, at)
-            at += 2
-        elif length == 127:
-            (length,) = struct.unpack_from("!Q", frames, at)
-            at += 8
-        found.append((first, frames[at : at + length]))
-        at += length
-    return found

@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, cast
 
-from starlette.types import Scope, Send
+from starlette.types import Scope
 from websockets.protocol import OPEN
 
-from sharezync_shared.server.asgi_port import AsgiFramePort
 from sharezync_shared.server.websocket_guard import GuardedWebSocketProtocol
 
 EXTENSION: Final = "sharezync.frame_port"
@@ -57,7 +56,7 @@ class FramePort(Protocol):
         """Refuse messages of more, from the next that begins on; None: what the server is set to.
 
         For a peer of whom nothing is known yet, who shouldn't have room for a large one: call it
-        as soon as the socket is accepted. A server that can't tell leaves it at its own limit.
+        as soon as the socket is accepted.
         """
         ...
 
@@ -132,10 +131,7 @@ class CountedSocket(FanoutProtocol):
             self.leave()
 
 
-def frame_port(scope: Scope, send: Send) -> FramePort:
-    """Return the port to the socket of this scope, once it is accepted.
-
-    Under a server that does not offer one it is made of plain `send`: slower, and no less correct.
-    """
-    offered: FramePort | None = scope.get("extensions", {}).get(EXTENSION)
-    return offered if offered is not None else AsgiFramePort(send)
+def frame_port(scope: Scope) -> FramePort:
+    """Return the port to the socket of this scope, once it is accepted."""
+    port: FramePort = scope["extensions"][EXTENSION]
+    return port

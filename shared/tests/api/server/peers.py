@@ -10,7 +10,6 @@ from typing import cast
 from starlette.types import Message, Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
-from sharezync_shared.server.frames import decode_frames
 from sharezync_shared.server.websocket_protocol import FanoutProtocol, frame_port
 from sharezync_testkit.serving import Served
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
@@ -42,7 +41,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        self.ports.append(cast("FanoutProtocol", frame_port(scope, send)))
+        self.ports.append(cast("FanoutProtocol", frame_port(scope)))
         while not self.heard or self.heard[-1]["type"] != "websocket.disconnect":
             await self.listens.wait()
             self.heard.append(await receive())
@@ -81,6 +80,24 @@ class Peer:
         first, payload = decode_frames(data)[-1]
         assert first == CLOSE
         return int(struct.unpack_from("!H", payload)[0])
+
+
+def decode_frames(frames: bytes) -> list[tuple[int, bytes]]:
+    """Return (first byte, payload) of each frame in `frames`, which a server wrote."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while at < len(frames):
+        first, length = frames[at], frames[at + 1]
+        at += 2
+        if length == 126:
+            (length,) = struct.unpack_from("!H", frames, at)
+            at += 2
+        elif length == 127:
+            (length,) = struct.unpack_from("!Q", frames, at)
+            at += 8
+        found.append((first, frames[at : at + length]))
+        at += length
+    return found
 
 
 @asynccontextmanager

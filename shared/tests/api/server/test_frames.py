@@ -8,8 +8,6 @@ from websockets.streams import StreamReader
 
 from sharezync_shared.server.frames import (
     BINARY,
-    TEXT,
-    decode_frames,
     encode_binary_frame,
     encode_text_frame,
     frame_header,
@@ -49,9 +47,3 @@ def test_lengths_take_their_shortest_form(length: int) -> None:
 @pytest.mark.parametrize("length", LENGTHS)
 def test_the_header_alone_is_what_stands_before_the_payload(length: int) -> None:
     assert frame_header(BINARY, length) + b"y" * length == encode_binary_frame(b"y" * length)
-
-
-def test_joined_frames_come_apart_again() -> None:
-    payloads = [b"x" * length for length in LENGTHS]
-    wire = b"".join(encode_text_frame(p) for p in payloads) + encode_binary_frame(b"z")
-    assert decode_frames(wire) == [*((TEXT, p) for p in payloads), (BINARY, b"z")]

@@ -16,11 +16,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from sharezync_shared.server import websocket_guard, websocket_protocol
+from sharezync_shared.server import websocket_guard
 from sharezync_shared.server.frames import encode_binary_frame, encode_text_frame, frame_header
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.websocket_protocol import (
-    EXTENSION,
     HIGH_WATER_BYTES,
     LOW_WATER_BYTES,
     FramePort,
@@ -39,7 +38,7 @@ class Peer:
         self.scope = scope
         self.send = send
         self._receive = receive
-        self.port: FramePort = frame_port(scope, send)
+        self.port: FramePort = frame_port(scope)
         self.heard: list[Message] = []
         self.over = asyncio.Event()
 
@@ -55,13 +54,10 @@ class Peer:
 class Place:
     """An application whose sockets the test holds in its hands."""
 
-    def __init__(self, *, offered: bool = True) -> None:
+    def __init__(self) -> None:
         self.peers: list[Peer] = []
-        self._offered = offered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._offered:
-            del scope["extensions"][EXTENSION]
         await receive()
         await send({"type": "websocket.accept"})
         peer = Peer(scope, receive, send)
@@ -69,9 +65,9 @@ class Place:
         await peer.listen()
 
 
-@pytest.fixture(params=[True, False], ids=["offered", "plain-send"])
-async def place(request: pytest.FixtureRequest) -> Place:
-    return Place(offered=request.param)
+@pytest.fixture
+async def place() -> Place:
+    return Place()
 
 
 @pytest.fixture
@@ -128,15 +124,6 @@ async def fill(port: FramePort) -> None:
             refusals = 0 if port.write(frame) else refusals + 1
             if refusals:
                 await asyncio.sleep(0.01)
-
-
-async def test_the_server_offers_a_port_and_others_get_one_made_of_send() -> None:
-    place = Place()
-    async with serving(plain_asgi(websocket=place)) as served, pair(served, place) as (_, peer):
-        assert isinstance(peer.port, websocket_protocol.FanoutProtocol)
-    place = Place(offered=False)
-    async with serving(plain_asgi(websocket=place)) as served, pair(served, place) as (_, peer):
-        assert not isinstance(peer.port, websocket_protocol.FanoutProtocol)
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536])
@@ -200,11 +187,10 @@ async def test_a_closing_client_gets_its_handshake_and_no_further_frame(
         async with asyncio.timeout(GIVE_UP_SECONDS):
             await peer.over.wait()
         assert peer.heard[-1]["code"] == 3001
-        if isinstance(peer.port, websocket_protocol.FanoutProtocol):
-            assert not peer.port.write(encode_text_frame(b"late"))
-            assert not peer.port.write_within(encode_text_frame(b"late"), 10_000)
-            assert not peer.port.write_parts([encode_text_frame(b"late")])
-            assert not await peer.port.wait_writable()
+        assert not peer.port.write(encode_text_frame(b"late"))
+        assert not peer.port.write_within(encode_text_frame(b"late"), 10_000)
+        assert not peer.port.write_parts([encode_text_frame(b"late")])
+        assert not await peer.port.wait_writable()
 
 
 async def test_a_handshake_with_too_much_in_it_is_answered_and_closed(served: Served) -> None:

@@ -171,7 +171,7 @@ class SocketHandler:
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
         limits = self._context.limits
         now = asyncio.get_running_loop().time()
-        port = frame_port(scope, send)
+        port = frame_port(scope)
         if handshake.identity is None:
             port.limit_messages(MAX_TEXT_BYTES)
         return Connection(
