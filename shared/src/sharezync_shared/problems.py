@@ -58,6 +58,8 @@ class Problem(Exception):
     kind: ClassVar[ProblemKind] = ProblemKind.BROKEN
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal server error"
+    usual_headers: ClassVar[Mapping[str, str]] = {}
+    """Go with every answer, unless `headers` has another value."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class Problem(Exception):
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail
-        self.headers = dict(headers or {})
+        self.headers = {**self.usual_headers, **(headers or {})}
         self.extras = extras
 
     @property
@@ -84,17 +86,7 @@ class Malformed(Problem):
 class Unauthenticated(Problem):
     kind, slug = ProblemKind.UNAUTHENTICATED, "unauthenticated"
     title = "A valid access token is required"
-
-    def __init__(
-        self,
-        detail: str = "",
-        *,
-        headers: Mapping[str, str] | None = None,
-        **extras: Any,  # noqa: ANN401 - as in Problem
-    ) -> None:
-        super().__init__(
-            detail, headers={"WWW-Authenticate": "Bearer", **(headers or {})}, **extras
-        )
+    usual_headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012 - as declared in Problem
 
 
 class Forbidden(Problem):
@@ -102,11 +94,8 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    kind, slug, title = (
-        ProblemKind.NOT_FOUND,
-        "not-found",
-        "The resource doesn't exist, or you can't access it",
-    )
+    kind, slug = ProblemKind.NOT_FOUND, "not-found"
+    title = "The resource doesn't exist, or you can't access it"
 
 
 class NotAllowed(Problem):
@@ -115,11 +104,8 @@ class NotAllowed(Problem):
 
 
 class Conflict(Problem):
-    kind, slug, title = (
-        ProblemKind.CONFLICT,
-        "conflict",
-        "The request conflicts with the current state",
-    )
+    kind, slug = ProblemKind.CONFLICT, "conflict"
+    title = "The request conflicts with the current state"
 
 
 class Gone(Problem):
@@ -164,19 +150,13 @@ class RateLimited(RetryLater):
 
 
 class Unavailable(RetryLater):
-    kind, slug, title = (
-        ProblemKind.UNAVAILABLE,
-        "unavailable",
-        "The service is temporarily unavailable",
-    )
+    kind, slug = ProblemKind.UNAVAILABLE, "unavailable"
+    title = "The service is temporarily unavailable"
 
 
 class UpstreamTimeout(RetryLater):
-    kind, slug, title = (
-        ProblemKind.TIMEOUT,
-        "upstream-timeout",
-        "An upstream service took too long to respond",
-    )
+    kind, slug = ProblemKind.TIMEOUT, "upstream-timeout"
+    title = "An upstream service took too long to respond"
 
 
 _BY_STATUS: dict[int, type[Problem]] = {
@@ -277,9 +257,7 @@ def problems(*types: type[Problem]) -> dict[int | str, dict[str, Any]]:
 
 def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
     """Return the generic problem for an HTTP status that a framework chose."""
-    found = _BY_STATUS.get(status)
-    if found is None:
-        return (Malformed if status < 500 else InternalError)(detail, headers=headers)
+    found = _BY_STATUS.get(status, Malformed if status < 500 else InternalError)
     return found(detail, headers=headers)
 
 

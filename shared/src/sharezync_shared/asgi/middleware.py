@@ -7,7 +7,6 @@ disconnects.
 import asyncio
 import re
 import time
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -90,84 +89,75 @@ class RequestLayer:
         request_id = request_id_of(scope)
         reset = request_id_var.set(request_id)
         started = time.perf_counter()
-        status = 0
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                ]
-            await send(message)
-
+        answer = _Answer(send, request_id)
         try:
-            await self._answer(scope, receive, send_with_id, lambda: status)
+            await self._serve(scope, receive, answer)
         finally:
             elapsed = time.perf_counter() - started
             route = route_of(scope)
             self.metrics.duration.labels(
-                self.service, route, scope["method"], f"{status // 100}xx"
+                self.service, route, scope["method"], f"{answer.status // 100}xx"
             ).observe(elapsed)
             if self.access_log:
                 log.info(
                     "request",
                     method=scope["method"],
                     route=route,
-                    status=status,
+                    status=answer.status,
                     duration_ms=round(elapsed * 1000, 2),
                 )
             request_id_var.reset(reset)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, status: Callable[[], int]
-    ) -> None:
-        sending = _Sending(send)
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
-            if self.max_body_bytes is None:
-                await self.app(scope, receive, sending)
-            else:
-                limited = _limit_body(scope, receive, self.max_body_bytes)
-                await self.app(scope, limited, sending)
+            if self.max_body_bytes is not None:
+                receive = _limit_body(scope, receive, self.max_body_bytes)
+            await self.app(scope, receive, answer.send)
         except ClientDisconnect:
             # Nobody is left to be answered, and nothing went wrong here.
             log.debug("client_left", route=route_of(scope))
         except Problem as problem:
-            if status():
+            if answer.status:
                 await _break_off(scope, problem)
             else:
-                await send_problem(send, problem)
+                await send_problem(answer.send, problem)
         except Exception as error:  # boundary: whatever escaped is logged once, and told as a 500
-            if sending.left and status():
+            if answer.client_left and answer.status:
                 log.debug("client_left", route=route_of(scope))
                 return
-            if status() and isinstance(error.__cause__, Problem):
+            if answer.status and isinstance(error.__cause__, Problem):
                 # Starlette wraps what its handlers come too late for.
                 await _break_off(scope, error.__cause__)
                 return
             self.metrics.unhandled.labels(self.service).inc()
             log.exception("unhandled_exception", route=route_of(scope))
-            if status():
+            if answer.status:
                 await _hang_up(scope)
             else:
-                await send_problem(send, InternalError())
+                await send_problem(answer.send, InternalError())
 
 
-class _Sending:
-    """An ASGI `send` that notes where nobody takes what is sent."""
+class _Answer:
+    """What became of an answer, and the ASGI `send` that puts the request id into it."""
 
-    __slots__ = ("_send", "left")
+    __slots__ = ("_request_id", "_send", "client_left", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
-        self.left = False
+        self._request_id = request_id
+        self.status = 0
+        """0 until it has begun."""
+        self.client_left = False
 
-    async def __call__(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = (b"x-request-id", self._request_id.encode())
+            message["headers"] = [*message.get("headers", ()), own]
         try:
             await self._send(message)
         except (OSError, asyncio.CancelledError):  # nobody is there, or who waited gave up
-            self.left = True
+            self.client_left = True
             raise
 
 
