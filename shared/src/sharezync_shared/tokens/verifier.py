@@ -3,8 +3,9 @@
 import hashlib
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import jwt
 
@@ -23,13 +24,41 @@ from sharezync_shared.tokens.claims import (
 )
 from sharezync_shared.tokens.keys import KeySource, KeysUnavailable, UnknownKey
 from sharezync_shared.tokens.revocations import Revocations
-from sharezync_shared.tokens.verified_token_cache import VerifiedTokenCache
 
 # An allow-list: `jku`, `x5u`, `jwk`, `crit`, `b64`, `cty` and whatever comes next stay outside.
 _HEADERS: Final = frozenset({"alg", "typ", "kid"})
 _REQUIRED: Final = ("iss", "aud", "sub", "jti", "iat", "nbf", "exp", "scope")
 _LATEST: Final = 2**53  # the largest whole number that every JSON reader gets right (RFC 8259 §6)
 _COMPACT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+
+T = TypeVar("T")
+
+
+class _Verified(Generic[T]):
+    """What the last `capacity` verified tokens say, the least recently used given up first.
+
+    Keys are SHA-256 digests, so that a look into memory finds no tokens.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[bytes, tuple[T, float]] = OrderedDict()
+
+    def get(self, digest: bytes, now: float) -> T | None:
+        value, until = self._entries.get(digest, (None, 0.0))
+        if value is None:
+            return None
+        if now >= until:
+            del self._entries[digest]
+            return None
+        self._entries.move_to_end(digest)
+        return value
+
+    def put(self, digest: bytes, value: T, until: float) -> None:
+        self._entries[digest] = value, until
+        self._entries.move_to_end(digest)
+        if len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
 
 
 class TokenVerifier:
@@ -60,8 +89,8 @@ class TokenVerifier:
         self._clock = clock
         self._leeway_seconds = leeway_seconds
         self._remember_seconds = remember_seconds
-        self._users: VerifiedTokenCache[Identity] = VerifiedTokenCache(remember_count)
-        self._services: VerifiedTokenCache[ServiceIdentity] = VerifiedTokenCache(remember_count)
+        self._users: _Verified[Identity] = _Verified(remember_count)
+        self._services: _Verified[ServiceIdentity] = _Verified(remember_count)
 
     def peek(self, token: str) -> Identity | None:
         """Return whose token this is if it was verified a moment ago and still holds.
