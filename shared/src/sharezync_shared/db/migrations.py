@@ -1,7 +1,7 @@
 """The migrations of one service: its schema only, its version table in that schema.
 
-Each service has a `migrations` package with an `env.py` of a few lines that calls `run_env`. The
-same scripts serve `python -m sharezync_chat migrate` and, in the service's folder, the `alembic`
+Each service has a `migrations` package with an `env.py` that calls `migrating.run_env`. The same
+scripts serve `python -m sharezync_chat migrate` and, in the service's folder, the `alembic`
 command (`alembic revision --autogenerate -m …`, `alembic upgrade head`).
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from sqlalchemy import MetaData
 
 from sharezync_shared.db.database import plain_dsn
 
@@ -103,14 +102,3 @@ class Migrations:
         ]
         revisions = {found for script in scripts for found in _REVISION.findall(script)}
         return revisions - {found for script in scripts for found in _DOWN_REVISION.findall(script)}
-
-
-def run_env(metadata: MetaData) -> None:
-    """Run inside a service's `env.py`: migrate with the connection at hand, or open one.
-
-    The `alembic` command brings no connection; it is then taken from MIGRATE_DATABASE_URL or
-    DATABASE_URL.
-    """
-    from sharezync_shared.db import migrating
-
-    migrating.run_env(metadata)

@@ -1,4 +1,4 @@
 from sharezync_chat.models import metadata
-from sharezync_shared.db.migrations import run_env
+from sharezync_shared.db.migrating import run_env
 
 run_env(metadata)
