@@ -4,7 +4,7 @@ Two adapters, one contract: `LocalBus` (in process) and `RabbitMQBus`. What is p
 for both, and one test suite holds both to it.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
@@ -180,30 +180,3 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """The last error, in a line; never contents."""
     attempts: int
     dead_at: datetime | None
-
-
-class DeadLetters(Protocol):
-    """What became of a queue's events that were given up. Both adapters offer it beside `Bus`.
-
-    `ids` None means all of them; `limit` bounds what one call takes in hand.
-    """
-
-    async def show(self, queue: str, *, limit: int = 1000) -> list[DeadLetter]:
-        """Return what lies there, oldest first; it stays there."""
-        ...
-
-    async def replay(
-        self, queue: str, *, ids: Collection[UUID] | None = None, limit: int = 1000
-    ) -> int:
-        """Give events back to the queue's consumers as if new; return how many.
-
-        What fails again comes back here. A crash in between may replay an event twice and loses
-        none.
-        """
-        ...
-
-    async def drop(
-        self, queue: str, *, ids: Collection[UUID] | None = None, limit: int = 1000
-    ) -> int:
-        """Forget events for good; return how many."""
-        ...

@@ -19,15 +19,16 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from sharezync_shared.events.amqp import topology, wire
-from sharezync_shared.events.bus import BusUnavailable, DeadLetter, DeadLetters
+from sharezync_shared.events.bus import BusUnavailable, DeadLetter
 
 _TIMEOUT_SECONDS = 10.0
 
 
 class RabbitMQDeadLetters:
-    """`DeadLetters` on a broker, over a connection of its own for each call.
+    """What became of a queue's events that were given up; a connection for each call.
 
-    Every method raises BusUnavailable when the broker can't be reached or stops answering.
+    `ids` None means all of them; `limit` bounds what one call takes in hand. Every method raises
+    BusUnavailable when the broker can't be reached or stops answering.
     """
 
     def __init__(self, url: str, *, prefix: str = topology.DEFAULT_PREFIX) -> None:
@@ -35,14 +36,18 @@ class RabbitMQDeadLetters:
         self._names = topology.QueueNames(prefix)
 
     async def show(self, queue: str, *, limit: int = 1000) -> list[DeadLetter]:
-        """As `DeadLetters.show`."""
+        """Return what lies there, oldest first; it stays there."""
         async with self._take(queue, limit) as (_, messages):
             return [wire.describe(message) for message in messages]
 
     async def replay(
         self, queue: str, *, ids: Collection[UUID] | None = None, limit: int = 1000
     ) -> int:
-        """As `DeadLetters.replay`: each is back in its queue before it is taken from here."""
+        """Give events back to the queue's consumers as if new; return how many.
+
+        Each is back in its queue before it is taken from here: a crash in between may replay an
+        event twice and loses none. What fails again comes back here.
+        """
         replayed = 0
         async with self._take(queue, limit) as (channel, messages):
             for message in _chosen(messages, ids):
@@ -56,7 +61,7 @@ class RabbitMQDeadLetters:
     async def drop(
         self, queue: str, *, ids: Collection[UUID] | None = None, limit: int = 1000
     ) -> int:
-        """As `DeadLetters.drop`."""
+        """Forget events for good; return how many."""
         async with self._take(queue, limit) as (_, messages):
             chosen = _chosen(messages, ids)
             for message in chosen:
@@ -94,7 +99,7 @@ def _chosen(
     return [message for message in messages if ids is None or wire.describe(message).id in ids]
 
 
-async def run(letters: DeadLetters, arguments: argparse.Namespace) -> str:
+async def run(letters: RabbitMQDeadLetters, arguments: argparse.Namespace) -> str:
     """Do what the command line asks for; return what to print."""
     queue: str = arguments.queue
     limit: int = arguments.limit

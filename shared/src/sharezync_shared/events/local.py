@@ -1,15 +1,14 @@
 """The bus inside one process: the same promises without a broker.
 
-Nothing is stored here. A fact counts as confirmed only when every consumer handled it (or it became
-a dead letter), so until then its outbox row stays, and a crash loses none: the relay says it again.
-Dead letters themselves live in memory and in the log.
+Nothing is stored here. A fact counts as confirmed only when every consumer handled it or gave it
+up, so until then its outbox row stays, and a crash loses none: the relay publishes it again. What
+was given up is in the log.
 """
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Collection, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -17,21 +16,13 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from sharezync_shared.background import TaskSupervisor, end
-from sharezync_shared.events.attempts import Attempts, Dead, Handled, Retry, RetryPolicy
-from sharezync_shared.events.bus import (
-    BusUnavailable,
-    DeadLetter,
-    Envelope,
-    Handler,
-    OnFrames,
-    OnGap,
-)
+from sharezync_shared.events.attempts import Attempts, Retry, RetryPolicy
+from sharezync_shared.events.bus import BusUnavailable, Envelope, Handler, OnFrames, OnGap
 from sharezync_shared.events.receiver import FrameReceiver
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()
 
-_DEAD_LETTERS: Final = 1000
 _CLOSE_SECONDS: Final = 10.0
 
 
@@ -50,13 +41,10 @@ class _Queue:
     types: frozenset[str]
     waiting: asyncio.Queue[tuple[_Open, int]] = field(default_factory=asyncio.Queue)
     """Facts and the number of the attempt to come. Bounded by the capacity of the bus."""
-    dead: deque[tuple[Envelope, DeadLetter]] = field(
-        default_factory=lambda: deque(maxlen=_DEAD_LETTERS)
-    )
 
 
 class LocalBus:
-    """A `Bus`, and its `DeadLetters`, for consumers and publishers of one event loop.
+    """A `Bus` for consumers and publishers of one event loop.
 
     Takes `capacity` facts at a time; those beyond are refused as unavailable, and the outbox keeps
     them. `publish` waits `confirm_seconds` at most.
@@ -167,38 +155,6 @@ class LocalBus:
         if self.ready:
             receiver.gap()
 
-    # -------------------------------------------------------------------------------- dead letters
-
-    async def show(self, queue: str, *, limit: int = 1000) -> list[DeadLetter]:
-        """As `DeadLetters.show`; the last 1,000 are kept."""
-        dead = self._queues[queue].dead if queue in self._queues else ()
-        return [letter for _, letter in list(dead)[:limit]]
-
-    async def replay(
-        self, queue: str, *, ids: Collection[UUID] | None = None, limit: int = 1000
-    ) -> int:
-        """As `DeadLetters.replay`."""
-        chosen = self._take_dead(queue, ids, limit)
-        for envelope in chosen:
-            confirmed = asyncio.get_running_loop().create_future()
-            self._queues[queue].waiting.put_nowait((_Open(envelope, {queue}, confirmed), 1))
-        return len(chosen)
-
-    async def drop(
-        self, queue: str, *, ids: Collection[UUID] | None = None, limit: int = 1000
-    ) -> int:
-        """As `DeadLetters.drop`."""
-        return len(self._take_dead(queue, ids, limit))
-
-    def _take_dead(self, queue: str, ids: Collection[UUID] | None, limit: int) -> list[Envelope]:
-        if queue not in self._queues:
-            return []
-        dead = self._queues[queue].dead
-        chosen = [pair for pair in dead if ids is None or pair[0].id in ids][:limit]
-        for pair in chosen:
-            dead.remove(pair)
-        return [envelope for envelope, _ in chosen]
-
     # ------------------------------------------------------------------------------ inner workings
 
     def _check_open(self) -> None:
@@ -230,15 +186,11 @@ class LocalBus:
         self, name: str, queue: _Queue, handler: Handler, fact: _Open, attempt: int
     ) -> None:
         outcome = await self._attempts.make(name, queue.types, handler, fact.envelope, attempt)
-        match outcome:
-            case Retry(delay_seconds=delay, attempt=following):
-                self._settle(fact, confirmed=False)
-                self._rest(queue, fact, delay, following)
-            case Dead() as dead:
-                queue.dead.append((fact.envelope, _letter(fact.envelope, dead, attempt)))
-                self._conclude(name, fact)
-            case Handled():
-                self._conclude(name, fact)
+        if isinstance(outcome, Retry):
+            self._settle(fact, confirmed=False)
+            self._rest(queue, fact, outcome.delay_seconds, outcome.attempt)
+        else:
+            self._conclude(name, fact)
 
     def _rest(self, queue: _Queue, fact: _Open, delay_seconds: float, attempt: int) -> None:
         def wake() -> None:
@@ -265,15 +217,3 @@ class LocalBus:
     def _settle(fact: _Open, *, confirmed: bool) -> None:
         if not fact.confirmed.done():
             fact.confirmed.set_result(confirmed)
-
-
-def _letter(envelope: Envelope, dead: Dead, attempts: int) -> DeadLetter:
-    return DeadLetter(
-        id=envelope.id,
-        type=envelope.type,
-        subject=envelope.subject,
-        reason=dead.reason,
-        error=dead.error,
-        attempts=attempts,
-        dead_at=datetime.now(UTC),
-    )

@@ -113,7 +113,6 @@ async def test_a_dead_letter_confirms_also_when_it_comes_late(bus: LocalBus) -> 
     await bus.publish([said])
 
     assert gate.calls == 3
-    assert len(await bus.show("one.events")) == 1
 
 
 async def test_more_facts_than_fit_are_refused(patient: LocalBus) -> None:
@@ -141,9 +140,3 @@ async def test_closing_leaves_what_was_not_handled_unconfirmed(bus: LocalBus) ->
     await asyncio.sleep(0.1)
 
     assert gate.calls == 1
-
-
-async def test_dead_letters_of_an_unknown_queue_are_none(bus: LocalBus) -> None:
-    assert await bus.show("nobody.events") == []
-    assert await bus.replay("nobody.events") == 0
-    assert await bus.drop("nobody.events") == 0
