@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 
 from sharezync_shared.background import TaskSupervisor, uncancelled
 from sharezync_shared.events.amqp import topology, wire
-from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
+from sharezync_shared.events.amqp.link import LinkUser, close_quietly, until_closed
 from sharezync_shared.events.amqp.publisher import DEFAULT_EXCHANGE, Publisher, Returned
 from sharezync_shared.events.attempts import Attempts, Dead, Handled, Outcome, Retry
 from sharezync_shared.events.bus import BusUnavailable, Handler
@@ -85,7 +85,7 @@ class Consumer(LinkUser):
         finally:
             if self._stopped.is_set():
                 self._released.set()
-            await close_channel(channel)
+            await close_quietly(channel)
 
     async def stop(self, timeout_seconds: float) -> None:
         """Take no more events; give running attempts this long, then leave them unacknowledged."""
@@ -145,7 +145,7 @@ class Consumer(LinkUser):
                 return
             except Returned:
                 # Somebody deleted the queue. A new channel declares it again.
-                await close_channel(channel)
+                await close_quietly(channel)
             except BusUnavailable:
                 await asyncio.sleep(_HAND_OVER_PAUSE_SECONDS)
         raise ConnectionError("the channel is closed")

@@ -7,7 +7,9 @@ every tenant up from nothing, so there is one way to begin and no state to resto
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -86,7 +88,9 @@ class AmqpLink:
         """Begin to connect, in the background. Idempotent."""
         if not self._started:
             self._started = True
-            self._keeper = asyncio.create_task(self._keep(), name=self._name)
+            self._keeper = asyncio.create_task(
+                self._again(self._connect, "broker_unreachable"), name=self._name
+            )
             for tenant in self._tenants:
                 self._settle_in(tenant)
 
@@ -103,57 +107,68 @@ class AmqpLink:
             await end([self._keeper])
 
     def _settle_in(self, tenant: LinkUser) -> None:
+        work = self._again(partial(self._house, tenant), "broker_tenant_failed", tenant=tenant.name)
         name = f"{self._name}: {tenant.name}"
-        self._houses.append(asyncio.create_task(self._house(tenant), name=name))
+        self._houses.append(asyncio.create_task(work, name=name))
 
-    async def _keep(self) -> None:
-        pauses = _Pauses()
+    async def _again(
+        self, attempt: Callable[[], Awaitable[None]], failed: str, **fields: object
+    ) -> None:
+        """Make attempt after attempt, with growing pauses between; short ones after a good while.
+
+        The first failure in a row is a warning; the rest is for debugging.
+        """
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE_SECONDS
         while not self._closing:  # a cancellation may get lost in a failing connection
-            connection = Connection(self._url, client_properties={"connection_name": self._name})
-            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            connection.close_callbacks.add(lambda *_, lost=lost: _resolve(lost))
+            began = loop.time()
             try:
-                async with asyncio.timeout(self._connect_seconds):
-                    await uncancelled(connection.connect())
-                log.info("broker_connected", link=self._name)
-                pauses.begin()
-                self._connection, self._lost = connection, lost
-                self._connected.set()
-                await lost
-                log.warning("broker_connection_lost", link=self._name)
+                await attempt()
             except Exception as error:  # noqa: BLE001 - boundary: whatever it is, try again
-                pauses.log_first("broker_unreachable", link=self._name, error=repr(error))
-            finally:
-                self._connected.clear()
-                self._connection = None
-                _resolve(lost)
-                await _close(connection)
+                note = log.warning if pause == _FIRST_PAUSE_SECONDS else log.debug
+                note(failed, link=self._name, error=repr(error), **fields)
+            if loop.time() - began > _STABLE_SECONDS:
+                pause = _FIRST_PAUSE_SECONDS
             if not self._closing:
-                await pauses.rest()
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    async def _connect(self) -> None:
+        """Connect, and return when the connection is lost."""
+        connection = Connection(self._url, client_properties={"connection_name": self._name})
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        connection.close_callbacks.add(lambda *_: _resolve(lost))
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                await uncancelled(connection.connect())
+            log.info("broker_connected", link=self._name)
+            self._connection, self._lost = connection, lost
+            self._connected.set()
+            await lost
+            log.warning("broker_connection_lost", link=self._name)
+        finally:
+            self._connected.clear()
+            self._connection = None
+            _resolve(lost)
+            await close_quietly(connection)
 
     async def _house(self, tenant: LinkUser) -> None:
-        """Set a tenant up on each connection, for as long as the link lives."""
-        pauses = _Pauses()
-        while not self._closing:
-            await self._connected.wait()
-            connection, lost = self._connection, self._lost
-            if connection is None or lost is None:
-                continue
-            pauses.begin()
-            serving = asyncio.create_task(tenant.serve(connection))
-            watch = asyncio.create_task(self._watch(tenant))
-            try:
-                await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                tenant.serving.clear()
-                failure = None if not serving.done() or serving.cancelled() else serving.exception()
-                await end([serving, watch])
-            if failure is not None:
-                pauses.log_first(
-                    "broker_tenant_failed", link=self._name, tenant=tenant.name, error=repr(failure)
-                )
-            if not self._closing:
-                await pauses.rest()
+        """Set a tenant up on the next connection, and return when that or its channel is lost."""
+        await self._connected.wait()
+        connection, lost = self._connection, self._lost
+        if connection is None or lost is None:
+            return
+        serving = asyncio.create_task(tenant.serve(connection))
+        watch = asyncio.create_task(self._watch(tenant))
+        has_ended = False
+        try:
+            await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
+            has_ended = serving.done() and not serving.cancelled()
+        finally:
+            tenant.serving.clear()
+            await end([serving, watch])
+        if has_ended:
+            serving.result()
 
     async def _watch(self, tenant: LinkUser) -> None:
         """Warn of a tenant for as long as setting it up takes suspiciously long."""
@@ -167,37 +182,11 @@ class AmqpLink:
             await asyncio.sleep(self._settle_seconds)
 
 
-class _Pauses:
-    """Growing pauses between attempts, with jitter; short again after a good while."""
-
-    def __init__(self) -> None:
-        self._pause = _FIRST_PAUSE_SECONDS
-        self._began = 0.0
-
-    def begin(self) -> None:
-        """Note that an attempt succeeded, or begins."""
-        self._began = asyncio.get_running_loop().time()
-
-    def log_first(self, event: str, **details: object) -> None:
-        """Warn of the first failure in a row; the rest is for debugging."""
-        first = self._pause == _FIRST_PAUSE_SECONDS
-        (log.warning if first else log.debug)(event, **details)
-
-    async def rest(self) -> None:
-        """Pause, longer than the last time unless all was well for some seconds in between."""
-        now = asyncio.get_running_loop().time()
-        if self._began and now - self._began > _STABLE_SECONDS:
-            self._pause = _FIRST_PAUSE_SECONDS
-        self._began = 0.0
-        await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-
-
-async def close_channel(channel: AbstractChannel) -> None:
-    """Close a channel without ever hanging or raising; a dead connection takes it along anyway."""
+async def close_quietly(closable: AbstractChannel | AbstractConnection) -> None:
+    """Close it without ever hanging or raising; a dead connection takes its channels along."""
     with suppress(Exception):
         async with asyncio.timeout(_CLOSE_SECONDS):
-            await uncancelled(channel.close())
+            await uncancelled(closable.close())
 
 
 async def until_closed(channel: AbstractChannel, *others: asyncio.Event) -> None:
@@ -209,12 +198,6 @@ async def until_closed(channel: AbstractChannel, *others: asyncio.Event) -> None
     finally:
         for future in waiting:
             future.cancel()
-
-
-async def _close(connection: AbstractConnection) -> None:
-    with suppress(Exception):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await uncancelled(connection.close())
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

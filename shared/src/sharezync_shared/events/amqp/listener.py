@@ -7,7 +7,7 @@ import structlog
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from sharezync_shared.events.amqp import topology
-from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
+from sharezync_shared.events.amqp.link import LinkUser, close_quietly, until_closed
 from sharezync_shared.events.receiver import FrameReceiver
 from sharezync_shared.streams.frames import decode_frames
 
@@ -38,7 +38,7 @@ class Listener(LinkUser):
             await until_closed(channel, cancelled)
         finally:
             self._receiver.stop()
-            await close_channel(channel)
+            await close_quietly(channel)
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         try:

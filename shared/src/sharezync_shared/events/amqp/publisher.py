@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractMessage
 from aio_pika.exceptions import PublishError
 
 from sharezync_shared.background import uncancelled
-from sharezync_shared.events.amqp.link import LinkUser, close_channel, until_closed
+from sharezync_shared.events.amqp.link import LinkUser, close_quietly, until_closed
 from sharezync_shared.events.bus import BusUnavailable
 
 DEFAULT_EXCHANGE: Final = ""
@@ -46,7 +46,7 @@ class Publisher(LinkUser):
             await until_closed(channel)
         finally:
             self._connection = self._channel = None
-            await close_channel(channel)
+            await close_quietly(channel)
 
     async def publish(
         self, message: AbstractMessage, exchange: str, routing_key: str, *, mandatory: bool
@@ -81,4 +81,4 @@ class Publisher(LinkUser):
     async def reset(self) -> None:
         """Close the channel, so that everything is declared anew."""
         if self._channel is not None:
-            await close_channel(self._channel)
+            await close_quietly(self._channel)
