@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.addresses import Addresses
@@ -12,6 +13,7 @@ from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.headers import RequestHead, read_head
 from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.rate_limits import RateLimiter
+from sharezync_gateway.realtime.handshake import refuse_handshake
 from sharezync_gateway.route_limits import RouteLimits
 from sharezync_gateway.routes import GATEWAY, Access, RateClass, Route
 from sharezync_gateway.routing import RouteTable
@@ -21,13 +23,13 @@ from sharezync_gateway.transfers.http.requests import (
     shows_capability,
 )
 from sharezync_shared.addresses import bucket_of
-from sharezync_shared.problems import Problem, problem_body
+from sharezync_shared.problems import Problem
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.tokens.verifier import TokenVerifier
 
-Page = Callable[[str, Send], Awaitable[None]]
-"""Answers one of the gateway's own routes; given the path's last segment, `send`."""
+Page = Callable[[str], Awaitable[Response]]
+"""Answers one of the gateway's own routes, given the path's last segment."""
 
 
 class RequestAdmission:
@@ -121,7 +123,8 @@ class GatewayApp:
                 await self._handlers[route.path](request)
                 return
             if route.service == GATEWAY:
-                await self._pages[route.path](_last_segment(path), send)
+                page = await self._pages[route.path](path.rpartition(b"/")[2].decode("ascii"))
+                await page(scope, receive, send)
                 return
             await self._proxy.forward(
                 scope,
@@ -153,7 +156,7 @@ class GatewayApp:
             origin = self._addresses.origin(scope, head)
             await self._admission.admit(route, head, origin.address)
         except Problem as problem:
-            await _refuse_handshake(scope, receive, send, problem)
+            await refuse_handshake(scope, receive, send, problem)
             return
         seen = {
             "client": (origin.address, (scope.get("client") or ("", 0))[1]),
@@ -161,23 +164,3 @@ class GatewayApp:
             "raw_path": path,
         }
         await self._sockets.handle({**scope, **seen}, receive, send)
-
-
-def _last_segment(path: bytes) -> str:
-    return path.rpartition(b"/")[2].decode("ascii")
-
-
-async def _refuse_handshake(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
-    await receive()  # websocket.connect
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})  # the server answers 403
-        return
-    body = problem_body(problem)
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
-    ]
-    start = {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
-    await send(start)
-    await send({"type": "websocket.http.response.body", "body": body})

@@ -18,28 +18,14 @@ log = structlog.get_logger()
 
 
 class SocketEngine(Protocol):
-    """The socket engine, as the rest of the gateway sees it."""
+    """What the rest of the gateway needs of `RealtimeEngine`."""
 
     @property
-    def ready(self) -> bool:
-        """Whether sockets that come now would miss nothing."""
-        ...
-
-    async def start(self) -> None:
-        """Begin to listen to the bus, which is started afterwards."""
-        ...
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket from its handshake to its end; `scope["client"]` is the client."""
-        ...
-
-    async def drain(self, seconds: float) -> None:
-        """Say goodbye to every socket, spread over at most so many seconds."""
-        ...
-
-    async def aclose(self) -> None:
-        """Stop listening."""
-        ...
+    def ready(self) -> bool: ...
+    async def start(self) -> None: ...
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    async def drain(self, seconds: float) -> None: ...
+    async def aclose(self) -> None: ...
 
 
 class GatewayLifespan:

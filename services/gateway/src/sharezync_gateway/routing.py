@@ -57,32 +57,31 @@ class RouteTable:
 
         Raises NotFound for a path that has none, NotAllowed (with `Allow`) for a method it hasn't.
         """
-        node = _descend(self._root, path[1:].split(b"/"), 0)
-        if node is None:
+        routes = self._routes_of(path)
+        if not routes:
             raise NotFound("The path doesn't exist")
-        route = node.routes.get(method)
-        if route is None:
-            allowed = ", ".join(sorted(node.routes))
+        if method not in routes:
+            allowed = ", ".join(sorted(routes))
             raise NotAllowed(f"Allowed methods: {allowed}", headers={"Allow": allowed})
-        return route
+        return routes[method]
 
     def look_up(self, method: str, path: bytes) -> Route | None:
         """Return the route for a normalised path, or None."""
-        node = _descend(self._root, path[1:].split(b"/"), 0)
-        return node.routes.get(method) if node is not None else None
+        return self._routes_of(path).get(method)
+
+    def _routes_of(self, path: bytes) -> dict[str, Route]:
+        return _descend(self._root, path[1:].split(b"/"), 0)
 
 
-def _descend(node: _Node, segments: list[bytes], at: int) -> _Node | None:
+def _descend(node: _Node, segments: list[bytes], at: int) -> dict[str, Route]:
     if at == len(segments):
-        return node if node.routes else None
+        return node.routes
     literal = node.literals.get(segments[at])
-    if literal is not None:
-        found = _descend(literal, segments, at + 1)
-        if found is not None:
-            return found
+    if literal is not None and (found := _descend(literal, segments, at + 1)):
+        return found
     if node.parameter is not None and segments[at]:
         return _descend(node.parameter, segments, at + 1)
-    return None
+    return {}
 
 
 def _check(route: Route, services: Collection[str]) -> None:

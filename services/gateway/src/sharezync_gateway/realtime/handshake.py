@@ -10,12 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.realtime.protocol import SUBPROTOCOL, CloseCode
 from sharezync_shared.problems import (
-    CONTENT_TYPE,
     Forbidden,
     NotFound,
     Problem,
     Unauthenticated,
-    problem_body,
+    problem_response,
 )
 from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.claims import Identity
@@ -102,16 +101,11 @@ def _token(scope: Scope, offered: list[str], *, allow_query_token: bool) -> str 
 
 
 async def refuse_handshake(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
-    """Answer the handshake with a problem instead of a socket."""
     await receive()
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})  # the server answers 403
         return
-    headers = [
-        (b"content-type", CONTENT_TYPE.encode()),
-        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
-    ]
-    await send(
-        {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
-    )
-    await send({"type": "websocket.http.response.body", "body": problem_body(problem)})
+    response = problem_response(problem)
+    start = {"status": problem.status, "headers": response.raw_headers}
+    await send({"type": "websocket.http.response.start", **start})
+    await send({"type": "websocket.http.response.body", "body": response.body})
