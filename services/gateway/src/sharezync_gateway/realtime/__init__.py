@@ -7,13 +7,13 @@
 | `handlers`, `commands`, `budget` | what clients ask for |
 | `devices` | on which devices they are, and reporting that to auth |
 | `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
-| `tracker`, `recent_offsets` | order, doubles, holes |
+| `tracker` | order, doubles, holes |
 | `stream_membership`, `resuming`, `reconciling` | who gets which stream, from where on |
-| `subscribing`, `interest`, `visibility`, `blocks` | what clients want to know of others, and may |
+| `subscribing`, `interest`, `visibility`, `viewers` | what clients want to know of others |
 | `presence`, `typists`, `signals` | who is online, who is typing |
-| `revoking`, `pulling` | who gets nothing any more |
+| `revoking` | who gets nothing any more |
 | `service_calls` | what sockets ask of the services |
-| `engine` | all of it put together |
+| `context`, `engine` | what they share; all of it put together |
 """
 
 from sharezync_gateway.realtime.connection import Connection

@@ -13,8 +13,6 @@ _REFUSED_BURSTS: Final = 5.0
 
 
 class BudgetVerdict(Enum):
-    """What to do with a command."""
-
     GO = "go"
     WAIT = "wait"
     FLOOD = "flood"
@@ -97,7 +95,6 @@ class UserBudget(Budget):
         self.costly = CostlyTurn()
 
     def is_full(self, now: float) -> bool:
-        """As `Budget.is_full`, of all three."""
         return super().is_full(now) and self.bulk.is_full(now) and self.replayed.is_full(now)
 
 
@@ -110,7 +107,6 @@ class UserBudgets:
         self._budgets: dict[str, UserBudget] = {}
 
     def for_user(self, user_id: str, now: float) -> UserBudget:
-        """Return the one budget of a user, for each of their sockets."""
         budget = self._budgets.get(user_id)
         if budget is None:
             budget = self._budgets[user_id] = UserBudget(self._per_second, self._burst, now)

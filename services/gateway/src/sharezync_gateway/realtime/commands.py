@@ -47,8 +47,6 @@ _Waiting = tuple[Command, int, Answer]
 
 
 class _OfUser(deque[_Waiting]):
-    """What one user's commands are waiting, in order, and what they weigh."""
-
     __slots__ = ("size_bytes",)
 
     size_bytes: int

@@ -7,6 +7,7 @@ thousands of these: it has slots, and no task of its own beside the one that rea
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -34,16 +35,14 @@ _LONGEST_WAIT_SECONDS: Final = 1.0
 """For frames that were counted, at a time. Pings go unanswered meanwhile."""
 
 
+@dataclass(slots=True, eq=False)
 class StreamChanges:
     """What changed for a connection while the heads of its streams were being asked for."""
 
-    __slots__ = ("joined", "left")
-
-    def __init__(self) -> None:
-        self.joined: dict[str, Cursor] = {}
-        """Streams it was put on, with the place before the first frame that it got."""
-        self.left: dict[str, Cursor] = {}
-        """Streams that its user left, with the place of the last frame that was theirs."""
+    joined: dict[str, Cursor] = field(default_factory=dict)
+    """Streams it was put on, with the place before the first frame that it got."""
+    left: dict[str, Cursor] = field(default_factory=dict)
+    """Streams that its user left, with the place of the last frame that was theirs."""
 
     def is_over(self, stream: str, head: Cursor) -> bool:
         """Whether the user has left a stream since it stood at `head`."""
@@ -51,9 +50,7 @@ class StreamChanges:
         return left is not None and left[0] == head[0] and left[1] > head[1]
 
 
-class Connection:
-    """One WebSocket of one user."""
-
+class Connection(Outbound):
     __slots__ = (
         "_on_close",
         "_on_closing",
@@ -70,12 +67,10 @@ class Connection:
         "identity",
         "missing",
         "notes",
-        "outbound",
         "session_id",
         "streams",
         "user_budget",
         "user_id",
-        "write",
     )
 
     identity: Identity
@@ -91,6 +86,7 @@ class Connection:
         budget: Budget,
         on_closing: Callable[["Connection"], None],
     ) -> None:
+        super().__init__(port)
         self.id = conn_id
         self.client_id = client_id
         """What the device calls itself; None on a socket narrowed to a channel."""
@@ -111,9 +107,6 @@ class Connection:
         self.user_budget: UserBudget | None = None
         """Of all sockets of the user on this node; None until it is known who that is."""
         self.commands_in_flight = 0
-        self.outbound = Outbound(port)
-        self.write: Callable[[bytes], bool] = self.outbound.write
-        """As `Outbound.write`: one look-up less for each socket of each frame."""
         self.closed = False
         """Whether nothing can be sent any more."""
         self.ended = False
@@ -139,11 +132,6 @@ class Connection:
 
     # --- sending -------------------------------------------------------------------------------
 
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes that wait to be sent."""
-        return self.outbound.buffered_bytes
-
     def send_text(self, payload: bytes) -> bool:
         """Send a text frame that must not be lost; `payload` is finished UTF-8 JSON.
 
@@ -153,25 +141,14 @@ class Connection:
 
     def send_encoded(self, frame: bytes) -> bool:
         """As `send_text`, for one or more frames that are encoded already."""
-        if self.outbound.write_event(frame):
+        if self.write_event(frame):
             return True
         self.close(CloseCode.TOO_SLOW, "too slow")
         return False
 
     def send_signal(self, payload: bytes) -> bool:
         """Send a text frame that may be lost; False if the peer is too slow to get it now."""
-        return self.outbound.write_signal(encode_text_frame(payload))
-
-    def send_binary(self, *parts: bytes) -> bool:
-        """Send one binary frame, given in pieces that are not copied together.
-
-        False, and nothing sent, if the peer is slow: `wait_writable` says when to try again.
-        """
-        return self.outbound.write_bulk(parts)
-
-    async def wait_writable(self) -> bool:
-        """Wait until the peer isn't slow. False if the socket is closed or closing."""
-        return await self.outbound.wait_writable()
+        return self.write_signal(encode_text_frame(payload))
 
     def send(self, frame: ServerFrame) -> bool:
         """Send one of the protocol's own frames, as `send_text`."""
@@ -220,17 +197,9 @@ class Connection:
         """The turn that costly frames of its user take; see `CostlyTurn`. Don't take it twice."""
         return nullcontext() if self.user_budget is None else self.user_budget.costly.take()
 
-    # --- holding -------------------------------------------------------------------------------
-
-    def cork(self) -> None:
-        """Keep everything that is sent until `release`."""
-        self.outbound.cork()
-        self.write = self.outbound.write
-
     def release(self, first: ServerFrame) -> bool:
-        """Send `first`, then all that was kept; from now on nothing is kept."""
-        sent = self.outbound.release(encode_text_frame(encode(first)))
-        self.write = self.outbound.write
+        """Send `first`, then all that was kept since `cork`."""
+        sent = self.uncork(encode_text_frame(encode(first)))
         if not sent:
             self.close(CloseCode.TOO_SLOW, "too slow")
         return sent
@@ -248,9 +217,8 @@ class Connection:
         self.close_code = code
         self._on_closing(self)
         if last is not None:
-            self.outbound.write_past(encode_text_frame(encode(last)))
-        self.outbound.close(code, reason)
-        self.write = self.outbound.write
+            self.write_past(encode_text_frame(encode(last)))
+        self.shut(code, reason)
 
     def on_close(self, callback: Callable[["Connection"], None]) -> None:
         """Have `callback` called once, when the connection is over, whoever ended it."""

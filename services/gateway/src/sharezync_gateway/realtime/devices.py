@@ -214,7 +214,6 @@ class Devices:
         return self._pause_seconds
 
     async def _send_update(self) -> None:
-        """Send what has changed since the last update that was accepted, or all."""
         if not self._accepted_seq:
             self._changed |= {
                 device_id: user_id

@@ -18,10 +18,9 @@ from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.opening import ConnectionOpener
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
-from sharezync_gateway.realtime.pulling import RevocationPull
 from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
-from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.revoking import RevocationPull, Revoker
 from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_gateway.realtime.socket_handler import SocketHandler
 from sharezync_gateway.realtime.socket_limits import SocketLimits
@@ -133,7 +132,6 @@ class RealtimeEngine:
         return self._bus.ready and self._knows_revocations and not self._socket_handler.leaving
 
     def of_user(self, user_id: str) -> tuple[Connection, ...]:
-        """Return the user's connections on this node."""
         return self.hub.of_user(user_id)
 
     async def start(self) -> None:
@@ -147,7 +145,6 @@ class RealtimeEngine:
             self._pull.start()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket from its handshake to its end."""
         await self._socket_handler.handle(scope, receive, send)
 
     async def drain(self, seconds: float) -> None:

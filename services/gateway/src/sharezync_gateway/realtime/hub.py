@@ -5,6 +5,7 @@ same bytes are written to every socket. Nothing here awaits anything.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from sharezync_gateway.realtime.connection import Connection
@@ -19,6 +20,7 @@ _BUFFER_BYTES: Final = 128 * 1024
 """What is kept of one stream for a connection that is catching up with it."""
 
 
+@dataclass(slots=True, eq=False)
 class CatchingUp:
     """A connection that is on a stream but must not get its next frame yet.
 
@@ -26,15 +28,12 @@ class CatchingUp:
     the log: then frames are kept for it in `buffered`, and `after` is None.
     """
 
-    __slots__ = ("after", "buffered", "buffered_bytes", "connection", "overflowed")
-
-    def __init__(self, connection: Connection, after: int | None) -> None:
-        self.connection = connection
-        self.after = after
-        self.buffered: list[tuple[int, bytes]] = []
-        self.buffered_bytes = 0
-        self.overflowed = False
-        """Not everything that came is in `buffered`."""
+    connection: Connection
+    after: int | None
+    buffered: list[tuple[int, bytes]] = field(default_factory=list)
+    buffered_bytes: int = 0
+    overflowed: bool = False
+    """Not everything that came is in `buffered`."""
 
     def buffer(self, seq: int, encoded: bytes) -> None:
         """Keep a frame for later; with too many of them, only the fact that there were some."""
@@ -50,23 +49,20 @@ class CatchingUp:
         self.overflowed = True
 
     def restart(self) -> None:
-        """Start keeping anew."""
         self.buffered = []
         self.buffered_bytes = 0
         self.overflowed = False
 
 
+@dataclass(slots=True, eq=False)
 class Subscribers:
     """The connections of this node that are subscribed to one stream."""
 
-    __slots__ = ("catching_up", "listeners", "run", "run_bytes", "stream")
-
-    def __init__(self, stream: str) -> None:
-        self.stream = stream
-        self.listeners: set[Connection] = set()
-        self.catching_up: dict[Connection, CatchingUp] = {}
-        self.run: list[bytes] = []
-        self.run_bytes = 0
+    stream: str
+    listeners: set[Connection] = field(default_factory=set)
+    catching_up: dict[Connection, CatchingUp] = field(default_factory=dict)
+    run: list[bytes] = field(default_factory=list)
+    run_bytes: int = 0
 
     @property
     def empty(self) -> bool:
@@ -121,7 +117,6 @@ class Hub:
             self.leave(connection, stream)
 
     def of_user(self, user_id: str) -> tuple[Connection, ...]:
-        """Return the user's connections on this node."""
         return tuple(self.users.get(user_id, ()))
 
     # --- streams -------------------------------------------------------------------------------
@@ -226,7 +221,7 @@ class Hub:
     def _write_signal(self, subscribers: Subscribers, encoded: bytes) -> None:
         count = len(subscribers.listeners)
         slow = [connection for connection in subscribers.listeners if not connection.write(encoded)]
-        lost = sum(not connection.outbound.write_signal(encoded) for connection in slow)
+        lost = sum(not connection.write_signal(encoded) for connection in slow)
         self._count(count, lost, 1, "signal")
 
     def _count(self, to: int, lost: int, frames: int, reason: str) -> None:

@@ -5,6 +5,7 @@ what is kept of a user or a channel ends with the last interest.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from sharezync_gateway.realtime.connection import Connection
@@ -13,40 +14,35 @@ MOST_INTERESTS: Final = 200
 """Users and channels together, for one connection: as many as a page shows."""
 
 
+@dataclass(slots=True, eq=False)
 class Interest:
     """What one connection wants to know."""
 
-    __slots__ = ("channels", "found", "hidden", "untold", "users")
-
-    def __init__(self) -> None:
-        self.users: dict[str, bool | None] = {}
-        """Each with what was last sent to the client: online or not; None: nothing yet."""
-        self.found: dict[str, int] = {}
-        """For each of the users, when they were found to be visible (`visibility`)."""
-        self.hidden: set[str] = set()
-        """Those of the users who have blocked this one: they look as who has no device."""
-        self.untold: set[str] = set()
-        """Those of the users of whom there may be something to send."""
-        self.channels: set[str] = set()
+    users: dict[str, bool | None] = field(default_factory=dict)
+    """Each with what was last sent to the client: online or not; None: nothing yet."""
+    found: dict[str, int] = field(default_factory=dict)
+    """For each of the users, when they were found to be visible (`visibility`)."""
+    hidden: set[str] = field(default_factory=set)
+    """Those of the users who have blocked this one: they look as who has no device."""
+    untold: set[str] = field(default_factory=set)
+    """Those of the users of whom there may be something to send."""
+    channels: set[str] = field(default_factory=set)
 
     def would_be(self, users: Collection[str], channels: Collection[str]) -> int:
-        """Return how many ids it would hold with these added."""
         return len(self.users.keys() | set(users)) + len(self.channels | set(channels))
 
 
+@dataclass(slots=True, eq=False)
 class WatchedUser:
     """A user whose presence somebody here wants to know, and what is known of it."""
 
-    __slots__ = ("last_seen_at", "online", "since", "watchers")
-
-    def __init__(self) -> None:
-        self.watchers: set[Connection] = set()
-        self.online: bool | None = None
-        """None until auth has answered for the first time."""
-        self.last_seen_at: str | None = None
-        """While offline: when a device was seen last; None if there is none."""
-        self.since = 0
-        """The turn in which this was learnt (`presence`)."""
+    watchers: set[Connection] = field(default_factory=set)
+    online: bool | None = None
+    """None until auth has answered for the first time."""
+    last_seen_at: str | None = None
+    """While offline: when a device was seen last; None if there is none."""
+    since: int = 0
+    """The turn in which this was learnt (`presence`)."""
 
 
 class Interests:

@@ -80,7 +80,7 @@ class ConnectionOpener:
             first = await self._first_frame(connection, receive)
             identity, cursors = await self.identify(first.token), first.cursors
             slot.authenticated()
-            connection.outbound.limit_messages(None)
+            connection.limit_messages(None)
         hub, limits = self._context.hub, self._context.limits
         connection.identify(identity, limits.token_grace_seconds)
         if len(hub.of_user(connection.user_id)) >= limits.max_connections_per_user:

@@ -4,7 +4,7 @@ The queue is the transport's own buffer: a frame is in it or was refused, and no
 anywhere else. Only while a socket is being made ready are frames kept here, to follow `ready`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from sharezync_shared.server import BINARY, HIGH_WATER_BYTES, FramePort, frame_header
@@ -30,34 +30,27 @@ class Outbound:
         """Write frames unless the peer is slow or going; False means that nothing was written.
 
         The one call that fan-out makes for each socket: a bound method of the port, or what
-        `hold` puts in its place.
+        `cork` puts in its place.
         """
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that wait to be sent."""
         return self._port.buffered_bytes + self._buffered_bytes
 
     def write_event(self, frame: bytes) -> bool:
         """Write what must not be lost; False if the peer is too slow for it, or going."""
-        if self.write(frame):
-            return True
-        if self._buffered is not None:
-            return False
-        return self._port.write_within(frame, EVENT_LIMIT_BYTES + self._bulk_left())
+        return self.write(frame) or self._write_within(frame, EVENT_LIMIT_BYTES)
 
     def write_signal(self, frame: bytes) -> bool:
         """Write what may be lost; False if it was."""
-        if self.write(frame):
-            return True
-        if self._buffered is not None:
-            return False
-        return self._port.write_within(frame, SIGNAL_LIMIT_BYTES + self._bulk_left())
+        return self.write(frame) or self._write_within(frame, SIGNAL_LIMIT_BYTES)
 
-    def write_bulk(self, parts: Sequence[bytes]) -> bool:
-        """Write one binary message given in pieces; False if the peer is slow or going.
+    def send_binary(self, *parts: bytes) -> bool:
+        """Write one binary message, given in pieces that are not copied together.
 
-        What waits of it doesn't count against events: a chunk alone may be as large as their limit.
+        False, and nothing written, if the peer is slow or going: `wait_writable` says when to try
+        again. What waits of it doesn't count against events: a chunk alone may be as large as their
+        limit.
         """
         header = frame_header(BINARY, sum(map(len, parts)))
         if not self._port.write_parts([header, *parts]):
@@ -68,10 +61,10 @@ class Outbound:
         return True
 
     async def wait_writable(self) -> bool:
-        """Wait until the peer isn't slow. False if the socket is closing."""
+        """Wait until the peer isn't slow. False if the socket is closed or closing."""
         return await self._port.wait_writable()
 
-    def close(self, code: int, reason: str) -> None:
+    def shut(self, code: int, reason: str) -> None:
         """Close behind what was written; what is held is forgotten."""
         self._buffered = None
         self._buffered_bytes = 0
@@ -85,12 +78,12 @@ class Outbound:
     # --- until the socket is ready -------------------------------------------------------------
 
     def cork(self) -> None:
-        """Keep what is written from now on until `release`; False answers begin at the bound."""
+        """Keep what is written from now on until `uncork`; False answers begin at the bound."""
         self._buffered = []
         self._buffered_bytes = 0
         self.write = self._keep
 
-    def release(self, first: bytes) -> bool:
+    def uncork(self, first: bytes) -> bool:
         """Send the frame `first`, then what was held, and hold no more; False if that failed."""
         held, self._buffered, self._buffered_bytes = self._buffered or [], None, 0
         self.write = self._port.write
@@ -107,7 +100,9 @@ class Outbound:
         self._buffered_bytes += len(frame)
         return True
 
-    def _bulk_left(self) -> int:
-        """How much of what waits may still be bulk. Too high rather than too low, and bounded."""
+    def _write_within(self, frame: bytes, limit_bytes: int) -> bool:
+        if self._buffered is not None:
+            return False
+        # How much of what waits may still be bulk: too high rather than too low, and bounded.
         self._bulk_bytes = min(self._bulk_bytes, self._port.buffered_bytes)
-        return self._bulk_bytes
+        return self._port.write_within(frame, limit_bytes + self._bulk_bytes)

@@ -80,11 +80,9 @@ class PresenceTracker:
         )
 
     def start(self) -> None:
-        """Begin to ask again and again."""
         self._rounds.start()
 
     async def aclose(self) -> None:
-        """Stop. Safe to repeat."""
         await self._doubted.aclose()
         await self._untold.aclose()
         await self._rounds.aclose()
@@ -96,7 +94,6 @@ class PresenceTracker:
         self._signals.broadcast(f"{STREAM}:{user_id}", _COMES if online else _GOES)
 
     def handle_broadcast(self, user_id: str, text: bytes) -> None:
-        """Take what a node said of a user."""
         watched = self._interests.watched.get(user_id)
         if watched is None:
             return
@@ -176,7 +173,6 @@ class PresenceTracker:
     def _note(
         self, connection: Connection, interest: Interest, user_id: str, watched: WatchedUser
     ) -> None:
-        """Note that there may be something to send."""
         online = bool(watched.online) and user_id not in interest.hidden
         if interest.users[user_id] not in {None, online}:
             interest.untold.add(user_id)

@@ -6,6 +6,7 @@ nothing, and neither does the last frame of a quiet stream: for those somebody h
 
 import asyncio
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Final
 
 import structlog
@@ -44,7 +45,6 @@ class Reconciler:
         after the question."""
 
     def start(self) -> None:
-        """Begin the rounds."""
         self._rounds = asyncio.create_task(self._go_round(), name="recheck")
 
     def recheck_soon(self, user_id: str) -> None:
@@ -65,7 +65,6 @@ class Reconciler:
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
     async def aclose(self) -> None:
-        """Stop."""
         tasks = [*self._soon.values(), *([self._rounds] if self._rounds else [])]
         for task in tasks:
             task.cancel()
@@ -73,27 +72,25 @@ class Reconciler:
 
     async def _recheck(self, user_id: str) -> None:
         self._on_recheck(user_id)
-        try:
-            missing = await self._stream_membership.recheck(user_id)
-        except (ServiceUnavailable, TimeoutError) as error:
-            log.debug("recheck_failed", error=repr(error))
-            missing = frozenset({"unknown"})
-        if missing:
+        if not await self._is_answered(user_id):
             self.recheck_soon(user_id)
 
+    async def _is_answered(self, user_id: str) -> bool:
+        """Recheck a user; False where a service did not answer."""
+        try:
+            return not await self._stream_membership.recheck(user_id)
+        except (ServiceUnavailable, TimeoutError) as error:
+            log.debug("recheck_failed", error=repr(error))
+            return False
+
     async def _until_answered(self, user_id: str) -> None:
-        attempt = 0
+        pauses = chain(_SOON_SECONDS, repeat(_SOON_SECONDS[-1]))
         try:
             while user_id in self._hub.users:
-                await asyncio.sleep(_SOON_SECONDS[min(attempt, len(_SOON_SECONDS) - 1)])
-                attempt += 1
+                await asyncio.sleep(next(pauses))
                 self._again.discard(user_id)
-                try:
-                    missing = await self._stream_membership.recheck(user_id)
-                    if not missing and user_id not in self._again:
-                        return
-                except (ServiceUnavailable, TimeoutError) as error:
-                    log.debug("recheck_failed", attempt=attempt, error=repr(error))
+                if await self._is_answered(user_id) and user_id not in self._again:
+                    return
         finally:  # at once: who asks from here on is not heard by this task any more
             self._again.discard(user_id)
             self._soon.pop(user_id, None)

@@ -7,6 +7,7 @@ on: first the log's frames, then what came meanwhile, then live again. Always in
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from sharezync_gateway.realtime.connection import Connection
@@ -33,6 +34,14 @@ _WRITE_BYTES: Final = 64 * 1024
 """Replayed frames go out in pieces of about this size, each when the peer isn't slow."""
 
 
+@dataclass(slots=True, eq=False)
+class Resumption:
+    """A resume under way: what is settled, and what is being fetched."""
+
+    outcomes: dict[str, ResumeOutcome] = field(default_factory=dict)
+    behind: dict[str, tuple[Cursor, CatchingUp]] = field(default_factory=dict)
+
+
 class Resumer:
     """Carries out `resume` and `replay`."""
 
@@ -45,7 +54,7 @@ class Resumer:
         self._metrics = metrics
         self._turns = UserTurns(_AT_ONCE)
 
-    def begin(self, connection: Connection, cursors: Mapping[str, Cursor]) -> "Resumption":
+    def begin(self, connection: Connection, cursors: Mapping[str, Cursor]) -> Resumption:
         """Hold back, from now on, every stream on which the client is not where we are.
 
         The caller owes `finish`, and no second `begin` for this connection before that.
@@ -62,7 +71,7 @@ class Resumer:
         return resumption
 
     async def finish(
-        self, connection: Connection, resumption: "Resumption", frame_id: FrameId = None
+        self, connection: Connection, resumption: Resumption, frame_id: FrameId = None
     ) -> None:
         """Send what is behind each cursor, then `resumed`; live frames follow."""
         turns = self._turns.for_user(connection.user_id)
@@ -136,7 +145,6 @@ class Resumer:
         return None
 
     async def _send(self, connection: Connection, frames: list[Frame]) -> bool:
-        """Send replayed frames as fast as the peer reads; False if it is gone."""
         pieces: list[list[bytes]] = [[]]
         size = total_bytes = 0
         for frame in frames:
@@ -185,7 +193,6 @@ class Resumer:
 
 
 async def _wait_for_budget(connection: Connection) -> None:
-    """Wait until the user's sockets have paid for what was replayed to them."""
     loop, budget = asyncio.get_running_loop(), connection.user_budget
     while budget is not None and (seconds := budget.replayed.debt_seconds(loop.time())) > 0:
         await _pause(seconds)
@@ -193,13 +200,3 @@ async def _wait_for_budget(connection: Connection) -> None:
 
 async def _pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
-
-
-class Resumption:
-    """A resume under way: what is settled, and what is being fetched."""
-
-    __slots__ = ("behind", "outcomes")
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, ResumeOutcome] = {}
-        self.behind: dict[str, tuple[Cursor, CatchingUp]] = {}

@@ -132,14 +132,12 @@ class SocketHandler:
             await asyncio.sleep(0.02)
 
     def close_all(self) -> None:
-        """Close every socket at once."""
         for connection in list(self.open):
             connection.close(CloseCode.GOING_AWAY, "going away")
 
     async def _open(
         self, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Connection, Handshake, Slot] | None:
-        """Accept the socket, or refuse its handshake and return None."""
         limits = self._context.limits
         try:
             if self.leaving:
@@ -215,7 +213,6 @@ class SocketHandler:
             message = None
 
     async def _take(self, connection: Connection, message: Message) -> None:
-        """Act on one message. Whatever is wrong with it, the next one is read."""
         text: str | None = message.get("text")
         try:
             if text is None:

@@ -39,12 +39,10 @@ class StreamMembership:
     # --- for the tracker (`tracker.StreamSink`) ---------------------------------------------------
 
     def deliver(self, frames: Sequence[Frame]) -> None:
-        """Write frames whose turn it is, and do what they say."""
         self._hub.deliver(frames)
         self._revoker.handle_frames(frames)
 
     def wanted(self, frame: Frame) -> bool:
-        """Whether a frame of a stream that nobody here is on lets somebody here in."""
         return (
             frame.seq > 0
             and frame.control is not None
@@ -56,7 +54,6 @@ class StreamMembership:
         )
 
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
-        """Ask the owner. Raises ServiceUnavailable."""
         return await self._calls.replay(stream, cursor)
 
     async def reset(self, stream: str, position: Cursor) -> None:

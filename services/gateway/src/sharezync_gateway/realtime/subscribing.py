@@ -88,12 +88,10 @@ class Subscriptions:
         }
 
     def start(self) -> None:
-        """Begin the rounds."""
         if self._limits.presence:
             self._presence.start()
 
     async def aclose(self) -> None:
-        """Stop. Safe to repeat."""
         await self._presence.aclose()
         await self._typists.aclose()
         await self._visibility.aclose()
@@ -138,7 +136,6 @@ class Subscriptions:
             self._visibility.has_left(control.recheck)
 
     def check_soon(self, user_id: str) -> None:
-        """See whom a user may still see, and who may see them."""
         self._visibility.check_soon(user_id)
 
     # --- for clients ---------------------------------------------------------------------------

@@ -6,13 +6,14 @@ stream, which has every frame in its log before anyone hears of it.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
 
 from sharezync_gateway.realtime.protocol import Cursor
-from sharezync_gateway.realtime.recent_offsets import RecentOffsets
 from sharezync_gateway.realtime.service_calls import Replayed
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.streams.frames import Frame
@@ -27,9 +28,11 @@ _MAX_EARLY: Final = 1000
 """Early frames kept for one stream. Those beyond are fetched from the log again."""
 
 
-class TimerHandle(Protocol):
-    """A call that is due, as `loop.call_later` gives it."""
+REMEMBER_SECONDS: Final = 15.0
+"""At least this long: longer than any answer that says where a stream stands may take."""
 
+
+class TimerHandle(Protocol):
     def cancel(self) -> None: ...
 
 
@@ -56,31 +59,54 @@ class StreamSink(Protocol):
         ...
 
 
+class RecentOffsets:
+    """The latest frame seen of each stream that wasn't tracked, or is no longer.
+
+    Between an owner's saying where a stream stands and the tracking of it, frames pass by. This is
+    what makes them noticed. Bounded by the streams that were active or left within two periods.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._new: dict[str, Cursor] = {}
+        self._old: dict[str, Cursor] = {}
+        self._turn_at = clock() + REMEMBER_SECONDS
+
+    def note(self, stream: str, position: Cursor) -> None:
+        self._turn()
+        before = self._new.get(stream)
+        if before is None or before[0] != position[0] or before[1] < position[1]:
+            self._new[stream] = position
+
+    def latest(self, stream: str) -> Cursor | None:
+        """Return the furthest position seen lately, if any."""
+        self._turn()
+        return self._new.get(stream) or self._old.get(stream)
+
+    def _turn(self) -> None:
+        now = self._clock()
+        if now >= self._turn_at:
+            stale = now >= self._turn_at + REMEMBER_SECONDS
+            self._old, self._new = ({} if stale else self._new), {}
+            self._turn_at = now + REMEMBER_SECONDS
+
+
+@dataclass(slots=True, eq=False)
 class TrackedStream:
     """One stream's place and what is waiting for it."""
 
-    __slots__ = (
-        "again",
-        "early",
-        "epoch",
-        "frozen",
-        "healing",
-        "known_head",
-        "seq",
-        "stream",
-        "timer",
-    )
-
-    def __init__(self, stream: str, epoch: str, seq: int) -> None:
-        self.stream = stream
-        self.epoch = epoch
-        self.seq = seq
-        self.known_head = seq  # the owner has said that there is this much
-        self.early: dict[int, Frame] = {}
-        self.timer: TimerHandle | None = None
-        self.healing: asyncio.Task[None] | None = None
-        self.again = False  # something was heard of during healing that it may have missed
-        self.frozen = False  # a reset is under way: deliver nothing
+    stream: str
+    epoch: str
+    seq: int
+    known_head: int
+    """The owner has said that there is this much."""
+    early: dict[int, Frame] = field(default_factory=dict)
+    timer: TimerHandle | None = None
+    healing: asyncio.Task[None] | None = None
+    again: bool = False
+    """Something was heard of during healing that it may have missed."""
+    frozen: bool = False
+    """A reset is under way: deliver nothing."""
 
     @property
     def behind(self) -> bool:
@@ -88,12 +114,11 @@ class TrackedStream:
 
     @property
     def furthest(self) -> int:
-        """The last `seq` that was heard of."""
         return max(self.seq, self.known_head, *self.early)
 
 
 class Tracker:
-    """All streams of this node. `take` and what it calls never wait."""
+    """All streams of this node. `handle_frames` and what it calls never wait."""
 
     def __init__(
         self,
@@ -101,13 +126,12 @@ class Tracker:
         *,
         call_later: Callable[[float, Callable[[], None]], TimerHandle],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        sightings: RecentOffsets | None = None,
     ) -> None:
         self._streams = streams
         self._call_later = call_later
         self._sleep = sleep
         self._tracks: dict[str, TrackedStream] = {}
-        self._sightings = sightings or RecentOffsets()
+        self._sightings = RecentOffsets()
 
     def position(self, stream: str) -> Cursor | None:
         """Return the last frame of `stream` that was delivered here; None if it isn't tracked."""
@@ -122,7 +146,7 @@ class Tracker:
         if stream in self._tracks:
             return
         epoch, seq = position
-        self._tracks[stream] = TrackedStream(stream, epoch, seq)
+        self._tracks[stream] = TrackedStream(stream, epoch, seq, seq)
         seen = self._sightings.latest(stream)
         if seen is not None:
             self.expect(stream, seen)
@@ -173,7 +197,6 @@ class Tracker:
             self._streams.deliver(due)
 
     async def aclose(self) -> None:
-        """Stop all fetching."""
         healing = [t.healing for t in self._tracks.values() if t.healing is not None]
         for track in self._tracks.values():
             self._stop(track)

@@ -58,7 +58,6 @@ class Typists:
         )
 
     async def aclose(self) -> None:
-        """Stop. Safe to repeat."""
         await self._unsure.aclose()
 
     def broadcast(self, connection: Connection, channel_id: str) -> None:
@@ -108,7 +107,7 @@ class Typists:
         for connection in connections:
             if connection.user_id == user_id or connection.user_id not in seeing:
                 continue
-            if connection.outbound.write_signal(encoded):
+            if connection.write_signal(encoded):
                 sent += 1
             else:
                 lost += 1

@@ -93,12 +93,10 @@ class Visibility:
                 self._later.put([connection.user_id])
 
     def check_soon(self, user_id: str) -> None:
-        """Check whom a user watches, and who watches them."""
         if self._touched(user_id):
             self._checks.put([user_id])
 
     async def aclose(self) -> None:
-        """Stop. Safe to repeat."""
         await self._checks.aclose()
         await self._later.aclose()
 

@@ -63,7 +63,7 @@ def test_below_the_high_water_mark_everything_is_written() -> None:
     assert outbound.write(b"a")
     assert outbound.write_event(b"b")
     assert outbound.write_signal(b"c")
-    assert outbound.write_bulk([b"d", b"e"])
+    assert outbound.send_binary(b"d", b"e")
     assert pipe.written == [b"a", b"b", b"c", b"\x82\x02de"]
 
 
@@ -72,7 +72,7 @@ def test_above_it_signals_are_lost_and_events_kept_up_to_their_limit() -> None:
     outbound = Outbound(pipe)
     assert outbound.write_event(b"x" * (SIGNAL_LIMIT_BYTES + 1))
     assert not outbound.write_signal(b"signal")
-    assert not outbound.write_bulk([b"chunk"])
+    assert not outbound.send_binary(b"chunk")
     while outbound.write_event(b"x" * 10 * KIB):
         assert outbound.buffered_bytes <= EVENT_LIMIT_BYTES
     assert outbound.buffered_bytes > EVENT_LIMIT_BYTES - 10 * KIB
@@ -83,7 +83,7 @@ def test_above_it_signals_are_lost_and_events_kept_up_to_their_limit() -> None:
 def test_bulk_that_waits_does_not_count_against_events_or_signals() -> None:
     pipe = Pipe()
     outbound = Outbound(pipe)
-    assert outbound.write_bulk([b"x" * 1024 * KIB])
+    assert outbound.send_binary(b"x" * 1024 * KIB)
     assert outbound.write_signal(b"signal")
     assert outbound.write_event(b"x" * 500 * KIB)
     assert outbound.write_event(b"x" * 500 * KIB)
@@ -94,7 +94,7 @@ def test_bulk_that_was_sent_long_ago_lengthens_no_limit_by_more_than_the_high_wa
     pipe = Pipe()
     outbound = Outbound(pipe)
     for _ in range(50):
-        assert outbound.write_bulk([b"x" * 1024 * KIB])
+        assert outbound.send_binary(b"x" * 1024 * KIB)
         pipe.read(pipe.buffered_bytes)
     written = 0
     while outbound.write_event(b"x" * 10 * KIB):
@@ -110,7 +110,7 @@ def test_what_is_held_follows_the_first_frame_in_order() -> None:
     assert outbound.write_event(b"3")
     assert outbound.write_past(b"0")
     assert outbound.buffered_bytes == 3
-    assert outbound.release(b"1")
+    assert outbound.uncork(b"1")
     assert outbound.write(b"4")
     assert b"".join(pipe.written) == b"01234"
 
@@ -128,7 +128,7 @@ def test_closing_forgets_what_is_held() -> None:
     outbound = Outbound(pipe)
     outbound.cork()
     assert outbound.write(b"x")
-    outbound.close(4503, "over")
+    outbound.shut(4503, "over")
     assert pipe.closed == (4503, "over")
     assert pipe.written == []
     assert not outbound.write(b"late")

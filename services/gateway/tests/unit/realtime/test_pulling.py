@@ -9,8 +9,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
-from sharezync_gateway.realtime.pulling import RevocationPull
-from sharezync_gateway.realtime.revoking import Revoker
+from sharezync_gateway.realtime.revoking import RevocationPull, Revoker
 from sharezync_gateway.realtime.service_calls import Revoked, ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.ids import uuid7

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sharezync_gateway.realtime.recent_offsets import REMEMBER_SECONDS, RecentOffsets
+from sharezync_gateway.realtime.tracker import REMEMBER_SECONDS, RecentOffsets
 
 
 class Clock:
