@@ -62,9 +62,9 @@ OWN: Final = {
     "transfer": {"cutting"},
     "storage": {"auditing", "keys", "passwords", "signatures", "stores"},
     "gateway": {
-        "addresses", "asyncapi", "cors", "gateway_app", "lifespan", "openapi", "pages", "proxy",
-        "rate_limits", "realtime", "redis_hit_counter", "route_limits", "routes", "routing",
-        "transfers", "tus",
+        "addresses", "asyncapi", "gateway_app", "lifespan", "middleware", "openapi", "pages",
+        "proxy", "rate_limits", "realtime", "redis_hit_counter", "route_limits", "routes",
+        "routing", "transfers",
     },
 }  # fmt: skip
 """Mechanisms that no other service has."""

@@ -7,9 +7,9 @@ from starlette.types import ASGIApp
 
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.asyncapi import AsyncApi
-from sharezync_gateway.cors import with_cors
 from sharezync_gateway.gateway_app import GatewayApp, RequestAdmission
 from sharezync_gateway.lifespan import GatewayLifespan, SocketEngine, keys_check
+from sharezync_gateway.middleware import with_cors, with_tus
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_gateway.openapi.own import own_document
 from sharezync_gateway.pages import Pages
@@ -27,7 +27,6 @@ from sharezync_gateway.transfers.core.http_store import HttpChunkStore
 from sharezync_gateway.transfers.http.requests import RequestHandler
 from sharezync_gateway.transfers.http.routes import TransferRoutes
 from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
-from sharezync_gateway.tus import with_tus
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
 from sharezync_shared.platform import Platform, fleet_platform

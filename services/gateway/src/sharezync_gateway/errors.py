@@ -79,6 +79,3 @@ class UploadInterrupted(Unavailable):
 
 class ClientGone(OSError):
     """The client left, or doesn't read. OSError is what ASGI servers raise from `send` for that."""
-
-
-UpstreamFailed = Unreachable | TookTooLong | BrokenAnswer

@@ -1,11 +1,13 @@
-"""Which browsers' pages may call us: those of FRONTEND_ORIGIN."""
+"""What is around all answers: CORS, and what tus requires of those under `/v1/uploads`."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_TUS_PATH: Final = b"/v1/uploads"
+_TUS_FIELDS: Final = ((b"tus-resumable", b"1.0.0"), (b"cache-control", b"no-store"))
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PREFLIGHT_SECONDS: Final = 600
 
@@ -36,3 +38,28 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_credentials=False,
         max_age=_PREFLIGHT_SECONDS,
     )
+
+
+def with_tus(app: ASGIApp) -> ASGIApp:
+    """Return `app` whose answers on paths of tus have its header fields, our own among them.
+
+    Storage sends them by itself; but to a client of tus an answer without `Tus-Resumable` is none
+    (tus 1.0.0), also where a request is refused here or fails behind.
+    """
+
+    async def around(scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope.get("raw_path", b"").startswith(_TUS_PATH):
+            await app(scope, receive, send)
+            return
+
+        async def send_as_tus(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                said = {name.lower() for name, _ in headers}
+                headers += [field for field in _TUS_FIELDS if field[0] not in said]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, send_as_tus)
+
+    return around
