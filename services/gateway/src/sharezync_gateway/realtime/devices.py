@@ -21,6 +21,7 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import MAX_CHANGES, NodeUpdate, TooManyDevices
 
@@ -56,7 +57,7 @@ class Devices:
         self._on_presence = on_presence
         self._failures: dict[Connection, int] = {}
         """Each socket with a device, and how often in a row it could not be registered."""
-        self._registering: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSupervisor()
         self._retries = 0
         self._retry_at = 0.0
         self._sockets: dict[str, set[Connection]] = {}
@@ -78,7 +79,7 @@ class Devices:
 
     def start(self) -> None:
         """Begin to send updates; whether auth answers or not, nobody waits for it."""
-        self._updating = asyncio.create_task(self._update_forever(), name="devices")
+        self._updating = self._tasks.start(self._update_forever(), name="devices")
 
     async def aclose(self) -> None:
         """Stop, and say so, to auth and to who is told of presence: this node's devices are offline
@@ -89,7 +90,6 @@ class Devices:
             return
         self._leaving = True
         self._wake.set()
-        tasks = {updating, *self._registering}
         try:
             async with asyncio.timeout(_LAST_UPDATES_SECONDS):
                 await asyncio.wait({updating})
@@ -100,9 +100,7 @@ class Devices:
         except (ServiceUnavailable, TimeoutError) as error:
             log.warning("node_not_deleted", error=repr(error))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.wind_down()
 
     # --- registering ---------------------------------------------------------------------------
 
@@ -121,9 +119,7 @@ class Devices:
     def register_soon(self, connection: Connection) -> None:
         """Register a socket once more, without waiting: it has changed to another session."""
         if connection in self._failures:
-            task = asyncio.create_task(self._register(connection), name="device")
-            self._registering.add(task)
-            task.add_done_callback(self._registering.discard)
+            self._tasks.start(self._register(connection), name="device")
 
     async def _register(self, connection: Connection) -> None:
         user_id, client_id = connection.user_id, connection.client_id or ""

@@ -13,6 +13,7 @@ import structlog
 
 from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.stream_membership import StreamMembership
+from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -38,21 +39,22 @@ class Reconciler:
         self._on_recheck = on_recheck
         self._stream_membership = stream_membership
         self._period_seconds = period_seconds
-        self._rounds: asyncio.Task[None] | None = None
-        self._soon: dict[str, asyncio.Task[None]] = {}
+        self._tasks = TaskSupervisor()
+        self._soon: set[str] = set()
+        """Users whom a task rechecks until every service has answered."""
         self._again: set[str] = set()
         """Users for whom it was asked while they were being rechecked: for a socket that came
         after the question."""
 
     def start(self) -> None:
-        self._rounds = asyncio.create_task(self._go_round(), name="recheck")
+        self._tasks.start(self._go_round(), name="recheck")
 
     def recheck_soon(self, user_id: str) -> None:
         """Ask again, until every service has answered or the user has gone."""
         self._again.add(user_id)
         if user_id not in self._soon:
-            task = asyncio.create_task(self._until_answered(user_id), name="recheck-soon")
-            self._soon[user_id] = task
+            self._soon.add(user_id)
+            self._tasks.start(self._until_answered(user_id), name="recheck-soon")
 
     async def recheck_all(self) -> None:
         """Recheck every user that is connected now; some at a time."""
@@ -65,10 +67,7 @@ class Reconciler:
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
     async def aclose(self) -> None:
-        tasks = [*self._soon.values(), *([self._rounds] if self._rounds else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.wind_down()
 
     async def _recheck(self, user_id: str) -> None:
         self._on_recheck(user_id)
@@ -93,7 +92,7 @@ class Reconciler:
                     return
         finally:  # at once: who asks from here on is not heard by this task any more
             self._again.discard(user_id)
-            self._soon.pop(user_id, None)
+            self._soon.discard(user_id)
 
     async def _go_round(self) -> None:
         while True:

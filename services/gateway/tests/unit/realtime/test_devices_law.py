@@ -126,7 +126,8 @@ class Story:
             await rig.beat(40)
             assert rig.believed == devices(*rig.sockets)
             assert len(rig.devices._failures) == len(rig.sockets)
-            assert rig.connecting | rig.devices._registering == set()
+            assert not rig.connecting
+            assert not len(rig.devices._tasks)
             # Of the user it was said in turn that they came and went, and at last what is true.
             assert rig.said == [number % 2 == 0 for number in range(len(rig.said))]
             assert len(rig.said) % 2 == bool(rig.sockets)
