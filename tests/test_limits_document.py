@@ -14,7 +14,7 @@ import pytest
 from sharezync_auth.usecases import sessions
 from sharezync_chat.api.messages import MAX_ATTACHMENTS
 from sharezync_chat.usecases import bans, conversations, invites, mentions, searching
-from sharezync_gateway.realtime import budget, commands, user_turns
+from sharezync_gateway.realtime import budget, commands
 from sharezync_gateway.realtime.outbound import EVENT_LIMIT_BYTES
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared import costly
@@ -81,7 +81,7 @@ FIXED = {
         f"{budget.BULK_FRAMES:g} for each command allowed, "
         f"{budget.BULK_FRAMES * LIMITS.commands_per_second:,.0f} a second"
     ),
-    f"texts of over {in_words(user_turns.COSTLY_BYTES)}, `subscribe`s, offers and questions about "
+    f"texts of over {in_words(budget.COSTLY_BYTES)}, `subscribe`s, offers and questions about "
     "transfers of one user's sockets on one gateway, acted on": "1",
     "bytes replayed to one user's sockets on one gateway": (
         f"{in_words(int(budget.REPLAYED_BURST_BYTES))}, "

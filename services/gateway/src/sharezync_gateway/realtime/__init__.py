@@ -9,7 +9,7 @@
 | `hub`, `outbound` | who is on which stream here; writing one frame to all of them |
 | `tracker` | order, doubles, holes |
 | `stream_membership`, `resuming`, `reconciling` | who gets which stream, from where on |
-| `subscribing`, `interest`, `visibility`, `viewers` | what clients want to know of others |
+| `subscribing`, `interest`, `visibility` | what clients want to know of others |
 | `presence`, `typists`, `signals` | who is online, who is typing |
 | `revoking` | who gets nothing any more |
 | `service_calls` | what sockets ask of the services |

@@ -1,13 +1,13 @@
 """One connection: who is at the other end, and what can be sent there.
 
-Its life is led by `shell`; hub, commands and transfers hold it only while it is open. There are
+It lives with `SocketHandler`; hub, commands and transfers hold it only while it is open. There are
 thousands of these: it has slots, and no task of its own beside the one that reads its socket.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -50,71 +50,45 @@ class StreamChanges:
         return left is not None and left[0] == head[0] and left[1] > head[1]
 
 
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Connection(Outbound):
-    __slots__ = (
-        "_on_close",
-        "_on_closing",
-        "budget",
-        "channel",
-        "client_id",
-        "close_code",
-        "closed",
-        "commands_in_flight",
-        "device",
-        "ended",
-        "ends_at",
-        "id",
-        "identity",
-        "missing",
-        "notes",
-        "session_id",
-        "streams",
-        "user_budget",
-        "user_id",
-    )
+    """One WebSocket of one user."""
 
-    identity: Identity
+    port: InitVar[FramePort]
+    id: str
+    client_id: str | None
+    """What the device calls itself; None on a socket narrowed to a channel."""
+    channel: str | None
+    """The only stream that this socket follows; None: all of its user's."""
+    budget: Budget
+    on_closing: Callable[["Connection"], None]
+    """Called when nothing can be sent any more, and when the socket is gone."""
+    identity: Identity = field(init=False)
     """Whose socket this is. Set before the connection is handed to anybody."""
+    device: str | None = None
+    """Id of the device; None on a narrowed socket, or as long as auth could not be asked."""
+    user_id: str = ""
+    session_id: str = ""
+    streams: set[str] = field(default_factory=set)
+    missing: frozenset[str] = frozenset()
+    """Services that could not be asked for its streams: it may be on more than `streams`."""
+    notes: StreamChanges | None = None
+    """Taken by the hub while somebody waits for heads on behalf of this connection."""
+    ends_at: float = float("inf")
+    """When the token's time is over for good, in seconds since the epoch."""
+    user_budget: UserBudget | None = None
+    """Of all sockets of the user on this node; None until it is known who that is."""
+    commands_in_flight: int = 0
+    closed: bool = False
+    """Whether nothing can be sent any more."""
+    ended: bool = False
+    """Whether the socket is gone, and its callbacks have been called."""
+    close_code: int | None = None
+    """The code that we closed with; None while we haven't."""
+    _on_close: list[Callable[["Connection"], None]] = field(default_factory=list)
 
-    def __init__(
-        self,
-        port: FramePort,
-        *,
-        conn_id: str,
-        client_id: str | None,
-        channel: str | None,
-        budget: Budget,
-        on_closing: Callable[["Connection"], None],
-    ) -> None:
-        super().__init__(port)
-        self.id = conn_id
-        self.client_id = client_id
-        """What the device calls itself; None on a socket narrowed to a channel."""
-        self.channel = channel
-        """The only stream that this socket follows; None: all of its user's."""
-        self.device: str | None = None
-        """Id of the device; None on a narrowed socket, or as long as auth could not be asked."""
-        self.user_id = ""
-        self.session_id = ""
-        self.streams: set[str] = set()
-        self.missing: frozenset[str] = frozenset()
-        """Services that could not be asked for its streams: it may be on more than `streams`."""
-        self.notes: StreamChanges | None = None
-        """Taken by the hub while somebody waits for heads on behalf of this connection."""
-        self.ends_at = float("inf")
-        """When the token's time is over for good, in seconds since the epoch."""
-        self.budget = budget
-        self.user_budget: UserBudget | None = None
-        """Of all sockets of the user on this node; None until it is known who that is."""
-        self.commands_in_flight = 0
-        self.closed = False
-        """Whether nothing can be sent any more."""
-        self.ended = False
-        """Whether the socket is gone, and its callbacks have been called."""
-        self.close_code: int | None = None
-        """The code that we closed with; None while we haven't."""
-        self._on_closing = on_closing
-        self._on_close: list[Callable[[Connection], None]] = []
+    def __post_init__(self, port: FramePort) -> None:
+        Outbound.__init__(self, port)
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.user_id or 'nobody yet'}>"
@@ -215,7 +189,7 @@ class Connection(Outbound):
             return
         self.closed = True
         self.close_code = code
-        self._on_closing(self)
+        self.on_closing(self)
         if last is not None:
             self.write_past(encode_text_frame(encode(last)))
         self.shut(code, reason)
@@ -225,9 +199,9 @@ class Connection(Outbound):
         self._on_close.append(callback)
 
     def end(self) -> None:
-        """The socket is gone: let everybody know who wanted to. Called once, by the shell."""
+        """Call the callbacks of `on_close`: the socket is gone. Once, by `SocketHandler`."""
         self.closed = self.ended = True
-        self._on_closing(self)
+        self.on_closing(self)
         callbacks, self._on_close = self._on_close, []
         for callback in callbacks:
             try:

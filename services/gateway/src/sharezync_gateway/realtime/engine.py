@@ -1,6 +1,5 @@
 """The socket engine of one node: its parts, put together, and their life."""
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
@@ -72,7 +71,6 @@ class RealtimeEngine:
     ) -> None:
         self._bus = bus
         self._calls = calls
-        self._revocations = revocations
         self._knows_revocations = False
         self._chunk_handler = chunk_handler
         metrics = SocketMetrics(registry)
@@ -86,7 +84,6 @@ class RealtimeEngine:
         self._pull = RevocationPull(
             calls,
             self._revoker,
-            lifetime_seconds=revocations.lifetime_seconds,
             period_seconds=limits.pull_seconds,
             metrics=metrics,
         )
@@ -177,9 +174,8 @@ class RealtimeEngine:
     async def _on_gap(self) -> None:
         """Learn what was said while nobody listened: first what is forbidden, then the rest."""
         self._knows_revocations = False
-        since_seconds = math.ceil(self._revocations.lifetime_seconds)
         try:
-            revoked = await self._calls.revocations(since_seconds)
+            revoked = await self._calls.revocations(self._revoker.lifetime_seconds)
         except ServiceUnavailable as error:  # logged already, once for each outage
             raise Unavailable(str(error)) from error
         self._revoker.revoke(revoked)

@@ -225,9 +225,7 @@ class Hub:
         self._count(count, lost, 1, "signal")
 
     def _count(self, to: int, lost: int, frames: int, reason: str) -> None:
-        self._metrics.delivered.inc((to - lost) * frames)
-        if lost:
-            self._metrics.dropped(reason).inc(lost * frames)
+        self._metrics.written((to - lost) * frames, lost * frames, reason)
 
     def _write_to_catching_up(self, subscribers: Subscribers, seq: int, encoded: bytes) -> None:
         for catching in list(subscribers.catching_up.values()):

@@ -58,6 +58,12 @@ class SocketMetrics:
             "result", "sharezync_gateway_heartbeats_total", "Heartbeats to auth, by result"
         )
 
+    def written(self, delivered: int, lost: int, reason: str) -> None:
+        """Count frames of streams that went to connections, and those that did not, and why."""
+        self.delivered.inc(delivered)
+        if lost:
+            self.dropped(reason).inc(lost)
+
     def closed(self, code: int) -> None:
         """Count one socket's end. Codes that a client made up are counted together."""
         known = 1000 <= code < 1016 or code in _OUR_CODES

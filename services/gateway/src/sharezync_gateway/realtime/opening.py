@@ -7,6 +7,7 @@ from typing import Final
 from starlette.types import Message, Receive
 
 from sharezync_gateway.realtime.admission import Slot
+from sharezync_gateway.realtime.budget import UserTurns
 from sharezync_gateway.realtime.connection import Connection, StreamChanges
 from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.handshake import Handshake
@@ -24,7 +25,6 @@ from sharezync_gateway.realtime.protocol import (
     size_in_utf8,
 )
 from sharezync_gateway.realtime.service_calls import UserHeads
-from sharezync_gateway.realtime.user_turns import UserTurns
 from sharezync_shared.problems import NotFound, Problem, RateLimited, Unauthenticated, Unavailable
 from sharezync_shared.tokens.claims import Identity
 
@@ -53,7 +53,7 @@ class ClientLeft(Exception):
 
 
 class ConnectionOpener:
-    """Lets connections in. Raises Refused or Gone for those that don't get there."""
+    """Lets connections in. Raises SocketRefused or ClientLeft for those that don't get there."""
 
     def __init__(self, context: SocketContext) -> None:
         self._context = context
@@ -94,7 +94,7 @@ class ConnectionOpener:
         return await self._start(connection, receive, cursors)
 
     async def identify(self, token: str) -> Identity:
-        """Return whose token this is; raises Refused with the code that says what to do."""
+        """Return whose token this is; raises SocketRefused with the code that says what to do."""
         try:
             return await self._context.verifier.verify(token)
         except Unauthenticated as problem:

@@ -15,8 +15,7 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.interest import Interest, Interests, WatchedUser
-from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.interest import Interest, WatchedUser
 from sharezync_gateway.realtime.protocol import (
     PresenceData,
     PresenceSignal,
@@ -24,8 +23,7 @@ from sharezync_gateway.realtime.protocol import (
     encode,
     now_text,
 )
-from sharezync_gateway.realtime.service_calls import ServiceCalls
-from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.signals import SharingContext
 from sharezync_shared.background import Periodic
 from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.calls.client import ServiceUnavailable, is_unanswered
@@ -45,37 +43,24 @@ _AT_A_STRETCH: Final = 200
 class PresenceTracker:
     """Fetches the presence of subscribed users, and sends subscribers what changed."""
 
-    def __init__(
-        self,
-        *,
-        calls: ServiceCalls,
-        interests: Interests,
-        signals: Signals,
-        metrics: SocketMetrics,
-        poll_seconds: float,
-        pause_seconds: float,
-    ) -> None:
-        """`poll_seconds`: how often auth is asked for each; `pause_seconds`: what is gathered."""
-        self._calls = calls
-        self._interests = interests
-        self._signals = signals
-        self._metrics = metrics
-        self._poll_seconds = poll_seconds
+    def __init__(self, context: SharingContext) -> None:
+        self._context = context
+        self._interests = context.interests
         self._turns = count(1)
         """Numbers signals and questions: an answer to an older question than what is known is
         out of date, be it that it took longer or that a signal came meanwhile."""
         self._doubted: BatchQueue[str] = BatchQueue.of_keys(
-            self._ask_doubted, name="presence-doubted", gather_seconds=pause_seconds
+            self._ask_doubted, name="presence-doubted", gather_seconds=context.limits.gather_seconds
         )
         self._untold: BatchQueue[Connection] = BatchQueue.of_keys(
-            self._send_to_all, name="presence-untold", gather_seconds=pause_seconds
+            self._send_to_all, name="presence-untold", gather_seconds=context.limits.gather_seconds
         )
         # Without rounds nothing that was lost is made good.
         self._rounds = Periodic(
             self._ask_next,
             name="presence-rounds",
-            every_seconds=poll_seconds,
-            first_seconds=poll_seconds,
+            every_seconds=context.limits.presence_poll_seconds,
+            first_seconds=context.limits.presence_poll_seconds,
             is_outage=is_unanswered,
         )
 
@@ -91,7 +76,7 @@ class PresenceTracker:
 
     def broadcast(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
         """Tell all nodes that a user's first device came here, or the last one went."""
-        self._signals.broadcast(f"{STREAM}:{user_id}", _COMES if online else _GOES)
+        self._context.signals.broadcast(f"{STREAM}:{user_id}", _COMES if online else _GOES)
 
     def handle_broadcast(self, user_id: str, text: bytes) -> None:
         watched = self._interests.watched.get(user_id)
@@ -109,11 +94,11 @@ class PresenceTracker:
         """Learn from auth how it is with these users. Raises ServiceUnavailable."""
         turn = next(self._turns)
         try:
-            answer = await self._calls.presence(user_ids)
+            answer = await self._context.calls.presence(user_ids)
         except ServiceUnavailable:
-            self._metrics.presence_requests("failed").inc()
+            self._context.metrics.presence_requests("failed").inc()
             raise
-        self._metrics.presence_requests("ok").inc()
+        self._context.metrics.presence_requests("ok").inc()
         for user_id in user_ids:
             watched = self._interests.watched.get(user_id)
             if watched is None or (watched.since > turn and watched.online is not None):
@@ -139,7 +124,8 @@ class PresenceTracker:
             watched[user_id] = watched.pop(user_id)
         await self.ask(batch)
         return timedelta(
-            seconds=self._poll_seconds / max(1, math.ceil(len(watched) / _USERS_AT_ONCE))
+            seconds=self._context.limits.presence_poll_seconds
+            / max(1, math.ceil(len(watched) / _USERS_AT_ONCE))
         )
 
     # --- to clients ----------------------------------------------------------------------------
@@ -196,9 +182,9 @@ class PresenceTracker:
         if not news:
             return
         if not connection.send_signal(encode(PresenceSignal(now_text(), PresenceData(news)))):
-            self._metrics.dropped("signal").inc()
+            self._context.metrics.dropped("signal").inc()
             return
-        self._metrics.delivered.inc()
+        self._context.metrics.delivered.inc()
         for each in news:
             interest.users[each.user_id] = each.online
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sharezync_gateway.realtime.budget import UserTurns
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.hub import CatchingUp, Hub
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import Cursor, FrameId, Reset, Resumed, ResumeOutcome
 from sharezync_gateway.realtime.service_calls import Replayed, ServiceCalls, owner_of
 from sharezync_gateway.realtime.tracker import Tracker
-from sharezync_gateway.realtime.user_turns import UserTurns
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import Frame

@@ -39,6 +39,8 @@ class Revoker:
     def __init__(self, hub: Hub, revocations: Revocations) -> None:
         self._hub = hub
         self._revocations = revocations
+        self.lifetime_seconds = math.ceil(revocations.lifetime_seconds)
+        """What was revoked longer ago concerns no token."""
 
     def handle_frames(self, frames: Sequence[Frame]) -> None:
         """Do what frames say about revocation, be they of any stream, in order or not."""
@@ -72,14 +74,11 @@ class RevocationPull:
         calls: ServiceCalls,
         revoker: Revoker,
         *,
-        lifetime_seconds: float,
         period_seconds: float,
         metrics: SocketMetrics,
     ) -> None:
-        """`lifetime_seconds`: what was revoked longer ago concerns no token."""
         self._calls = calls
         self._revoker = revoker
-        self._lifetime_seconds = math.ceil(lifetime_seconds)
         self._period_seconds = period_seconds
         self._metrics = metrics
         self._known_at: float | None = None
@@ -103,7 +102,7 @@ class RevocationPull:
 
         `now` is of any steady clock, in seconds. Raises ServiceUnavailable or TimeoutError.
         """
-        since_seconds = self._lifetime_seconds
+        since_seconds = self._revoker.lifetime_seconds
         if self._known_at is not None:
             unknown_seconds = math.ceil(now - self._known_at) + _OVERLAP_SECONDS
             since_seconds = min(unknown_seconds, since_seconds)

@@ -148,18 +148,15 @@ class ServiceCalls:
 
         They agreed to be in a channel with the user, who has not blocked them.
         """
-        known, blocked, blocking = await self._known(user_id, other_ids, looking="user")
-        return _sight(known, by_viewer=blocked, by_seen=blocking)
+        return await self._sight(user_id, other_ids, looking="user")
 
     async def viewers(self, user_id: str, other_ids: Collection[str]) -> Sight:
         """Return who of these may see a user: the same the other way round."""
-        known, blocked, blocking = await self._known(user_id, other_ids, looking="others")
-        return _sight(known, by_viewer=blocking, by_seen=blocked)
+        return await self._sight(user_id, other_ids, looking="others")
 
-    async def _known(
+    async def _sight(
         self, user_id: str, other_ids: Collection[str], *, looking: Literal["user", "others"]
-    ) -> tuple[set[UUID], set[UUID], set[UUID]]:
-        """Return those who are acquainted, those whom the user has blocked, and who has them."""
+    ) -> Sight:
         user = UserId(UUID(user_id))
         known: set[UUID] = set()
         blocked: set[UUID] = set()
@@ -172,7 +169,9 @@ class ServiceCalls:
             known |= ids
             blocked.update(blocks.blocked)
             blocking.update(blocks.blocking)
-        return known, blocked, blocking
+        by_viewer, by_seen = (blocked, blocking) if looking == "user" else (blocking, blocked)
+        shown, hidden = known - by_viewer - by_seen, known & by_seen - by_viewer
+        return Sight(set(map(str, shown)), set(map(str, hidden)))
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
 
@@ -203,9 +202,3 @@ class ServiceCalls:
 
 def _ids(texts: Collection[str]) -> list[UserId]:
     return [UserId(UUID(text)) for text in texts]
-
-
-def _sight(known: set[UUID], *, by_viewer: set[UUID], by_seen: set[UUID]) -> Sight:
-    """`by_viewer` are blocks made by who looks, `by_seen` by who would be seen."""
-    shown, hidden = known - by_viewer - by_seen, known & by_seen - by_viewer
-    return Sight(set(map(str, shown)), set(map(str, hidden)))

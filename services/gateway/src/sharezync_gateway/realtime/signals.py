@@ -5,10 +5,16 @@ These go over the realtime exchange as signals of streams that nobody is on (`pr
 lost; whoever acts on them must be right again without.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.interest import Interests
+from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.streams.frames import Frame
@@ -47,3 +53,15 @@ class Signals:
             await self._bus.send_frames(frames)
         except BusUnavailable as error:
             log.warning("signals_lost", count=len(frames), error=str(error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingContext:
+    """What presence, typing and visibility share; one of each on a node."""
+
+    hub: Hub
+    calls: ServiceCalls
+    interests: Interests
+    signals: Signals
+    metrics: SocketMetrics
+    limits: SocketLimits

@@ -13,7 +13,7 @@ import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from sharezync_gateway.realtime.admission import Slot
-from sharezync_gateway.realtime.budget import BULK_FRAMES, Budget
+from sharezync_gateway.realtime.budget import BULK_FRAMES, COSTLY_BYTES, Budget
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
@@ -33,7 +33,6 @@ from sharezync_gateway.realtime.protocol import (
     read_head,
     size_in_utf8,
 )
-from sharezync_gateway.realtime.user_turns import COSTLY_BYTES
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import InternalError, Problem, Unavailable
@@ -173,8 +172,8 @@ class SocketHandler:
         if handshake.identity is None:
             port.limit_messages(MAX_TEXT_BYTES)
         return Connection(
-            port,
-            conn_id=uuid7().hex,
+            port=port,
+            id=uuid7().hex,
             client_id=handshake.client_id,
             channel=handshake.channel,
             budget=Budget(limits.commands_per_second, limits.commands_burst, now),
@@ -184,7 +183,7 @@ class SocketHandler:
     async def _enter(
         self, connection: Connection, handshake: Handshake, slot: Slot, receive: Receive
     ) -> Message | None:
-        """Say hello and bring the connection in, or close it. Raises Gone."""
+        """Say hello and bring the connection in, or close it. Raises ClientLeft."""
         limits = AnnouncedLimits(commands_per_second=self._context.limits.commands_per_second)
         connection.send(Hello(connection.id, self._context.limits.ping_seconds, limits))
         try:

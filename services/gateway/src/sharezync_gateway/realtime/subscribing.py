@@ -25,12 +25,11 @@ from sharezync_gateway.realtime.protocol import (
     read_body,
 )
 from sharezync_gateway.realtime.service_calls import ServiceCalls, owner_of
-from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.signals import SharingContext, Signals
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.typists import STREAM as TYPING
 from sharezync_gateway.realtime.typists import Typists
-from sharezync_gateway.realtime.viewers import Viewers
-from sharezync_gateway.realtime.visibility import Visibility
+from sharezync_gateway.realtime.visibility import Viewers, Visibility
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import NotFound, Unavailable
@@ -56,31 +55,18 @@ class Subscriptions:
         self._limits = limits
         self.interests = Interests()
         self._signals = Signals(bus)
-        self._presence = PresenceTracker(
-            calls=calls,
-            interests=self.interests,
-            signals=self._signals,
-            metrics=metrics,
-            poll_seconds=limits.presence_poll_seconds,
-            pause_seconds=limits.gather_seconds,
-        )
-        self._visibility = Visibility(
-            calls=calls,
+        context = SharingContext(
             hub=hub,
-            interests=self.interests,
-            on_change=self._presence.refresh,
-            pause_seconds=limits.gather_seconds,
-            long_pause_seconds=limits.presence_poll_seconds,
-        )
-        self._viewers = Viewers(calls, time.monotonic)
-        self._typists = Typists(
-            viewers=self._viewers,
+            calls=calls,
             interests=self.interests,
             signals=self._signals,
             metrics=metrics,
-            between_seconds=limits.typing_seconds,
-            clock=time.monotonic,
+            limits=limits,
         )
+        self._presence = PresenceTracker(context)
+        self._visibility = Visibility(context, on_change=self._presence.refresh)
+        self._viewers = Viewers(calls, time.monotonic)
+        self._typists = Typists(context, self._viewers)
         self.table: Mapping[str, Handler] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,

@@ -6,16 +6,15 @@ those are told who may see their presence, and nobody across a block (`viewers`)
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.interest import Interests
-from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import TypingSignal, Typist, encode, now_text
-from sharezync_gateway.realtime.signals import Signals
-from sharezync_gateway.realtime.viewers import Viewers
+from sharezync_gateway.realtime.signals import SharingContext
+from sharezync_gateway.realtime.visibility import Viewers
 from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.server import encode_text_frame
 
@@ -34,20 +33,13 @@ class Typists:
 
     def __init__(
         self,
-        *,
+        context: SharingContext,
         viewers: Viewers,
-        interests: Interests,
-        signals: Signals,
-        metrics: SocketMetrics,
-        between_seconds: float,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`between_seconds`: of one user in one channel, what comes sooner is swallowed."""
+        self._context = context
+        self._interests = context.interests
         self._viewers = viewers
-        self._interests = interests
-        self._signals = signals
-        self._metrics = metrics
-        self._between_seconds = between_seconds
         self._clock = clock
         self._lately: dict[tuple[str, str], float] = {}
         """When each user, in each channel, may be heard again; the soonest first."""
@@ -68,11 +60,11 @@ class Typists:
         key = (user_id, channel_id)
         if key in self._lately or self._channels[user_id] >= MOST_CHANNELS:
             return
-        self._lately[key] = now + self._between_seconds
+        self._lately[key] = now + self._context.limits.typing_seconds
         self._channels[user_id] += 1
         typist = Typist(channel_id, user_id)
         text = encode(TypingSignal(f"channel:{channel_id}", now_text(), typist))
-        self._signals.broadcast(f"{STREAM}:{channel_id}:{user_id}", text)
+        self._context.signals.broadcast(f"{STREAM}:{channel_id}:{user_id}", text)
 
     def handle_broadcast(self, channel_id: str, user_id: str, text: bytes) -> None:
         """Tell those who want to know and may; not those who type."""
@@ -111,9 +103,7 @@ class Typists:
                 sent += 1
             else:
                 lost += 1
-        self._metrics.delivered.inc(sent)
-        if lost:
-            self._metrics.dropped("signal").inc(lost)
+        self._context.metrics.written(sent, lost, "signal")
 
     async def _learn(self, signals: list[tuple[str, str, bytes]]) -> None:
         """Learn who may be told, and pass signals on; they are lost where that fails."""

@@ -9,21 +9,24 @@ in the rounds in which everything about a user is compared.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.service_calls import ServiceCalls, Sight
+from sharezync_gateway.realtime.signals import SharingContext
 from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.calls.client import ServiceUnavailable
 
 log = structlog.get_logger()
 
 _AT_ONCE: Final = 8
+_KEEP_SECONDS: Final = 60.0
+"""In case that a change was not heard of."""
+_MOST_KEPT: Final = 10_000
 
 _Question = Callable[[str, Collection[str]], Awaitable[Sight]]
 
@@ -32,29 +35,21 @@ class Visibility:
     """Asks chat and auth, and ends the interest in users whom one may not see any more."""
 
     def __init__(
-        self,
-        *,
-        calls: ServiceCalls,
-        hub: Hub,
-        interests: Interests,
-        on_change: Callable[[Connection, Collection[str]], None],
-        pause_seconds: float,
-        long_pause_seconds: float,
+        self, context: SharingContext, on_change: Callable[[Connection, Collection[str]], None]
     ) -> None:
-        """`on_change` is told of users whose look for a connection has changed.
-
-        `pause_seconds`: what is gathered before chat is asked; the long one, where each end of a
-        channel, wherever that is, would ask about many.
-        """
-        self._calls = calls
-        self._hub = hub
-        self._interests = interests
+        """`on_change` is called with users whose look for a connection has changed."""
+        self._calls = context.calls
+        self._hub = context.hub
+        self._interests = context.interests
         self._on_change = on_change
         self._checks: BatchQueue[str] = BatchQueue.of_keys(
-            self._check_all, name="visibility", gather_seconds=pause_seconds
+            self._check_all, name="visibility", gather_seconds=context.limits.gather_seconds
         )
+        # Each end of a channel, wherever that is, would ask about many.
         self._later: BatchQueue[str] = BatchQueue.of_keys(
-            self._check_all, name="visibility-later", gather_seconds=long_pause_seconds
+            self._check_all,
+            name="visibility-later",
+            gather_seconds=context.limits.presence_poll_seconds,
         )
         self._turns = count(1)
         """Numbers what was asked and what was answered: of an answer that was given while another
@@ -154,3 +149,67 @@ class Visibility:
             self._on_change(connection, changed)
         if unsure - sight.open or unsure & interest.hidden:
             self._checks.put([connection.user_id])
+
+
+class _Answer(NamedTuple):
+    asked: set[str]
+    seeing: set[str]
+    until: float
+
+
+@dataclass(slots=True, eq=False)
+class _OpenQuestion:
+    user_id: str
+    stale: bool = False
+    """Who may see them has changed since it was asked."""
+
+
+class Viewers:
+    """Who may see somebody, for what is sent of them without a subscription to them.
+
+    Answers are kept for a minute, unless a frame says that somebody agreed to be in a channel, or
+    that a block came or went; the oldest are forgotten first.
+    """
+
+    def __init__(self, calls: ServiceCalls, clock: Callable[[], float]) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._answers: dict[str, _Answer] = {}
+        self._questions: list[_OpenQuestion] = []
+        """On their way."""
+
+    def cached(self, user_id: str, others: Collection[str]) -> set[str] | None:
+        """Return those of the others who may see a user, and some more; None: `fetch` it first."""
+        known = self._answers.get(user_id)
+        if known is None or known.until < self._clock() or not known.asked.issuperset(others):
+            return None
+        return known.seeing
+
+    async def fetch(self, user_id: str, others: Collection[str]) -> None:
+        """Ask. Where there is no answer, or something changes meanwhile, nothing is known."""
+        question = _OpenQuestion(user_id)
+        self._questions.append(question)
+        try:
+            seeing = (await self._calls.viewers(user_id, set(others) - {user_id})).open
+        except ServiceUnavailable as error:
+            log.debug("viewers_unknown", error=repr(error))
+            return
+        finally:
+            self._questions.remove(question)
+        if question.stale:
+            return
+        before = self._answers.pop(user_id, None)
+        answer = _Answer(set(others), seeing, self._clock() + _KEEP_SECONDS)
+        if before is not None and before.until >= self._clock():
+            answer = _Answer(before.asked | answer.asked, before.seeing | seeing, before.until)
+        self._answers[user_id] = answer
+        while len(self._answers) > _MOST_KEPT:
+            del self._answers[next(iter(self._answers))]
+
+    def invalidate(self, user_ids: Collection[str]) -> None:
+        """Know nothing of these users any more: who may see them has changed."""
+        for user_id in user_ids:
+            self._answers.pop(user_id, None)
+        # Of these alone: who blocks and unblocks in a loop keeps nobody else from being heard.
+        for question in self._questions:
+            question.stale |= question.user_id in user_ids

@@ -6,7 +6,7 @@ Each test takes the user's turn itself: then nothing of theirs that costs much m
 import pytest
 
 from services.gateway.tests.api.realtime.world import Node, User, World
-from sharezync_gateway.realtime import Connection, user_turns
+from sharezync_gateway.realtime import Connection, budget
 from sharezync_gateway.realtime.protocol import CloseCode
 
 LONG = {f"x{number}": ["", 0] for number in range(400)}
@@ -15,7 +15,7 @@ LONG = {f"x{number}": ["", 0] for number in range(400)}
 @pytest.fixture(autouse=True)
 def turns_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, the turn is the test's until it gives it back."""
-    monkeypatch.setattr(user_turns, "_LONGEST_TURN_SECONDS", 60)
+    monkeypatch.setattr(budget, "_LONGEST_TURN_SECONDS", 60)
 
 
 def connection_of(node: Node, user: User) -> Connection:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from sharezync_gateway.realtime import user_turns
-from sharezync_gateway.realtime.user_turns import CostlyTurn
+from sharezync_gateway.realtime import budget
+from sharezync_gateway.realtime.budget import CostlyTurn
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 
@@ -51,7 +51,7 @@ async def test_a_turn_that_ends_in_an_error_ends() -> None:
 async def test_what_waits_for_long_keeps_nobody_waiting_as_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(user_turns, "_LONGEST_TURN_SECONDS", 0.01)
+    monkeypatch.setattr(budget, "_LONGEST_TURN_SECONDS", 0.01)
     turn = CostlyTurn()
     answered = asyncio.Event()
     inside = 0

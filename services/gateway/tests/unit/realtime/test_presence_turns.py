@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.presence import PresenceTracker
 from sharezync_gateway.realtime.service_calls import Present, ServiceCalls
-from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.signals import SharingContext, Signals
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.streams.frames import Frame
@@ -67,14 +69,15 @@ class Rig:
         self.auth = Auth()
         self.interests = Interests()
         self.metrics = SocketMetrics(CollectorRegistry())
-        self.presence = PresenceTracker(
+        context = SharingContext(
+            hub=cast("Hub", None),
             calls=cast("ServiceCalls", self.auth),
             interests=self.interests,
             signals=Signals(cast("Bus", None)),
             metrics=self.metrics,
-            poll_seconds=3600,
-            pause_seconds=0,
+            limits=SocketLimits(presence_poll_seconds=3600, gather_seconds=0),
         )
+        self.presence = PresenceTracker(context)
         self.socket = Socket()
         self.watcher = cast("Connection", self.socket)
         self.interests.add(self.watcher, users=["u"])

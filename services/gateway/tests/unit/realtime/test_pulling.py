@@ -36,7 +36,6 @@ class Rig:
         self.pull = RevocationPull(
             cast("ServiceCalls", self.auth),
             Revoker(hub, self.revocations),
-            lifetime_seconds=LIFETIME,
             period_seconds=0.5,
             metrics=metrics,
         )

@@ -1,16 +1,19 @@
 """How often typing goes out, and what is remembered for that."""
 
+from collections.abc import Callable
 from typing import cast
 
 from prometheus_client import CollectorRegistry
 
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.service_calls import ServiceCalls
-from sharezync_gateway.realtime.signals import Signals
+from sharezync_gateway.realtime.signals import SharingContext, Signals
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.typists import MOST_CHANNELS, Typists
-from sharezync_gateway.realtime.viewers import Viewers
+from sharezync_gateway.realtime.visibility import Viewers
 
 
 class Said:
@@ -29,17 +32,22 @@ class Typist:
         self.user_id = user_id
 
 
-def test_once_in_three_seconds_for_each_user_and_channel() -> None:
-    now = 100.0
-    said = Said()
-    typists = Typists(
-        viewers=Viewers(cast("ServiceCalls", None), lambda: now),
+def typists_saying(said: Said, clock: Callable[[], float]) -> Typists:
+    context = SharingContext(
+        hub=cast("Hub", None),
+        calls=cast("ServiceCalls", None),
         interests=Interests(),
         signals=cast("Signals", said),
         metrics=SocketMetrics(CollectorRegistry()),
-        between_seconds=3,
-        clock=lambda: now,
+        limits=SocketLimits(typing_seconds=3),
     )
+    return Typists(context, Viewers(context.calls, clock), clock)
+
+
+def test_once_in_three_seconds_for_each_user_and_channel() -> None:
+    now = 100.0
+    said = Said()
+    typists = typists_saying(said, lambda: now)
     phone, laptop = (cast("Connection", Typist(name, "u")) for name in ("phone", "laptop"))
     other = cast("Connection", Typist("other", "v"))
     typists.broadcast(phone, "c")
@@ -64,14 +72,7 @@ def test_once_in_three_seconds_for_each_user_and_channel() -> None:
 def test_nobody_types_in_a_thousand_channels() -> None:
     now = 100.0
     said = Said()
-    typists = Typists(
-        viewers=Viewers(cast("ServiceCalls", None), lambda: 0.0),
-        interests=Interests(),
-        signals=cast("Signals", said),
-        metrics=SocketMetrics(CollectorRegistry()),
-        between_seconds=3,
-        clock=lambda: now,
-    )
+    typists = typists_saying(said, lambda: now)
     phone = cast("Connection", Typist("phone", "u"))
     for number in range(1000):
         typists.broadcast(phone, str(number))

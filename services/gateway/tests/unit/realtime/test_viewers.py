@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from sharezync_gateway.realtime.service_calls import ServiceCalls, Sight
-from sharezync_gateway.realtime.viewers import Viewers
+from sharezync_gateway.realtime.visibility import Viewers
 from sharezync_shared.calls.client import ServiceUnavailable
 
 

@@ -15,7 +15,7 @@ from services.gateway.tests.api.realtime.transfer.scene import (
 )
 from services.gateway.tests.api.realtime.world import User, World
 from services.gateway.tests.unit.transfers.fakes import encode_json, make_chunk
-from sharezync_gateway.realtime import Connection, user_turns
+from sharezync_gateway.realtime import Connection, budget
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import wait_until
 
@@ -55,7 +55,7 @@ async def test_strangers_can_neither_feed_nor_follow_a_transfer(
 async def test_transfers_are_asked_about_and_offered_one_by_one(
     scene: Scene, replica: Replica, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_turns, "_LONGEST_TURN_SECONDS", 60)
+    monkeypatch.setattr(budget, "_LONGEST_TURN_SECONDS", 60)
     offer = scene.service.offer(ada, bob, CHUNK)
     (chunk,) = chunks_of(offer, bytes(CHUNK))
     start = {"files": [{"name": "a", "size": 1}], "recipients": [{"user_id": bob.id}]}
