@@ -18,7 +18,7 @@ from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.rate_limits import RateLimiter, make_counts
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_gateway.route_limits import RouteLimits, concurrency_limits, rates
+from sharezync_gateway.route_limits import concurrency_limits, rates, request_bounds
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
@@ -107,7 +107,7 @@ def create_app(
         admission=admission,
         addresses=Addresses(settings.trusted_proxies),
         proxy=proxy,
-        route_limits=RouteLimits(ROUTES, settings),
+        bounds=request_bounds(ROUTES, settings),
         pages=pages.by_route(),
         handlers=handlers,
         sockets=sockets,

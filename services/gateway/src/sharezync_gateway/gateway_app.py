@@ -9,12 +9,11 @@ from starlette.types import Receive, Scope, Send
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.errors import BadHeaders, BadPath
 from sharezync_gateway.lifespan import SocketEngine
-from sharezync_gateway.proxy.forward import Proxy
+from sharezync_gateway.proxy.forward import Proxy, RequestBounds
 from sharezync_gateway.proxy.headers import RequestHead, read_head
 from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.realtime.handshake import refuse_handshake
-from sharezync_gateway.route_limits import RouteLimits
 from sharezync_gateway.routes import GATEWAY, Access, RateClass, Route
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.transfers.http.requests import (
@@ -81,7 +80,7 @@ class GatewayApp:
         admission: RequestAdmission,
         addresses: Addresses,
         proxy: Proxy,
-        route_limits: RouteLimits,
+        bounds: Mapping[Route, RequestBounds],
         pages: Mapping[str, Page],
         handlers: Mapping[str, RequestHandler],
         sockets: SocketEngine,
@@ -91,7 +90,7 @@ class GatewayApp:
         self._admission = admission
         self._addresses = addresses
         self._proxy = proxy
-        self._route_limits = route_limits
+        self._bounds = bounds
         self._pages = pages
         self._handlers = handlers
         self._sockets = sockets
@@ -118,7 +117,7 @@ class GatewayApp:
                     head=head,
                     identity=identity,
                     address=origin.address,
-                    bounds=self._route_limits.for_route(route),
+                    bounds=self._bounds[route],
                 )
                 await self._handlers[route.path](request)
                 return
@@ -134,7 +133,7 @@ class GatewayApp:
                 path=path,
                 head=head,
                 origin=origin,
-                bounds=self._route_limits.for_route(route),
+                bounds=self._bounds[route],
                 caller=bucket_of(origin.address) if identity is None else identity.user_id.hex,
             )
         except BadHeaders as problem:

@@ -150,23 +150,19 @@ class RateLimiter:
             return
         wait = await self._counts.hit(limit, f"{rate.value}:{key}")
         if wait:
-            raise _limited(rate, limit, math.ceil(wait))
+            seconds, window = math.ceil(wait), limit.get_expiry()
+            raise RateLimited(
+                f"At most {limit.amount} in {window} s; again in {seconds} s",
+                retry_after_seconds=seconds,
+                headers={
+                    "RateLimit-Policy": f'"{rate.value}";q={limit.amount};w={window}',
+                    "RateLimit": f'"{rate.value}";r=0;t={seconds}',
+                },
+            )
 
     async def aclose(self) -> None:
         """Give back what the counts hold. Idempotent."""
         await self._counts.aclose()
-
-
-def _limited(rate: RateClass, limit: RateLimitItem, seconds: int) -> RateLimited:
-    window = limit.get_expiry()
-    return RateLimited(
-        f"At most {limit.amount} in {window} s; again in {seconds} s",
-        retry_after_seconds=seconds,
-        headers={
-            "RateLimit-Policy": f'"{rate.value}";q={limit.amount};w={window}',
-            "RateLimit": f'"{rate.value}";r=0;t={seconds}',
-        },
-    )
 
 
 def make_counts(redis_url: str | None) -> HitCounter:

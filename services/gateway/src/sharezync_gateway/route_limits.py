@@ -33,26 +33,22 @@ _BODY_BYTES: Final = settings_of(BodyKind)
 _WAIT_SECONDS: Final = settings_of(Wait)
 
 
-class RouteLimits:
-    """The bounds of each route, made once."""
-
-    def __init__(self, routes: Iterable[Route], settings: GatewaySettings) -> None:
-        self._bounds = {
-            route: RequestBounds(
-                body_bytes=getattr(settings, _BODY_BYTES[route.body]),
-                patience_seconds=getattr(settings, _WAIT_SECONDS[route.wait]),
-                client_idle_seconds=settings.client_idle_seconds,
-                whole_within_seconds=(
-                    settings.client_body_seconds if route.body is BodyKind.JSON else None
-                ),
-                is_long=route.body is BodyKind.FILE or route.wait is not Wait.USUAL,
-            )
-            for route in routes
-        }
-
-    def for_route(self, route: Route) -> RequestBounds:
-        """Return how much a request on this route may carry, and how long it may take."""
-        return self._bounds[route]
+def request_bounds(
+    routes: Iterable[Route], settings: GatewaySettings
+) -> Mapping[Route, RequestBounds]:
+    """Return how much a request on each route may carry, and how long it may take."""
+    return {
+        route: RequestBounds(
+            body_bytes=getattr(settings, _BODY_BYTES[route.body]),
+            patience_seconds=getattr(settings, _WAIT_SECONDS[route.wait]),
+            client_idle_seconds=settings.client_idle_seconds,
+            whole_within_seconds=(
+                settings.client_body_seconds if route.body is BodyKind.JSON else None
+            ),
+            is_long=route.body is BodyKind.FILE or route.wait is not Wait.USUAL,
+        )
+        for route in routes
+    }
 
 
 def concurrency_limits(settings: GatewaySettings) -> ConcurrencyLimits:

@@ -91,20 +91,18 @@ class OwnHandlers:
 
     async def _resume(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Resume, head.id)
-        check_cursors(frame.cursors, head.id)
         await self._catch_up(connection, frame.cursors, head.id)
 
     async def _replay(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Replay, head.id)
         position = self._tracker.position(frame.stream)
         epoch = frame.epoch if frame.epoch is not None else position[0] if position else ""
-        cursors = {frame.stream: (epoch, frame.after)}
-        check_cursors(cursors, head.id)
-        await self._catch_up(connection, cursors, head.id)
+        await self._catch_up(connection, {frame.stream: (epoch, frame.after)}, head.id)
 
     async def _catch_up(
-        self, connection: Connection, cursors: Mapping[str, Cursor], frame_id: FrameId
+        self, connection: Connection, cursors: dict[str, Cursor], frame_id: FrameId
     ) -> None:
+        check_cursors(cursors, frame_id)
         resumption = self._context.resumer.begin(connection, cursors)
         connection.charge(len(resumption.behind) / _REPLAYS_FOR_A_COMMAND)
         await self._context.resumer.finish(connection, resumption, frame_id)

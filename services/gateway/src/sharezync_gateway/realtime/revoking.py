@@ -66,7 +66,7 @@ class Revoker:
             connection.close(CloseCode.REVOKED, "access has ended")
 
 
-class RevocationPull:
+class RevocationPull(Periodic):
     """Has `revoker` act on what auth says, every `period_seconds`, one question at a time."""
 
     def __init__(
@@ -83,19 +83,12 @@ class RevocationPull:
         self._metrics = metrics
         self._known_at: float | None = None
         """When the last question was asked that was answered."""
-        self._pulling = Periodic(
+        super().__init__(
             self._pull_in_time,
             name="revocation-pull",
             every_seconds=period_seconds,
             is_outage=is_unanswered,
         )
-
-    def start(self) -> None:
-        """Begin to ask; whether auth answers or not, nobody waits for it."""
-        self._pulling.start()
-
-    async def aclose(self) -> None:
-        await self._pulling.aclose()
 
     async def pull(self, now: float) -> None:
         """Ask for what was revoked since shortly before the last question that was answered.

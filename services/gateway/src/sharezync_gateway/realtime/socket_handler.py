@@ -77,23 +77,27 @@ class SocketHandler:
         Empties the lists of headers and subprotocols in `scope`: the socket lives long, they are
         large, and hold a token.
         """
-        opened = await self._open(scope, receive, send)
-        if opened is None:
-            return
-        connection, handshake, slot = opened
-        self.open.add(connection)
-        code = 1006
         try:
-            message = await self._enter(connection, handshake, slot, receive)
-            del opened, handshake  # as the headers
-            code = await self._listen(connection, receive, message)
-        except ClientLeft as gone:
-            code = gone.code
+            handshake, slot = await self._admit(scope)
+        except Problem as problem:
+            await refuse_handshake(scope, receive, send, problem)
+            return
+        try:
+            connection = await self._accept(scope, receive, send, handshake)
+            self.open.add(connection)
+            code = 1006
+            try:
+                message = await self._enter(connection, handshake, slot, receive)
+                del handshake  # as the headers
+                code = await self._listen(connection, receive, message)
+            except ClientLeft as gone:
+                code = gone.code
+            finally:
+                self.open.discard(connection)
+                connection.end()
+                self._context.metrics.closed(connection.close_code or code)
         finally:
             slot.leave()
-            self.open.discard(connection)
-            connection.end()
-            self._context.metrics.closed(connection.close_code or code)
 
     def sweep(self) -> None:
         """Close what has outlived its token, and sample what waits to be sent. Once a second."""
@@ -103,9 +107,7 @@ class SocketHandler:
             connection.close(CloseCode.BAD_TOKEN, "the token has run out")
         loop_now = asyncio.get_running_loop().time()
         self._context.admission.sweep(loop_now)
-        self._context.budgets.sweep(
-            loop_now, lambda user_id: bool(self._context.hub.of_user(user_id))
-        )
+        self._context.budgets.sweep(loop_now, self._context.hub.users.__contains__)
         self._context.metrics.queue_bytes.set(sum(c.buffered_bytes for c in self.open))
         self._context.metrics.connections.set(len(self._context.hub.connections))
 
@@ -134,29 +136,19 @@ class SocketHandler:
         for connection in list(self.open):
             connection.close(CloseCode.GOING_AWAY, "going away")
 
-    async def _open(
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> tuple[Connection, Handshake, Slot] | None:
+    async def _admit(self, scope: Scope) -> tuple[Handshake, Slot]:
+        """Return what is asked for, and a place; raises Problem where there is none."""
+        if self.leaving:
+            raise Unavailable("The server is shutting down; try again", retry_after_seconds=1)
         limits = self._context.limits
-        try:
-            if self.leaving:
-                raise Unavailable("The server is shutting down; try again", retry_after_seconds=1)
-            handshake = read_handshake(
-                scope, origins=limits.origins, allow_query_token=limits.allow_query_token
-            )
-            # Known before it is accepted: who has a token does not queue with those who have none.
-            handshake = await self._opener.examine(handshake)
-            address = (scope.get("client") or (UNKNOWN, 0))[0]
-            known = handshake.identity is not None
-            slot = self._context.admission.admit(address, authenticated=known)
-        except Problem as problem:
-            await refuse_handshake(scope, receive, send, problem)
-            return None
-        try:
-            return await self._accept(scope, receive, send, handshake), handshake, slot
-        except BaseException:
-            slot.leave()
-            raise
+        handshake = read_handshake(
+            scope, origins=limits.origins, allow_query_token=limits.allow_query_token
+        )
+        # Known before it is accepted: who has a token does not queue with those who have none.
+        handshake = await self._opener.examine(handshake)
+        address = (scope.get("client") or (UNKNOWN, 0))[0]
+        known = handshake.identity is not None
+        return handshake, self._context.admission.admit(address, authenticated=known)
 
     async def _accept(
         self, scope: Scope, receive: Receive, send: Send, handshake: Handshake
