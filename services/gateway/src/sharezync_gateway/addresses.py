@@ -16,7 +16,7 @@ _REMEMBERED: Final = 4096  # addresses; parsing one costs more than all else her
 
 
 class Addresses:
-    """Tells clients from the proxies before us, by the networks in TRUSTED_PROXIES."""
+    """Finds the client behind the proxies before us, by the networks in TRUSTED_PROXIES."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)

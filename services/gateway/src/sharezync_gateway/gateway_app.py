@@ -41,7 +41,7 @@ class RequestAdmission:
     async def admit(self, route: Route, head: RequestHead, address: str) -> Identity | None:
         """Return who asks, if the request may go on; None where a service finds out who it is.
 
-        Whoever shows no token that was verified a moment ago is counted by address first, so that
+        Who shows no token that was verified a moment ago is counted by address first, so that
         guessing tokens costs the guesser more than us. Raises Unauthenticated, RateLimited, or
         Unavailable where tokens can't be verified at this moment.
         """
@@ -50,7 +50,7 @@ class RequestAdmission:
             await self._count_address(route.rate, address)
             return None
         if route.access is Access.CAPABILITY and shows_capability(head.authorization):
-            if route.service != GATEWAY:  # a service finds it good, and nobody here hears of that
+            if route.service != GATEWAY:  # a service verifies it, which is not known here
                 await self._count_address(route.rate, address)
             return None  # its handler counts: it knows which of them were proven a moment ago
         identity = None

@@ -69,7 +69,7 @@ class GatewayLifespan:
         async with AsyncExitStack() as stack:
             try:
                 await self._start(stack)
-            except Exception as error:  # boundary: the server must hear why, and then stop
+            except Exception as error:  # boundary: the server must be sent why, and then stop
                 log.exception("start_failed")
                 await send({"type": "lifespan.startup.failed", "message": repr(error)})
                 return

@@ -72,7 +72,7 @@ class Pages:
     async def ready(self, _: str) -> Response:
         """Answer 200 when every check holds, else 503, with each verdict.
 
-        What is told of the services decides nothing: without one of them the others are as useful
+        What is shown of the services decides nothing: without one of them the others are as useful
         as before, and all replicas would leave at once.
         """
         verdicts = await run_checks(self._checks)

@@ -182,7 +182,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *_rows(
         "storage",
-        # tus 1.0: OPTIONS tells what is supported; POST on an upload carries
+        # tus 1.0: OPTIONS returns what is supported; POST on an upload carries
         # X-HTTP-Method-Override for clients that can't send PATCH or DELETE.
         ("OPTIONS", "/v1/uploads", PUBLIC),
         ("POST", "/v1/uploads", *_FILE),

@@ -70,7 +70,7 @@ class GatewaySettings(Settings):
     ws_max_connections: int = Field(10_000, ge=1)
     ws_max_connections_per_user: int = Field(20, ge=1)  # on one node: tabs, phones, one in a loop
     ws_max_commands_per_second: float = Field(100, gt=0)  # of a socket; twice as many at once
-    presence: bool = True  # clients may ask to be told who of their acquaintances is online
+    presence: bool = True  # clients may ask who of their acquaintances is online
     typing: bool = True  # and who is typing; each costs a small signal to every replica
 
     # --- pages ------------------------------------------------------------------------------

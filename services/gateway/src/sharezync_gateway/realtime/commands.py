@@ -57,7 +57,7 @@ class CommandQueue:
 
     A batch is bounded in number and in bytes, so that chat takes it whatever is in it. Users take
     turns, a command each: one who sends a great deal waits for themselves. Where chat doesn't
-    answer, all that waits is told so at once.
+    answer, all that waits is answered as unavailable at once.
     """
 
     def __init__(self, calls: ServiceCalls) -> None:

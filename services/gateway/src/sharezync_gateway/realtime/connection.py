@@ -133,13 +133,13 @@ class Connection(Outbound):
         return self.send_text(encode_reply(frame_id, data))
 
     def refuse(self, frame_id: FrameId, problem: Problem | BadFrame) -> bool:
-        """Tell the client that its frame was refused; the socket lives on."""
+        """Send an error about a frame; the socket stays open."""
         return self.send(error_about(frame_id, problem))
 
     def admit(self, frame_id: FrameId, now: float) -> bool:
         """Count one frame that came at `now`, in seconds of the event loop.
 
-        False where it is one of too many: then the client was told, or the socket closed.
+        False where it is one of too many: then an error was sent, or the socket closed.
         """
         verdict = self.budget.spend(now)
         after = self.budget.wait_seconds
@@ -195,7 +195,7 @@ class Connection(Outbound):
         self.shut(code, reason)
 
     def on_close(self, callback: Callable[["Connection"], None]) -> None:
-        """Have `callback` called once, when the connection is over, whoever ended it."""
+        """Have `callback` called once, when the connection is over, on whichever side it ended."""
         self._on_close.append(callback)
 
     def end(self) -> None:

@@ -37,7 +37,7 @@ _MAX_BACKOFF: Final = 5
 
 
 class Devices:
-    """Tells auth which devices have sockets here, and keeps their lease."""
+    """Sends auth which devices have sockets here, and keeps their lease."""
 
     def __init__(
         self,
@@ -82,8 +82,9 @@ class Devices:
         self._updating = self._tasks.start(self._update_forever(), name="devices")
 
     async def aclose(self) -> None:
-        """Stop, and say so, to auth and to who is told of presence: this node's devices are offline
-        then. Takes some seconds at most. Safe to repeat.
+        """Stop, and report this node's devices as offline, to auth and to `on_presence`.
+
+        Takes some seconds at most. Safe to repeat.
         """
         updating, self._updating = self._updating, None
         if updating is None:

@@ -14,6 +14,7 @@ from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.devices import Devices
 from sharezync_gateway.realtime.handlers import BinaryHandler, Handler, OwnHandlers
 from sharezync_gateway.realtime.hub import Hub
+from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.opening import ConnectionOpener
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
@@ -21,6 +22,7 @@ from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.revoking import RevocationPull, Revoker
 from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_gateway.realtime.signals import SharingContext, Signals
 from sharezync_gateway.realtime.socket_handler import SocketHandler
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.stream_membership import StreamMembership
@@ -76,7 +78,14 @@ class RealtimeEngine:
         metrics = SocketMetrics(registry)
         self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
         self._subscriptions = Subscriptions(
-            hub=self.hub, calls=calls, bus=bus, metrics=metrics, limits=limits
+            SharingContext(
+                hub=self.hub,
+                calls=calls,
+                interests=Interests(),
+                signals=Signals(bus),
+                metrics=metrics,
+                limits=limits,
+            )
         )
         self._revoker = Revoker(self.hub, revocations)
         membership = StreamMembership(self.hub, calls, self._revoker)
@@ -145,7 +154,7 @@ class RealtimeEngine:
         await self._socket_handler.handle(scope, receive, send)
 
     async def drain(self, seconds: float) -> None:
-        """Say goodbye to every socket, spread over at most so many seconds; take no new ones."""
+        """Send `bye` on every socket, spread over at most so many seconds; take no new ones."""
         await self._socket_handler.drain(seconds)
 
     async def aclose(self) -> None:

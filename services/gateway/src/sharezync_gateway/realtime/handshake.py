@@ -31,8 +31,8 @@ class Handshake:
     `client_id` names the device, on `/ws/{client_id}`; `channel` is the stream to which the socket
     is narrowed, on `/ws/channels/{channel_id}`. `subprotocol` is what to answer. `token` is None
     where the first frame must bring it; `identity` is whose it was found to be. With `refusal` the
-    socket is accepted only to be closed: browsers tell their scripts a close code, and nothing
-    about a refused handshake.
+    socket is accepted only to be closed: browsers show their scripts a close code, and nothing
+    of a refused handshake.
     """
 
     client_id: str | None

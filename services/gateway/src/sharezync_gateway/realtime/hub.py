@@ -177,7 +177,7 @@ class Hub:
             self._write_run(subscribers)
 
     def reset(self, stream: str, position: Cursor) -> None:
-        """Tell everybody on a stream that it goes on after `position`, whatever was before."""
+        """Send a `reset` to everybody on a stream: it goes on after `position`."""
         subscribers = self.by_stream.get(stream)
         if subscribers is None:
             return

@@ -1,6 +1,6 @@
 """What connections subscribed to: whose presence, and who is typing where.
 
-An index and no more: who may be told is decided elsewhere. Interest ends with its connection, and
+An index and no more: who may see whom is decided elsewhere. Interest ends with its connection, and
 what is kept of a user or a channel ends with the last interest.
 """
 

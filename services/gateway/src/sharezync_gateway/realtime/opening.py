@@ -180,7 +180,7 @@ def _authenticate(message: Message) -> Authenticate:
     text = message.get("text")
     if text is None:
         raise BadFrame("unauthenticated", "Authenticate first")
-    if size_in_utf8(text) > MAX_TEXT_BYTES:  # where the server couldn't be told
+    if size_in_utf8(text) > MAX_TEXT_BYTES:  # where the server could not be given a limit
         raise SocketRefused(CloseCode.TOO_BIG, "too big")
     head = read_head(text)
     if head.type != "authenticate":

@@ -75,7 +75,7 @@ class PresenceTracker:
     # --- between nodes -------------------------------------------------------------------------
 
     def broadcast(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
-        """Tell all nodes that a user's first device came here, or the last one went."""
+        """Send all nodes that a user's first device came here, or the last one went."""
         self._context.signals.broadcast(f"{STREAM}:{user_id}", _COMES if online else _GOES)
 
     def handle_broadcast(self, user_id: str, text: bytes) -> None:
@@ -140,7 +140,7 @@ class PresenceTracker:
         ]
 
     def refresh(self, connection: Connection, user_ids: Collection[str]) -> None:
-        """Tell a connection what has changed of users who were hidden from it, or shown again."""
+        """Send a connection what has changed of users who were hidden from it, or shown again."""
         interest = self._interests.find(connection)
         for user_id in user_ids:
             watched = self._interests.watched.get(user_id)
@@ -171,7 +171,7 @@ class PresenceTracker:
                 await asyncio.sleep(0)
 
     def _send_to(self, connection: Connection) -> None:
-        """Tell one connection all that changed for it; what it can't take now waits for a round."""
+        """Send one connection all that changed for it; what it can't take now waits for a round."""
         interest = self._interests.find(connection)
         if interest is None or connection.closed:
             return

@@ -90,7 +90,7 @@ class Reconciler:
                 self._again.discard(user_id)
                 if await self._is_answered(user_id) and user_id not in self._again:
                     return
-        finally:  # at once: who asks from here on is not heard by this task any more
+        finally:  # at once: this task does not see who asks from here on
             self._again.discard(user_id)
             self._soon.discard(user_id)
 

@@ -1,7 +1,7 @@
 """The short calls that sockets make to the services, with the gateway's own credential.
 
 The acting user is named in the call. Anything but an answer is `ServiceUnavailable`: callers retry,
-or tell the client to.
+or answer that the client should.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """What nodes say to each other on their own account: who came or went, who is typing.
 
 These go over the realtime exchange as signals of streams that nobody is on (`presence:<user>`,
-`typing:<channel>:<user>`), so that one user's stay in order and every node hears them. They may be
-lost; whoever acts on them must be right again without.
+`typing:<channel>:<user>`), so that one user's stay in order and every node gets them. They may be
+lost: what acts on them must be right again without.
 """
 
 from dataclasses import dataclass

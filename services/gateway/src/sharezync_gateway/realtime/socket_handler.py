@@ -50,7 +50,7 @@ _COMMAND_BYTES: Final = 1024
 _PIECE_BYTES: Final = 64 * 1024
 """Of a chunk in JSON: each further so many count as one frame more. Base64 is work to read."""
 _SPREAD: Final = 0.8
-"""The share of the drain's time over which goodbyes are spread; the rest is for their answers."""
+"""The share of the drain's time over which `bye`s are spread; the rest is for their answers."""
 
 
 class SocketHandler:
@@ -112,9 +112,9 @@ class SocketHandler:
         self._context.metrics.connections.set(len(self._context.hub.connections))
 
     async def drain(self, seconds: float) -> None:
-        """Take no more sockets; say goodbye to those there are, spread over most of `seconds`.
+        """Take no more sockets; close those there are with `bye`, spread over most of `seconds`.
 
-        Each client is told to come back at once, give or take a second: the goodbyes are spread
+        Each `bye` asks its client to come back at once, give or take a second: they are spread
         already. Returns when all have gone, or when the time is over.
         """
         self.leaving = True
@@ -129,7 +129,7 @@ class SocketHandler:
             after_ms = random.randrange(1000)  # noqa: S311 - to spread load, no secret
             last = Bye(CloseCode.GOING_AWAY, resume=True, after_ms=after_ms)
             connection.close(CloseCode.GOING_AWAY, "going away", last=last)
-        while self.open and loop.time() < started + seconds:  # noqa: ASYNC110 - they tell nobody
+        while self.open and loop.time() < started + seconds:  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.02)
 
     def close_all(self) -> None:
@@ -194,7 +194,7 @@ class SocketHandler:
     async def _listen(
         self, connection: Connection, receive: Receive, message: Message | None
     ) -> int:
-        """Act on messages until the end; return the close code of whoever closed first."""
+        """Act on messages until the end; return the close code of the side that closed first."""
         while True:
             message = message or await receive()
             if message["type"] == "websocket.disconnect":

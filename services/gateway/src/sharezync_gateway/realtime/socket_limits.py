@@ -28,7 +28,7 @@ class SocketLimits:
     first_frame_seconds: float = 5  # for a socket that brought no token
     token_grace_seconds: float = 30  # how long a socket outlives its token: renewal may be late
     start_seconds: float = 10  # for the services to say where the streams stand
-    ping_seconds: float = 20  # the server's WebSocket pings; told to clients in `hello`
+    ping_seconds: float = 20  # the server's WebSocket pings; announced in `hello`
     pull_seconds: float = 0.5  # how often auth is asked what was revoked: known within a second
     presence: bool = _DEFAULTS["presence"]
     typing: bool = _DEFAULTS["typing"]

@@ -1,6 +1,6 @@
 """Which connection is on which stream, and from which frame on: at first, after a gap or a reset.
 
-The services know; frames with a `join` or `leave` tell us in stream order. What is here is for the
+The services know; frames with a `join` or `leave` bring it in stream order. What is here is for the
 moments when there is no such frame to go by.
 """
 

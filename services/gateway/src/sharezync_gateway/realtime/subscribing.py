@@ -1,4 +1,4 @@
-"""`subscribe`, `unsubscribe` and `typing`: what clients want to know of others, and tell of theirs.
+"""`subscribe`, `unsubscribe` and `typing`: what clients want to know of others, and let them know.
 
 All of what is behind them is put together here; the engine knows this one.
 """
@@ -10,9 +10,7 @@ from typing import Final
 from sharezync_gateway.errors import PresenceOff, TooManySubscriptions, TypingOff
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
-from sharezync_gateway.realtime.hub import Hub
-from sharezync_gateway.realtime.interest import MOST_INTERESTS, Interests
-from sharezync_gateway.realtime.metrics import SocketMetrics
+from sharezync_gateway.realtime.interest import MOST_INTERESTS
 from sharezync_gateway.realtime.presence import STREAM as PRESENCE
 from sharezync_gateway.realtime.presence import PresenceTracker
 from sharezync_gateway.realtime.protocol import (
@@ -24,14 +22,12 @@ from sharezync_gateway.realtime.protocol import (
     Unsubscribed,
     read_body,
 )
-from sharezync_gateway.realtime.service_calls import ServiceCalls, owner_of
-from sharezync_gateway.realtime.signals import SharingContext, Signals
-from sharezync_gateway.realtime.socket_limits import SocketLimits
+from sharezync_gateway.realtime.service_calls import owner_of
+from sharezync_gateway.realtime.signals import SharingContext
 from sharezync_gateway.realtime.typists import STREAM as TYPING
 from sharezync_gateway.realtime.typists import Typists
 from sharezync_gateway.realtime.visibility import Viewers, Visibility
 from sharezync_shared.calls.client import ServiceUnavailable
-from sharezync_shared.events.bus import Bus
 from sharezync_shared.problems import NotFound, Unavailable
 from sharezync_shared.streams.frames import Control, Frame
 
@@ -42,30 +38,12 @@ _USERS_FOR_A_COMMAND: Final = 20
 class Subscriptions:
     """Presence and typing on this node; the handlers by frame type are in `table`."""
 
-    def __init__(
-        self,
-        *,
-        hub: Hub,
-        calls: ServiceCalls,
-        bus: Bus,
-        metrics: SocketMetrics,
-        limits: SocketLimits,
-    ) -> None:
-        self._hub = hub
-        self._limits = limits
-        self.interests = Interests()
-        self._signals = Signals(bus)
-        context = SharingContext(
-            hub=hub,
-            calls=calls,
-            interests=self.interests,
-            signals=self._signals,
-            metrics=metrics,
-            limits=limits,
-        )
+    def __init__(self, context: SharingContext) -> None:
+        self._context = context
+        self.interests = context.interests
         self._presence = PresenceTracker(context)
         self._visibility = Visibility(context, on_change=self._presence.refresh)
-        self._viewers = Viewers(calls, time.monotonic)
+        self._viewers = Viewers(context.calls, time.monotonic)
         self._typists = Typists(context, self._viewers)
         self.table: Mapping[str, Handler] = {
             "subscribe": self._subscribe,
@@ -74,14 +52,14 @@ class Subscriptions:
         }
 
     def start(self) -> None:
-        if self._limits.presence:
+        if self._context.limits.presence:
             self._presence.start()
 
     async def aclose(self) -> None:
         await self._presence.aclose()
         await self._typists.aclose()
         await self._visibility.aclose()
-        await self._signals.aclose()
+        await self._context.signals.aclose()
 
     # --- for the engine ------------------------------------------------------------------------
 
@@ -95,15 +73,15 @@ class Subscriptions:
             self._typists.handle_broadcast(channel_id, user_id, signal.text)
 
     def say_presence(self, user_id: str, online: bool) -> None:  # noqa: FBT001 - what is said
-        """Tell all nodes that a user's first device came here, or the last one went."""
-        if self._limits.presence:
+        """Send all nodes that a user's first device came here, or the last one went."""
+        if self._context.limits.presence:
             self._presence.broadcast(user_id, online)
 
     def has_left(self, stream: str, user_ids: Collection[str]) -> None:
         """Users left a stream: nobody's typing concerns them there; see who may still see whom."""
         channels = [stream.removeprefix("channel:")]
         for user_id in user_ids:
-            for connection in self._hub.of_user(user_id):
+            for connection in self._context.hub.of_user(user_id):
                 self.interests.drop(connection, channels=channels)
         self._visibility.has_left(user_ids)
 
@@ -129,9 +107,9 @@ class Subscriptions:
     async def _subscribe(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Subscribe, head.id)
         users, channels = _ids(frame)
-        if users and not self._limits.presence:
+        if users and not self._context.limits.presence:
             raise PresenceOff
-        if channels and not self._limits.typing:
+        if channels and not self._context.limits.typing:
             raise TypingOff
         interest = self.interests.for_connection(connection)
         if interest.would_be(users, channels) > MOST_INTERESTS:
@@ -191,7 +169,7 @@ class Subscriptions:
 
     async def _typing(self, connection: Connection, head: FrameHead, text: str) -> None:
         frame = read_body(text, Typing, head.id)
-        if not self._limits.typing:
+        if not self._context.limits.typing:
             raise TypingOff
         channel_id = str(frame.channel_id)
         self._check_known(connection, [channel_id])
@@ -202,7 +180,7 @@ class Subscriptions:
             connection.reply(head.id, {})
 
     def _check_known(self, connection: Connection, channels: Collection[str]) -> None:
-        """Raise Unavailable where it can't be told yet whether the user is on all of these."""
+        """Raise Unavailable where it isn't known yet whether the user is on all of these."""
         if connection.missing and any(
             _stream(channel_id) not in connection.streams
             and owner_of(_stream(channel_id)) in connection.missing

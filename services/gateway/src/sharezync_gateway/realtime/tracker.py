@@ -2,7 +2,7 @@
 
 Frames come in any order, twice, or not at all. They leave in `seq` order and once: an early one
 waits a moment for its predecessor, and then the hole is fetched from the service that owns the
-stream, which has every frame in its log before anyone hears of it.
+stream, which has every frame in its log before it is sent.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class StreamSink(Protocol):
         ...
 
     async def reset(self, stream: str, position: Cursor) -> None:
-        """Frames were lost for good: let nobody stay who may not, and tell the others to refetch.
+        """Frames were lost for good: let nobody stay who may not, and have the others refetch.
 
         Nothing of the stream is delivered meanwhile. Raises ServiceUnavailable; it is repeated.
         """
@@ -104,7 +104,7 @@ class TrackedStream:
     timer: TimerHandle | None = None
     healing: asyncio.Task[None] | None = None
     again: bool = False
-    """Something was heard of during healing that it may have missed."""
+    """Something came up during healing that it may have missed."""
     frozen: bool = False
     """A reset is under way: deliver nothing."""
 
@@ -298,7 +298,7 @@ class Tracker:
                 track.seq = frame.seq
                 due.append(frame)
         if not track.again:
-            # The owner has told everything up to its head: more than that isn't to come.
+            # The owner has sent everything up to its head: more than that isn't to come.
             track.known_head = track.seq
         self._release_early(track, due)
         track.early = {seq: frame for seq, frame in track.early.items() if seq > track.seq}

@@ -1,8 +1,8 @@
-"""Who is typing where, from one who types to those who asked to be told.
+"""Who is typing where, from one who types to those who subscribed.
 
 A removal comes in the order of its channel's stream, a signal in no order at all. So whether
-somebody may still be told is looked up each time, at the moment of telling. Who types is present:
-those are told who may see their presence, and nobody across a block (`viewers`).
+somebody may still get it is looked up each time, at the moment of sending. Who types is present:
+it is sent to those who may see their presence, and to nobody across a block (`Viewers`).
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from sharezync_shared.batch_queue import BatchQueue
 from sharezync_shared.server import encode_text_frame
 
 STREAM: Final = "typing"
-"""Kind of the streams on which nodes tell each other; then come the channel's and the user's id."""
+"""Kind of the streams of signals between nodes; then come the channel's and the user's id."""
 _GATHER_SECONDS: Final = 0.01
 
 
 MOST_CHANNELS: Final = 5
-"""In which one user is heard typing at about the same time. Each signal goes to everybody who
+"""In which one user is shown typing at about the same time. Each signal goes to everybody who
 listens there: more than a person does would be a cheap way to make much work."""
 
 
@@ -42,9 +42,9 @@ class Typists:
         self._viewers = viewers
         self._clock = clock
         self._lately: dict[tuple[str, str], float] = {}
-        """When each user, in each channel, may be heard again; the soonest first."""
+        """When each user, in each channel, may be signalled again; the soonest first."""
         self._channels: Counter[str] = Counter()
-        """In how many channels each user was heard lately."""
+        """In how many channels each user was signalled lately."""
         self._unsure: BatchQueue[tuple[str, str, bytes]] = BatchQueue.of_keys(
             self._learn, name="typists", gather_seconds=_GATHER_SECONDS
         )
@@ -53,7 +53,7 @@ class Typists:
         await self._unsure.aclose()
 
     def broadcast(self, connection: Connection, channel_id: str) -> None:
-        """Tell all nodes that somebody is typing, unless they were told a moment ago."""
+        """Send all nodes that somebody is typing, unless that was sent a moment ago."""
         now = self._clock()
         self._forget(now)
         user_id = connection.user_id
@@ -67,7 +67,7 @@ class Typists:
         self._context.signals.broadcast(f"{STREAM}:{channel_id}:{user_id}", text)
 
     def handle_broadcast(self, channel_id: str, user_id: str, text: bytes) -> None:
-        """Tell those who want to know and may; not those who type."""
+        """Send it to those who want to know and may; not to those who type."""
         here = self._listening(channel_id)
         if not here:
             return
@@ -106,7 +106,7 @@ class Typists:
         self._context.metrics.written(sent, lost, "signal")
 
     async def _learn(self, signals: list[tuple[str, str, bytes]]) -> None:
-        """Learn who may be told, and pass signals on; they are lost where that fails."""
+        """Ask who may know, and pass signals on; they are lost where that fails."""
         asked: dict[str, set[str]] = {}
         for channel_id, user_id, _ in signals:
             asked.setdefault(user_id, set()).update(_users(self._listening(channel_id)))

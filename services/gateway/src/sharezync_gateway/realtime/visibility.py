@@ -1,6 +1,6 @@
 """Who may see whose presence: whom they agreed to be in a channel with.
 
-Whom one has blocked one sees no more. Who is blocked must not be able to tell: to them who blocked
+Whom one has blocked one sees no more. Who is blocked must not notice: to them who blocked
 them looks as somebody without a device, and their interest stays.
 
 It is asked when interest begins, again soon after somebody left a channel or blocked somebody, and
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 _AT_ONCE: Final = 8
 _KEEP_SECONDS: Final = 60.0
-"""In case that a change was not heard of."""
+"""In case that a frame about a change was lost."""
 _MOST_KEPT: Final = 10_000
 
 _Question = Callable[[str, Collection[str]], Awaitable[Sight]]
@@ -137,7 +137,7 @@ class Visibility:
         """End the interest in strangers among these users, and hide who is to be hidden.
 
         But for those found to be visible since that was asked. What was shared may have ended, or a
-        block may have come, before they were found so, or after: only a new question tells.
+        block may have come, before they were found so, or after: that needs a new question.
         """
         interest = self._interests.find(connection)
         if interest is None:
@@ -210,6 +210,6 @@ class Viewers:
         """Know nothing of these users any more: who may see them has changed."""
         for user_id in user_ids:
             self._answers.pop(user_id, None)
-        # Of these alone: who blocks and unblocks in a loop keeps nobody else from being heard.
+        # Of these alone: who blocks and unblocks in a loop makes no others' answers stale.
         for question in self._questions:
             question.stale |= question.user_id in user_ids
