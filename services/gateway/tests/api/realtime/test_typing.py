@@ -87,7 +87,7 @@ async def test_typing_goes_out_once_in_a_while_for_each_user_and_channel(
         await types(second, stream)  # nor from another of the user's sockets
         await types(typist, other)
         heard = [(await told.frame("typing"))["stream"] for _ in range(2)]
-        assert heard == [stream, other]
+        assert sorted(heard) == sorted([stream, other])  # signals come in no order
         await told.hears_nothing()
 
 
