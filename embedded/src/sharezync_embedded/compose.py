@@ -26,7 +26,8 @@ from sharezync_chat.migrations import MIGRATIONS as CHAT
 from sharezync_chat.settings import ChatSettings
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
+from sharezync_gateway.transfers.core.asgi_store import AsgiTransport
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore
 from sharezync_shared.asgi.lifespan import LifespanFailed, running
 from sharezync_shared.asgi.middleware import HttpMetrics
 from sharezync_shared.platform import Platform, key_source, make_bus, service_secret
@@ -115,7 +116,7 @@ class CombinedApp:
             self.gateway,
             gateway,
             upstreams={name: AsgiUpstream(app) for name, app in self.apps.items()},
-            chunks=AsgiChunkStore(self.apps["storage"], gateway.credentials),
+            chunks=ChunkStore(AsgiTransport(self.apps["storage"]), gateway.credentials),
         )
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:

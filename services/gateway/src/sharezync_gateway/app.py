@@ -22,8 +22,7 @@ from sharezync_gateway.route_limits import concurrency_limits, rates, request_bo
 from sharezync_gateway.routes import GATEWAY, ROUTES, SOCKET_ROUTES
 from sharezync_gateway.routing import RouteTable
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_gateway.transfers.core.chunk_store import ChunkStore
-from sharezync_gateway.transfers.core.http_store import HttpChunkStore
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore, chunks_over_http
 from sharezync_gateway.transfers.http.requests import RequestHandler
 from sharezync_gateway.transfers.http.routes import TransferRoutes
 from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
@@ -74,8 +73,8 @@ def create_app(
             verifier=verifier,
             revocations=revocations,
             store=chunks
-            or HttpChunkStore(
-                settings.storage_url, platform.credentials, breaker=breakers.for_service("storage")
+            or chunks_over_http(
+                settings.storage_url, platform.credentials, breakers.for_service("storage")
             ),
             commands=commands,
         )

@@ -1,7 +1,8 @@
 """The client for calls from service to service, over HTTP or in one process."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -71,6 +72,17 @@ class TransportFailed(Exception):
     """There was no answer."""
 
 
+async def authorized(
+    credentials: Credentials, exchange: Callable[[str], Awaitable[Reply]]
+) -> Reply:
+    """Make a call with a token, and once more with another where the service refuses that one."""
+    token = await credentials.token()
+    reply = await exchange(token)
+    if reply.status == _UNAUTHORIZED:  # it ended early: a restart of auth, another key
+        reply = await exchange(await credentials.token_instead_of(token))
+    return reply
+
+
 class ServiceClient:
     """Makes the calls that a service has declared, as subclasses in `contracts` name them.
 
@@ -93,11 +105,9 @@ class ServiceClient:
         target = operation.target(request, path)
         content = msgspec.json.encode(request) if operation.has_body else b""
         try:
-            token = await self._credentials.token()
-            reply = await self._transport.exchange(operation, target, content, token)
-            if reply.status == _UNAUTHORIZED:  # it ended early: a restart of auth, another key
-                token = await self._credentials.token_instead_of(token)
-                reply = await self._transport.exchange(operation, target, content, token)
+            reply = await authorized(
+                self._credentials, partial(self._transport.exchange, operation, target, content)
+            )
             if 200 <= reply.status < 300:
                 return operation.decode(reply.body)
             refusal = _refusal(operation, reply)

@@ -36,3 +36,19 @@ class AgingConnector(aiohttp.TCPConnector):
         # if this one should change its name.
         old = self._ends_at.get(protocol, 0.0) <= time.monotonic()
         super()._release(key, protocol, should_close=should_close or old)
+
+
+def open_session(
+    *,
+    connections: int = 100,
+    max_age_seconds: float = MAX_AGE_SECONDS,
+    **options: Any,  # noqa: ANN401 - as in aiohttp
+) -> aiohttp.ClientSession:
+    """Open a pool of up to `connections` aging ones that passes on what services say, unread."""
+    return aiohttp.ClientSession(
+        connector=AgingConnector(limit=connections, max_age_seconds=max_age_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        **options,
+    )

@@ -3,6 +3,7 @@
 Every message that is sent alone costs one call to chat, and httpx takes twice as long for it.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import httpx
 
 from sharezync_shared.calls.breaker import Breaker, CircuitOpen
 from sharezync_shared.calls.client import Reply, TransportFailed
-from sharezync_shared.calls.connector import AgingConnector
+from sharezync_shared.calls.connector import open_session
 from sharezync_shared.calls.operations import Operation
 
 _CONNECT_SECONDS: Final = 1
@@ -71,22 +72,25 @@ class HttpxTransport:
 class PlainTransport:
     """To another process at `base_url`, by a session of its own. No call is made twice.
 
-    `breaker` is that of all calls to the service. `start` and `aclose` belong to who made this.
+    `breaker` is that of all calls to the service; up to `connections` are open at a time, each with
+    a buffer of `read_bytes`. `start` and `aclose` belong to who made this.
     """
 
-    def __init__(self, base_url: str, breaker: Breaker) -> None:
+    def __init__(
+        self, base_url: str, breaker: Breaker, *, connections: int = 100, read_bytes: int = 2**16
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._breaker = breaker
+        self._connections = connections
+        self._read_bytes = read_bytes
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Make ready; connections come with calls."""
-        self._session = aiohttp.ClientSession(
-            connector=AgingConnector(),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
+        self._session = open_session(
+            connections=self._connections,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            trust_env=False,
+            read_bufsize=self._read_bytes,
         )
 
     async def aclose(self) -> None:
@@ -98,18 +102,30 @@ class PlainTransport:
         self, operation: Operation[Any, Any], target: str, content: bytes, token: str
     ) -> Reply:
         """See `Transport`."""
+        headers, seconds = _headers(content, token), operation.timeout_seconds
+        return await self.send(operation.method, target, headers, content or None, seconds)
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        data: bytes | memoryview | None,
+        timeout_seconds: float,
+    ) -> Reply:
+        """Make one request. Raises TransportFailed: it may have been carried out all the same."""
         if self._session is None:
             raise RuntimeError("start() comes first")
         try:
             async with (
                 self._breaker.attempt(*_NO_ANSWER),
                 self._session.request(
-                    operation.method,
+                    method,
                     self._base_url + target,
-                    data=content or None,
-                    headers=_headers(content, token),
+                    data=data,
+                    headers=headers,
                     allow_redirects=False,
-                    timeout=_timeout(operation.timeout_seconds),
+                    timeout=_timeout(timeout_seconds),
                 ) as response,
             ):
                 return Reply(response.status, response.headers, await response.read())

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Scope, Send
 
 from sharezync_gateway.errors import BrokenAnswer, ClientGone, TookTooLong
+from sharezync_gateway.proxy.headers import Headers
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
 from sharezync_shared.server import ZERO_COPY, ZERO_COPY_OFFERED
@@ -20,16 +21,34 @@ def _report_served(request: Request, message: Message) -> None:
         request.on_served()
 
 
+def http_scope(method: str, path: bytes, headers: Headers, **more: Any) -> Scope:  # noqa: ANN401 - parts of the scope
+    """Return the scope of a request of ours to an application; `path` is escaped."""
+    return {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": None,
+        "server": None,
+        "extensions": {},
+        **more,
+    }
+
+
 class AsgiUpstream:
     """Calls `app` with a scope of its own making: no socket, no copy, no task.
 
-    The application's lifespan is run by whoever composes the process; `state` is what that lifespan
-    gave, if anything.
+    The application's lifespan is run by whoever composes the process.
     """
 
-    def __init__(self, app: ASGIApp, *, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._state = state
 
     async def start(self) -> None:
         """Nothing to do: the application is here."""
@@ -70,7 +89,7 @@ class AsgiUpstream:
 
         with patience:
             try:
-                await self._app(self._scope(request), receive, answer)
+                await self._app(_scope(request), receive, answer)
             except Exception as error:
                 if left or body.gone or body.failure is not None:
                     return
@@ -80,30 +99,18 @@ class AsgiUpstream:
         if not (complete or left or body.gone or body.failure is not None):
             raise BrokenAnswer("The answer broke off" if started else "There was no answer")
 
-    def _scope(self, request: Request) -> Scope:
-        length = request.body.length
-        framing = (b"transfer-encoding", b"chunked") if length is None else (
-            b"content-length", b"%d" % length
-        )  # fmt: skip
-        scope: Scope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": "1.1",
-            "method": request.method,
-            "scheme": request.scheme,
-            "path": unquote(request.path.decode("ascii")),
-            "raw_path": request.path,
-            "query_string": request.query,
-            "root_path": "",
-            "headers": [
-                (b"host", request.host),
-                *([framing] if length != 0 else ()),
-                *request.headers,
-            ],
-            "client": (request.client, 0),
-            "server": None,
-            "extensions": ZERO_COPY_OFFERED if request.takes_files else {},
-        }
-        if self._state is not None:
-            scope["state"] = dict(self._state)
-        return scope
+
+def _scope(request: Request) -> Scope:
+    length = request.body.length
+    framing = (b"transfer-encoding", b"chunked") if length is None else (
+        b"content-length", b"%d" % length
+    )  # fmt: skip
+    return http_scope(
+        request.method,
+        request.path,
+        [(b"host", request.host), *([framing] if length != 0 else ()), *request.headers],
+        scheme=request.scheme,
+        query_string=request.query,
+        client=(request.client, 0),
+        extensions=ZERO_COPY_OFFERED if request.takes_files else {},
+    )

@@ -14,7 +14,7 @@ from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.headers import Headers, counts_in_part
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
-from sharezync_shared.calls.connector import MAX_AGE_SECONDS, AgingConnector
+from sharezync_shared.calls.connector import MAX_AGE_SECONDS, open_session
 from sharezync_shared.calls.retry_budget import RetryBudget
 
 _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a stream
@@ -53,17 +53,13 @@ class HttpUpstream:
 
     async def start(self) -> None:
         """Open the pool; connections come with requests."""
-        self._session = aiohttp.ClientSession(
-            connector=AgingConnector(
-                limit=self._connections, max_age_seconds=self._max_age_seconds
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
+        self._session = open_session(
+            connections=self._connections,
+            max_age_seconds=self._max_age_seconds,
             timeout=self._timeout,
-            auto_decompress=False,
             skip_auto_headers=_SKIP_HEADERS,
             read_bufsize=_READ_BYTES,
             max_field_size=16 * 1024,
-            trust_env=False,
         )
 
     async def aclose(self) -> None:

@@ -84,6 +84,12 @@ class FakeStore(ChunkStore):
         self.puts = self.gets = 0
         self.most_bytes = self._bytes = 0
 
+    async def start(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
     async def put_chunk(
         self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
     ) -> ChunkStored:

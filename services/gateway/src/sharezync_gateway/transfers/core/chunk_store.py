@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from sharezync_gateway.transfers.core.chunks import Bytes
-from sharezync_shared.calls.client import Credentials, Reply
+from sharezync_shared.calls.breaker import Breaker
+from sharezync_shared.calls.client import Credentials, Reply, TransportFailed, authorized
+from sharezync_shared.calls.transports import PlainTransport
 from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER, ChunkStored
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 
 _RETRYABLE: Final = frozenset({401, 408, 429})
+_TIMEOUT_SECONDS: Final = 30
+_CONNECTIONS: Final = 128
+_READ_BYTES: Final = 1024 * 1024
+"""A whole chunk fits: the fewer pieces it comes in, the fewer are put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +51,42 @@ class StoreAway(Exception):
     """The store did not answer, or not with what was promised: try again."""
 
 
+class ChunkTransport(Protocol):
+    """The way to storage: `PlainTransport` and `AsgiTransport`; one test suite holds both."""
+
+    async def start(self) -> None:
+        """Make ready. Storage need not be there yet."""
+
+    async def aclose(self) -> None:
+        """Give back what `start` took. Idempotent."""
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        data: Bytes | None,
+        timeout_seconds: float,
+    ) -> Reply:
+        """Make one request. Raises TransportFailed where there is no answer."""
+        ...
+
+
 class ChunkStore:
-    """Puts and gets chunks of uploads; a subclass knows the way to storage.
+    """Puts and gets chunks of uploads; `transport` is started and closed with it."""
 
-    One test suite holds every adapter to this.
-    """
-
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, transport: ChunkTransport, credentials: Credentials) -> None:
+        self._transport = transport
         self._credentials = credentials
         self._log = OutageLog("chunks_not_moved", upstream="storage")
 
     async def start(self) -> None:
-        """Make ready. The store need not be there yet."""
+        """See `ChunkTransport`."""
+        await self._transport.start()
 
     async def aclose(self) -> None:
-        """Give back what `start` took. Idempotent."""
+        """See `ChunkTransport`."""
+        await self._transport.aclose()
 
     async def put_chunk(
         self, upload_id: UUID, index: int, sha256: bytes, payload: Bytes
@@ -91,7 +118,7 @@ class ChunkStore:
 
     async def get_chunk(self, upload_id: UUID, index: int) -> StoredChunk:
         """Return one chunk. Raises ChunkAbsent and StoreAway."""
-        answer = await self._call("GET", _path(upload_id, index), {}, b"")
+        answer = await self._call("GET", _path(upload_id, index), {})
         if answer.status == 404:
             raise ChunkAbsent
         if answer.status != 200:
@@ -105,29 +132,28 @@ class ChunkStore:
             raise self._failed("a chunk came without its digest")
         return StoredChunk(answer.body, sha256)
 
-    async def _call(self, method: str, path: str, headers: dict[str, str], data: Bytes) -> Reply:
-        try:
-            token = await self._credentials.token()
-            headers["Authorization"] = f"Bearer {token}"
-            answer = await self._exchange(method, path, headers, data)
-            if answer.status == 401:  # it ended early: a restart of auth, another key
-                token = await self._credentials.token_instead_of(token)
-                headers["Authorization"] = f"Bearer {token}"
-                answer = await self._exchange(method, path, headers, data)
-        except (CredentialsUnavailable, OSError) as error:
-            raise StoreAway(repr(error)) from error
-        return answer
-
-    async def _exchange(
-        self, method: str, path: str, headers: Mapping[str, str], data: Bytes
+    async def _call(
+        self, method: str, path: str, headers: dict[str, str], data: Bytes | None = None
     ) -> Reply:
-        """Make one request. Raises StoreAway where there is no answer."""
-        raise NotImplementedError
+        async def exchange(token: str) -> Reply:
+            headers["Authorization"] = f"Bearer {token}"
+            return await self._transport.send(method, path, headers, data, _TIMEOUT_SECONDS)
+
+        try:
+            return await authorized(self._credentials, exchange)
+        except (CredentialsUnavailable, TransportFailed, OSError) as error:
+            raise StoreAway(repr(error)) from error
 
     def _failed(self, reason: str) -> StoreAway:
         failure = StoreAway(reason)
         self._log.failed(failure)
         return failure
+
+
+def chunks_over_http(base_url: str, credentials: Credentials, breaker: Breaker) -> ChunkStore:
+    """Return the store at a storage in another process, such as `http://storage:8004`."""
+    transport = PlainTransport(base_url, breaker, connections=_CONNECTIONS, read_bytes=_READ_BYTES)
+    return ChunkStore(transport, credentials)
 
 
 class _Refusal(msgspec.Struct):

@@ -13,14 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
+from sharezync_gateway.transfers.core.asgi_store import AsgiTransport
 from sharezync_gateway.transfers.core.chunk_store import (
     ChunkAbsent,
     ChunkRefused,
     ChunkStore,
     StoreAway,
+    chunks_over_http,
 )
-from sharezync_gateway.transfers.core.http_store import HttpChunkStore
+from sharezync_shared.calls.breaker import Breaker
 from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_testkit.serving import serving
 
@@ -105,9 +106,9 @@ async def store(
         made: ChunkStore
         if request.param == "http":
             served = await stack.enter_async_context(serving(storage.app))
-            made = HttpChunkStore(served.http, credentials)
+            made = chunks_over_http(served.http, credentials, Breaker("storage"))
         else:
-            made = AsgiChunkStore(storage.app, credentials)
+            made = ChunkStore(AsgiTransport(storage.app), credentials)
         await made.start()
         stack.push_async_callback(made.aclose)
         yield made
@@ -218,7 +219,7 @@ async def test_many_chunks_are_under_way_at_once(store: ChunkStore, storage: Sto
 
 
 async def test_a_store_that_is_not_there_is_away() -> None:
-    store = HttpChunkStore("http://127.0.0.1:1", Credentials())
+    store = chunks_over_http("http://127.0.0.1:1", Credentials(), Breaker("storage"))
     await store.start()
     with pytest.raises(StoreAway):
         await put(store, b"abc")
@@ -235,7 +236,7 @@ async def test_an_application_that_fails_is_away() -> None:
 
     for app in (broken, silent):
         with pytest.raises(StoreAway):
-            await put(AsgiChunkStore(app, Credentials()), b"abc")
+            await put(ChunkStore(AsgiTransport(app), Credentials()), b"abc")
 
 
 async def test_an_uncopied_payload_reaches_the_application() -> None:
@@ -250,7 +251,9 @@ async def test_an_uncopied_payload_reaches_the_application() -> None:
 
     frame = b"headerabc"
     payload = memoryview(frame)[6:]
-    stored = await AsgiChunkStore(app, Credentials()).put_chunk(UUID(int=1), 0, bytes(32), payload)
+    stored = await ChunkStore(AsgiTransport(app), Credentials()).put_chunk(
+        UUID(int=1), 0, bytes(32), payload
+    )
     assert stored == ChunkStored(3, 1, complete=False)
     assert seen == [payload]
     assert seen[0] is payload

@@ -18,7 +18,8 @@ from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Stora
 from services.gateway.tests.unit.transfers.fakes import make_chunk
 from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_gateway.transfers.core.asgi_store import AsgiChunkStore
+from sharezync_gateway.transfers.core.asgi_store import AsgiTransport
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore
 from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.tokens import Revocations, SigningKey, TokenIssuer, TokenVerifier
@@ -96,7 +97,7 @@ async def test_a_chunk_finds_its_way_through_the_whole() -> None:
             platform.keys, issuer="sharezync", audience="sharezync", revocations=revocations
         ),
         revocations=revocations,
-        store=AsgiChunkStore(storage.app, platform.credentials),
+        store=ChunkStore(AsgiTransport(storage.app), platform.credentials),
     )
     await sockets.start()
     await platform.start()
