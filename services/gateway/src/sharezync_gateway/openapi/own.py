@@ -1,16 +1,59 @@
 """The gateway's own part of the document."""
 
-from typing import Final
+from typing import Any, Final
 
 from sharezync_gateway.openapi.merge import Document
-from sharezync_gateway.openapi.transfers import transfer_components, transfer_paths
+from sharezync_gateway.transfers.errors import (
+    BodyTooSlow,
+    ChunkConflict,
+    ChunkCorrupt,
+    ChunkLength,
+    ChunkMissing,
+    ChunkOutside,
+    NotInThisState,
+    QuotaExceeded,
+    StorageFull,
+    TransferOver,
+    UploadClosed,
+)
+from sharezync_shared.asgi.content_wanted import PreconditionFailed, RangeUnsatisfiable
+from sharezync_shared.problems import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    ProblemDocument,
+    RateLimited,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    problems,
+)
+from sharezync_shared.tokens.dependencies import TOKEN_URL
+
+_CHUNK = "/v1/transfers/{transfer_id}/files/{file}/chunks/{index}"
+_CONTENT = "/v1/transfers/{transfer_id}/files/{file}/content"
+_SECURITY: list[dict[str, list[str]]] = [{"user": []}, {"transfer": []}]
+_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+_DIGEST = {
+    "X-Chunk-Sha256": {
+        "description": "SHA-256 of the chunk, hexadecimal",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }
+}
+
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+
+_ALWAYS: tuple[type[Problem], ...] = (
+    Unauthenticated, Forbidden, NotFound, Invalid, RateLimited, Unavailable,
+)  # fmt: skip
 
 _TAGS: Final = {
     "transfers": "Transfers of files from user to user: offers, progress, statistics and policies.",
     "realtime": "State and events for clients that are connected by WebSocket.",
     "health": "Health checks, and this document.",
 }
-
 
 _STATUS: Final = {"type": "string", "const": "alive", "description": "Always `alive`"}
 _READINESS: Final = {
@@ -32,6 +75,19 @@ _READINESS: Final = {
 }
 _READY: Final = {"ready": True, "checks": {"keys": True}, "services": {"auth": "closed"}}
 _NOT_READY: Final = {"ready": False, "checks": {"keys": False}}
+
+
+def _in_path(name: str, description: str, schema: Document) -> Document:
+    return {
+        "name": name, "in": "path", "required": True, "description": description, "schema": schema
+    }  # fmt: skip
+
+
+_FILE = [
+    _in_path("transfer_id", "Id of the transfer", {"type": "string", "format": "uuid"}),
+    _in_path("file", "Number of the file in the transfer, from 0", _NUMBER),
+]
+"""What names a file in a path."""
 
 
 def own_document() -> Document:
@@ -81,10 +137,143 @@ def own_document() -> Document:
                     {"200": _json("AsyncAPI 3", {"type": "object"})},
                 )
             },
-            **transfer_paths(),
+            _CHUNK: _chunk_operations(),
+            _CONTENT: _content_operations(),
         },
-        "components": transfer_components(),
+        "components": _components(),
     }
+
+
+def _components() -> Document:
+    """Return what operations refer to, equal to the components of the services."""
+    document = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = {**document.pop("$defs", {}), "ProblemDocument": document}
+    flows = {"password": {"scopes": {}, "tokenUrl": TOKEN_URL}}
+    return {
+        "schemas": schemas,
+        "securitySchemes": {
+            "user": {"type": "oauth2", "flows": flows},
+            "transfer": {
+                "type": "http",
+                "scheme": "transfer",
+                "description": "A capability token of one transfer, from creating or accepting "
+                "it or from `POST /v1/transfers/{id}/token`: `Authorization: Transfer szt1.…`",
+            },
+        },
+    }
+
+
+def _chunk_operations() -> Document:
+    parameters = [*_FILE, _in_path("index", "Number of the chunk in the file, from 0", _NUMBER)]
+    digest = {
+        "name": "X-Chunk-Sha256",
+        "in": "header",
+        "required": True,
+        "description": "SHA-256 of the chunk, hexadecimal",
+        "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+    }
+    stored = _object(
+        stored_bytes={"type": "integer", "description": "Number of stored bytes of the file"},
+        next={
+            "type": "integer",
+            "description": "Index of the first missing chunk; the number of chunks if none is",
+        },
+        complete={"type": "boolean", "description": "Whether all chunks of the file are stored"},
+    )
+    unreadable = _refusals(*_ALWAYS, ChunkMissing, NotInThisState, TransferOver, TooLarge)
+    return {
+        "get": _of_transfers(
+            "download_transfer_chunk",
+            "Download a chunk of a transfer",
+            "Returns a stored chunk and its digest, for clients that verify each chunk or repeat a "
+            "damaged one. To download a whole file, `content` is faster.",
+            parameters,
+            {
+                "200": {"description": "The chunk", "headers": _DIGEST, "content": _BYTES},
+                **unreadable,
+            },
+        ),
+        "head": _of_transfers(
+            "get_transfer_chunk_digest",
+            "Get the digest of a chunk",
+            "Returns the headers of the chunk without its content.",
+            parameters,
+            {"200": {"description": "Headers of the chunk", "headers": _DIGEST}, **unreadable},
+        ),
+        "put": _of_transfers(
+            "upload_transfer_chunk",
+            "Upload a chunk of a transfer",
+            "The raw body is the chunk. Once the response is sent, it is durable and on its way to "
+            "the recipients. Chunks can be uploaded in any order and concurrently; uploading the "
+            "same chunk again returns the same response.",
+            [*parameters, digest],
+            {
+                "200": _json("The chunk is stored", stored),
+                **_refusals(
+                    *_ALWAYS, BodyTooSlow, TooLarge, ChunkOutside, ChunkLength, ChunkCorrupt,
+                    ChunkConflict, UploadClosed, TransferOver, StorageFull, QuotaExceeded,
+                ),
+            },
+            requestBody={"required": True, "content": _BYTES},
+        ),
+    }  # fmt: skip
+
+
+def _content_operations() -> Document:
+    confirm = {
+        "name": "confirm",
+        "in": "query",
+        "description": "Whether sent bytes count as received. Clients that verify what they "
+        "receive should instead confirm it with `POST /v1/transfers/{transfer_id}/receipts`.",
+        "schema": {"type": "boolean", "default": False},
+    }
+    ranged = {
+        "name": "Range",
+        "in": "header",
+        "description": "A range of bytes (RFC 9110 §14)",
+        "schema": {"type": "string"},
+    }
+    refusals = (*_ALWAYS, NotInThisState, TransferOver, PreconditionFailed)
+    return {
+        "get": _of_transfers(
+            "download_transfer_file",
+            "Download a file of a transfer",
+            "Returns the file, even while it is being uploaded: bytes are sent as soon as they are "
+            "stored. If the transfer ends before all are, the connection is closed: a response is "
+            "complete if it has its `Content-Length`. `ETag` is the root of the file, once it is "
+            "known; until then no `If-Match` matches except `*`.",
+            [*_FILE, confirm, ranged],
+            {
+                "200": {"description": "The whole file", "content": _BYTES},
+                "206": {"description": "The requested range", "content": _BYTES},
+                "304": {"description": "Not modified"},
+                **_refusals(*refusals, RangeUnsatisfiable, TooLarge),
+            },
+        ),
+        "head": _of_transfers(
+            "get_transfer_file_headers",
+            "Get the headers of a file of a transfer",
+            "Returns the headers of a download, with size and `ETag`, without its body.",
+            _FILE,
+            {
+                "200": {"description": "Headers of the file"},
+                "304": {"description": "Not modified"},
+                **_refusals(*refusals),
+            },
+        ),
+    }
+
+
+def _of_transfers(
+    name: str,
+    summary: str,
+    description: str,
+    parameters: list[Document],
+    responses: Document,
+    **more: Document,
+) -> Document:
+    operation = _operation(name, "transfers", summary, description, responses)
+    return {**operation, "security": _SECURITY, "parameters": parameters, **more}
 
 
 def _operation(
@@ -108,3 +297,7 @@ def _json(description: str, schema: Document, example: Document | None = None) -
     if example is not None:
         content["examples"] = {"readiness": {"value": example}}
     return {"description": description, "content": {"application/json": content}}
+
+
+def _refusals(*types: type[Problem]) -> dict[str, Any]:
+    return {str(status): entry for status, entry in problems(*types).items()}

@@ -6,7 +6,7 @@ import pytest
 from services.gateway.tests.api.transfers.house import CHUNK, House, content_of
 from services.gateway.tests.api.transfers.test_content import stored
 from services.gateway.tests.api.transfers.test_putting import code
-from sharezync_gateway.openapi.transfers import transfer_paths
+from sharezync_gateway.openapi.own import own_document
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,8 @@ async def test_who_wants_another_content_gets_none(
 
 
 def test_the_document_tells_of_conditions_that_do_not_hold() -> None:
-    operations = transfer_paths()["/v1/transfers/{transfer_id}/files/{file}/content"]
+    paths = own_document()["paths"]
+    operations = paths["/v1/transfers/{transfer_id}/files/{file}/content"]
     for method in ("get", "head"):
         refusal = operations[method]["responses"]["412"]["content"]["application/problem+json"]
         assert set(refusal["examples"]) == {"precondition-failed"}
