@@ -107,7 +107,8 @@ class ChunkReceiver:
         try:
             stored = await self._context.store_chunk(chunk, upload_id, self._reporter)
         except ChunkRefused as refusal:
-            self._send_refusal(chunk, refusal.code, refusal.detail or "The chunk was refused")
+            reason = refusal.detail or "The chunk was refused"
+            send_refusal(self._connection, chunk, refusal.code, reason)
         except StoreAway as error:
             log.debug("chunk_not_stored", transfer_id=str(self.transfer_id), error=str(error))
             self._refuse(chunk, "unavailable", "Storage is temporarily unavailable", retryable=True)
@@ -162,13 +163,13 @@ class ChunkReceiver:
 
     def _refuse(self, chunk: Chunk, code: str, message: str, *, retryable: bool = False) -> None:
         self._context.metrics.refused.labels(code).inc()
-        self._send_refusal(chunk, code, message, retryable=retryable)
+        send_refusal(self._connection, chunk, code, message, retryable=retryable)
 
-    def _send_refusal(
-        self, chunk: Chunk, code: str, message: str, *, retryable: bool = False
-    ) -> None:
-        if not self._connection.closed:
-            error = ChunkError.at_place(
-                self.transfer_id, code, message, place=chunk.place, retryable=retryable
-            )
-            self._connection.send_text(encode_frame(error))
+
+def send_refusal(
+    connection: Connection, chunk: Chunk, code: str, message: str, *, retryable: bool = False
+) -> None:
+    """Send the sender of a chunk why it is refused, unless the connection is gone."""
+    if not connection.closed:
+        error = ChunkError(chunk.transfer_id, code, message, retryable, *chunk.place)
+        connection.send_text(encode_frame(error))

@@ -8,13 +8,12 @@ from typing import Any, Final
 import structlog
 
 from sharezync_gateway.realtime.commands import send_outcome
-from sharezync_gateway.realtime.protocol import FrameHead
+from sharezync_gateway.realtime.protocol import FrameHead, read_body
 from sharezync_gateway.transfers.socket.frames import (
     BEGINS_DELIVERY,
     ENDS_DELIVERY,
     TransferCommandFrame,
     read_command,
-    read_named,
 )
 from sharezync_gateway.transfers.socket.sessions import SocketTransfer, TransferSession
 from sharezync_shared.calls.client import ServiceUnavailable
@@ -39,7 +38,7 @@ def submit_command(session: TransferSession, head: FrameHead, text: str) -> None
     """
     data = read_command(text, head.id)
     is_offer = head.type == "file_transfer_start"
-    named = None if is_offer else read_named(text, head.id)
+    named = None if is_offer else read_body(text, TransferCommandFrame, head.id)
     if session.connection.commands_in_flight >= _IN_FLIGHT:
         raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
     session.connection.commands_in_flight += 1

@@ -6,7 +6,6 @@ from uuid import UUID
 import msgspec
 
 from sharezync_gateway.realtime.protocol import FrameId, read_body
-from sharezync_gateway.transfers.core.chunks import Place
 
 MIB: Final = 1024 * 1024
 FIRST_WINDOW_BYTES: Final = 4 * MIB
@@ -65,13 +64,6 @@ class ChunkError(msgspec.Struct, tag_field="type", tag="error"):
     id: FrameId = None
     retry_after_ms: int | None = None
 
-    @classmethod
-    def at_place(
-        cls, transfer_id: UUID, code: str, message: str, *, place: Place, retryable: bool = False
-    ) -> "ChunkError":
-        """Return the error about the chunk at `place`."""
-        return cls(transfer_id, code, message, retryable, place[0], place[1])
-
 
 class TransferCommandFrame(msgspec.Struct):
     """What every command but the first says; `window` is the credit that a receiver grants."""
@@ -93,11 +85,6 @@ def read_command(text: str, frame_id: FrameId) -> dict[str, msgspec.Raw]:
     for name in ("type", "id"):
         data.pop(name, None)
     return data
-
-
-def read_named(text: str, frame_id: FrameId) -> TransferCommandFrame:
-    """Return which transfer a command is about. Raises BadFrame."""
-    return read_body(text, TransferCommandFrame, frame_id)
 
 
 def bounded_window(asked_bytes: int | None, default_bytes: int) -> int:

@@ -16,14 +16,9 @@ from sharezync_gateway.transfers.core.chunks import (
     decode_json,
     read_transfer_id,
 )
+from sharezync_gateway.transfers.socket.chunk_receiver import send_refusal
 from sharezync_gateway.transfers.socket.commands import submit_command
-from sharezync_gateway.transfers.socket.frames import (
-    COMMANDS,
-    ChunkError,
-    ReceiverAck,
-    bounded_window,
-    encode_frame,
-)
+from sharezync_gateway.transfers.socket.frames import COMMANDS, ReceiverAck, bounded_window
 from sharezync_gateway.transfers.socket.sessions import TransferSession
 from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import Forbidden, NotFound, Problem
@@ -90,14 +85,9 @@ class SocketTransfers:
 
     def _refuse(self, connection: Connection, chunk: Chunk, problem: Problem) -> None:
         self._context.metrics.refused.labels(problem.slug).inc()
-        error = ChunkError.at_place(
-            chunk.transfer_id,
-            problem.slug,
-            problem.detail or problem.title,
-            place=chunk.place,
-            retryable=problem.status in RETRYABLE,
-        )
-        connection.send_text(encode_frame(error))
+        reason = problem.detail or problem.title
+        retryable = problem.status in RETRYABLE
+        send_refusal(connection, chunk, problem.slug, reason, retryable=retryable)
 
     async def _command(self, connection: Connection, head: FrameHead, text: str) -> None:
         submit_command(self._session(connection), head, text)
