@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.types import Scope
 
-from sharezync_gateway.proxy.forward import ClientOrigin
 from sharezync_gateway.proxy.headers import RequestHead
+from sharezync_gateway.proxy.upstream import ClientOrigin
 from sharezync_gateway.settings import Network
 from sharezync_shared.addresses import UNKNOWN
 

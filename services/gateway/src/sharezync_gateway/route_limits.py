@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final, TypeVar
 
-from sharezync_gateway.proxy.allowances import ConcurrencyLimits
 from sharezync_gateway.proxy.bulkhead import BulkheadLimits
 from sharezync_gateway.proxy.forward import RequestBounds
 from sharezync_gateway.routes import BodyKind, RateClass, Route, Wait
@@ -51,14 +50,13 @@ def request_bounds(
     }
 
 
-def concurrency_limits(settings: GatewaySettings) -> ConcurrencyLimits:
-    """Return how many requests to one service may be under way."""
-    places = BulkheadLimits(
+def concurrency_limits(settings: GatewaySettings) -> BulkheadLimits:
+    """Return how many short requests to one service may be under way, and how many long ones."""
+    return BulkheadLimits(
         total=max(1, settings.upstream_connections // 2),
         per_caller=settings.upstream_requests_per_caller,
         wait_seconds=settings.upstream_queue_seconds,
     )
-    return ConcurrencyLimits(short=places, long=places)
 
 
 def rates(settings: GatewaySettings) -> dict[RateClass, str]:

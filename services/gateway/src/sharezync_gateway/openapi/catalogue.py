@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from sharezync_gateway.openapi.merge import Document, merge, unrouted
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.upstream import Request, Upstream
+from sharezync_gateway.proxy.upstream import ClientOrigin, Request, Upstream
 from sharezync_gateway.routing import RouteTable
 from sharezync_shared.problems import NotFound, Problem, Unavailable
 
@@ -22,6 +22,7 @@ _FETCH_SECONDS: Final = 10  # the first time, a service builds its document
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _OK: Final = 200
 _RETRY_SECONDS: Final = 5.0
+_OURSELVES: Final = ClientOrigin(address="127.0.0.1", scheme="http", host=b"gateway")
 
 
 class _Shape(msgspec.Struct):
@@ -162,9 +163,7 @@ async def fetch_document(upstream: Upstream) -> Document:
         headers=[(b"accept", b"application/json")],
         body=RequestBody.none(),
         patience_seconds=_FETCH_SECONDS,
-        client="127.0.0.1",
-        scheme="http",
-        host=b"gateway",
+        origin=_OURSELVES,
     )
     await upstream.forward(request, collect)
     if status != _OK:

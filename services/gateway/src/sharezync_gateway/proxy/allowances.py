@@ -1,9 +1,7 @@
 """The way to one service, as all requests share it: breaker, places, memory for what is held."""
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
@@ -28,32 +26,22 @@ class ProxyMemory:
         self.answers = Quota(MAX_BUFFERED_BYTES, MAX_BUFFERED_OF_ONE_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class ConcurrencyLimits:
-    """Requests that are over soon, and those that last: the ones never wait for the others."""
-
-    short: BulkheadLimits
-    long: BulkheadLimits
-
-
 class ServiceAdmission:
     """What is between all requests and one service."""
 
-    def __init__(
-        self, upstream: Upstream, concurrency_limits: ConcurrencyLimits, breaker: Breaker
-    ) -> None:
+    def __init__(self, upstream: Upstream, limits: BulkheadLimits, breaker: Breaker) -> None:
         self.upstream = upstream
         self.breaker = breaker
-        self.short = Bulkhead(concurrency_limits.short)
-        self.long = Bulkhead(concurrency_limits.long)
+        # Requests that are over soon never wait for those that last.
+        self.short = Bulkhead(limits)
+        self.long = Bulkhead(limits)
 
 
 class RequestAllowance:
     """One request's share of a way and of memory. `close` gives all of it back."""
 
     __slots__ = (
-        "_answer_bytes", "_body_bytes", "_bulkhead", "_call", "_caller", "_inside", "_memory",
-        "_slot", "_way",
+        "_bulkhead", "_call", "_caller", "_held", "_inside", "_memory", "_slot", "_way",
     )  # fmt: skip
 
     def __init__(
@@ -66,24 +54,17 @@ class RequestAllowance:
         self._inside = False
         self._slot: FairSlot | None = None
         self._call: Call | None = None
-        self._body_bytes = 0
-        self._answer_bytes = 0
+        self._held: dict[Quota, int] = {}
 
     def buffer_body(self, size_bytes: int) -> bool:
         """Whether so many more bytes of the body may be held."""
-        if not self._memory.bodies.reserve(self._caller, size_bytes):
-            return False
-        self._body_bytes += size_bytes
-        return True
+        return self._hold(self._memory.bodies, size_bytes)
 
     def buffer_answer(self, size_bytes: int) -> bool:
         """Whether an answer of so many bytes may be read whole."""
         if self._bulkhead is self._way.long or size_bytes > MOST_WHOLE_BYTES:
             return False
-        if not self._memory.answers.reserve(self._caller, size_bytes):
-            return False
-        self._answer_bytes += size_bytes
-        return True
+        return self._hold(self._memory.answers, size_bytes)
 
     async def enter(self, end: Callable[[], None]) -> None:
         """Take a place, and ask the breaker. Raises Unavailable.
@@ -96,11 +77,16 @@ class RequestAllowance:
         lasts = self._bulkhead is self._way.long
         if lasts:
             self._slot = FairSlot(self._caller, end, asyncio.get_running_loop().time())
-        with _told_as_unavailable():
+        try:
             breaker.check()  # first: nobody waits for a place that would be of no use
             await self._bulkhead.enter(self._caller, self._slot)
             self._inside = True
             self._call = breaker.enter(None if lasts else end)
+        except CircuitOpen as error:
+            raise Unavailable(
+                "The service is temporarily unavailable",
+                retry_after_seconds=error.retry_after_seconds,
+            ) from None
 
     @property
     def gave_way(self) -> bool:
@@ -136,18 +122,11 @@ class RequestAllowance:
         if call is not None:
             self._way.breaker.abandoned(call)
         self.leave()
-        if self._body_bytes:
-            self._memory.bodies.give_back(self._caller, self._body_bytes)
-        if self._answer_bytes:
-            self._memory.answers.give_back(self._caller, self._answer_bytes)
+        for quota, size_bytes in self._held.items():
+            quota.give_back(self._caller, size_bytes)
 
-
-@contextmanager
-def _told_as_unavailable() -> Generator[None]:
-    try:
-        yield
-    except CircuitOpen as error:
-        raise Unavailable(
-            "The service is temporarily unavailable",
-            retry_after_seconds=error.retry_after_seconds,
-        ) from None
+    def _hold(self, quota: Quota, size_bytes: int) -> bool:
+        if not quota.reserve(self._caller, size_bytes):
+            return False
+        self._held[quota] = self._held.get(quota, 0) + size_bytes
+        return True

@@ -108,9 +108,9 @@ def _scope(request: Request) -> Scope:
     return http_scope(
         request.method,
         request.path,
-        [(b"host", request.host), *([framing] if length != 0 else ()), *request.headers],
-        scheme=request.scheme,
+        [(b"host", request.origin.host), *([framing] if length != 0 else ()), *request.headers],
+        scheme=request.origin.scheme,
         query_string=request.query,
-        client=(request.client, 0),
+        client=(request.origin.address, 0),
         extensions=ZERO_COPY_OFFERED if request.takes_files else {},
     )

@@ -15,16 +15,16 @@ from sharezync_gateway.errors import (
     UploadInterrupted,
 )
 from sharezync_gateway.proxy.allowances import (
-    ConcurrencyLimits,
     ProxyMemory,
     RequestAllowance,
     ServiceAdmission,
 )
 from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.proxy.bulkhead import BulkheadLimits
 from sharezync_gateway.proxy.headers import RequestHead, counts_in_part
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.response_writer import ResponseWriter
-from sharezync_gateway.proxy.upstream import Request, Upstream
+from sharezync_gateway.proxy.upstream import ClientOrigin, Request, Upstream
 from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, Unavailable, send_problem
@@ -46,26 +46,17 @@ class RequestBounds:
     """Whether it moves bytes, and may last: it takes its place among those that do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOrigin:
-    """Who asks, as far as the network knows."""
-
-    address: str
-    scheme: str
-    host: bytes
-
-
 class Proxy:
     """Forwards requests that were let in."""
 
     def __init__(
         self,
         upstreams: Mapping[str, Upstream],
-        concurrency_limits: ConcurrencyLimits,
+        limits: BulkheadLimits,
         breakers: Breakers,
     ) -> None:
         self._ways = {
-            name: ServiceAdmission(upstream, concurrency_limits, breakers.for_service(name))
+            name: ServiceAdmission(upstream, limits, breakers.for_service(name))
             for name, upstream in upstreams.items()
         }
         self._memory = ProxyMemory()
@@ -114,9 +105,7 @@ class Proxy:
             headers=_with_forwarded(head, origin),
             body=body,
             patience_seconds=bounds.patience_seconds,
-            client=origin.address,
-            scheme=origin.scheme,
-            host=origin.host,
+            origin=origin,
             takes_files=ZERO_COPY in scope.get("extensions", {}),
             may_buffer=allowance.buffer_answer,
             on_served=allowance.leave,
@@ -167,13 +156,12 @@ class Proxy:
 
 
 def _with_forwarded(head: RequestHead, origin: ClientOrigin) -> list[tuple[bytes, bytes]]:
-    request_id = request_id_var.get() or ""
     return [
         *head.kept,
         (b"x-forwarded-for", origin.address.encode()),
         (b"x-forwarded-proto", origin.scheme.encode()),
         (b"x-forwarded-host", origin.host),
-        (b"x-request-id", request_id.encode()),
+        (b"x-request-id", (request_id_var.get() or "").encode()),
     ]
 
 

@@ -18,6 +18,17 @@ def _nothing() -> None:
     """Nobody wants to know."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOrigin:
+    """Who asks, as far as the network knows."""
+
+    address: str
+    scheme: str
+    """How the client reached us: `http` or `https`."""
+    host: bytes
+    """The Host that the client named."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Request:
     """What goes to a service: cleaned already, and only that."""
@@ -32,12 +43,7 @@ class Request:
     body: RequestBody
     patience_seconds: float
     """How long the service may say nothing while it is its turn."""
-    client: str
-    """The client's address."""
-    scheme: str
-    """How the client reached us: `http` or `https`."""
-    host: bytes
-    """The Host that the client named."""
+    origin: ClientOrigin
     takes_files: bool = False
     """Whether `send` takes messages of the extension `http.response.zerocopysend`."""
     may_buffer: Callable[[int], bool] = _never

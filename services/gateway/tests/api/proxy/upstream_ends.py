@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import Message
 
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.upstream import Request
+from sharezync_gateway.proxy.upstream import ClientOrigin, Request
 
 
 class Collected:
@@ -63,8 +63,6 @@ def request(client: Client | None = None, length: int | None = 0, **changes: Any
         "query": b"",
         "headers": [],
         "patience_seconds": 5,
-        "client": "203.0.113.7",
-        "scheme": "https",
-        "host": b"front.test",
+        "origin": ClientOrigin(address="203.0.113.7", scheme="https", host=b"front.test"),
     }
     return Request(body=body, **{**fields, **changes})
