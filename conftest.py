@@ -180,13 +180,13 @@ def fresh_database_url(databases: Databases) -> Iterator[str]:
 def virtual_hosts(run_folder: Path, worker_id: str) -> Iterator[VirtualHosts]:
     """A real RabbitMQ, one node for the run; `virtual_hosts.new()` makes a world of its own."""
     # `make test` has installed one by now where that is possible.
-    source = provision(os.environ.get("AMQP_URL"), install=False)
-    if source is None:
+    broker = provision(os.environ.get("AMQP_URL"), run_folder, durable=False, install=False)
+    if broker is None:
         reason = "no RabbitMQ is to be had: tests on a real broker are LEFT OUT"
         if os.environ.get("CI") == "true":
             pytest.fail(f"{reason}, which CI does not allow")
         pytest.skip(reason)
-    hosts = VirtualHosts(source, run_folder, worker_id)
+    hosts = VirtualHosts(broker, worker_id)
     yield hosts
     hosts.broker.stop()
 

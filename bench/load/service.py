@@ -12,7 +12,6 @@ from load.meters import Servers
 from sharezync_chat.app import create_app
 from sharezync_chat.migrations import MIGRATIONS
 from sharezync_chat.settings import ChatSettings
-from sharezync_embedded.broker import broker_from
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.provision import provision
 from sharezync_shared.observability import configure_logging
@@ -36,8 +35,7 @@ def running_servers(*, broker: bool = True) -> Iterator[Underneath]:
         data_dir.chmod(0o711)  # PostgreSQL may run under an account of its own
         postgres = stack.enter_context(EmbeddedPostgres(data_dir))
         amqp_url = None
-        if broker and (source := provision(None, install=False)) is not None:
-            rabbitmq = broker_from(source, data_dir)
+        if broker and (rabbitmq := provision(None, data_dir, install=False)) is not None:
             stack.callback(rabbitmq.stop)
             amqp_url = rabbitmq.start()
         yield Underneath(postgres, amqp_url, Servers(data_dir, [postgres.pid() or 0]))

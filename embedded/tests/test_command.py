@@ -8,7 +8,7 @@ import pytest
 
 from sharezync_embedded.__main__ import main
 from sharezync_embedded.postgres import EmbeddedPostgres
-from sharezync_embedded.provision import ExternalBroker
+from sharezync_embedded.rabbitmq import Broker
 
 
 def test_postgres_is_started_asked_and_stopped(
@@ -30,18 +30,18 @@ def test_postgres_is_started_asked_and_stopped(
 
 
 @pytest.mark.parametrize(
-    ("ci", "source", "code"),
+    ("ci", "broker", "code"),
     [
         ("true", None, 1),  # CI leaves no test out
         ("", None, 0),
-        ("true", ExternalBroker("amqp://given"), 0),
+        ("true", Broker("amqp://given"), 0),
     ],
 )
 def test_only_ci_insists_on_a_broker(
-    ci: str, source: ExternalBroker | None, code: int, monkeypatch: pytest.MonkeyPatch
+    ci: str, broker: Broker | None, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr("sharezync_embedded.__main__.provision", lambda *_, **__: source)
+    monkeypatch.setattr("sharezync_embedded.__main__.provision", lambda *_, **__: broker)
     assert main(["rabbitmq", "install"]) == code
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from sharezync_embedded import debian_packages
 from sharezync_embedded import provision as module
-from sharezync_embedded.broker import GivenBroker, broker_from
-from sharezync_embedded.provision import ContainerEngine, ExternalBroker, InstalledBroker, provision
+from sharezync_embedded.provision import provision
+from sharezync_embedded.rabbitmq import Broker, DevBroker
 from sharezync_embedded.rabbitmq_container import ContainerBroker
 
 Program = Callable[[str, str], Path]
@@ -42,18 +42,22 @@ def heard() -> list[str]:
     return []
 
 
+def runs(broker: Broker | None) -> Path:
+    """The program that a broker of ours is run by."""
+    assert isinstance(broker, DevBroker)
+    return broker.server
+
+
 def test_a_given_broker_is_used_and_left_alone(program: Program, tmp_path: Path) -> None:
-    source = provision("amqp://somewhere/")
-    assert source == ExternalBroker("amqp://somewhere/")
-    broker = broker_from(source, tmp_path)
-    assert isinstance(broker, GivenBroker)
+    broker = provision("amqp://somewhere/", tmp_path)
+    assert broker is not None
     assert broker.start() == broker.url() == "amqp://somewhere/"
     assert not broker.stop(force=True)
 
 
-def test_an_installed_one_is_found(program: Program) -> None:
+def test_an_installed_one_is_found(program: Program, tmp_path: Path) -> None:
     server = program("rabbitmq-server", "")
-    assert provision(None) == InstalledBroker(server)
+    assert runs(provision(None, tmp_path)) == server
 
 
 def test_the_program_itself_goes_before_a_wrapper_in_the_path(
@@ -63,7 +67,7 @@ def test_the_program_itself_goes_before_a_wrapper_in_the_path(
     (tmp_path / "opt").mkdir()
     real = tmp_path / "opt" / "rabbitmq-server"
     real.touch(mode=0o755)
-    assert provision(None) == InstalledBroker(real)
+    assert runs(provision(None, tmp_path)) == real
 
 
 def test_a_missing_one_is_installed_without_starting_a_service(
@@ -77,7 +81,7 @@ def test_a_missing_one_is_installed_without_starting_a_service(
         f"{policy}; echo policy $? >> {calls}\n"
         f'case "$*" in *install*) printf "#!/bin/sh\\n" > {server}; chmod +x {server};; esac',
     )
-    assert provision(None, say=heard.append) == InstalledBroker(server)
+    assert runs(provision(None, tmp_path, say=heard.append)) == server
     update, refused, install, refused_again = calls.read_text().splitlines()
     assert "noninteractive" in update
     assert update.endswith("update --quiet")
@@ -91,20 +95,24 @@ def test_nothing_is_installed_where_that_was_not_asked_for(
     program: Program, tmp_path: Path, heard: list[str]
 ) -> None:
     program("apt-get", f"touch {tmp_path / 'called'}")
-    assert provision(None, install=False, say=heard.append) is None
+    assert provision(None, tmp_path, install=False, say=heard.append) is None
     assert not (tmp_path / "called").exists()
 
 
-def test_a_container_comes_after_a_failed_installation(program: Program, heard: list[str]) -> None:
+def test_a_container_comes_after_a_failed_installation(
+    program: Program, tmp_path: Path, heard: list[str]
+) -> None:
     program("apt-get", "echo 'no network' >&2; exit 100")
     program("docker", "echo 28.0")
-    assert provision(None, say=heard.append) == ContainerEngine()
+    assert isinstance(provision(None, tmp_path, say=heard.append), ContainerBroker)
     assert any("no network" in line for line in heard)
 
 
-def test_a_docker_that_does_not_answer_is_none(program: Program, heard: list[str]) -> None:
+def test_a_docker_that_does_not_answer_is_none(
+    program: Program, tmp_path: Path, heard: list[str]
+) -> None:
     program("docker", "exit 1")
-    assert provision(None, say=heard.append) is None
+    assert provision(None, tmp_path, say=heard.append) is None
     assert any("NO RABBITMQ" in line for line in heard)
     assert any("LEFT OUT" in line for line in heard)
 
@@ -145,7 +153,7 @@ def test_a_container_is_started_shared_and_removed_by_the_last(
         f"  rm) rm -f {running};;\n"
         "esac",
     )
-    one, other = (ContainerBroker(tmp_path / "data", "rabbitmq:4-management") for _ in range(2))
+    one, other = (ContainerBroker(tmp_path / "data") for _ in range(2))
     url = one.start()
     assert url.endswith(f"@127.0.0.1:{greeter}/")
     assert other.start() == url == other.url()

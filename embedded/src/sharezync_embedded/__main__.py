@@ -10,14 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from sharezync_embedded.broker import GivenBroker, broker_from
 from sharezync_embedded.fleet import Fleet, FleetFailed
 from sharezync_embedded.logs import last_lines
 from sharezync_embedded.occupancy import sole_use
 from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
 from sharezync_embedded.processes import stop_with_parent
 from sharezync_embedded.provision import provision
-from sharezync_embedded.rabbitmq import Broker, BrokerFailed
+from sharezync_embedded.rabbitmq import BrokerFailed
 from sharezync_embedded.server import up
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.settings import Settings, read_settings
@@ -122,17 +121,14 @@ def _postgres(settings: Settings, action: str) -> int:
 
 def _rabbitmq(settings: Settings, action: str) -> int:
     installs = action in {"start", "install"}
-    source = provision(settings.amqp_url, install=installs)
-    if source is None:
+    broker = provision(settings.amqp_url, settings.data_dir, install=installs)
+    if broker is None:
         # Where nothing is to be had, tests leave out what needs a broker; never in CI.
         return 1 if action != "install" or os.environ.get("CI") == "true" else 0
-    if action == "install":
-        return 0
-    broker: Broker = broker_from(source, settings.data_dir)
     match action:
         case "start":
             _say(broker.start(keep=True))
-        case "stop" if not isinstance(broker, GivenBroker):
+        case "stop":
             broker.stop(force=True)
         case "url":
             _say(broker.url())

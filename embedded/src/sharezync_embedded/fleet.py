@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sharezync_embedded.broker import broker_from
 from sharezync_embedded.logs import Console, last_lines
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.processes import free_port, port_is_free
@@ -203,10 +202,9 @@ class Fleet:
         return postgres.start()
 
     def _start_broker(self) -> str:
-        source = provision(self._given_amqp_url)
-        if source is None:
+        broker = provision(self._given_amqp_url, self._data_dir)
+        if broker is None:
             raise FleetFailed("a fleet needs a RabbitMQ: install one, or set AMQP_URL")
-        broker = broker_from(source, self._data_dir)
         self._underneath.callback(broker.stop)
         return broker.start()
 

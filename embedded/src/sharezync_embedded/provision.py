@@ -5,12 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sharezync_embedded import debian_packages
+from sharezync_embedded.rabbitmq import Broker, DevBroker
+from sharezync_embedded.rabbitmq_container import ContainerBroker
 
-CONTAINER_IMAGE = "rabbitmq:4-management"
 BROKER_PACKAGE = "rabbitmq-server"
 
 # The programs themselves before the wrappers that distributions put into PATH: Debian's insists
@@ -24,53 +24,36 @@ _PLACES = (
 )
 
 
-@dataclass(frozen=True)
-class ExternalBroker:
-    """A broker that somebody else runs."""
-
-    url: str
-
-
-@dataclass(frozen=True)
-class InstalledBroker:
-    """RabbitMQ's own start script on this machine."""
-
-    server: Path
-
-
-@dataclass(frozen=True)
-class ContainerEngine:
-    """A Docker engine that answers."""
-
-    image: str = CONTAINER_IMAGE
-
-
-Source = ExternalBroker | InstalledBroker | ContainerEngine
-
-
 def say_on_stderr(line: str) -> None:
     """Show progress to the person who waits."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - as it says
 
 
 def provision(
-    amqp_url: str | None, *, install: bool = True, say: Callable[[str], None] = say_on_stderr
-) -> Source | None:
+    amqp_url: str | None,
+    data_dir: Path,
+    *,
+    durable: bool = True,
+    install: bool = True,
+    say: Callable[[str], None] = say_on_stderr,
+) -> Broker | None:
     """Find a RabbitMQ: the given one, an installed one, one from Debian's packages, a container.
 
-    `install=False` changes nothing on the machine. Installing takes minutes and needs root; `say`
-    hears of it. Returns None where there is none to be had, after having said so loudly.
+    One of ours keeps its files under `data_dir`; with `durable=False` what it holds may be lost
+    when it stops. `install=False` changes nothing on the machine. Installing takes minutes and
+    needs root; `say` is given the progress. Returns None where no broker can be had, after saying
+    so loudly.
     """
     if amqp_url:
-        return ExternalBroker(amqp_url)
-    if server := find_server():
-        return InstalledBroker(server)
-    if install and debian_packages.can_install():
+        return Broker(amqp_url)
+    server = find_server()
+    if server is None and install and debian_packages.can_install():
         debian_packages.install([BROKER_PACKAGE], say)
-        if server := find_server():
-            return InstalledBroker(server)
+        server = find_server()
+    if server is not None:
+        return DevBroker(data_dir, server, durable=durable)
     if _docker_answers():
-        return ContainerEngine()
+        return ContainerBroker(data_dir)
     for line in (
         "=" * 78,
         "There is NO RABBITMQ to be had: none is installed, Debian's packages can't be installed",

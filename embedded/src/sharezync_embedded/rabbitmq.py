@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,8 +25,8 @@ from sharezync_embedded.processes import (
 )
 
 _NODE = "sharezync@localhost"  # "localhost" resolves on every machine, a host name doesn't
-_USER = "sharezync"
-_START_TIMEOUT_SECONDS = 120.0
+USER = "sharezync"
+START_TIMEOUT_SECONDS = 120.0
 _STOP_TIMEOUT_SECONDS = 30.0
 _EPMD_TIMEOUT_SECONDS = 5.0
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, 4.2.2
@@ -36,22 +36,96 @@ class BrokerFailed(RuntimeError):
     """The broker could not be started or stopped; the message says why."""
 
 
-class Broker(Protocol):
-    """A RabbitMQ that can be used from `start` until `stop`."""
+class Login(NamedTuple):
+    """Where a broker on this machine answers, and by which password."""
 
-    management_url: str | None  # base URL with credentials of its HTTP API; None: it has none
+    password: str
+    amqp_port: int
+    management_port: int
 
-    def start(self, *, keep: bool = False) -> str:
+    @property
+    def url(self) -> str:
+        """The AMQP URL."""
+        return f"amqp://{USER}:{self.password}@127.0.0.1:{self.amqp_port}/"
+
+
+class Broker:
+    """A RabbitMQ that can be used from `start` until `stop`: here, one that somebody else runs."""
+
+    management_url: str | None = None
+    """Base URL of its HTTP API, with credentials; None: it has none that we know of."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def start(self, *, keep: bool = False) -> str:  # noqa: ARG002 - for those that override it
         """Return the AMQP URL of a broker that answers. With `keep` it outlives its users.
 
         Raises BrokerFailed.
         """
+        return self._url
 
-    def stop(self, *, force: bool = False) -> bool:
-        """Stop using it. Returns whether it is down now."""
+    def stop(self, *, force: bool = False) -> bool:  # noqa: ARG002 - as above
+        """Stop using it; stop it where nobody else uses it, with `force` in any case.
+
+        Returns whether it is down now.
+        """
+        return False
 
     def url(self) -> str:
         """The AMQP URL of the running broker. Raises BrokerFailed where none runs."""
+        return self._url
+
+
+class OwnBroker(Broker):
+    """One that we start and stop, shared by all who name the same data folder."""
+
+    def __init__(self, data_dir: Path, folder: Path, *, start_timeout_seconds: float) -> None:
+        """`folder` is where it keeps its files; another user may take so long to start it."""
+        self._folder = folder
+        self._lock_timeout_seconds = start_timeout_seconds * 2
+        self._occupancy = Occupancy(data_dir, "rabbitmq")
+
+    def start(self, *, keep: bool = False) -> str:
+        """See `Broker`."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._occupancy.starting(keep=keep, timeout_seconds=self._lock_timeout_seconds):
+            login = self._find_running() or self._launch()
+        self.management_url = f"http://{USER}:{login.password}@127.0.0.1:{login.management_port}"
+        return login.url
+
+    def stop(self, *, force: bool = False) -> bool:
+        """See `Broker`."""
+        if not self._folder.exists():
+            return True
+        timeout = self._lock_timeout_seconds
+        with self._occupancy.stopping(force=force, timeout_seconds=timeout) as last:
+            if last:
+                self._end()
+            return last
+
+    def url(self) -> str:
+        """See `Broker`."""
+        login = self._login()
+        if login is None:
+            raise BrokerFailed(f"no RabbitMQ runs on {self._folder}")
+        return login.url
+
+    def _login(self) -> Login | None:
+        """Return how to reach the one that runs; None where none does."""
+        raise NotImplementedError
+
+    def _find_running(self) -> Login | None:
+        """Return how to reach one that answers; end one that doesn't."""
+        raise NotImplementedError
+
+    def _launch(self) -> Login:
+        """Start it, and return when it answers. Raises BrokerFailed."""
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        """Stop it, if it runs."""
+        raise NotImplementedError
 
 
 class _Node(msgspec.Struct, frozen=True):
@@ -69,68 +143,52 @@ class _Node(msgspec.Struct, frozen=True):
     def process(self) -> ProcessIdentity:
         return ProcessIdentity(self.pid, self.started_at)
 
+    @property
+    def login(self) -> Login:
+        return Login(self.password, self.amqp_port, self.management_port)
 
-class DevBroker:
-    """The node under `data_dir/rabbitmq`, run by `server` and shared by all who name the folder.
 
-    The first to `start` starts it, the last to `stop` stops it; one that survived its users is
-    taken over, one that was killed is started again on what it had stored.
+class DevBroker(OwnBroker):
+    """The node under `data_dir/rabbitmq`, run by `server`.
+
+    One that survived its users is taken over, one that was killed is started again on what it had
+    stored.
     `durable=False` is for tests: it is then not stopped but killed, six seconds faster, and what
     it had in memory is lost. Not safe to share between threads.
     """
 
     def __init__(self, data_dir: Path, server: Path, *, durable: bool = True) -> None:
-        self._data_dir = data_dir.absolute()
-        self._folder = self._data_dir / "rabbitmq"
-        self._notes = self._folder / "node.json"
-        self._server = server
+        data_dir = data_dir.absolute()
+        folder = data_dir / "rabbitmq"
+        super().__init__(data_dir, folder, start_timeout_seconds=START_TIMEOUT_SECONDS)
+        self.server = server
+        self._notes = folder / "node.json"
         self._stop_timeout_seconds = _STOP_TIMEOUT_SECONDS if durable else 0.0
-        self._occupancy = Occupancy(self._data_dir, "rabbitmq")
-        self.management_url: str | None = None
-
-    def start(self, *, keep: bool = False) -> str:
-        """Return the URL of a node that answers; see `Broker`."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        timeout = _START_TIMEOUT_SECONDS * 2
-        with self._occupancy.starting(keep=keep, timeout_seconds=timeout):
-            node = self._find_running() or self._launch()
-        self.management_url = f"http://{_USER}:{node.password}@127.0.0.1:{node.management_port}"
-        return _url(node)
-
-    def stop(self, *, force: bool = False) -> bool:
-        """Stop using the node; stop it where nobody else uses it. `force`: whoever uses it."""
-        if not self._folder.exists():
-            return True
-        timeout = _START_TIMEOUT_SECONDS * 2
-        with self._occupancy.stopping(force=force, timeout_seconds=timeout) as last:
-            if last and (node := self._read_notes()):
-                node.process.end(timeout_seconds=self._stop_timeout_seconds)
-                self._end_epmd(node.epmd_port)
-            return last
 
     def pid(self) -> int | None:
         """The process id of the running node; None where none runs."""
         node = self._read_notes()
         return node.pid if node and node.process.alive() else None
 
-    def url(self) -> str:
-        """The AMQP URL of the running node. Raises BrokerFailed where none runs."""
+    def _login(self) -> Login | None:
         node = self._read_notes()
-        if node is None or not node.process.alive():
-            raise BrokerFailed(f"no RabbitMQ runs on {self._folder}")
-        return _url(node)
+        return node.login if node and node.process.alive() else None
 
-    def _find_running(self) -> _Node | None:
+    def _find_running(self) -> Login | None:
         node = self._read_notes()
         if node is None:
             return None
-        if _answers_within(node, _START_TIMEOUT_SECONDS / 2):
-            return node
-        node.process.end(timeout_seconds=self._stop_timeout_seconds)  # alive, yet deaf
-        self._end_epmd(node.epmd_port)
+        if _answers_within(node, START_TIMEOUT_SECONDS / 2):
+            return node.login
+        self._end()  # alive, yet deaf
         return None
 
-    def _launch(self) -> _Node:
+    def _end(self) -> None:
+        if node := self._read_notes():
+            node.process.end(timeout_seconds=self._stop_timeout_seconds)
+            self._end_epmd(node.epmd_port)
+
+    def _launch(self) -> Login:
         before = self._read_notes()
         password = before.password if before else secrets.token_hex(16)
         for _attempt in range(3):  # a free port may be somebody else's a moment later
@@ -138,16 +196,15 @@ class DevBroker:
             self._write_configuration(node)
             try:
                 process = spawn_apart(
-                    [self._server], env=self._environment(node), log_path=self._log
+                    [self.server], env=self._environment(node), log_path=self._log
                 )
             except ProcessLookupError:
                 continue
             node = msgspec.structs.replace(node, pid=process.pid, started_at=process.started_at)
             self._write_notes(node)
-            if _answers_within(node, _START_TIMEOUT_SECONDS):
-                return node
-            node.process.end(timeout_seconds=self._stop_timeout_seconds)
-            self._end_epmd(node.epmd_port)
+            if _answers_within(node, START_TIMEOUT_SECONDS):
+                return node.login
+            self._end()
         tail = self._log.read_text(errors="replace")[-4000:]
         raise BrokerFailed(f"RabbitMQ did not start; {self._log} ends with:\n{tail}")
 
@@ -156,7 +213,7 @@ class DevBroker:
             f"listeners.tcp.local = 127.0.0.1:{node.amqp_port}\n"
             "management.tcp.ip = 127.0.0.1\n"
             f"management.tcp.port = {node.management_port}\n"
-            f"default_user = {_USER}\n"
+            f"default_user = {USER}\n"
             f"default_pass = {node.password}\n"
             "log.file.level = warning\n"
             # The default log of quorum queues may grow to 512 MiB before it is cut.
@@ -240,7 +297,3 @@ def _answers_within(node: _Node, timeout_seconds: float) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def _url(node: _Node) -> str:
-    return f"amqp://{_USER}:{node.password}@127.0.0.1:{node.amqp_port}/"

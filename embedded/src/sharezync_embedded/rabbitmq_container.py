@@ -7,65 +7,51 @@ import subprocess
 import time
 from pathlib import Path
 
-from sharezync_embedded.occupancy import Occupancy
-from sharezync_embedded.rabbitmq import BrokerFailed, speaks_amqp
+from sharezync_embedded.rabbitmq import (
+    START_TIMEOUT_SECONDS,
+    USER,
+    BrokerFailed,
+    Login,
+    OwnBroker,
+    speaks_amqp,
+)
 
-_USER = "sharezync"
-_START_TIMEOUT_SECONDS = 120.0
+CONTAINER_IMAGE = "rabbitmq:4-management"
 _PULL_TIMEOUT_SECONDS = 900.0
 
 
-class ContainerBroker:
-    """A container of `image`, named after `data_dir` and shared by all who name that folder.
+class ContainerBroker(OwnBroker):
+    """A container of `CONTAINER_IMAGE`, named after `data_dir`.
 
     What it stored is gone when it is stopped. Not safe to share between threads.
     """
 
-    def __init__(self, data_dir: Path, image: str) -> None:
-        self._data_dir = data_dir.absolute()
-        self._image = image
-        digest = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:12]
+    def __init__(self, data_dir: Path) -> None:
+        data_dir = data_dir.absolute()
+        timeout = _PULL_TIMEOUT_SECONDS + START_TIMEOUT_SECONDS
+        super().__init__(data_dir, data_dir, start_timeout_seconds=timeout)
+        digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
         self._name = f"sharezync-rabbitmq-{digest}"
-        self._password_path = self._data_dir / ".rabbitmq.password"
-        self._occupancy = Occupancy(self._data_dir, "rabbitmq")
-        self.management_url: str | None = None
+        self._password_path = data_dir / ".rabbitmq.password"
 
-    def start(self, *, keep: bool = False) -> str:
-        """Return the URL of a container that answers; see `rabbitmq.Broker`."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
-        timeout = _PULL_TIMEOUT_SECONDS + _START_TIMEOUT_SECONDS
-        with self._occupancy.starting(keep=keep, timeout_seconds=timeout):
-            if not self._running():
-                self._launch()
-            password = self._password_path.read_text().strip()
-            port = self._port(5672)
-            self._wait_until_it_answers(port)
-        self.management_url = f"http://{_USER}:{password}@127.0.0.1:{self._port(15672)}"
-        return f"amqp://{_USER}:{password}@127.0.0.1:{port}/"
-
-    def stop(self, *, force: bool = False) -> bool:
-        """Stop using the container; remove it where nobody else uses it. `force`: in any case."""
-        if not self._data_dir.exists():
-            return True
-        timeout = _START_TIMEOUT_SECONDS
-        with self._occupancy.stopping(force=force, timeout_seconds=timeout) as last:
-            if last:
-                _docker("rm", "--force", "--volumes", self._name, check=False)
-            return last
-
-    def url(self) -> str:
-        """The AMQP URL of the running container. Raises BrokerFailed where none runs."""
-        if not self._running():
-            raise BrokerFailed(f"no container {self._name} runs")
-        password = self._password_path.read_text().strip()
-        return f"amqp://{_USER}:{password}@127.0.0.1:{self._port(5672)}/"
-
-    def _running(self) -> bool:
+    def _login(self) -> Login | None:
         state = _docker("inspect", "--format", "{{.State.Running}}", self._name, check=False)
-        return state == "true" and self._password_path.exists()
+        if state != "true" or not self._password_path.exists():
+            return None
+        password = self._password_path.read_text().strip()
+        return Login(password, self._port(5672), self._port(15672))
 
-    def _launch(self) -> None:
+    def _find_running(self) -> Login | None:
+        login = self._login()
+        if login is not None:
+            self._wait_until_it_answers(login.amqp_port)
+        return login
+
+    def _end(self) -> None:
         _docker("rm", "--force", "--volumes", self._name, check=False)
+
+    def _launch(self) -> Login:
+        self._end()
         password = secrets.token_hex(16)
         descriptor = os.open(self._password_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -73,11 +59,14 @@ class ContainerBroker:
         _docker(
             *("run", "--detach", "--name", self._name, "--hostname", "sharezync"),
             *("--publish", "127.0.0.1::5672", "--publish", "127.0.0.1::15672"),
-            *("--env", f"RABBITMQ_DEFAULT_USER={_USER}"),
+            *("--env", f"RABBITMQ_DEFAULT_USER={USER}"),
             *("--env", f"RABBITMQ_DEFAULT_PASS={password}"),
-            self._image,
+            CONTAINER_IMAGE,
             timeout_seconds=_PULL_TIMEOUT_SECONDS,
         )
+        login = Login(password, self._port(5672), self._port(15672))
+        self._wait_until_it_answers(login.amqp_port)
+        return login
 
     def _port(self, inside: int) -> int:
         # "127.0.0.1:49153", one line for each address
@@ -85,7 +74,7 @@ class ContainerBroker:
         return int(published.splitlines()[0].rpartition(":")[2])
 
     def _wait_until_it_answers(self, port: int) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not speaks_amqp(port):
             if time.monotonic() > deadline:
                 raise BrokerFailed(f"the container {self._name} does not answer")

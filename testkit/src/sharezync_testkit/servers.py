@@ -19,10 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from sharezync_embedded.broker import broker_from
 from sharezync_embedded.occupancy import Busy, Occupancy
 from sharezync_embedded.postgres import EmbeddedPostgres
-from sharezync_embedded.provision import Source
 from sharezync_embedded.rabbitmq import Broker, DevBroker
 from sharezync_embedded.survivors import end_survivors
 from sharezync_testkit.strict_s3 import StrictS3Server
@@ -121,8 +119,8 @@ class Databases:
 class VirtualHosts:
     """Virtual hosts of one broker: worlds of their own for exchanges and queues."""
 
-    def __init__(self, source: Source, folder: Path, worker: str) -> None:
-        self.broker: Broker = broker_from(source, folder, durable=False)
+    def __init__(self, broker: Broker, worker: str) -> None:
+        self.broker = broker
         self._url = self.broker.start()
         self._prefix = f"{worker}-{os.getpid()}-"
         self._numbers = itertools.count(1)
