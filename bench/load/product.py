@@ -41,11 +41,11 @@ class Running:
 
 
 @contextmanager
-def running_fleet(**replicas: int) -> Iterator[Running]:
-    """Run a fleet with so many replicas (`gateways=2`) on databases of its own, in the block."""
+def running_fleet() -> Iterator[Running]:
+    """Run a fleet on databases of its own, in the block."""
     with tempfile.TemporaryDirectory(prefix="sharezync-bench-") as folder:
         data_dir = Path(folder)
-        fleet = Fleet(data_dir, environment=GENEROUS, **replicas)
+        fleet = Fleet(data_dir, environment=GENEROUS)
         with fleet:
             pids = {
                 name: [each.identity.pid for each in replicas if each.identity is not None]

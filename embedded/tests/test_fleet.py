@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sharezync_embedded.fleet import Fleet, FleetFailed
+from sharezync_embedded.fleet import FleetFailed
 from sharezync_embedded.processes import ProcessIdentity
 from sharezync_shared.settings import SERVICES
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from sharezync_testkit.server_fixtures import Script
 
 # Answers /ready, and writes down what it was told to do.
@@ -56,17 +57,17 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def make(folder: Path, environment: dict[str, str]) -> Iterator[Callable[..., Fleet]]:
+def make(folder: Path, environment: dict[str, str]) -> Iterator[Callable[..., DrilledFleet]]:
     """Makes fleets on stand-in services; whatever they started is stopped."""
-    made: list[Fleet] = []
+    made: list[DrilledFleet] = []
 
-    def make(**arguments: object) -> Fleet:
+    def make(**arguments: object) -> DrilledFleet:
         given: dict[str, object] = {
             "database_url": "postgresql://given",
             "amqp_url": "amqp://given",
             "environment": environment,
         }
-        fleet = Fleet(folder, **{**given, **arguments})  # type: ignore[arg-type]  # any of them
+        fleet = DrilledFleet(folder, **{**given, **arguments})  # type: ignore[arg-type]  # any of them
         made.append(fleet)
         return fleet
 
@@ -76,7 +77,7 @@ def make(folder: Path, environment: dict[str, str]) -> Iterator[Callable[..., Fl
 
 
 def test_schemas_are_migrated_before_anything_serves(
-    make: Callable[..., Fleet], told: Told
+    make: Callable[..., DrilledFleet], told: Told
 ) -> None:
     make(secret_key="the secret").start()
     first, last = told()[:4], told()[4:]
@@ -92,9 +93,9 @@ def test_schemas_are_migrated_before_anything_serves(
 
 
 def test_replicas_have_ports_of_their_own_and_each_other(
-    make: Callable[..., Fleet], told: Told
+    make: Callable[..., DrilledFleet], told: Told
 ) -> None:
-    fleet = make(gateways=2, chats=2)
+    fleet = make(counts={"gateway": 2, "chat": 2})
     fleet.start()
     assert {name: len(urls) for name, urls in fleet.urls.items()} == {
         "auth": 1,
@@ -111,9 +112,11 @@ def test_replicas_have_ports_of_their_own_and_each_other(
 
 
 def test_a_single_replica_may_have_an_environment_of_its_own(
-    make: Callable[..., Fleet], told: Told
+    make: Callable[..., DrilledFleet], told: Told
 ) -> None:
-    make(gateways=2, replica_environment={"gateway-1": {"AMQP_URL": "amqp://detour"}}).start()
+    make(
+        counts={"gateway": 2}, replica_environment={"gateway-1": {"AMQP_URL": "amqp://detour"}}
+    ).start()
     given = [(entry["name"], entry["AMQP_URL"]) for entry in told() if entry["command"] == "serve"]
     assert sorted(given) == [
         ("auth", "amqp://given"),
@@ -125,12 +128,16 @@ def test_a_single_replica_may_have_an_environment_of_its_own(
     ]
 
 
-def test_an_environment_for_nobody_is_an_error(make: Callable[..., Fleet], told: Told) -> None:
+def test_an_environment_for_nobody_is_an_error(
+    make: Callable[..., DrilledFleet], told: Told
+) -> None:
     with pytest.raises(FleetFailed, match="no replica is called gateway-1"):
         make(replica_environment={"gateway-1": {"AMQP_URL": "amqp://detour"}}).start()
 
 
-def test_a_command_of_a_service_runs_beside_it(make: Callable[..., Fleet], told: Told) -> None:
+def test_a_command_of_a_service_runs_beside_it(
+    make: Callable[..., DrilledFleet], told: Told
+) -> None:
     fleet = make(secret_key="the secret")
     fleet.start()
     assert fleet.run("auth", "rotate-keys") == "hello from auth rotate-keys\n"
@@ -146,7 +153,7 @@ def test_a_command_of_a_service_runs_beside_it(make: Callable[..., Fleet], told:
 
 
 def test_a_command_that_fails_says_why(
-    make: Callable[..., Fleet], environment: dict[str, str]
+    make: Callable[..., DrilledFleet], environment: dict[str, str]
 ) -> None:
     fleet = make(environment=environment | {"FAIL_AT": "repair"})
     fleet.start()
@@ -154,7 +161,9 @@ def test_a_command_that_fails_says_why(
         fleet.run("chat", "repair")
 
 
-def test_a_killed_member_is_seen_and_comes_back_where_it_was(make: Callable[..., Fleet]) -> None:
+def test_a_killed_member_is_seen_and_comes_back_where_it_was(
+    make: Callable[..., DrilledFleet],
+) -> None:
     fleet = make()
     fleet.start()
     assert fleet.dead() == []
@@ -169,7 +178,7 @@ def test_a_killed_member_is_seen_and_comes_back_where_it_was(make: Callable[...,
 
 @pytest.mark.parametrize("step", ["migrate", "serve"])
 def test_a_member_that_does_not_start_is_named_and_nobody_is_left(
-    step: str, make: Callable[..., Fleet], environment: dict[str, str], told: Told
+    step: str, make: Callable[..., DrilledFleet], environment: dict[str, str], told: Told
 ) -> None:
     fleet = make(environment=environment | {"FAIL_AT": step})
     with pytest.raises(FleetFailed, match=r"chat-0 .*(?s:.*)chat has a cold"):
@@ -177,7 +186,9 @@ def test_a_member_that_does_not_start_is_named_and_nobody_is_left(
     assert not _running(told())
 
 
-def test_stopping_leaves_nobody(make: Callable[..., Fleet], told: Told, folder: Path) -> None:
+def test_stopping_leaves_nobody(
+    make: Callable[..., DrilledFleet], told: Told, folder: Path
+) -> None:
     fleet = make()
     fleet.start()
     assert len(_running(told())) == 5
@@ -188,7 +199,7 @@ def test_stopping_leaves_nobody(make: Callable[..., Fleet], told: Told, folder: 
 
 
 def test_what_a_killed_fleet_left_is_ended_by_the_next(
-    make: Callable[..., Fleet],
+    make: Callable[..., DrilledFleet],
     environment: dict[str, str],
     told: Told,
     folder: Path,
@@ -211,7 +222,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_logs_are_kept_and_shown(
-    make: Callable[..., Fleet], capfd: pytest.CaptureFixture[str], folder: Path
+    make: Callable[..., DrilledFleet], capfd: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     fleet = make(echo=True)
     fleet.start()
@@ -223,7 +234,7 @@ def test_logs_are_kept_and_shown(
 
 
 def test_a_database_of_our_own_gives_each_service_a_role(
-    make: Callable[..., Fleet], told: Told
+    make: Callable[..., DrilledFleet], told: Told
 ) -> None:
     fleet = make(database_url=None)
     fleet.start()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sharezync_embedded.fleet import Fleet
 from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from sharezync_testkit.one_process import OneProcess
 from sharezync_testkit.servers import Databases, VirtualHosts
 from tests.conftest import GENEROUS
@@ -69,12 +69,10 @@ def fleet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def running_fleet(
     fleet_folder: Path, database_of_fleet: str, amqp_url: str, line: BrokerLine
-) -> Iterator[Fleet]:
-    fleet = Fleet(
+) -> Iterator[DrilledFleet]:
+    fleet = DrilledFleet(
         fleet_folder,
-        gateways=2,
-        auths=2,
-        chats=2,
+        counts={"gateway": 2, "auth": 2, "chat": 2},
         amqp_url=amqp_url,
         database_url=database_of_fleet,
         secret_key=SECRET_KEY,
@@ -86,7 +84,7 @@ def running_fleet(
 
 
 @pytest.fixture
-def fleet(running_fleet: Fleet, line: BrokerLine) -> Iterator[Fleet]:
+def fleet(running_fleet: DrilledFleet, line: BrokerLine) -> Iterator[DrilledFleet]:
     """The fleet, whole; what a test breaks is mended for the next."""
     yield running_fleet
     line.restore()
@@ -108,7 +106,7 @@ class Product:
 def product(request: pytest.FixtureRequest) -> Iterator[Product]:
     """The fleet, and then the same in one process."""
     if request.param == "fleet":
-        fleet: Fleet = request.getfixturevalue("fleet")
+        fleet: DrilledFleet = request.getfixturevalue("fleet")
         folder: Path = request.getfixturevalue("fleet_folder")
         yield Product(
             fleet.urls["gateway"],
@@ -127,7 +125,7 @@ def product(request: pytest.FixtureRequest) -> Iterator[Product]:
 
 
 @pytest.fixture
-async def crowd(fleet: Fleet) -> AsyncGenerator[Crowd]:
+async def crowd(fleet: DrilledFleet) -> AsyncGenerator[Crowd]:
     crowd = Crowd(fleet.urls["gateway"])
     yield crowd
     await crowd.aclose()

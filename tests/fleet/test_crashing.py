@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sharezync_embedded.fleet import Fleet
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from tests.blackbox.people import Json, Person
 from tests.blackbox.test_presence import told
 from tests.fleet.conftest import LEASE_SECONDS
@@ -29,7 +29,7 @@ async def online(person: Person) -> Mapping[str, bool]:
 
 
 async def test_users_of_a_gateway_that_is_stopped_go_offline_at_once(
-    crowd: Crowd, fleet: Fleet
+    crowd: Crowd, fleet: DrilledFleet
 ) -> None:
     ada = await crowd.register("ada", gateway=0)
     bob = await crowd.register("bob", gateway=1)
@@ -51,7 +51,7 @@ async def test_users_of_a_gateway_that_is_stopped_go_offline_at_once(
 
 
 async def test_devices_of_a_crashed_gateway_go_offline_and_come_back(
-    crowd: Crowd, fleet: Fleet
+    crowd: Crowd, fleet: DrilledFleet
 ) -> None:
     ada = await crowd.register("ada", gateway=0)
     elsewhere = crowd.by_way_of(ada, 1)
@@ -80,7 +80,9 @@ async def test_devices_of_a_crashed_gateway_go_offline_and_come_back(
         assert not zeros.closed.is_set()
 
 
-async def test_devices_stay_online_while_auth_is_started_again(crowd: Crowd, fleet: Fleet) -> None:
+async def test_devices_stay_online_while_auth_is_started_again(
+    crowd: Crowd, fleet: DrilledFleet
+) -> None:
     ada = await crowd.register("ada", gateway=0)
     elsewhere = crowd.by_way_of(ada, 1)
     async with ada.connected("on-zero"), elsewhere.connected("on-one"):

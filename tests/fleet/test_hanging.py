@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sharezync_embedded.fleet import Fleet
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from tests.blackbox.people import Person
 from tests.fleet.crowd import Crowd, tell, until
 
@@ -34,7 +34,7 @@ AT_ONCE_SECONDS = 3
 
 
 @contextmanager
-def stopped(fleet: Fleet, service: str) -> Generator[None]:
+def stopped(fleet: DrilledFleet, service: str) -> Generator[None]:
     """Stop the process that gateway-0 calls, and let it go on afterwards."""
     replica = fleet.replicas[service][0]
     replica.signal(signal.SIGSTOP)
@@ -47,7 +47,7 @@ def stopped(fleet: Fleet, service: str) -> Generator[None]:
 class Log:
     """What gateway-0 writes from now on."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: DrilledFleet) -> None:
         self._path: Path = fleet.logs_dir / "gateway-0.log"
         self._from = self._path.stat().st_size
 
@@ -63,7 +63,7 @@ async def timed(person: Person, path: str) -> tuple[httpx.Response, float]:
 
 @pytest.mark.parametrize("service", HANGING)
 async def test_a_service_that_hangs_is_told_of_soon_and_then_at_once(
-    crowd: Crowd, fleet: Fleet, service: str
+    crowd: Crowd, fleet: DrilledFleet, service: str
 ) -> None:
     ada = await crowd.register("ada")
     channel_id = await ada.channel()

@@ -16,7 +16,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from sharezync_embedded.fleet import Fleet
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from tests.blackbox.people import Person
 from tests.fleet.broker_line import BrokerLine
 from tests.fleet.crowd import Crowd
@@ -191,7 +191,7 @@ async def _say(scene: Scene, connection: ClientConnection, writer: Writer, key: 
             return False
 
 
-async def make_trouble(scene: Scene, fleet: Fleet, line: BrokerLine) -> None:
+async def make_trouble(scene: Scene, fleet: DrilledFleet, line: BrokerLine) -> None:
     """Cut sockets at random all the time; meanwhile kill processes and cut off the broker.
 
     Ends with a whole round of these, when the time is over.
@@ -223,7 +223,7 @@ async def _cut_sockets(scene: Scene) -> None:
             scene.cuts += 1
 
 
-async def _kill(scene: Scene, fleet: Fleet, name: str, number: int) -> None:
+async def _kill(scene: Scene, fleet: DrilledFleet, name: str, number: int) -> None:
     """Let all go well for a moment, then kill a replica, and start it again."""
     await asyncio.sleep(1.5)
     await asyncio.to_thread(fleet.kill, name, number)
@@ -246,7 +246,7 @@ async def whole_history(person: Person, channel_id: str) -> list[Json]:
 
 
 async def test_no_history_is_broken_by_cuts_and_crashes(
-    fleet: Fleet, crowd: Crowd, line: BrokerLine
+    fleet: DrilledFleet, crowd: Crowd, line: BrokerLine
 ) -> None:
     people = [await crowd.register(f"person{n}") for n in range(4)]
     channel_id = await people[0].channel()

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from sharezync_embedded.fleet import Fleet
 from sharezync_shared.tokens.credentials import derive_service_secret
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from tests.blackbox.people import Json, Person
 from tests.blackbox.test_files import upload
 from tests.fleet.conftest import KEYS_KEPT_SECONDS, SECRET_KEY
@@ -56,7 +56,7 @@ def header_of(token: str) -> Json:
     return dict(json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))))
 
 
-async def test_keys_rotate_and_nobody_is_refused(crowd: Crowd, fleet: Fleet) -> None:
+async def test_keys_rotate_and_nobody_is_refused(crowd: Crowd, fleet: DrilledFleet) -> None:
     """Rotated with `--now`, under the very condition that `rotate-keys` alone waits for.
 
     That condition is that every verifier knows the next key before it signs. The command takes it
@@ -174,19 +174,19 @@ async def _services_call(diary: Diary, auths: list[str], chat: str, user_id: str
             await asyncio.sleep(BREATH_SECONDS)
 
 
-async def _published(fleet: Fleet) -> list[set[str]]:
+async def _published(fleet: DrilledFleet) -> list[set[str]]:
     """Return the ids of the keys that each auth process publishes."""
     async with httpx.AsyncClient() as http:
         answers = [await http.get(f"{url}/.well-known/jwks.json") for url in fleet.urls["auth"]]
         return [{key["kid"] for key in answer.json()["keys"]} for answer in answers]
 
 
-async def _same_keys_everywhere(fleet: Fleet) -> bool:
+async def _same_keys_everywhere(fleet: DrilledFleet) -> bool:
     first, *others = await _published(fleet)
     return all(other == first for other in others)
 
 
-async def _signs_everywhere(fleet: Fleet, person: Person, kid: str) -> bool:
+async def _signs_everywhere(fleet: DrilledFleet, person: Person, kid: str) -> bool:
     """Whether each auth process signs with this key; makes them look at the keys.
 
     They look by themselves every 30 s, and at once for a token of a key that they don't know.

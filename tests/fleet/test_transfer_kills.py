@@ -17,8 +17,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from sharezync_embedded.fleet import Fleet, FleetFailed
+from sharezync_embedded.fleet import FleetFailed
 from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_testkit.drilled_fleet import DrilledFleet
 from sharezync_testkit.one_process import OneProcess
 from tests.blackbox.people import Json, Person
 from tests.conftest import GENEROUS
@@ -114,7 +115,7 @@ def ground(product: str, request: pytest.FixtureRequest) -> Ground:
     if product == "embedded":
         running: Callable[[], Ground] = request.getfixturevalue("one_process")
         return running()
-    fleet: Fleet = request.getfixturevalue("fleet")
+    fleet: DrilledFleet = request.getfixturevalue("fleet")
     named = {"gateway": ("gateway", 0), "receivers-gateway": ("gateway", 1)}
 
     def kill(victim: str) -> None:

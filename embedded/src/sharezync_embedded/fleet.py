@@ -4,7 +4,6 @@ On the PostgreSQL and the RabbitMQ that are given, or on ones that are brought u
 """
 
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -43,9 +42,9 @@ class Fleet:
 
     `port` is the gateway's, 0 any; the services get the four after it where those are free.
     Replica n of a service calls replica n (modulo their number) of every other: there is no
-    balancer. `environment` goes to all processes, over what they inherit from us, and
-    `replica_environment` to single ones over that, by label: `{"gateway-1": {"AMQP_URL": …}}`.
-    `echo` shows their logs on our standard output. Not safe to share between threads.
+    balancer; `counts` says how many there are where it isn't one. `environment` goes to all
+    processes, over what they inherit from us. `echo` shows their logs on our standard output. Not
+    safe to share between threads.
     """
 
     def __init__(
@@ -53,34 +52,22 @@ class Fleet:
         data_dir: Path,
         *,
         port: int = 0,
-        gateways: int = 1,
-        auths: int = 1,
-        chats: int = 1,
-        transfers: int = 1,
-        storages: int = 1,
+        counts: Mapping[str, int] | None = None,
         database_url: str | None = None,
         amqp_url: str | None = None,
         secret_key: str | None = None,
         environment: Mapping[str, str] | None = None,
-        replica_environment: Mapping[str, Mapping[str, str]] | None = None,
         echo: bool = False,
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._given_port = port
-        self._counts = dict.fromkeys(SERVICES, 1) | {
-            "auth": auths,
-            "chat": chats,
-            "transfer": transfers,
-            "storage": storages,
-            "gateway": gateways,
-        }
+        self._counts = {**dict.fromkeys(SERVICES, 1), **(counts or {})}
         self._given_database_url = database_url
         self._given_amqp_url = amqp_url
         self._given_secret_key = secret_key
         self._database_url = ""
         self._amqp_url = ""
         self._environment = dict(environment or {})
-        self._replica_environment = {**(replica_environment or {})}
         self._console = Console() if echo else None
         self._underneath = ExitStack()
         self.replicas: dict[str, list[Replica]] = {}
@@ -101,11 +88,6 @@ class Fleet:
     def url(self) -> str:
         """The first gateway's base URL."""
         return self.replicas["gateway"][0].url
-
-    @property
-    def urls(self) -> dict[str, list[str]]:
-        """The base URLs of all replicas, by service."""
-        return {name: [r.url for r in replicas] for name, replicas in self.replicas.items()}
 
     @property
     def logs_dir(self) -> Path:
@@ -154,38 +136,6 @@ class Fleet:
             self._console = None
         self._underneath.close()
 
-    def kill(self, name: str, number: int = 0) -> None:
-        """End one replica at once, as a crash would (SIGKILL)."""
-        replica = self.replicas[name][number]
-        replica.signal(signal.SIGKILL)
-        replica.wait(10)
-
-    def restart(self, name: str, number: int = 0) -> None:
-        """Start a replica that has ended, on the same ports, and wait until it is ready."""
-        replica = self.replicas[name][number]
-        replica.start(self._environment_of(replica))
-        self._record_processes()
-        self._wait_until_ready([replica])
-
-    def run(self, name: str, *arguments: str, timeout_seconds: float = 60) -> str:
-        """Run a command of a service, as an operator would beside it, and return what it prints.
-
-        `fleet.run("auth", "rotate-keys")` is `python -m sharezync_auth rotate-keys` in the
-        environment of the first replica. Raises FleetFailed, with what it said, where it fails or
-        takes too long.
-        """
-        replica = self.replicas[name][0]
-        command = f"{name} {' '.join(arguments)}"
-        try:
-            done = replica.run(
-                arguments, self._environment_of(replica), timeout_seconds=timeout_seconds
-            )
-        except subprocess.TimeoutExpired as error:
-            raise FleetFailed(f"{command!r} took over {timeout_seconds:g} s") from error
-        if done.returncode != 0:
-            raise FleetFailed(f"{command!r} ended with {done.returncode}: {done.stderr}")
-        return done.stdout
-
     def dead(self) -> list[Replica]:
         """The replicas whose process has ended."""
         return [replica for replica in self._all() if replica.exit_code() is not None]
@@ -230,8 +180,6 @@ class Fleet:
                         log_path=self.logs_dir / f"{name}-{number}.log",
                     )
                 )
-        if strangers := self._replica_environment.keys() - {r.label for r in self._all()}:
-            raise FleetFailed(f"no replica is called {', '.join(sorted(strangers))}")
 
     def _add(self, replica: Replica) -> None:
         if replica.log_path.exists():
@@ -254,8 +202,7 @@ class Fleet:
         for name in WITH_DATABASE:
             others = self.replicas[name]
             environment[f"{name.upper()}_URL"] = others[replica.number % len(others)].url
-        own = self._replica_environment.get(replica.label, {})
-        return {**environment, **self._environment, **own}
+        return {**environment, **self._environment}
 
     def _migrate(self) -> None:
         running = {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from sharezync_embedded.processes import ProcessIdentity
@@ -72,23 +72,6 @@ class Replica:
         }
         self._process = self._run(self._command, {**environment, **own})
 
-    def run(
-        self, arguments: Sequence[str], environment: Mapping[str, str], *, timeout_seconds: float
-    ) -> subprocess.CompletedProcess[str]:
-        """Run another command of this service to its end, beside the process that serves.
-
-        Raises subprocess.TimeoutExpired; the command is killed then.
-        """
-        return subprocess.run(
-            self._command_line(*arguments),
-            env=_inherited(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
-
     def exit_code(self) -> int | None:
         """How the process ended: negative, a signal; None while it runs."""
         return self._process.poll() if self._process else None
@@ -119,17 +102,20 @@ class Replica:
     def _run(self, command: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                self._command_line(command),
-                env=_inherited(environment),
+                command_line(self.name, command),
+                env=inherited_with(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us: we stop them in order
             )
 
-    def _command_line(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", f"sharezync_{self.name}", *arguments]
+
+def command_line(service: str, *arguments: str) -> list[str]:
+    """Return what runs a command of a service in a process of its own."""
+    return [sys.executable, "-m", f"sharezync_{service}", *arguments]
 
 
-def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
+def inherited_with(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return our own environment with `environment` over it."""
     return {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
