@@ -110,8 +110,9 @@ class TransferContext:
         notice = self._notices.read(frame)
         if notice is None:
             return
-        for listener in self.listeners.for_transfer(notice.transfer_id):
-            if notice.place is None:
+        transfer_id, place = notice
+        for listener in self.listeners.for_transfer(transfer_id):
+            if place is None:
                 listener.transfer_changed()
             else:
-                listener.chunk_stored(notice.place)
+                listener.chunk_stored(place)

@@ -142,7 +142,7 @@ class TestNotices:
         await wait_until(lambda: heard)
         assert (heard[0].seq, heard[0].text) == (0, b"")
         assert heard[0].control == Control(chunk=[3, 7, 3])
-        assert Notices.read(heard[0]) == Notice(TRANSFER, (3, 7))
+        assert Notices.read(heard[0]) == (TRANSFER, (3, 7))
         await notices.aclose()
         await bus.aclose()
 
@@ -183,8 +183,8 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("stream", "said", "expected"),
         [
-            (f"transfer:{TRANSFER}", ["changed"], Notice(TRANSFER, None)),
-            (f"transfer:{TRANSFER}", [0, 1, 5], Notice(TRANSFER, (0, 1))),
+            (f"transfer:{TRANSFER}", ["changed"], (TRANSFER, None)),
+            (f"transfer:{TRANSFER}", [0, 1, 5], (TRANSFER, (0, 1))),
             (f"transfer:{TRANSFER}", [0, 1, 5, "later"], None),
             (f"transfer:{TRANSFER}", ["something else"], None),
             (f"transfer:{TRANSFER}", ["0", "1", "5"], None),

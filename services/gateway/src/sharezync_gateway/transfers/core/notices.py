@@ -1,7 +1,6 @@
 """What gateways tell each other of transfers: control frames of the streams `transfer:<id>`."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -22,12 +21,8 @@ GATHER_SECONDS: Final = 0.02
 for each chunk costs all nodes and the broker as much as some of its way does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """`place` is that of a chunk that was stored; None: the transfer has changed."""
-
-    transfer_id: UUID
-    place: Place | None
+Notice = tuple[UUID, Place | None]
+"""A transfer, and the place of a chunk that was stored; None: the transfer has changed."""
 
 
 class Notices:
@@ -60,9 +55,9 @@ class Notices:
             return None
         match said:
             case [int(file), int(index), int()]:
-                return Notice(transfer_id, (file, index))
+                return transfer_id, (file, index)
             case ["changed"]:
-                return Notice(transfer_id, None)
+                return transfer_id, None
         return None
 
     def _notify(self) -> None:

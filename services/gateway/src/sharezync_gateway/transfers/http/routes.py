@@ -3,10 +3,9 @@
 from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.routes import RateClass
 from sharezync_gateway.transfers.context import TransferContext
-from sharezync_gateway.transfers.http.get_chunk import get_chunk
 from sharezync_gateway.transfers.http.get_content import get_content
 from sharezync_gateway.transfers.http.http_context import HttpContext
-from sharezync_gateway.transfers.http.put_chunk import put_chunk
+from sharezync_gateway.transfers.http.one_chunk import get_chunk, put_chunk
 from sharezync_gateway.transfers.http.requests import RequestHandler, RoutedRequest
 from sharezync_shared.addresses import bucket_of
 

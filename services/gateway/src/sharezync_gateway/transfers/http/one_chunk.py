@@ -1,32 +1,75 @@
-"""`PUT /v1/transfers/{id}/files/{n}/chunks/{i}`: a chunk as the body of a request."""
+"""`GET`, `HEAD` and `PUT /v1/transfers/{id}/files/{n}/chunks/{i}`: one chunk with its digest."""
 
 import asyncio
 import re
 from typing import Final
 
 import msgspec
+import structlog
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.transfers.core.chunk_store import ChunkRefused, StoreAway
+from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, ChunkRefused, StoreAway
 from sharezync_gateway.transfers.core.chunks import gather_chunk
 from sharezync_gateway.transfers.core.participations import refusal_of
 from sharezync_gateway.transfers.errors import (
     BodyBroken,
     BodyTooSlow,
     ChunkLength,
+    ChunkMissing,
     TransferOver,
     of_code,
 )
 from sharezync_gateway.transfers.http.http_context import HttpContext
 from sharezync_gateway.transfers.http.requests import RoutedRequest
 from sharezync_shared.contracts.transfer import ParticipationRead
-from sharezync_shared.problems import Invalid, TooLarge, Unavailable
+from sharezync_shared.problems import Invalid, NotFound, TooLarge, Unavailable
+
+log = structlog.get_logger()
 
 DIGEST_HEADER: Final = b"x-chunk-sha256"
 ARRIVE_SECONDS: Final = 120.0
 """How long a chunk may take to arrive, however steadily it trickles: 1 MiB at 70 kbit/s."""
 
 _DIGEST: Final = re.compile(rb"[0-9a-fA-F]{64}")
+
+
+async def get_chunk(context: HttpContext, request: RoutedRequest) -> None:
+    """Give out a chunk, so that who reads it can check it.
+
+    Raises Problem before anything is sent; hangs up on who does not read.
+    """
+    transfer_id, (file, index) = request.place()
+    request.body(limit_bytes=0)  # refuses one
+    participation = await context.participations.get(transfer_id, request.caller)
+    shape = participation.readable(file)
+    if index >= shape.chunk_count:
+        raise NotFound("The file has no chunk with this index")
+    semaphores = (participation.unstored_bytes, context.leaving_bytes)
+    async with context.room_in(semaphores, shape.length(index), request.bounds.patience_seconds):
+        try:
+            # Always from storage: what lies in memory is counted, and kept for others.
+            chunk = await context.transfers.store.get_chunk(shape.upload_id, index)
+        except ChunkAbsent as error:
+            raise ChunkMissing from error
+        except StoreAway as error:
+            raise Unavailable("Storage is temporarily unavailable") from error
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(len(chunk.payload)),
+            "X-Chunk-Sha256": chunk.sha256.hex(),
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, no-cache",
+        }
+        payload = b"" if request.method == "HEAD" else chunk.payload
+        try:
+            await request.start(200, headers)
+            await request.write(payload)
+        except ClientGone as reason:
+            log.debug("chunk_interrupted", reason=repr(reason))
+            request.hang_up()
+        else:
+            context.transfers.metrics.delivered_bytes.inc(len(payload))
 
 
 async def put_chunk(context: HttpContext, request: RoutedRequest) -> None:
