@@ -195,17 +195,6 @@ async def test_databases_are_made_once_and_copied(server: EmbeddedPostgres) -> N
         server.url()
 
 
-def test_reset_forgets_everything_but_not_what_others_use(folder: Path) -> None:
-    one, other = (EmbeddedPostgres(folder, durable=False) for _ in range(2))
-    one.start()
-    other.start()
-    with pytest.raises(PostgresFailed, match="in use"):
-        one.reset()
-    assert (folder / "postgres").exists()
-    other.reset()
-    assert not (folder / "postgres").exists()
-
-
 def test_a_server_that_cannot_start_says_why(server: EmbeddedPostgres, folder: Path) -> None:
     server.start()
     server.stop()

@@ -7,7 +7,6 @@ the path is long it opens the socket to every user of the machine.
 """
 
 import re
-import shutil
 import socket
 import time
 from contextlib import suppress
@@ -95,15 +94,6 @@ class EmbeddedPostgres:
             if last:
                 self._shut_down("immediate" if force and not self._durable else "fast")
             return last
-
-    def reset(self) -> None:
-        """Stop the server and throw all its data away.
-
-        Raises PostgresFailed where others use it.
-        """
-        if not self.stop():
-            raise PostgresFailed(f"{self._cluster.path} is in use by others")
-        shutil.rmtree(self._cluster.path, ignore_errors=True)
 
     def pid(self) -> int | None:
         """The process id of the running server; None where none runs."""

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -65,14 +65,6 @@ class BreakerMetrics:
         )
 
 
-class Watcher(Protocol):
-    """Asks a service for a sign of life where its breaker must know; see `Heartbeat`."""
-
-    def look(self) -> None:
-        """Begin to, unless it is at it. Called with each call; never raises."""
-        ...
-
-
 @dataclass(slots=True, eq=False)
 class Call:
     """One call that was let through."""
@@ -87,9 +79,12 @@ class Breaker:
     """Decides whether a call to `service` is made; told what became of each that was.
 
     One for each service in a process, for all ways to it. Not thread-safe: for one event loop.
-    Without a `watcher` a call that is let through is what finds out whether the service is back;
-    with one, no call is made before the service has shown a sign of life.
+    Without `look`, a call that is let through is what finds out whether the service is back; with
+    it, no call is made before the service has shown a sign of life.
     """
+
+    look: Callable[[], None] | None = None
+    """Begins to ask the service for a sign of life, unless that is under way (`heartbeat`)."""
 
     def __init__(
         self,
@@ -101,7 +96,6 @@ class Breaker:
     ) -> None:
         self.service = service
         self.state = State.CLOSED
-        self.watcher: Watcher | None = None
         self._clock = clock
         self._jitter = jitter
         self._pending: set[Call] = set()
@@ -133,13 +127,13 @@ class Breaker:
             return
         until = self._open_until if self.state is State.OPEN else self._probe_until
         wait_seconds = until - self._clock()
-        if self.state is State.OPEN and self.watcher is not None:
+        if self.state is State.OPEN and self.look is not None:
             wait_seconds = max(wait_seconds, _FIRST_SECONDS)
         if wait_seconds > 0:
             if self._refused is not None:
                 self._refused.inc()
-            if self.watcher is not None:
-                self.watcher.look()
+            if self.look is not None:
+                self.look()
             raise CircuitOpen(self.service, wait_seconds)
 
     def enter(self, end: Callable[[], None] | None = None) -> Call:
@@ -156,8 +150,8 @@ class Breaker:
             self._quiet_since = self._clock()
         call = Call(self._generation, self._answers, end)
         self._pending.add(call)
-        if self.watcher is not None:
-            self.watcher.look()
+        if self.look is not None:
+            self.look()
         return call
 
     def succeeded(self, call: Call) -> None:
@@ -241,8 +235,8 @@ class Breaker:
         self._open_until = self._clock() + self._pause_seconds * (0.75 + 0.5 * self._jitter())
         self._pause_seconds = min(_LONGEST_SECONDS, self._pause_seconds * 2)
         self._become(State.OPEN)
-        if self.watcher is not None:
-            self.watcher.look()
+        if self.look is not None:
+            self.look()
 
     def _become(self, state: State) -> None:
         self.state = state

@@ -28,7 +28,7 @@ _EVERY_SECONDS: Final = 0.25
 
 
 class ServiceHeartbeat:
-    """The watcher of one breaker. It asks while calls wait in silence, or the breaker is open."""
+    """Asks the service of one breaker while calls wait in silence, or the breaker is open."""
 
     def __init__(self, breaker: Breaker, ping: Ping) -> None:
         self._breaker = breaker
@@ -36,7 +36,7 @@ class ServiceHeartbeat:
         self._task: asyncio.Task[None] | None = None
 
     def look(self) -> None:
-        """See `breaker.Watcher.look`."""
+        """Begin to ask, unless that is under way. Called with each call; never raises."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(
                 self._watch(),
@@ -121,7 +121,7 @@ class Breakers:
             breaker = self._breakers[service] = Breaker(service, self._metrics)
             if service in self._base_urls:
                 heartbeat = ServiceHeartbeat(breaker, partial(ping, self._base_urls[service]))
-                breaker.watcher = heartbeat
+                breaker.look = heartbeat.look
                 self._heartbeats.append(heartbeat)
         return self._breakers[service]
 

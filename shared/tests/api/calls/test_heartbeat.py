@@ -51,7 +51,7 @@ def pulse() -> Pulse:
 async def breaker(pulse: Pulse) -> AsyncGenerator[Breaker]:
     breaker = Breaker("chat")
     watching = ServiceHeartbeat(breaker, pulse)
-    breaker.watcher = watching
+    breaker.look = watching.look
     yield breaker
     await watching.aclose()
 
@@ -170,8 +170,6 @@ async def test_all_ways_to_a_service_share_one_breaker() -> None:
     breakers = Breakers(CollectorRegistry(), {"chat": "http://127.0.0.1:1"})
     assert breakers.for_service("chat") is breakers.for_service("chat")
     assert breakers.for_service("chat") is not breakers.for_service("auth")
-    assert (breakers.for_service("chat").watcher is None, breakers.for_service("auth").watcher) == (
-        False,
-        None,
-    )
+    assert breakers.for_service("chat").look is not None
+    assert breakers.for_service("auth").look is None
     await breakers.aclose()
