@@ -107,35 +107,26 @@ class GatewayApp:
                 raise BadPath("The path must be in its normal form")
             origin = self._addresses.origin(scope, head)
             identity = await self._admission.admit(route, head, origin.address)
-            if route.path in self._handlers:
-                request = RoutedRequest(
-                    scope=scope,
-                    receive=receive,
-                    send=send,
-                    route=route,
-                    path=path,
-                    head=head,
-                    identity=identity,
-                    address=origin.address,
-                    bounds=self._bounds[route],
-                )
-                await self._handlers[route.path](request)
-                return
-            if route.service == GATEWAY:
+            if route.path in self._pages:
                 page = await self._pages[route.path](path.rpartition(b"/")[2].decode("ascii"))
                 await page(scope, receive, send)
                 return
-            await self._proxy.forward(
-                scope,
-                receive,
-                send,
-                service=route.service,
+            request = RoutedRequest(
+                scope=scope,
+                receive=receive,
+                send=send,
                 path=path,
                 head=head,
                 origin=origin,
                 bounds=self._bounds[route],
-                caller=bucket_of(origin.address) if identity is None else identity.user_id.hex,
+                route=route,
+                identity=identity,
             )
+            if route.path in self._handlers:
+                await self._handlers[route.path](request)
+                return
+            caller = bucket_of(origin.address) if identity is None else identity.user_id.hex
+            await self._proxy.forward(request, service=route.service, caller=caller)
         except BadHeaders as problem:
             # Where this request ends, and a next one begins, is anybody's guess.
             problem.headers["Connection"] = "close"

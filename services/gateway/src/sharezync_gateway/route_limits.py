@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from sharezync_gateway.proxy.bulkhead import BulkheadLimits
-from sharezync_gateway.proxy.forward import RequestBounds
+from sharezync_gateway.proxy.incoming import RequestBounds
 from sharezync_gateway.routes import BodyKind, RateClass, Route, Wait
 from sharezync_gateway.settings import GatewaySettings
 

@@ -2,10 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-
-from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.errors import (
     BrokenAnswer,
@@ -19,31 +16,16 @@ from sharezync_gateway.proxy.allowances import (
     RequestAllowance,
     ServiceAdmission,
 )
-from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.bulkhead import BulkheadLimits
 from sharezync_gateway.proxy.headers import RequestHead, counts_in_part
+from sharezync_gateway.proxy.incoming import IncomingRequest
 from sharezync_gateway.proxy.paths import clean_query
 from sharezync_gateway.proxy.response_writer import ResponseWriter
 from sharezync_gateway.proxy.upstream import ClientOrigin, Request, Upstream
 from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, Unavailable, send_problem
-from sharezync_shared.server import ABORT_EXTENSION, ZERO_COPY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestBounds:
-    """How much a request may carry, and how long who may say nothing."""
-
-    body_bytes: int | None
-    """None is no limit."""
-    patience_seconds: float
-    """For the service."""
-    client_idle_seconds: float
-    whole_within_seconds: float | None
-    """Within this time the body must be here, before the service is called. None: it streams."""
-    is_long: bool
-    """Whether it moves bytes, and may last: it takes its place among those that do."""
+from sharezync_shared.server import ZERO_COPY
 
 
 class Proxy:
@@ -65,47 +47,30 @@ class Proxy:
         """Return how the breaker of each service stands: `closed`, `half_open` or `open`."""
         return {name: way.breaker.state.name.lower() for name, way in self._ways.items()}
 
-    async def forward(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        *,
-        service: str,
-        path: bytes,
-        head: RequestHead,
-        origin: ClientOrigin,
-        bounds: RequestBounds,
-        caller: str,
-    ) -> None:
+    async def forward(self, incoming: IncomingRequest, *, service: str, caller: str) -> None:
         """Forward one request to `service` and answer it, with a problem if the service can't.
 
-        `path` is the normalised one that the route was found by; `caller` is whose places and
-        memory it takes. Where an answer breaks off in the
-        middle this returns without finishing it, so that the server closes the connection: nothing
-        else tells the client. Raises TooLarge, BadPath for its query, or Unavailable, before
-        anything is sent.
+        `caller` is whose places and memory it takes. Where an answer breaks off in the middle this
+        returns without finishing it, so that the server closes the connection: nothing else tells
+        the client. Raises TooLarge, BadPath for its query, or Unavailable, before anything is sent.
         """
-        body = RequestBody(
-            receive,
-            length=head.body_bytes,
-            limit_bytes=bounds.body_bytes,
-            idle_seconds=bounds.client_idle_seconds,
-            expects_continue=head.expects_continue,
-        )
+        scope, head, bounds = incoming.scope, incoming.head, incoming.bounds
+        body = incoming.body(bounds.body_bytes)
         allowance = RequestAllowance(
             self._ways[service], self._memory, caller, is_long=bounds.is_long
         )
         body.on_bytes = allowance.moved
-        answer = ResponseWriter(send, body, allowance, stall_seconds=bounds.client_idle_seconds)
+        answer = ResponseWriter(
+            incoming.send, body, allowance, stall_seconds=bounds.client_idle_seconds
+        )
         request = Request(
-            method=scope["method"],
-            path=path,
+            method=incoming.method,
+            path=incoming.path,
             query=clean_query(scope["query_string"]),
-            headers=_with_forwarded(head, origin),
+            headers=_with_forwarded(head, incoming.origin),
             body=body,
             patience_seconds=bounds.patience_seconds,
-            origin=origin,
+            origin=incoming.origin,
             takes_files=ZERO_COPY in scope.get("extensions", {}),
             may_buffer=allowance.buffer_answer,
             on_served=allowance.leave,
@@ -134,7 +99,7 @@ class Proxy:
         if failure is not None and not answer.started and not body.gone:
             await send_problem(answer, failure)
         elif not answer.complete:
-            _hang_up(scope)
+            incoming.hang_up()
 
     async def _carry(
         self,
@@ -163,10 +128,3 @@ def _with_forwarded(head: RequestHead, origin: ClientOrigin) -> list[tuple[bytes
         (b"x-forwarded-host", origin.host),
         (b"x-request-id", (request_id_var.get() or "").encode()),
     ]
-
-
-def _hang_up(scope: Scope) -> None:
-    """Drop the connection, where the server lets us: one that isn't read would stay for ever."""
-    abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
-    if abort is not None:
-        abort["abort"]()

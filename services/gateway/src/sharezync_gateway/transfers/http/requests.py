@@ -8,16 +8,12 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from starlette.datastructures import Headers
-from starlette.types import Receive, Scope, Send
 
 from sharezync_gateway.errors import ClientGone
-from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.forward import RequestBounds
-from sharezync_gateway.proxy.headers import RequestHead
+from sharezync_gateway.proxy.incoming import IncomingRequest
 from sharezync_gateway.routes import Route
 from sharezync_gateway.transfers.core.calls import Caller
 from sharezync_shared.problems import Invalid, Unauthenticated
-from sharezync_shared.server import ABORT_EXTENSION
 from sharezync_shared.tokens.claims import Identity
 
 _MOST_INDEX: Final = 2**31 - 1
@@ -27,24 +23,14 @@ _PIECE_BYTES: Final = 256 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
-class RoutedRequest:
-    """A request whose route is known. `identity` is None where a capability token was shown."""
+class RoutedRequest(IncomingRequest):
+    """One that the gateway may answer itself; `path` has as many segments as the route's template.
 
-    scope: Scope
-    receive: Receive
-    send: Send
+    `identity` is None where a capability token was shown.
+    """
+
     route: Route
-    path: bytes
-    """Normalised; its segments are as many as those of the route's template."""
-    head: RequestHead
     identity: Identity | None
-    address: str
-    bounds: RequestBounds
-
-    @property
-    def method(self) -> str:
-        """GET, HEAD or PUT."""
-        return str(self.scope["method"])
 
     @property
     def fields(self) -> dict[bytes, bytes]:
@@ -65,16 +51,6 @@ class RoutedRequest:
                 headers={"WWW-Authenticate": 'Transfer error="invalid_request"'},
             )
         return Caller(token=token.decode())
-
-    def body(self, limit_bytes: int) -> RequestBody:
-        """Return the request's body. Raises TooLarge."""
-        return RequestBody(
-            self.receive,
-            length=self.head.body_bytes,
-            limit_bytes=limit_bytes,
-            idle_seconds=self.bounds.client_idle_seconds,
-            expects_continue=self.head.expects_continue,
-        )
 
     def place(self) -> tuple[UUID, list[int]]:
         """Return the transfer and the numbers behind it: file, then chunk. Raises Invalid."""
@@ -122,12 +98,6 @@ class RoutedRequest:
                     )
             except (TimeoutError, OSError) as error:
                 raise ClientGone("The client does not read") from error
-
-    def hang_up(self) -> None:
-        """Drop the connection, where the server lets us: only that tells that nothing is whole."""
-        abort = self.scope.get("extensions", {}).get(ABORT_EXTENSION)
-        if abort is not None:
-            abort["abort"]()
 
 
 RequestHandler = Callable[[RoutedRequest], Awaitable[None]]

@@ -43,6 +43,6 @@ class TransferRoutes:
         participations = self._context.participations
         known = participations.known(transfer_id, request.caller)
         if known is None:
-            await self._limits.admit(RateClass.PUBLIC, bucket_of(request.address))
+            await self._limits.admit(RateClass.PUBLIC, bucket_of(request.origin.address))
             known = await participations.get(transfer_id, request.caller)
         await self._limits.admit(request.route.rate, known.participation.user_id.hex)
