@@ -14,16 +14,17 @@ from typing import Final, Self
 
 from sharezync_embedded.logs import Console, last_lines
 from sharezync_embedded.postgres import EmbeddedPostgres
-from sharezync_embedded.processes import free_port, port_is_free
-from sharezync_embedded.provision import provision
-from sharezync_embedded.replica import Replica
-from sharezync_embedded.secret_key import secret_key_of
-from sharezync_embedded.survivors import (
+from sharezync_embedded.processes import (
     STOP_TIMEOUT_SECONDS,
     delete_record,
     end_survivors,
+    free_port,
+    port_is_free,
     record_processes,
 )
+from sharezync_embedded.provision import provision
+from sharezync_embedded.replica import Replica
+from sharezync_embedded.secret_key import secret_key_of
 from sharezync_shared.settings import SERVICES
 
 WITH_DATABASE: Final = tuple(name for name in SERVICES if name != "gateway")

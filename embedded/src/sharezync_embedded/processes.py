@@ -12,9 +12,11 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 _PORTS = range(20_000, 30_000)
+STOP_TIMEOUT_SECONDS = 30.0  # longer than the 20 s that a service may take to say goodbye
 _SAME_PROCESS_SECONDS = 0.05  # clocks of start times are read with this much slack
 
 
@@ -95,6 +97,34 @@ def spawn_apart(
         text=True,
     )
     return ProcessIdentity.from_pid(int(shell.stdout))
+
+
+def record_processes(data_dir: Path, processes: Sequence[ProcessIdentity]) -> None:
+    """Record the processes that run on `data_dir`, in place of those of before."""
+    notes = [(process.pid, process.started_at) for process in processes]
+    draft = _record(data_dir).with_suffix(".draft")
+    draft.write_bytes(msgspec.json.encode(notes))
+    draft.replace(_record(data_dir))
+
+
+def delete_record(data_dir: Path) -> None:
+    """Delete the record: none of them runs any more."""
+    _record(data_dir).unlink(missing_ok=True)
+
+
+def end_survivors(data_dir: Path) -> None:
+    """End recorded processes that still run: asked first, killed after 30 s."""
+    try:
+        notes = msgspec.json.decode(_record(data_dir).read_bytes(), type=list[tuple[int, float]])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return
+    for pid, started_at in notes:
+        ProcessIdentity(pid, started_at).end(timeout_seconds=STOP_TIMEOUT_SECONDS)
+    delete_record(data_dir)
+
+
+def _record(data_dir: Path) -> Path:
+    return data_dir / "fleet.json"
 
 
 def free_port(*, besides: Container[int] = ()) -> int:

@@ -21,8 +21,8 @@ from urllib.parse import quote, urlsplit
 
 from sharezync_embedded.occupancy import Busy, Occupancy
 from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_embedded.processes import end_survivors
 from sharezync_embedded.rabbitmq import Broker, DevBroker
-from sharezync_embedded.survivors import end_survivors
 from sharezync_testkit.strict_s3 import StrictS3Server
 
 _PREFIX = "sharezync-test-"

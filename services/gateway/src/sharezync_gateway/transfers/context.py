@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
 from sharezync_gateway.transfers.core.calls import Caller, TransferCalls
@@ -13,7 +13,6 @@ from sharezync_gateway.transfers.core.chunk_cache import ChunkCache
 from sharezync_gateway.transfers.core.chunk_store import ChunkRefused, ChunkStore, StoreAway
 from sharezync_gateway.transfers.core.chunks import Chunk
 from sharezync_gateway.transfers.core.listeners import TransferListeners
-from sharezync_gateway.transfers.core.metrics import TransferMetrics
 from sharezync_gateway.transfers.core.notices import Notices
 from sharezync_gateway.transfers.core.reports import Reporter
 from sharezync_shared.background import TaskSupervisor
@@ -32,6 +31,33 @@ STALL_SECONDS: Final = 10.0
 _PAUSES_SECONDS: Final = (0.1, 0.4, 1.0, 2.0, 4.0)
 """Between attempts to store a chunk while storage is away; its sender has no credit meanwhile."""
 _LAST_SECONDS: Final = 3.0
+
+
+class TransferMetrics:
+    """The metrics of one node's transfers, in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.stored_bytes = Counter(
+            "sharezync_ws_chunk_stored_bytes_total",
+            "Bytes of stored chunks that were received on connections",
+            registry=registry,
+        )
+        self.delivered_bytes = Counter(
+            "sharezync_ws_chunk_delivered_bytes_total",
+            "Bytes of chunks that were sent on connections",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "sharezync_ws_chunks_refused_total",
+            "Refused chunks that were received on connections, by error code",
+            ("code",),
+            registry=registry,
+        )
+        self.stalled = Counter(
+            "sharezync_ws_deliveries_stalled_total",
+            "Deliveries that stopped because the recipient acknowledged nothing for too long",
+            registry=registry,
+        )
 
 
 class TransferContext:

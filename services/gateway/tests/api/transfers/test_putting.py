@@ -178,7 +178,7 @@ async def test_a_body_of_unknown_length_is_read_no_further_than_the_chunk(
 async def test_chunks_in_memory_are_bounded_by_bytes(
     house: House, sender: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.transfers.http.participations.CALLER_BYTES", 3 * CHUNK)
+    monkeypatch.setattr("sharezync_gateway.transfers.http.http_context.CALLER_BYTES", 3 * CHUNK)
     offer = house.offer(12 * CHUNK)
     house.store.gate.clear()
     puts = [asyncio.create_task(house.put(sender, offer, index)) for index in range(12)]

@@ -31,7 +31,7 @@ async def get_content(context: HttpContext, request: RoutedRequest) -> None:
     """
     transfer_id, (file,) = request.place()
     confirms = request.wants("confirm")
-    known = await context.participations.get(transfer_id, request.caller)
+    known = await context.participation(transfer_id, request.caller)
     shape = known.readable(file)
     state = known.participation.file(file)
     version = Version(f'"{state.root}"' if state.root else None)
@@ -148,7 +148,7 @@ class _Answer:
         self._reader.changed = False
         if self._reader.gone:
             raise TransferOver("Its chunks were deleted")
-        known = await self._context.participations.get(self._transfer_id, self._request.caller)
+        known = await self._context.participation(self._transfer_id, self._request.caller)
         state = known.participation.state
         if state in OVER and state != "completed":
             raise TransferOver(f"The transfer is {state}", state=state)

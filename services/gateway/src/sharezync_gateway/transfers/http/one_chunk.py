@@ -41,7 +41,7 @@ async def get_chunk(context: HttpContext, request: RoutedRequest) -> None:
     """
     transfer_id, (file, index) = request.place()
     request.body(limit_bytes=0)  # refuses one
-    participation = await context.participations.get(transfer_id, request.caller)
+    participation = await context.participation(transfer_id, request.caller)
     shape = participation.readable(file)
     if index >= shape.chunk_count:
         raise NotFound("The file has no chunk with this index")
@@ -76,7 +76,7 @@ async def put_chunk(context: HttpContext, request: RoutedRequest) -> None:
     """Store one chunk, and answer how far its file is. Raises Problem."""
     transfer_id, (file, index) = request.place()
     sha256 = _digest_of(request)
-    known = await context.participations.get(transfer_id, request.caller)
+    known = await context.participation(transfer_id, request.caller)
     expected = _expected_bytes(known.participation, file, index, request.head.body_bytes)
     semaphores = (known.unstored_bytes, context.arriving_bytes)
     async with context.room_in(semaphores, expected, request.bounds.patience_seconds):

@@ -40,9 +40,8 @@ class TransferRoutes:
         if request.identity is not None:
             return
         transfer_id, _ = request.place()
-        participations = self._context.participations
-        known = participations.known(transfer_id, request.caller)
+        known = self._context.known(transfer_id, request.caller)
         if known is None:
             await self._limits.admit(RateClass.PUBLIC, bucket_of(request.origin.address))
-            known = await participations.get(transfer_id, request.caller)
+            known = await self._context.participation(transfer_id, request.caller)
         await self._limits.admit(request.route.rate, known.participation.user_id.hex)
