@@ -28,6 +28,12 @@ CALLER_BYTES: Final = 8 * 1024 * 1024
 """Of those that came up one socket, or from one caller for one transfer over HTTP: two windows."""
 STALL_SECONDS: Final = 10.0
 """A receiver that acknowledges nothing for so long, with no credit left, is pushed to no more."""
+LOOK_SECONDS: Final = (0.25, 1.0, 2.0, 5.0, 10.0)
+"""Pauses between looks at storage's record while nothing is announced: a notice may be lost."""
+PAUSED_SECONDS: Final = 30.0
+"""How often a paused transfer is looked at, should the notice of its resuming be lost."""
+AWAY_SECONDS: Final = 1.0
+"""Before a chunk is asked for again that storage didn't give."""
 _PAUSES_SECONDS: Final = (0.1, 0.4, 1.0, 2.0, 4.0)
 """Between attempts to store a chunk while storage is away; its sender has no credit meanwhile."""
 _LAST_SECONDS: Final = 3.0

@@ -110,7 +110,7 @@ async def test_a_lost_notice_is_made_good_by_looking(scene: Scene) -> None:
 async def test_as_long_as_notices_come_storage_is_not_asked(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery_module, "_LOOK_SECONDS", (1.0,))
+    monkeypatch.setattr(delivery_module, "LOOK_SECONDS", (1.0,))
     known = attachment(*[100] * 60, role="recipient", window_bytes=100 * CHUNK)
     delivery = scene.deliver(known)
     await wait_until(lambda: scene.calls.looks == 60)
@@ -125,7 +125,7 @@ async def test_as_long_as_notices_come_storage_is_not_asked(
 async def test_a_notice_lost_among_others_is_made_good_in_the_end(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery_module, "_LOOK_SECONDS", (60.0,))
+    monkeypatch.setattr(delivery_module, "LOOK_SECONDS", (60.0,))
     monkeypatch.setattr(delivery_module, "_LATEST_LOOK_SECONDS", 0.2)
     known = attachment(100, 100, 100, role="recipient")
     delivery = scene.deliver(known)
@@ -228,7 +228,7 @@ async def test_who_had_nothing_to_acknowledge_for_long_has_not_stalled(scene: Sc
 async def test_a_store_that_is_away_is_asked_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_gateway.transfers.socket.delivery._AWAY_SECONDS", 0.01)
+    monkeypatch.setattr("sharezync_gateway.transfers.socket.delivery.AWAY_SECONDS", 0.01)
     known = attachment(200, role="recipient", stored_bytes=200)
     await scene.keep(known, (0, 0), (0, 1))
     scene.store.away = 3

@@ -6,7 +6,12 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.protocol import CHUNK_HEADER_BYTES
-from sharezync_gateway.transfers.context import TransferContext
+from sharezync_gateway.transfers.context import (
+    AWAY_SECONDS,
+    LOOK_SECONDS,
+    PAUSED_SECONDS,
+    TransferContext,
+)
 from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, StoreAway
 from sharezync_gateway.transfers.core.chunks import Bytes, Place
 from sharezync_gateway.transfers.core.listeners import TransferListener
@@ -17,13 +22,8 @@ from sharezync_shared.ranges import Ranges
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS: Final = (0.25, 1.0, 2.0, 5.0, 10.0)
-"""Pauses between looks at storage's record while nothing is announced: a notice may be lost."""
-PAUSED_SECONDS: Final = 30.0
-"""How often a paused transfer is looked at, should the notice of its resuming be lost."""
 _SOON: Final = 4
 """Chunks that are kept in memory for a reader who is about to get them."""
-_AWAY_SECONDS: Final = 1.0
 
 
 class ChunkReader(TransferListener):
@@ -68,7 +68,7 @@ class ChunkReader(TransferListener):
         self._at = index
         while not self.changed and index not in self._stored:
             self._wake.clear()
-            pause_seconds = _LOOK_SECONDS[min(self._looks, len(_LOOK_SECONDS) - 1)]
+            pause_seconds = LOOK_SECONDS[min(self._looks, len(LOOK_SECONDS) - 1)]
             try:
                 # The first look is at once: what was stored before we came, nobody tells us.
                 async with asyncio.timeout(pause_seconds if self._looks else 0):
@@ -99,7 +99,7 @@ class ChunkReader(TransferListener):
             self._looks = max(self._looks, 1)
         except StoreAway as error:
             log.debug("chunk_not_fetched", error=str(error))
-            await asyncio.sleep(_AWAY_SECONDS)
+            await asyncio.sleep(AWAY_SECONDS)
         return None
 
     async def _look(self) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.transfers.context import TransferContext
+from sharezync_gateway.transfers.context import AWAY_SECONDS, LOOK_SECONDS, TransferContext
 from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, StoreAway
 from sharezync_gateway.transfers.core.chunks import Place, chunk_header
 from sharezync_gateway.transfers.socket.chunk_scheduler import ChunkScheduler
@@ -23,13 +23,10 @@ log = structlog.get_logger()
 
 _AHEAD: Final = 3
 """Chunks that are fetched before their turn, so that storage's answer is waited for once."""
-_LOOK_SECONDS: Final = (0.25, 1.0, 2.0, 5.0, 10.0)
-"""Pauses between looks at storage's record while nothing is announced: a notice may be lost."""
 _LATEST_LOOK_SECONDS: Final = 5.0
 """After so long there is a look although notices come: one among them may have been lost."""
 _LOOK_FILES: Final = 8
 """Files that are looked at in one go."""
-_AWAY_SECONDS: Final = 1.0
 
 Parts = Sequence[bytes]
 
@@ -97,7 +94,7 @@ class Delivery:
             self._looks = 0
             if self._looked_at_all:
                 self._look_at = min(
-                    self._loop.time() + _LOOK_SECONDS[0], self._looked_at + _LATEST_LOOK_SECONDS
+                    self._loop.time() + LOOK_SECONDS[0], self._looked_at + _LATEST_LOOK_SECONDS
                 )
             self._wake.set()
 
@@ -164,13 +161,13 @@ class Delivery:
             parts = await found if isinstance(found, asyncio.Task) else found
         except ChunkAbsent:
             self._give_back()
-            self._look_at = self._loop.time() + _LOOK_SECONDS[1]
+            self._look_at = self._loop.time() + LOOK_SECONDS[1]
             return True
         except StoreAway as error:
             log.debug("chunk_not_fetched", transfer_id=str(self.transfer_id), error=str(error))
             self._give_back()
             self.scheduler.learn(file, Ranges([(index, index)]))
-            await asyncio.sleep(_AWAY_SECONDS)
+            await asyncio.sleep(AWAY_SECONDS)
             return True
         while not self.connection.send_binary(*parts):
             if not await self._wait_writable():
@@ -250,7 +247,7 @@ class Delivery:
             news = self.scheduler.learn(file, stored) or news
         self._looked_at_all = self._looked_at_all or round_ends
         self._looks = 0 if news else self._looks + 1
-        pause_seconds = _LOOK_SECONDS[min(self._looks, len(_LOOK_SECONDS) - 1)]
+        pause_seconds = LOOK_SECONDS[min(self._looks, len(LOOK_SECONDS) - 1)]
         self._looked_at = self._loop.time()
         self._look_at = self._looked_at + (pause_seconds if self._looked_at_all else 0)
 

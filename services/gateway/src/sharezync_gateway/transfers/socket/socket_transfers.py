@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 from uuid import UUID
 
 from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.protocol import BadFrame, FrameHead, FrameId, read_body
-from sharezync_gateway.transfers.context import TransferContext
+from sharezync_gateway.transfers.context import PAUSED_SECONDS, TransferContext
 from sharezync_gateway.transfers.core.chunks import (
     Chunk,
     decode_frame,
@@ -23,9 +22,6 @@ from sharezync_gateway.transfers.socket.sessions import TransferSession
 from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import Forbidden, NotFound, Problem
 from sharezync_shared.ranges import Ranges
-
-PAUSED_SECONDS: Final = 30.0
-"""How often a paused transfer is looked at, should the notice of its resuming be lost."""
 
 
 class SocketTransfers:
