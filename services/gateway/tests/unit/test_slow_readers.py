@@ -21,8 +21,9 @@ def answer_taken_in(seconds: float) -> ResponseWriter:
     async def send(message: Message) -> None:
         await asyncio.sleep(seconds)
 
-    body = object.__new__(RequestBody)  # neither is asked
+    body = object.__new__(RequestBody)  # is not asked
     allowance = object.__new__(RequestAllowance)
+    allowance._slot = None  # that of a short request
     return ResponseWriter(send, body, allowance, stall_seconds=0.05)
 
 
