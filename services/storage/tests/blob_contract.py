@@ -16,7 +16,7 @@ from services.storage.tests.store_support import (
 )
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key
-from sharezync_storage.stores import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
+from sharezync_storage.stores.port import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES
 
 

@@ -9,7 +9,7 @@ from services.storage.tests.store_support import MIB, cut, plan_for, read, sha25
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import ChunkCorrupt
 from sharezync_storage.keys import file_key
-from sharezync_storage.stores import NoSuchBlob, UploadStore
+from sharezync_storage.stores.port import NoSuchBlob, UploadStore
 from sharezync_storage.stores.s3 import PART_BYTES
 
 

@@ -13,7 +13,13 @@ from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Problem
 from sharezync_storage.errors import PartsWrong
 from sharezync_storage.keys import file_key
-from sharezync_storage.stores import BlobStore, DirectPart, DirectUploads, NoSuchBlob
+from sharezync_storage.stores.port import (
+    BlobStore,
+    ChunkPlan,
+    DirectPart,
+    DirectUploads,
+    NoSuchBlob,
+)
 
 PART = 8 * MIB
 
@@ -33,20 +39,16 @@ class Client:
         self.direct_id = ""
 
     async def begin(self) -> list[DirectPart]:
-        direct_id = await self.store.begin_direct(
-            self.key, size_bytes=len(self.data), part_bytes=PART, content_type="image/png"
-        )
+        direct_id = await self.store.begin_direct(self.plan, content_type="image/png")
         self.direct_id = direct_id
         return await self.parts()
 
+    @property
+    def plan(self) -> ChunkPlan:
+        return ChunkPlan(self.key, len(self.data), PART)
+
     async def parts(self) -> list[DirectPart]:
-        return await self.store.direct_parts(
-            self.key,
-            self.direct_id,
-            size_bytes=len(self.data),
-            part_bytes=PART,
-            expires_in_seconds=60,
-        )
+        return await self.store.direct_parts(self.plan, self.direct_id, expires_in_seconds=60)
 
     async def put(self, part: DirectPart, data: bytes | None = None) -> httpx.Response:
         start = (part.number - 1) * PART

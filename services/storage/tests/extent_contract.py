@@ -17,8 +17,8 @@ from services.storage.tests.store_support import (
 )
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.stores import Extent, NoSuchBlob, UploadStore
 from sharezync_storage.stores.object_uploads import SEGMENT_BYTES
+from sharezync_storage.stores.port import Extent, NoSuchBlob, UploadStore
 
 HELD_BYTES = 24 * MIB
 RECORDED_BYTES = 16 * MIB

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 
 from sharezync_storage.keys import checked
-from sharezync_storage.stores import PIECE_BYTES, NoSuchBlob, StoredBlob
 from sharezync_storage.stores.object_uploads import ObjectUploads
 from sharezync_storage.stores.pieces import sha256_of
+from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob, StoredBlob
 
 
 class MemoryStore(ObjectUploads):

@@ -18,7 +18,7 @@ from services.storage.tests.store_support import (
     sha256,
     write,
 )
-from sharezync_storage.stores import UploadStore
+from sharezync_storage.stores.port import UploadStore
 
 __all__ = [
     "Interrupted",

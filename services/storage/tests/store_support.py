@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from sharezync_shared.ids import uuid7
 from sharezync_storage.keys import upload_key
-from sharezync_storage.stores import PIECE_BYTES, BlobStore, ChunkPlan, Extent, UploadStore
 from sharezync_storage.stores.object_uploads import segment_key
+from sharezync_storage.stores.port import PIECE_BYTES, BlobStore, ChunkPlan, Extent, UploadStore
 
 MIB = 1024 * 1024
 

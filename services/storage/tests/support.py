@@ -21,7 +21,6 @@ from sharezync_shared.tokens import TokenIssuer
 from sharezync_storage.models import Deletion
 from sharezync_storage.usecases.collecting import remove_unheld
 from sharezync_storage.usecases.context import StorageContext
-from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_testkit.service import client_for, client_of_service
 from sharezync_testkit.waiting import wait_until
 
@@ -43,11 +42,11 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def allow(world: "World", **limits: Any) -> None:
+def allow(world: "World", **limits: int) -> None:
     """Change the limits of the running service."""
-    usual = StorageLimits.from_settings(world.app.state.settings)
-    given = replace(usual, **{"quota_bytes": 10**8, "max_file_bytes": 10**8} | limits)
-    world.app.state.context = replace(world.parts, limits=given)
+    given = {"quota_bytes": 10**8, "max_file_bytes": 10**8} | limits
+    settings = world.app.state.settings.model_copy(update=given)
+    world.app.state.context = replace(world.parts, settings=settings)
 
 
 def code_of(answer: httpx.Response) -> str:

@@ -49,7 +49,6 @@ async def file_vouched_for(unit: UnitOfWork, file_id: FileId, *, lock: bool = Fa
 
 
 async def own_link(unit: UnitOfWork, user_id: UserId, file_id: FileId, link_id: LinkId) -> Link:
-    """Return a link to a file of the user's own."""
     await own_file(unit, user_id, file_id)
     link = await unit.get(Link, link_id)
     if link is None or link.file_id != file_id:
@@ -83,7 +82,6 @@ async def held(unit: UnitOfWork, model: type[Row], ids: Collection[UUID]) -> lis
 
 
 async def delete_among(unit: UnitOfWork, column: UUID, ids: Collection[UUID]) -> None:
-    """Delete the rows of which a column is one of `ids`."""
     table = col(column).class_  # type: ignore[attr-defined]  # what a column is of
     theirs = delete(table).where(among(column, ids))
     await unit.session.exec(theirs.execution_options(synchronize_session=False))

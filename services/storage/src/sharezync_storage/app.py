@@ -27,7 +27,6 @@ from sharezync_storage.usecases.checksums import WholeDigests
 from sharezync_storage.usecases.chunk_rows import ChunkRows
 from sharezync_storage.usecases.chunks import Chunks
 from sharezync_storage.usecases.context import StorageContext
-from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
 from sharezync_storage.usecases.writers import Leases, Writers, WriterSlots
@@ -40,17 +39,15 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     store = open_store(settings)
     metrics = StorageMetrics(platform.registry)
     audit = StoreAudit(core.work, store, metrics)
-    limits = StorageLimits.from_settings(settings)
     assembler, passwords = Assembler(core.work, store), LinkPasswords()
     context = StorageContext(
         work=core.work,
         settings=settings,
         store=store,
-        limits=limits,
         slots=WriterSlots(settings.max_writers),
-        writers=Writers(Leases(core.database, limits.upload_lifetime)),
+        writers=Writers(Leases(core.database, settings.upload_lifetime)),
         wholes=WholeDigests(),
-        chunks=Chunks(ChunkRows(core.database, limits.upload_lifetime), store),
+        chunks=Chunks(ChunkRows(core.database, settings.upload_lifetime), store),
         assembler=assembler,
         passwords=passwords,
         sweeper=Sweeper(

@@ -12,7 +12,7 @@ from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.models import File
 from sharezync_storage.states import UNFINISHED
-from sharezync_storage.stores import BlobStore, NoSuchBlob
+from sharezync_storage.stores.port import BlobStore, NoSuchBlob
 
 log = structlog.get_logger()
 

@@ -76,7 +76,6 @@ def _show(due: Sequence[Due]) -> None:
 
 @asynccontextmanager
 async def _work_for(settings: StorageSettings) -> AsyncGenerator[UnitsOfWork]:
-    """Return a unit of work on a connection or two. What it emits, a server tells."""
     database = Database(
         settings.require_database_url(), SCHEMA, role=settings.database_role, pool_size=2
     )

@@ -11,7 +11,6 @@ _KEY: Final = re.compile(
 
 
 def file_key(file_id: UUID) -> str:
-    """Return the key of a finished file."""
     return _key("files", file_id)
 
 

@@ -43,7 +43,6 @@ class LinkPasswords:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Hash while the block runs."""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="link-passwords")
         try:
             yield
@@ -51,7 +50,6 @@ class LinkPasswords:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
-        """Return a hash to store. Raises Unavailable when too many wait already."""
         return await self._run(lambda: self._argon2.hash(_prepared(password)))
 
     async def verify(self, password: str, stored: str) -> bool:

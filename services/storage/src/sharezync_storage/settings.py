@@ -54,5 +54,4 @@ class StorageSettings(Settings):
 
     @property
     def upload_lifetime(self) -> timedelta:
-        """How long an upload may wait for its next chunk."""
         return timedelta(hours=self.upload_lifetime_hours)

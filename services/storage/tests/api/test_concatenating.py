@@ -14,7 +14,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Invalid, NotFound
 from sharezync_storage.errors import FinalUpload, PartsUnfinished, UploadBusy, UploadGone
 from sharezync_storage.models import Upload, UploadId
-from sharezync_storage.stores import UploadStore
+from sharezync_storage.stores.port import UploadStore
 from sharezync_storage.usecases import tus_uploads
 from sharezync_storage.usecases.tus_uploads import TusCreation
 from sharezync_storage.usecases.uploads import give_up_expired

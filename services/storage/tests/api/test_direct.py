@@ -249,7 +249,7 @@ async def test_uploads_of_one_user_are_bounded(
     world: World, alice: Person, anybody: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = small(alice, anybody)
-    limits = world.parts.limits
+    limits = world.parts.settings
     object.__setattr__(limits, "max_uploads_per_user", 3)
     try:
         begun = [await client.begin() for _ in range(3)]

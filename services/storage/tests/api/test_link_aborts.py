@@ -10,7 +10,7 @@ import pytest
 from services.storage.tests.links import download, left, make_link
 from services.storage.tests.support import Exchange, Json, Person, World, code_of
 from sharezync_storage.errors import StoreUnavailable
-from sharezync_storage.stores import NoSuchBlob
+from sharezync_storage.stores.port import NoSuchBlob
 
 DATA = bytes(4 * 1024 * 1024)
 

@@ -34,6 +34,7 @@ ASYNCHRONOUS: Final[dict[str, tuple[type | ModuleType, ...]]] = {
     "assemble": (DiskStore, S3Store),
     "discard": (DiskStore, S3Store),
     "_finish": (Assembler,),
+    "stand": (files,),
     "put": (Bucket,),
     "delete": (Bucket,),
     "begin_parts": (Bucket,),
@@ -90,7 +91,6 @@ if __name__ == "__main__":
     for method, owners in ASYNCHRONOUS.items():
         for each in owners:
             death.watch(each, method)
-    death.watch_plain(files, "stand")
     death.watch_plain(os, "fdatasync")
     death.watch_plain(os, "link")
     sweeping._POLL_SECONDS = 0.2  # type: ignore[misc]  # as above

@@ -22,8 +22,9 @@ from services.storage.tests.store_support import (
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.stores import DiskStore, Extent, NoSuchBlob
 from sharezync_storage.stores import disk_uploads as writing
+from sharezync_storage.stores.disk import DiskStore
+from sharezync_storage.stores.port import Extent, NoSuchBlob
 
 CALLS = ("open", "pwritev", "fsync", "fdatasync", "ftruncate", "link", "pread", "rename")
 

@@ -19,9 +19,9 @@ from services.storage.tests.store_contract import (
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.stores import ChunkPlan, DiskStore, NoSuchBlob
-from sharezync_storage.stores.disk import FolderInUse
+from sharezync_storage.stores.disk import DiskStore, FolderInUse
 from sharezync_storage.stores.disk_files import part_of
+from sharezync_storage.stores.port import ChunkPlan, NoSuchBlob
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from services.storage.tests.store_support import (
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.stores import Extent
 from sharezync_storage.stores.object_uploads import SEGMENT_BYTES
+from sharezync_storage.stores.port import Extent
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_testkit.chaos import ChaosProxy
 from sharezync_testkit.servers import S3Server

@@ -11,7 +11,7 @@ import pytest
 from services.storage.tests.buckets import settings_for
 from services.storage.tests.direct_contract import Client, DirectContract
 from sharezync_storage.errors import PartsWrong, StoreUnavailable
-from sharezync_storage.stores import NoSuchBlob
+from sharezync_storage.stores.port import NoSuchBlob
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_testkit.servers import S3Server
 

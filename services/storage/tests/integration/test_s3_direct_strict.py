@@ -7,7 +7,7 @@ import pytest
 
 from services.storage.tests.buckets import settings_for
 from services.storage.tests.direct_contract import PART, Client, DirectContract
-from sharezync_storage.stores import NoSuchBlob
+from sharezync_storage.stores.port import NoSuchBlob
 from sharezync_storage.stores.s3 import S3Store
 from sharezync_testkit.strict_s3 import StrictS3Server
 

@@ -21,8 +21,8 @@ from services.storage.tests.store_support import (
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import file_key, upload_key
-from sharezync_storage.stores import Extent, NoSuchBlob
 from sharezync_storage.stores import object_uploads as writing
+from sharezync_storage.stores.port import Extent, NoSuchBlob
 from sharezync_storage.stores.s3 import S3Store
 
 SMALL = 50_000

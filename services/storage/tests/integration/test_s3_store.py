@@ -21,7 +21,7 @@ from services.storage.tests.store_contract import (
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import file_key
-from sharezync_storage.stores import NoSuchBlob
+from sharezync_storage.stores.port import NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
 from sharezync_testkit.servers import S3Server
 

@@ -29,7 +29,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import StorageSettings
-from sharezync_storage.stores import NoSuchBlob
+from sharezync_storage.stores.port import NoSuchBlob
 from sharezync_storage.stores.s3 import MIN_PART_BYTES, S3Store
 from sharezync_testkit.strict_s3 import StrictS3Server
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.storage.tests.store_support import MIB, cut, plan_for, sha256, write
 from sharezync_storage.errors import StoreFull
-from sharezync_storage.stores import DiskStore
+from sharezync_storage.stores.disk import DiskStore
 from sharezync_storage.stores.disk_files import open_direct, write_direct
 
 

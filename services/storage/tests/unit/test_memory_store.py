@@ -6,7 +6,7 @@ import pytest
 
 from services.storage.tests.memory_store import MemoryStore
 from services.storage.tests.store_contract import StoreContract
-from sharezync_storage.stores import DirectUploads, LocalFiles, UploadStore
+from sharezync_storage.stores.port import DirectUploads, LocalFiles, UploadStore
 
 
 @pytest.fixture

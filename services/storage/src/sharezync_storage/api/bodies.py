@@ -85,7 +85,6 @@ class SmallBodyRoute(APIRoute):
     max_body_bytes: ClassVar[int] = MAX_JSON_BODY_BYTES
 
     def get_route_handler(self):  # type: ignore[no-untyped-def]  # noqa: ANN201 - FastAPI's type is long and its own
-        """Wrap the handler so that it reads at most `max_body_bytes`."""
         handle = super().get_route_handler()
 
         async def handle_small(request: Request):  # type: ignore[no-untyped-def]  # noqa: ANN202 - as above

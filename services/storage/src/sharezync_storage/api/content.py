@@ -19,7 +19,7 @@ from sharezync_storage.api.bodies import IDLE_SECONDS
 from sharezync_storage.errors import ContentDamaged
 from sharezync_storage.models import File
 from sharezync_storage.settings import MIB
-from sharezync_storage.stores import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
+from sharezync_storage.stores.port import PIECE_BYTES, BlobStore, LocalFiles, NoSuchBlob
 from sharezync_storage.usecases.claims import Download
 
 log = structlog.get_logger()
@@ -72,7 +72,6 @@ class ContentResponse(Response):
 
     @property
     def length(self) -> int:
-        """How many bytes the body has."""
         return self._span.length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +107,6 @@ class ContentResponse(Response):
 
     @asynccontextmanager
     async def _bodies(self, *, takes_files: bool) -> AsyncGenerator[AsyncIterator[_Body]]:
-        """Open the blob, as the messages that bring it out."""
         key, span = self._file.store_key, self._span
         if takes_files and span.length > PIECE_BYTES and isinstance(self._store, LocalFiles):
             async with self._store.open_file(key) as file:

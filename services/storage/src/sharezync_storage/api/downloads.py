@@ -42,7 +42,6 @@ _REFUSED: Final = (Unauthenticated, SignatureInvalid, SignatureExpired, NotFound
 
 
 def header(name: str, description: str) -> dict[str, Any]:
-    """Return a header of a request, for the document."""
     return {
         "name": name,
         "in": "header",

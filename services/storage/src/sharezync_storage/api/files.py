@@ -160,7 +160,7 @@ async def get_usage(caller: Caller, context: Context) -> UsageRead:
     """Returns your quota, and how much of it is used and reserved."""
     usage = await quota.look(context.work, caller.user_id)
     return UsageRead(
-        quota_bytes=context.limits.quota_bytes,
+        quota_bytes=context.settings.quota_bytes,
         used_bytes=usage.used_bytes,
         reserved_bytes=usage.reserved_bytes,
     )

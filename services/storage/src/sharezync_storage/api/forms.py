@@ -87,7 +87,6 @@ class FileForm:
             yield piece
 
     async def _feed(self) -> bool:
-        """Take one more piece of the body apart; False where there is none."""
         piece = await anext(self._body, None)
         if piece is None:
             return False

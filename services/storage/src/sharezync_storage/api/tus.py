@@ -72,7 +72,7 @@ Named = Annotated[UploadId, Depends(_named)]
 )
 async def get_tus_capabilities(context: Context) -> Response:
     """Returns versions, extensions, maximum size and checksum algorithms. Needs no token."""
-    said = fields.capabilities(context.limits.max_file_bytes, ALGORITHMS)
+    said = fields.capabilities(context.settings.max_file_bytes, ALGORITHMS)
     return Response(status_code=204, headers=said)
 
 

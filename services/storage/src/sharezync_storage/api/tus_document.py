@@ -17,7 +17,6 @@ _NUMBER: Final[Fragment] = {"type": "integer", "minimum": 0}
 
 
 def _field(name: str, example: object, description: str, **schema: object) -> Fragment:
-    """Return a header field of requests."""
     required = bool(schema.pop("required", False))
     return {
         "name": name,
@@ -30,7 +29,6 @@ def _field(name: str, example: object, description: str, **schema: object) -> Fr
 
 
 def _said(example: object, description: str, **schema: object) -> Fragment:
-    """Return a header field of answers."""
     required = bool(schema.pop("required", False))
     return {
         "description": description,
@@ -104,7 +102,6 @@ OVERRIDE: Final = _field(
 
 
 def body(*, required: bool) -> Fragment:
-    """Return the bytes of an upload as the body of a request."""
     schema = {"type": "string", "format": "binary"}
     return {"requestBody": {"required": required, "content": {OFFSET_STREAM: {"schema": schema}}}}
 

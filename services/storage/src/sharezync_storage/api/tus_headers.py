@@ -47,13 +47,11 @@ def check_version(headers: Headers) -> None:
 
 
 def check_offset_stream(headers: Headers) -> None:
-    """Raise NotAnOffsetStream unless the body is said to be bytes of an upload."""
     if not is_offset_stream(headers):
         raise NotAnOffsetStream
 
 
 def is_offset_stream(headers: Headers) -> bool:
-    """Whether the body is said to be bytes of an upload."""
     said = headers.get("content-type", "").partition(";")[0]
     return said.strip().lower() == OFFSET_STREAM
 
@@ -168,7 +166,6 @@ def location_of(upload: Upload) -> str:
 
 
 def capabilities(max_size_bytes: int, algorithms: tuple[str, ...]) -> dict[str, str]:
-    """Return the answer to OPTIONS."""
     return {
         "Tus-Version": VERSION,
         "Tus-Extension": ",".join(EXTENSIONS),
@@ -204,5 +201,4 @@ def standing_of(upload: Upload) -> dict[str, str]:
 
 
 def http_date(moment: datetime) -> str:
-    """Return a time as header fields tell it (RFC 9110 §5.6.7)."""
     return format_datetime(moment, usegmt=True)

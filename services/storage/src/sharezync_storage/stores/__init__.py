@@ -2,35 +2,7 @@
 
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.disk import DiskStore
-from sharezync_storage.stores.port import (
-    PIECE_BYTES,
-    BlobStore,
-    ChunkPlan,
-    DirectPart,
-    DirectUploads,
-    Extent,
-    LocalFiles,
-    NoSuchBlob,
-    StoredBlob,
-    StoredSegment,
-    UploadStore,
-)
-
-__all__ = [
-    "PIECE_BYTES",
-    "BlobStore",
-    "ChunkPlan",
-    "DirectPart",
-    "DirectUploads",
-    "DiskStore",
-    "Extent",
-    "LocalFiles",
-    "NoSuchBlob",
-    "StoredBlob",
-    "StoredSegment",
-    "UploadStore",
-    "open_store",
-]
+from sharezync_storage.stores.port import UploadStore
 
 
 def open_store(settings: StorageSettings) -> UploadStore:

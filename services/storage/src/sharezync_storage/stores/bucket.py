@@ -43,7 +43,6 @@ class Bucket:
 
     @property
     def reachable_by_clients(self) -> bool:
-        """Whether a link to it is of any use outside."""
         settings = self._settings
         return settings.s3_endpoint_url is None or settings.s3_public_endpoint_url is not None
 
@@ -56,7 +55,6 @@ class Bucket:
         self._signer = await self._client(public) if public else self._s3
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await self._stack.aclose()
 
     async def _client(self, endpoint_url: str | None) -> Any:  # noqa: ANN401 - the SDK has no types
@@ -106,15 +104,12 @@ class Bucket:
             body.close()  # a connection with an answer that nobody reads is of no further use
 
     async def size(self, key: str) -> int:
-        """Return the size in bytes. Raises NoSuchBlob."""
         return int((await self._call("head_object", key))["ContentLength"])
 
     async def delete(self, key: str) -> None:
-        """Delete, whether it is there or not."""
         await self._call("delete_object", key)
 
     async def keys(self, prefix: str) -> list[str]:
-        """Return all keys that begin with `prefix`."""
         found: list[str] = []
         page: dict[str, str] = {}
         while True:
@@ -126,7 +121,6 @@ class Bucket:
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     async def reachable(self) -> bool:
-        """Whether the bucket answers."""
         with self._translated(self.name):
             await self._s3.list_objects_v2(Bucket=self.name, MaxKeys=1)
         return True
@@ -143,7 +137,6 @@ class Bucket:
     # --- objects in parts -------------------------------------------------------------------
 
     async def begin_parts(self, key: str, *, content_type: str | None = None) -> str:
-        """Begin a multipart upload and return its id."""
         more = {} if content_type is None else {"ContentType": content_type}
         return str((await self._call("create_multipart_upload", key, **more))["UploadId"])
 
@@ -196,7 +189,6 @@ class Bucket:
 
     @contextmanager
     def _translated(self, key: str) -> Generator[None]:
-        """Turn errors of the SDK into those of the port."""
         try:
             yield
         except ClientError as error:

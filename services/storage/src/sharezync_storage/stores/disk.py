@@ -27,13 +27,13 @@ from sharezync_storage.keys import checked
 from sharezync_storage.stores import disk_uploads
 from sharezync_storage.stores.disk_files import (
     BLOCK_BYTES,
-    BlobReader,
     WrittenFile,
     disk_errors,
     move,
     part_of,
+    read_blob,
     remove,
-    rename,
+    replaced,
     sync_folder,
     sync_folders,
 )
@@ -77,7 +77,6 @@ class DiskStore:
             await asyncio.sleep(0.1)
 
     async def aclose(self) -> None:
-        """Give the folder back."""
         await asyncio.to_thread(self._threads.close)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
@@ -89,26 +88,11 @@ class DiskStore:
     # --- whole blobs ------------------------------------------------------------------------
 
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
-        path = self._path(key)
-        part = part_of(path)
-        with disk_errors():
-            file = await self._threads.run(
-                WrittenFile, part, os.O_CREAT | os.O_TRUNC, undo=WrittenFile.close
-            )
-        try:
-            stored = await self._fill(file, pieces)
-        except BaseException:
-            file.close()
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
-        file.close()
-        with disk_errors(key):
-            await self._threads.run(rename, part, path)
-        return stored
+        async with replaced(self._threads, self._path(key)) as file:
+            return await self._fill(file, pieces)
 
     async def _fill(self, file: WrittenFile, pieces: AsyncIterable[bytes]) -> StoredBlob:
-        """Write and hash one block while the next one is gathered; end with a sync."""
+        """Write and hash one block while the next one is gathered."""
         digest = hashlib.sha256()
         size = 0
         writing: asyncio.Future[int] | None = None
@@ -132,8 +116,6 @@ class DiskStore:
             # The descriptor is closed next: nobody may be writing to it then.
             if writing is not None:
                 await settled(writing)
-        with disk_errors():
-            await self._threads.run(file.sync)
         return StoredBlob(size, digest.digest())
 
     @asynccontextmanager
@@ -144,11 +126,11 @@ class DiskStore:
             fd = await self._threads.run(
                 os.open, self._path(key), os.O_RDONLY | os.O_CLOEXEC, undo=os.close
             )
-        reading = BlobReader(self._threads, fd, offset, length)
+        reading = read_blob(self._threads, fd, offset, length)
         try:
             yield reading
         finally:
-            await reading.settle()
+            await reading.aclose()
             os.close(fd)
 
     @asynccontextmanager

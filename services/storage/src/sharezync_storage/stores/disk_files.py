@@ -11,8 +11,8 @@ import errno
 import mmap
 import os
 import threading
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,46 +34,50 @@ _NO_DIRECT_IO: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class BlobReader:
-    """The pieces of one blob, the next always on its way while the last is being sent."""
+async def read_blob(
+    threads: IoThreads, fd: int, offset: int, length: int | None
+) -> AsyncGenerator[bytes]:
+    """Yield the pieces of one blob, the next always on its way while the last is being sent."""
+    left = os.fstat(fd).st_size - offset if length is None else length
+    reading: asyncio.Future[bytes] | None = None
+    try:
+        while left > 0:
+            if reading is None:
+                reading = threads.submit(os.pread, fd, min(PIECE_BYTES, left), offset)
+            with disk_errors():
+                piece = await asyncio.shield(reading)
+            if not piece:
+                raise ContentDamaged
+            offset, left, reading = offset + len(piece), left - len(piece), None
+            if left > 0:
+                reading = threads.submit(os.pread, fd, min(PIECE_BYTES, left), offset)
+            yield piece
+    finally:
+        if reading is not None:
+            await settled(reading)  # nobody may be reading from the descriptor after that
 
-    def __init__(self, threads: IoThreads, fd: int, offset: int, length: int | None) -> None:
-        self._threads = threads
-        self._fd = fd
-        self._offset = offset
-        self._left = os.fstat(fd).st_size - offset if length is None else length
-        self._next: asyncio.Future[bytes] | None = None
 
-    def __aiter__(self) -> "BlobReader":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._next is None:
-            self._next = self._ahead()
-            if self._next is None:
-                raise StopAsyncIteration
+@asynccontextmanager
+async def replaced(threads: IoThreads, path: Path) -> AsyncGenerator["WrittenFile"]:
+    """Write a file that is at `path`, durably, once the block has ended; not where it raises."""
+    part = part_of(path)
+    with disk_errors():
+        file = await threads.run(WrittenFile, part, os.O_CREAT | os.O_TRUNC, undo=WrittenFile.close)
+    try:
+        yield file
         with disk_errors():
-            piece = await asyncio.shield(self._next)
-        if not piece:
-            raise ContentDamaged
-        self._offset += len(piece)
-        self._left -= len(piece)
-        self._next = self._ahead()
-        return piece
-
-    def _ahead(self) -> "asyncio.Future[bytes] | None":
-        if self._left <= 0:
-            return None
-        return self._threads.submit(os.pread, self._fd, min(PIECE_BYTES, self._left), self._offset)
-
-    async def settle(self) -> None:
-        """Wait until nobody reads from the descriptor any more."""
-        if self._next is not None:
-            await settled(self._next)
+            await threads.run(file.sync)
+    except BaseException:
+        file.close()
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    file.close()
+    with disk_errors():
+        await threads.run(rename, part, path)
 
 
 def part_of(path: Path) -> Path:
-    """Return the name of what is to become `path`."""
     return path.with_name(f"{path.name}.part")
 
 
@@ -100,7 +104,6 @@ def remove(*paths: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -116,7 +119,6 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 @contextmanager
 def disk_errors(key: str = "") -> Generator[None]:
-    """Turn errors of the file system into those of the port."""
     try:
         yield
     except FileNotFoundError as error:
@@ -166,7 +168,6 @@ class WrittenFile:
         os.fdatasync(self.fd)
 
     def close(self) -> None:
-        """Close it. Nobody may be writing."""
         os.close(self.fd)
         if self._direct_fd is not None:
             os.close(self._direct_fd)

@@ -28,8 +28,7 @@ from sharezync_storage.stores.disk_files import (
     BLOCK_BYTES,
     WrittenFile,
     disk_errors,
-    part_of,
-    rename,
+    replaced,
     sync_folder,
     sync_folders,
 )
@@ -232,7 +231,6 @@ def make_files(places: Sequence[tuple[Path, ChunkPlan]]) -> None:
 
 
 def read_chunk(path: Path, plan: ChunkPlan, index: int, sha256: bytes) -> bytes:
-    """Return one chunk, its digest checked."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.pread(fd, plan.length(index), plan.offset(index))
@@ -266,9 +264,7 @@ async def join(threads: IoThreads, sources: Sequence[Source], target: Path) -> N
 
 
 async def _copy(threads: IoThreads, sources: Sequence[Source], target: Path) -> None:
-    part = part_of(target)
-    into = await threads.run(WrittenFile, part, os.O_CREAT | os.O_TRUNC, undo=WrittenFile.close)
-    try:
+    async with replaced(threads, target) as into:
         offset = 0
         for path, size in sources:
             fd = await threads.run(_open_whole, path, size, undo=os.close)
@@ -279,13 +275,6 @@ async def _copy(threads: IoThreads, sources: Sequence[Source], target: Path) -> 
             finally:
                 os.close(fd)
             offset += size
-        await threads.run(into.sync)
-    except BaseException:
-        into.close()
-        part.unlink(missing_ok=True)
-        raise
-    into.close()
-    await threads.run(rename, part, target)
 
 
 def _copy_block(fd: int, start: int, count: int, into: WrittenFile, offset: int) -> None:

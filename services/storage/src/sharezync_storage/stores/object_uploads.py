@@ -4,10 +4,10 @@
     uploads/cd/<id>/<number>-<suffix>  a segment of what is appended
 
 Different contents of a place have different keys, so any number of processes may write at once.
-Segments have a fixed size, but for a shorter last one: so nothing has to be asked of the store to
-go on after a crash. The last segment is written anew when
-it grows, under another suffix; the old one goes when the record has the new one. What a writer that
-was pre-empted still writes has a suffix that no record names.
+Segments have a fixed size, but for a shorter last one, so that nothing has to be asked of the store
+to go on after a crash. The last one is written anew when it grows, under another suffix; the old
+one goes when the record has the new one. What a writer that was pre-empted still writes has a
+suffix that no record names.
 """
 
 import asyncio
@@ -134,7 +134,6 @@ class ObjectUploads(UploadStore, ABC):
             yield await self.read_checked(source)
 
     async def read_checked(self, source: Source) -> bytes:
-        """Return the bytes of an object. Raises NoSuchBlob, and ContentDamaged."""
         async with self.open(source.key) as pieces:
             data = b"".join([piece async for piece in pieces])
         if source.sha256 is not None:
@@ -238,14 +237,12 @@ class SegmentWriter:
         await self._delete([one for one in superseded if one not in named])
 
     async def _delete(self, segments: Sequence[StoredSegment]) -> None:
-        """Delete objects; those that can't be deleted now go with all the others."""
         keys = [segment_key(self._key, one) for one in segments]
         with contextlib.suppress(StoreUnavailable):
             await self._objects.delete_each(keys)
 
 
 def segment_key(key: str, segment: StoredSegment) -> str:
-    """Return the key of one segment of the upload `key`."""
     return f"{checked(key)}/{segment.number:06d}-{segment.suffix}"
 
 

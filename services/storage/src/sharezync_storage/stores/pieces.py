@@ -37,14 +37,12 @@ async def blocks(pieces: AsyncIterable[bytes], block_bytes: int) -> AsyncGenerat
 
 
 async def no_pieces() -> AsyncGenerator[bytes]:
-    """Yield nothing."""
     nothing: tuple[bytes, ...] = ()
     for piece in nothing:
         yield piece
 
 
 def sha256_of(pieces: Iterable[Piece]) -> bytes:
-    """Return the SHA-256 of all pieces together."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)

@@ -34,7 +34,7 @@ class ChunkPlan:
     """How an upload is cut into chunks: all have one size, but the last may be shorter."""
 
     key: str
-    """Of the upload. The finished blob has another."""
+    """Of the upload, where the finished blob has another; of the blob, straight to the store."""
     size_bytes: int
     chunk_size_bytes: int
 
@@ -252,20 +252,12 @@ class DirectUploads(Protocol):
         """
         ...
 
-    async def begin_direct(
-        self, key: str, *, size_bytes: int, part_bytes: int, content_type: str
-    ) -> str:
-        """Begin an upload that clients make by URLs; return the store's id of it."""
+    async def begin_direct(self, plan: ChunkPlan, *, content_type: str) -> str:
+        """Begin an upload of a blob that clients make by URLs; return the store's id of it."""
         ...
 
     async def direct_parts(
-        self,
-        key: str,
-        direct_id: str,
-        *,
-        size_bytes: int,
-        part_bytes: int,
-        expires_in_seconds: int,
+        self, plan: ChunkPlan, direct_id: str, *, expires_in_seconds: int
     ) -> list[DirectPart]:
         """Return a signed URL for each part, the length signed; at least one, perhaps of no bytes.
 

@@ -54,7 +54,6 @@ class ReadAhead:
             self.end()
 
     def end(self) -> None:
-        """Take in nothing more."""
         self._ended = True
         self._enough.set()
 

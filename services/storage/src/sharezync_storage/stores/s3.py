@@ -19,7 +19,7 @@ from sharezync_storage.settings import MIB, StorageSettings
 from sharezync_storage.stores.bucket import Bucket, InvalidParts
 from sharezync_storage.stores.object_uploads import ObjectUploads, Source
 from sharezync_storage.stores.pieces import Call, Piece, blocks, in_order, no_pieces
-from sharezync_storage.stores.port import DirectPart, NoSuchBlob, StoredBlob
+from sharezync_storage.stores.port import ChunkPlan, DirectPart, NoSuchBlob, StoredBlob
 
 MIN_PART_BYTES: Final = 5 * MIB
 """S3 takes no smaller part, but as the last one."""
@@ -192,7 +192,6 @@ class S3Store(ObjectUploads):
             raise
 
     async def _abort(self, key: str, upload_id: str) -> None:
-        """Leave nothing of a multipart upload, unless its blob is there."""
         try:
             await self._bucket.size(key)
         except NoSuchBlob:
@@ -223,28 +222,20 @@ class S3Store(ObjectUploads):
             ResponseContentDisposition=disposition,
         )
 
-    async def begin_direct(
-        self, key: str, *, size_bytes: int, part_bytes: int, content_type: str
-    ) -> str:
-        upload_id = await self._begin(checked(key), content_type=content_type)
-        return f"{max(1, -(-size_bytes // part_bytes))}:{upload_id}"
+    async def begin_direct(self, plan: ChunkPlan, *, content_type: str) -> str:
+        upload_id = await self._begin(checked(plan.key), content_type=content_type)
+        return f"{max(1, plan.count)}:{upload_id}"
 
     async def direct_parts(
-        self,
-        key: str,
-        direct_id: str,
-        *,
-        size_bytes: int,
-        part_bytes: int,
-        expires_in_seconds: int,
+        self, plan: ChunkPlan, direct_id: str, *, expires_in_seconds: int
     ) -> list[DirectPart]:
         count, upload_id = _parsed(direct_id)
         found = []
         for number in range(1, count + 1):
-            length = min(part_bytes, size_bytes - (number - 1) * part_bytes)
+            length = plan.length(number - 1)
             url = await self._bucket.link(
                 "upload_part",
-                checked(key),
+                checked(plan.key),
                 expires_in_seconds,
                 UploadId=upload_id,
                 PartNumber=number,
@@ -283,7 +274,6 @@ def _join(block: list[Piece], digest: "hashlib._Hash") -> bytes:
 
 
 def _md5_of(data: bytes) -> str:
-    """Return the MD5, as the header `Content-MD5` has it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 

@@ -49,7 +49,7 @@ class AppendReceiver:
             end = self.start.size_bytes + self._digests.seen_bytes + len(piece)
             size = self.upload.size_bytes
             if size is None:
-                self._context.limits.check_size(end)
+                quota.check_size(self._context.settings, end)
                 if end > self._reserved_bytes:
                     await self._reserve(end)
             elif end > size:
@@ -121,5 +121,5 @@ class AppendReceiver:
             upload = await unit.get(Upload, self.upload.id, lock=True)
             if upload is None or upload.epoch != self.epoch or upload.state not in TAKES_BYTES:
                 raise Preempted
-            await quota.reserve_up_to(unit, self._context.limits, upload, size_bytes)
+            await quota.reserve_up_to(unit, self._context.settings, upload, size_bytes)
             self._reserved_bytes = upload.reserved_bytes

@@ -23,16 +23,16 @@ from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Segment, Upload, UploadId
 from sharezync_storage.states import TAKES_BYTES, advance, after
-from sharezync_storage.stores import UploadStore
 from sharezync_storage.stores.pieces import in_order
-from sharezync_storage.usecases import files, quota
+from sharezync_storage.stores.port import UploadStore
+from sharezync_storage.usecases import files
 from sharezync_storage.usecases.assembling import Known, UploadParts, assemble, parts_of
 from sharezync_storage.usecases.sweeping import Unneeded, forget, forget_leftovers
 from sharezync_storage.usecases.uploads import give_up, plan_of, stored_chunks
 
 log = structlog.get_logger()
 
-PATIENCE_SECONDS: Final = 8.0
+_PATIENCE_SECONDS: Final = 8.0
 """How long one request waits for the end: less than the 10 s that our clients wait for us."""
 _LEASE: Final = timedelta(seconds=30)
 """How long the sweep of any replica leaves an upload alone that somebody is finishing."""
@@ -69,12 +69,10 @@ class Assembler:
     Those that are finished together share their transactions.
     """
 
-    def __init__(
-        self, work: UnitsOfWork, store: UploadStore, *, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, work: UnitsOfWork, store: UploadStore) -> None:
         self._work = work
         self._store = store
-        self._patience_seconds = patience_seconds
+        self._patience_seconds = _PATIENCE_SECONDS
         self._ends: dict[UUID, _End] = {}
         """Of the uploads that are being finished."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,7 +146,6 @@ class Assembler:
             self.start(upload_id)
 
     def _over(self, upload_ids: Sequence[UploadId], task: "asyncio.Task[None]") -> None:
-        """End what is left of a task: it failed, or was cancelled."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         for upload_id in upload_ids:
@@ -300,20 +297,13 @@ async def _stand(unit: UnitOfWork, uploads: Sequence[Upload]) -> None:
     """Make the files of uploads that are assembled."""
     if not uploads:
         return
-    sized = [(upload, upload.size_bytes or 0) for upload in uploads]
-    await quota.settle(unit, *sized)
     await access.delete_among(unit, Segment.upload_id, [upload.id for upload in uploads])
     ours = (upload for upload in uploads if upload.direct_id is None)
-    await forget(unit, *(Unneeded(chunks=upload.store_key) for upload in ours))
-    for upload, size_bytes in sized:
-        advance(upload, "finish")
-        files.stand(unit, upload, size_bytes=size_bytes, sha256=upload.sha256, root=upload.root)
-        upload.stored_bytes, upload.expires_at = size_bytes, None
-        upload.writer = upload.leased_until = None
+    await forget(unit, *(Unneeded("chunks", upload.store_key) for upload in ours))
+    await files.stand(unit, *uploads)
 
 
 async def _incomplete(unit: UnitOfWork, uploads: Sequence[Upload]) -> dict[UUID, UploadIncomplete]:
-    """Return what keeps uploads that take bytes from being finished."""
     lacking: dict[UUID, UploadIncomplete] = {}
     short: list[Upload] = []
     for upload in uploads:

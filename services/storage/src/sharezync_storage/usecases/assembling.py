@@ -17,9 +17,8 @@ from sharezync_shared.work import UnitOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, Upload
-from sharezync_storage.stores import BlobStore, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import no_pieces, sha256_of
-from sharezync_storage.stores.port import Extent
+from sharezync_storage.stores.port import BlobStore, Extent, NoSuchBlob, UploadStore
 from sharezync_storage.usecases.checksums import Digests
 from sharezync_storage.usecases.chunks import stored_chunk
 from sharezync_storage.usecases.uploads import extent_of, plan_of

@@ -72,7 +72,6 @@ class Checksum:
         return cls(algorithm, digest)
 
     def start(self) -> _Hash:
-        """Return a hash of this algorithm that has seen nothing yet."""
         return _MAKERS[self.algorithm]()
 
 
@@ -87,7 +86,6 @@ class Digests:
         self._working: asyncio.Future[None] | None = None
 
     async def feed(self, piece: bytes) -> None:
-        """Take one more piece."""
         self.seen_bytes += len(piece)
         if not self._hashes:
             return
@@ -145,5 +143,4 @@ class WholeDigests:
             self._kept.popitem(last=False)
 
     def drop(self, upload_id: UUID) -> None:
-        """Forget about an upload that is over."""
         self._kept.pop(upload_id, None)

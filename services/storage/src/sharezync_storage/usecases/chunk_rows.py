@@ -14,7 +14,7 @@ from sharezync_shared.db.database import Database
 from sharezync_shared.problems import NotFound
 from sharezync_storage.errors import ChunkConflict
 from sharezync_storage.states import TAKES_BYTES
-from sharezync_storage.stores import ChunkPlan
+from sharezync_storage.stores.port import ChunkPlan
 from sharezync_storage.usecases.sweeping import AGAIN
 
 
@@ -139,7 +139,6 @@ class ChunkRows:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Read and write while the block runs."""
         try:
             yield
         finally:

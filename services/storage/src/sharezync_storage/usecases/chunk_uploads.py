@@ -20,7 +20,7 @@ from sharezync_storage.keys import upload_key
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.states import UNFINISHED
-from sharezync_storage.stores import ChunkPlan
+from sharezync_storage.stores.port import ChunkPlan
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.uploads import give_up, stored_chunks
@@ -50,7 +50,7 @@ async def begin(
     of more than 100,000 chunks.
     """
     for file in coming:
-        context.limits.check_size(file.size_bytes)
+        quota.check_size(context.settings, file.size_bytes)
         if file.size_bytes > MAX_CHUNKS * chunk_size_bytes:
             raise Invalid(f"An upload may have at most {MAX_CHUNKS} chunks: use larger ones")
     ids = [UploadId(uuid7()) for _ in coming]
@@ -63,8 +63,8 @@ async def begin(
     names = [clean_name(file.name) async for file in cooperatively(coming)]
     async with context.work.begin() as unit:
         reserved_bytes = sum(file.size_bytes for file in coming)
-        await quota.take(unit, context.limits, owner_id, reserved_bytes)
-        await quota.admit(unit, context.limits, owner_id, len(coming))
+        await quota.take(unit, context.settings, owner_id, reserved_bytes)
+        await quota.admit(unit, context.settings, owner_id, len(coming))
         await (await unit.raw()).execute(
             _BEGIN,
             ids,
@@ -76,7 +76,7 @@ async def begin(
             owner_id,
             chunk_size_bytes,
             unit.now,
-            unit.now + context.limits.upload_lifetime,
+            unit.now + context.settings.upload_lifetime,
         )
     try:
         await context.store.begin_chunks(*plans)

@@ -18,8 +18,8 @@ from sharezync_storage import errors
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import UploadId
 from sharezync_storage.states import TAKES_BYTES
-from sharezync_storage.stores import ChunkPlan, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import sha256_of
+from sharezync_storage.stores.port import ChunkPlan, NoSuchBlob, UploadStore
 from sharezync_storage.usecases.chunk_rows import (
     ChunkRow,
     ChunkRows,

@@ -8,11 +8,10 @@ from sharezync_storage.metrics import StorageMetrics
 from sharezync_storage.passwords import LinkPasswords
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.signatures import Signer
-from sharezync_storage.stores import UploadStore
+from sharezync_storage.stores.port import UploadStore
 from sharezync_storage.usecases.assembler import Assembler
 from sharezync_storage.usecases.checksums import WholeDigests
 from sharezync_storage.usecases.chunks import Chunks
-from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Sweeper
 from sharezync_storage.usecases.writers import Writers, WriterSlots
 
@@ -24,7 +23,6 @@ class StorageContext:
     work: UnitsOfWork
     settings: StorageSettings
     store: UploadStore
-    limits: StorageLimits
     slots: WriterSlots
     writers: Writers
     wholes: WholeDigests

@@ -26,8 +26,14 @@ from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Chunk, File, FileId, Upload, UploadId
 from sharezync_storage.settings import MAX_PART_URL_SECONDS, MIB
 from sharezync_storage.states import ENDED, TAKES_BYTES, UNFINISHED, advance
-from sharezync_storage.stores import ChunkPlan, DirectPart, DirectUploads, NoSuchBlob, UploadStore
 from sharezync_storage.stores.pieces import sha256_of
+from sharezync_storage.stores.port import (
+    ChunkPlan,
+    DirectPart,
+    DirectUploads,
+    NoSuchBlob,
+    UploadStore,
+)
 from sharezync_storage.usecases import quota
 from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.sweeping import Unneeded, forget
@@ -99,7 +105,7 @@ async def renew_urls(
         if upload.state in ENDED:
             raise UploadGone
         if upload.state in UNFINISHED:
-            upload.expires_at = unit.now + context.limits.upload_lifetime
+            upload.expires_at = unit.now + context.settings.upload_lifetime
     if upload.state in UNFINISHED and upload.chunk_size_bytes is None:
         upload = await _open(context, upload)
     expires_at = context.work.now() + URL_LIFETIME
@@ -161,7 +167,7 @@ async def abort(work: UnitsOfWork, *, owner_id: UserId, upload_id: UploadId) -> 
 
 async def _create(context: StorageContext, **columns: Any) -> Upload:  # noqa: ANN401 - of `Upload`
     async with context.work.begin() as unit:
-        upload = await begin_one(unit, context.limits, "direct", **columns)
+        upload = await begin_one(unit, context.settings, "direct", **columns)
     try:
         return await _open(context, upload)
     except BaseException:
@@ -171,26 +177,24 @@ async def _create(context: StorageContext, **columns: Any) -> Upload:  # noqa: A
 
 async def _open(context: StorageContext, upload: Upload) -> Upload:
     """Begin an upload at its store and record that; whoever is second joins the first."""
-    size_bytes = upload.size_bytes or 0
-    key, part_bytes = file_key(upload.id), _part_bytes(size_bytes)
-    direct_id, store = None, context.store
+    size_bytes, store = upload.size_bytes or 0, context.store
+    direct_id = None
     if isinstance(store, DirectUploads) and store.reachable_by_clients:
-        direct_id = await store.begin_direct(
-            key, size_bytes=size_bytes, part_bytes=part_bytes, content_type=upload.mime
-        )
+        plan = ChunkPlan(file_key(upload.id), size_bytes, _part_bytes(size_bytes))
+        direct_id = await store.begin_direct(plan, content_type=upload.mime)
     else:
-        key, part_bytes = upload_key(upload.id), OWN_PART_BYTES
-        await store.begin_chunks(ChunkPlan(key, size_bytes, part_bytes))
+        plan = ChunkPlan(upload_key(upload.id), size_bytes, OWN_PART_BYTES)
+        await store.begin_chunks(plan)
     async with context.work.begin() as unit:
         found = await unit.get(Upload, upload.id, lock=True)
+        ours = Unneeded("direct" if direct_id else "chunks", plan.key, direct_id)
         if found is None or found.state in ENDED:
-            direct = (key, direct_id) if direct_id else None
-            await forget(unit, Unneeded(direct=direct, chunks=None if direct_id else key))
+            await forget(unit, ours)
         elif found.chunk_size_bytes is None:
-            found.store_key, found.chunk_size_bytes = key, part_bytes
+            found.store_key, found.chunk_size_bytes = plan.key, plan.chunk_size_bytes
             found.direct_id = direct_id
         elif direct_id and direct_id != found.direct_id:
-            await forget(unit, Unneeded(direct=(key, direct_id)))
+            await forget(unit, ours)
     if found is None or found.state in ENDED:
         raise UploadGone
     return found
@@ -202,7 +206,7 @@ async def _undo(context: StorageContext, begun: Upload) -> None:
         upload = await unit.get(Upload, begun.id, lock=True)
         if upload is not None and upload.chunk_size_bytes is None:
             await quota.release(unit, upload)
-            await forget(unit, Unneeded(blob=upload.store_key))
+            await forget(unit, Unneeded("blob", upload.store_key))
             await unit.session.delete(upload)
 
 
@@ -221,7 +225,8 @@ async def _complete(context: StorageContext, upload: Upload, etags: Sequence[str
         gone = found is None or found.state in ENDED
         if gone:
             # It may have come behind the first deletion.
-            await forget(unit, Unneeded(blob=upload.store_key, size_bytes=upload.size_bytes or 0))
+            size_bytes = upload.size_bytes or 0
+            await forget(unit, Unneeded("blob", upload.store_key, size_bytes=size_bytes))
         elif found is not None and found.state in TAKES_BYTES:
             advance(found, "verify")
     if gone:
@@ -231,15 +236,11 @@ async def _complete(context: StorageContext, upload: Upload, etags: Sequence[str
 async def _parts(context: StorageContext, upload: Upload, expires_at: datetime) -> list[DirectPart]:
     if upload.state not in UNFINISHED:
         return []
+    plan, expires = plan_of(upload), int(expires_at.timestamp())
     if upload.direct_id:
         return await direct_store(context.store).direct_parts(
-            upload.store_key,
-            upload.direct_id,
-            size_bytes=upload.size_bytes or 0,
-            part_bytes=upload.chunk_size_bytes or 0,
-            expires_in_seconds=int(URL_LIFETIME.total_seconds()),
+            plan, upload.direct_id, expires_in_seconds=int(URL_LIFETIME.total_seconds())
         )
-    plan, expires = plan_of(upload), int(expires_at.timestamp())
     return [
         DirectPart(
             number=index + 1,
@@ -261,7 +262,6 @@ def direct_store(store: UploadStore) -> DirectUploads:
 
 
 def _part_bytes(size_bytes: int) -> int:
-    """Return how large the parts are that go to the store itself."""
     if size_bytes <= WHOLE_BYTES:
         return max(size_bytes, 1)
     return max(MIN_PART_BYTES, -(-size_bytes // _MANY_PARTS // MIB) * MIB)

@@ -29,37 +29,37 @@ FileAndUpload = tuple[File, Upload | None]
 """A file, and the upload that it came by, where that is still on record."""
 
 
-def stand(
-    unit: UnitOfWork,
-    upload: Upload,
-    *,
-    size_bytes: int,
-    sha256: bytes | None = None,
-    root: bytes | None = None,
-) -> File:
-    """Make the file that an upload has become; services hear of it."""
-    file = File(
-        id=upload.id,
-        owner_id=upload.owner_id,
-        name=upload.name,
-        size_bytes=size_bytes,
-        mime=upload.mime,
-        sha256=sha256,
-        root=root,
-        store_key=file_key(upload.id),
-        created_at=unit.now,
-    )
-    unit.add(file)
-    unit.emit(
-        FileStored(
-            file_id=file.id,
-            owner_id=file.owner_id,
-            size_bytes=size_bytes,
-            media_type=file.mime,
-            sha256=sha256.hex() if sha256 else None,
+async def stand(unit: UnitOfWork, *uploads: Upload) -> list[File]:
+    """Make the files that uploads have become, as their rows say; services hear of them."""
+    await quota.settle(unit, *uploads)
+    files = []
+    for upload in uploads:
+        advance(upload, "finish")
+        upload.stored_bytes, upload.expires_at = upload.size_bytes or 0, None
+        upload.writer = upload.leased_until = None
+        file = File(
+            id=upload.id,
+            owner_id=upload.owner_id,
+            name=upload.name,
+            size_bytes=upload.stored_bytes,
+            mime=upload.mime,
+            sha256=upload.sha256,
+            root=upload.root,
+            store_key=file_key(upload.id),
+            created_at=unit.now,
         )
-    )
-    return file
+        unit.add(file)
+        unit.emit(
+            FileStored(
+                file_id=file.id,
+                owner_id=file.owner_id,
+                size_bytes=file.size_bytes,
+                media_type=file.mime,
+                sha256=file.sha256.hex() if file.sha256 else None,
+            )
+        )
+        files.append(file)
+    return files
 
 
 async def page(
@@ -168,7 +168,7 @@ async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
 
 def kept_of(file: File) -> Unneeded:
     """Return what the store keeps of a file."""
-    return Unneeded(blob=file.store_key, size_bytes=file.size_bytes)
+    return Unneeded("blob", file.store_key, size_bytes=file.size_bytes)
 
 
 async def give_grant(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:

@@ -16,7 +16,7 @@ from sharezync_shared.work import UnitOfWork
 from sharezync_storage.errors import BodyBroken, UploadBusy, UploadGone
 from sharezync_storage.models import File, Upload, UploadId
 from sharezync_storage.states import UNFINISHED, advance
-from sharezync_storage.stores import StoredBlob
+from sharezync_storage.stores.port import StoredBlob
 from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.sweeping import Unneeded, forget
@@ -56,7 +56,7 @@ async def receive(
                     return file
             begun = await begin_one(
                 unit,
-                context.limits,
+                context.settings,
                 "form",
                 owner_id=owner_id,
                 name=name,
@@ -110,7 +110,7 @@ async def _metered(
     size, reserved = 0, upload.reserved_bytes
     async for piece in pieces:
         size += len(piece)
-        context.limits.check_size(size)
+        quota.check_size(context.settings, size)
         if size > reserved or loop.time() > renew_at:
             reserved = await _renew(context, upload, size)
             renew_at = loop.time() + _RENEW_SECONDS
@@ -124,7 +124,7 @@ async def _renew(context: StorageContext, begun: Upload, size: int) -> int:
         if upload is None:
             raise _given_up(begun)
         upload.expires_at = unit.now + _LEASE
-        await quota.reserve_up_to(unit, context.limits, upload, size)
+        await quota.reserve_up_to(unit, context.settings, upload, size)
         return upload.reserved_bytes
 
 
@@ -133,14 +133,11 @@ async def _finish(context: StorageContext, begun: Upload, stored: StoredBlob) ->
     async with context.work.begin() as unit:
         upload = await unit.get(Upload, begun.id, lock=True)
         if upload is None:
-            await forget(unit, Unneeded(blob=begun.store_key, size_bytes=stored.size_bytes))
+            await forget(unit, Unneeded("blob", begun.store_key, size_bytes=stored.size_bytes))
         else:
-            file = files.stand(unit, upload, size_bytes=stored.size_bytes, sha256=stored.sha256)
-            await quota.settle(unit, (upload, stored.size_bytes))
+            upload.size_bytes, upload.sha256 = stored.size_bytes, stored.sha256
             advance(upload, "verify")  # hashed on the way
-            advance(upload, "finish")
-            upload.size_bytes = upload.stored_bytes = stored.size_bytes
-            upload.expires_at = None
+            (file,) = await files.stand(unit, upload)
             if upload.idempotency_key is None:
                 await unit.session.delete(upload)  # nobody will ask for it
     if file is None:

@@ -21,9 +21,9 @@ from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import LinkGone, LinkLocked, LinkPassword, TooManyLinks
 from sharezync_storage.models import File, FileId, Link, LinkId
+from sharezync_storage.settings import StorageSettings
 from sharezync_storage.usecases import quota
 from sharezync_storage.usecases.context import StorageContext
-from sharezync_storage.usecases.quota import StorageLimits
 
 _TOKEN_BYTES: Final = 24
 _TOMBSTONE: Final = timedelta(days=1)
@@ -82,7 +82,7 @@ async def create(
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     async with context.work.begin() as unit:
         await access.own_file(unit, owner_id, file_id, lock=True)
-        await _check_room(unit, context.limits, owner_id, file_id)
+        await _check_room(unit, context.settings, owner_id, file_id)
         link = Link(
             id=uuid7(),
             file_id=file_id,
@@ -99,15 +99,15 @@ async def create(
 
 
 async def _check_room(
-    unit: UnitOfWork, limits: StorageLimits, owner_id: UserId, file_id: FileId
+    unit: UnitOfWork, settings: StorageSettings, owner_id: UserId, file_id: FileId
 ) -> None:
     """Raise TooManyLinks for a file or a user with enough. The file is held, before the user's row:
     links are counted one after the other.
     """
     await quota.hold(unit, owner_id)
     bounds = {
-        "file": (col(Link.file_id) == file_id, limits.max_links_per_file),
-        "user": (col(Link.owner_id) == owner_id, limits.max_links_per_user),
+        "file": (col(Link.file_id) == file_id, settings.max_links_per_file),
+        "user": (col(Link.owner_id) == owner_id, settings.max_links_per_user),
     }
     for of, (whose, limit) in bounds.items():
         counted = select(func.count()).select_from(Link).where(whose)

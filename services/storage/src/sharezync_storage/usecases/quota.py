@@ -5,8 +5,6 @@ file does that first, so that two transactions never wait for each other.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -64,32 +62,13 @@ ON CONFLICT (user_id) DO UPDATE SET used_bytes = u.used_bytes
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StorageLimits:
-    """How much there may be: of each user's, and of one file."""
-
-    quota_bytes: int
-    max_file_bytes: int
-    max_uploads_per_user: int
-    """Begun and not ended, from whatever source."""
-    upload_lifetime: timedelta
-    """How long an upload waits for its next byte."""
-    max_files_per_user: int
-    max_links_per_file: int
-    max_links_per_user: int
-
-    @classmethod
-    def from_settings(cls, settings: StorageSettings) -> "StorageLimits":
-        """Return the limits that the settings name."""
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
-
-    def check_size(self, size_bytes: int) -> None:
-        """Raise FileTooLarge for a file of more than one file may have."""
-        if size_bytes > self.max_file_bytes:
-            raise FileTooLarge(
-                f"A file may have at most {self.max_file_bytes} bytes",
-                limit_bytes=self.max_file_bytes,
-            )
+def check_size(settings: StorageSettings, size_bytes: int) -> None:
+    """Raise FileTooLarge for a file of more than one file may have."""
+    if size_bytes > settings.max_file_bytes:
+        raise FileTooLarge(
+            f"A file may have at most {settings.max_file_bytes} bytes",
+            limit_bytes=settings.max_file_bytes,
+        )
 
 
 async def look(work: UnitsOfWork, user_id: UserId) -> Usage:
@@ -98,28 +77,32 @@ async def look(work: UnitsOfWork, user_id: UserId) -> Usage:
         return await unit.get(Usage, user_id) or Usage(user_id=user_id)
 
 
-async def reserve(unit: UnitOfWork, limits: StorageLimits, upload: Upload, more_bytes: int) -> None:
+async def reserve(
+    unit: UnitOfWork, settings: StorageSettings, upload: Upload, more_bytes: int
+) -> None:
     """Reserve `more_bytes` for an upload. Raises QuotaExceeded; then nothing is reserved."""
-    await take(unit, limits, upload.owner_id, more_bytes)
+    await take(unit, settings, upload.owner_id, more_bytes)
     upload.reserved_bytes += more_bytes
 
 
-async def take(unit: UnitOfWork, limits: StorageLimits, owner_id: UUID, more_bytes: int) -> None:
+async def take(
+    unit: UnitOfWork, settings: StorageSettings, owner_id: UUID, more_bytes: int
+) -> None:
     """Take `more_bytes` of a user's room, for uploads that note as much in `reserved_bytes`.
 
     One statement decides, so reservations at the same time can't overdraw together. Raises
     QuotaExceeded; then nothing is taken.
     """
     connection = await unit.raw()
-    granted = more_bytes <= limits.quota_bytes and await connection.fetchval(
-        _TAKE, owner_id, more_bytes, limits.quota_bytes
+    granted = more_bytes <= settings.quota_bytes and await connection.fetchval(
+        _TAKE, owner_id, more_bytes, settings.quota_bytes
     )
     if not granted:
-        raise await _exceeded(unit, limits, owner_id, more_bytes)
+        raise await _exceeded(unit, settings, owner_id, more_bytes)
 
 
 async def reserve_up_to(
-    unit: UnitOfWork, limits: StorageLimits, upload: Upload, size_bytes: int
+    unit: UnitOfWork, settings: StorageSettings, upload: Upload, size_bytes: int
 ) -> None:
     """Have room for `size_bytes` in all, for an upload whose length nobody knows.
 
@@ -129,17 +112,17 @@ async def reserve_up_to(
     missing = size_bytes - upload.reserved_bytes
     if missing <= 0:
         return
-    ahead = min(_STEP_BYTES, limits.max_file_bytes - upload.reserved_bytes)
+    ahead = min(_STEP_BYTES, settings.max_file_bytes - upload.reserved_bytes)
     try:
-        await reserve(unit, limits, upload, max(ahead, missing))
+        await reserve(unit, settings, upload, max(ahead, missing))
     except QuotaExceeded:
         if ahead <= missing:
             raise
-        await reserve(unit, limits, upload, missing)
+        await reserve(unit, settings, upload, missing)
 
 
 async def admit(
-    unit: UnitOfWork, limits: StorageLimits, owner_id: UUID, more_uploads: int = 1
+    unit: UnitOfWork, settings: StorageSettings, owner_id: UUID, more_uploads: int = 1
 ) -> None:
     """Let a user begin so many more uploads. Raises TooManyUploads and TooManyFiles.
 
@@ -148,15 +131,15 @@ async def admit(
     """
     connection = await unit.raw()
     ((under_way, ended, files),) = await connection.fetch(_COUNTED, owner_id, list(UNFINISHED))
-    if under_way + more_uploads > limits.max_uploads_per_user:
+    if under_way + more_uploads > settings.max_uploads_per_user:
         raise TooManyUploads(
             f"{under_way} uploads are under way",
-            limit=limits.max_uploads_per_user,
+            limit=settings.max_uploads_per_user,
             under_way=under_way,
             headers={"Retry-After": str(_RETRY_SECONDS)},
         )
-    if files + under_way + more_uploads > limits.max_files_per_user:
-        raise TooManyFiles(limit=limits.max_files_per_user)
+    if files + under_way + more_uploads > settings.max_files_per_user:
+        raise TooManyFiles(limit=settings.max_files_per_user)
     if ended > 2 * ENDED_KEPT:
         await connection.execute(_FORGET_ENDED, owner_id, list(ENDED), ENDED_KEPT)
 
@@ -175,17 +158,17 @@ async def release(unit: UnitOfWork, *uploads: Upload) -> None:
             upload.reserved_bytes = 0
 
 
-async def settle(unit: UnitOfWork, *stored: tuple[Upload, int]) -> None:
-    """Turn what each upload has reserved into a file of so many bytes."""
-    for owner_id, theirs in _by_owner((upload.owner_id, (upload, n)) for upload, n in stored):
+async def settle(unit: UnitOfWork, *uploads: Upload) -> None:
+    """Turn what each upload has reserved into a file of its size."""
+    for owner_id, theirs in _by_owner((upload.owner_id, upload) for upload in uploads):
         await _move(
             unit,
             owner_id,
-            used=sum(size_bytes for _, size_bytes in theirs),
-            reserved=-sum(upload.reserved_bytes for upload, _ in theirs),
+            used=sum(upload.size_bytes or 0 for upload in theirs),
+            reserved=-sum(upload.reserved_bytes for upload in theirs),
             files=len(theirs),
         )
-        for upload, _ in theirs:
+        for upload in theirs:
             upload.reserved_bytes = 0
 
 
@@ -211,14 +194,14 @@ async def _move(
 
 
 async def _exceeded(
-    unit: UnitOfWork, limits: StorageLimits, user_id: UUID, wanted_bytes: int
+    unit: UnitOfWork, settings: StorageSettings, user_id: UUID, wanted_bytes: int
 ) -> QuotaExceeded:
     found = await unit.session.exec(select(Usage).where(Usage.user_id == user_id))
     usage = found.one_or_none() or Usage(user_id=user_id)
-    left = max(0, limits.quota_bytes - usage.used_bytes - usage.reserved_bytes)
+    left = max(0, settings.quota_bytes - usage.used_bytes - usage.reserved_bytes)
     return QuotaExceeded(
         f"{wanted_bytes} bytes are wanted, and {left} are left",
-        quota_bytes=limits.quota_bytes,
+        quota_bytes=settings.quota_bytes,
         used_bytes=usage.used_bytes,
         reserved_bytes=usage.reserved_bytes,
         wanted_bytes=wanted_bytes,

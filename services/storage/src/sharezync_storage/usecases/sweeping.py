@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from sharezync_shared.background import Periodic
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage.models import Deletion
-from sharezync_storage.stores import DirectUploads, UploadStore
+from sharezync_storage.stores.port import DirectUploads, UploadStore
 
 AGAIN: Final = timedelta(minutes=20)
 """When what was still being written while it was deleted has come to its end: see `forget`."""
@@ -36,26 +36,16 @@ _DONE: Final = "DELETE FROM storage.deletions WHERE id = ANY($1::bigint[])"
 
 
 class Unneeded(NamedTuple):
-    """What the store keeps of something, and nobody needs any more.
+    """A key of the store that nobody needs any more; about `size_bytes` lie there.
 
-    `direct` is the key of an upload straight to the store, and the store's id of it; it goes before
-    the blob of the same key. `size_bytes`: about how much lies there, all in all.
+    `what`: `blob`, `chunks`, or `direct`: an upload straight to the store, which goes before the
+    blob of the same key, with the store's id of it.
     """
 
-    blob: str | None = None
-    chunks: str | None = None
-    direct: tuple[str, str] | None = None
+    what: Literal["blob", "chunks", "direct"]
+    key: str
+    direct_id: str | None = None
     size_bytes: int = 0
-
-    def rows(self) -> list[tuple[str, str, str | None, int]]:
-        """Return each key: what it is, its name, the store's id; and all bytes with the first."""
-        given = [
-            ("direct", *(self.direct or (None, None))),
-            ("chunks", self.chunks, None),
-            ("blob", self.blob, None),
-        ]
-        named = [(what, key, direct_id) for what, key, direct_id in given if key is not None]
-        return [(*each, 0 if index else self.size_bytes) for index, each in enumerate(named)]
 
 
 async def forget(unit: UnitOfWork, *unneeded: Unneeded) -> None:
@@ -63,10 +53,9 @@ async def forget(unit: UnitOfWork, *unneeded: Unneeded) -> None:
 
     Twice, because a write that was under way may come to its end behind the first deletion.
     """
-    rows = [row for each in unneeded for row in each.rows()]
-    if rows:
+    if unneeded:
         connection = await unit.raw()
-        columns = map(list, zip(*rows, strict=True))
+        columns = map(list, zip(*unneeded, strict=True))
         await connection.execute(_FORGET, *columns, unit.now, unit.now + AGAIN)
 
 
@@ -100,7 +89,6 @@ class Sweeper:
         self._deletions_log = OutageLog("deletion_failed")
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Sweep while the block runs."""
         return self._sweeping.running()
 
     def wake(self) -> None:

@@ -22,7 +22,7 @@ from sharezync_shared.work import UnitOfWork
 from sharezync_storage import access, errors
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.states import ENDED, TAKES_BYTES, advance
-from sharezync_storage.stores import Extent, NoSuchBlob
+from sharezync_storage.stores.port import Extent, NoSuchBlob
 from sharezync_storage.usecases import quota, uploads
 from sharezync_storage.usecases.append_receiver import AppendReceiver
 from sharezync_storage.usecases.checksums import Checksum
@@ -94,7 +94,7 @@ async def _begin(
             size_bytes = sum(parts[source_id].stored_bytes for source_id in source_ids)
         upload = await uploads.begin_one(
             unit,
-            context.limits,
+            context.settings,
             "tus",
             owner_id=owner_id,
             name=creation.name,
@@ -225,10 +225,10 @@ async def _set_length(
     context: StorageContext, unit: UnitOfWork, upload: Upload, length: int
 ) -> None:
     if upload.size_bytes is None and length >= upload.stored_bytes:
-        context.limits.check_size(length)
+        quota.check_size(context.settings, length)
         missing = length - upload.reserved_bytes
         if missing > 0:
-            await quota.reserve(unit, context.limits, upload, missing)
+            await quota.reserve(unit, context.settings, upload, missing)
         upload.size_bytes = length
     elif upload.size_bytes != length:
         raise errors.UploadLengthConflict
@@ -240,7 +240,6 @@ async def _take_in(
     receiver: AppendReceiver,
     pieces: AsyncIterable[bytes],
 ) -> None:
-    """Write and record what comes; the receiver's upload is changed as its row is."""
     upload, epoch = receiver.upload, receiver.epoch
     try:
         async with (

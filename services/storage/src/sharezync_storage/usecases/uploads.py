@@ -18,10 +18,10 @@ from sharezync_storage import access
 from sharezync_storage.errors import UploadGone
 from sharezync_storage.keys import file_key, upload_key
 from sharezync_storage.models import Chunk, File, Segment, Upload
+from sharezync_storage.settings import StorageSettings
 from sharezync_storage.states import ENDED, UNFINISHED, Act, Source, advance
-from sharezync_storage.stores import ChunkPlan, Extent, StoredSegment
+from sharezync_storage.stores.port import ChunkPlan, Extent, StoredSegment
 from sharezync_storage.usecases import files, quota
-from sharezync_storage.usecases.quota import StorageLimits
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 PARTS_LIFETIME: Final = timedelta(hours=1)
@@ -43,7 +43,7 @@ ORDER BY expires_at LIMIT 20
 
 async def begin_one(
     unit: UnitOfWork,
-    limits: StorageLimits,
+    settings: StorageSettings,
     source: Source,
     *,
     owner_id: UserId,
@@ -60,7 +60,7 @@ async def begin_one(
     """
     if reserve_bytes is None:
         reserve_bytes = columns.get("size_bytes") or 0
-    limits.check_size(reserve_bytes)
+    quota.check_size(settings, reserve_bytes)
     upload_id = uuid7()
     upload = Upload(
         id=upload_id,
@@ -71,11 +71,11 @@ async def begin_one(
         mime=clean_media_type(mime),
         store_key=file_key(upload_id) if source in {"form", "direct"} else upload_key(upload_id),
         created_at=unit.now,
-        expires_at=unit.now + limits.upload_lifetime,
+        expires_at=unit.now + settings.upload_lifetime,
         **columns,
     )
-    await quota.reserve(unit, limits, upload, reserve_bytes)
-    await quota.admit(unit, limits, owner_id)
+    await quota.reserve(unit, settings, upload, reserve_bytes)
+    await quota.admit(unit, settings, owner_id)
     unit.add(upload)
     return upload
 
@@ -177,9 +177,9 @@ async def give_up(unit: UnitOfWork, *uploads: Upload, act: Act = "abort") -> Non
     ids = [upload.id for upload in uploads]
     await access.delete_among(unit, Chunk.upload_id, ids)
     await access.delete_among(unit, Segment.upload_id, ids)
-    kept_bytes = {upload.id: bytes_kept(upload) for upload in uploads}
+    unneeded = [each for upload in uploads for each in _unneeded(upload, bytes_kept(upload))]
     await quota.release(unit, *uploads)
-    await forget(unit, *(_unneeded(upload, kept_bytes[upload.id]) for upload in uploads))
+    await forget(unit, *unneeded)
     for upload in uploads:
         advance(upload, act)
         if upload.source == "form":
@@ -189,15 +189,15 @@ async def give_up(unit: UnitOfWork, *uploads: Upload, act: Act = "abort") -> Non
             upload.writer = upload.leased_until = None
 
 
-def _unneeded(upload: Upload, size_bytes: int) -> Unneeded:
-    """Return what is kept of an upload that is being given up."""
+def _unneeded(upload: Upload, size_bytes: int) -> list[Unneeded]:
     if upload.source == "form":
-        return Unneeded(blob=upload.store_key, size_bytes=size_bytes)
-    blob = file_key(upload.id)
+        return [Unneeded("blob", upload.store_key, size_bytes=size_bytes)]
+    blob = Unneeded("blob", file_key(upload.id))
     if upload.direct_id is not None:
-        return Unneeded(direct=(blob, upload.direct_id), blob=blob, size_bytes=size_bytes)
-    whole = upload.state == "verifying"  # it may be assembled already, or any moment now
-    return Unneeded(chunks=upload.store_key, blob=blob if whole else None, size_bytes=size_bytes)
+        return [Unneeded("direct", blob.key, upload.direct_id, size_bytes), blob]
+    chunks = Unneeded("chunks", upload.store_key, size_bytes=size_bytes)
+    # It may be assembled already, or any moment now.
+    return [chunks, blob] if upload.state == "verifying" else [chunks]
 
 
 def bytes_kept(upload: Upload) -> int:

@@ -13,7 +13,7 @@ from sharezync_shared.contracts.storage import SignedUrl
 from sharezync_shared.ids import UserId
 from sharezync_shared.media_types import INLINE
 from sharezync_storage.models import File, FileId
-from sharezync_storage.stores import DirectUploads
+from sharezync_storage.stores.port import DirectUploads
 from sharezync_storage.usecases import files
 from sharezync_storage.usecases.context import StorageContext
 

@@ -29,7 +29,7 @@ _RENEW_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 5.0
 """How long a writer may take to put down what came."""
 _RETRY_SECONDS: Final = 2.0
-LEASE_SECONDS: Final = 2.0
+LEASE: Final = timedelta(seconds=2)
 _POLL_SECONDS: Final = 0.1
 
 _CLAIM: Final = """
@@ -85,12 +85,9 @@ class Preempted(Exception):
 class Leases:
     """The rows behind leases. `lifetime`: how long an upload waits for its next byte."""
 
-    def __init__(
-        self, database: Database, lifetime: timedelta, *, lease_seconds: float = LEASE_SECONDS
-    ) -> None:
+    def __init__(self, database: Database, lifetime: timedelta) -> None:
         self._database = database
         self._lifetime = lifetime
-        self._lease = timedelta(seconds=lease_seconds)
 
     async def claim(
         self, connection: asyncpg.Connection, upload_id: UUID, writer: UUID
@@ -99,14 +96,14 @@ class Leases:
 
         None where another one holds the lease.
         """
-        epoch: int | None = await connection.fetchval(_CLAIM, upload_id, writer, self._lease)
+        epoch: int | None = await connection.fetchval(_CLAIM, upload_id, writer, LEASE)
         return epoch
 
     async def renew(self, upload_id: UUID, epoch: int) -> bool:
         """Hold the lease for longer; False where it is somebody else's now."""
         pool = await self._database.pool()
         states = list(TAKES_BYTES)
-        return await pool.fetchval(_RENEW, upload_id, epoch, self._lease, states) is not None
+        return await pool.fetchval(_RENEW, upload_id, epoch, LEASE, states) is not None
 
     async def let_go(self, upload_id: UUID, epoch: int) -> None:
         """End the lease, if it is still that one."""
