@@ -21,7 +21,7 @@ from clients.python.tests.support import hostile
 from clients.python.tests.support.hostile import ID, hostile_server
 from sharezync import Client, MemoryTokens, NotUnderstood, SocketClosed, Tokens
 from sharezync.cli import run
-from sharezync.cli.config import Config
+from sharezync.cli.common import Config
 
 COMMANDS = (
     ["login", "ada", "--password-stdin"],

@@ -23,7 +23,7 @@ from clients.python.tests.support.hostile import FORGED, ID, NASTY, hostile_serv
 from sharezync import Tokens
 from sharezync.cli import cli, run
 from sharezync.cli.bars import Bars
-from sharezync.cli.config import Config
+from sharezync.cli.common import Config
 from sharezync.cli.offers import Offered
 from sharezync.cli.output import Output
 from sharezync.documents import Transfer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sharezync import Client, MemoryTokens, NotUnderstood, Problem, Tokens
-from sharezync.cli.outcomes import outcome_of
+from sharezync.cli.output import outcome_of
 from sharezync.documents import StoredFile, Transfer
 from sharezync.problems import Corrupt, Unreachable
 

@@ -5,7 +5,7 @@ import sys
 import click
 from msgspec.structs import asdict
 
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, command, logged_in
 from sharezync.cli.text import one_line
 from sharezync.session import Session
 
@@ -14,21 +14,19 @@ _password_option = click.option(
 )
 
 
-@click.command()
+@command
 @click.argument("username", required=False)
 @_password_option
-@command
 async def login(context: Context, *, username: str | None, password_stdin: bool) -> None:
     """Log in with USERNAME or an email address. The session is stored on this device."""
     username = username or click.prompt("Username", err=True)
     await _log_in(context, username, _password(from_stdin=password_stdin, confirm=False))
 
 
-@click.command()
+@command
 @click.argument("username")
 @click.argument("email")
 @_password_option
-@command
 async def register(context: Context, *, username: str, email: str, password_stdin: bool) -> None:
     """Create an account and log in."""
     password = _password(from_stdin=password_stdin, confirm=True)
@@ -37,7 +35,6 @@ async def register(context: Context, *, username: str, email: str, password_stdi
     await _log_in(context, username, password)
 
 
-@click.command()
 @command
 async def logout(context: Context) -> None:
     """End the session, here and on the server."""
@@ -46,26 +43,22 @@ async def logout(context: Context) -> None:
     context.out.show("logged_out", "Logged out.", url=context.url)
 
 
-@click.command()
-@command
-async def whoami(context: Context) -> None:
+@logged_in
+async def whoami(context: Context, session: Session) -> None:
     """Show the logged-in user and the name of this device."""
-    async with context.session() as session:
-        await _show_user(context, session)
+    await _show_user(context, session)
 
 
-@click.command()
+@logged_in
 @click.argument("user", required=False)
-@command
-async def devices(context: Context, *, user: str | None) -> None:
+async def devices(context: Context, session: Session, *, user: str | None) -> None:
     """List your devices, or those of USER if you are acquainted."""
-    async with context.session() as session:
-        user_id = None if user is None else (await session.people.find(user)).id
-        for each in await session.people.devices(user_id):
-            here = "  (this device)" if each.client_id == context.config.client_id else ""
-            online = "online " if each.online else "offline"
-            text = f"{online}  {one_line(each.client_id)}  {one_line(each.name)}{here}"
-            context.out.show("device", text, **asdict(each))
+    user_id = None if user is None else (await session.people.find(user)).id
+    for each in await session.people.devices(user_id):
+        here = "  (this device)" if each.client_id == context.config.client_id else ""
+        online = "online " if each.online else "offline"
+        text = f"{online}  {one_line(each.client_id)}  {one_line(each.name)}{here}"
+        context.out.show("device", text, **asdict(each))
 
 
 async def _log_in(context: Context, username: str, password: str) -> None:

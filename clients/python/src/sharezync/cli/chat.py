@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, logged_in
 from sharezync.cli.text import column, one_line
 from sharezync.documents import Channel, Message, User
 from sharezync.realtime.frames import StreamEventFrame, StreamReset
@@ -17,29 +17,27 @@ from sharezync.session import Session
 _NAME_CELLS: Final = 40
 
 
-@click.command()
-@command
-async def channels(context: Context) -> None:
+@logged_in
+async def channels(context: Context, session: Session) -> None:
     """List your channels."""
-    async with context.session() as session:
-        for each in await session.chat.memberships():
-            found = each.channel
-            unread = f"  {each.unread_count} unread" if each.unread_count else ""
-            name = one_line(found.name or "(no name)")
-            context.out.show(
-                "channel",
-                f"{one_line(found.id)}  {column(found.kind, 8)} {name}{unread}",
-                id=found.id,
-                kind=found.kind,
-                name=found.name,
-                topic=found.topic,
-                member_count=found.member_count,
-                unread_count=each.unread_count,
-                mention_count=each.mention_count,
-            )
+    for each in await session.chat.memberships():
+        found = each.channel
+        unread = f"  {each.unread_count} unread" if each.unread_count else ""
+        name = one_line(found.name or "(no name)")
+        context.out.show(
+            "channel",
+            f"{one_line(found.id)}  {column(found.kind, 8)} {name}{unread}",
+            id=found.id,
+            kind=found.kind,
+            name=found.name,
+            topic=found.topic,
+            member_count=found.member_count,
+            unread_count=each.unread_count,
+            mention_count=each.mention_count,
+        )
 
 
-@click.command()
+@logged_in
 @click.argument("channel")
 @click.option("--send", "text", metavar="TEXT", help="Send TEXT and exit.")
 @click.option(
@@ -48,21 +46,21 @@ async def channels(context: Context) -> None:
     type=click.IntRange(0, 10_000),
     help="Show the last N messages and exit.",
 )
-@command
-async def chat(context: Context, *, channel: str, text: str | None, history: int | None) -> None:
+async def chat(
+    context: Context, session: Session, *, channel: str, text: str | None, history: int | None
+) -> None:
     """Chat in CHANNEL: a name, an id, or @USER for a direct conversation.
 
     Each line that you enter is sent as a message; Ctrl-D exits.
     """
-    async with context.session() as session:
-        found = await session.chat.find(channel)
-        if text is not None:
-            _show(context, await session.chat.send(found.id, text))
-        if history is not None:
-            for message in await session.chat.history(found.id, limit=history):
-                _show(context, message)
-        if text is None and history is None:
-            await _talk(context, session, found)
+    found = await session.chat.find(channel)
+    if text is not None:
+        _show(context, await session.chat.send(found.id, text))
+    if history is not None:
+        for message in await session.chat.history(found.id, limit=history):
+            _show(context, message)
+    if text is None and history is None:
+        await _talk(context, session, found)
 
 
 async def _talk(context: Context, session: Session, channel: Channel) -> None:
@@ -148,16 +146,14 @@ def _author(author: User) -> str:
     return shown if name in {"", username} else f'{shown} ("{name}")'
 
 
-@click.command()
+@logged_in
 @click.argument("channel")
 @click.argument("user")
-@command
-async def ban(context: Context, *, channel: str, user: str) -> None:
+async def ban(context: Context, session: Session, *, channel: str, user: str) -> None:
     """Remove USER from CHANNEL (its name or id) and keep them out, as its owner or admin."""
-    async with context.session() as session:
-        found = await _channel(session, channel)
-        somebody = await session.people.find(user)
-        banned = await session.chat.ban(found.id, somebody.id)
+    found = await _channel(session, channel)
+    somebody = await session.people.find(user)
+    banned = await session.chat.ban(found.id, somebody.id)
     context.out.show(
         "banned",
         f"You keep {one_line(somebody.username)} out of {_name(found)}.",
@@ -168,52 +164,46 @@ async def ban(context: Context, *, channel: str, user: str) -> None:
     )
 
 
-@click.command()
+@logged_in
 @click.argument("channel")
 @click.argument("user")
-@command
-async def unban(context: Context, *, channel: str, user: str) -> None:
+async def unban(context: Context, session: Session, *, channel: str, user: str) -> None:
     """Let USER come into CHANNEL again: by joining, by a new invite, or by being added."""
-    async with context.session() as session:
-        found = await _channel(session, channel)
-        somebody = await session.people.find(user)
-        await session.chat.unban(found.id, somebody.id)
+    found = await _channel(session, channel)
+    somebody = await session.people.find(user)
+    await session.chat.unban(found.id, somebody.id)
     text = f"You let {one_line(somebody.username)} come into {_name(found)} again."
     context.out.show(
         "unbanned", text, channel_id=found.id, user=somebody.username, user_id=somebody.id
     )
 
 
-@click.command()
+@logged_in
 @click.argument("channel")
-@command
-async def bans(context: Context, *, channel: str) -> None:
+async def bans(context: Context, session: Session, *, channel: str) -> None:
     """List who is kept out of CHANNEL, as its owner or admin."""
-    async with context.session() as session:
-        found = await _channel(session, channel)
-        for each in await session.chat.bans(found.id):
-            by = one_line(each.banned_by.username)
-            context.out.show(
-                "banned",
-                f"since {one_line(each.banned_at[:10])}  {one_line(each.user.username)}  (by {by})",
-                channel_id=found.id,
-                user=each.user.username,
-                user_id=each.user.id,
-                banned_by=each.banned_by.username,
-                banned_at=each.banned_at,
-            )
+    found = await _channel(session, channel)
+    for each in await session.chat.bans(found.id):
+        by = one_line(each.banned_by.username)
+        context.out.show(
+            "banned",
+            f"since {one_line(each.banned_at[:10])}  {one_line(each.user.username)}  (by {by})",
+            channel_id=found.id,
+            user=each.user.username,
+            user_id=each.user.id,
+            banned_by=each.banned_by.username,
+            banned_at=each.banned_at,
+        )
 
 
-@click.command()
+@logged_in
 @click.argument("user")
-@command
-async def hide(context: Context, *, user: str) -> None:
+async def hide(context: Context, session: Session, *, user: str) -> None:
     """Hide your direct conversation with USER until the next message. They aren't told."""
-    async with context.session() as session:
-        somebody = await session.people.find(user)
-        found = await session.chat.direct(somebody.id)
-        if found is not None:
-            await session.chat.hide(found.id)
+    somebody = await session.people.find(user)
+    found = await session.chat.direct(somebody.id)
+    if found is not None:
+        await session.chat.hide(found.id)
     name = one_line(somebody.username)
     text = f"The conversation with {name} is hidden until the next message. They aren't told."
     if found is None:

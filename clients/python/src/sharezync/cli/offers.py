@@ -1,7 +1,7 @@
 """What somebody offers, shown before it is taken: what is dangerous first, all of it if asked."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from sharezync.cli.output import Output, size_text
-from sharezync.cli.text import one_line, verbatim
+from sharezync.cli.text import one_line
 from sharezync.documents import Transfer, TransferFile
 from sharezync.problems import SharezyncError
 from sharezync.transfer.defusing import Danger, arriving_parts, dangers_in
@@ -125,16 +125,6 @@ def _drop_typed_ahead() -> None:
     if sys.platform != "win32":
         with suppress(termios.error, OSError, ValueError):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-
-
-def received(transfer: Transfer, placed: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield a line for each file that came: its path, and what its sender calls it.
-
-    `placed` is the path of each file, and that inside the folder it was received into.
-    """
-    for file, (path, inside) in zip(transfer.files, placed, strict=True):
-        sent_as = "" if inside == file.path else f"  (sent as {one_line(file.path)})"
-        yield f"Received {verbatim(path)}{sent_as}"
 
 
 def _show_count(out: Output, dangerous: int) -> None:

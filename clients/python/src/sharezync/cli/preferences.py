@@ -5,7 +5,7 @@ from typing import Final, get_args
 import click
 from msgspec.structs import asdict
 
-from sharezync.cli.common import Context, command
+from sharezync.cli.common import Context, logged_in
 from sharezync.cli.text import one_line
 from sharezync.documents import Device, Policy, ReceivingPolicy, WhoMayAdd
 from sharezync.people import NoSuchUser
@@ -20,88 +20,80 @@ _MEANS: Final = {
 }
 
 
-@click.command()
+@logged_in
 @click.argument("device", required=False)
 @click.argument("choice", required=False, type=click.Choice(list(_POLICIES)))
-@command
-async def policy(context: Context, *, device: str | None, choice: str | None) -> None:
+async def policy(
+    context: Context, session: Session, *, device: str | None, choice: str | None
+) -> None:
     """Show the offer policies of your devices, or set that of DEVICE (`here` is this one).
 
     ask: offers wait for an answer. known: offers are accepted at once if the sender is in a channel
     that you have joined or written to, or if you have accepted a transfer of theirs before; get the
     files with `sharezync receive`. block: offers to this device are rejected.
     """
-    async with context.session() as session:
-        if device is None:
-            given = {each.device_id: each for each in await session.preferences.policies()}
-            for each in await session.people.devices():
-                _show(context, each, given.get(each.id, ReceivingPolicy(each.id, "ask", None)))
-            return
-        found = await _own_device(context, session, device)
-        if choice is None:
-            _show(context, found, await session.preferences.policy(found.id))
-        else:
-            chosen = await session.preferences.set_policy(found.id, _POLICIES[choice])
-            _show(context, found, chosen)
+    if device is None:
+        given = {each.device_id: each for each in await session.preferences.policies()}
+        for each in await session.people.devices():
+            _show(context, each, given.get(each.id, ReceivingPolicy(each.id, "ask", None)))
+        return
+    found = await _own_device(context, session, device)
+    if choice is None:
+        _show(context, found, await session.preferences.policy(found.id))
+    else:
+        chosen = await session.preferences.set_policy(found.id, _POLICIES[choice])
+        _show(context, found, chosen)
 
 
-@click.command("who-may-add")
+@logged_in
 @click.argument("who", required=False, type=click.Choice(get_args(WhoMayAdd)))
-@command
-async def who_may_add(context: Context, *, who: WhoMayAdd | None) -> None:
+async def who_may_add(context: Context, session: Session, *, who: WhoMayAdd | None) -> None:
     """Tell who may add you to channels and open conversations with you, or say so.
 
     known: people in whose company you joined a channel, wrote, or accepted a conversation.
     Conversations in which you have spoken go on whatever you say.
     """
-    async with context.session() as session:
-        preferences = session.preferences
-        if who is None:
-            who = await preferences.who_may_add()
-        else:
-            who = await preferences.set_who_may_add(who)
+    preferences = session.preferences
+    if who is None:
+        who = await preferences.who_may_add()
+    else:
+        who = await preferences.set_who_may_add(who)
     text = f"{who} may add you to channels and open conversations with you.".capitalize()
     context.out.show("who_may_add", text, who=who)
 
 
-@click.command()
+@logged_in
 @click.argument("user")
-@command
-async def block(context: Context, *, user: str) -> None:
+async def block(context: Context, session: Session, *, user: str) -> None:
     """Block USER: neither can message, add or see the other, or send them files.
 
     The user isn't notified.
     """
-    async with context.session() as session:
-        found = await session.people.find(user)
-        blocked = await session.preferences.block(found.id)
+    found = await session.people.find(user)
+    blocked = await session.preferences.block(found.id)
     text = f"You and {one_line(found.username)} can't reach each other. They aren't told."
     context.out.show(
         "blocked", text, user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
     )
 
 
-@click.command()
+@logged_in
 @click.argument("user")
-@command
-async def unblock(context: Context, *, user: str) -> None:
+async def unblock(context: Context, session: Session, *, user: str) -> None:
     """Unblock USER. Transfers that they offered while blocked stay hidden."""
-    async with context.session() as session:
-        found = await session.people.find(user)
-        await session.preferences.unblock(found.id)
+    found = await session.people.find(user)
+    await session.preferences.unblock(found.id)
     text = f"You and {one_line(found.username)} can reach each other again."
     context.out.show("unblocked", text, user=found.username, user_id=found.id)
 
 
-@click.command()
-@command
-async def blocks(context: Context) -> None:
+@logged_in
+async def blocks(context: Context, session: Session) -> None:
     """List blocked users."""
-    async with context.session() as session:
-        for each in await session.preferences.blocked():
-            name = await session.people.name_of(each.user_id)
-            text = f"since {one_line(each.blocked_at[:10])}  {one_line(name)}"
-            context.out.show("blocked", text, user=name, **asdict(each))
+    for each in await session.preferences.blocked():
+        name = await session.people.name_of(each.user_id)
+        text = f"since {one_line(each.blocked_at[:10])}  {one_line(name)}"
+        context.out.show("blocked", text, user=name, **asdict(each))
 
 
 async def _own_device(context: Context, session: Session, name: str) -> Device:

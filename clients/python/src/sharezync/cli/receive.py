@@ -11,22 +11,23 @@ import click
 import httpx
 
 from sharezync.cli.bars import Bars
-from sharezync.cli.common import Context, an_id, command, over_option
-from sharezync.cli.offers import Offered, received
+from sharezync.cli.common import Context, an_id, logged_in, over_option
+from sharezync.cli.offers import Offered
 from sharezync.cli.output import size_text
+from sharezync.cli.text import one_line, verbatim
 from sharezync.documents import Transfer
 from sharezync.problems import Problem, SharezyncError, SocketClosed, TransferEnded, Unreachable
 from sharezync.realtime.frames import StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
 from sharezync.session import Session
-from sharezync.transfer.moving import OPENING_SECONDS, Over, leaves_http
+from sharezync.transfer.moving import OPENING_SECONDS, Over, check_http_left
 from sharezync.transfer.progress import Progress
 
 _POLL_SECONDS: Final = 2.0
 _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
 
 
-@click.command()
+@logged_in
 @click.argument("transfer_id", metavar="ID", required=False, callback=an_id)
 @click.option("--from", "sender", metavar="USER", help="Only receive transfers from USER.")
 @click.option(
@@ -48,9 +49,9 @@ _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")
     help="Keep running and receive transfers from USER without asking. Can be repeated.",
 )
 @over_option
-@command
 async def receive(
     context: Context,
+    session: Session,
     *,
     transfer_id: str | None,
     sender: str | None,
@@ -68,22 +69,17 @@ async def receive(
     are never replaced or written to. Hidden files, executable files and names that the system reads
     are renamed. If interrupted, run the same command again to resume.
     """
-    async with context.session() as session:
-        me = (await session.people.me()).id
-        receiving = _Receiving(
-            context, session, me, into, new_folder=not no_new_folder, take_all=take_all, yes=yes,
-            over=over,
-        )  # fmt: skip
-        if sender is not None:
-            receiving.only = (await session.people.find(sender)).id
-        receiving.trusted = {(await session.people.find(name)).id for name in accept_from}
-        async with _socket_of(session, context.config.client_id, over) as socket:
-            if transfer_id is not None:
-                await receiving.receive(socket, await session.transfers.get(transfer_id))
-                return
-            await receiving.take_waiting(socket)
-            if accept_from or not (receiving.seen or take_all):
-                await receiving.take_new(socket, stay=bool(accept_from))
+    receiving = _Receiving(context, session, into, not no_new_folder, take_all, yes, over)
+    if sender is not None:
+        receiving.only = (await session.people.find(sender)).id
+    receiving.trusted = {(await session.people.find(name)).id for name in accept_from}
+    async with _socket_of(session, context.config.client_id, over) as receiving.socket:
+        if transfer_id is not None:
+            await receiving.receive(await session.transfers.get(transfer_id))
+            return
+        await receiving.take_waiting()
+        if accept_from or not (receiving.seen or take_all):
+            await receiving.take_new(stay=bool(accept_from))
     if not receiving.seen:
         context.out.say("Nothing is waiting for you.")
     if receiving.failures:
@@ -92,7 +88,6 @@ async def receive(
 
 @asynccontextmanager
 async def _socket_of(session: Session, device: str, over: Over) -> AsyncGenerator[Socket | None]:
-    """Yield this device's socket; None where there is none to be had, or none is wanted."""
     async with AsyncExitStack() as stack:
         socket: Socket | None = None
         if over != "http":
@@ -101,8 +96,7 @@ async def _socket_of(session: Session, device: str, over: Over) -> AsyncGenerato
             try:
                 socket = await stack.enter_async_context(opening)
             except (SocketClosed, Unreachable) as error:
-                if over == "socket" or not leaves_http(error):
-                    raise
+                check_http_left(over, error)
         yield socket
 
 
@@ -112,12 +106,13 @@ class _Receiving:
 
     context: Context
     session: Session
-    me: str
     into: Path
     new_folder: bool
     take_all: bool
     yes: bool
     over: Over
+    socket: Socket | None = None
+    """None where there is none to be had, or none is wanted."""
     only: str | None = None
     trusted: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
@@ -126,15 +121,15 @@ class _Receiving:
     """Those that were shown."""
     failures: list[SharezyncError] = field(default_factory=list)
 
-    async def take_waiting(self, socket: Socket | None) -> None:
+    async def take_waiting(self) -> None:
         """Take what waits, the oldest first; nothing is asked about what was begun here before."""
-        await self._conclude(socket)
+        await self._conclude()
         for state in _OPEN:
             found = await self.session.transfers.all(role="recipient", state=state)
             for transfer in reversed(found):
-                await self._consider(socket, transfer)
+                await self._consider(transfer)
 
-    async def _conclude(self, socket: Socket | None) -> None:
+    async def _conclude(self) -> None:
         """Give their names to files of which everything is here, and clear up what ended since."""
         records = self._records
         for transfer_id in await self.session.transfers.begun_in(self.into, record_in=records):
@@ -145,61 +140,58 @@ class _Receiving:
                     raise
                 continue  # somebody else's, or received from elsewhere
             if transfer.over and self._wants(transfer):
-                await self._take(socket, transfer)
+                await self._take(transfer)
 
-    async def take_new(self, socket: Socket | None, *, stay: bool) -> None:
+    async def take_new(self, *, stay: bool) -> None:
         """Take what is offered from now on: the first, or all there is until interrupted."""
         self.context.out.hint("Waiting for an offer. Ctrl-C stops.")
         self.context.out.record("waiting")
-        if socket is not None:
+        if self.socket is not None:
             try:
-                await self._take_from_socket(socket, stay=stay)
+                await self._take_from_socket(self.socket, stay=stay)
             except (SocketClosed, Unreachable) as error:
-                if self.over == "socket" or not leaves_http(error):
-                    raise
+                check_http_left(self.over, error)
+                self.socket = None
             else:
                 return
-        await self._poll(stay=stay)
+        while stay or not self.seen:
+            await asyncio.sleep(_POLL_SECONDS)
+            await self.take_waiting()
 
     async def _take_from_socket(self, socket: Socket, *, stay: bool) -> None:
         async for incoming in socket:
             before = len(self.seen)
             if isinstance(incoming, StreamEventFrame) and incoming.type == "incoming_transfer":
-                await self._consider(socket, Transfer.of(incoming.data))
+                await self._consider(Transfer.of(incoming.data))
             elif isinstance(incoming, StreamReset) and incoming.stream.startswith("transfers:"):
-                await self.take_waiting(socket)
+                await self.take_waiting()
             if len(self.seen) > before and not stay:
                 return
 
-    async def _poll(self, *, stay: bool) -> None:
-        """Ask the server regularly, where there is no socket."""
-        while stay or not self.seen:
-            await asyncio.sleep(_POLL_SECONDS)
-            await self.take_waiting(None)
-
-    async def _consider(self, socket: Socket | None, transfer: Transfer) -> None:
+    async def _consider(self, transfer: Transfer) -> None:
         if transfer.over or not self._wants(transfer):
             return
         offered = transfer.state == "offered"
         asks = offered and transfer.sender_id not in self.trusted and not self.take_all
         if asks and (self.trusted or not await self._agreed(transfer)):
             return
-        await self._take(socket, transfer)
+        await self._take(transfer)
 
     def _wants(self, transfer: Transfer) -> bool:
         """Whether it was not considered yet, and is from somebody whose transfers are wanted."""
         return transfer.id not in self.seen and self.only in {None, transfer.sender_id}
 
-    async def _take(self, socket: Socket | None, transfer: Transfer) -> None:
+    async def _take(self, transfer: Transfer) -> None:
         self.seen.add(transfer.id)
         try:
-            await self.receive(socket, transfer)
+            await self.receive(transfer)
         except TransferEnded as error:  # the others may be all right
             self.failures.append(error)
             self.context.out.hint(f"{error}")
 
     async def _agreed(self, transfer: Transfer) -> bool:
-        offered = Offered(transfer, await self._name(transfer))
+        sender = await self.session.people.name_of(transfer.sender_id)
+        offered = Offered(transfer, sender)
         out = self.context.out
         out.record("offer", **offered.members())
         offered.show(out)
@@ -211,10 +203,10 @@ class _Receiving:
             out.say("Rejected.")
         return agreed
 
-    async def receive(self, socket: Socket | None, transfer: Transfer) -> None:
+    async def receive(self, transfer: Transfer) -> None:
         """Receive one transfer, and show it."""
         out = self.context.out
-        name = await self._name(transfer)
+        name = await self.session.people.name_of(transfer.sender_id)
         out.record(
             "receiving", transfer_id=transfer.id, sender=name, size_bytes=transfer.size_bytes
         )
@@ -240,13 +232,12 @@ class _Receiving:
             files = await self.session.transfers.receive(
                 transfer,
                 self.into,
-                device=socket or self.context.config.client_id,
+                device=self.socket or self.context.config.client_id,
                 new_folder=self.new_folder,
                 record_in=self._records,
-                over=self.over if socket is not None else "http",
+                over=self.over if self.socket is not None else "http",
                 on_progress=show,
             )
-        inside = [path.relative_to(folder).as_posix() for path in files]
         out.record(
             "received",
             transfer_id=transfer.id,
@@ -255,12 +246,11 @@ class _Receiving:
             files=[str(path) for path in files],
             sent_as=[file.path for file in transfer.files],
         )
-        for text in received(transfer, list(zip(map(str, files), inside, strict=True))):
-            out.say(text)
+        for file, path in zip(transfer.files, files, strict=True):
+            inside = path.relative_to(folder).as_posix()
+            sent_as = "" if inside == file.path else f"  (sent as {one_line(file.path)})"
+            out.say(f"Received {verbatim(str(path))}{sent_as}")
 
     @property
     def _records(self) -> Path:
         return self.context.config.state / "receives"
-
-    async def _name(self, transfer: Transfer) -> str:
-        return await self.session.people.name_of(transfer.sender_id)

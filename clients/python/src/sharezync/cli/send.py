@@ -16,7 +16,7 @@ from sharezync.transfer.progress import Progress
 _WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
 
 
-@click.command()
+@command
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--to",
@@ -36,7 +36,6 @@ _WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
     "as well (receiving); or once all recipients have answered and finished (all).",
 )
 @over_option
-@command
 async def send(
     context: Context,
     *,
@@ -53,7 +52,8 @@ async def send(
     out = context.out
     for path in list_files(files).left_out:
         out.hint(f"Left out, as it is a link or no file: {verbatim(str(path))}")
-    async with context.session() as session:
+    async with context.client() as client:
+        session = client.session()
         addresses = [await session.transfers.address(each) for each in to]
         names = {each.user_id: await session.people.name_of(each.user_id) for each in addresses}
         begun = False

@@ -3,31 +3,29 @@
 import click
 from msgspec.structs import asdict
 
-from sharezync.cli.common import Context, an_id, command
+from sharezync.cli.common import Context, an_id, logged_in
 from sharezync.cli.output import size_text
 from sharezync.cli.text import column, one_line
 from sharezync.documents import BothWays, Transfer, TransferTotals
 from sharezync.session import Session
 
 
-@click.command()
+@logged_in
 @click.option("--limit", default=20, show_default=True, help="Maximum number of transfers.")
 @click.option("--cancel", metavar="ID", callback=an_id, help="Cancel transfer ID instead.")
 @click.option("--reject", metavar="ID", callback=an_id, help="Reject transfer ID instead.")
-@command
 async def transfers(
-    context: Context, *, limit: int, cancel: str | None, reject: str | None
+    context: Context, session: Session, *, limit: int, cancel: str | None, reject: str | None
 ) -> None:
     """List sent and received transfers, newest first."""
-    async with context.session() as session:
-        me = (await session.people.me()).id
-        if cancel is not None:
-            await _show(context, session, me, await session.transfers.act(cancel, "cancel"))
-        if reject is not None:
-            await _show(context, session, me, await session.transfers.act(reject, "reject"))
-        if cancel is None and reject is None:
-            for transfer in await session.transfers.all(most=limit):
-                await _show(context, session, me, transfer)
+    me = (await session.people.me()).id
+    if cancel is not None:
+        await _show(context, session, me, await session.transfers.act(cancel, "cancel"))
+    if reject is not None:
+        await _show(context, session, me, await session.transfers.act(reject, "reject"))
+    if cancel is None and reject is None:
+        for transfer in await session.transfers.all(most=limit):
+            await _show(context, session, me, transfer)
 
 
 async def _show(context: Context, session: Session, me: str, transfer: Transfer) -> None:
@@ -56,7 +54,7 @@ async def _show(context: Context, session: Session, me: str, transfer: Transfer)
     context.out.say(f"{one_line(transfer.id)}  {state} {size:>9}  {way}: {listed}")
 
 
-@click.command()
+@logged_in
 @click.option(
     "--days",
     type=click.IntRange(1, 366),
@@ -64,20 +62,18 @@ async def _show(context: Context, session: Session, me: str, transfer: Transfer)
     show_default=True,
     help="Number of days to list.",
 )
-@command
-async def statistics(context: Context, *, days: int) -> None:
+async def statistics(context: Context, session: Session, *, days: int) -> None:
     """Show transfer statistics: in total, by day, and by user.
 
     A transfer to three users counts three times.
     """
-    async with context.session() as session:
-        found = await session.transfers.statistics(days=days)
-        _show_sums(context, "all_time", "in all", found)
-        for each in found.days:
-            _show_sums(context, "day", f"on {each.day}", each, day=each.day)
-        for other in found.people:
-            name = await session.people.name_of(other.user_id)
-            _show_sums(context, "person", f"with {name}", other, user=name, user_id=other.user_id)
+    found = await session.transfers.statistics(days=days)
+    _show_sums(context, "all_time", "in all", found)
+    for each in found.days:
+        _show_sums(context, "day", f"on {each.day}", each, day=each.day)
+    for other in found.people:
+        name = await session.people.name_of(other.user_id)
+        _show_sums(context, "person", f"with {name}", other, user=name, user_id=other.user_id)
 
 
 def _show_sums(context: Context, of: str, label: str, both: BothWays, **which: str) -> None:

@@ -51,6 +51,12 @@ def leaves_http(error: Exception) -> bool:
     return isinstance(error, NotLoggedIn | Unreachable)
 
 
+def check_http_left(over: Over, error: Exception) -> None:
+    """Raise what ended a socket, or kept one from being opened, where HTTP isn't another way."""
+    if over == "socket" or not leaves_http(error):
+        raise error
+
+
 class Mover:
     """Moves files on behalf of a login, from or to one of its devices.
 
@@ -90,7 +96,7 @@ class Mover:
                                 await sender.send()
                     return progress
             except _ENDED_A_SOCKET as error:
-                self._check_http_left(error)
+                check_http_left(self._over, error)
         if progress is None:
             progress, side = await self._offered(offer, None)
         if side is not None:
@@ -114,7 +120,7 @@ class Mover:
                         )
                         return await receiver.receive()
             except _ENDED_A_SOCKET as error:
-                self._check_http_left(error)
+                check_http_left(self._over, error)
         if receiver is None or receiver.token is None:
             transfer = await self._api.get(transfer.id)
             return await HttpReceiver(
@@ -150,11 +156,6 @@ class Mover:
             offer.record.delete()
             raise TransferEnded(transfer.state)
         return progress, None
-
-    def _check_http_left(self, error: Exception) -> None:
-        """Raise what ended a socket, where HTTP isn't another way."""
-        if self._over == "socket" or not leaves_http(error):
-            raise error
 
     @asynccontextmanager
     async def _socket(self) -> AsyncGenerator[Socket]:
