@@ -13,7 +13,6 @@ from sharezync.transfer.chunks import (
     decode,
     encode,
     root_of,
-    transfer_bytes,
 )
 from sharezync.transfer.window import Window
 
@@ -75,7 +74,7 @@ def test_a_frame_is_read_as_it_was_sealed() -> None:
     payload = b"The engine weaves"
     buffer = bytearray(HEADER_BYTES + 100)
     buffer[HEADER_BYTES : HEADER_BYTES + len(payload)] = payload
-    frame = bytes(encode(buffer, transfer_bytes(TRANSFER), (3, 9), len(payload)))
+    frame = bytes(encode(buffer, uuid.UUID(TRANSFER).bytes, (3, 9), len(payload)))
     chunk = decode(frame)
     assert (chunk.file, chunk.number, bytes(chunk.payload)) == (3, 9, payload)
     assert chunk.digest == hashlib.sha256(payload).digest()

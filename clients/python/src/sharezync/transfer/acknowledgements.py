@@ -25,7 +25,6 @@ class Acknowledgements:
         self.paused = False
 
     def add(self, file: int, length_bytes: int) -> None:
-        """Have a chunk of a file acknowledged."""
         if not self.paused:
             self._files.add(file)
             self._bytes += length_bytes

@@ -26,7 +26,6 @@ class ChunkPrefetch:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="read-chunks")
 
     def close(self) -> None:
-        """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def frames(self, places: Iterable[Place]) -> AsyncGenerator[tuple[Place, memoryview]]:

@@ -7,7 +7,6 @@ length u32, SHA-256 32 B, payload. Source: docs/realtime.md, Files, device to de
 import hashlib
 import struct
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from sharezync.problems import Corrupt
 
@@ -48,11 +47,6 @@ def encode(buffer: bytearray, transfer: bytes, place: Place, length: int) -> mem
     digest = hashlib.sha256(view[HEADER_BYTES : HEADER_BYTES + length]).digest()
     HEADER.pack_into(buffer, 0, 1, 1, 0, transfer, *place, length, digest)
     return view[: HEADER_BYTES + length]
-
-
-def transfer_bytes(transfer_id: str) -> bytes:
-    """Return an id as it stands in a header."""
-    return UUID(transfer_id).bytes
 
 
 def chunk_count(size_bytes: int, chunk_size_bytes: int) -> int:

@@ -6,19 +6,15 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import httpx
 import msgspec
 
 from sharezync.backoff import jittered
-from sharezync.documents import Transfer
 from sharezync.problems import Corrupt, Problem, SharezyncError, Unreachable
-from sharezync.transfer.api import TransferApi
 from sharezync.transfer.parts import Part
-from sharezync.transfer.progress import OnProgress
 from sharezync.transfer.ranges import Ranges
-from sharezync.transfer.received_files import Destination
 from sharezync.transfer.receiver import Receiver
 from sharezync.transfer.transfer_http import TransferHttp, noticing_the_end
 
@@ -32,42 +28,31 @@ _LIVED_SECONDS: Final = 5.0
 _DIGESTS_AT_A_TIME: Final = 8
 
 
+@dataclass(eq=False)
 class HttpReceiver(Receiver):
     """Receives the accepted files of one transfer into a folder.
 
     With `side`, this side of the transfer, it was accepted already, and goes on without a login.
     """
 
-    _hopeless = True
-
-    def __init__(
-        self,
-        api: TransferApi,
-        transfer: Transfer,
-        destination: Destination,
-        on_progress: OnProgress,
-        side: TransferHttp | None = None,
-        *,
-        files: Collection[int] | None = None,
-    ) -> None:
-        super().__init__(api, transfer, destination, on_progress, files=files)
-        self._side = side
-        self._roots: dict[int, str] = {}
+    side: TransferHttp | None = None
+    _hopeless: ClassVar = True
 
     async def _fetch_all(self) -> None:
         self._show_progress()
-        if self._transfer.state == "completed" and not self._remaining:
+        if self.transfer.state == "completed" and not self._remaining:
             return
-        side = self._side or await self._begin()
+        side = self.side or await self._begin()
         fetches = [
-            _Fetch(side, index, part, self._transfer.chunk_size_bytes, self)
+            _Fetch(side, index, part, self.transfer.chunk_size_bytes, self)
             for index, part in self._parts.items()
         ]
         waiting = iter(fetches)
+        roots: dict[int, str] = {}
 
         async def fetch_some() -> None:
             for fetch in waiting:
-                self._roots[fetch.index] = await fetch.run()
+                roots[fetch.index] = await fetch.run()
 
         tasks = [asyncio.create_task(fetch_some()) for _ in range(FILES_AT_A_TIME)]
         confirming = asyncio.create_task(_confirm_regularly(fetches), name="confirm-chunks")
@@ -78,25 +63,24 @@ class HttpReceiver(Receiver):
                 task.cancel()
             await asyncio.gather(*tasks, confirming, return_exceptions=True)
         files = tuple(
-            msgspec.structs.replace(file, root=self._roots.get(file.index, file.root))
-            for file in self._transfer.files
+            msgspec.structs.replace(file, root=roots.get(file.index, file.root))
+            for file in self.transfer.files
         )
-        self._transfer = msgspec.structs.replace(self._transfer, files=files)
+        self.transfer = msgspec.structs.replace(self.transfer, files=files)
 
     async def _begin(self) -> TransferHttp:
         """Accept it, or say what is here already; return this side of it."""
         self._check_open()
-        transfer, token = self._transfer, None
+        transfer, token = self.transfer, None
         with noticing_the_end():
             if transfer.state == "offered":
-                token = (await self._api.accept(transfer.id, files=self._chosen)).token
+                token = (await self.api.accept(transfer.id, files=self._chosen)).token
             if self._files.resumed or transfer.state != "offered":
                 have = {index: part.kept for index, part in self._parts.items()}
-                await self._api.resume(transfer.id, have)
-            return await self._api.transfer_http(transfer.id, token)
+                await self.api.resume(transfer.id, have)
+            return await self.api.transfer_http(transfer.id, token)
 
     def note(self, part: Part, chunk: int, length_bytes: int) -> None:
-        """Note that a chunk of a file is here."""
         if chunk not in part.kept:
             part.note(chunk)
             self.progress.moved_bytes += length_bytes
@@ -105,8 +89,6 @@ class HttpReceiver(Receiver):
 
 @dataclass
 class _Fetch:
-    """One file on its way."""
-
     side: TransferHttp
     index: int
     part: Part

@@ -1,36 +1,27 @@
 """Sending over HTTP: each chunk is a request, several at a time."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from sharezync.problems import Problem, SharezyncError
 from sharezync.transfer.api import TransferApi
 from sharezync.transfer.chunks import Place
-from sharezync.transfer.listing import Outgoing
-from sharezync.transfer.progress import OnProgress, Progress, Rate
+from sharezync.transfer.progress import Rate
 from sharezync.transfer.sender import Missing, Sender
-from sharezync.transfer.transfer_http import TransferHttp
 
 AT_A_TIME: Final = 4
 """Chunks on their way, and in memory."""
 _POLL_SECONDS: Final = 1.0
 
 
+@dataclass(eq=False)
 class HttpSender(Sender):
-    """Sends what is missing of a transfer that was offered, until the server has all of it."""
+    """Sends over HTTP; how far recipients are is asked of `api`."""
 
-    def __init__(
-        self,
-        api: TransferApi,
-        side: TransferHttp,
-        progress: Progress,
-        files: Sequence[Outgoing],
-        on_progress: OnProgress,
-    ) -> None:
-        super().__init__(side, progress, files, on_progress)
-        self._api = api
+    api: TransferApi
 
     async def send(self) -> None:
         polling = asyncio.create_task(self._poll_recipients(), name="poll-recipients")
@@ -56,13 +47,13 @@ class HttpSender(Sender):
 
     async def _complete(self) -> None:
         self.progress.learn(await self.side.complete())
-        self._on_progress(self.progress)
+        self.on_progress(self.progress)
 
     async def _put_some(self, places: Iterator[Place]) -> None:
         """Put chunks of those that the others have not taken yet."""
         for place in places:
             offset, length = place[1] * self._chunk_size, self._length(place)
-            payload = await asyncio.to_thread(self._files[place[0]].read, offset, length)
+            payload = await asyncio.to_thread(self.files[place[0]].read, offset, length)
             await self._put(place, payload)
             self.progress.moved_bytes += length
             self._stored(length)
@@ -83,5 +74,5 @@ class HttpSender(Sender):
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             with suppress(SharezyncError):
-                self.progress.learn(await self._api.get(self.side.transfer_id))
-                self._on_progress(self.progress)
+                self.progress.learn(await self.api.get(self.side.transfer_id))
+                self.on_progress(self.progress)

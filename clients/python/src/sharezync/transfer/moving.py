@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -57,51 +58,42 @@ def check_http_left(over: Over, error: Exception) -> None:
         raise error
 
 
+@dataclass(frozen=True, slots=True)
 class Mover:
     """Moves files on behalf of a login, from or to one of its devices.
 
     `device` is its socket, or its `client_id`.
     """
 
-    def __init__(
-        self,
-        api: TransferApi,
-        base_url: str,
-        renewal: Renewal,
-        device: Socket | str,
-        over: Over,
-        on_progress: OnProgress,
-    ) -> None:
-        self._api = api
-        self._base_url = base_url
-        self._renewal = renewal
-        self._device = device
-        self._over = over
-        self._on_progress = on_progress
+    api: TransferApi
+    base_url: str
+    renewal: Renewal
+    device: Socket | str
+    over: Over
+    on_progress: OnProgress
 
     async def send(self, offer: Offer) -> Progress:
         """Have everything of an offer stored; the record of what can't go on is deleted."""
         progress: Progress | None = None
         side: TransferHttp | None = None
-        if self._over != "http":
+        if self.over != "http":
             try:
                 async with self._socket() as socket:
                     progress, side = await self._offered(offer, socket)
-                    if side is not None:
-                        with socket.about_transfer(side.transfer_id) as queue:
-                            sender = SocketSender(
-                                side, progress, offer.files, self._on_progress, socket, queue
-                            )
-                            with _deleting_record(offer):
-                                await sender.send()
+                    if side is None:
+                        return progress
+                    with socket.about_transfer(side.transfer_id) as queue, _deleting_record(offer):
+                        await SocketSender(
+                            side, progress, offer.files, self.on_progress, socket, queue
+                        ).send()
                     return progress
             except _ENDED_A_SOCKET as error:
-                check_http_left(self._over, error)
+                check_http_left(self.over, error)
         if progress is None:
             progress, side = await self._offered(offer, None)
         if side is not None:
             with _deleting_record(offer):
-                await HttpSender(self._api, side, progress, offer.files, self._on_progress).send()
+                await HttpSender(side, progress, offer.files, self.on_progress, self.api).send()
         return progress
 
     async def receive(
@@ -109,27 +101,25 @@ class Mover:
     ) -> list[Path]:
         """Have a transfer where it is to go."""
         receiver: SocketReceiver | None = None
-        if self._over != "http":
+        if self.over != "http":
             try:
                 async with self._socket() as socket:
                     with socket.about_transfer(transfer.id) as queue:
                         # As it is now that nothing can be missed.
-                        transfer = await self._api.get(transfer.id)
+                        transfer = await self.api.get(transfer.id)
                         receiver = SocketReceiver(
-                            self._api, transfer, to, self._on_progress, socket, queue, files=files
+                            self.api, transfer, to, self.on_progress, files, socket, queue
                         )
                         return await receiver.receive()
             except _ENDED_A_SOCKET as error:
-                check_http_left(self._over, error)
+                check_http_left(self.over, error)
         if receiver is None or receiver.token is None:
-            transfer = await self._api.get(transfer.id)
-            return await HttpReceiver(
-                self._api, transfer, to, self._on_progress, files=files
-            ).receive()
+            transfer = await self.api.get(transfer.id)
+            return await HttpReceiver(self.api, transfer, to, self.on_progress, files).receive()
         # With the token that was given: nothing more is asked of the login.
         transfer = receiver.progress.transfer
-        side = await self._api.transfer_http(transfer.id, receiver.token)
-        on_http = HttpReceiver(self._api, transfer, to, self._on_progress, side, files=files)
+        side = await self.api.transfer_http(transfer.id, receiver.token)
+        on_http = HttpReceiver(self.api, transfer, to, self.on_progress, files, side)
         on_http.progress.moved_bytes = receiver.progress.moved_bytes
         return await on_http.receive()
 
@@ -143,15 +133,15 @@ class Mover:
 
         async def ask(members: Json) -> Transfer:
             if socket is None:
-                return await self._api.create(members)
+                return await self.api.create(members)
             return Transfer.of(await socket.command("file_transfer_start", **members))
 
         transfer = await offer.make(ask)
         progress = Progress(transfer, transfer.size_bytes, resumed=offer.record.resumed)
         progress.learn(transfer)
-        self._on_progress(progress)
+        self.on_progress(progress)
         if not transfer.over:
-            return progress, await self._api.transfer_http(transfer.id, transfer.token)
+            return progress, await self.api.transfer_http(transfer.id, transfer.token)
         if transfer.state != "completed":
             offer.record.delete()
             raise TransferEnded(transfer.state)
@@ -159,16 +149,16 @@ class Mover:
 
     @asynccontextmanager
     async def _socket(self) -> AsyncGenerator[Socket]:
-        if isinstance(self._device, Socket):
-            await self._device.ready()
-            yield self._device
+        if isinstance(self.device, Socket):
+            await self.device.ready()
+            yield self.device
         else:
             async with Socket(
-                self._base_url,
-                self._renewal,
-                self._device,
+                self.base_url,
+                self.renewal,
+                self.device,
                 events=False,
-                opening_seconds=OPENING_SECONDS if self._over == "auto" else None,
+                opening_seconds=OPENING_SECONDS if self.over == "auto" else None,
             ) as socket:
                 yield socket
 

@@ -20,7 +20,6 @@ class Address:
     device_id: str | None = None
 
     def as_recipient(self) -> Json:
-        """Return it as an offer names it."""
         device = {} if self.device_id is None else {"device_id": self.device_id}
         return {"user_id": self.user_id, **device}
 
@@ -86,11 +85,9 @@ class SendRecord(JsonFile):
 
     @property
     def client_transfer_id(self) -> str:
-        """The key of the offer."""
         return str(self.members["client_transfer_id"])
 
     def offered(self, transfer_id: str) -> None:
-        """Note which transfer it became."""
         if transfer_id != self.members["transfer_id"]:
             self.update(transfer_id=transfer_id)
 

@@ -111,7 +111,6 @@ class Part:
             self._append(index, found)
 
     def note(self, index: int) -> None:
-        """Count a chunk as kept."""
         self.kept.add(index)
 
     def flush(self) -> None:
@@ -132,17 +131,14 @@ class Part:
 
     @property
     def remaining(self) -> int:
-        """How many chunks are not kept."""
         return self.count - self.kept.count
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk is kept."""
         return not self.remaining
 
     @property
     def kept_bytes(self) -> int:
-        """How many bytes of the file are kept."""
         last = self.count - 1
         missing = self._chunk_size - self.length(last) if self.count and last in self.kept else 0
         return self.kept.count * self._chunk_size - missing
@@ -168,7 +164,6 @@ class Part:
         return bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
 
     def length(self, index: int) -> int:
-        """Return how many bytes a chunk has."""
         return chunk_length(self.size_bytes, self._chunk_size, index)
 
     def _is_there(self, index: int, digest: bytes) -> bool:

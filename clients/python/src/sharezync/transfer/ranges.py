@@ -16,7 +16,6 @@ class Ranges:
 
     @classmethod
     def whole(cls, count: int) -> "Ranges":
-        """Return all of the first `count` numbers."""
         return cls([(0, count - 1)] if count > 0 else [])
 
     def add(self, first: int, last: int | None = None) -> None:
@@ -40,7 +39,6 @@ class Ranges:
 
     @property
     def count(self) -> int:
-        """How many numbers are in."""
         return sum(last - first + 1 for first, last in self._pairs)
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sharezync.documents import Transfer
@@ -14,40 +15,37 @@ from sharezync.transfer.progress import OnProgress, Progress, Rate
 from sharezync.transfer.received_files import Destination, ReceivedFiles
 
 
+@dataclass(eq=False)
 class Receiver(ABC):
     """Receives the accepted files of one transfer into a folder."""
 
-    def __init__(
-        self,
-        api: TransferApi,
-        transfer: Transfer,
-        destination: Destination,
-        on_progress: OnProgress,
-        *,
-        files: Collection[int] | None = None,
-    ) -> None:
-        self._api = api
-        self._transfer = transfer
-        self._chosen = None if files is None else sorted(set(files))
-        self._files = ReceivedFiles(destination, transfer)
-        self._on_progress = on_progress
+    api: TransferApi
+    transfer: Transfer
+    destination: Destination
+    on_progress: OnProgress
+    chosen: Collection[int] | None
+    """Which files; None: all."""
+
+    def __post_init__(self) -> None:
+        self._chosen = None if self.chosen is None else sorted(set(self.chosen))
+        self._files = ReceivedFiles(self.destination, self.transfer)
         self._rate = Rate()
-        self.progress = Progress(transfer, transfer.size_bytes)
-        self.progress.learn(transfer)
+        self.progress = Progress(self.transfer, self.transfer.size_bytes)
+        self.progress.learn(self.transfer)
 
     async def receive(self) -> list[Path]:
         """Have everything here, verified, under its name; return the files.
 
         Raises TransferEnded, Problem, Corrupt, UnsafePath, OSError, and what ended the way there.
         """
-        wanted = self._chosen or [file.index for file in self._transfer.files]
+        wanted = self._chosen or [file.index for file in self.transfer.files]
         await asyncio.to_thread(self._files.open, wanted)
         self.progress.size_bytes = sum(part.size_bytes for part in self._parts.values())
         self.progress.resumed = self._files.resumed
         self.progress.folder = self._files.folder
         try:
             await self._fetch_all()
-            return await asyncio.to_thread(self._files.finish, self._transfer)
+            return await asyncio.to_thread(self._files.finish, self.transfer)
         except (TransferEnded, Corrupt):
             if self._hopeless:
                 await asyncio.to_thread(self._files.discard)
@@ -76,10 +74,9 @@ class Receiver(ABC):
 
     def _check_open(self) -> None:
         """Raise TransferEnded where nothing can come any more."""
-        state = self._transfer.state
-        if self._transfer.over:
-            detail = "it was received elsewhere" if state == "completed" else ""
-            raise TransferEnded(state, detail)
+        state = self.transfer.state
+        if self.transfer.over:
+            raise TransferEnded(state, "it was received elsewhere" if state == "completed" else "")
 
     async def _flush(self) -> None:
         def flush_parts() -> None:
@@ -93,4 +90,4 @@ class Receiver(ABC):
         self.progress.received_bytes = received
         self.progress.stored_bytes = max(self.progress.stored_bytes, received)
         self.progress.rate = self._rate.note(received)
-        self._on_progress(self.progress)
+        self.on_progress(self.progress)

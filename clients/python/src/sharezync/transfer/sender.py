@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sharezync.problems import Corrupt, Problem
@@ -15,21 +16,17 @@ _CORRUPT_TIMES: Final = 5
 Missing = Mapping[int, Ranges]
 
 
+@dataclass(eq=False)
 class Sender(ABC):
     """Sends what is missing of a transfer that was offered, until the server has all of it."""
 
-    def __init__(
-        self,
-        side: TransferHttp,
-        progress: Progress,
-        files: Sequence[Outgoing],
-        on_progress: OnProgress,
-    ) -> None:
-        self.side = side
-        self.progress = progress
-        self._files = files
-        self._chunk_size = progress.transfer.chunk_size_bytes
-        self._on_progress = on_progress
+    side: TransferHttp
+    progress: Progress
+    files: Sequence[Outgoing]
+    on_progress: OnProgress
+
+    def __post_init__(self) -> None:
+        self._chunk_size = self.progress.transfer.chunk_size_bytes
         self._rate = Rate()
         self._corrupt: dict[Place, int] = {}
 
@@ -55,8 +52,7 @@ class Sender(ABC):
         return await self.side.missing()
 
     @abstractmethod
-    async def _send_chunks(self, missing: Missing) -> None:
-        """Have these chunks stored."""
+    async def _send_chunks(self, missing: Missing) -> None: ...
 
     @abstractmethod
     async def _complete(self) -> None:
@@ -67,14 +63,13 @@ class Sender(ABC):
 
     def _length(self, place: Place) -> int:
         index, number = place
-        return chunk_length(self._files[index].size_bytes, self._chunk_size, number)
+        return chunk_length(self.files[index].size_bytes, self._chunk_size, number)
 
     def _stored(self, length_bytes: int) -> None:
-        """Note that so many bytes more are stored."""
         progress = self.progress
         progress.stored_bytes = min(progress.size_bytes, progress.stored_bytes + length_bytes)
         progress.rate = self._rate.note(progress.stored_bytes)
-        self._on_progress(progress)
+        self.on_progress(progress)
 
     def _note_corrupt(self, place: Place) -> None:
         """Note that a chunk arrived damaged. Raises Corrupt where that happens too often."""

@@ -1,9 +1,10 @@
 """Receiving over a socket: chunks are checked and written in threads, and acknowledged."""
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sharezync.documents import Transfer
@@ -12,11 +13,8 @@ from sharezync.realtime.frames import Connected, FrameQueue, Item, Lost
 from sharezync.realtime.socket import Socket
 from sharezync.shapes import Json, member, object_in
 from sharezync.transfer.acknowledgements import Acknowledgements
-from sharezync.transfer.api import TransferApi
 from sharezync.transfer.chunks import Chunk, Place, decode
 from sharezync.transfer.parts import Part
-from sharezync.transfer.progress import OnProgress
-from sharezync.transfer.received_files import Destination
 from sharezync.transfer.receiver import Receiver
 
 WINDOW_BYTES: Final = 8 * 1024 * 1024
@@ -29,23 +27,15 @@ _CORRUPT_TIMES: Final = 5
 _RESUME_CODES: Final = frozenset({"unavailable", "receiver-stalled"})
 
 
+@dataclass(eq=False)
 class SocketReceiver(Receiver):
     """Receives the accepted files of one transfer into a folder; `queue` is of its frames."""
 
-    def __init__(
-        self,
-        api: TransferApi,
-        transfer: Transfer,
-        destination: Destination,
-        on_progress: OnProgress,
-        socket: Socket,
-        queue: FrameQueue,
-        *,
-        files: Collection[int] | None = None,
-    ) -> None:
-        super().__init__(api, transfer, destination, on_progress, files=files)
-        self._socket = socket
-        self._queue = queue
+    socket: Socket
+    queue: FrameQueue
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keep-chunks")
         self._acks = Acknowledgements(self._acknowledge)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -59,13 +49,13 @@ class SocketReceiver(Receiver):
 
     @property
     def _hopeless(self) -> bool:
-        return self._transfer.over
+        return self.transfer.over
 
     async def _fetch_all(self) -> None:
         beside = (self._handle_frames(), self._flush_regularly(), self._acks.run())
         tasks = [asyncio.create_task(each) for each in beside]
         try:
-            if not self._transfer.over:
+            if not self.transfer.over:
                 await self._begin()
             elif self._remaining:
                 self._check_open()
@@ -76,7 +66,7 @@ class SocketReceiver(Receiver):
                     async with asyncio.timeout(None if self._remaining else _POLL_SECONDS):
                         await self._changed.wait()
                 except TimeoutError:
-                    self._learn(await self._api.get(self._transfer.id))
+                    self._learn(await self.api.get(self.transfer.id))
             if self._failure is not None:
                 raise self._failure
         finally:
@@ -88,12 +78,12 @@ class SocketReceiver(Receiver):
 
     @property
     def _finished(self) -> bool:
-        return not self._remaining and self._transfer.state == "completed"
+        return not self._remaining and self.transfer.state == "completed"
 
     async def _begin(self) -> None:
         """Have chunks pushed to this socket from now on, all but those that are here."""
         try:
-            if self._transfer.state == "offered":
+            if self.transfer.state == "offered":
                 chosen = {} if self._chosen is None else {"files": self._chosen}
                 accepted = await self._command("transfer_accept", window=WINDOW_BYTES, **chosen)
                 self.token = accepted.token
@@ -104,24 +94,23 @@ class SocketReceiver(Receiver):
             self._learn(await self._command("transfer_resume", have=have, window=WINDOW_BYTES))
             if self.token is None:
                 with suppress(SharezyncError):  # only of use where all else breaks
-                    capability = await self._api.capability(self._transfer.id)
+                    capability = await self.api.capability(self.transfer.id)
                     self.token = capability.token if capability.role == "recipient" else None
         except Problem as problem:
             if problem.code != "transfer-over":
                 raise
-            self._learn(await self._api.get(self._transfer.id))
+            self._learn(await self.api.get(self.transfer.id))
 
     async def _command(self, kind: str, **members: object) -> Transfer:
-        return Transfer.of(
-            await self._socket.command(kind, transfer_id=self._transfer.id, **members)
-        )
+        answer = await self.socket.command(kind, transfer_id=self.transfer.id, **members)
+        return Transfer.of(answer)
 
     # --- what the server says -------------------------------------------------------------------
 
     async def _handle_frames(self) -> None:
         try:
             while True:
-                await self._handle(await self._queue.next())
+                await self._handle(await self.queue.next())
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._fail(error)
 
@@ -132,8 +121,8 @@ class SocketReceiver(Receiver):
             self._acks.paused = True
         elif isinstance(item, Connected):
             await self._all_written()
-            self._learn(await self._api.get(self._transfer.id))
-            if not self._transfer.over:
+            self._learn(await self.api.get(self.transfer.id))
+            if not self.transfer.over:
                 await self._begin()
             self._acks.paused = False
         elif isinstance(item, dict):
@@ -156,7 +145,7 @@ class SocketReceiver(Receiver):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _learn(self, transfer: Transfer) -> None:
-        self._transfer = transfer
+        self.transfer = transfer
         self.progress.learn(transfer)
         if transfer.over and transfer.state != "completed":
             self._fail(TransferEnded(transfer.state))
@@ -221,10 +210,10 @@ class SocketReceiver(Receiver):
     async def _acknowledge(self, file: int) -> bool:
         kept = self._parts[file].kept
         first_gap = kept.first_gap
-        return await self._socket.send_frame(
+        return await self.socket.send_frame(
             {
                 "type": "chunk_ack",
-                "transfer_id": self._transfer.id,
+                "transfer_id": self.transfer.id,
                 "file": file,
                 "next": first_gap,
                 "indexes": kept.from_index(first_gap, 1000),

@@ -1,8 +1,9 @@
 """Sending over a socket: chunks within the window that the server gives."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
 
 from sharezync.backoff import jittered
 from sharezync.documents import OVER, Recipient, Transfer
@@ -12,12 +13,8 @@ from sharezync.realtime.socket import Socket
 from sharezync.shapes import Json, member, object_in, understood
 from sharezync.transfer.chunk_prefetch import ChunkPrefetch
 from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, encode
-from sharezync.transfer.chunks import transfer_bytes as id_bytes
-from sharezync.transfer.listing import Outgoing
-from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.ranges import Ranges
 from sharezync.transfer.sender import Missing, Sender
-from sharezync.transfer.transfer_http import TransferHttp
 from sharezync.transfer.window import Window
 
 _FIRST_WINDOW_BYTES: Final = 4 * 1024 * 1024
@@ -27,23 +24,17 @@ _AGAIN: Final = frozenset({"chunk-corrupt", "window-exceeded"})
 """Refusals of one chunk after which it is sent again, beside those that say so themselves."""
 
 
+@dataclass(eq=False)
 class SocketSender(Sender):
     """Sends the files of one transfer that was offered; `queue` is of its frames."""
 
-    def __init__(
-        self,
-        side: TransferHttp,
-        progress: Progress,
-        files: Sequence[Outgoing],
-        on_progress: OnProgress,
-        socket: Socket,
-        queue: FrameQueue,
-    ) -> None:
-        super().__init__(side, progress, files, on_progress)
-        self._socket = socket
-        self._queue = queue
-        self._id_bytes = id_bytes(side.transfer_id)
-        self._window = Window(progress.transfer.window_bytes or _FIRST_WINDOW_BYTES)
+    socket: Socket
+    queue: FrameQueue
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._id_bytes = UUID(self.side.transfer_id).bytes
+        self._window = Window(self.progress.transfer.window_bytes or _FIRST_WINDOW_BYTES)
         self._prefetch = ChunkPrefetch(self._prepare, self._chunk_size)
         self._moved = asyncio.Event()
         self._lost = False
@@ -64,16 +55,14 @@ class SocketSender(Sender):
     async def _first_missing(self) -> Missing:
         if self.progress.resumed:
             return await self.side.missing()
-        counts = [chunk_count(file.size_bytes, self._chunk_size) for file in self._files]
+        counts = [chunk_count(file.size_bytes, self._chunk_size) for file in self.files]
         return {file: Ranges.whole(count) for file, count in enumerate(counts) if count}
 
     async def _complete(self) -> None:
         self._check()
-        self._learn(
-            Transfer.of(
-                await self._socket.command("transfer_complete", transfer_id=self.side.transfer_id)
-            )
-        )
+        transfer_id = self.side.transfer_id
+        answer = await self.socket.command("transfer_complete", transfer_id=transfer_id)
+        self._learn(Transfer.of(answer))
 
     async def _send_chunks(self, missing: Missing) -> None:
         """Send what is missing, and again what was refused or lost, until nothing is."""
@@ -87,7 +76,7 @@ class SocketSender(Sender):
                 return
             if self._blocked:
                 await asyncio.sleep(jittered(0))
-            await self._socket.ready()
+            await self.socket.ready()
             missing = await self.side.missing()
 
     async def _send_once(self, missing: Missing) -> bool:
@@ -103,7 +92,7 @@ class SocketSender(Sender):
                     break
                 # Before it is sent: its acknowledgement may be here before we go on.
                 self._window.sent(place, length)
-                if not await self._socket.send_binary(frame):
+                if not await self.socket.send_binary(frame):
                     return False
                 self.progress.moved_bytes += length
                 if self._lost or self._failure is not None:
@@ -131,7 +120,7 @@ class SocketSender(Sender):
         index, number = place
         length = self._length(place)
         payload = memoryview(buffer)[HEADER_BYTES : HEADER_BYTES + length]
-        self._files[index].read_into(payload, number * self._chunk_size)
+        self.files[index].read_into(payload, number * self._chunk_size)
         return encode(buffer, self._id_bytes, place, length)
 
     # --- what the server says -------------------------------------------------------------------
@@ -139,7 +128,7 @@ class SocketSender(Sender):
     async def _handle_frames(self) -> None:
         try:
             while True:
-                self._handle(await self._queue.next())
+                self._handle(await self.queue.next())
         except SharezyncError as error:
             self._fail(error)
 
@@ -183,14 +172,14 @@ class SocketSender(Sender):
         else:
             self._fail(problem)
 
-    def _learn_progress(self, data: Mapping[str, Any]) -> None:
+    def _learn_progress(self, data: Json) -> None:
         for each in member(data, "recipients", list[Recipient]) if "recipients" in data else ():
             self.progress.recipients[each.user_id] = (each.state, each.received_bytes)
-        self._on_progress(self.progress)
+        self.on_progress(self.progress)
 
     def _learn(self, transfer: Transfer) -> None:
         self.progress.learn(transfer)
-        self._on_progress(self.progress)
+        self.on_progress(self.progress)
         if transfer.state in OVER - {"completed"}:
             self._fail(TransferEnded(transfer.state))
         self._moved.set()

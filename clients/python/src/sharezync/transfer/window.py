@@ -19,17 +19,14 @@ class Window:
         self._on_the_way: dict[Place, int] = {}
 
     def has_room(self, length_bytes: int) -> bool:
-        """Whether so many bytes more may be sent now."""
         room_bytes = min(self._open_bytes, self.limit_bytes) - self.bytes
         return not self._on_the_way or length_bytes <= room_bytes
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is on its way."""
         return not self._on_the_way
 
     def sent(self, place: Place, length_bytes: int) -> None:
-        """Note that a chunk is on its way."""
         self.bytes += length_bytes - self._on_the_way.get(place, 0)
         self._on_the_way[place] = length_bytes
         self._open_bytes = max(self._open_bytes, length_bytes)
