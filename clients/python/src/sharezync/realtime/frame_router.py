@@ -1,7 +1,7 @@
 """Frames of a socket, each to those who wait for it. No I/O of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from sharezync.realtime.frames import (
     StreamEventFrame,
     StreamReset,
 )
-from sharezync.shapes import Json
+from sharezync.shapes import Json, member
 
 
 class FrameRouter:
@@ -32,14 +32,6 @@ class FrameRouter:
         self._handed_out: dict[str, Cursor] = self.cursors.all()
         self._answers: dict[int, asyncio.Future[Json]] = {}
         self._of_transfers: dict[str, set[FrameQueue]] = {}
-        self._handlers: dict[str, Callable[[Json], None]] = {
-            "reply": self._answered,
-            "error": self._answered,
-            "chunk_ack": self._chunk_ack,
-            "reset": self._reset,
-            "resumed": self._resumed,
-            "bye": self._bye,
-        }
 
     @property
     def handed_out(self) -> dict[str, Cursor]:
@@ -100,28 +92,34 @@ class FrameRouter:
 
     # --- frames --------------------------------------------------------------------------------
 
-    def handle_chunk(self, transfer_id: str, frame: bytes) -> None:
-        """Pass a binary frame on."""
-        self._pass_on(transfer_id, frame)
-
     def handle_text(self, frame: Json) -> tuple[str, int] | None:
         """Handle a text frame; return a stream with a gap, and the `seq` after which it is."""
-        kind = frame["type"]
-        if kind in self._handlers:
-            self._handlers[kind](frame)
-        elif "seq" in frame and "stream" in frame:
-            ready, gap = self.cursors.apply_event(frame)
-            for event in ready:
-                self._event(event)
-            return None if gap is None else (frame["stream"], gap)
-        elif "data" in frame:
-            self._pass_on(frame["data"].get("transfer_id"), frame)
-            self._keep(Signal(kind, frame.get("stream"), frame["data"]))
+        kind = member(frame, "type", str)
+        match kind:
+            case "reply" | "error":
+                self._answered(frame)
+            case "chunk_ack":
+                self.pass_on(frame["transfer_id"], frame)
+            case "reset":
+                self.cursors.reset(frame["stream"], frame["epoch"], frame["seq"])
+                self._keep(StreamReset(frame["stream"], frame["epoch"], frame["seq"]))
+            case "resumed":
+                self._resumed(frame)
+            case "bye":
+                self.bye_seconds = frame["after_ms"] / 1000
+            case _ if "seq" in frame and "stream" in frame:
+                ready, gap = self.cursors.apply_event(frame)
+                for event in ready:
+                    self._event(event)
+                return None if gap is None else (frame["stream"], gap)
+            case _ if "data" in frame:
+                self.pass_on(frame["data"].get("transfer_id"), frame)
+                self._keep(Signal(kind, frame.get("stream"), frame["data"]))
         return None
 
     def _event(self, frame: Json) -> None:
         if frame["stream"].startswith("transfers:"):
-            self._pass_on(frame["data"].get("id"), frame)
+            self.pass_on(frame["data"].get("id"), frame)
         self._keep(
             StreamEventFrame(
                 frame["type"],
@@ -136,25 +134,15 @@ class FrameRouter:
     def _answered(self, frame: Json) -> None:
         answer = self._answers.get(frame.get("id"))  # type: ignore[arg-type]  # None is nobody's
         if answer is None:
-            self._pass_on(frame.get("transfer_id"), frame)  # an error about a chunk
+            self.pass_on(frame.get("transfer_id"), frame)  # an error about a chunk
         elif not answer.done():
             answer.set_result(frame)
-
-    def _chunk_ack(self, frame: Json) -> None:
-        self._pass_on(frame["transfer_id"], frame)
-
-    def _reset(self, frame: Json) -> None:
-        self.cursors.reset(frame["stream"], frame["epoch"], frame["seq"])
-        self._keep(StreamReset(frame["stream"], frame["epoch"], frame["seq"]))
 
     def _resumed(self, frame: Json) -> None:
         for stream, outcome in frame["streams"].items():
             if outcome["result"] == "gone":
                 self.cursors.drop_stream(stream)
                 self._handed_out.pop(stream, None)
-
-    def _bye(self, frame: Json) -> None:
-        self.bye_seconds = frame["after_ms"] / 1000
 
     # --- to whom -------------------------------------------------------------------------------
 
@@ -167,7 +155,8 @@ class FrameRouter:
         if self._keeps_events:
             self._incoming.put_nowait(incoming)
 
-    def _pass_on(self, transfer_id: Any, item: Item) -> None:  # noqa: ANN401 - of a frame
+    def pass_on(self, transfer_id: Any, item: Item) -> None:  # noqa: ANN401 - of a frame
+        """Pass a frame on to those who wait for what is about this transfer."""
         if isinstance(transfer_id, str):
             for queue in self._of_transfers.get(transfer_id, ()):
                 queue.put_nowait(item)

@@ -220,7 +220,7 @@ class Socket:
             while True:
                 message = await opened.receive()
                 if isinstance(message, bytes):
-                    self._router.handle_chunk(opened.chunk_of(message), message)
+                    self._router.pass_on(opened.chunk_of(message), message)
                 else:
                     frame = parsed(message, f"the socket at {self._base_url}")
                     with understood(frame):
