@@ -9,8 +9,9 @@ from starlette.types import Receive, Scope, Send
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.errors import BadHeaders, BadPath
 from sharezync_gateway.lifespan import SocketEngine
-from sharezync_gateway.proxy.forward import Proxy, RequestBounds
+from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.headers import RequestHead, read_head
+from sharezync_gateway.proxy.incoming import RequestBounds
 from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.realtime.handshake import refuse_handshake
