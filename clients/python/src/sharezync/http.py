@@ -22,6 +22,7 @@ _PASSES: Final = frozenset({502, 503, 504})
 _OF_THE_BODY: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Of an answer that is read as a whole. Files are read in pieces, as many as were announced."""
+_MOST_PAGES: Final = 10_000
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Authorize = Callable[[bool], Awaitable[str]]
@@ -142,16 +143,22 @@ class Http:
     async def items(
         self, kind: type[A], path: str, *, most: int | None = None, **parameters: object
     ) -> list[A]:
-        """Return the items of a list, page by page, at most so many."""
+        """Return the items of a list, page by page, at most so many.
+
+        Raises NotUnderstood for a list that has no end.
+        """
         found: list[A] = []
         cursor: str | None = None
-        while most is None or len(found) < most:
+        for _ in range(_MOST_PAGES):
             page = await self.document(path, cursor=cursor, **parameters)
-            found += member(page, "items", list[kind])  # type: ignore[valid-type]  # it is a type
+            items = member(page, "items", list[kind])  # type: ignore[valid-type]  # it is a type
+            found += items
             cursor, before = page.get("next"), cursor
-            if cursor is None or cursor == before:
+            if cursor is None or cursor == before or (most is not None and len(found) >= most):
+                return found[:most]
+            if not items:
                 break
-        return found[:most]
+        raise NotUnderstood(f"The list {path} of {self.base_url} has no end")
 
     @asynccontextmanager
     async def _opened(
@@ -181,8 +188,14 @@ class Http:
 
 
 async def _read(answer: httpx.Response) -> httpx.Response:
-    """Return an answer with its body, decoded. Raises NotUnderstood for one that is too long."""
+    """Return an answer with its body, decoded.
+
+    Raises NotUnderstood for one that is too long, or was compressed twice: a few kilobytes of that
+    are gigabytes at once.
+    """
     body = bytearray()
+    if "," in answer.headers.get("content-encoding", ""):
+        raise not_understood(address_of(answer))
     async for piece in answer.aiter_bytes():
         body += piece
         if len(body) > MOST_BYTES:

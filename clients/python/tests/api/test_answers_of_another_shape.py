@@ -4,11 +4,12 @@ import asyncio
 import copy
 import gzip
 import io
+import itertools
 import json
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,56 @@ async def test_an_answer_without_end_is_not_kept(
         finally:
             tracemalloc.stop()
     assert most < 128 << 20
+
+
+@asynccontextmanager
+async def server_that_answers(headers: str, body: Callable[[], bytes]) -> AsyncGenerator[str]:
+    """Run a server with one answer to everything; yield its address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        content = body()
+        head = f"HTTP/1.1 200 x\r\n{headers}Content-Length: {len(content)}\r\n\r\n"
+        with suppress(OSError):
+            writer.write(head.encode() + content)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_what_is_compressed_twice_is_not_unpacked() -> None:
+    bomb = gzip.compress(gzip.compress(b" " * (64 << 20), 9), 9)
+    async with (
+        server_that_answers("Content-Encoding: gzip, gzip\r\n", lambda: bomb) as url,
+        client(url) as opened,
+    ):
+        tracemalloc.start()
+        try:
+            with pytest.raises(NotUnderstood, match="/v1/users/me"):
+                await opened.session().people.me()
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert most < 16 << 20
+
+
+@pytest.mark.parametrize("items", ["[]", f'[{{"user_id": "{ID}", "blocked_at": ""}}]'])
+async def test_a_list_without_end_is_not_read_for_ever(
+    items: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharezync.http._MOST_PAGES", 20)
+    numbers = itertools.count()
+
+    def page() -> bytes:
+        return f'{{"items": {items}, "next": "{next(numbers)}"}}'.encode()
+
+    async with server_that_answers("", page) as url, client(url) as opened:
+        with pytest.raises(NotUnderstood, match=r"/v1/blocks .* has no end"):
+            await opened.session().preferences.blocked()
+    assert next(numbers) <= 20
 
 
 READY = {"type": "ready", "user": ID, "heads": {"account:x": ["e", 0]}}

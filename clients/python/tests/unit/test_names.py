@@ -127,3 +127,9 @@ def test_nothing_to_send_is_told(tmp_path: Path) -> None:
         list_files([tmp_path])
     with pytest.raises(NothingToSend):
         list_files([tmp_path / "absent"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux has /proc")
+def test_what_has_more_than_it_says_is_not_sent_as_nothing() -> None:
+    with pytest.raises(NothingToSend, match="how long it is"):
+        list_files([Path("/proc/self/status")])

@@ -77,10 +77,21 @@ def list_files(paths: Sequence[Path]) -> Listing:
             name = _free(said, names)
             names.add(key_of(name))
             status = found.stat()
+            if status.st_size == 0 and _has_bytes(found):
+                raise NothingToSend(f"{found} doesn't say how long it is: send a copy of it")
             files.append(Outgoing(found.absolute(), name, status.st_size, status.st_mtime_ns))
     if not files:
         raise NothingToSend("There are no files in what you named")
     return Listing(tuple(files), tuple(left_out))
+
+
+def _has_bytes(path: Path) -> bool:
+    """Whether there is something to read: files of /proc say that they are empty."""
+    try:
+        with path.open("rb") as opened:
+            return bool(opened.read(1))
+    except OSError:
+        return False  # it is told when it is sent
 
 
 def _free(said: str, taken: set[str]) -> str:
