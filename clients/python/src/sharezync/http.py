@@ -154,10 +154,9 @@ class Http:
             items = member(page, "items", list[kind])  # type: ignore[valid-type]  # it is a type
             found += items
             cursor, before = page.get("next"), cursor
-            if cursor is None or cursor == before or (most is not None and len(found) >= most):
+            enough = most is not None and len(found) >= most
+            if enough or not items or cursor is None or cursor == before:
                 return found[:most]
-            if not items:
-                break
         raise NotUnderstood(f"The list {path} of {self.base_url} has no end")
 
     @asynccontextmanager
