@@ -18,6 +18,7 @@ from sharezync_testkit.run_setup import (
     spare_lookups,
     trust_no_authorities,
     use_fresh_examples,
+    use_plain_tracebacks,
 )
 from sharezync_testkit.servers import Databases, RunFolder, S3Server, VirtualHosts
 from sharezync_testkit.strict_s3 import StrictS3Server
@@ -66,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     make_parsing_safe()
     spare_lookups()
     trust_no_authorities()
+    use_plain_tracebacks()
     use_fresh_examples(config.getoption("hypothesis_seed"))
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import hypothesis
 import hypothesis.core
+import structlog
 from hypothesis import Phase
 
 SEED_VARIABLE: Final = "HYPOTHESIS_SEED"
@@ -35,6 +36,15 @@ def spare_lookups() -> None:
     """Have `import sniffio` fail at once where it isn't installed: httpx tries for each request."""
     if importlib.util.find_spec("sniffio") is None:
         sys.modules["sniffio"] = None  # type: ignore[assignment]  # as the import system has it
+
+
+def use_plain_tracebacks() -> None:
+    """Have structlog, where a test leaves it as it is, print tracebacks as Python does.
+
+    Where `rich` is installed it draws them, which takes seconds for one of a request.
+    """
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 
 
 def trust_no_authorities() -> None:
