@@ -144,7 +144,7 @@ OTHERS = ["heartbeat", "restart", "stop", "forget", "save", "restore", "moment",
 ACTS = st.tuples(st.sampled_from([*DEVICES, *DEVICES, *OTHERS]), st.sampled_from(NODES))
 
 
-@settings(max_examples=400)
+@settings(max_examples=100)
 @given(st.lists(ACTS, max_size=50), st.lists(FATES, max_size=50))
 def test_a_heartbeat_later_auth_believes_what_is_true(
     acts: list[tuple[str, str]], fates: list[str]
