@@ -18,6 +18,7 @@ from sharezync_gateway.realtime import budget, commands
 from sharezync_gateway.realtime.outbound import EVENT_LIMIT_BYTES
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared import costly
+from sharezync_shared.fair_threads import SHARE_OF_QUEUE
 from sharezync_shared.names.policies import MESSAGE, QUERY
 from sharezync_shared.problems import Problem
 from sharezync_shared.sizes import (
@@ -32,6 +33,7 @@ from sharezync_shared.sizes import (
     in_words,
 )
 from sharezync_shared.streams.log import REPLAY_LIMIT
+from sharezync_storage import passwords as link_passwords
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.usecases import quota
 from sharezync_transfer.settings import (
@@ -57,6 +59,11 @@ TEXT, CHUNK = in_words(MAX_TEXT_FRAME_BYTES), in_words(MAX_CHUNK_BYTES)
 PAGE, OF_USER = in_words(MAX_PAGE_BYTES), in_words(commands.WAITING_BYTES_OF_USER)
 FIXED = {
     "logins that ended, of one user": f"{sessions.ENDED_KEPT}",
+    "of these, of one address (or of one user, for changes)": f"1/{SHARE_OF_QUEUE}",
+    "passwords of links that wait for a thread in one process": (
+        f"{link_passwords.WAITING}; of one address, or of one user who makes links, "
+        f"{link_passwords.WAITING // SHARE_OF_QUEUE}"
+    ),
     "people banned from one channel": f"{bans.MAX_BANS}",
     "people in one conversation": f"{conversations.MOST_PEOPLE}",
     "invites of one channel that ended": f"{invites.ENDED_KEPT}",

@@ -4,11 +4,22 @@ from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
+from starlette.requests import HTTPConnection
+
 UNKNOWN: Final = "unknown"
 """The address of a client that has none, such as one on a unix socket."""
 
 _REMEMBERED: Final = 4096  # addresses; parsing one costs more than all else here
 _V6_SITE_BITS: Final = 64  # what one customer is usually given; a single address means nothing
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Return where a client is, behind the gateway; empty if it has no address.
+
+    The gateway rebuilds X-Forwarded-For, so its first entry is true.
+    """
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    return forwarded or (request.client.host if request.client else "")
 
 
 @lru_cache(_REMEMBERED)

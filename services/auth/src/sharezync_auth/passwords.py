@@ -8,22 +8,19 @@ are left, a failed try pays for one check of every kind there is (argon2id, and 
 that occurs): for its own kind the account's hash, for all others a dummy.
 """
 
-import asyncio
 import base64
 import re
 import secrets
 import string
 import unicodedata
 from collections.abc import Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 from typing import Final, TypeVar
 
 import bcrypt
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from sharezync_auth.metrics import AuthMetrics
-from sharezync_shared.problems import Unavailable
+from sharezync_shared.fair_threads import FairThreads
 
 MIN_CHARACTERS: Final = 8
 MAX_BYTES: Final = 256
@@ -72,10 +69,9 @@ class Passwords:
         )
         self._argon2_dummy = _argon2_dummy()
         self._bcrypt_dummies: dict[int, str] = {}
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
-        self._room = threads + queue
-        self._inside = 0
-        self._lock = Lock()
+        self._threads = FairThreads(
+            "passwords", threads=threads, queue=queue, refusal="Too many concurrent logins"
+        )
         self._metrics = metrics
 
     def expect_bcrypt(self, costs: Collection[int]) -> None:
@@ -85,15 +81,21 @@ class Passwords:
             cost: self._bcrypt_dummies.get(cost) or _bcrypt_dummy(cost) for cost in kinds
         }
 
-    async def hash(self, password: str) -> str:
-        """Return a hash to store. Raises Unavailable when too many wait already."""
-        return await self._run(lambda: self._argon2.hash(prepared(password)))
+    async def hash(self, password: str, *, caller: str) -> str:
+        """Return a hash to store. Raises Unavailable when too many wait already.
 
-    async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+        `caller` is an address (`bucket_of`), or the user where there is one: they take turns.
+        """
+        return await self._run(lambda: self._argon2.hash(prepared(password)), caller)
+
+    async def verify(
+        self, password: str, stored: str | None, *, caller: str
+    ) -> tuple[bool, str | None]:
         """Return whether the password is right, and a better hash to store instead, if any.
 
         `stored` None stands for a user that does not exist, and costs the same time; so does a
-        password over MAX_BYTES. Raises Unavailable, unchecked, when too many wait already.
+        password over MAX_BYTES. Raises Unavailable, unchecked, when too many wait already. Goes
+        before `hash`: who has an account gets in while others register.
         """
         if len(password.encode()) > MAX_BYTES:
             password, stored = "", None
@@ -101,11 +103,11 @@ class Passwords:
         if cost is not None and cost not in self._bcrypt_dummies:
             # Imported a moment ago. Unknown names pay for it as well from now on.
             self.expect_bcrypt({*self._bcrypt_dummies, cost})
-        return await self._run(lambda: self._verify(password, stored))
+        return await self._run(lambda: self._verify(password, stored), caller, urgent=True)
 
     def close(self) -> None:
         """End the threads; what they still hash is lost."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         if stored is not None and self._matches(password, stored):
@@ -128,26 +130,15 @@ class Passwords:
             return None
         return self._argon2.hash(prepared(password))
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        with self._lock:
-            if self._inside >= self._room:
-                raise Unavailable("Too many concurrent logins", retry_after_seconds=2)
-            self._inside += 1
-
+    async def _run(
+        self, work: Callable[[], Result], caller: str, *, urgent: bool = False
+    ) -> Result:
         def timed() -> Result:
             with self._metrics.hashing_seconds.time():
                 return work()
 
-        self._metrics.hashing.inc()
-        future = self._pool.submit(timed)
-        # Not when the caller is done: one that was cancelled leaves its work on the thread.
-        future.add_done_callback(self._leave)
-        return await asyncio.wrap_future(future)
-
-    def _leave(self, _: "Future[Result]") -> None:
-        with self._lock:
-            self._inside -= 1
-        self._metrics.hashing.dec()
+        with self._metrics.hashing.track_inprogress():
+            return await self._threads.run(timed, caller=caller, urgent=urgent)
 
 
 def _argon2_dummy() -> str:

@@ -135,12 +135,14 @@ async def test_a_password_that_changes_while_it_is_checked_begins_no_session(
     auth: Auth, ada: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passwords = auth.app.state.context.passwords
-    verify, another = passwords.verify, await passwords.hash("something else")
+    verify, another = passwords.verify, await passwords.hash("something else", caller="192.0.2.1")
     count = "SELECT count(*) FROM auth.sessions WHERE user_id = $1"
     before = await auth.rows(count, UUID(ada.id))
 
-    async def verify_late(password: str, stored: str | None) -> tuple[bool, str | None]:
-        verdict: tuple[bool, str | None] = await verify(password, stored)
+    async def verify_late(
+        password: str, stored: str | None, *, caller: str
+    ) -> tuple[bool, str | None]:
+        verdict: tuple[bool, str | None] = await verify(password, stored, caller=caller)
         change = "UPDATE auth.users SET password_hash = $2 WHERE id = $1"
         await auth.rows(change, UUID(ada.id), another)
         return verdict

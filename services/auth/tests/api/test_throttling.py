@@ -13,6 +13,7 @@ import pytest
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth
 from sharezync_auth.app import create_app
 from sharezync_auth.settings import AuthSettings
+from sharezync_auth.usecases import throttling
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.service import platform_for_tests, running
@@ -280,17 +281,61 @@ async def test_tries_that_cross_do_not_hold_each_other_up(
     assert {answer.status_code for answer in answers} <= {200, 400, 429}
 
 
+async def test_tries_that_wait_for_each_other_take_no_connections_from_others(
+    auth: Auth, ada: Account, place: str
+) -> None:
+    pool = await auth.app.state.core.database.pool()
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock($1)", throttling._lock_of(f"address:{place}")
+        )
+        tries = [
+            asyncio.create_task(log_in(auth, f"nobody-{n}", place))
+            for n in range(2 * pool.get_max_size())
+        ]
+        await asyncio.sleep(0.3)
+        assert (await log_in(auth, ada.username, an_address(), PASSWORD)).status_code == 200
+    assert {answer.status_code for answer in await asyncio.gather(*tries)} <= {400, 429}
+
+
+async def test_registrations_from_a_few_addresses_keep_nobody_from_logging_in(
+    auth: Auth, ada: Account
+) -> None:
+    await auth.http.post("/v1/auth/register", json={})  # what is done once is done
+    addresses = [an_address() for _ in range(4)]
+    bodies = [
+        {"username": f"crowd.{n}", "email": f"crowd{n}@example.com", "password": PASSWORD}
+        for n in range(160)
+    ]
+    flood = [
+        asyncio.create_task(
+            auth.http.post(
+                "/v1/auth/register", json=body, headers={"X-Forwarded-For": addresses[n % 4]}
+            )
+        )
+        for n, body in enumerate(bodies)
+    ]
+    await asyncio.sleep(0.3)
+    assert (await log_in(auth, ada.username, an_address(), PASSWORD)).status_code == 200
+    assert not all(task.done() for task in flood)
+    statuses = [answer.status_code for answer in await asyncio.gather(*flood)]
+    assert set(statuses) == {201, 503}
+
+
 @pytest.fixture
 async def no_room(auth: Auth, ada: Account) -> AsyncIterator[None]:
-    """The only place there is for a password is taken."""
+    """All places that there are for passwords are taken, by as many addresses."""
     go_on = threading.Event()
     passwords = auth.app.state.context.passwords
-    passwords._room = 1
-    inside = asyncio.create_task(passwords._run(go_on.wait))
-    await asyncio.sleep(0)  # it begins
+    settings = auth.app.state.context.settings
+    inside = [
+        asyncio.create_task(passwords._run(go_on.wait, an_address(), urgent=True))
+        for _ in range(settings.password_threads + settings.password_queue)
+    ]
+    await asyncio.sleep(0)  # they begin
     yield
     go_on.set()
-    await inside
+    await asyncio.gather(*inside)
 
 
 async def test_an_overload_is_told_and_counts_for_no_failure(

@@ -3,17 +3,14 @@
 argon2id with 19 MiB, two passes, one lane (OWASP's minimum).
 """
 
-import asyncio
 import unicodedata
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from threading import Lock
-from typing import Final, TypeVar
+from typing import Final
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from sharezync_shared.problems import Unavailable
+from sharezync_shared.fair_threads import FairThreads
 
 MAX_CHARACTERS: Final = 128
 
@@ -21,9 +18,7 @@ _TIME_COST: Final = 2
 _MEMORY_KIB: Final = 19 * 1024
 _LANES: Final = 1
 _THREADS: Final = 2
-_WAITING: Final = 16
-
-Result = TypeVar("Result")
+WAITING: Final = 16
 
 
 class LinkPasswords:
@@ -37,38 +32,34 @@ class LinkPasswords:
         self._argon2 = Argon2Hasher(
             time_cost=_TIME_COST, memory_cost=_MEMORY_KIB, parallelism=_LANES
         )
-        self._pool: ThreadPoolExecutor | None = None
-        self._inside = 0
-        self._lock = Lock()
+        self._threads = FairThreads(
+            "link-passwords",
+            threads=_THREADS,
+            queue=WAITING,
+            refusal="Too many concurrent password checks",
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="link-passwords")
         try:
             yield
         finally:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._threads.close()
 
-    async def hash(self, password: str) -> str:
-        return await self._run(lambda: self._argon2.hash(_prepared(password)))
+    async def hash(self, password: str, *, caller: str) -> str:
+        """Return a hash to store. Raises Unavailable when too many wait already.
 
-    async def verify(self, password: str, stored: str) -> bool:
+        Callers, users or addresses (`bucket_of`), take turns.
+        """
+        return await self._threads.run(
+            lambda: self._argon2.hash(_prepared(password)), caller=caller
+        )
+
+    async def verify(self, password: str, stored: str, *, caller: str) -> bool:
         """Return whether the password is right. Raises Unavailable when too many wait already."""
-        return await self._run(lambda: self._argon2.verify(_prepared(password), stored))
-
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        with self._lock:
-            if self._pool is None or self._inside >= _THREADS + _WAITING:
-                raise Unavailable("Too many concurrent password checks", retry_after_seconds=2)
-            self._inside += 1
-        future = self._pool.submit(work)
-        # Not when the caller is done: one that was cancelled leaves its work on the thread.
-        future.add_done_callback(self._leave)
-        return await asyncio.wrap_future(future)
-
-    def _leave(self, _: "Future[Result]") -> None:
-        with self._lock:
-            self._inside -= 1
+        return await self._threads.run(
+            lambda: self._argon2.verify(_prepared(password), stored), caller=caller
+        )
 
 
 def _prepared(password: str) -> str:

@@ -43,16 +43,22 @@ async def test_whoever_guesses_waits_and_is_not_looked_at(
     looked_at: list[str] = []
     verify = world.parts.passwords.verify
 
-    async def counted(password: str, stored: str) -> bool:
+    async def counted(password: str, stored: str, *, caller: str) -> bool:
         looked_at.append(password)
-        return await verify(password, stored)
+        return await verify(password, stored, caller=caller)
 
     monkeypatch.setattr(world.parts.passwords, "verify", counted)
     # The clock stands: the first wait is over in a second, which hashing may take.
     now = world.app.state.work.now()
     monkeypatch.setattr(world.app.state.work, "now", lambda: now)
     guesses = [str(n) for n in range(FREE_FAILURES + 20)]
-    answers = await asyncio.gather(*(download(anybody, link, password=g) for g in guesses))
+    # Each from an address of its own: of one alone, few would wait for a thread.
+    answers = await asyncio.gather(
+        *(
+            download(anybody, link, password=guess, x_forwarded_for=f"192.0.2.{n}")
+            for n, guess in enumerate(guesses)
+        )
+    )
     refused = [code_of(answer) for answer in answers]
     assert refused.count("link-password") == len(looked_at) == FREE_FAILURES
     locked = [answer for answer in answers if code_of(answer) == "link-locked"]

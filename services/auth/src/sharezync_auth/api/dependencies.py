@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from sharezync_auth.usecases.context import AuthContext
 from sharezync_auth.usecases.grants import LoginOrigin
+from sharezync_shared.addresses import address_of
 from sharezync_shared.names.characters import one_line
 
 _MAX_USER_AGENT = 200
@@ -18,11 +19,8 @@ async def _context(connection: HTTPConnection) -> AuthContext:
 
 
 async def _origin(request: Request) -> LoginOrigin:
-    """Where the caller is: the gateway rebuilds X-Forwarded-For, so its first entry is true."""
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    peer = request.client.host if request.client else ""
     agent = one_line(request.headers.get("user-agent", "")[:_MAX_USER_AGENT])
-    return LoginOrigin(address=forwarded or peer, user_agent=agent)
+    return LoginOrigin(address=address_of(request), user_agent=agent)
 
 
 Context = Annotated[AuthContext, Depends(_context)]

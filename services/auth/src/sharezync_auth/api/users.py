@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
-from sharezync_auth.api.dependencies import Context
+from sharezync_auth.api.dependencies import Context, Origin
 from sharezync_auth.errors import AvatarNotYours, EmailTaken, NameTaken, TooManyTries, WrongPassword
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
@@ -157,12 +157,16 @@ class UserPage(BaseModel):
     summary="Register a user",
     responses=problems(NameTaken, EmailTaken, Unavailable),
 )
-async def register_user(body: Registration, response: Response, context: Context) -> OwnUser:
+async def register_user(
+    body: Registration, response: Response, context: Context, origin: Origin
+) -> OwnUser:
     """Creates an account. Usernames are compared regardless of case and Unicode form, and by their
     appearance: a name that looks like an existing one is refused with `username-taken`. To log in,
     use `POST /token`.
     """
-    user = await users.register(context.work, context.passwords, **body.model_dump())
+    user = await users.register(
+        context.work, context.passwords, **body.model_dump(), address=origin.address
+    )
     response.headers["Location"] = f"/v1/users/{user.id}"
     return user
 

@@ -62,7 +62,7 @@ async def _run(settings: AuthSettings, arguments: argparse.Namespace) -> int:
     passwords = Passwords(threads=1, queue=1, metrics=AuthMetrics(CollectorRegistry()))
     try:
         async with work_for(settings) as work:
-            user = await users.register(work, passwords, **body.model_dump())
+            user = await users.register(work, passwords, **body.model_dump(), address="")
     except (NameTaken, EmailTaken) as refusal:
         return stop(f"{refusal.title}.", _TAKEN)
     finally:

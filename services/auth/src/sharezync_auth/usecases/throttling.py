@@ -5,12 +5,16 @@ number of processes: each is counted in a short transaction of its own, serialis
 share one of its counts. How long a client must wait is decided in `backoff.py`.
 """
 
+import asyncio
 import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Literal, Self
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sharezync_auth import access, backoff
 from sharezync_auth.backoff import BackoffRule, FailureCount, FailureCounts
@@ -42,6 +46,11 @@ class LoginAttempt:
     address: str | None = None
     bucket: str = ""
     user_id: UUID = _NOBODY
+
+    @property
+    def caller(self) -> str:
+        """Who waits in turn for the password to be hashed."""
+        return self.bucket or self.account
 
     @classmethod
     def of_login(cls, *, username: str, user_id: UUID | None, address: str) -> Self:
@@ -76,6 +85,7 @@ class LoginThrottle:
         self._work = work
         self._passwords = passwords
         self._metrics = metrics
+        self._counting = WeakValueDictionary[str, asyncio.Lock]()
 
     async def check(
         self, trial: LoginAttempt, *, password: str, stored: str | None
@@ -92,7 +102,7 @@ class LoginThrottle:
             tries("throttled").inc()
             raise
         try:
-            right, renewed = await self._passwords.verify(password, stored)
+            right, renewed = await self._passwords.verify(password, stored, caller=trial.caller)
         except Unavailable:
             tries("overloaded").inc()
             await self._take_back(trial, before, after, right=False)
@@ -118,8 +128,7 @@ class LoginThrottle:
 
     async def _count(self, trial: LoginAttempt) -> tuple[FailureCounts, FailureCounts]:
         """Count a try as a failure; return the counts before and after it."""
-        pool = await self._work.database.pool()
-        async with pool.acquire() as connection, connection.transaction():
+        async with self._transaction(trial) as connection:
             before = FailureCounts(*map((await _lock(connection, trial)).get, trial.keys))
             now = self._work.now()
             await self._refuse_if_waiting(connection, trial, before, now)
@@ -127,6 +136,22 @@ class LoginThrottle:
             after = backoff.failed(before, now, account=self._account, address=by_address)
             await _write(connection, dict(zip(trial.keys, after, strict=False)))
         return before, after
+
+    @asynccontextmanager
+    async def _transaction(self, trial: LoginAttempt) -> AsyncGenerator[Connection]:
+        """Begin a transaction for the counts of a try, one at a time in this process.
+
+        Tries that share a count would wait for each other's locks on as many connections, until
+        none is left for others.
+        """
+        async with AsyncExitStack() as stack:
+            for key in sorted(filter(None, (trial.account, trial.address))):
+                lock = self._counting.setdefault(key, asyncio.Lock())
+                await stack.enter_async_context(lock)
+            pool = await self._work.database.pool()
+            connection = await stack.enter_async_context(pool.acquire())
+            await stack.enter_async_context(connection.transaction())
+            yield connection
 
     async def _refuse_if_waiting(
         self, connection: Connection, trial: LoginAttempt, counts: FailureCounts, now: datetime
@@ -148,8 +173,7 @@ class LoginThrottle:
         self, trial: LoginAttempt, before: FailureCounts, after: FailureCounts, *, right: bool
     ) -> None:
         """Undo one try. Of the pair nothing stays where the password was right."""
-        pool = await self._work.database.pool()
-        async with pool.acquire() as connection, connection.transaction():
+        async with self._transaction(trial) as connection:
             present = await _lock(connection, trial)
             rows = {
                 key: backoff.taken_back(present.get(key), before=old, after=new)

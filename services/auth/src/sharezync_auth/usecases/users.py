@@ -17,6 +17,7 @@ from sharezync_auth.passwords import Passwords
 from sharezync_auth.schemas import OwnUser, PublicUser, UserDeletedRead
 from sharezync_auth.usecases import blocks, sessions, skeletons, throttling
 from sharezync_auth.usecases.context import AuthContext
+from sharezync_shared.addresses import bucket_of
 from sharezync_shared.contracts.auth import UserNames
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
@@ -41,9 +42,12 @@ async def register(
     email: str,
     password: str,
     display_name: str | None,
+    address: str,
 ) -> OwnUser:
-    """Make an account. Raises NameTaken or EmailTaken, also when two register at once."""
-    password_hash = await passwords.hash(password)
+    """Make an account. Raises NameTaken or EmailTaken, also when two register at once; Unavailable
+    where too many passwords wait, of this network address or at all.
+    """
+    password_hash = await passwords.hash(password, caller=bucket_of(address))
     try:
         async with work.begin() as unit:
             user = User(
@@ -189,7 +193,7 @@ async def change_password(
     Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
     """
     checked = await context.throttle.confirm(caller, current_password)
-    new_hash = await context.passwords.hash(new_password)
+    new_hash = await context.passwords.hash(new_password, caller=f"user:{caller.user_id}")
     async with context.work.begin() as unit:
         user = await _account_to_change(unit, caller.user_id, checked)
         user.password_hash, user.updated_at = new_hash, unit.now

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from sharezync_shared.addresses import address_of
 from sharezync_shared.asgi.content_wanted import (
     PreconditionFailed,
     RangeUnsatisfiable,
@@ -174,7 +175,8 @@ async def download_linked_file(
         taken = await claims.resume(context.work, followed, claim)
     else:
         links.check_valid(followed.link, context.work.now())
-        await links.check_password(context, followed.link, body.password if body else None)
+        password = body.password if body else None
+        await links.check_password(context, followed.link, password, address=address_of(request))
     check_wanted(request.headers, version)
     span = span_of(request.headers, file.size_bytes, version)
     if taken is None:

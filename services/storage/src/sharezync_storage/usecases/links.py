@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlmodel import col, select
 
+from sharezync_shared.addresses import bucket_of
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
@@ -78,7 +79,9 @@ async def create(
 
     Raises NotFound and TooManyLinks.
     """
-    password_hash = None if password is None else await context.passwords.hash(password)
+    password_hash = None
+    if password is not None:
+        password_hash = await context.passwords.hash(password, caller=f"user:{owner_id}")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     async with context.work.begin() as unit:
         await access.own_file(unit, owner_id, file_id, lock=True)
@@ -167,14 +170,16 @@ async def sweep(work: UnitsOfWork) -> None:
     await pool.execute(_FORGET, work.now() - _TOMBSTONE, _BATCH)
 
 
-async def check_password(context: StorageContext, link: Link, password: str | None) -> None:
+async def check_password(
+    context: StorageContext, link: Link, password: str | None, *, address: str
+) -> None:
     """Return where the password is right, or the link asks for none.
 
     A hundred guesses at once are a hundred failures, however many processes they come to: each is
     counted by one statement before it is looked at, and a right one takes all of them back.
 
     Raises LinkPassword; LinkLocked, without having looked, after too many that were wrong; and
-    Unavailable where too many are being looked at.
+    Unavailable where too many are being looked at, of this network address or at all.
     """
     if link.password_hash is None:
         return
@@ -182,7 +187,9 @@ async def check_password(context: StorageContext, link: Link, password: str | No
         raise LinkPassword
     await _count(context, link.id)
     try:
-        right = await context.passwords.verify(password, link.password_hash)
+        right = await context.passwords.verify(
+            password, link.password_hash, caller=bucket_of(address)
+        )
     except Unavailable:
         await _run(context, _UNCOUNT, link.id)
         raise
