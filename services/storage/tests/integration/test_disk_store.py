@@ -36,8 +36,27 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
 
 
+def modes_in(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mode for path in folder.rglob("*")}
+
+
 class TestContract(StoreContract):
     """All of it."""
+
+
+async def test_folders_and_files_are_closed_to_others(tmp_path: Path) -> None:
+    old = tmp_path / "files" / "files"
+    old.mkdir(parents=True)
+    old.chmod(0o755)  # as earlier versions made it
+    store = DiskStore(tmp_path / "files")
+    await store.start()
+    try:
+        await store.put(file_key(uuid7()), pieces_of(b"kept"))
+        modes = modes_in(tmp_path / "files")
+        assert len(modes) > 2 * 256
+        assert {path for path, mode in modes.items() if mode & 0o007} == set()
+    finally:
+        await store.aclose()
 
 
 async def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path) -> None:

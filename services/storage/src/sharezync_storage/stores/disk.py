@@ -13,8 +13,9 @@ import fcntl
 import functools
 import hashlib
 import os
+import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,7 @@ from sharezync_storage.stores.read_ahead import written
 
 _LOCK_SECONDS: Final = 15.0
 """How long to wait for a process that is just leaving the folder."""
+_FOLDER_MODE: Final = 0o750
 
 
 class FolderInUse(RuntimeError):
@@ -230,11 +232,24 @@ class DiskStore:
         return self._folder / checked(key)
 
     def _make_folders(self) -> None:
+        if not self._folder.exists():
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(_FOLDER_MODE, exist_ok=True)
         for kind in ("files", "uploads"):
+            _make_closed(self._folder / kind)
             for shard in range(256):
-                (self._folder / kind / f"{shard:02x}").mkdir(parents=True, exist_ok=True)
+                _make_closed(self._folder / kind / f"{shard:02x}")
             sync_folder(self._folder / kind)
         sync_folder(self._folder)
+
+
+def _make_closed(folder: Path) -> None:
+    """Make a folder that others can't enter, or close one that an earlier version made."""
+    folder.mkdir(_FOLDER_MODE, exist_ok=True)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o007:
+        with suppress(PermissionError):  # on some volumes it is not ours to change
+            folder.chmod(mode & ~0o007)
 
 
 def _locked(fd: int) -> bool:
