@@ -18,6 +18,7 @@ from deploy.tests.fleet import (
     metrics_port,
     read_env,
 )
+from sharezync_embedded.cluster import SETTINGS
 from sharezync_shared.secret_strength import weakness_of
 from sharezync_shared.settings import Settings
 from sharezync_storage.settings import StorageSettings
@@ -75,6 +76,12 @@ def test_a_migration_is_the_service_itself_after_the_database(
     assert (
         migration["environment"]["DATABASE_URL"] == services[service]["environment"]["DATABASE_URL"]
     )
+
+
+def test_the_log_of_the_database_has_nobodys_data_in_it(services: dict[str, Service]) -> None:
+    given = {argument.removeprefix("-c") for argument in services["postgres"]["command"]}
+    ours = ("log_error_verbosity", "log_parameter_max_length", "log_parameter_max_length_on_error")
+    assert {f"{name}={SETTINGS[name]}" for name in ours} <= given
 
 
 def test_the_gateway_waits_for_all_that_it_routes_to(services: dict[str, Service]) -> None:

@@ -78,6 +78,20 @@ async def test_the_product_never_forgets_what_it_committed(folder: Path) -> None
             assert await connection.fetchval("SHOW listen_addresses") == ""
 
 
+async def test_the_log_says_what_failed_without_anybodys_data(folder: Path) -> None:
+    with EmbeddedPostgres(folder, durable=False) as server:
+        async with connected(server.url()) as connection:
+            await connection.execute("CREATE TABLE users (email text CONSTRAINT uq_email UNIQUE)")
+            add = "INSERT INTO users VALUES ($1)"
+            await connection.execute(add, "somebody@example.com")
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await connection.execute(add, "somebody@example.com")
+    log = (folder / "postgres" / "server.log").read_text()
+    assert 'violates unique constraint "uq_email"' in log
+    assert add in log
+    assert "somebody@example.com" not in log
+
+
 async def test_a_server_that_survived_its_owner_is_taken_over_and_stopped(
     server: EmbeddedPostgres, folder: Path, python: Script
 ) -> None:

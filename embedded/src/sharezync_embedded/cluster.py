@@ -35,6 +35,11 @@ SETTINGS = {
     "synchronous_commit": "on",
     "log_checkpoints": "off",
     "log_autovacuum_min_duration": "-1",
+    # DETAIL has the values of rows that are refused: e-mail addresses, names. Statements stay in
+    # the log; their values are parameters, and never in it.
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
