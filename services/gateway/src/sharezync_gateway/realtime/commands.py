@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from sharezync_gateway.realtime.connection import Connection
-from sharezync_gateway.realtime.protocol import Error, FrameId
+from sharezync_gateway.realtime.protocol import RETRYABLE, Error, FrameId
 from sharezync_gateway.realtime.service_calls import ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.commands import Command, CommandResult, Refusal
@@ -24,8 +24,6 @@ log = structlog.get_logger()
 
 Answer = Callable[[CommandResult], None]
 
-RETRYABLE: Final = frozenset({429, 503, 504})
-"""Statuses of problems that pass."""
 _WAITING: Final = 20_000
 """Commands that may wait on this node while chat is slow; more of them are refused, retryable."""
 WAITING_BYTES: Final = 32 * 1024 * 1024

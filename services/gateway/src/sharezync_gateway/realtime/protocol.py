@@ -267,6 +267,11 @@ class Reset(msgspec.Struct, tag_field="type", tag="reset"):
     seq: int
 
 
+RETRYABLE: Final = frozenset({429, 503, 504})
+"""Statuses of problems that pass though the same is asked again. Where `retry_after_ms` is None, it
+is what others do, or the client itself, that they pass by, and no time that we know."""
+
+
 class Error(msgspec.Struct, tag_field="type", tag="error"):
     """A frame of the client was refused. `code` is as in errors of the HTTP API."""
 
@@ -286,7 +291,7 @@ def error_about(frame_id: FrameId, problem: Problem | BadFrame) -> Error:
         frame_id,
         problem.slug,
         problem.detail or problem.title,
-        retryable=after is not None,
+        retryable=problem.status in RETRYABLE,
         retry_after_ms=None if after is None else round(after * 1000),
     )
 

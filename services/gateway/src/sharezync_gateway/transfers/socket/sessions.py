@@ -9,8 +9,8 @@ from uuid import UUID
 
 import structlog
 
-from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.protocol import RETRYABLE
 from sharezync_gateway.transfers.context import CALLER_BYTES, TransferContext
 from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
 from sharezync_gateway.transfers.core.calls import Caller

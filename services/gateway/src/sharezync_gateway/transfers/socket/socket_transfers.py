@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
-from sharezync_gateway.realtime.commands import RETRYABLE
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.handlers import Handler
-from sharezync_gateway.realtime.protocol import BadFrame, FrameHead, FrameId, read_body
+from sharezync_gateway.realtime.protocol import RETRYABLE, BadFrame, FrameHead, FrameId, read_body
 from sharezync_gateway.transfers.context import PAUSED_SECONDS, TransferContext
 from sharezync_gateway.transfers.core.chunks import (
     Chunk,
