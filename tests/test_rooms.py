@@ -81,7 +81,7 @@ OTHER_NAMES: Final = {
 """Names that no module has, and what it is called here."""
 
 FOR_A_CALL: Final = {
-    "AppendReceiver", "Digests", "Download", "IncomingBody", "OfferPolicy", "ReadMarkBatch",
+    "AppendReceiver", "Digests", "Download", "WriterBody", "OfferPolicy", "ReadMarkBatch",
     "Writer",
 }  # fmt: skip
 """Classes that live for one call or one upload."""
@@ -121,6 +121,25 @@ def lists_of_services() -> dict[str, set[str]]:
 @pytest.mark.parametrize("place", lists_of_services())
 def test_every_list_of_services_has_all_of_them(place: str) -> None:
     assert lists_of_services()[place] == set(SERVICES)
+
+
+def import_rules_that_name_services() -> dict[str, set[str]]:
+    """Return for each list of modules in the import rules the services that it names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    found = {}
+    for contract in project["contracts"]:
+        for key, modules in contract.items():
+            if isinstance(modules, list):
+                named = {each.split(".")[0].partition("_")[2] for each in modules} & {*SERVICES}
+                if len(named) > 1:
+                    found[f"{contract['id']}, {key}"] = named
+    return found
+
+
+@pytest.mark.parametrize("place", import_rules_that_name_services())
+def test_import_rules_name_all_services(place: str) -> None:
+    missing = {*SERVICES} - {"gateway"} - import_rules_that_name_services()[place]
+    assert len(missing) == place.startswith("only-")
 
 
 def package_of(service: str) -> Path:

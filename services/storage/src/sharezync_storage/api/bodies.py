@@ -11,7 +11,7 @@ from starlette.types import Message
 from sharezync_shared.problems import TooLarge
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_storage.errors import BodyBroken, BodyTooSlow, ChunkLength
-from sharezync_storage.usecases.writers import IncomingBody
+from sharezync_storage.usecases.writers import WriterBody
 
 IDLE_SECONDS: Final = 60.0
 """How long a client may send nothing in the middle of a body, or take nothing of an answer."""
@@ -55,7 +55,7 @@ async def body_of(request: Request) -> AsyncGenerator[bytes]:
             yield piece
 
 
-async def chunk_of(request: Request, length: int, slot: IncomingBody | None = None) -> list[bytes]:
+async def chunk_of(request: Request, length: int, slot: WriterBody | None = None) -> list[bytes]:
     """Return a body of `length` bytes, in the pieces it came in. Raises ChunkLength, BodyBroken.
 
     With a `slot` it comes through that, and Unavailable is raised where it is gone.

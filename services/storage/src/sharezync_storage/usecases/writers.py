@@ -294,7 +294,7 @@ class WriterSlots:
         return sum(not slot.ended for slot in self._slots)
 
     @contextmanager
-    def one(self, caller: str) -> Generator["IncomingBody"]:
+    def one(self, caller: str) -> Generator["WriterBody"]:
         """Take a slot while the block runs, which reads all that comes through what it is given.
 
         Raises Unavailable where all are taken, and none has to give way.
@@ -302,7 +302,7 @@ class WriterSlots:
         now = asyncio.get_running_loop().time()
         if self.taken >= self._count and not end_one(self._slots, caller, now):
             raise _unavailable(f"{self._count} bodies are coming at this moment")
-        body = IncomingBody(caller, now)
+        body = WriterBody(caller, now)
         self._slots.add(body.slot)
         try:
             yield body
@@ -310,7 +310,7 @@ class WriterSlots:
             self._slots.discard(body.slot)
 
 
-class IncomingBody:
+class WriterBody:
     """A body that has a slot to come in."""
 
     def __init__(self, caller: str, now: float) -> None:
