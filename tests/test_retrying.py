@@ -31,7 +31,7 @@ def problems(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
 
 ALL: Final = sorted(
     {each for each in problems() if "slug" in vars(each)},
-    key=lambda problem: (problem.slug, problem.__qualname__),
+    key=lambda problem: (problem.__module__, problem.__name__),
 )
 
 
