@@ -73,6 +73,7 @@ async def test_an_avatar_is_a_file_of_ones_own_until_that_is_gone(
     alice: Person, bob: Person
 ) -> None:
     mine = await upload(alice, "me.png", b"a picture")
+    other = await upload(alice, "other.png", b"no avatar")
     bobs = await upload(bob, "bob.png", b"another")
 
     async def put_on(file_id: str) -> httpx.Response:
@@ -85,7 +86,8 @@ async def test_an_avatar_is_a_file_of_ones_own_until_that_is_gone(
         assert (await put_on(mine["id"])).json()["avatar_file_id"] == mine["id"]
         await laptop.event("user.updated", avatar_file_id=mine["id"])
         assert (await bob.get(f"/v1/users/{alice.id}"))["avatar_file_id"] == mine["id"]
-        await bob.get(f"/v1/files/{mine['id']}", expect=404)  # the id alone opens nothing
+        await bob.get(f"/v1/files/{mine['id']}")
+        await bob.get(f"/v1/files/{other['id']}", expect=404)  # the id alone opens nothing
 
         await alice.http.delete(f"/v1/files/{mine['id']}?everywhere=true")
         await laptop.event("user.updated", id=alice.id, avatar_file_id=None)

@@ -3,12 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import DATA, Json, Person, World
+from sharezync_shared.contracts.auth import UserNames, UserNamesList
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.tokens import SigningKey, TokenIssuer
@@ -59,8 +66,17 @@ async def world(
     It sweeps when it is woken, and not by the clock: what expires is for each test to say.
     """
     monkeypatch.setattr("sharezync_storage.usecases.sweeping._POLL_SECONDS", 3600)
-    app = create_app(settings, platform_for_tests("storage", issuer, bus=bus))
-    world = await World.enter(app, issuer, settings.data_dir / "files")
+    avatars: dict[UUID, UUID] = {}
+
+    async def names(request: Request) -> Response:
+        ids = [UUID(each) for each in request.query_params["ids"].split(",")]
+        users = [UserNames(each, "x", "x", avatar_file_id=avatars.get(each)) for each in ids]
+        return Response(msgspec.json.encode(UserNamesList(users)))
+
+    profiles = Starlette(routes=[Route("/internal/users", names)])
+    platform = platform_for_tests("storage", issuer, bus=bus, peers={"auth": profiles})
+    app = create_app(settings, platform)
+    world = await World.enter(app, issuer, settings.data_dir / "files", avatars)
 
     async def hear(fact: object) -> None:
         world.facts.append(fact)  # type: ignore[arg-type]  # what a bus hands out is an Envelope

@@ -103,13 +103,22 @@ class World:
     issuer: TokenIssuer
     folder: Path
     inside: httpx.AsyncClient
+    avatars: dict[UUID, UUID] = field(default_factory=dict)
+    """What auth says whose avatar is which file."""
     facts: list[Envelope] = field(default_factory=list)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
-    async def enter(cls, app: FastAPI, issuer: TokenIssuer, folder: Path) -> "World":
+    async def enter(
+        cls,
+        app: FastAPI,
+        issuer: TokenIssuer,
+        folder: Path,
+        avatars: dict[UUID, UUID] | None = None,
+    ) -> "World":
         """Return the world around a running application."""
-        world = cls(app, issuer, folder, client_of_service(app, issuer, "transfer"))
+        inside = client_of_service(app, issuer, "transfer")
+        world = cls(app, issuer, folder, inside, {} if avatars is None else avatars)
         await world._stack.enter_async_context(world.inside)
         return world
 

@@ -77,3 +77,7 @@ class TooManyBlocks(Conflict):
 
 class AvatarNotYours(Invalid):
     slug, title = "avatar-not-yours", "The avatar must be a file that you own"
+
+
+class AvatarNotAnImage(Invalid):
+    slug, title = "avatar-not-an-image", "The avatar must be an image"

@@ -30,6 +30,7 @@ class StandIns:
 
     shared: set[tuple[str, str, str]] = field(default_factory=set)
     files: dict[str, str] = field(default_factory=dict)
+    mimes: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Response] = field(default_factory=dict)
     silent: dict[str, asyncio.Event] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -40,9 +41,10 @@ class StandIns:
         storage = Starlette(routes=[Route(DESCRIBE_FILES.path, self._files)])
         return {"storage": storage} | {name: self._application(name) for name in PEERS}
 
-    def add_file(self, owner_id: str) -> str:
+    def add_file(self, owner_id: str, mime: str = "image/png") -> str:
         """Store a file of this owner; returns its id."""
         file_id = str(uuid7())
+        self.mimes[file_id] = mime
         self.files[file_id] = owner_id
         return file_id
 
@@ -54,7 +56,13 @@ class StandIns:
         asked = request.query_params["ids"].split(",")
         files = [
             FileDescription(
-                UUID(each), "a.png", 1, "image/png", None, UUID(self.files[each]), datetime.now(UTC)
+                UUID(each),
+                "a.png",
+                1,
+                self.mimes[each],
+                None,
+                UUID(self.files[each]),
+                datetime.now(UTC),
             )
             for each in asked
             if each in self.files

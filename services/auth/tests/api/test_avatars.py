@@ -51,6 +51,21 @@ async def test_somebody_elses_file_and_nobodys_are_refused_alike(
     assert (me["avatar_file_id"], me["bio"]) == (mine, "")
 
 
+async def test_what_is_no_image_is_refused(auth: Auth, ada: Account) -> None:
+    refused = await put_on(ada, auth.peers.add_file(ada.id, "text/html"))
+    assert (refused.status_code, refused.json()["code"]) == (422, "avatar-not-an-image")
+    assert await avatar_of(ada) is None
+
+
+async def test_services_are_told_it_with_the_names(
+    auth: Auth, ada: Account, gateway: httpx.AsyncClient
+) -> None:
+    mine = auth.peers.add_file(ada.id)
+    await put_on(ada, mine)
+    (read,) = (await gateway.get(f"/internal/users?ids={ada.id}")).json()["users"]
+    assert read["avatar_file_id"] == mine
+
+
 async def test_taking_it_away_asks_nobody(auth: Auth, ada: Account) -> None:
     await put_on(ada, auth.peers.add_file(ada.id))
     auth.peers.asked.clear()

@@ -40,6 +40,14 @@ async def readable_file(unit: UnitOfWork, user_id: UserId, file_id: FileId) -> F
     return file
 
 
+async def possible_avatar(unit: UnitOfWork, file_id: FileId) -> File:
+    """Return somebody's file that everybody may read, if auth says that it is their avatar."""
+    file = await file_vouched_for(unit, file_id)
+    if file.let_go_at is not None or not file.mime.startswith("image/"):
+        raise NotFound
+    return file
+
+
 async def file_vouched_for(unit: UnitOfWork, file_id: FileId, *, lock: bool = False) -> File:
     """Return a file for a reader that somebody else vouches for: a signature, or a service."""
     file = await unit.get(File, file_id, lock=lock)

@@ -6,6 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from sharezync_shared.contracts.auth import AuthClient
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_storage.api import direct, downloads, files, internal, links, tus, tus_creation
@@ -65,6 +66,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         signer=Signer(settings.require_secret_key()),
         metrics=metrics,
         audit=audit,
+        auth=platform.client(AuthClient),
     )
 
     @asynccontextmanager

@@ -41,12 +41,13 @@ class NamesOf:
 
 @dataclass(frozen=True, slots=True)
 class UserNames:
-    """Names of a user."""
+    """Names of a user, and what else of a profile is asked for by id."""
 
     id: UUID
     username: str
     display_name: str
     who_may_add: WhoMayAdd = "everybody"
+    avatar_file_id: Annotated[UUID | None, Field(description="File that is the avatar")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,10 @@ class AuthClient(StreamsClient):
             for some in portions(user_ids, MAX_NAMES)
             for user in (await self.call(GET_NAMES, NamesOf(joined(some)))).users
         ]
+
+    async def has_avatar(self, user_id: UserId, file_id: UUID) -> bool:
+        """Whether a file is this user's avatar at present."""
+        return any(user.avatar_file_id == file_id for user in await self.names([user_id]))
 
     async def owned_devices(self, devices: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
         """Return those of these pairs, of a user's id and a device's, in which it is theirs."""

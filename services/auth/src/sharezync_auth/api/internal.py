@@ -22,7 +22,7 @@ _RULES_AT_ONCE: Final = 50
 async def list_users_by_id(
     asked: Annotated[auth.NamesOf, Depends()], context: Context
 ) -> auth.UserNamesList:
-    """Returns the names of up to 100 users."""
+    """Returns the names and avatars of up to 100 users."""
     ids = ids_of(asked.ids, auth.MAX_NAMES)
     return auth.UserNamesList(await users.names(context.work, ids))
 

@@ -9,7 +9,14 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, EmailStr, Field
 
 from sharezync_auth.api.dependencies import Context, Origin
-from sharezync_auth.errors import AvatarNotYours, EmailTaken, NameTaken, TooManyTries, WrongPassword
+from sharezync_auth.errors import (
+    AvatarNotAnImage,
+    AvatarNotYours,
+    EmailTaken,
+    NameTaken,
+    TooManyTries,
+    WrongPassword,
+)
 from sharezync_auth.names import clean_username
 from sharezync_auth.passwords import MAX_BYTES, MIN_CHARACTERS
 from sharezync_auth.schemas import OwnUser, PublicUser
@@ -200,6 +207,7 @@ async def get_current_user(caller: Caller, context: Context) -> OwnUser:
         EmailTaken,
         Invalid,
         AvatarNotYours,
+        AvatarNotAnImage,
         TooManyTries,
         Unavailable,
     ),
@@ -209,7 +217,8 @@ async def update_current_user(body: ProfileUpdate, caller: Caller, context: Cont
     changed. Usernames may change, user ids never do.
 
     Changing the email address requires `current_password`. The avatar must be a completely uploaded
-    file that you own, otherwise the answer is `avatar-not-yours`.
+    image that you own, otherwise the answer is `avatar-not-yours` or `avatar-not-an-image`. Every
+    user can read it as long as it is your avatar.
     """
     return await users.update(context, caller, body.changes(), body.current_password)
 

@@ -10,7 +10,13 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from sharezync_auth import access
-from sharezync_auth.errors import AvatarNotYours, EmailTaken, NameTaken, WrongPassword
+from sharezync_auth.errors import (
+    AvatarNotAnImage,
+    AvatarNotYours,
+    EmailTaken,
+    NameTaken,
+    WrongPassword,
+)
 from sharezync_auth.models import DeletedUser, Device, Session, User, account_stream
 from sharezync_auth.names import clean_username, email_key
 from sharezync_auth.passwords import Passwords
@@ -81,8 +87,8 @@ async def update(
     Nothing in a token depends on a name, so tokens live on. A name that was made under older rules
     stays as long as it isn't changed. Another e-mail address takes the password, and an avatar is
     a file of one's own. Nothing is changed where this raises: WrongPassword, TooManyTries,
-    AvatarNotYours, NameTaken, EmailTaken, Invalid for a new name that isn't accepted or a password
-    that is missing, Unavailable.
+    AvatarNotYours, AvatarNotAnImage, NameTaken, EmailTaken, Invalid for a new name that isn't
+    accepted or a password that is missing, Unavailable.
     """
     user_id, checked = caller.user_id, None
     if await _moves(context.work, user_id, changes):
@@ -139,14 +145,18 @@ async def _account_to_change(unit: UnitOfWork, user_id: UserId, checked: str | N
 async def _check_avatar(services: Services, user_id: UserId, file_id: UUID) -> None:
     """See that a file is one of the user's own, and whole. Call it outside of any transaction.
 
+    Everybody may read it from then on, so it has to be an image (AvatarNotAnImage).
     Raises AvatarNotYours for somebody else's and for one that nobody has alike; Unavailable where
     storage can't be asked. A file that was asked for stays for an hour, whatever its owner lets go
     of meanwhile: so the profile names it before the news that it is gone can come. Only who deletes
     it everywhere in this very moment is left with the id of a file that is no more.
     """
     found = await services.storage.files([file_id], user_id)
-    if not any((file.id, file.owner_id) == (file_id, user_id) for file in found):
+    own = [file for file in found if (file.id, file.owner_id) == (file_id, user_id)]
+    if not own:
         raise AvatarNotYours
+    if not own[0].mime.startswith("image/"):
+        raise AvatarNotAnImage
 
 
 async def _moves(work: UnitsOfWork, user_id: UserId, changes: dict[str, Any]) -> bool:
@@ -293,7 +303,10 @@ def page_of_directory(prefix_key: str, *, after: str | None, limit: int) -> Sele
 async def names(work: UnitsOfWork, user_ids: Collection[UUID]) -> list[UserNames]:
     async with work.read() as unit:
         found = await unit.session.exec(select(User).where(col(User.id).in_(user_ids)))
-        return [UserNames(u.id, u.username, u.display_name, u.who_may_add) for u in found]
+        return [
+            UserNames(u.id, u.username, u.display_name, u.who_may_add, u.avatar_file_id)
+            for u in found
+        ]
 
 
 def _taken(error: IntegrityError) -> Conflict:

@@ -120,12 +120,12 @@ async def list_files(
 
 @router.get("/files/{file_id}", summary="Get a file", responses=problems(Unauthenticated, NotFound))
 async def get_file(file_id: FileId, caller: Caller, context: Context) -> FileRead:
-    """Returns metadata of a file that you own or may read.
+    """Returns metadata of a file that you own or may read, and of users' avatars.
 
     Other files are available where they were shared: in a message or a transfer.
     """
     return FileRead.model_validate(
-        await files.get_readable(context.work, user_id=caller.user_id, file_id=file_id)
+        await files.get_readable(context, user_id=caller.user_id, file_id=file_id)
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sharezync_shared.contracts.auth import AuthClient
 from sharezync_shared.work import UnitsOfWork
 from sharezync_storage.auditing import StoreAudit
 from sharezync_storage.metrics import StorageMetrics
@@ -33,3 +34,4 @@ class StorageContext:
     signer: Signer
     metrics: StorageMetrics
     audit: StoreAudit
+    auth: AuthClient

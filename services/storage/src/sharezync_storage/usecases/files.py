@@ -15,6 +15,7 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, File, FileId, Grant, Upload
 from sharezync_storage.states import advance
 from sharezync_storage.usecases import holding, quota
+from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
@@ -74,10 +75,19 @@ async def page(
         return found.all()
 
 
-async def get_readable(work: UnitsOfWork, *, user_id: UserId, file_id: FileId) -> File:
-    """Return a file that a user may read: their own, or one granted to them. Raises NotFound."""
-    async with work.read() as unit:
-        return await access.readable_file(unit, user_id, file_id)
+async def get_readable(context: StorageContext, *, user_id: UserId, file_id: FileId) -> File:
+    """Return a file that a user may read: their own, one granted to them, or anybody's avatar.
+
+    Raises NotFound; Unavailable for others' images where auth can't be asked.
+    """
+    async with context.work.read() as unit:
+        try:
+            return await access.readable_file(unit, user_id, file_id)
+        except NotFound:
+            file = await access.possible_avatar(unit, file_id)
+    if not await context.auth.has_avatar(UserId(file.owner_id), file.id):
+        raise NotFound
+    return file
 
 
 async def get_vouched_for(work: UnitsOfWork, *, file_id: FileId) -> File:
