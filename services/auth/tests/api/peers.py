@@ -59,7 +59,7 @@ class StandIns:
                 UUID(each),
                 "a.png",
                 1,
-                self.mimes[each],
+                self.mimes.get(each, "image/png"),
                 None,
                 UUID(self.files[each]),
                 datetime.now(UTC),

@@ -144,8 +144,10 @@ async def test_a_password_that_changes_meanwhile_is_none_any_more(
     auth.peers.files[AVATAR] = ada.id
     verify = auth.app.state.context.passwords.verify
 
-    async def verify_late(password: str, stored: str | None) -> tuple[bool, str | None]:
-        verdict: tuple[bool, str | None] = await verify(password, stored)
+    async def verify_late(
+        password: str, stored: str | None, *, caller: str
+    ) -> tuple[bool, str | None]:
+        verdict: tuple[bool, str | None] = await verify(password, stored, caller=caller)
         await auth.rows(
             "UPDATE auth.users SET password_hash = 'another' WHERE id = $1", UUID(ada.id)
         )
@@ -183,7 +185,7 @@ async def test_where_nobody_can_look_nothing_is_done(
     unmoved: Callable[[], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def overloaded(*_: object) -> None:
+    async def overloaded(*_: object, caller: str) -> None:
         raise Unavailable
 
     with monkeypatch.context() as patched:
