@@ -36,7 +36,9 @@ async def _readable_file(
     """Let in who may read it, by token, and whoever holds a URL that we signed."""
     if signature is None and expires is None:
         caller = await request.app.state.verifier.verify(bearer_token(request.scope["headers"]))
-        return await files.get_readable(context, user_id=caller.user_id, file_id=file_id)
+        return await files.get_readable(
+            context.work, context.auth, user_id=caller.user_id, file_id=file_id
+        )
     if signature is None or expires is None:
         raise SignatureInvalid
     asked = url_asked_for(request.scope)

@@ -125,7 +125,9 @@ async def get_file(file_id: FileId, caller: Caller, context: Context) -> FileRea
     Other files are available where they were shared: in a message or a transfer.
     """
     return FileRead.model_validate(
-        await files.get_readable(context, user_id=caller.user_id, file_id=file_id)
+        await files.get_readable(
+            context.work, context.auth, user_id=caller.user_id, file_id=file_id
+        )
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from sharezync_shared.contracts.auth import AuthClient
 from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
@@ -15,7 +16,6 @@ from sharezync_storage.keys import file_key
 from sharezync_storage.models import Chunk, File, FileId, Grant, Upload
 from sharezync_storage.states import advance
 from sharezync_storage.usecases import holding, quota
-from sharezync_storage.usecases.context import StorageContext
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
@@ -75,17 +75,19 @@ async def page(
         return found.all()
 
 
-async def get_readable(context: StorageContext, *, user_id: UserId, file_id: FileId) -> File:
+async def get_readable(
+    work: UnitsOfWork, auth: AuthClient, *, user_id: UserId, file_id: FileId
+) -> File:
     """Return a file that a user may read: their own, one granted to them, or anybody's avatar.
 
     Raises NotFound; Unavailable for others' images where auth can't be asked.
     """
-    async with context.work.read() as unit:
+    async with work.read() as unit:
         try:
             return await access.readable_file(unit, user_id, file_id)
         except NotFound:
             file = await access.possible_avatar(unit, file_id)
-    if not await context.auth.has_avatar(UserId(file.owner_id), file.id):
+    if not await auth.has_avatar(UserId(file.owner_id), file.id):
         raise NotFound
     return file
 

@@ -24,7 +24,7 @@ async def make(
     context: StorageContext, *, file_id: FileId, user_id: UserId, expires_in_seconds: int
 ) -> SignedUrl:
     """Make one for the user, if they may read the file themselves. Raises NotFound."""
-    file = await files.get_readable(context, user_id=user_id, file_id=file_id)
+    file = await files.get_readable(context.work, context.auth, user_id=user_id, file_id=file_id)
     return await _sign(context, file, user_id, expires_in_seconds)
 
 
