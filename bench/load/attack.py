@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import secrets
 import struct
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable
@@ -138,9 +139,12 @@ class Attack:
             async with asyncio.timeout(max(self.left, 0)):
                 await asyncio.gather(*works)
 
-    def head(self, method: str, path: str, *fields: str, token: bool = False) -> bytes:
-        """Return a request's head."""
-        authorization = (f"Authorization: Bearer {self.target.token}",) if token else ()
+    def head(
+        self, method: str, path: str, *fields: str, token: bool = False, bearer: str | None = None
+    ) -> bytes:
+        """Return a request's head; with `bearer` as somebody else."""
+        shown = bearer or (self.target.token if token else None)
+        authorization = (f"Authorization: Bearer {shown}",) if shown else ()
         lines = [f"{method} {path} HTTP/1.1", "Host: victim", *authorization, *fields]
         return "\r\n".join([*lines, "", ""]).encode()
 
@@ -148,24 +152,46 @@ class Attack:
         self, *, token: bool, client_id: str | None = None, bearer: str | None = None
     ) -> bytes:
         """Return the head that opens a WebSocket; with `bearer` as somebody else."""
-        authorization = (f"Authorization: Bearer {bearer}",) if bearer else ()
         return self.head(
             "GET", f"/ws/{client_id or self.target.client_id}", "Upgrade: websocket",
             "Connection: Upgrade",
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: sharezync.v1", *authorization,
-            token=token and not bearer,
+            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: sharezync.v1",
+            token=token, bearer=bearer,
         )  # fmt: skip
+
+    async def tokens(self, count: int) -> list[str]:
+        """Return tokens of the attacker's two accounts, and of new ones."""
+        tokens = [self.target.token, self.target.friend_token]
+        async with self._http() as http:
+            while len(tokens) < count:
+                name = f"attacker_{secrets.token_hex(4)}"
+                account = {"username": name, "password": secrets.token_urlsafe(16)}
+                made = {**account, "email": f"{name}@example.com"}
+                (await http.post("/v1/auth/register", json=made)).raise_for_status()
+                answer = await http.post("/token", data={"grant_type": "password", **account})
+                tokens.append(answer.raise_for_status().json()["access_token"])
+        return tokens
+
+    async def stored(self, size_bytes: int, *, token: str) -> str:
+        """Store a file; return its path."""
+        async with self._http(token) as http:
+            files = {"file": ("a", os.urandom(size_bytes))}
+            answer = await http.post("/v1/files", files=files)
+            return str(answer.raise_for_status().headers["location"])
+
+    def _http(self, token: str | None = None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=f"http://{self.target.host}:{self.target.port}",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            transport=httpx.AsyncHTTPTransport(local_address=ADDRESSES[0]),
+        )
 
     async def ask(
         self, method: str, path: str, body: object = None, *, token: str | None = None
     ) -> dict[str, Any]:
         """Make an ordinary request; return what was answered. Raises httpx.HTTPError."""
-        async with httpx.AsyncClient(
-            base_url=f"http://{self.target.host}:{self.target.port}",
-            headers={"Authorization": f"Bearer {token or self.target.token}"},
-            transport=httpx.AsyncHTTPTransport(local_address=ADDRESSES[0]),
-        ) as http:
+        async with self._http(token or self.target.token) as http:
             answer = await http.request(method, path, json=body)
             answer.raise_for_status()
             return dict(answer.json()) if answer.content else {}

@@ -74,6 +74,38 @@ async def slow_bodies(attack: Attack) -> None:
     await attack.trickle(before, b"1\r\na\r\n", connections=560, every_seconds=3)
 
 
+async def slow_uploads(attack: Attack) -> None:
+    """256 uploads of four accounts, of which a byte comes every second."""
+    fields = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 5000000")
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    heads = [
+        attack.head("POST", "/v1/files", *fields, bearer=token) for token in await attack.tokens(4)
+    ]
+    await attack.for_the_time(
+        *(attack.trickle(head + part, b"x", connections=64, every_seconds=1) for head in heads)
+    )
+
+
+async def slow_downloads(attack: Attack) -> None:
+    """256 downloads of four accounts, of which a kilobyte is read every second."""
+
+    async def one(head: bytes) -> None:
+        while attack.left > 0:
+            with contextlib.suppress(OSError):
+                async with attack.connection(reads=False) as (reader, writer):
+                    await attack.send(writer, head)
+                    while attack.left > 0 and (data := await reader.read(1000)):
+                        attack.seen.answer(data)
+                        await asyncio.sleep(1)
+            attack.seen.closed += attack.left > 0
+
+    heads = []
+    for token in await attack.tokens(4):
+        path = await attack.stored(4 * 1024 * 1024, token=token)
+        heads += [attack.head("GET", f"{path}/content", bearer=token)] * 64
+    await attack.for_the_time(*map(one, heads))
+
+
 async def slow_heads(attack: Attack) -> None:
     """500 heads of which a byte comes every second."""
     await attack.trickle(b"GET / HTTP/1.1\r\nX: ", b"a", connections=500, every_seconds=1)
@@ -180,8 +212,9 @@ ATTACKS: Final[dict[str, Callable[[Attack], Awaitable[None]]]] = SOCKET_ATTACKS 
     each.__name__: each
     for each in (
         trailers, trailer_line, chunk_extensions, tiny_chunks, large_heads, pipelined_gets,
-        pages_never_read, slow_bodies, slow_heads, silent_connections, silent_sockets, churn,
-        pongs, pings, fragments, commands, huge_cursors, large_messages, searches, upgrades,
+        pages_never_read, slow_bodies, slow_uploads, slow_downloads, slow_heads,
+        silent_connections, silent_sockets, churn, pongs, pings, fragments, commands, huge_cursors,
+        large_messages, searches, upgrades,
     )
 }  # fmt: skip
 """By name. Each is over within the target's seconds, and a moment."""

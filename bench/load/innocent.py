@@ -1,5 +1,7 @@
 """Somebody innocent: reads their profile and posts, twenty-five times a second, until told to stop.
 
+Once a second they store a small file, and read one.
+
     python -m load.innocent     (URL, token and channel as JSON on the first line of standard input)
 
 For each further line on standard input one line of JSON comes out: how long they waited since the
@@ -28,6 +30,7 @@ class Innocent:
     def __init__(self, http: httpx.AsyncClient, channel_id: str) -> None:
         self._http = http
         self._channel = f"/v1/channels/{channel_id}/messages"
+        self._content = ""
         self._asked: list[asyncio.Task[tuple[float, bool]]] = []
         self._late_ms: list[float] = []
 
@@ -43,7 +46,13 @@ class Innocent:
     async def _ask(self, number: int) -> tuple[float, bool]:
         began = time.perf_counter()
         try:
-            if number % 2:
+            if number % 25 == 0:
+                files = {"file": ("a", b"a few words")}
+                answer = await self._http.post("/v1/files", files=files)
+                self._content = self._content or answer.headers.get("location", "") + "/content"
+            elif number % 25 == 13 and self._content:
+                answer = await self._http.get(self._content)
+            elif number % 2:
                 answer = await self._http.get("/v1/users/me")
             else:
                 answer = await self._http.post(self._channel, json={"text": "a few words"})
