@@ -65,3 +65,8 @@ def test_what_is_wrong_is_seen(given: Stream, came: bytes, said: str) -> None:
 
 def test_a_connection_that_stays_open_is_seen() -> None:
     assert "stayed open" in complaint(TWO, Outcome(ONE + OTHER, closed=False), difference)
+
+
+def test_who_took_longer_than_a_head_may_need_not_be_answered() -> None:
+    assert "without a word" in complaint(TWO, Outcome(ONE, closed=True), difference)
+    assert complaint(TWO, Outcome(ONE, closed=True, seconds=11), difference) == ""

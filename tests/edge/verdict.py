@@ -1,14 +1,19 @@
 """Whether a server read the same requests out of a stream as the reference did."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sharezync_shared.server import ServerSettings
 from tests.edge import answers, reference
 from tests.edge.answers import Answer, Answers
 from tests.edge.reference import Reading, Seen
 from tests.edge.streams import Stream
 from tests.edge.wire import Line, a_moment
+
+_HEAD_SECONDS = ServerSettings().head_seconds
+"""A head that takes longer is no request any more: its connection is closed."""
 
 Difference = Callable[[Seen, Answer], str]
 """In which way an answer is not that of a request; empty where it is."""
@@ -24,6 +29,8 @@ class Outcome:
     proxied: bool = False
     """It came through a proxy, which may end a connection behind any answer: nginx does where an
     answer comes before the body was passed on."""
+    seconds: float = 0.0
+    """How long it took: on a machine that stands still a head may come too slowly."""
 
 
 async def exchange(
@@ -39,7 +46,7 @@ async def exchange(
     one way what a request says of the connection's end.
     """
     read = reference.read(stream.meant)
-    line = await Line.open(port)
+    line, began = await Line.open(port), time.monotonic()
     try:
         await line.send(stream.packets, between)
         if stream.half_closes:
@@ -49,7 +56,8 @@ async def exchange(
             await _listen(line, read)
             line.half_close()
         closed = await _listen(line, None)
-        return Outcome(bytes(line.came), closed, proxied=not to_the_end)
+        seconds = time.monotonic() - began
+        return Outcome(bytes(line.came), closed, proxied=not to_the_end, seconds=seconds)
     finally:
         line.close()
 
@@ -84,7 +92,7 @@ def complaint(stream: Stream, outcome: Outcome, difference: Difference) -> str:
         return wrong
     fewer = len(got.whole) < len(read.requests)
     # Whoever ends their direction at once may be taken to have left.
-    ended = outcome.proxied and got.whole
+    ended = (outcome.proxied and got.whole) or outcome.seconds > _HEAD_SECONDS
     if fewer and not (got.rest or stream.half_closes or ended or _may_end(stream, read, got)):
         return f"closed without a word; {_counts(read, got.whole)}"
     return ""
