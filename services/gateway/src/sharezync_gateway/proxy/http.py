@@ -18,7 +18,7 @@ from sharezync_shared.calls.connector import MAX_AGE_SECONDS, open_session
 from sharezync_shared.calls.retry_budget import RetryBudget
 
 _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a stream
-_READ_BYTES: Final = 256 * 1024
+_READ_BYTES: Final = 32 * 1024  # what is read ahead is held for each reader who is slow
 _RETRY_AFTER_SECONDS: Final = 0.1
 _SKIP_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _CONNECT_FAILED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
