@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +78,7 @@ class Broker:
         return self._url
 
 
-class OwnBroker(Broker):
+class OwnBroker(Broker, ABC):
     """One that we start and stop, shared by all who name the same data folder."""
 
     def __init__(self, data_dir: Path, folder: Path, *, start_timeout_seconds: float) -> None:
@@ -111,21 +112,21 @@ class OwnBroker(Broker):
             raise BrokerFailed(f"no RabbitMQ runs on {self._folder}")
         return login.url
 
+    @abstractmethod
     def _login(self) -> Login | None:
         """Return how to reach the one that runs; None where none does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _find_running(self) -> Login | None:
         """Return how to reach one that answers; end one that doesn't."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _launch(self) -> Login:
         """Start it, and return when it answers. Raises BrokerFailed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end(self) -> None:
         """Stop it, if it runs."""
-        raise NotImplementedError
 
 
 class _Node(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
 
@@ -237,6 +238,15 @@ async def test_who_has_all_places_gives_one_up_to_somebody_else(
         line.send(b"1" * 50_000)
         line.end()
         await writing[one]
+
+
+async def test_a_time_out_of_the_body_itself_is_not_its_end(world: World) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"0"
+        raise TimeoutError
+
+    with world.parts.slots.one("alice") as body, pytest.raises(TimeoutError):
+        assert [piece async for piece in body.pieces(pieces())] == [b"0"]
 
 
 async def test_who_crawls_gives_way_to_anybody(

@@ -324,20 +324,24 @@ class WriterBody:
     async def pieces(self, pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
         """Pass `pieces` on. Raises Unavailable where the slot has gone to somebody else."""
         coming = aiter(pieces)
-        while not self.slot.ended:
-            piece = None
+        while True:
+            self._check()
             try:
                 async with asyncio.timeout(None) as self._waiting:
                     piece = await anext(coming, None)
             except TimeoutError:
-                continue
+                self._check()
+                raise  # the body's own: what came is not the whole of it
             finally:
                 self._waiting = None
             if piece is None:
                 return
             self.slot.moved_bytes += len(piece)
             yield piece
-        raise _unavailable("Others need the slot, and this body came most slowly")
+
+    def _check(self) -> None:
+        if self.slot.ended:
+            raise _unavailable("Others need the slot, and this body came most slowly")
 
 
 def _unavailable(detail: str) -> Unavailable:
