@@ -21,6 +21,7 @@ from sharezync_shared.server.settings import (
     WebSocketSettings,
     server_settings,
 )
+from sharezync_shared.server.splice import SPLICE, SpliceSource
 from sharezync_shared.server.websocket_protocol import HIGH_WATER_BYTES, FramePort, frame_port
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "BINARY",
     "HIGH_WATER_BYTES",
     "SLOWEST_BYTES_PER_SECOND",
+    "SPLICE",
     "TEXT",
     "ZERO_COPY",
     "ZERO_COPY_OFFERED",
@@ -35,6 +37,7 @@ __all__ = [
     "DrainingServer",
     "FramePort",
     "ServerSettings",
+    "SpliceSource",
     "WebSocketSettings",
     "encode_binary_frame",
     "encode_text_frame",

@@ -10,11 +10,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from sharezync_shared.problems import CONTENT_TYPE, Problem, problem_body
 from sharezync_shared.server.sendfile import ZERO_COPY, send_file
+from sharezync_shared.server.splice import SPLICE, send_spliced
 
 ABORT_EXTENSION: Final = "sharezync.abort"
 """`scope["extensions"][ABORT_EXTENSION]["abort"]()` drops the connection, and with it what the
 kernel has not taken. Returning without the end of the answer closes politely: that waits for the
 peer."""
+
+_UNREAD: Final = frozenset({ZERO_COPY, SPLICE})
 
 log = structlog.get_logger()
 
@@ -34,9 +37,12 @@ class ResponseSender:
         """Whether the connection is to be closed behind it."""
 
     async def send(self, message: Message) -> None:
-        """Send as uvicorn does, or from a file; into the void where nobody is left."""
-        if message["type"] == ZERO_COPY:
-            await self._send_file(message)
+        """Send as uvicorn does, or without reading it; into the void where nobody is left.
+
+        What is spliced raises OSError where nobody is left, and EOFError where its source broke.
+        """
+        if message["type"] in _UNREAD:
+            await self._send_unread(message)
         elif self._cycle.response_started:
             if self.ends_by_closing:
                 self._cycle.expected_content_length = len(message.get("body", b""))
@@ -59,11 +65,15 @@ class ResponseSender:
             # still sending (RFC 9112 §9.6).
             self.is_last = cycle.keep_alive = True
 
-    async def _send_file(self, message: Message) -> None:
-        cycle, count = self._cycle, message["count"]
+    async def _send_unread(self, message: Message) -> None:
+        cycle, kind, count = self._cycle, message["type"], message["count"]
         if cycle.chunked_encoding or count > cycle.expected_content_length:
-            raise RuntimeError(f"{ZERO_COPY} must fit into a Content-Length")
-        if cycle.scope["method"] != "HEAD" and not cycle.disconnected:
+            raise RuntimeError(f"{kind} must fit into a Content-Length")
+        if kind == SPLICE:
+            if cycle.disconnected:
+                raise BrokenPipeError
+            await send_spliced(cycle.transport, message["source"], count=count)
+        elif cycle.scope["method"] != "HEAD" and not cycle.disconnected:
             file, offset = message["file"], message["offset"]
             try:
                 await send_file(cycle.transport, file, offset=offset, count=count)

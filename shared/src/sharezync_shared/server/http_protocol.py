@@ -33,6 +33,7 @@ from sharezync_shared.server.phases import Phase
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
 from sharezync_shared.server.server_context import ServerContext
+from sharezync_shared.server.splice import SPLICE_OFFERED
 from sharezync_shared.server.websocket_protocol import CountedSocket
 
 
@@ -215,7 +216,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._websocket = False
         extensions: dict[str, dict[object, object]] = {ABORT_EXTENSION: {"abort": self._abort}}
-        self.scope["extensions"] = extensions | ZERO_COPY_OFFERED
+        self.scope["extensions"] = extensions | ZERO_COPY_OFFERED | SPLICE_OFFERED
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value.rstrip(b" \t"))

@@ -8,6 +8,8 @@ behind `http.response.start` with a `Content-Length`, messages of that type in t
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from sharezync_shared.threads import IoThreads
@@ -42,6 +44,13 @@ async def send_file(
     `file` is not touched any more once this has returned or raised. Raises FileTruncated, and
     OSError where the peer has gone.
     """
+    async with flushed_socket(transport) as socket:
+        await _send_all(socket, file.fileno(), offset, count)
+
+
+@asynccontextmanager
+async def flushed_socket(transport: asyncio.Transport) -> AsyncGenerator[int]:
+    """Yield a descriptor to write to, behind all that was written. Raises BrokenPipeError."""
     while transport.get_write_buffer_size():
         # Nobody tells when the last byte of it is out. A head nearly always is, one turn later.
         await asyncio.sleep(0)
@@ -52,18 +61,17 @@ async def send_file(
     # Of our own: the loop keeps others from waiting for a descriptor that a transport has.
     socket = os.dup(transport.get_extra_info("socket").fileno())
     try:
-        await _send_all(socket, file.fileno(), offset, count)
+        yield socket
     finally:
         os.close(socket)
 
 
 async def _send_all(socket: int, file: int, offset: int, count: int) -> None:
-    loop = asyncio.get_running_loop()
     while count:
         sent, is_full = await _THREADS.run(_send_some, socket, file, offset, count)
         offset, count = offset + sent, count - sent
         if count and is_full:
-            await _writable(loop, socket)
+            await writable(socket)
 
 
 def _send_some(socket: int, file: int, offset: int, count: int) -> tuple[int, bool]:
@@ -80,15 +88,12 @@ def _send_some(socket: int, file: int, offset: int, count: int) -> tuple[int, bo
     return sent, False
 
 
-def _settle(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-async def _writable(loop: asyncio.AbstractEventLoop, socket: int) -> None:
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(socket, _settle, ready)
+async def writable(socket: int) -> None:
+    """Wait until a descriptor that no transport has takes more."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(socket, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_writer(socket)

@@ -25,7 +25,7 @@ from sharezync_gateway.proxy.upstream import ClientOrigin, Request, Upstream
 from sharezync_shared.calls.heartbeat import Breakers
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, Unavailable, send_problem
-from sharezync_shared.server import ZERO_COPY
+from sharezync_shared.server import SPLICE, ZERO_COPY
 
 
 class Proxy:
@@ -55,6 +55,7 @@ class Proxy:
         the client. Raises TooLarge, BadPath for its query, or Unavailable, before anything is sent.
         """
         scope, head, bounds = incoming.scope, incoming.head, incoming.bounds
+        extensions = scope.get("extensions", {})
         body = incoming.body(bounds.body_bytes)
         allowance = RequestAllowance(
             self._ways[service], self._memory, caller, is_long=bounds.is_long
@@ -71,7 +72,8 @@ class Proxy:
             body=body,
             patience_seconds=bounds.patience_seconds,
             origin=incoming.origin,
-            takes_files=ZERO_COPY in scope.get("extensions", {}),
+            takes_files=ZERO_COPY in extensions,
+            takes_splice=SPLICE in extensions,
             may_buffer=allowance.buffer_answer,
             on_served=allowance.leave,
         )

@@ -16,8 +16,12 @@ from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
 from sharezync_shared.calls.connector import MAX_AGE_SECONDS, open_session
 from sharezync_shared.calls.retry_budget import RetryBudget
+from sharezync_shared.server import SPLICE, SpliceSource
 
 _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a stream
+_SPLICE_FROM_BYTES: Final = 128 * 1024
+"""From here on an answer goes from socket to socket: a reader who is slow makes us hold nothing.
+It costs the connection, which can't be used again."""
 _READ_BYTES: Final = 32 * 1024  # what is read ahead is held for each reader who is slow
 _RETRY_AFTER_SECONDS: Final = 0.1
 _SKIP_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -164,11 +168,48 @@ class HttpUpstream:
         patience.pause()
         await send(start)
         patience.resume()
+        if request.takes_splice and (length or 0) >= _SPLICE_FROM_BYTES and _is_plain(response):
+            await self._splice(response, length or 0, send, patience)
+            return
         async for piece in response.content.iter_any():
             patience.pause()
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             patience.resume()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _splice(
+        self,
+        response: aiohttp.ClientResponse,
+        length: int,
+        send: Send,
+        patience: ServiceTimeout,
+    ) -> None:
+        content, connection = response.content, response.connection
+        early = b""
+        while piece := content.read_nowait():  # which has aiohttp go on reading, so again
+            early += piece
+        left = length - content.total_bytes
+        if not left or connection is None or connection.transport is None:
+            await send({"type": "http.response.body", "body": early, "more_body": False})
+            return
+        connection.transport.pause_reading()
+        with SpliceSource(connection.transport.get_extra_info("socket").fileno()) as source:
+            patience.pause()
+            await send({"type": "http.response.body", "body": early, "more_body": True})
+            while left:
+                patience.resume()
+                count = min(await source.readable(), left)
+                if not count:
+                    raise aiohttp.ClientPayloadError("The answer is not whole")
+                patience.pause()
+                left -= count
+                message = {"type": SPLICE, "source": source, "count": count, "more_body": left > 0}
+                try:
+                    await send(message)
+                except EOFError as error:
+                    raise aiohttp.ClientPayloadError("The answer is not whole") from error
+                except OSError as error:
+                    raise ClientGone("The client has left") from error
 
     def _response_headers(self, response: aiohttp.ClientResponse) -> Headers:
         """Return the raw fields; a Location that names the service's own address becomes a path."""
@@ -181,6 +222,17 @@ class HttpUpstream:
             else (name, value)
             for name, value in response.raw_headers
         ]
+
+
+def _is_plain(response: aiohttp.ClientResponse) -> bool:
+    """Whether the rest of an answer is what its connection brings next, as it is."""
+    connection = response.connection
+    return (
+        connection is not None
+        and connection.transport is not None
+        and connection.transport.get_extra_info("ssl_object") is None
+        and "Transfer-Encoding" not in response.headers
+    )
 
 
 async def _pieces(body: RequestBody, patience: ServiceTimeout) -> AsyncIterator[bytes]:

@@ -9,10 +9,11 @@ from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.allowances import RequestAllowance
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.headers import clean_response
-from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
+from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, SPLICE, ZERO_COPY
 
 _START: Final = "http.response.start"
-_BODY: Final = frozenset({"http.response.body", ZERO_COPY})
+_UNREAD: Final = frozenset({ZERO_COPY, SPLICE})
+_BODY: Final = frozenset({"http.response.body", *_UNREAD})
 
 
 class ResponseWriter:
@@ -41,7 +42,7 @@ class ResponseWriter:
             await self._send(self._cleaned(message))
         elif message["type"] in _BODY:
             more = message.get("more_body", False)
-            if more or self._streaming or message["type"] == ZERO_COPY:
+            if more or self._streaming or message["type"] in _UNREAD:
                 self._streaming = True
                 await self._send_bounded(message)
             else:

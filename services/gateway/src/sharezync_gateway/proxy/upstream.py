@@ -46,6 +46,8 @@ class Request:
     origin: ClientOrigin
     takes_files: bool = False
     """Whether `send` takes messages of the extension `http.response.zerocopysend`."""
+    takes_splice: bool = False
+    """Whether `send` takes messages of the extension `sharezync.splice`."""
     may_buffer: Callable[[int], bool] = _never
     """Asked whether an answer that isn't small may be read whole, before the client reads it."""
     on_served: Callable[[], None] = _nothing

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 from contextlib import AsyncExitStack
 
 import pytest
@@ -14,13 +15,17 @@ from services.gateway.tests.api.proxy.rig import (
     Rig,
     answer,
     gateway,
+    until_left,
     upstreams_to,
 )
 from services.gateway.tests.api.proxy.upstream_ends import Collected, request
 from sharezync_gateway.errors import BrokenAnswer, Unreachable
 from sharezync_gateway.proxy.http import HttpUpstream
+from sharezync_shared.ids import uuid7
 from sharezync_testkit.serving import serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
+
+CONTENT_PATH = f"/v1/files/{uuid7()}/content"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -129,6 +134,84 @@ async def test_a_location_with_the_services_own_address_becomes_a_path() -> None
         await upstream.forward(request(), collected)
         fields = {name.lower(): value for name, value in collected.messages[0]["headers"]}
         assert fields[b"location"] == b"/v1/uploads/7"
+
+
+LARGE = os.urandom(5 * 1024 * 1024)
+
+
+async def send_large(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, LARGE)
+
+
+async def test_a_large_answer_goes_from_socket_to_socket() -> None:
+    async with gateway("http", puppet=Puppet(send_large)) as rig:
+        wire = await rig.wire()
+        for _ in range(2):  # of one connection
+            await wire.send(rig.request("GET", CONTENT_PATH))
+            assert (await wire.answer()).body == LARGE
+        assert (await rig.ask("HEAD", CONTENT_PATH)).headers["content-length"] == str(len(LARGE))
+
+
+async def test_a_reader_of_a_large_answer_who_pauses_makes_the_gateway_hold_nothing() -> None:
+    async with gateway("http", puppet=Puppet(send_large)) as rig:
+        wire = await rig.wire()
+        await wire.send(rig.request("GET", CONTENT_PATH))
+        await wire.head()
+        await asyncio.sleep(0.3)
+        (connection,) = rig.served.server.server_state.connections
+        assert connection.transport.get_write_buffer_size() == 0
+        assert await wire.reader.readexactly(len(LARGE)) == LARGE
+
+
+async def test_a_large_answer_that_breaks_off_is_broken_off() -> None:
+    async def break_off(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"content-length", b"%d" % len(LARGE))]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": LARGE[: 3 * 1024 * 1024]})
+
+    async with gateway("http", puppet=Puppet(break_off)) as rig:
+        wire = await rig.wire()
+        await wire.send(rig.request("GET", CONTENT_PATH))
+        await wire.head()
+        with pytest.raises(asyncio.IncompleteReadError) as short:
+            await wire.reader.readexactly(len(LARGE))
+        assert LARGE.startswith(short.value.partial)
+
+
+async def test_a_service_hears_that_the_reader_of_a_large_answer_has_left() -> None:
+    left = asyncio.Event()
+
+    async def send_and_wait(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"content-length", b"%d" % (20 * len(LARGE)))]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        for _ in range(19):
+            await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+        await until_left(receive)
+        left.set()
+
+    async with gateway("http", puppet=Puppet(send_and_wait)) as rig:
+        wire = await rig.wire()
+        await wire.send(rig.request("GET", CONTENT_PATH))
+        await wire.reader.readexactly(len(LARGE))
+        wire.writer.transport.abort()
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            await left.wait()
+        assert (await rig.client.get("/ready")).json()["services"]["storage"] == "closed"
+
+
+async def test_a_service_that_falls_silent_in_a_large_answer_is_given_up() -> None:
+    async def stall(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"content-length", b"%d" % (2 * len(LARGE)))]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+        await until_left(receive)
+
+    async with gateway("http", puppet=Puppet(stall), upstream_bytes_timeout_seconds=0.3) as rig:
+        wire = await rig.wire()
+        await wire.send(rig.request("GET", CONTENT_PATH))
+        await wire.head()
+        assert await wire.reader.readexactly(len(LARGE)) == LARGE
+        assert await wire.closed()
 
 
 async def test_a_replica_that_is_new_gets_its_share() -> None:
