@@ -17,6 +17,9 @@ MAX_BUFFERED_OF_ONE_BYTES: Final = 8 * 1024 * 1024
 MOST_WHOLE_BYTES: Final = 1024 * 1024
 """Up to here an answer is read whole, where there is room."""
 
+_MOST_BEGINNING: Final = 8
+_BEGINNING_SECONDS: Final = 0.1
+
 
 class ProxyMemory:
     """What all requests together may hold. For one process."""
@@ -34,14 +37,25 @@ class ServiceAdmission:
         self.breaker = breaker
         # Requests that are over soon never wait for those that last.
         self.short = Bulkhead(limits)
-        self.long = Bulkhead(limits)
+        self.long = Bulkhead(limits, fewest_first=True)
+        # Hundreds that begin at once would be in front of everybody else's next one.
+        self.beginning = Bulkhead(
+            BulkheadLimits(
+                total=_MOST_BEGINNING,
+                per_caller=_MOST_BEGINNING // 2,
+                wait_seconds=limits.wait_seconds,
+            ),
+            queue=limits.total,
+            fewest_first=True,
+        )
 
 
 class RequestAllowance:
     """One request's share of a way and of memory. `close` gives all of it back."""
 
     __slots__ = (
-        "_bulkhead", "_call", "_caller", "_held", "_inside", "_memory", "_slot", "_way",
+        "_beginning", "_bulkhead", "_call", "_caller", "_held", "_inside", "_memory", "_slot",
+        "_way",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +66,7 @@ class RequestAllowance:
         self._caller = caller
         self._bulkhead = way.long if is_long else way.short
         self._inside = False
+        self._beginning: asyncio.TimerHandle | None = None
         self._slot: FairSlot | None = None
         self._call: Call | None = None
         self._held: dict[Quota, int] = {}
@@ -81,12 +96,26 @@ class RequestAllowance:
             breaker.check()  # first: nobody waits for a place that would be of no use
             await self._bulkhead.enter(self._caller, self._slot)
             self._inside = True
+            if lasts:
+                await self._begin()
             self._call = breaker.enter(None if lasts else end)
         except CircuitOpen as error:
             raise Unavailable(
                 "The service is temporarily unavailable",
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
+
+    async def _begin(self) -> None:
+        """Wait for a turn. It ends with the answer, or soon: an upload's answer is its end."""
+        await self._way.beginning.enter(self._caller)
+        loop = asyncio.get_running_loop()
+        self._beginning = loop.call_later(_BEGINNING_SECONDS, self._begun)
+
+    def _begun(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+            self._beginning = None
+            self._way.beginning.leave(self._caller)
 
     @property
     def gave_way(self) -> bool:
@@ -100,6 +129,7 @@ class RequestAllowance:
 
     def answered(self) -> None:
         """Note that the service has begun to answer."""
+        self._begun()
         call, self._call = self._call, None
         if call is not None:
             self._way.breaker.succeeded(call)
@@ -112,6 +142,7 @@ class RequestAllowance:
 
     def leave(self) -> None:
         """Give the place back: the service has said all. Safe to repeat."""
+        self._begun()
         if self._inside:
             self._inside = False
             self._bulkhead.leave(self._caller, self._slot)

@@ -31,10 +31,14 @@ class BulkheadLimits:
 class Bulkhead:
     """Gives out places. Callers are users, or addresses where nobody knows the user yet."""
 
-    def __init__(self, places: BulkheadLimits) -> None:
+    def __init__(
+        self, places: BulkheadLimits, *, queue: int = _QUEUE, fewest_first: bool = False
+    ) -> None:
+        """Up to `queue` times the places may wait: in turn, or who has `fewest_first`."""
         self._places = places
         self._under_way = Quota(places.total, places.per_caller)
-        self._queued = Quota(_QUEUE * places.total, _QUEUE * places.per_caller)
+        self._queued = Quota(queue * places.total, queue * places.per_caller)
+        self._fewest_first = fewest_first
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._slots: set[FairSlot] = set()
 
@@ -86,9 +90,9 @@ class Bulkhead:
             self._call()
 
     def _call(self) -> None:
-        """Give free places to those who wait: to the first, or among slots to who has fewest."""
+        """Give free places to those who wait."""
         waiting = list(self._waiting)
-        if self._slots:
+        if self._fewest_first:
             waiting.sort(key=lambda entry: self._under_way.used_by(entry[0]))
         for caller, turn in waiting:
             if self._under_way.taken >= self._places.total:
