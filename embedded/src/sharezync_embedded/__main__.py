@@ -18,6 +18,7 @@ from sharezync_embedded.processes import stop_with_parent
 from sharezync_embedded.provision import provision
 from sharezync_embedded.rabbitmq import BrokerFailed
 from sharezync_embedded.server import up
+from sharezync_shared.db.migrations import SchemaTooOld
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.settings import Settings, read_settings
 
@@ -45,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
         print(failure, file=sys.stderr)
         return 1
+    except SchemaTooOld as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from fastapi import FastAPI
 
 from sharezync_shared.db.database import user_of
-from sharezync_shared.db.migrations import Migrations
+from sharezync_shared.db.migrations import Migrations, SchemaTooOld
 from sharezync_shared.db.outages import is_outage, outage_in_words
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
@@ -58,6 +58,9 @@ class ServiceCommand(Generic[OwnSettings]):
         configure_logging(settings.log_level, settings.log_format, self.name)
         try:
             return self._run(chosen, settings)
+        except SchemaTooOld as refusal:
+            print(refusal, file=sys.stderr)  # noqa: T201 - a command talks to a person
+            return 2
         except Exception as error:
             if not is_outage(error):
                 raise

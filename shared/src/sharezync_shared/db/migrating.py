@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from sharezync_shared.db.database import Database, user_of
+from sharezync_shared.db.migrations import SchemaTooOld
 from sharezync_shared.db.outages import is_outage, outage_in_words
 from sharezync_shared.settings import Settings, read_settings
 
@@ -53,10 +54,7 @@ async def upgrade(package: str, schema: str, url: str, roles: Roles, revision: s
 
     def act(config: Config) -> None:
         connection = config.attributes["connection"]
-        at = MigrationContext.configure(connection, opts={"version_table_schema": schema})
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        newer = set(at.get_current_heads()) - known
-        connection.commit()  # else Alembic would take our reading for a transaction of its own
+        newer = _newer_revisions(connection, schema, ScriptDirectory.from_config(config))
         if newer:
             log.warning("schema_is_newer_than_this_version", schema=schema, at=sorted(newer))
         else:
@@ -64,6 +62,22 @@ async def upgrade(package: str, schema: str, url: str, roles: Roles, revision: s
             _grant(connection, schema, roles.service)
 
     await run(package, schema, url, roles, act)
+
+
+def _newer_revisions(connection: Connection, schema: str, scripts: ScriptDirectory) -> set[str]:
+    """Return the revisions that the schema has and these scripts don't know, in a transaction.
+
+    Ids of revisions are numbers of four digits that only grow, also where a first revision takes
+    the place of older ones. Raises SchemaTooOld where the schema is at one of those.
+    """
+    at = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+    unknown = set(at.get_current_heads()) - {each.revision for each in scripts.walk_revisions()}
+    connection.commit()  # else Alembic would take our reading for a transaction of its own
+    (first,) = scripts.get_bases()
+    for revision in unknown:
+        if revision < first:
+            raise SchemaTooOld(schema, revision, first)
+    return unknown
 
 
 async def downgrade(package: str, schema: str, url: str, roles: Roles, revision: str) -> None:
@@ -164,7 +178,8 @@ def run_env(metadata: MetaData) -> None:
 
     The `alembic` command brings no connection; it is then taken from MIGRATE_DATABASE_URL or
     DATABASE_URL, by the settings that every service reads, with their checks. Ends the process, in
-    one sentence: with 2 for what is refused there, with 1 where the database is away.
+    one sentence: with 2 for what is refused there and for a schema that is too old, with 1 where
+    the database is away.
     """
     connection = context.config.attributes.get("connection")
     if connection is not None:
@@ -180,6 +195,8 @@ def run_env(metadata: MetaData) -> None:
         url, roles = settings.migrate_database_url, Roles.for_service(None, user_of(url))
     try:
         asyncio.run(_migrate_at(url, metadata, roles))
+    except SchemaTooOld as refusal:
+        _stop(str(refusal), 2)
     except Exception as error:
         if not is_outage(error):
             raise
@@ -197,6 +214,7 @@ async def _migrate_at(url: str, metadata: MetaData, roles: Roles) -> None:
     database = _for_migrating(url, roles.owner)
     try:
         async with database.engine.connect() as connection:
+            await connection.run_sync(_newer_revisions, schema, context.script)
             await connection.run_sync(_migrate_with, metadata)
             await connection.commit()
             await connection.run_sync(_grant, schema, roles.service)

@@ -23,6 +23,16 @@ _REVISION: Final = re.compile(r"^revision(?:: str)? = [\"'](\w+)[\"']", re.MULTI
 _DOWN_REVISION: Final = re.compile(r"^down_revision(?:: [^=]+)? = [\"'](\w+)[\"']", re.MULTILINE)
 
 
+class SchemaTooOld(Exception):
+    """A schema is at a revision from before the first that this version has; says what to do."""
+
+    def __init__(self, schema: str, at: str, first: str) -> None:
+        super().__init__(
+            f"The schema {schema} is at revision {at}, and this version migrates from {first} on: "
+            "run an earlier version's migrate first, or begin with an empty database."
+        )
+
+
 @dataclass(frozen=True)
 class Migrations:
     """The migrations of one service.
@@ -53,6 +63,8 @@ class Migrations:
         Safe to run at the same time in many processes: they take turns. A schema that a newer
         version has taken further is left alone: migrations expand before they contract, so this
         version can work with it, and must start during a rollout and after a rollback.
+
+        Raises SchemaTooOld where there is no way from the schema's revision to this version's.
         """
         if revision == "head" and await self.is_current(url):
             return
