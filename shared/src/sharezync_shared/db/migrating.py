@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sharezync_shared.db.database import Database, user_of
 from sharezync_shared.db.migrations import SchemaTooOld
@@ -22,7 +23,14 @@ from sharezync_shared.settings import Settings, read_settings
 log = structlog.get_logger()
 
 _LOCK = text("SELECT pg_advisory_lock(hashtext('sharezync-migrate-' || :schema))")
+_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtext('sharezync-migrate-' || :schema))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('sharezync-migrate-' || :schema))")
+
+
+_ASK_AGAIN_SECONDS = 0.1
+_TIMEOUTS = ("SET lock_timeout = '3s'", "SET statement_timeout = 0")
+"""A statement that waits for a table has everybody wait who comes after it: soon it gives up, and
+`migrate` is run again. Once it has what it needs it may take its time."""
 
 
 def config_for(package: str) -> Config:
@@ -100,12 +108,7 @@ async def run(
 
     def migrate(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        connection.execute(_LOCK, {"schema": schema})
-        connection.commit()
         try:
-            connection.execute(text("SET lock_timeout = '3s'"))
-            connection.execute(text("SET statement_timeout = 0"))
-            connection.commit()
             act(config)
             connection.commit()
         finally:
@@ -115,9 +118,22 @@ async def run(
 
     try:
         async with database.engine.connect() as connection:
+            await _take_turn(connection, schema)
             await connection.run_sync(migrate)
     finally:
         await database.aclose()
+
+
+async def _take_turn(connection: AsyncConnection, schema: str) -> None:
+    """Wait until nobody else migrates this schema, and keep all others from it.
+
+    By asking, again and again: who waited within a statement would be waited for by CREATE INDEX
+    CONCURRENTLY, for which it waits.
+    """
+    while not await connection.scalar(_TRY_LOCK, {"schema": schema}):
+        await connection.commit()
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
+    await connection.commit()
 
 
 def _for_migrating(url: str, role: str | None) -> Database:
@@ -176,13 +192,13 @@ def _grant(connection: Connection, schema: str, service: str | None) -> None:
 def run_env(metadata: MetaData) -> None:
     """Run inside a service's `env.py`: migrate with the connection at hand, or open one.
 
-    The `alembic` command brings no connection; it is then taken from MIGRATE_DATABASE_URL or
-    DATABASE_URL, by the settings that every service reads, with their checks. Ends the process, in
-    one sentence: with 2 for what is refused there and for a schema that is too old, with 1 where
-    the database is away.
+    The `alembic` command brings no connection. With `--sql` it needs none: what would be run is
+    printed. Else it is taken from MIGRATE_DATABASE_URL or DATABASE_URL, by the settings that every
+    service reads, with their checks. Ends the process, in one sentence: with 2 for what is refused
+    there and for a schema that is too old, with 1 where the database is away.
     """
     connection = context.config.attributes.get("connection")
-    if connection is not None:
+    if connection is not None or context.is_offline_mode():
         _migrate_with(connection, metadata)
         return
     try:
@@ -222,7 +238,7 @@ async def _migrate_at(url: str, metadata: MetaData, roles: Roles) -> None:
         await database.aclose()
 
 
-def _migrate_with(connection: Connection, metadata: MetaData) -> None:
+def _migrate_with(connection: Connection | None, metadata: MetaData) -> None:
     def only_ours(
         name: str | None,
         kind: Literal[
@@ -241,6 +257,8 @@ def _migrate_with(connection: Connection, metadata: MetaData) -> None:
 
     context.configure(
         connection=connection,
+        dialect_name=None if connection else "postgresql",
+        literal_binds=connection is None,
         target_metadata=metadata,
         version_table_schema=metadata.schema,
         include_schemas=True,
@@ -249,5 +267,9 @@ def _migrate_with(connection: Connection, metadata: MetaData) -> None:
         compare_server_default=True,
         transaction_per_migration=True,
     )
+    for statement in _TIMEOUTS:
+        context.execute(statement)
+    if connection is not None:
+        connection.commit()  # as after every reading: see `_newer_revisions`
     with context.begin_transaction():
         context.run_migrations()
