@@ -37,6 +37,14 @@ async def test_alembic_upgrades_and_finds_nothing_to_do(
     assert "(head)" in await alembic(service, fresh_database_url, "current")
 
 
+async def test_alembic_prints_what_it_would_run_without_a_database() -> None:
+    printed = await alembic(
+        "chat", "postgresql://u@127.0.0.1:1/sharezync", "upgrade", "head", "--sql"
+    )
+    assert "SET lock_timeout = '3s';" in printed
+    assert "CREATE TABLE chat.messages (" in printed
+
+
 @pytest.mark.parametrize(
     ("service", "variables", "told", "status"),
     [

@@ -9,15 +9,15 @@ import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
 
+from sharezync_chat.migrations import MIGRATIONS as CHAT
 from sharezync_embedded.compose import MIGRATIONS
 from sharezync_shared.db.migrating import config_for
 from sharezync_shared.db.migrations import Migrations
 
 ROOT = Path(__file__).parents[1]
-BY_SERVICE = pytest.mark.parametrize("migrations", MIGRATIONS, ids=lambda each: each.schema)
 
 
-@BY_SERVICE
+@pytest.mark.parametrize("migrations", MIGRATIONS, ids=lambda each: each.schema)
 def test_revisions_are_numbers_that_grow_and_name_their_files(migrations: Migrations) -> None:
     newest_first = ScriptDirectory.from_config(config_for(migrations.package)).walk_revisions()
     scripts = list(newest_first)[::-1]
@@ -29,30 +29,29 @@ def test_revisions_are_numbers_that_grow_and_name_their_files(migrations: Migrat
         assert Path(script.path).name.startswith(f"{script.revision}_")
 
 
-@BY_SERVICE
+@pytest.mark.parametrize("arguments", ["sharezync_chat migrate", "alembic upgrade head"])
 async def test_a_database_from_before_the_first_release_is_refused_in_one_sentence(
-    migrations: Migrations, fresh_database_url: str
+    arguments: str, fresh_database_url: str
 ) -> None:
-    await migrations.upgrade(fresh_database_url)
+    await CHAT.upgrade(fresh_database_url)
     connection = await asyncpg.connect(fresh_database_url)
-    await connection.execute(f"UPDATE {migrations.schema}.alembic_version SET version_num = '0002'")
+    await connection.execute("UPDATE chat.alembic_version SET version_num = '0002'")
     await connection.close()
-    for arguments in (f"sharezync_{migrations.schema} migrate", "alembic upgrade head"):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *arguments.split(),
-            cwd=ROOT / "services" / migrations.schema,
-            env={
-                **os.environ,
-                "DATABASE_URL": fresh_database_url,
-                "SECRET_KEY": "Wc7kP2vRx9LmZt4QhB8nYs6DfJg3Ue5a",
-            },
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        (told, _) = await process.communicate()
-        assert process.returncode == 2, told
-        (sentence,) = told.decode().splitlines()
-        assert f"The schema {migrations.schema} is at revision 0002" in sentence
-        assert "empty database" in sentence
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        *arguments.split(),
+        cwd=ROOT / "services" / "chat",
+        env={
+            **os.environ,
+            "DATABASE_URL": fresh_database_url,
+            "SECRET_KEY": "Wc7kP2vRx9LmZt4QhB8nYs6DfJg3Ue5a",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    (told, _) = await process.communicate()
+    assert process.returncode == 2, told
+    (sentence,) = told.decode().splitlines()
+    assert "The schema chat is at revision 0002" in sentence
+    assert "empty database" in sentence
