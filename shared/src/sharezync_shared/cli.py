@@ -1,4 +1,4 @@
-"""The command line that every service has: `python -m sharezync_chat serve|migrate|openapi`."""
+"""The command line of a service: `python -m sharezync_chat serve|migrate|openapi|renew-epoch`."""
 
 import argparse
 import asyncio
@@ -10,13 +10,14 @@ from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 
-from sharezync_shared.db.database import user_of
+from sharezync_shared.db.database import Database, user_of
 from sharezync_shared.db.migrations import Migrations, SchemaTooOld
 from sharezync_shared.db.outages import is_outage, outage_in_words
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import Settings, read_settings
+from sharezync_shared.streams.epochs import EpochInUse, renew_epoch
 
 OwnSettings = TypeVar("OwnSettings", bound=Settings)
 
@@ -51,6 +52,11 @@ class ServiceCommand(Generic[OwnSettings]):
         subparsers.add_parser("serve", help="serve until SIGTERM or SIGINT (settings: README)")
         subparsers.add_parser("migrate", help="create or upgrade this service's schema")
         subparsers.add_parser("openapi", help="print the OpenAPI document")
+        subparsers.add_parser(
+            "renew-epoch",
+            help="have clients fetch their state anew, after a restore (it is rarely needed: a "
+            "service notices by itself); exit status 2: a process of this service is connected",
+        )
         for name, command in self.commands.items():
             command.arguments(subparsers.add_parser(name, help=command.help))
         chosen = parser.parse_args(arguments)
@@ -73,6 +79,8 @@ class ServiceCommand(Generic[OwnSettings]):
                 run(self._serve(settings))
             case "migrate":
                 asyncio.run(self._migrate(settings))
+            case "renew-epoch":
+                return asyncio.run(self._renew_epoch(settings))
             case "openapi":
                 app = self.create_app(settings, fleet_platform(settings, self.name))
                 json.dump(app.openapi(), sys.stdout, indent=2)
@@ -86,6 +94,16 @@ class ServiceCommand(Generic[OwnSettings]):
             await self.migrations.upgrade(settings.migrate_database_url, service=user_of(url))
         else:
             await self.migrations.upgrade(url, role=settings.database_role)
+
+    async def _renew_epoch(self, settings: OwnSettings) -> int:
+        url = settings.require_database_url()
+        try:
+            await renew_epoch(Database(url, self.name, role=settings.database_role))
+        except EpochInUse:
+            sentence = f"{self.name} is connected to this database: stop all its processes first."
+            print(sentence, file=sys.stderr)  # noqa: T201 - a command talks to a person
+            return 2
+        return 0
 
     async def _serve(self, settings: OwnSettings) -> None:
         platform = fleet_platform(settings, self.name)

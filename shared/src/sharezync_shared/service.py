@@ -6,7 +6,7 @@ makes the application from them; a service's `app.py` adds its routes and its co
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from sharezync_shared.calls.client import is_unanswered
 from sharezync_shared.costly import CostlyReads
 from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import install_outage_handlers, is_away, is_outage
-from sharezync_shared.events.bus import Envelope, NotNow, PermanentError
+from sharezync_shared.events.bus import BusUnavailable, Envelope, NotNow, PermanentError
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.inbox import prune as prune_inbox
 from sharezync_shared.events.relay import Relay
@@ -29,7 +29,8 @@ from sharezync_shared.platform import Platform
 from sharezync_shared.settings import Settings
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_shared.streams.declared import Realtime
-from sharezync_shared.streams.frames import Frame
+from sharezync_shared.streams.epochs import HEARTBEAT_SECONDS
+from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.tokens.keys import KeySource
 from sharezync_shared.tokens.revocations import Revocations
@@ -59,13 +60,14 @@ class ServiceCore:
         self.name = name
         self.settings = settings
         self.platform = platform
+        self.streams = StreamLog(name)
         self.database = Database(
             settings.require_database_url(),
             name,
             role=settings.database_role,
             pool_size=settings.database_pool_size,
+            on_connect=self.streams.epochs.check,
         )
-        self.streams = StreamLog(name)
         self.relay = Relay(
             self.database.engine,
             metadata.tables[f"{name}.outbox"],
@@ -83,6 +85,7 @@ class ServiceCore:
                 role=settings.database_role,
                 pool_size=settings.searches_at_once,
                 statement_seconds=settings.search_timeout_seconds,
+                on_connect=self.streams.epochs.check,
             ),
             self.streams,
             at_once=settings.searches_at_once,
@@ -98,6 +101,7 @@ class ServiceCore:
             revocations=self.revocations,
         )
         self._consumers: dict[type[Event], Consumer] = {}
+        self._announced_epoch: str | None = None
 
     def app(
         self,
@@ -136,7 +140,11 @@ class ServiceCore:
                 await self._consume()
                 stack.push_async_callback(self.platform.aclose)
                 await self.platform.start()
-                await stack.enter_async_context(self.periodic(self._prune, "prune", _HOUR_SECONDS))
+                for act, name, every_seconds in (
+                    (self._prune, "prune", _HOUR_SECONDS),
+                    (self._refresh_epoch, "epoch", HEARTBEAT_SECONDS),
+                ):
+                    await stack.enter_async_context(self.periodic(act, name, every_seconds))
                 yield
 
         app = create_service_app(
@@ -211,6 +219,17 @@ class ServiceCore:
     async def _load_frames(self, positions: Sequence[StreamPosition]) -> list[Frame]:
         async with (await self.database.pool()).acquire() as connection:
             return await self.streams.load(connection, positions)
+
+    async def _refresh_epoch(self) -> None:
+        """Note that the database is in use; tell gateways of an epoch that they may not know."""
+        async with (await self.database.pool()).acquire() as connection:
+            await self.streams.epochs.refresh(connection)
+        epoch = self.streams.epoch
+        if epoch != self._announced_epoch:
+            told = Frame(f"epoch:{self.name}", epoch, 0, b"", Control(epoch_of=self.name))
+            with suppress(BusUnavailable):  # the next time
+                await self.platform.bus.send_frames([told])
+                self._announced_epoch = epoch
 
     async def _prune(self) -> None:
         """Delete what streams and the inbox need no more, in small batches."""

@@ -11,6 +11,9 @@ from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.work import UnitsOfWork
+from sharezync_testkit.server_fixtures import folder
+
+__all__ = ["folder", "notes"]
 
 
 @dataclass
@@ -28,8 +31,10 @@ class Notes:
 @pytest.fixture
 async def notes(fresh_database_url: str) -> AsyncGenerator[Notes]:
     await migrations().upgrade(fresh_database_url, role=ROLE)
-    database = Database(fresh_database_url, "notes", role=ROLE, pool_size=5)
     streams = StreamLog("notes")
+    database = Database(
+        fresh_database_url, "notes", role=ROLE, pool_size=5, on_connect=streams.epochs.check
+    )
     bus = LocalBus()
 
     async def load_frames(positions: Sequence[StreamPosition]) -> list[Frame]:

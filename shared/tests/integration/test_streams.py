@@ -114,9 +114,11 @@ async def test_a_stream_where_nothing_was_said_has_a_head(notes: Notes) -> None:
 
 async def test_frames_are_loaded_by_position(notes: Notes) -> None:
     await append(notes, *entries(3), *entries(1, "channel:2"))
+    epoch = notes.streams.epoch
     async with (await notes.database.pool()).acquire() as connection:
         frames = await notes.streams.load(
-            connection, [StreamPosition(STREAM, "", 2), StreamPosition("channel:2", "", 1)]
+            connection,
+            [StreamPosition(STREAM, epoch, 2), StreamPosition("channel:2", epoch, 1)],
         )
     assert [(frame.stream, frame.seq) for frame in frames] == [(STREAM, 2), ("channel:2", 1)]
 

@@ -8,6 +8,7 @@ import asyncio
 import math
 import re
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -70,7 +71,8 @@ class Database:
 
     `role`, where given, is taken after login, so that services which share a login still can't
     read each other's tables. A statement may take `statement_seconds`. `hurried` is for requests:
-    statements, locks and answers have bounds; a migration has its own.
+    statements, locks and answers have bounds; a migration has its own. `on_connect` is awaited with
+    each new connection before anybody has it; what it raises is as if there were none.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class Database:
         pool_size: int = 10,
         statement_seconds: float = _STATEMENT_SECONDS,
         hurried: bool = True,
+        on_connect: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.schema = schema
         self.outages = Outages(schema)
         self._hurried = hurried
+        self._on_connect = on_connect
         self._dsn = plain_dsn(url)
         self._role = role
         self._pool_size = pool_size
@@ -108,7 +112,14 @@ class Database:
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg's own connection class is generic
         """Open one asyncpg connection, outside of any pool."""
-        return await asyncpg.connect(self._dsn, **self._options())
+        connection = await asyncpg.connect(self._dsn, **self._options())
+        if self._on_connect is not None:
+            try:
+                await self._on_connect(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
 
     def _options(self) -> dict[str, Any]:
         settings = {
@@ -141,7 +152,7 @@ class Database:
                         max_queries=50_000,
                         max_inactive_connection_lifetime=300.0,
                         setup=None,
-                        init=None,
+                        init=self._on_connect,
                         reset=_nothing_to_reset,
                         loop=None,
                         connection_class=asyncpg.Connection,

@@ -31,6 +31,8 @@ class Control(msgspec.Struct, omit_defaults=True):
     recheck: list[str] = []
     """Ids of users of whom each may see less of the others than before, or more: what is shown of
     one to another (presence, typing) is to be asked for again. On whatever stream it comes."""
+    epoch_of: str | None = None
+    """The service all of whose streams are in the epoch of this frame."""
     chunk: list[Any] | None = None
     """A chunk of a transfer was stored; its meaning belongs to the transfer protocol."""
 
@@ -39,8 +41,8 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     """One step of one stream, finished."""
 
     stream: str
-    """`channel:<uuid>`, `inbox:<user>`, `transfers:<user>`, `account:<user>`, or `transfer:<id>`
-    (control only)."""
+    """`channel:<uuid>`, `inbox:<user>`, `transfers:<user>`, `account:<user>`, or or control
+    only: `transfer:<id>`, `epoch:<service>`."""
     epoch: str
     """Changes only when the stream's log can't be trusted any more."""
     seq: int

@@ -5,7 +5,6 @@ Everything here runs on a plain asyncpg connection inside the caller's transacti
 
 # ruff: noqa: S608 - the schema in each statement is a service's name, never input
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,12 +12,13 @@ from typing import Final
 
 import asyncpg
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sharezync_shared.contracts.streams import Replay, ReplayFrom
 from sharezync_shared.db.compound import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
+from sharezync_shared.streams.epochs import StreamEpoch, epoch_table
 from sharezync_shared.streams.frames import Control, Frame
 
 REPLAY_LIMIT: Final = 500
@@ -52,13 +52,7 @@ class Entry:
 
 def stream_tables(metadata: MetaData) -> None:
     """Add the tables of the log to a service's `MetaData`."""
-    Table(
-        "stream_epoch",
-        metadata,
-        # One row, ever: whoever writes it writes true.
-        Column("single", Boolean, primary_key=True),
-        Column("epoch", Text, nullable=False),
-    )
+    epoch_table(metadata)
     Table(
         "stream_heads",
         metadata,
@@ -103,32 +97,28 @@ def _timestamp(at: datetime) -> str:
 
 
 class StreamLog:
-    """The streams of one service. Holds nothing but the epoch, which never changes while we run."""
+    """The streams of one service. Holds nothing but the epoch, which new connections check."""
 
     def __init__(self, schema: str) -> None:
         self._schema = f'"{schema}"'
-        self._epoch: str | None = None
+        self.epochs = StreamEpoch(schema)
 
     async def open(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        """Learn the epoch of this schema's streams; the very first call ever chooses it.
+        """Learn the epoch of this schema's streams, or choose it (epochs.py).
 
         It is one for all streams of a service: what makes a log untrustworthy (a database put
-        back from a backup) does so for all of them. It needs a transaction of its own, lest a
-        rollback takes it back after others have seen it.
+        back from a backup) does so for all of them.
         """
-        self._epoch = await pool.fetchval(
-            # The update that changes nothing makes the row visible to RETURNING.
-            f"INSERT INTO {self._schema}.stream_epoch AS e VALUES (true, $1) "
-            "ON CONFLICT (single) DO UPDATE SET epoch = e.epoch RETURNING epoch",
-            secrets.token_hex(4),
-        )
+        async with pool.acquire() as connection:
+            await self.epochs.check(connection)
 
     @property
     def epoch(self) -> str:
-        """The epoch of this schema's streams. Only after `open`."""
-        if self._epoch is None:
-            raise RuntimeError("The stream log was not opened")
-        return self._epoch
+        """The epoch of this schema's streams. Only after `open`.
+
+        Ask for it with a connection at hand: a new one may have found another.
+        """
+        return self.epochs.present
 
     async def lock(
         self, connection: Connection, streams: Iterable[str], *, create: bool = True
@@ -269,7 +259,7 @@ class StreamLog:
 
         `reset` is set for another epoch, for a position ahead of the head, for more than
         `REPLAY_LIMIT` frames or `MAX_REPLAY_BYTES`, and for frames that are over `REPLAY_AGE` old
-        or pruned. The epoch None means the present one.
+        or pruned, or of an earlier epoch. The epoch None means the present one.
         """
         head = (await self.heads(connection, [asked.stream]))[asked.stream]
         behind = head.seq - asked.after
@@ -288,7 +278,7 @@ class StreamLog:
             head.seq,
             MAX_REPLAY_BYTES,
         )
-        if len(rows) != behind or (rows and rows[0]["at"] < now - REPLAY_AGE):
+        if len(rows) != behind or (rows and _is_unfit(rows[0], head.epoch, now)):
             return reset
         return Replay(
             head.stream,
@@ -303,8 +293,12 @@ class StreamLog:
     async def load(
         self, connection: Connection, positions: Sequence[StreamPosition]
     ) -> list[Frame]:
-        """Return the frames at `positions` that are still in the log, in stream order."""
+        """Return the frames at `positions` that are still in the log, in stream order.
+
+        Not those of an earlier epoch: everybody who might miss them is told `reset`.
+        """
         epoch = self.epoch
+        positions = [position for position in positions if position.epoch == epoch]
         rows = await connection.fetch(
             f"SELECT l.stream, l.seq, l.at, l.text, l.control FROM {self._schema}.stream_log AS l "
             "JOIN unnest($1::text[], $2::bigint[]) AS p(stream, seq) USING (stream, seq) "
@@ -327,6 +321,11 @@ class StreamLog:
 
 def _last_of(heads: Iterable[asyncpg.Record]) -> dict[str, int]:
     return {head["stream"]: head["last_seq"] for head in heads}
+
+
+def _is_unfit(oldest: asyncpg.Record, epoch: str, now: datetime) -> bool:
+    """Whether nobody goes on from there: too old, or of an epoch that is over."""
+    return oldest["at"] < now - REPLAY_AGE or f',"epoch":"{epoch}",' not in oldest["text"]
 
 
 def _frame(row: asyncpg.Record, epoch: str) -> Frame:

@@ -21,7 +21,7 @@ from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
 from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.revoking import RevocationPull, Revoker
-from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_gateway.realtime.service_calls import ServiceCalls, owner_of
 from sharezync_gateway.realtime.signals import SharingContext, Signals
 from sharezync_gateway.realtime.socket_handler import SocketHandler
 from sharezync_gateway.realtime.socket_limits import SocketLimits
@@ -175,6 +175,8 @@ class RealtimeEngine:
             if frame.control is not None:
                 self._revoker.handle_frames((frame,))
                 self._subscriptions.handle_leaving(frame.control)
+                if frame.control.epoch_of is not None:
+                    self._compare_epoch(frame.control.epoch_of, frame.epoch)
                 if frame.control.chunk is not None and self._chunk_handler is not None:
                     self._chunk_handler(frame)
             elif frame.seq == 0:
@@ -190,6 +192,11 @@ class RealtimeEngine:
         self._revoker.revoke(revoked)
         self._knows_revocations = True
         await self._context.reconciler.recheck_all()
+
+    def _compare_epoch(self, owner: str, epoch: str) -> None:
+        """Have everybody rechecked where a service's streams are in another epoch than here."""
+        if self._tracker.is_of_another_epoch(lambda stream: owner_of(stream) == owner, epoch):
+            self._context.reconciler.recheck_all_soon()
 
     def _forget(self, stream: str) -> None:
         self._tracker.drop_stream(stream)

@@ -66,6 +66,10 @@ class Reconciler:
 
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
+    def recheck_all_soon(self) -> None:
+        """Do so in the background."""
+        self._tasks.start(self.recheck_all(), name="recheck-all")
+
     async def aclose(self) -> None:
         await self._tasks.wind_down()
 

@@ -169,6 +169,12 @@ class Tracker:
         elif seq > track.seq:
             self._reaches(track, seq)
 
+    def is_of_another_epoch(self, is_owned: Callable[[str], bool], epoch: str) -> bool:
+        """Whether a stream of these is followed here in another epoch than this."""
+        return any(
+            track.epoch != epoch for stream, track in self._tracks.items() if is_owned(stream)
+        )
+
     async def catch_up(self, stream: str) -> None:
         """Ask the owner now for what may have been lost, and return when it was delivered."""
         track = self._tracks.get(stream)

@@ -285,6 +285,23 @@ async def test_a_new_epoch_resets_the_stream_and_goes_on(
         await bobs.hears_nothing()
 
 
+async def test_quiet_streams_hear_of_a_new_epoch_from_their_service(
+    world: World, node: Node, ada: User
+) -> None:
+    """After a failover there may be no event for long, and what was lost is shown until then."""
+    channel = world.channel(ada)
+    world.services.say(channel)
+    async with node.device(ada) as device:
+        # As after each start of a service.
+        await world.send(Frame("epoch:chat", "e1", 0, b"", Control(epoch_of="chat")))
+        await device.hears_nothing_yet()
+        world.services.epoch = "e2"
+        await world.send(Frame("epoch:chat", "e2", 0, b"", Control(epoch_of="chat")))
+        while (reset := await device.frame("reset"))["stream"] != channel:
+            pass  # of another stream: the stand-in has one epoch for all services
+        assert reset == {"type": "reset", "stream": channel, "epoch": "e2", "seq": 1}
+
+
 async def test_a_frame_of_an_old_epoch_changes_nothing(world: World, node: Node, ada: User) -> None:
     channel = world.channel(ada)
     async with node.device(ada) as device:

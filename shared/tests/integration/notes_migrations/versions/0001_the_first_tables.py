@@ -56,6 +56,9 @@ def upgrade() -> None:
         "stream_epoch",
         sa.Column("single", sa.Boolean(), nullable=False),
         sa.Column("epoch", sa.Text(), nullable=False),
+        sa.Column("cluster", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("single", name=op.f("pk_stream_epoch")),
         schema="notes",
     )
