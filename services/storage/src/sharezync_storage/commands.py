@@ -1,4 +1,4 @@
-"""What operators can have storage do: `python -m sharezync_storage collect [--dry-run]`."""
+"""What operators can have storage do: `python -m sharezync_storage collect` and `check-files`."""
 
 import argparse
 import sys
@@ -17,6 +17,7 @@ from sharezync_storage.stores import open_store
 from sharezync_storage.stores.disk import FolderInUse
 from sharezync_storage.usecases import collecting
 from sharezync_storage.usecases.collecting import Due
+from sharezync_storage.usecases.inventory import faulty_files
 from sharezync_storage.usecases.sweeping import Sweeper
 
 _LEFT: Final = 1
@@ -31,6 +32,13 @@ deletion from the store. The server does this every few seconds; the command is 
 due (--dry-run, which only needs the database and can run at any time), and for collecting while no
 server runs. Exit status 1: some objects couldn't be deleted and stay scheduled; 2: a server uses
 the folder.
+"""
+
+_CHECK_DESCRIPTION = """\
+Look for the content of each file in the store, by its size and with --digests by its SHA-256, and
+print the keys of those that are missing or differ. For after a restore, when folder or bucket may
+be older or younger than the database. Changes nothing; may run beside servers. Exit status 1:
+something is missing or damaged.
 """
 
 
@@ -87,4 +95,33 @@ async def _work_for(settings: StorageSettings) -> AsyncGenerator[UnitsOfWork]:
         await database.aclose()
 
 
+def _checking_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = _CHECK_DESCRIPTION
+    parser.add_argument(
+        "--digests", action="store_true", help="also read every file and compare its SHA-256"
+    )
+
+
+async def _check(settings: StorageSettings, arguments: argparse.Namespace) -> int:
+    store = open_store(settings)
+    looked_at = wrong = 0
+    if settings.s3_bucket_name:
+        await store.start()  # a folder would be taken from the server, and can be read without
+    try:
+        async with _work_for(settings) as work:
+            pool = await work.database.pool()
+            async for key, fault in faulty_files(pool, store, digests=arguments.digests):
+                looked_at += 1
+                if fault is not None:
+                    wrong += 1
+                    sys.stdout.write(f"{key}: {fault}\n")
+    finally:
+        await store.aclose()
+    sys.stdout.write(f"{looked_at} files, {wrong} of them missing or damaged\n")
+    return _LEFT if wrong else 0
+
+
 COLLECT: Final = CliCommand(help="delete unused data", run=_run, arguments=_arguments)
+CHECK_FILES: Final = CliCommand(
+    help="look whether all files are in the store", run=_check, arguments=_checking_arguments
+)

@@ -21,5 +21,6 @@ Files:
 `holding`: keep a file for messages and transfers that have it, whatever its owner does.
 `erasing`: forget a user.
 `sweeping`: delete what nobody needs from the store.
+`inventory`: what the store must hold for all that the database says.
 `collecting`: remove what nobody holds any more; tell what is to go, and why.
 """

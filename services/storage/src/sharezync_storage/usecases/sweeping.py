@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from sharezync_shared.background import Periodic
 from sharezync_shared.outage_log import OutageLog
+from sharezync_shared.streams.log import Connection
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage.models import Deletion
 from sharezync_storage.stores.port import DirectUploads, UploadStore
@@ -28,10 +29,14 @@ ORDER BY due.again, g.n
 _CLAIM: Final = """
 UPDATE storage.deletions SET due_at = $1::timestamptz + $2, attempts = attempts + 1
 WHERE id IN (
-    SELECT id FROM storage.deletions WHERE due_at <= $1 ORDER BY due_at LIMIT $3
+    SELECT id FROM storage.deletions
+    WHERE due_at <= $1 AND (SELECT pg_try_advisory_xact_lock_shared($4))
+    ORDER BY due_at LIMIT $3
     FOR UPDATE SKIP LOCKED
 ) RETURNING *
 """
+_HELD: Final = 0x73746F72616765
+"""The advisory lock that whoever deletes shares, for as long as a claim takes."""
 _DONE: Final = "DELETE FROM storage.deletions WHERE id = ANY($1::bigint[])"
 
 
@@ -46,6 +51,14 @@ class Unneeded(NamedTuple):
     key: str
     direct_id: str | None = None
     size_bytes: int = 0
+
+
+async def hold_deletions(connection: Connection) -> None:
+    """Have nothing deleted from the store that was not claimed yet, as long as the session lives.
+
+    So what a snapshot needs that is taken afterwards stays there. For backups.
+    """
+    await connection.execute("SELECT pg_advisory_lock($1)", _HELD)
 
 
 async def forget(unit: UnitOfWork, *unneeded: Unneeded) -> None:
@@ -102,7 +115,7 @@ class Sweeper:
         deleting is idempotent, and the record goes last.
         """
         pool = await self._work.database.pool()
-        claimed = await pool.fetch(_CLAIM, self._work.now(), _LEASE, _BATCH)
+        claimed = await pool.fetch(_CLAIM, self._work.now(), _LEASE, _BATCH, _HELD)
         done = [deletion["id"] for deletion in claimed if await self._deleted(**deletion)]
         if done:
             await pool.execute(_DONE, done)
