@@ -5,6 +5,7 @@ from typing import Final
 
 from sharezync_auth.app import create_app
 from sharezync_auth.commands.create_user import CREATE_USER
+from sharezync_auth.commands.end_all_sessions import END_ALL_SESSIONS
 from sharezync_auth.commands.import_users import IMPORT_USERS
 from sharezync_auth.commands.rotate_keys import ROTATE_KEYS
 from sharezync_auth.commands.service_client import SERVICE_CLIENT
@@ -14,6 +15,7 @@ from sharezync_shared.cli import CliCommand, ServiceCommand
 
 COMMANDS: Final[dict[str, CliCommand[AuthSettings]]] = {
     "create-user": CREATE_USER,
+    "end-all-sessions": END_ALL_SESSIONS,
     "import-users": IMPORT_USERS,
     "rotate-keys": ROTATE_KEYS,
     "service-client": SERVICE_CLIENT,

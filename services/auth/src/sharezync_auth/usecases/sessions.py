@@ -39,6 +39,8 @@ _REVOKED: Final = """
     SELECT user_id, false FROM auth.deleted_users WHERE deleted_at >= $1
 """
 
+_FORGET_ALL_SECONDS: Final = 600.0
+
 Scope = Literal["local", "others", "global"]
 Reason = Literal[
     "logged_out",
@@ -137,6 +139,15 @@ async def log_out(work: UnitsOfWork, caller: Identity, scope: Scope) -> None:
             "global": living,
         }[scope]
         await end(unit, chosen, "logged_out")
+
+
+async def forget_all(work: UnitsOfWork) -> int:
+    """Delete every login; return how many there were. Nobody is told: refreshing is refused."""
+    async with work.begin() as unit:
+        connection = await unit.raw()
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        done = await connection.execute("DELETE FROM auth.sessions", timeout=_FORGET_ALL_SECONDS)
+    return int(done.rpartition(" ")[2])
 
 
 async def living_of(unit: UnitOfWork, user_id: UserId) -> list[Session]:
