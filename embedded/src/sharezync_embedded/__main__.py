@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _up(settings)
             case "fleet":
                 return _fleet(settings)
+            case "backup" | "restore":
+                return _back_up_or_restore(settings, options.command, options.folder)
             case "postgres":
                 return _postgres(settings, options.action)
             case _:
@@ -63,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", parents=[common], help="run all services in one process")
     commands.add_parser("fleet", parents=[common], help="run a process for each service")
+    for command, helped_with in {
+        "backup": "copy everything into a new folder, while the product runs",
+        "restore": "fill an empty data folder from a backup; everybody has to log in again",
+    }.items():
+        helped = commands.add_parser(command, parents=[common], help=helped_with)
+        helped.add_argument("folder", type=Path, help="of the backup")
     for server, actions in {
         "postgres": ("start", "stop", "url"),
         "rabbitmq": ("start", "stop", "url", "install"),
@@ -79,6 +87,25 @@ def _up(settings: Settings) -> int:
     configure_logging(settings.log_level, "console" if for_people else settings.log_format)
     up(settings, _say)
     return 0
+
+
+def _back_up_or_restore(settings: Settings, command: str, folder: Path) -> int:
+    from sharezync_embedded.archive import BackupRefused  # noqa: PLC0415 - they load all services
+    from sharezync_embedded.backup import back_up  # noqa: PLC0415
+    from sharezync_embedded.restore import restore  # noqa: PLC0415
+
+    try:
+        manifest = (back_up if command == "backup" else restore)(settings, folder)
+    except BackupRefused as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+    files = f"{manifest.file_count} files of {manifest.file_bytes} bytes"
+    if manifest.bucket:
+        files = f"no files (they are in the bucket {manifest.bucket})"
+    _say(f"{folder.absolute()}: the database of {manifest.made_at}, and {files}")
+    for key in manifest.missing:
+        print(f"missing or damaged before the backup: {key}", file=sys.stderr)
+    return 1 if manifest.missing else 0
 
 
 def _fleet(settings: Settings) -> int:

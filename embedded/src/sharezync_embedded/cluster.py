@@ -142,18 +142,40 @@ class Cluster:
 
         Raises PostgresFailed with the first error.
         """
+        return self.run_client(
+            "psql",
+            *("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"),
+            database=database,
+            socket_folder=socket_folder,
+            input_text=sql,
+            timeout_seconds=60,
+        )
+
+    def run_client(
+        self,
+        program: str,
+        *arguments: str,
+        database: str,
+        socket_folder: Path,
+        input_text: str = "",
+        timeout_seconds: float | None = None,
+    ) -> str:
+        """Run one of PostgreSQL's clients on a database of the running server; return its output.
+
+        As ourselves, so that it reads and writes our files. Raises PostgresFailed with its errors.
+        """
         asked = subprocess.run(
             [
-                self._programs() / "psql",
-                *("--no-psqlrc", "--quiet", "--tuples-only", "--no-align"),
-                *("--set=ON_ERROR_STOP=1", f"--host={socket_folder}"),
-                *("--username=postgres", f"--dbname={database}"),
+                self._programs() / program,
+                *(f"--host={socket_folder}", "--username=postgres", f"--dbname={database}"),
+                *arguments,
             ],
-            input=sql,
+            input=input_text,
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=timeout_seconds,
+            umask=0o077,
             env={
                 "PATH": os.defpath,
                 "PGCONNECT_TIMEOUT": "10",

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+RESTORING = ".restoring"
+"""The file in a data folder whose restore from a backup has begun and not ended."""
 _PREDECESSOR_SECONDS = 5.0  # one that is stopping may take a moment
 
 
@@ -121,7 +123,8 @@ def sole_use(data_dir: Path) -> Iterator[None]:
     """Be the only one who serves this data folder, which is made where it is absent.
 
     Of two at once each would notify only its own clients. Raises SystemExit where
-    another process keeps it for longer than a stopping one should take.
+    another process keeps it for longer than a stopping one should take, and where it was restored
+    half way.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -130,4 +133,6 @@ def sole_use(data_dir: Path) -> Iterator[None]:
             stack.enter_context(lock)
         except Busy as busy:
             raise SystemExit(f"another ShareZync serves this data folder: {busy}") from None
+        if (data_dir / RESTORING).exists():
+            raise SystemExit(f"the restore of {data_dir} did not end: empty it and restore again")
         yield

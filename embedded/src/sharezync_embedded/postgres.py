@@ -135,6 +135,15 @@ class EmbeddedPostgres:
         _check_name(name)
         self._ask(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def run_client(self, program: str, *arguments: str, database: str = DATABASE) -> str:
+        """Run one of PostgreSQL's clients, such as pg_dump, on a database; return its output.
+
+        Raises PostgresFailed with what it said where it failed.
+        """
+        return self._cluster.run_client(
+            program, *arguments, database=database, socket_folder=self._socket_folder()
+        )
+
     def _ask(self, sql: str) -> str:
         return self._cluster.ask("postgres", sql, socket_folder=self._socket_folder())
 

@@ -46,9 +46,12 @@ async def _serve(
     settings: Settings, database_url: str, secret_key: str, began: float, say: Say
 ) -> None:
     from sharezync_embedded.compose import CombinedApp, migrate  # noqa: PLC0415 - loaded by now
+    from sharezync_embedded.stream_epochs import renew_if_copied, rest_all  # noqa: PLC0415 - as above
     from sharezync_gateway.realtime import SOCKETS  # noqa: PLC0415 - as above
 
     await migrate(database_url)
+    if not settings.database_url:
+        await renew_if_copied(settings.data_dir, database_url)
     composition = CombinedApp(
         database_url=database_url, secret_key=secret_key, data_dir=settings.data_dir
     )
@@ -73,6 +76,8 @@ async def _serve(
         registry=composition.registry,
         on_listening=announce,
     )
+    if not settings.database_url:
+        await rest_all(database_url)
 
 
 def banner(settings: Settings, *, port: int, metrics_port: int, seconds: float) -> str:

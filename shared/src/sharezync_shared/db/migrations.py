@@ -104,13 +104,20 @@ class Migrations:
             await connection.close()
         return {row["version_num"] for row in rows} == self._heads()
 
+    def revisions(self) -> set[str]:
+        """Return every revision that these migrations know."""
+        return {found for script in self._scripts() for found in _REVISION.findall(script)}
+
     def _heads(self) -> set[str]:
-        """Return the newest revisions, read from the scripts as text."""
+        return self.revisions() - {
+            found for script in self._scripts() for found in _DOWN_REVISION.findall(script)
+        }
+
+    def _scripts(self) -> list[str]:
+        """Return the scripts as text: loading them takes Alembic."""
         folder = Path(self.package) if os.sep in self.package else files(self.package)
-        scripts = [
+        return [
             entry.read_text(encoding="utf-8")
             for entry in (folder / "versions").iterdir()
             if entry.name.endswith(".py")
         ]
-        revisions = {found for script in scripts for found in _REVISION.findall(script)}
-        return revisions - {found for script in scripts for found in _DOWN_REVISION.findall(script)}
