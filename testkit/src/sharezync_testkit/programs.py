@@ -35,7 +35,9 @@ NGINX: Final = Program("nginx", "nginx", "the gateway behind nginx")
 HAPROXY: Final = Program("haproxy", "haproxy", "the gateway behind HAProxy")
 # The compiler: `java File.java` needs it, and a bare runtime has none.
 JDK: Final = Program("javac", "default-jdk-headless", "the JDK's own HTTP client")
-TEST_PROGRAMS: Final = (REDIS, NGINX, HAPROXY, JDK)
+PROMETHEUS: Final = Program("prometheus", "prometheus", "what dashboards ask of Prometheus")
+PROMTOOL: Final = Program("promtool", "prometheus", "metrics and alerts by Prometheus' own rules")
+TEST_PROGRAMS: Final = (REDIS, NGINX, HAPROXY, JDK, PROMETHEUS, PROMTOOL)
 
 
 def provision_programs(
@@ -49,7 +51,7 @@ def provision_programs(
     `and_packages` are installed in the same go, and nobody looks after them here.
     """
     missing = [program for program in programs if program.find() is None]
-    packages = [*and_packages, *(program.package for program in missing)]
+    packages = [*and_packages, *dict.fromkeys(program.package for program in missing)]
     if packages and debian_packages.can_install():
         debian_packages.install(packages, say)
     left = [program for program in missing if program.find() is None]
