@@ -25,7 +25,7 @@ from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.server import Draining
 from sharezync_shared.settings import Settings
 from sharezync_shared.tokens.credentials import ServiceCredentials, derive_service_secret
-from sharezync_shared.tokens.jwks import JwksKeys
+from sharezync_shared.tokens.jwks import JwksKeys, JwksMetrics
 from sharezync_shared.tokens.keys import KeySource, SecretKeys
 
 EndpointFor = Callable[[str], tuple[str, httpx.AsyncBaseTransport]]
@@ -69,7 +69,9 @@ class Platform:
             base_url=base_url, transport=transport, timeout=_TIMEOUT
         )
         self.keys: KeySource = keys or JwksKeys(
-            self._anonymous, lifespan_seconds=jwks_lifespan_seconds
+            self._anonymous,
+            lifespan_seconds=jwks_lifespan_seconds,
+            metrics=JwksMetrics(registry, name),
         )
         self.credentials = ServiceCredentials(self._anonymous, service=name, secret=service_secret)
 

@@ -68,6 +68,7 @@ class ServiceCore:
             pool_size=settings.database_pool_size,
             on_connect=self.streams.epochs.check,
         )
+        self.database.measure(platform.registry, units="units", statements="statements")
         self.relay = Relay(
             self.database.engine,
             metadata.tables[f"{name}.outbox"],
@@ -78,15 +79,17 @@ class ServiceCore:
         # What the last request committed is published before we go, or else by a replica.
         platform.draining.add(f"{name}-outbox", self._flush, after_requests=True)
         self.work = UnitsOfWork(self.database, self.streams, self.relay)
+        searches = Database(
+            settings.require_database_url(),
+            name,
+            role=settings.database_role,
+            pool_size=settings.searches_at_once,
+            statement_seconds=settings.search_timeout_seconds,
+            on_connect=self.streams.epochs.check,
+        )
+        searches.measure(platform.registry, units="search_units", statements="searches")
         self.costly = CostlyReads(
-            Database(
-                settings.require_database_url(),
-                name,
-                role=settings.database_role,
-                pool_size=settings.searches_at_once,
-                statement_seconds=settings.search_timeout_seconds,
-                on_connect=self.streams.epochs.check,
-            ),
+            searches,
             self.streams,
             at_once=settings.searches_at_once,
             per_user=settings.searches_at_once_per_user,

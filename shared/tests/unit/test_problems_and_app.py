@@ -162,6 +162,24 @@ async def test_requests_are_measured_by_route_template(
     assert "/things/7" not in text
 
 
+async def test_probes_and_invented_methods_are_counted_apart(
+    http: httpx.AsyncClient, registry: CollectorRegistry
+) -> None:
+    await http.get("/health")
+    await http.get("/ready")
+    await http.request("INVENTED", "/nowhere")
+    await http.request("DELETE", "/nowhere")
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    probes = {s.labels["route"] for s in samples if s.name == "sharezync_http_probes_total"}
+    assert probes == {"/health", "/ready"}
+    counted = {
+        (s.labels["route"], s.labels["method"])
+        for s in samples
+        if s.name == "sharezync_http_request_duration_seconds_count"
+    }
+    assert counted == {("unmatched", "other"), ("unmatched", "DELETE")}
+
+
 async def test_the_openapi_document_declares_problems(app: FastAPI) -> None:
     responses = app.openapi()["paths"]["/things"]["post"]["responses"]
     assert "channel-archived" in responses["409"]["description"]

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Lifespan
 
 from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
+from sharezync_shared.metrics import show_build
 from sharezync_shared.problems import (
     CONTENT_TYPE,
     Invalid,
@@ -74,6 +75,7 @@ def create_service_app(
         ],
         generate_unique_id_function=lambda route: route.name,
     )
+    show_build(registry, name, version)
     install_problem_handlers(app)
     app.include_router(_health_routes(ready_checks))
     for router in routers:

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sharezync_shared.ids import uuid7
+from sharezync_shared.metrics import FAST
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import InternalError, Problem, TooLarge, send_problem
 from sharezync_shared.server import ABORT_EXTENSION
@@ -23,19 +24,34 @@ from sharezync_shared.server import ABORT_EXTENSION
 log = structlog.get_logger()
 
 _WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_PROBES: Final = frozenset({"/health", "/ready"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+UNMATCHED: Final = "unmatched"
+"""What stands for the route of a request that no route takes."""
 
 
 class HttpMetrics:
-    """Rate, errors and duration of requests. One set for each registry, shared by its services."""
+    """Rate, errors and duration of requests. One set for each registry, shared by its services.
+
+    Probes are counted apart: they come every few seconds, answer in no time, and are nothing that a
+    user asked for.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("service", "route", "method", "status_class")
         self.duration = Histogram(
             "sharezync_http_request_duration_seconds",
-            "Time from the first byte of the request to the end of the response",
+            "Time from the first byte of the request to the end of the response, without probes; "
+            "status_class `aborted`: the client left before",
             labels,
-            buckets=_BUCKETS,
+            buckets=FAST,
+            registry=registry,
+        )
+        self.probes = Counter(
+            "sharezync_http_probes_total",
+            "Requests of the probes /health and /ready, by the class of their status",
+            ("service", "route", "status_class"),
             registry=registry,
         )
         self.unhandled = Counter(
@@ -44,6 +60,17 @@ class HttpMetrics:
             ("service",),
             registry=registry,
         )
+
+    def answered(
+        self, service: str, route: str, method: str, status_class: str, seconds: float
+    ) -> None:
+        """Count one request; `status_class` is 2xx to 5xx, or `aborted`."""
+        if route in _PROBES:
+            self.probes.labels(service, route, status_class).inc()
+        else:
+            # What no route takes may have any method: strangers make no series.
+            method = method if route != UNMATCHED or method in _METHODS else "other"
+            self.duration.labels(service, route, method, status_class).observe(seconds)
 
 
 def request_id_of(scope: Scope) -> str:
@@ -57,7 +84,7 @@ def request_id_of(scope: Scope) -> str:
 def route_of(scope: Scope) -> str:
     """Return the template of the route that answered, never the raw path: labels stay few."""
     route = scope.get("route")
-    return getattr(route, "path", None) or "unmatched"
+    return getattr(route, "path", None) or UNMATCHED
 
 
 class RequestLayer:
@@ -95,9 +122,9 @@ class RequestLayer:
         finally:
             elapsed = time.perf_counter() - started
             route = route_of(scope)
-            self.metrics.duration.labels(
-                self.service, route, scope["method"], f"{answer.status // 100}xx"
-            ).observe(elapsed)
+            self.metrics.answered(
+                self.service, route, scope["method"], answer.status_class, elapsed
+            )
             if self.access_log:
                 log.info(
                     "request",
@@ -148,6 +175,11 @@ class _Answer:
         self.status = 0
         """0 until it has begun."""
         self.client_left = False
+
+    @property
+    def status_class(self) -> str:
+        """`2xx` to `5xx`; `aborted` where the client left before it had the answer."""
+        return "aborted" if self.client_left or not self.status else f"{self.status // 100}xx"
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -14,13 +14,16 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import msgspec
+from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData, event, text
 from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 
 from sharezync_shared.db.outages import Outages
+from sharezync_shared.db.pool_metrics import PoolMetrics
+from sharezync_shared.metrics import Observations
 
 _NAMING: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -94,11 +97,12 @@ class Database:
         self._role = role
         self._pool_size = pool_size
         self._statement_seconds = statement_seconds
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: _BoundedPool | None = None
         self._opening = asyncio.Lock()
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect,
+            poolclass=_MeasuredPool,
             pool_size=pool_size,
             max_overflow=pool_size // 2,
             pool_timeout=_POOL_SECONDS,
@@ -109,6 +113,25 @@ class Database:
             json_deserializer=msgspec.json.decode,
         )
         _look_before_use(self.engine)
+        self._waits: Observations | None = None
+
+    def measure(self, registry: CollectorRegistry, *, units: str, statements: str) -> None:
+        """Show in `registry` how full both pools are, by these names, and who waits for them."""
+        metrics = PoolMetrics(registry, self.schema)
+        engine_pool = self.engine.sync_engine.pool
+        assert isinstance(engine_pool, _MeasuredPool)  # noqa: S101 - it was made with it
+        engine_pool.waits = metrics.watch(
+            units,
+            most=self._pool_size + self._pool_size // 2,
+            used=engine_pool.checkedout,
+            idle=engine_pool.checkedin,
+        )
+        self._waits = metrics.watch(
+            statements,
+            most=self._pool_size,
+            used=lambda: self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0,
+            idle=lambda: self._pool.get_idle_size() if self._pool else 0,
+        )
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg's own connection class is generic
         """Open one asyncpg connection, outside of any pool."""
@@ -159,6 +182,7 @@ class Database:
                         record_class=asyncpg.Record,
                         **self._options(),
                     )
+                    self._pool.waits = self._waits
         return self._pool
 
     async def ready(self) -> bool:
@@ -175,12 +199,38 @@ class Database:
         await self.engine.dispose()
 
 
+class _MeasuredPool(AsyncAdaptedQueuePool):
+    """SQLAlchemy's pool, which notes how long everybody waits for a connection."""
+
+    waits: Observations | None = None
+
+    def connect(self) -> PoolProxiedConnection:
+        """As in SQLAlchemy."""
+        began = time.perf_counter()
+        try:
+            return super().connect()
+        finally:
+            if self.waits is not None:
+                self.waits.observe(time.perf_counter() - began)
+
+
 class _BoundedPool(asyncpg.Pool):
     """A pool in which nobody waits for ever for a connection that others have."""
+
+    waits: Observations | None = None
 
     def acquire(self, *, timeout: float | None = None) -> Any:  # noqa: ANN401 - as in asyncpg
         """As in asyncpg; None is `_POOL_SECONDS`. Raises TimeoutError then."""
         return super().acquire(timeout=_POOL_SECONDS if timeout is None else timeout)
+
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ANN401 - as in asyncpg
+        """Note how long it took; all ways to a connection lead through here."""
+        began = time.perf_counter()
+        try:
+            return await super()._acquire(timeout)  # type: ignore[misc]  # no public way is one
+        finally:
+            if self.waits is not None:
+                self.waits.observe(time.perf_counter() - began)
 
 
 def _look_before_use(engine: AsyncEngine) -> None:

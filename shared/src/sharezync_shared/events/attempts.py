@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from sharezync_shared.background import uncancelled
 from sharezync_shared.events.bus import Envelope, Handler, NotNow, PermanentError, Reason
-from sharezync_shared.metrics import shared_metric
+from sharezync_shared.metrics import SLOW, BatchHistogram, shared_metric
 from sharezync_shared.outage_log import OutageLog
 
 log = structlog.get_logger()
@@ -75,6 +76,15 @@ class Attempts:
             "Attempts at handling an event, by what came of it: done, retry or dead",
             ("queue", "result"),
         )
+        self._delivery = shared_metric(
+            registry,
+            BatchHistogram,
+            "sharezync_event_delivery_seconds",
+            "Time from an event's transaction to its handler's commit, retries included; both ends "
+            "by their own clocks",
+            ("queue",),
+            buckets=SLOW,
+        )
 
     async def make(
         self, queue: str, types: frozenset[str], handler: Handler, envelope: Envelope, attempt: int
@@ -107,6 +117,8 @@ class Attempts:
             )
             return Retry(delay, attempt + 1, _describe(error))
         self._consumed.labels(queue, "done").inc()
+        took_seconds = (datetime.now(UTC) - envelope.time).total_seconds()
+        self._delivery.labels(queue).observe(max(0.0, took_seconds))
         return Handled()
 
     def _come_again(self, queue: str, attempt: int, error: NotNow) -> Retry:

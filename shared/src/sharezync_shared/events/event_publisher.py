@@ -1,5 +1,6 @@
 """Outbox rows and frames, given to the bus; failures turned into answers."""
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sharezync_shared.events.bus import Bus, BusUnavailable
 from sharezync_shared.events.outbox import OutboxRow
-from sharezync_shared.metrics import shared_metric
+from sharezync_shared.metrics import BatchHistogram, shared_metric
 from sharezync_shared.streams.frames import Frame
 
 log = structlog.get_logger()
@@ -30,13 +31,17 @@ class EventPublisher:
         self._bus = bus
         labels = ("service",)
         self.pending = shared_metric(
-            registry, Gauge, "sharezync_outbox_pending", "Rows not yet confirmed by the bus", labels
+            registry,
+            Gauge,
+            "sharezync_outbox_pending",
+            "Rows not yet confirmed by the bus; the same in every replica",
+            labels,
         ).labels(service)
         self.oldest_seconds = shared_metric(
             registry,
             Gauge,
             "sharezync_outbox_oldest_seconds",
-            "Age of the oldest row not yet confirmed by the bus",
+            "Age of the oldest row not yet confirmed by the bus; the same in every replica",
             labels,
         ).labels(service)
         published = shared_metric(
@@ -49,15 +54,31 @@ class EventPublisher:
         self._confirmed = published.labels(service, "confirmed")
         self._unconfirmed = published.labels(service, "unconfirmed")
         self._faulty = published.labels(service, "faulty")
+        duration = shared_metric(
+            registry,
+            BatchHistogram,
+            "sharezync_publish_duration_seconds",
+            "Time until the bus had a batch of facts or of frames, by what became of it: confirmed "
+            "or failed",
+            ("service", "kind", "result"),
+        )
+        self._durations = {
+            (kind, taken): duration.labels(service, kind, "confirmed" if taken else "failed")
+            for kind in ("facts", "frames")
+            for taken in (True, False)
+        }
 
     async def publish(self, rows: Sequence[OutboxRow]) -> PublishOutcome:
         """Publish facts. Where the bus chokes on a batch, each row is tried alone."""
         confirmed: set[UUID] = set()
         faulty: set[UUID] = set()
+        started = time.perf_counter()
         try:
             await self._bus.publish([row.envelope() for row in rows])
+            self._took("facts", started, taken=True)
             confirmed = {row.id for row in rows}
         except BusUnavailable as error:
+            self._took("facts", started, taken=False)
             confirmed = set(error.confirmed)
         except Exception as error:  # noqa: BLE001 - whose fault it is, each row alone will show
             if len(rows) > 1:
@@ -80,8 +101,14 @@ class EventPublisher:
 
     async def send(self, frames: Sequence[Frame]) -> bool:
         """Send frames; False where the bus did not take them all."""
+        started = time.perf_counter()
         try:
             await self._bus.send_frames(frames)
         except BusUnavailable:
+            self._took("frames", started, taken=False)
             return False
+        self._took("frames", started, taken=True)
         return True
+
+    def _took(self, kind: str, started: float, *, taken: bool) -> None:
+        self._durations[kind, taken].observe(time.perf_counter() - started)

@@ -25,6 +25,7 @@ from sharezync_shared.server.allocator import FreedMemory, keep_freed_memory
 from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
 from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.http_protocol import HttpProtocol
+from sharezync_shared.server.loop_lag import LoopLag
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
 from sharezync_shared.server.request_body import SharedBufferReader
 from sharezync_shared.server.server_context import ServerContext
@@ -61,6 +62,7 @@ class DrainingServer(uvicorn.Server):
         draining: Draining,
         around: ServerContext,
         on_listening: Callable[[int], None] | None = None,
+        lag: LoopLag | None = None,
     ) -> None:
         super().__init__(config)
         self.draining = draining
@@ -69,8 +71,11 @@ class DrainingServer(uvicorn.Server):
         self._freed_memory = FreedMemory()
         self._around = around
         self._on_listening = on_listening
+        self._lag = lag
 
     async def on_tick(self, counter: int) -> bool:
+        if self._lag is not None:
+            self._lag.tick()
         if counter % _TICKS_BETWEEN_LOOKS == 0:
             self._freed_memory.trim()
         return await super().on_tick(counter)
@@ -188,8 +193,12 @@ def make_server(
     *,
     draining: Draining,
     on_listening: Callable[[int], None] | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> DrainingServer:
-    """Return a server for `app`; `on_listening` gets its port, once requests are answered."""
+    """Return a server for `app`; `on_listening` gets its port, once requests are answered.
+
+    `registry` is told how late the event loop is.
+    """
     websockets = settings.websockets
     around = ServerContext(
         settings,
@@ -229,7 +238,13 @@ def make_server(
         # Or what one request left in its context (its id) shows up in the next.
         reset_contextvars=True,
     )
-    return DrainingServer(config, draining=draining, around=around, on_listening=on_listening)
+    return DrainingServer(
+        config,
+        draining=draining,
+        around=around,
+        on_listening=on_listening,
+        lag=None if registry is None else LoopLag(registry),
+    )
 
 
 @contextlib.asynccontextmanager
@@ -274,7 +289,9 @@ async def serve(
         if on_listening is not None:
             on_listening(port)
 
-    server = make_server(app, settings, draining=draining, on_listening=listening)
+    server = make_server(
+        app, settings, draining=draining, on_listening=listening, registry=registry
+    )
     async with contextlib.AsyncExitStack() as stack:
         if settings.metrics_port is not None and registry is not None:
             await stack.enter_async_context(

@@ -10,7 +10,9 @@ import jwt
 import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from sharezync_shared.metrics import shared_metric
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.keys import Algorithm, KeysUnavailable, UnknownKey, VerificationKey
 from sharezync_shared.tokens.single_flight import SingleFlight
@@ -24,6 +26,34 @@ MAX_KID_LENGTH: Final = 128
 
 class BadJwks(Exception):
     """The answer is no key set that we would trust."""
+
+
+class JwksMetrics:
+    """How old the key set of one service is, and what became of attempts to fetch it."""
+
+    def __init__(self, registry: CollectorRegistry, service: str) -> None:
+        self._service = service
+        fetches = shared_metric(
+            registry,
+            Counter,
+            "sharezync_jwks_fetches_total",
+            "Attempts to fetch auth's public keys, by result: done or failed",
+            ("service", "result"),
+        )
+        self.done = fetches.labels(service, "done")
+        self.failed = fetches.labels(service, "failed")
+        self._age = shared_metric(
+            registry,
+            Gauge,
+            "sharezync_jwks_age_seconds",
+            "Time since auth's public keys were fetched; it also grows where no token comes to be "
+            "verified",
+            ("service",),
+        )
+
+    def watch(self, age_seconds: Callable[[], float]) -> None:
+        """Show the age from now on: the first set has come."""
+        self._age.labels(self._service).set_function(age_seconds)
 
 
 class _Document(msgspec.Struct):
@@ -56,7 +86,9 @@ class JwksKeys:
         retry_seconds: float = 2,
         timeout_seconds: float = 5,
         monotonic: Callable[[], float] = time.monotonic,
+        metrics: JwksMetrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self._client = client
         self._url = url
         if self._request().url.scheme not in {"http", "https"}:
@@ -123,10 +155,15 @@ class JwksKeys:
                 keys = _usable_keys(await self._download())
         except (httpx.HTTPError, TimeoutError, BadJwks) as error:
             self._failing = True
+            if self._metrics:
+                self._metrics.failed.inc()
             self._next_attempt_at = self._monotonic() + self._retry_seconds
             self._log.failed(error, keys_kept=len(self._keys))
             raise KeysUnavailable("the key set could not be fetched") from error
         now = self._monotonic()
+        if self._metrics:
+            self._metrics.done.inc()
+            self._metrics.watch(lambda: self._monotonic() - now)
         self._keys = keys
         self._failing = False
         self._stale_at = now + self._lifespan_seconds

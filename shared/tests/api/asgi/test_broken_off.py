@@ -90,6 +90,16 @@ class Things:
         finally:
             self.ended += 1
 
+    def aborted(self) -> set[str]:
+        """Return the routes of requests that are counted as aborted, and no other way."""
+        return {
+            sample.labels["route"]
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == "sharezync_http_request_duration_seconds_count"
+            if sample.labels["status_class"] == "aborted"
+        }
+
     @property
     def unhandled(self) -> float:
         name = "sharezync_unhandled_exceptions_total"
@@ -114,6 +124,8 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(
         writer.transport.abort()
         await wait_until(lambda: things.ended)
     assert things.unhandled == 0
+    if path == "/body":  # a form that is none is answered without its body
+        assert things.aborted() == {path}
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
@@ -158,4 +170,6 @@ async def test_who_does_not_read_is_no_error(how: str, monkeypatch: pytest.Monke
     scope = {"type": "http", "method": "GET", "path": "/patient", "query_string": b""}
     await things.app({**scope, "headers": []}, receive, send)
     assert things.unhandled == 0
+    # Who hangs is cut off by the application, which then ends by itself.
+    assert things.aborted() == {"/patient"}
     assert lines.count("unhandled_exception") == 0

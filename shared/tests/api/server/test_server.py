@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from sharezync_shared.server import http_protocol
+from sharezync_shared.server import ServerSettings, http_protocol, make_server
 from sharezync_shared.server.draining import Draining
 from sharezync_shared.server.server import metrics_server
 from sharezync_testkit.serving import plain_asgi, serving
@@ -223,6 +224,26 @@ async def test_metrics_are_served_on_their_own_port() -> None:
     with pytest.raises(httpx.ConnectError):
         async with httpx.AsyncClient() as client:
             await client.get(f"http://127.0.0.1:{port}/metrics")
+
+
+async def test_a_loop_that_stood_still_is_seen() -> None:
+    registry = CollectorRegistry()
+    server = make_server(
+        plain_asgi(), ServerSettings(port=0), draining=Draining(), registry=registry
+    )
+
+    def over(seconds: str) -> float:
+        name = "sharezync_event_loop_lag_seconds"
+        slow = registry.get_sample_value(f"{name}_bucket", {"le": seconds}) or 0
+        return (registry.get_sample_value(f"{name}_count") or 0) - slow
+
+    await server.on_tick(1)
+    await asyncio.sleep(0.1)
+    await server.on_tick(2)
+    assert over("30.0") == 0
+    time.sleep(0.4)  # noqa: ASYNC251 - this is what it is about
+    await server.on_tick(3)
+    assert over("0.25") >= 1
 
 
 PROGRAM = """

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -43,6 +44,21 @@ async def test_a_handler_that_returns_is_done(attempts: Attempts) -> None:
         pass
 
     assert await make(attempts, handler) == Handled()
+
+
+async def test_how_long_an_event_took_counts_once_it_is_handled(
+    attempts: Attempts, registry: CollectorRegistry
+) -> None:
+    async def handler(_: Envelope) -> None:
+        pass
+
+    name, labels = "sharezync_event_delivery_seconds", {"queue": "x.events"}
+    await make(attempts, raising(TransientError("busy")))
+    assert not registry.get_sample_value(f"{name}_count", labels)
+    await make(attempts, handler)
+    late = (datetime.now(UTC) - EVENT.time).total_seconds()
+    assert registry.get_sample_value(f"{name}_count", labels) == 1
+    assert 0 <= (registry.get_sample_value(f"{name}_sum", labels) or -1) <= late
 
 
 @pytest.mark.parametrize("error", [TransientError("busy"), RuntimeError("busy"), OSError("busy")])

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -15,7 +16,7 @@ from structlog.testing import CapturingLogger
 
 from shared.tests.unit.tokens.conftest import FakeClock
 from sharezync_shared.tokens import JwksKeys, KeysUnavailable, SigningKey, UnknownKey
-from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES
+from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES, JwksMetrics
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 LIFESPAN, COOLDOWN, RETRY = 300, 30, 2
@@ -102,6 +103,28 @@ async def test_a_key_is_fetched_once_and_kept(auth: Auth, keys: JwksKeys, clock:
     clock.pass_seconds(1)
     await keys.key_for(auth.key.kid)
     assert auth.fetches == 2
+
+
+async def test_the_age_of_the_set_and_failures_are_shown(
+    auth: Auth, client: httpx.AsyncClient, clock: FakeClock
+) -> None:
+    registry = CollectorRegistry()
+    keys = JwksKeys(client, monotonic=clock, metrics=JwksMetrics(registry, "chat"))
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"sharezync_jwks_{name}", {"service": "chat", **labels})
+
+    assert value("age_seconds") is None
+    await keys.refresh()
+    clock.pass_seconds(100)
+    assert value("age_seconds") == 100
+    auth.fail()
+    with pytest.raises(KeysUnavailable):
+        await keys.refresh()
+    assert value("age_seconds") == 100
+    assert value("fetches_total", result="done") == 1
+    assert value("fetches_total", result="failed") == 1
+    await keys.aclose()
 
 
 async def test_the_clients_credentials_are_not_sent(auth: Auth, keys: JwksKeys) -> None:
