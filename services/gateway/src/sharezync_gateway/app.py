@@ -28,6 +28,7 @@ from sharezync_gateway.transfers.http.routes import TransferRoutes
 from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
+from sharezync_shared.metrics import show_build
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.verifier import TokenVerifier
@@ -49,6 +50,7 @@ def create_app(
     Raises ValueError for a route table that is not in order.
     """
     platform = platform or fleet_platform(settings, GATEWAY)
+    show_build(platform.registry, GATEWAY, version("sharezync-gateway"))
     # To services in this process there is no shorter way than the one of all calls.
     breakers = platform.breakers
     commands = (

@@ -6,6 +6,7 @@ the same bytes and never parse it; what a gateway itself must do lies beside it,
 
 import zlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -52,8 +53,27 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     control: Control | None = None
 
 
+_AT: Final = b'"at":"'
+_HEAD_BYTES: Final = 512
+"""What comes before the time is shorter."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Frame])
+
+
+def time_of(text: bytes) -> float | None:
+    """Return when the event of a frame happened, in seconds since the epoch; None if it is none.
+
+    `text` is what `log.frame_text` made, or a WebSocket frame that begins with it. Source: its
+    order of fields; nothing before the time can have its key in it.
+    """
+    start = text.find(_AT, 0, _HEAD_BYTES) + len(_AT)
+    if start < len(_AT):
+        return None
+    try:
+        return datetime.fromisoformat(text[start : text.index(b'"', start)].decode()).timestamp()
+    except ValueError:
+        return None
 
 
 def shard_of(stream: str) -> int:

@@ -1,10 +1,11 @@
 """What the engine itself answers: tokens, catching up, pings, and commands for chat."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from uuid import UUID
 
-from sharezync_gateway.realtime.commands import Answer, send_outcome
+from sharezync_gateway.realtime.commands import send_outcome
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.context import SocketContext
 from sharezync_gateway.realtime.opening import ConnectionOpener, SocketRefused
@@ -38,6 +39,8 @@ _COMMANDS: Final[dict[str, type[SendMessage | MarkRead]]] = {
     "mark_read": MarkRead,
 }
 """What chat carries out, by type of frame."""
+ANSWERED_LATER: Final = frozenset(_COMMANDS)
+"""Types of frames whose handler returns before they are answered, and counts them itself then."""
 
 Handler = Callable[[Connection, FrameHead, str], Awaitable[None]]
 """Acts on one text frame, given its connection, its head and its text.
@@ -126,15 +129,15 @@ class OwnHandlers:
             raise NotFound("This connection is for a single channel")
         if connection.commands_in_flight >= self._context.limits.max_commands_in_flight:
             raise RateLimited("Too many commands are waiting", retry_after_seconds=0.5)
+        began = time.perf_counter()
         connection.commands_in_flight += 1
         device_id = DeviceId(UUID(connection.device)) if connection.device else None
         command = Command(connection.identity.user_id, head.type, data, device_id)
-        self._context.commands.submit(command, size_in_utf8(text), _answer_to(connection, head.id))
 
+        def answer(outcome: CommandResult) -> None:
+            connection.commands_in_flight -= 1
+            status = 200 if outcome.problem is None else outcome.problem.status
+            self._context.metrics.answered(head.type, status, began)
+            send_outcome(connection, head.id, outcome)
 
-def _answer_to(connection: Connection, frame_id: FrameId) -> Answer:
-    def answer(outcome: CommandResult) -> None:
-        connection.commands_in_flight -= 1
-        send_outcome(connection, frame_id, outcome)
-
-    return answer
+        self._context.commands.submit(command, size_in_utf8(text), answer)

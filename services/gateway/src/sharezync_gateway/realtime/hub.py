@@ -217,6 +217,7 @@ class Hub:
         slow = [connection for connection in subscribers.listeners if not connection.write(encoded)]
         lost = sum(not connection.send_encoded(encoded) for connection in slow)
         self._count(count, lost, frames, "too_slow")
+        self._metrics.delivered_after(encoded, (count - lost) * frames)
 
     def _write_signal(self, subscribers: Subscribers, encoded: bytes) -> None:
         count = len(subscribers.listeners)

@@ -1,5 +1,6 @@
 """What the socket engine counts."""
 
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Final
@@ -7,7 +8,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sharezync_gateway.realtime.protocol import CloseCode
+from sharezync_shared.metrics import BatchHistogram
+from sharezync_shared.streams.frames import time_of
 
+UNKNOWN_TYPE: Final = "unknown"
+"""What stands for types of frames that clients made up."""
 _OUR_CODES: Final = frozenset(CloseCode)
 
 
@@ -28,6 +33,20 @@ class SocketMetrics:
         self.delivered = Counter(
             "sharezync_ws_frames_delivered_total",
             "Stream frames that were written to connections",
+            registry=registry,
+        )
+        self._delivery = BatchHistogram(
+            "sharezync_ws_delivery_seconds",
+            "Time from the transaction of a stream's event to its frame's writing to a connection; "
+            "both ends by their own clocks",
+            (),
+            registry=registry,
+        ).labels()
+        self._commands = BatchHistogram(
+            "sharezync_ws_command_duration_seconds",
+            "Time from a client's frame to its answer, by type and by what became of it: done, "
+            "refused (the client's fault) or failed (ours)",
+            ("type", "result"),
             registry=registry,
         )
         self.device_lists = Counter(
@@ -63,6 +82,19 @@ class SocketMetrics:
         self.delivered.inc(delivered)
         if lost:
             self.dropped(reason).inc(lost)
+
+    def delivered_after(self, encoded: bytes, times: int) -> None:
+        """Count frames that were written now, the oldest of them first in `encoded`."""
+        if times and (at := time_of(encoded)) is not None:
+            self._delivery.observe(max(0.0, time.time() - at), times)
+
+    def answered(self, frame_type: str, status: int, began: float) -> None:
+        """Count a client's frame that came at `began`, by `time.perf_counter`.
+
+        `status` is that of its refusal, as of HTTP; 200 where there was none.
+        """
+        result = "done" if status < 400 else "refused" if status < 500 else "failed"
+        self._commands.labels(frame_type, result).observe(time.perf_counter() - began)
 
     def closed(self, code: int) -> None:
         """Count one socket's end. Codes that a client made up are counted together."""

@@ -16,8 +16,9 @@ from sharezync_gateway.realtime.admission import Slot
 from sharezync_gateway.realtime.budget import BULK_FRAMES, COSTLY_BYTES, Budget
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.context import SocketContext
-from sharezync_gateway.realtime.handlers import BinaryHandler, Handler
+from sharezync_gateway.realtime.handlers import ANSWERED_LATER, BinaryHandler, Handler
 from sharezync_gateway.realtime.handshake import Handshake, read_handshake, refuse_handshake
+from sharezync_gateway.realtime.metrics import UNKNOWN_TYPE
 from sharezync_gateway.realtime.opening import ClientLeft, ConnectionOpener, SocketRefused
 from sharezync_gateway.realtime.protocol import (
     BULKY_TYPE,
@@ -217,6 +218,7 @@ class SocketHandler:
             connection.refuse(None, InternalError())
 
     async def _take_text(self, connection: Connection, text: str) -> None:
+        began = time.perf_counter()
         # In characters first: none has fewer bytes than characters.
         too_long = len(text) > MAX_TEXT_BYTES or size_in_utf8(text) > MAX_TEXT_BYTES
         try:
@@ -233,14 +235,36 @@ class SocketHandler:
         handler = self._handlers.get(head.type)
         metered = handler is None or head.type not in _UNMETERED
         if not await _may_go_on(connection, head, len(text), metered=metered):
+            self._context.metrics.answered(head.type if handler else UNKNOWN_TYPE, 429, began)
             return
         if handler is None:
+            self._context.metrics.answered(UNKNOWN_TYPE, 400, began)
             raise BadFrame("unknown-type", f"{head.type[:64]!r} is not a type of frame", head.id)
+        await self._act(handler, connection, head, text, metered=metered, began=began)
+
+    async def _act(
+        self,
+        handler: Handler,
+        connection: Connection,
+        head: FrameHead,
+        text: str,
+        *,
+        metered: bool,
+        began: float,
+    ) -> None:
+        """Have a frame acted on, refuse it where that is the answer, and count it."""
+        status = 200
         try:
             await handler(connection, head, text)
         except (Problem, BadFrame) as refusal:
+            status = 400 if isinstance(refusal, BadFrame) else refusal.status
             if metered or _may(connection, head.id):
                 connection.refuse(head.id, refusal)
+        except Exception:
+            self._context.metrics.answered(head.type, 500, began)
+            raise
+        if status != 200 or head.type not in ANSWERED_LATER:
+            self._context.metrics.answered(head.type, status, began)
 
     async def _take_binary(self, connection: Connection, data: bytes) -> None:
         if len(data) > MAX_BINARY_BYTES:

@@ -51,7 +51,8 @@ class Services(Registry):
             "at": AT,
             "data": {"text": text},
         }
-        frame = Frame(stream, self.epoch, seq, json.dumps(body).encode(), control)
+        text_of_frame = json.dumps(body, separators=(",", ":")).encode()
+        frame = Frame(stream, self.epoch, seq, text_of_frame, control)
         self.logs[stream].append(frame)
         if control is not None:
             self.members[stream] |= set(control.join)
