@@ -90,5 +90,6 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         keyring=keyring,
         passwords=passwords,
         throttle=LoginThrottle(core.work, passwords, settings, metrics),
+        metrics=metrics,
     )
     return app

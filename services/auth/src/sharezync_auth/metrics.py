@@ -2,9 +2,11 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from sharezync_auth.refresh import RefreshVerdict
+
 
 class AuthMetrics:
-    """Passwords that were tried, those that had to wait, and what hashing costs."""
+    """Passwords that were tried, those that had to wait, what hashing costs; refresh tokens."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.tries = Counter(
@@ -14,6 +16,16 @@ class AuthMetrics:
             ("purpose", "outcome"),
             registry=registry,
         )
+        refreshes = Counter(
+            "sharezync_auth_refreshes_total",
+            "Genuine refresh tokens that were shown, by verdict; `reused` is a token that two "
+            "parties hold, and ends the session",
+            ("verdict",),
+            registry=registry,
+        )
+        self.refreshes = {
+            verdict: refreshes.labels(verdict.name.lower()) for verdict in RefreshVerdict
+        }
         throttled = Counter(
             "sharezync_auth_throttled_total",
             "Password attempts that were refused unchecked, by the limit that was reached",

@@ -39,7 +39,7 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     core = ServiceCore(SCHEMA, settings, platform, metadata)
     store = open_store(settings)
     metrics = StorageMetrics(platform.registry)
-    audit = StoreAudit(core.work, store, metrics)
+    audit = StoreAudit(core.work, store, metrics, quota_bytes=settings.quota_bytes)
     assembler, passwords = Assembler(core.work, store), LinkPasswords()
     context = StorageContext(
         work=core.work,
@@ -72,6 +72,8 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
     @asynccontextmanager
     async def started_store() -> AsyncGenerator[None]:
         await store.start()
+        if settings.s3_bucket_name is None:
+            metrics.watch_disk(settings.data_dir, platform.registry)
         try:
             yield
         finally:

@@ -39,7 +39,9 @@ _USAGE: Final = """
 SELECT COALESCE(sum(used_bytes), 0)::bigint AS used_bytes,
        COALESCE(sum(reserved_bytes), 0)::bigint AS reserved_bytes,
        (SELECT count(*) FROM storage.files WHERE let_go_at IS NOT NULL AND deleted_at IS NULL)
-       AS detached_files
+       AS detached_files,
+       count(*) FILTER (WHERE (used_bytes + reserved_bytes) * 10 > $1::bigint * 9)
+       AS users_near_quota
 FROM storage.usage
 """
 _UPLOADS: Final = """
@@ -52,7 +54,10 @@ FROM storage.uploads WHERE expires_at IS NOT NULL GROUP BY 1, 2
 class StoreAudit:
     """Each minute counts, and looks for the objects of the next few files, round and round."""
 
-    def __init__(self, work: UnitsOfWork, store: BlobStore, metrics: StorageMetrics) -> None:
+    def __init__(
+        self, work: UnitsOfWork, store: BlobStore, metrics: StorageMetrics, *, quota_bytes: int
+    ) -> None:
+        self._quota_bytes = quota_bytes
         self._work = work
         self._store = store
         self._metrics = metrics
@@ -65,7 +70,7 @@ class StoreAudit:
         now = self._work.now()
         async with (await self._work.database.pool()).acquire() as connection:
             (deletions,) = await connection.fetch(_DELETIONS, now)
-            (usage,) = await connection.fetch(_USAGE)
+            (usage,) = await connection.fetch(_USAGE, self._quota_bytes)
             uploads = await connection.fetch(_UPLOADS, now, list(UNFINISHED))
         expired = sum(row["expired"] for row in uploads)
         self._metrics.show(

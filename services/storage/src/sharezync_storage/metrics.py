@@ -1,6 +1,9 @@
 """Metrics of storage."""
 
+import shutil
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -14,8 +17,10 @@ _TOTALS: Final[Mapping[str, str]] = {
     "detached_files": "Files that their owner has deleted, but are still referenced",
     "used_bytes": "Bytes of files, as they count in quotas",
     "reserved_bytes": "Bytes that are reserved for uploads",
+    "users_near_quota": "Users who have less than a tenth of their quota left",
 }
 """Gauges of the figures that `auditing` counts, by their names."""
+_SAME: Final = "; counted in the database, so every replica shows the same"
 
 
 class StorageMetrics:
@@ -43,18 +48,19 @@ class StorageMetrics:
         self.link_bytes = served.labels("links")
         # Taken from the database once a minute, not from what this process did.
         self._totals = {
-            name: Gauge(f"sharezync_storage_{name}", text, registry=registry)
+            name: Gauge(f"sharezync_storage_{name}", text + _SAME, registry=registry)
             for name, text in _TOTALS.items()
         }
         self._uploads = Gauge(
             "sharezync_storage_uploads",
-            "Unfinished uploads by state and source",
+            "Unfinished uploads by state and source" + _SAME,
             ("state", "source"),
             registry=registry,
         )
         self.missing_objects = Gauge(
             "sharezync_storage_missing_objects",
-            "Files whose object is missing in the store or has the wrong size",
+            "Files whose object is missing in the store or has the wrong size; each replica looks "
+            "for all of them",
             registry=registry,
         )
         self.checked_files = Counter(
@@ -63,6 +69,17 @@ class StorageMetrics:
             registry=registry,
         )
 
+    def watch_disk(self, folder: Path, registry: CollectorRegistry) -> None:
+        """Show how full the disk is on which files are kept, as it is when somebody asks."""
+        for name, text in (("free", "may still be written"), ("total", "there are in all")):
+            gauge = Gauge(
+                f"sharezync_storage_disk_{name}_bytes",
+                f"Bytes that {text} on the disk of the folder of files; the same in all replicas "
+                "that share it",
+                registry=registry,
+            )
+            gauge.set_function(partial(_disk_bytes, folder, name))
+
     def show(self, totals: Mapping[str, float], uploads: Mapping[tuple[str, str], int]) -> None:
         """Show how things stand; `uploads` by state and source. Every replica shows the same."""
         for name, gauge in self._totals.items():
@@ -70,3 +87,7 @@ class StorageMetrics:
         self._uploads.clear()  # a state that nothing is in any more has no figure
         for labels, count in uploads.items():
             self._uploads.labels(*labels).set(count)
+
+
+def _disk_bytes(folder: Path, name: str) -> float:
+    return float(getattr(shutil.disk_usage(folder), name))

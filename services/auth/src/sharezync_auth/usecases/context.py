@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sharezync_auth.keyring import Keyring
+from sharezync_auth.metrics import AuthMetrics
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.throttling import LoginThrottle
@@ -20,3 +21,4 @@ class AuthContext:
     keyring: Keyring
     passwords: Passwords
     throttle: LoginThrottle
+    metrics: AuthMetrics

@@ -117,6 +117,7 @@ async def refresh_session(context: AuthContext, *, token: str, origin: LoginOrig
                 session.late_grace_counter = session.counter
             session.last_used_at = unit.now
             session.address, session.user_agent = origin.address, origin.user_agent
+    context.metrics.refreshes[verdict].inc()
     if verdict in _ENDS:  # outside of the unit: raised inside, it would undo the end
         raise InvalidGrant("The refresh token is not valid")
     return _tokens_of(session, context.keyring)
