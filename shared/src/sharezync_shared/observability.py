@@ -146,6 +146,8 @@ def configure_logging(
     # Libraries that tell every connection and statement at INFO.
     for noisy in ("aio_pika", "httpx", "httpcore", "botocore", "aiobotocore", "alembic"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
+    # SQLAlchemy's pool is a class of ours there, and logs under its name.
+    logging.getLogger("sharezync_shared.db.database").setLevel(max(number, logging.WARNING))
     # A warning for each malformed form, with a piece of it: anybody could fill the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # An error for each attempt to reconnect, and a warning with a traceback; what is ours tells of
