@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from sharezync_embedded.archive import BackupRefused
 from sharezync_embedded.fleet import Fleet, FleetFailed
 from sharezync_embedded.logs import last_lines
 from sharezync_embedded.occupancy import sole_use
@@ -34,23 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     settings = read_settings(lambda: Settings(**given))
     try:
-        match options.command:
-            case "up":
-                return _up(settings)
-            case "fleet":
-                return _fleet(settings)
-            case "backup" | "restore":
-                return _back_up_or_restore(settings, options.command, options.folder)
-            case "postgres":
-                return _postgres(settings, options.action)
-            case _:
-                return _rabbitmq(settings, options.action)
+        return _run(settings, options)
     except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
         print(failure, file=sys.stderr)
         return 1
-    except SchemaTooOld as refusal:
+    except (SchemaTooOld, BackupRefused) as refusal:
         print(refusal, file=sys.stderr)
         return 2
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            return _up(settings)
+        case "fleet":
+            return _fleet(settings)
+        case "backup" | "restore":
+            return _back_up_or_restore(settings, options.command, options.folder)
+        case "postgres":
+            return _postgres(settings, options.action)
+        case _:
+            return _rabbitmq(settings, options.action)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,15 +95,11 @@ def _up(settings: Settings) -> int:
 
 
 def _back_up_or_restore(settings: Settings, command: str, folder: Path) -> int:
-    from sharezync_embedded.archive import BackupRefused  # noqa: PLC0415 - they load all services
-    from sharezync_embedded.backup import back_up  # noqa: PLC0415
-    from sharezync_embedded.restore import restore  # noqa: PLC0415
+    from sharezync_embedded.backup import back_up  # noqa: PLC0415 - they load all services
+    from sharezync_embedded.restore import restore  # noqa: PLC0415 - as above
 
-    try:
-        manifest = (back_up if command == "backup" else restore)(settings, folder)
-    except BackupRefused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
+    configure_logging("warning", "console")
+    manifest = (back_up if command == "backup" else restore)(settings, folder)
     files = f"{manifest.file_count} files of {manifest.file_bytes} bytes"
     if manifest.bucket:
         files = f"no files (they are in the bucket {manifest.bucket})"
