@@ -36,7 +36,7 @@ export PIP_ROOT_USER_ACTION = ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture memory hostile differential mutants k8s lint types format lock bench clean
+.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture drills memory hostile differential mutants k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -91,6 +91,11 @@ torture: $(READY) ## messages and transfers while processes are killed or hang a
 	TORTURE_SECONDS=$(TORTURE_SECONDS) KILLS=all \
 	  $(PYTEST) tests/fleet/test_history.py tests/fleet/test_transfer_kills.py \
 	    tests/fleet/test_hanging.py -s $(ARGS)
+
+drills: $(READY) ## backups restored, dumps, points in time, a standby that takes over with commits lost
+	@$(PY) -m sharezync_embedded rabbitmq install
+	DRILLS=all $(PYTEST) tests/test_restore_drill.py tests/test_failover.py embedded/tests/test_backup.py \
+	  shared/tests/integration/test_restored_clusters.py $(ARGS)
 
 memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB (TRANSFER_MEMORY_MIB=4096)
 	TRANSFER_MEMORY_MIB=$(TRANSFER_MEMORY_MIB) $(PYTEST) tests/test_transfer_memory.py $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m sharezync_storage collect`, as operators call it."""
+"""`python -m sharezync_storage collect` and `renew-epoch`, as operators call them."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from services.storage.tests.integration.test_kill import Served, served
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_storage.migrations import MIGRATIONS
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 @pytest.fixture
@@ -22,9 +23,16 @@ def migrated_url(fresh_database_url: str) -> str:
 
 
 async def collect(database_url: str, data_dir: Path, *arguments: str) -> tuple[int | None, str]:
-    """Run the command; return its exit status and what it printed."""
+    """Run `collect`; return its exit status and what it printed."""
+    return await run("collect", database_url, data_dir, *arguments)
+
+
+async def run(
+    command: str, database_url: str, data_dir: Path, *arguments: str
+) -> tuple[int | None, str]:
+    """Run a command; return its exit status and what it printed."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sharezync_storage", "collect", *arguments,
+        sys.executable, "-m", "sharezync_storage", command, *arguments,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -102,3 +110,30 @@ async def test_beside_a_server_on_a_folder_it_leaves_that_alone(
 def upload_hex(upload: str) -> str:
     """Return an id as it stands in keys."""
     return upload.replace("-", "")
+
+
+async def test_an_epoch_is_renewed_by_hand_only_while_no_server_runs(
+    migrated_url: str, tmp_path: Path
+) -> None:
+    async def epoch() -> str:
+        database = Database(migrated_url, "storage", pool_size=1)
+        try:
+            found: str = await (await database.pool()).fetchval(
+                "SELECT epoch FROM storage.stream_epoch"
+            )
+            return found
+        finally:
+            await database.aclose()
+
+    async with served(migrated_url, tmp_path, UserId(uuid7())) as storage:
+        before = await epoch()
+        status, said = await run("renew-epoch", migrated_url, tmp_path)
+        assert (status, await epoch()) == (2, before)
+        assert said.endswith("stop all its processes first.\n")
+        await storage.kill()
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + GIVE_UP_SECONDS
+    # The server may take a moment to notice that its client was killed.
+    while (await run("renew-epoch", migrated_url, tmp_path))[0] != 0:
+        assert loop.time() < give_up_at
+    assert await epoch() != before
