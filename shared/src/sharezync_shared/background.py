@@ -1,13 +1,14 @@
 """Work in the background: acts that are repeated, and tasks that outlive whoever began them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sharezync_shared.metrics import shared_metric
 from sharezync_shared.outage_log import OutageLog
@@ -29,7 +30,8 @@ class Periodic:
     `every_seconds`. One that raises is called again after the next of
     `retry_seconds`, of which the last repeats, or as if it had returned None. Each failure is
     counted, in `sharezync_background_failures_total`, and logged as OutageLog does; with a
-    traceback unless `is_outage` holds of the error.
+    traceback unless `is_outage` holds of the error. Gauges tell when a call last succeeded, 0
+    before the first, and how long that one took.
     """
 
     def __init__(
@@ -55,6 +57,20 @@ class Periodic:
             Counter,
             "sharezync_background_failures_total",
             "Calls of work in the background that failed, to be repeated",
+            ("task",),
+        ).labels(name)
+        self._succeeded = registry and shared_metric(
+            registry,
+            Gauge,
+            "sharezync_background_last_success_timestamp_seconds",
+            "When a call of work in the background last succeeded, in seconds since 1970",
+            ("task",),
+        ).labels(name)
+        self._duration = registry and shared_metric(
+            registry,
+            Gauge,
+            "sharezync_background_last_success_duration_seconds",
+            "How long that call took",
             ("task",),
         ).labels(name)
         self._log = OutageLog("background_work_failed", task=name)
@@ -92,6 +108,7 @@ class Periodic:
                 async with asyncio.timeout(pause_seconds):
                     await self._woken.wait()
             self._woken.clear()
+            began = time.monotonic()
             try:
                 asked = await uncancelled(self._act())
             except Exception as error:  # noqa: BLE001 - whatever failed is tried again
@@ -99,12 +116,18 @@ class Periodic:
                 failed += 1
                 self._note(error)
             else:
+                self._note_success(time.monotonic() - began)
                 if asked is NEVER:
                     return
                 pause_seconds = self._every_seconds if asked is None else asked.total_seconds()
                 if failed:
                     log.info("background_work_recovered", task=self._name, failed=failed)
                 failed = 0
+
+    def _note_success(self, seconds: float) -> None:
+        if self._succeeded and self._duration:
+            self._succeeded.set_to_current_time()
+            self._duration.set(seconds)
 
     def _note(self, error: Exception) -> None:
         if self._failures:

@@ -194,6 +194,19 @@ class ServiceCore:
             **options,
         ).running()
 
+    @asynccontextmanager
+    async def housekeeping(
+        self, tasks: Mapping[str, Callable[[], Awaitable[timedelta | None]]], every_seconds: float
+    ) -> AsyncGenerator[None]:
+        """Repeat each of `tasks`, by name, inside the block.
+
+        Each by itself: one that fails, or takes long, keeps no other from its turn.
+        """
+        async with AsyncExitStack() as stack:
+            for name, act in tasks.items():
+                await stack.enter_async_context(self.periodic(act, name, every_seconds))
+            yield
+
     async def _consume(self) -> None:
         if not self._consumers:
             return

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -105,6 +106,26 @@ async def test_an_act_that_fails_is_logged_counted_and_called_again() -> None:
     assert recovered["event"] == "background_work_recovered"
     labels = {"task": "test"}
     assert registry.get_sample_value("sharezync_background_failures_total", labels) == 2
+
+
+async def test_the_last_success_and_how_long_it_took_are_told() -> None:
+    registry = CollectorRegistry()
+    act = Act(ValueError("wrong"), timedelta(seconds=3600))
+    work = Periodic(act, name="test", every_seconds=3600, registry=registry)
+
+    def gauge(what: str) -> float | None:
+        return registry.get_sample_value(
+            f"sharezync_background_last_success_{what}_seconds", {"task": "test"}
+        )
+
+    began = time.time()
+    async with work.running():
+        await wait_until(lambda: act.calls == 1)
+        assert (gauge("timestamp"), gauge("duration")) == (0, 0), "it failed"
+        work.wake()
+        await wait_until(lambda: bool(gauge("timestamp")))
+    assert began <= (gauge("timestamp") or 0) <= time.time()
+    assert 0 < (gauge("duration") or 0) <= time.time() - began
 
 
 async def test_an_outage_is_logged_without_a_traceback() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fastapi import FastAPI
 
@@ -70,13 +69,8 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         consumers=CONSUMERS,
         resources=[
             keys_and_threads,
-            lambda: core.periodic(
-                partial(sweeping.learn_bcrypt_costs, core.work, passwords),
-                "bcrypt-costs",
-                sweeping.EVERY_SECONDS,
-            ),
-            lambda: core.periodic(
-                partial(sweeping.sweep, core.work, settings), "sweep", sweeping.EVERY_SECONDS
+            lambda: core.housekeeping(
+                sweeping.tasks(core.work, settings, passwords), sweeping.EVERY_SECONDS
             ),
         ],
         realtime=Realtime(EVENTS),

@@ -21,6 +21,9 @@ class AuthSettings(Settings):
     # How long a login lasts that is never used, and how long one lasts at all.
     session_idle_days: int = Field(30, ge=1)
     session_max_days: int = Field(365, ge=1)
+    # How long a login that is over is kept: who asks support why they were logged out asks within a
+    # month. Longer than a token of it may hold, or its revocation is forgotten before.
+    ended_session_retention_days: float = Field(30, ge=8)
     # Living logins of one user; with one more the least recently used ends. Nobody has as many
     # devices: it is a script that never logs out.
     sessions_per_user: int = Field(500, ge=1)

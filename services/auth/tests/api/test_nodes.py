@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.nodes import Node, last_seen, online
-from sharezync_auth.usecases.sweeping import sweep
+from sharezync_auth.usecases.sweeping import give_up_nodes
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
@@ -93,7 +93,7 @@ async def test_a_node_that_was_slow_needs_to_say_nothing_again(
 ) -> None:
     device = await node.connect(ada)
     auth.let_pass(timedelta(seconds=auth.settings.device_lease_seconds * 1.5))
-    await sweep(auth.app.state.work, auth.settings)
+    await give_up_nodes(auth.app.state.work, auth.settings)
     assert await online(ada) == set()
     assert await node.beat()
     assert await online(ada) == {device}
@@ -109,7 +109,7 @@ async def test_a_dead_nodes_devices_were_last_seen_at_its_last_heartbeat(
     for _ in range(3):
         auth.let_pass(timedelta(seconds=auth.settings.device_lease_seconds))
         await other.beat()
-    await sweep(auth.app.state.work, auth.settings)
+    await give_up_nodes(auth.app.state.work, auth.settings)
     rows = await auth.rows("SELECT id FROM auth.gateway_nodes WHERE id = $1", UUID(node.id))
     connections = await auth.rows(
         "SELECT 1 FROM auth.device_connections WHERE device_id = $1", UUID(device)
@@ -126,7 +126,7 @@ async def test_a_node_that_was_given_up_is_asked_for_a_snapshot_and_all_is_well(
 ) -> None:
     devices = {await node.connect(ada, f"d{number}") for number in range(3)}
     auth.let_pass(timedelta(seconds=auth.settings.device_lease_seconds * 3))
-    await sweep(auth.app.state.work, auth.settings)
+    await give_up_nodes(auth.app.state.work, auth.settings)
     assert not await node.beat()
     assert not await node.update(disconnected=devices)
     assert await node.snapshot(devices)
@@ -150,7 +150,7 @@ async def test_a_node_that_stops_takes_its_devices_with_it(
     assert await online(ada) == {laptop}
     auth.let_pass(timedelta(seconds=auth.settings.device_lease_seconds * 3))
     with capture_logs() as logged:
-        await sweep(auth.app.state.work, auth.settings)
+        await give_up_nodes(auth.app.state.work, auth.settings)
     expired = [event for event in logged if event["event"] == "gateway_nodes_expired"]
     assert [event["count"] for event in expired] == [1]  # that is the other one
 

@@ -10,7 +10,7 @@ import httpx
 
 from services.auth.tests.api.conftest import PASSWORD, Account, Auth, register
 from services.auth.tests.api.nodes import Node, devices_of, online
-from sharezync_auth.usecases.sweeping import sweep
+from sharezync_auth.usecases.sweeping import give_up_nodes
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Crowd:
     async def give_up(self) -> int:
         # After so long every heartbeat is too old.
         self.auth.let_pass(timedelta(seconds=self.auth.settings.device_lease_seconds * 3))
-        await sweep(self.auth.app.state.work, self.auth.settings)
+        await give_up_nodes(self.auth.app.state.work, self.auth.settings)
         return 204
 
     async def remove(self) -> int:

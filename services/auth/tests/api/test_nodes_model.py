@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.nodes import Node, online
-from sharezync_auth.usecases.sweeping import sweep
+from sharezync_auth.usecases.sweeping import give_up_nodes
 from sharezync_testkit.run_setup import asked_examples, model_settings
 from sharezync_testkit.threads import LoopThread
 
@@ -122,7 +122,7 @@ class Updates(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.loop.do(sweep(self.auth.app.state.work, self.auth.settings))
+        self.loop.do(give_up_nodes(self.auth.app.state.work, self.auth.settings))
         limit = self.now - 2 * self.lease
         self.known = {key: each for key, each in self.known.items() if each.heard_at >= limit}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.nodes import Node, last_seen
-from sharezync_auth.usecases.sweeping import sweep
+from sharezync_auth.usecases.sweeping import give_up_nodes
 from sharezync_shared.ids import uuid7
 
 
@@ -55,7 +55,7 @@ async def test_a_silent_nodes_users_are_absent_when_its_lease_ends(
     # As it is told of the device itself, before and after the node is given up.
     assert datetime.fromisoformat(read["last_seen"][ada.id]) == await last_seen(ada, phone)
     auth.let_pass(lease * 2)
-    await sweep(auth.app.state.work, auth.settings)
+    await give_up_nodes(auth.app.state.work, auth.settings)
     again = await presence(node, ada.id, bob.id)
     assert again["online"] == []
     assert again["last_seen"][ada.id] == read["last_seen"][ada.id]

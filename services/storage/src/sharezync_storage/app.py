@@ -54,14 +54,15 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
         sweeper=Sweeper(
             core.work,
             store,
-            [
-                partial(give_up_expired, core.work),
-                partial(collecting.remove_unheld, core.work),
-                partial(collecting.forget_deleted, core.work),
-                assembler.finish_stranded,
-                partial(claims.sweep, core.work),
-                partial(link_cases.sweep, core.work),
-            ],
+            {
+                "uploads": partial(give_up_expired, core.work),
+                "unheld-files": partial(collecting.remove_unheld, core.work),
+                "deleted-files": partial(collecting.forget_deleted, core.work),
+                "assemblies": assembler.finish_stranded,
+                "claims": partial(claims.sweep, core.work),
+                "links": partial(link_cases.sweep, core.work),
+            },
+            registry=platform.registry,
         ),
         signer=Signer(settings.require_secret_key()),
         metrics=metrics,

@@ -23,16 +23,20 @@ from sharezync_storage.usecases import collecting, form_uploads
 from sharezync_storage.usecases.sweeping import AGAIN, Sweeper
 from sharezync_storage.usecases.uploads import give_up_expired
 from sharezync_testkit.tus.client import Tus
+from sharezync_testkit.waiting import wait_until
+
+REAL_RUNNING = Sweeper.running
 
 
 @pytest.fixture(autouse=True)
 def nobody_else_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the service's own sweeper still: what it has claimed, these tests would wait for."""
 
-    async def never(sweeper: Sweeper) -> None:
-        await asyncio.Event().wait()
+    @asynccontextmanager
+    async def never(sweeper: Sweeper) -> AsyncGenerator[None]:
+        yield
 
-    monkeypatch.setattr(Sweeper, "_sweep_each", never)
+    monkeypatch.setattr(Sweeper, "running", never)
 
 
 class Killed(BaseException):
@@ -288,3 +292,22 @@ async def look_everywhere(world: World) -> set[str]:
         await asyncio.sleep(0)
         await audit.audit_next()
     return {str(file_id) for file_id in audit._missing}
+
+
+async def test_a_task_beside_the_sweeper_that_hangs_keeps_no_other_from_its_turn(
+    world: World,
+) -> None:
+    turns = 0
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        nonlocal turns
+        turns += 1
+
+    sweeper = Sweeper(world.app.state.work, world.parts.store, {"hangs": hang, "works": work})
+    async with REAL_RUNNING(sweeper):
+        await wait_until(lambda: turns == 1)
+        sweeper.wake()
+        await wait_until(lambda: turns == 2)

@@ -17,11 +17,11 @@ from sharezync_transfer.api.documentation import FIELDS, TAGS
 from sharezync_transfer.consumers import CONSUMERS
 from sharezync_transfer.models import SCHEMA, USERS, metadata, transfers_stream
 from sharezync_transfer.settings import MAX_OFFER_BYTES, TransferSettings
+from sharezync_transfer.usecases import sweeping
 from sharezync_transfer.usecases.capabilities import CapabilityIssuer
 from sharezync_transfer.usecases.context import TransferServiceContext
 from sharezync_transfer.usecases.events import EVENTS
 from sharezync_transfer.usecases.progress_broadcast import ProgressBroadcast
-from sharezync_transfer.usecases.sweeping import sweep
 
 
 def create_app(settings: TransferSettings, platform: Platform | None = None) -> FastAPI:
@@ -49,9 +49,13 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
         consumers=CONSUMERS,
         resources=[
             progress.running,
-            lambda: core.periodic(
-                partial(sweep, core.work, services, settings.keep_completed),
-                "sweep",
+            lambda: core.housekeeping(
+                {
+                    "expire": partial(sweeping.expire, core.work),
+                    "release": partial(
+                        sweeping.release, core.work, services, settings.keep_completed
+                    ),
+                },
                 settings.transfer_sweep_seconds,
             ),
             lambda: core.periodic(

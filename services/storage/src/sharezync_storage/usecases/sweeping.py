@@ -1,11 +1,15 @@
 """What nobody needs any more is deleted from the store: by our own records, never by a listing."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
+from prometheus_client import CollectorRegistry
+
 from sharezync_shared.background import Periodic
+from sharezync_shared.db.outages import is_outage
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.streams.log import Connection
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
@@ -83,30 +87,48 @@ def forget_leftovers(unit: UnitOfWork, blob: str) -> None:
 class Sweeper:
     """Deletes what `deletions` holds, in the background; any number of replicas may.
 
-    `others` are called in each round too: what else is to be given up when its time comes.
+    `others`, by name, are repeated beside it, each by itself: what else is to be given up when its
+    time comes. What they leave to be deleted is deleted at once.
     """
 
     def __init__(
         self,
         work: UnitsOfWork,
         store: UploadStore,
-        others: Sequence[Callable[[], Awaitable[None]]] = (),
+        others: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._work = work
         self._store = store
-        self._others = others
-        self._sweeping = Periodic(
-            self._sweep_each, name="storage-sweep", every_seconds=_POLL_SECONDS
-        )
-        self._log = OutageLog("sweep_failed")
+
+        def repeated(act: Callable[[], Awaitable[None]], name: str) -> Periodic:
+            return Periodic(
+                act,
+                name=f"{work.database.schema}-{name}",
+                every_seconds=_POLL_SECONDS,
+                is_outage=is_outage,
+                registry=registry,
+            )
+
+        self._deleting = repeated(self._sweep_all, "deletions")
+        self._others = [
+            repeated(partial(self._do_and_delete, act), name)
+            for name, act in (others or {}).items()
+        ]
         self._deletions_log = OutageLog("deletion_failed")
 
-    def running(self) -> AbstractAsyncContextManager[None]:
-        return self._sweeping.running()
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            for each in (self._deleting, *self._others):
+                await stack.enter_async_context(each.running())
+            yield
 
     def wake(self) -> None:
         """Look now: there is something to delete."""
-        self._sweeping.wake()
+        for each in (self._deleting, *self._others):
+            each.wake()
 
     async def sweep(self) -> int:
         """Delete one batch of what is due; return how many keys were claimed.
@@ -121,12 +143,9 @@ class Sweeper:
             await pool.execute(_DONE, done)
         return len(claimed)
 
-    async def _sweep_each(self) -> None:
-        for act in (*self._others, self._sweep_all):
-            try:
-                await act()
-            except Exception as error:  # noqa: BLE001 - one that fails must not keep the others
-                self._log.failed(error)
+    async def _do_and_delete(self, act: Callable[[], Awaitable[None]]) -> None:
+        await act()
+        self._deleting.wake()
 
     async def _sweep_all(self) -> None:
         while await self.sweep() == _BATCH:

@@ -11,7 +11,7 @@
 | `capabilities` | `CapabilityIssuer`: tokens given, and looked at when they are shown |
 | `progress` | `report`: from gateways; `confirm`: from recipients without a socket |
 | `acquaintances` | `exists`, `among` |
-| `sweeping` | `expire_some`, `release_some`, `sweeping` |
+| `sweeping` | `expire`, `expire_some`, `release`, `release_some` |
 | `erasing` | `erase_user` |
 
 Beneath them: `context` (what they are given), `offer_policy` (what becomes of an offer),

@@ -83,10 +83,14 @@ async def release_some(work: UnitsOfWork, services: Services, keep_completed: ti
     return len(released)
 
 
-async def sweep(
+async def expire(work: UnitsOfWork) -> timedelta | None:
+    """Expire some; return AT_ONCE where there may be more to do."""
+    return AT_ONCE if await expire_some(work) == _TRANSFERS else None
+
+
+async def release(
     work: UnitsOfWork, services: Services, keep_completed: timedelta
 ) -> timedelta | None:
-    """Do both; return AT_ONCE where there may be more to do."""
-    expired = await expire_some(work)
+    """Release some; return AT_ONCE where there may be more to do."""
     released = await release_some(work, services, keep_completed)
-    return AT_ONCE if max(expired, released) == _TRANSFERS else None
+    return AT_ONCE if released == _TRANSFERS else None
