@@ -1,7 +1,7 @@
 """Wait for an offer, accept its first file, check and acknowledge every chunk, and save it.
 
 Whoever offers chooses the name: nothing of theirs may hide, lead elsewhere or replace something. So
-the file comes into a new folder, under a name that is made harmless. See `transfer/defusing.py` of
+the file comes into a new folder, under a name that is made harmless. See `names.py` of
 the Python client for all that a name can do.
 """
 

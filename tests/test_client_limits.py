@@ -5,7 +5,7 @@ from typing import get_args
 
 from sharezync import documents, http, names
 from sharezync.realtime import opening
-from sharezync.transfer import listing, socket_sender
+from sharezync.transfer import offer, socket_sender
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, SUBPROTOCOL
 from sharezync_shared.ids import uuid7
 from sharezync_shared.names import filenames
@@ -16,7 +16,7 @@ from sharezync_transfer.settings import MAX_FILES, TransferSettings
 
 def test_what_the_client_holds_to_is_what_the_server_holds_to() -> None:
     assert opening.SUBPROTOCOL == SUBPROTOCOL
-    assert listing.MAX_FILES == MAX_FILES
+    assert offer.MAX_FILES == MAX_FILES
     assert names.MAX_NAME_BYTES == filenames.MAX_NAME_BYTES
     assert names.MAX_DEPTH == filenames.MAX_PATH_SEGMENTS
     assert names.MAX_PATH_BYTES == filenames.MAX_PATH_BYTES

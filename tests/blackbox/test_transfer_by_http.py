@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sharezync import Client, MemoryTokens, Tokens
-from sharezync.transfer.moving import Over
+from sharezync.transfer.transfers import Over
 from sharezync_testkit.waiting import DEADLINE_SECONDS
 from tests.blackbox.people import Person
 

@@ -4,7 +4,7 @@
 wrong is a `SharezyncError`.
 """
 
-from sharezync.client import Client
+from sharezync.client import Client, Session
 from sharezync.documents import (
     Attachment,
     Ban,
@@ -35,9 +35,8 @@ from sharezync.problems import (
     Unreachable,
     UnsafePath,
 )
-from sharezync.realtime.frames import Connected, Lost, Signal, StreamEventFrame, StreamReset
+from sharezync.realtime.frame_router import Connected, Lost, Signal, StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
-from sharezync.session import Session
 from sharezync.tokens import FileTokens, MemoryTokens, Tokens, TokenStore
 from sharezync.transfer.offer import Address
 from sharezync.transfer.progress import Progress

@@ -1,22 +1,65 @@
-"""One server, and one login there."""
+"""One server, one login there, and everything that can be done with it."""
 
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
 
+from sharezync.chat import Chat
 from sharezync.documents import Device, User
+from sharezync.files.downloads import Downloads
+from sharezync.files.uploads import Uploads
 from sharezync.http import Http, document_of
+from sharezync.people import People, Preferences
 from sharezync.problems import Problem
-from sharezync.renewal import Renewal
-from sharezync.session import Session
-from sharezync.tokens import MemoryTokens, Tokens, TokenStore
+from sharezync.realtime.cursors import Cursor
+from sharezync.realtime.socket import Socket
+from sharezync.tokens import MemoryTokens, Renewal, Tokens, TokenStore
 from sharezync.transfer.transfer_http import TransferHttp
+from sharezync.transfer.transfers import Transfers
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 _LOCAL: Final = {"scope": "local"}
+
+
+class Session:
+    """What a login can do, by topic. `http` makes requests on its behalf, for all else."""
+
+    def __init__(self, http: Http, renewal: Renewal) -> None:
+        self.renewal = renewal
+        self.http = http.on_behalf_of(renewal.authorize)
+        self.people = People(self.http)
+        self.chat = Chat(self.http, self.people)
+        self.transfers = Transfers(self.http, renewal, self.people)
+        self.preferences = Preferences(self.http)
+        self.uploads = Uploads(self.http)
+        self.downloads = Downloads(self.http)
+
+    def socket(
+        self,
+        device: str,
+        *,
+        cursors: Mapping[str, Cursor] | None = None,
+        events: bool = True,
+        opening_seconds: float | None = None,
+    ) -> Socket:
+        """Return the socket of a device, to be entered: `async with session.socket("laptop")`.
+
+        With `cursors` (`Socket.cursors` of an earlier one) it goes on from there: what was missed
+        comes first. With `events=False` nothing is kept for `async for`: for who only moves files.
+        `opening_seconds` is for how long it is tried at first: a minute, if nothing is said.
+        """
+        return Socket(
+            self.http.base_url,
+            self.renewal,
+            device,
+            cursors=cursors,
+            events=events,
+            opening_seconds=opening_seconds,
+        )
 
 
 class Client:

@@ -12,8 +12,8 @@ import pytest
 from clients.python.tests.conftest import GENEROUS
 from clients.python.tests.support.people import Login
 from sharezync import Client, MemoryTokens, NotLoggedIn, Problem, Progress, Tokens, TransferEnded
-from sharezync.transfer.moving import Over
-from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.chunks import Ranges
+from sharezync.transfer.transfers import Over
 from sharezync_shared.tokens.claims import LEEWAY_SECONDS
 from sharezync_testkit.chaos import ChaosProxy
 from sharezync_testkit.one_process import OneProcess

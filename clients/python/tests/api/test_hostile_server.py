@@ -22,10 +22,9 @@ from rich.console import Console
 from clients.python.tests.support.hostile import FORGED, ID, NASTY, hostile_server
 from sharezync import Tokens
 from sharezync.cli import cli, run
-from sharezync.cli.bars import Bars
 from sharezync.cli.common import Config
 from sharezync.cli.offers import Offered
-from sharezync.cli.output import Output
+from sharezync.cli.output import Bars, Output
 from sharezync.documents import Transfer
 from sharezync_testkit.command_line import SOURCES
 

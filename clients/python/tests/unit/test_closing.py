@@ -3,7 +3,7 @@
 import pytest
 
 from sharezync.backoff import jittered
-from sharezync.realtime.closing import after_close, after_refusal
+from sharezync.realtime.opening import after_close, after_refusal
 
 COMES_BACK = [1000, 1001, 1006, 1011, 1012, 4001, 4008, 4009, 4013, 4029, 4100, 4499]
 STAYS_AWAY = [1009, 4500, 4503, 4504, 4505, 4509, 4999]

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync.names import clean_name, clean_parts
-from sharezync.transfer.defusing import arriving_parts, dangers_in, dangers_of, defused
+from sharezync.names import arriving_parts, clean_name, clean_parts, dangers_in, dangers_of, defused
 
 HOSTILE = st.text(
     alphabet=st.one_of(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sharezync import names
 from sharezync.names import clean_name, clean_parts, numbered, shortened
-from sharezync.transfer.listing import NothingToSend, list_files
+from sharezync.transfer.offer import NothingToSend, list_files
 
 HOSTILE = st.text(
     alphabet=st.one_of(

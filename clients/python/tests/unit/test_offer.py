@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sharezync.transfer.listing import Outgoing
-from sharezync.transfer.offer import SendRecord
+from sharezync.transfer.offer import Outgoing, SendRecord
 
 FILE = Outgoing(Path("/films/film.mkv"), "film.mkv", 100, 5)
 

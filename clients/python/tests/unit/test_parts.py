@@ -7,8 +7,8 @@ import pytest
 
 from sharezync import NotLoggedIn, SocketClosed, TransferEnded, Unreachable
 from sharezync.folders import Folder
-from sharezync.transfer.moving import leaves_http
 from sharezync.transfer.parts import Part
+from sharezync.transfer.transfers import leaves_http
 
 CHUNK = 1024
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.chunks import Ranges
 
 PAIRS = st.lists(
     st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda p: (p[0], p[0] + p[1]))

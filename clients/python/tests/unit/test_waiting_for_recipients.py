@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from sharezync.documents import Transfer
-from sharezync.transfer.api import TransferApi
-from sharezync.transfer.moving import wait_for_recipients
 from sharezync.transfer.progress import Progress
+from sharezync.transfer.transfer_http import TransferApi
+from sharezync.transfer.transfers import wait_for_recipients
 
 
 def transfer(state: str, received_bytes: int = 0) -> Transfer:

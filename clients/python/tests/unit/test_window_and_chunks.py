@@ -14,7 +14,7 @@ from sharezync.transfer.chunks import (
     encode,
     root_of,
 )
-from sharezync.transfer.window import Window
+from sharezync.transfer.socket_sender import Window
 
 TRANSFER = str(uuid.UUID(int=7))
 

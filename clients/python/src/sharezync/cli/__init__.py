@@ -12,14 +12,22 @@ from typing import Final
 
 import click
 
-from sharezync.cli.account import devices, login, logout, register, whoami
+from sharezync.cli.account import (
+    block,
+    blocks,
+    devices,
+    login,
+    logout,
+    policy,
+    register,
+    unblock,
+    who_may_add,
+    whoami,
+)
 from sharezync.cli.chat import ban, bans, channels, chat, hide, unban
-from sharezync.cli.files import download, upload
 from sharezync.cli.output import USAGE, Output, outcome_of, print_what_can_be_printed
-from sharezync.cli.preferences import block, blocks, policy, unblock, who_may_add
 from sharezync.cli.receive import receive
-from sharezync.cli.send import send
-from sharezync.cli.transfers import statistics, transfers
+from sharezync.cli.transfers import download, send, statistics, transfers, upload
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
 _MIB: Final = 1024 * 1024

@@ -1,17 +1,28 @@
-"""`login`, `register`, `logout`, `whoami`, `devices`."""
+"""`login`, `register`, `logout`, `whoami`, `devices`; policies and blocks of the user."""
 
 import sys
+from typing import Final, get_args
 
 import click
 from msgspec.structs import asdict
 
 from sharezync.cli.common import Context, command, logged_in
 from sharezync.cli.text import one_line
-from sharezync.session import Session
+from sharezync.client import Session
+from sharezync.documents import Device, Policy, ReceivingPolicy, WhoMayAdd
+from sharezync.people import NoSuchUser
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input."
 )
+
+_POLICIES: Final[dict[str, Policy]] = {"ask": "ask", "known": "accept_known", "block": "block"}
+_NAMES: Final = {policy: name for name, policy in _POLICIES.items()}
+_MEANS: Final = {
+    "ask": "offers wait for an answer",
+    "known": "takes what people you know send",
+    "block": "rejects what is sent to it alone",
+}
 
 
 @command
@@ -88,3 +99,103 @@ def _password(*, from_stdin: bool, confirm: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+@logged_in
+@click.argument("device", required=False)
+@click.argument("choice", required=False, type=click.Choice(list(_POLICIES)))
+async def policy(
+    context: Context, session: Session, *, device: str | None, choice: str | None
+) -> None:
+    """Show the offer policies of your devices, or set that of DEVICE (`here` is this one).
+
+    ask: offers wait for an answer. known: offers are accepted at once if the sender is in a channel
+    that you have joined or written to, or if you have accepted a transfer of theirs before; get the
+    files with `sharezync receive`. block: offers to this device are rejected.
+    """
+    if device is None:
+        given = {each.device_id: each for each in await session.preferences.policies()}
+        for each in await session.people.devices():
+            _show(context, each, given.get(each.id, ReceivingPolicy(each.id, "ask", None)))
+        return
+    found = await _own_device(context, session, device)
+    if choice is None:
+        _show(context, found, await session.preferences.policy(found.id))
+    else:
+        chosen = await session.preferences.set_policy(found.id, _POLICIES[choice])
+        _show(context, found, chosen)
+
+
+@logged_in
+@click.argument("who", required=False, type=click.Choice(get_args(WhoMayAdd)))
+async def who_may_add(context: Context, session: Session, *, who: WhoMayAdd | None) -> None:
+    """Tell who may add you to channels and open conversations with you, or say so.
+
+    known: people in whose company you joined a channel, wrote, or accepted a conversation.
+    Conversations in which you have spoken go on whatever you say.
+    """
+    preferences = session.preferences
+    if who is None:
+        who = await preferences.who_may_add()
+    else:
+        who = await preferences.set_who_may_add(who)
+    text = f"{who} may add you to channels and open conversations with you.".capitalize()
+    context.out.show("who_may_add", text, who=who)
+
+
+@logged_in
+@click.argument("user")
+async def block(context: Context, session: Session, *, user: str) -> None:
+    """Block USER: neither can message, add or see the other, or send them files.
+
+    The user isn't notified.
+    """
+    found = await session.people.find(user)
+    blocked = await session.preferences.block(found.id)
+    text = f"You and {one_line(found.username)} can't reach each other. They aren't told."
+    context.out.show(
+        "blocked", text, user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
+    )
+
+
+@logged_in
+@click.argument("user")
+async def unblock(context: Context, session: Session, *, user: str) -> None:
+    """Unblock USER. Transfers that they offered while blocked stay hidden."""
+    found = await session.people.find(user)
+    await session.preferences.unblock(found.id)
+    text = f"You and {one_line(found.username)} can reach each other again."
+    context.out.show("unblocked", text, user=found.username, user_id=found.id)
+
+
+@logged_in
+async def blocks(context: Context, session: Session) -> None:
+    """List blocked users."""
+    for each in await session.preferences.blocked():
+        name = await session.people.name_of(each.user_id)
+        text = f"since {one_line(each.blocked_at[:10])}  {one_line(name)}"
+        context.out.show("blocked", text, user=name, **asdict(each))
+
+
+async def _own_device(context: Context, session: Session, name: str) -> Device:
+    wanted = context.config.client_id if name == "here" else name
+    try:
+        return await session.people.find_device(await session.people.me(), wanted)
+    except NoSuchUser:
+        if name in _POLICIES:
+            raise click.UsageError(f"Name a device first: sharezync policy here {name}") from None
+        raise
+
+
+def _show(context: Context, device: Device, policy: ReceivingPolicy) -> None:
+    name = _NAMES[policy.policy]
+    here = "  (this device)" if device.client_id == context.config.client_id else ""
+    context.out.show(
+        "policy",
+        f"{name:<5}  {one_line(device.client_id)}{here}: {_MEANS[name]}",
+        device_id=device.id,
+        client_id=device.client_id,
+        name=device.name,
+        policy=name,
+        updated_at=policy.updated_at,
+    )

@@ -9,10 +9,10 @@ import click
 
 from sharezync.cli.common import Context, logged_in
 from sharezync.cli.text import column, one_line
+from sharezync.client import Session
 from sharezync.documents import Channel, Message, User
-from sharezync.realtime.frames import StreamEventFrame, StreamReset
+from sharezync.realtime.frame_router import StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
-from sharezync.session import Session
 
 _NAME_CELLS: Final = 40
 

@@ -21,7 +21,7 @@ from sharezync.client import Client
 from sharezync.local import JsonFile, config_folder, state_folder
 from sharezync.people import is_id
 from sharezync.tokens import FileTokens
-from sharezync.transfer.moving import Over
+from sharezync.transfer.transfers import Over
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _PATIENCE_SECONDS: Final = 30.0

@@ -11,8 +11,8 @@ import click
 from sharezync.cli.output import Output, size_text
 from sharezync.cli.text import one_line
 from sharezync.documents import Transfer, TransferFile
+from sharezync.names import Danger, arriving_parts, dangers_in
 from sharezync.problems import SharezyncError
-from sharezync.transfer.defusing import Danger, arriving_parts, dangers_in
 
 if sys.platform != "win32":
     import termios

@@ -10,18 +10,17 @@ from typing import Final
 import click
 import httpx
 
-from sharezync.cli.bars import Bars
 from sharezync.cli.common import Context, an_id, logged_in, over_option
 from sharezync.cli.offers import Offered
-from sharezync.cli.output import size_text
+from sharezync.cli.output import Bars, size_text
 from sharezync.cli.text import one_line, verbatim
+from sharezync.client import Session
 from sharezync.documents import Transfer
 from sharezync.problems import Problem, SharezyncError, SocketClosed, TransferEnded, Unreachable
-from sharezync.realtime.frames import StreamEventFrame, StreamReset
+from sharezync.realtime.frame_router import StreamEventFrame, StreamReset
 from sharezync.realtime.socket import Socket
-from sharezync.session import Session
-from sharezync.transfer.moving import OPENING_SECONDS, Over, check_http_left
 from sharezync.transfer.progress import Progress
+from sharezync.transfer.transfers import OPENING_SECONDS, Over, check_http_left
 
 _POLL_SECONDS: Final = 2.0
 _OPEN = ("offered", "accepted", "receiving", "verifying", "paused")

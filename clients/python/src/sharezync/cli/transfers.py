@@ -1,13 +1,113 @@
-"""`transfers`, `statistics`."""
+"""`send`, `transfers`, `statistics`, `upload`, `download`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 import click
 from msgspec.structs import asdict
 
-from sharezync.cli.common import Context, an_id, logged_in
-from sharezync.cli.output import size_text
-from sharezync.cli.text import column, one_line
+from sharezync.cli.common import Context, an_id, command, logged_in, over_option
+from sharezync.cli.output import Bars, size_text
+from sharezync.cli.text import column, one_line, verbatim
+from sharezync.client import Session
 from sharezync.documents import BothWays, Transfer, TransferTotals
-from sharezync.session import Session
+from sharezync.transfer.offer import list_files
+from sharezync.transfer.progress import Progress
+from sharezync.transfer.transfers import Over, Wait
+
+_WAITS: Final[tuple[Wait, ...]] = ("nobody", "receiving", "all")
+
+
+@command
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--to",
+    "to",
+    multiple=True,
+    required=True,
+    metavar="USER[/DEVICE]",
+    help="Recipient; can be repeated.",
+)
+@click.option("--note", default="", metavar="TEXT", help="Message to the recipients.")
+@click.option(
+    "--wait",
+    type=click.Choice(_WAITS),
+    default="receiving",
+    show_default=True,
+    help="When to exit: once everything is stored (nobody); once active recipients have finished "
+    "as well (receiving); or once all recipients have answered and finished (all).",
+)
+@over_option
+async def send(
+    context: Context,
+    *,
+    files: tuple[Path, ...],
+    to: tuple[str, ...],
+    note: str,
+    wait: Wait,
+    over: Over,
+) -> None:
+    """Send FILES and folders to users or to one of their devices.
+
+    Recipients don't need to be online. If interrupted, run the same command again to resume.
+    """
+    out = context.out
+    for path in list_files(files).left_out:
+        out.hint(f"Left out, as it is a link or no file: {verbatim(str(path))}")
+    async with context.client() as client:
+        session = client.session()
+        addresses = [await session.transfers.address(each) for each in to]
+        names = {each.user_id: await session.people.name_of(each.user_id) for each in addresses}
+        begun = False
+        with Bars(out) as bars:
+
+            def show(progress: Progress) -> None:
+                nonlocal begun
+                if not begun:
+                    _show_offer(context, progress)
+                begun = True
+                bars.sent(progress, names)
+
+            progress = await session.transfers.send(
+                files,
+                to=addresses,
+                device=context.config.client_id,
+                note=note,
+                record_in=context.config.state / "sends",
+                wait=wait,
+                over=over,
+                on_progress=show,
+            )
+            bars.sent(progress, names, last=True)
+    out.show(
+        "sent",
+        f"Sent {size_text(progress.size_bytes)}: everything is stored and verified.",
+        transfer_id=progress.transfer.id,
+        state=progress.transfer.state,
+        size_bytes=progress.size_bytes,
+        moved_bytes=progress.moved_bytes,
+        resumed=progress.resumed,
+    )
+    for user_id, name in names.items():
+        shown = one_line(name)
+        state, _ = progress.recipients.get(user_id, ("", 0))
+        out.say(f"  {shown} has it." if state == "completed" else f"  It waits for {shown}.")
+
+
+def _show_offer(context: Context, progress: Progress) -> None:
+    transfer = progress.transfer
+    context.out.record(
+        "offered",
+        transfer_id=transfer.id,
+        resumed=progress.resumed,
+        size_bytes=transfer.size_bytes,
+        stored_bytes=progress.stored_bytes,
+        files=[{"name": file.path, "size_bytes": file.size_bytes} for file in transfer.files],
+    )
+    if progress.resumed:
+        stored, size = size_text(progress.stored_bytes), size_text(progress.size_bytes)
+        context.out.hint(f"Going on: {stored} of {size} are stored already.")
 
 
 @logged_in
@@ -93,3 +193,60 @@ def _text(sums: TransferTotals) -> str:
         best = size_text(sums.best_bytes_per_second or 0)
         parts.append(f"{size_text(sums.mean_bytes_per_second)}/s, at best {best}/s")
     return "; ".join(parts)
+
+
+@logged_in
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+async def upload(context: Context, session: Session, *, files: tuple[Path, ...]) -> None:
+    """Upload FILES to your storage. If interrupted, run the same command again to resume."""
+    out = context.out
+    for path in files:
+        with Bars(out) as bars:
+            stored = await session.uploads.upload(
+                path,
+                record_in=context.config.state / "uploads",
+                on_progress=partial(bars.moved, path.name, {"path": str(path)}),
+            )
+        out.show(
+            "uploaded",
+            f"{one_line(stored.id)}  {one_line(stored.name)}  {size_text(stored.size_bytes)}",
+            path=str(path),
+            id=stored.id,
+            name=stored.name,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+        )
+
+
+@logged_in
+@click.argument("file_id", metavar="ID", callback=an_id)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="PATH",
+    help="New file name, or a folder; default: current folder.",
+)
+@click.option("--replace", is_flag=True, help="Replace an existing file at PATH.")
+async def download(
+    context: Context, session: Session, *, file_id: str, output: Path, replace: bool
+) -> None:
+    """Download the file ID. If interrupted, run the same command again to resume.
+
+    Existing files aren't replaced without --replace. In a folder, hidden and executable files are
+    renamed.
+    """
+    out = context.out
+    with Bars(out) as bars:
+        path = await session.downloads.download(
+            file_id,
+            output,
+            replace=replace,
+            record_in=context.config.state / "downloads",
+            on_progress=partial(bars.moved, file_id, {"id": file_id}),
+        )
+    text = f"Downloaded {verbatim(str(path))}"
+    out.show("downloaded", text, id=file_id, path=str(path), size_bytes=path.stat().st_size)

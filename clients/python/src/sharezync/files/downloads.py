@@ -11,13 +11,12 @@ import httpx
 from sharezync.backoff import jittered
 from sharezync.documents import StoredFile
 from sharezync.files.uploads import OnBytes, ignore_progress
+from sharezync.folders import Staging
 from sharezync.http import Http
 from sharezync.local import record_path, state_folder
-from sharezync.names import clean_name
+from sharezync.names import clean_name, defused
 from sharezync.problems import AlreadyThere, Corrupt, Problem, Unreachable
-from sharezync.staging import Staging
-from sharezync.transfer.defusing import defused
-from sharezync.transfer.placing import place
+from sharezync.transfer.received_files import place
 
 _TRIES: Final = 8
 _PIECE_BYTES: Final = 512 * 1024
@@ -47,7 +46,7 @@ class Downloads:
         """Download a file to a path, or into a folder under the file's own name; return where.
 
         Nothing that is there is replaced, but for a file at a named path with `replace`. In a
-        folder the name is one that does nothing by being there (`transfer.defusing`). Until it is
+        folder the name is one that does nothing by being there (`names`). Until it is
         there and its SHA-256 is right it is in a folder of ours beside; called again after an
         interruption it goes on with that (the record of it is in `record_in`, a folder; by default
         among the state of this user). Raises Problem (`not-found` …), AlreadyThere, Corrupt,

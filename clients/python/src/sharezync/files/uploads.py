@@ -17,7 +17,7 @@ from sharezync.http import Http, address_of
 from sharezync.local import JsonFile, record_path
 from sharezync.problems import Corrupt, FileChanged, Problem, Unreachable
 from sharezync.shapes import understood
-from sharezync.transfer.listing import Listing, Outgoing, list_files
+from sharezync.transfer.offer import Listing, Outgoing, list_files
 
 PIECE_BYTES: Final = 512 * 1024
 _TRIES: Final = 8

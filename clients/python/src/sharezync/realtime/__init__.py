@@ -1,1 +1,1 @@
-"""The socket: pure parts (`closing`, `cursors`, `frames`) and the shell around them (`socket`)."""
+"""The socket: pure parts (`cursors`, `frame_router`) and the shell around them (`socket`)."""

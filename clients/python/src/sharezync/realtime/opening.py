@@ -1,21 +1,23 @@
-"""Opening a socket: from the handshake to `ready`, with the cursors to resume from."""
+"""Opening a socket, from the handshake to `ready`, and what to do after it was closed."""
 
 import asyncio
 import json
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
+import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import CloseCode
 
+from sharezync.backoff import MOST_SECONDS, between, jittered
 from sharezync.problems import NotUnderstood
-from sharezync.realtime.closing import ReconnectAdvice, after_refusal
 from sharezync.realtime.cursors import Cursor, Cursors
 from sharezync.shapes import Json, parsed, understood
 
@@ -27,6 +29,61 @@ _CURSORS_AT_ONCE: Final = 500
 """So many fit into a frame of 64 KiB."""
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
 _TRANSFER_ID: Final = slice(4, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectAdvice:
+    """Whether to come back, and how."""
+
+    again: bool
+    least_seconds: float = 0.0
+    """The pause, before jitter, at the first attempt."""
+    renew: bool = False
+    """Whether a fresh token is needed first."""
+
+    def pause_seconds(self, attempt: int, *, asked_seconds: float | None = None) -> float:
+        """Return how long to wait before attempt number `attempt` + 1 since it last went well.
+
+        What the server asked for (`bye`, `Retry-After`) is spread up to twice as long: it asked
+        everybody.
+        """
+        if asked_seconds is not None:
+            return min(between(asked_seconds, 2 * asked_seconds), 60.0)
+        least = between(self.least_seconds, 1.5 * self.least_seconds)
+        return least if attempt == 0 else min(least + jittered(attempt), 2 * MOST_SECONDS)
+
+
+_STOP: Final = ReconnectAdvice(again=False)
+_AGAIN: Final = ReconnectAdvice(again=True, least_seconds=0.1)
+
+_BY_CODE: Final = {
+    1009: _STOP,  # we sent a frame over the limit, and would again
+    4001: ReconnectAdvice(again=True, least_seconds=0.0),  # going away: others are there
+    4008: ReconnectAdvice(again=True, least_seconds=0.5),  # too slow
+    4009: ReconnectAdvice(again=True, least_seconds=0.0),  # idle: the line was dead
+    4013: ReconnectAdvice(again=True, least_seconds=1.0),  # try later
+    4029: ReconnectAdvice(again=True, least_seconds=5.0),  # flooding
+    4501: ReconnectAdvice(again=True, least_seconds=0.0, renew=True),  # bad token
+}
+
+
+def after_close(code: int) -> ReconnectAdvice:
+    """Return what to do after this close code; 4500 to 4999 mean not to come back.
+
+    4501 is answered with a fresh token; the caller gives up where that is refused as well.
+    """
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    return _STOP if 4500 <= code <= 4999 else _AGAIN
+
+
+def after_refusal(status: int) -> ReconnectAdvice:
+    """Return what to do after a handshake was answered with this HTTP status."""
+    if status == httpx.codes.UNAUTHORIZED:
+        return ReconnectAdvice(again=True, renew=True)
+    if status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS} or status >= 500:
+        return ReconnectAdvice(again=True, least_seconds=0.5)
+    return _STOP
 
 
 class SocketBroken(Exception):

@@ -11,13 +11,11 @@ from typing import Final, Self
 
 from sharezync.backoff import jittered
 from sharezync.problems import Problem, SharezyncError, SocketClosed, Unreachable
-from sharezync.realtime.closing import after_close
 from sharezync.realtime.cursors import Cursor
-from sharezync.realtime.frame_router import FrameRouter
-from sharezync.realtime.frames import Connected, FrameQueue, Incoming, Lost
-from sharezync.realtime.opening import OpenSocket, SocketBroken, open_socket
-from sharezync.renewal import Renewal
+from sharezync.realtime.frame_router import Connected, FrameQueue, FrameRouter, Incoming, Lost
+from sharezync.realtime.opening import OpenSocket, SocketBroken, after_close, open_socket
 from sharezync.shapes import Json, object_in, parsed, understood
+from sharezync.tokens import Renewal
 
 _COMMAND_TRIES: Final = 8
 _AGAIN_SECONDS: Final = 0.01

@@ -1,1 +1,1 @@
-"""Files from device to device: `sending` and `receiving`, on pure parts and a little record."""
+"""Files from device to device: `sender` and `receiver`, on `chunks` and a record."""

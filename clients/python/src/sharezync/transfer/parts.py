@@ -13,8 +13,7 @@ from typing import Final
 
 from sharezync.folders import Folder
 from sharezync.problems import Corrupt
-from sharezync.transfer.chunks import DIGEST_BYTES, chunk_count, chunk_length, root_of
-from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.chunks import DIGEST_BYTES, Ranges, chunk_count, chunk_length, root_of
 
 _LOST: Final = bytes(DIGEST_BYTES)
 _FLUSHED: Final = 2**32 - 1

@@ -1,7 +1,7 @@
 """Receiving over a socket: chunks are checked and written in threads, and acknowledged."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from sharezync.documents import Transfer
 from sharezync.problems import Corrupt, Problem, SharezyncError, TransferEnded
-from sharezync.realtime.frames import Connected, FrameQueue, Item, Lost
+from sharezync.realtime.frame_router import Connected, FrameQueue, Item, Lost
 from sharezync.realtime.socket import Socket
 from sharezync.shapes import Json, member, object_in
-from sharezync.transfer.acknowledgements import Acknowledgements
 from sharezync.transfer.chunks import Chunk, Place, decode
 from sharezync.transfer.parts import Part
 from sharezync.transfer.receiver import Receiver
+
+ACK_BYTES: Final = 1024 * 1024
+ACK_SECONDS: Final = 0.05
 
 WINDOW_BYTES: Final = 8 * 1024 * 1024
 """What may be on its way to us: bounds what is in memory."""
@@ -25,6 +27,44 @@ _POLL_SECONDS: Final = 10.0
 """How often the state is asked for, once everything is here: an event may take long to come."""
 _CORRUPT_TIMES: Final = 5
 _RESUME_CODES: Final = frozenset({"unavailable", "receiver-stalled"})
+
+
+class Acknowledgements:
+    """Sends what is due for each file, one at a time, so that none overtakes another.
+
+    `send` returns False where it can't now. While `paused` nothing is sent, nor kept for later:
+    resuming says what is here.
+    """
+
+    def __init__(self, send: Callable[[int], Awaitable[bool]]) -> None:
+        self._send = send
+        self._files: set[int] = set()
+        self._bytes = 0
+        self._due = asyncio.Event()
+        self._many = asyncio.Event()
+        self.paused = False
+
+    def add(self, file: int, length_bytes: int) -> None:
+        if not self.paused:
+            self._files.add(file)
+            self._bytes += length_bytes
+            self._due.set()
+            if self._bytes >= ACK_BYTES:
+                self._many.set()
+
+    async def run(self) -> None:
+        """Send what becomes due, until cancelled."""
+        while True:
+            await self._due.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ACK_SECONDS):
+                    await self._many.wait()
+            files, self._files, self._bytes = self._files, set(), 0
+            self._due.clear()
+            self._many.clear()
+            for file in files:
+                if not self.paused:
+                    await self._send(file)
 
 
 @dataclass(eq=False)

@@ -1,6 +1,9 @@
 """Sending over a socket: chunks within the window that the server gives."""
 
 import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -8,20 +11,110 @@ from uuid import UUID
 from sharezync.backoff import jittered
 from sharezync.documents import OVER, Recipient, Transfer
 from sharezync.problems import Problem, SharezyncError, TransferEnded
-from sharezync.realtime.frames import FrameQueue, Item, Lost
+from sharezync.realtime.frame_router import FrameQueue, Item, Lost
 from sharezync.realtime.socket import Socket
 from sharezync.shapes import Json, member, object_in, understood
-from sharezync.transfer.chunk_prefetch import ChunkPrefetch
-from sharezync.transfer.chunks import HEADER_BYTES, Place, chunk_count, encode
-from sharezync.transfer.ranges import Ranges
+from sharezync.transfer.chunks import HEADER_BYTES, Place, Ranges, chunk_count, encode
 from sharezync.transfer.sender import Missing, Sender
-from sharezync.transfer.window import Window
+
+DEPTH: Final = 6
+"""How many are in the making or wait for their turn: the memory this takes, in chunks."""
+_THREADS: Final = 2
+
+Prepare = Callable[[bytearray, Place], memoryview]
+"""Fills a buffer with a chunk's frame and returns the frame; called in a thread."""
+
 
 _FIRST_WINDOW_BYTES: Final = 4 * 1024 * 1024
 _STILL_SECONDS: Final = 60.0
 """After so long without an acknowledgement the server is asked what it has."""
 _AGAIN: Final = frozenset({"chunk-corrupt", "window-exceeded"})
 """Refusals of one chunk after which it is sent again, beside those that say so themselves."""
+
+
+class ChunkPrefetch:
+    """Prepares frames of chunks, a few before their turn, in buffers that are used again."""
+
+    def __init__(self, prepare: Prepare, chunk_size_bytes: int) -> None:
+        self._prepare = prepare
+        # Made once: fresh memory for each chunk costs more than reading it.
+        self._buffers = [bytearray(HEADER_BYTES + chunk_size_bytes) for _ in range(DEPTH)]
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="read-chunks")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def frames(self, places: Iterable[Place]) -> AsyncGenerator[tuple[Place, memoryview]]:
+        """Yield the chunks in order; a frame is good until the next one is asked for.
+
+        Raises what preparing raised. One at a time: the buffers are the same.
+        """
+        loop = asyncio.get_running_loop()
+        todo: Iterator[Place] = iter(places)
+        free = list(self._buffers)
+        pending: deque[tuple[Place, bytearray, asyncio.Future[memoryview]]] = deque()
+
+        def submit() -> None:
+            while free and (place := next(todo, None)) is not None:
+                buffer = free.pop()
+                future = loop.run_in_executor(self._threads, self._prepare, buffer, place)
+                pending.append((place, buffer, future))
+
+        submit()
+        try:
+            while pending:
+                place, buffer, future = pending.popleft()
+                yield place, await future
+                free.append(buffer)
+                submit()
+        finally:
+            # The buffers are used again: nobody may be writing into them any more.
+            await asyncio.gather(*(each[2] for each in pending), return_exceptions=True)
+
+
+class Window:
+    """Counts the bytes on their way. One chunk may always be on its way.
+
+    It opens slowly: at first to one chunk, and then by as much as is acknowledged. On a line that
+    many use, what the others say (the recipient's answer above all) has that much less to wait for.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.bytes = 0
+        self._open_bytes = 0
+        self._on_the_way: dict[Place, int] = {}
+
+    def has_room(self, length_bytes: int) -> bool:
+        room_bytes = min(self._open_bytes, self.limit_bytes) - self.bytes
+        return not self._on_the_way or length_bytes <= room_bytes
+
+    @property
+    def empty(self) -> bool:
+        return not self._on_the_way
+
+    def sent(self, place: Place, length_bytes: int) -> None:
+        self.bytes += length_bytes - self._on_the_way.get(place, 0)
+        self._on_the_way[place] = length_bytes
+        self._open_bytes = max(self._open_bytes, length_bytes)
+
+    def acknowledged(self, file: int, next_index: int, indexes: Iterable[int] = ()) -> int:
+        """Note what is stored for good; return how many bytes that frees."""
+        beyond = set(indexes)
+        stored = [
+            place
+            for place in self._on_the_way
+            if place[0] == file and (place[1] < next_index or place[1] in beyond)
+        ]
+        freed_bytes = sum(map(self.settled, stored))
+        self._open_bytes = min(self._open_bytes + freed_bytes, self.limit_bytes)
+        return freed_bytes
+
+    def settled(self, place: Place) -> int:
+        """Note that a chunk is not on its way any more; return how many bytes that frees."""
+        length = self._on_the_way.pop(place, 0)
+        self.bytes -= length
+        return length
 
 
 @dataclass(eq=False)

@@ -1,30 +1,214 @@
-"""Transfers: listed, offered, sent, received."""
+"""Transfers: listed, offered, sent, received.
+
+Files move by whichever way there is: a socket at first, HTTP where there is none.
+"""
 
 import asyncio
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from sharezync.documents import Transfer
+import httpx
+
+from sharezync.backoff import jittered
+from sharezync.documents import OVER, Transfer
 from sharezync.http import Http
 from sharezync.local import state_folder
-from sharezync.names import clean_name, shortened
+from sharezync.names import clean_name, defused, shortened
 from sharezync.people import People
-from sharezync.problems import Problem
+from sharezync.problems import NotLoggedIn, Problem, SocketClosed, TransferEnded, Unreachable
 from sharezync.realtime.socket import Socket
-from sharezync.renewal import Renewal
-from sharezync.transfer.api import TransferApi
-from sharezync.transfer.defusing import defused
-from sharezync.transfer.listing import list_files
-from sharezync.transfer.moving import Mover, Over, Wait, wait_for_recipients
-from sharezync.transfer.offer import Address, Offer, SendRecord
+from sharezync.shapes import Json
+from sharezync.tokens import Renewal
+from sharezync.transfer.offer import Address, Offer, SendRecord, list_files
 from sharezync.transfer.progress import OnProgress, Progress
 from sharezync.transfer.received_files import Destination, begun_in
+from sharezync.transfer.receiver import HttpReceiver
+from sharezync.transfer.sender import HttpSender
+from sharezync.transfer.socket_receiver import SocketReceiver
+from sharezync.transfer.socket_sender import SocketSender
+from sharezync.transfer.transfer_http import TransferApi, TransferHttp
+
+Over = Literal["auto", "socket", "http"]
+"""`auto`: a socket, and HTTP where there is none to be had, or none any more."""
+Wait = Literal["nobody", "receiving", "all"]
+"""Until when a sender stays: till everything is stored; till those are through who are receiving
+by then; or till nobody is left who might."""
+
+OPENING_SECONDS: Final = 10.0
+"""How long a first socket is tried for where there is another way."""
+# By us; revoked on purpose; a protocol of another time.
+_NO_OTHER: Final = frozenset({1000, 4503, 4509})
+_UNDER_WAY: Final = frozenset({"accepted", "receiving", "verifying"})
+_SOON: Final = 1
+"""As `jittered` counts: some three times a second."""
+_SELDOM: Final = 4
+_ENDED_A_SOCKET: Final = (SocketClosed, Unreachable, NotLoggedIn)
 
 _RECEIVES: Final = "receives"
 _SENDER_BYTES: Final = 100
+
+
+def leaves_http(error: Exception) -> bool:
+    """Whether HTTP may do where this ended a socket, or kept one from being opened.
+
+    Proxies refuse upgrades, or drop them silently; and capability tokens need no login any more.
+    """
+    if isinstance(error, SocketClosed):
+        return error.code not in _NO_OTHER
+    return isinstance(error, NotLoggedIn | Unreachable)
+
+
+def check_http_left(over: Over, error: Exception) -> None:
+    """Raise what ended a socket, or kept one from being opened, where HTTP isn't another way."""
+    if over == "socket" or not leaves_http(error):
+        raise error
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """Moves files on behalf of a login, from or to one of its devices.
+
+    `device` is its socket, or its `client_id`.
+    """
+
+    api: TransferApi
+    base_url: str
+    renewal: Renewal
+    device: Socket | str
+    over: Over
+    on_progress: OnProgress
+
+    async def send(self, offer: Offer) -> Progress:
+        """Have everything of an offer stored; the record of what can't go on is deleted."""
+        progress: Progress | None = None
+        side: TransferHttp | None = None
+        if self.over != "http":
+            try:
+                async with self._socket() as socket:
+                    progress, side = await self._offered(offer, socket)
+                    if side is None:
+                        return progress
+                    with socket.about_transfer(side.transfer_id) as queue, _deleting_record(offer):
+                        await SocketSender(
+                            side, progress, offer.files, self.on_progress, socket, queue
+                        ).send()
+                    return progress
+            except _ENDED_A_SOCKET as error:
+                check_http_left(self.over, error)
+        if progress is None:
+            progress, side = await self._offered(offer, None)
+        if side is not None:
+            with _deleting_record(offer):
+                await HttpSender(side, progress, offer.files, self.on_progress, self.api).send()
+        return progress
+
+    async def receive(
+        self, transfer: Transfer, to: Destination, files: Collection[int] | None
+    ) -> list[Path]:
+        """Have a transfer where it is to go."""
+        receiver: SocketReceiver | None = None
+        if self.over != "http":
+            try:
+                async with self._socket() as socket:
+                    with socket.about_transfer(transfer.id) as queue:
+                        # As it is now that nothing can be missed.
+                        transfer = await self.api.get(transfer.id)
+                        receiver = SocketReceiver(
+                            self.api, transfer, to, self.on_progress, files, socket, queue
+                        )
+                        return await receiver.receive()
+            except _ENDED_A_SOCKET as error:
+                check_http_left(self.over, error)
+        if receiver is None or receiver.token is None:
+            transfer = await self.api.get(transfer.id)
+            return await HttpReceiver(self.api, transfer, to, self.on_progress, files).receive()
+        # With the token that was given: nothing more is asked of the login.
+        transfer = receiver.progress.transfer
+        side = await self.api.transfer_http(transfer.id, receiver.token)
+        on_http = HttpReceiver(self.api, transfer, to, self.on_progress, files, side)
+        on_http.progress.moved_bytes = receiver.progress.moved_bytes
+        return await on_http.receive()
+
+    async def _offered(
+        self, offer: Offer, socket: Socket | None
+    ) -> tuple[Progress, TransferHttp | None]:
+        """Make an offer, from the device of a socket or that of the login.
+
+        Return how far it is, and the sender's side; None where nothing is to be sent any more.
+        """
+
+        async def ask(members: Json) -> Transfer:
+            if socket is None:
+                return await self.api.create(members)
+            return Transfer.of(await socket.command("file_transfer_start", **members))
+
+        transfer = await offer.make(ask)
+        progress = Progress(transfer, transfer.size_bytes, resumed=offer.record.resumed)
+        progress.learn(transfer)
+        self.on_progress(progress)
+        if not transfer.over:
+            return progress, await self.api.transfer_http(transfer.id, transfer.token)
+        if transfer.state != "completed":
+            offer.record.delete()
+            raise TransferEnded(transfer.state)
+        return progress, None
+
+    @asynccontextmanager
+    async def _socket(self) -> AsyncGenerator[Socket]:
+        if isinstance(self.device, Socket):
+            await self.device.ready()
+            yield self.device
+        else:
+            async with Socket(
+                self.base_url,
+                self.renewal,
+                self.device,
+                events=False,
+                opening_seconds=OPENING_SECONDS if self.over == "auto" else None,
+            ) as socket:
+                yield socket
+
+
+@contextmanager
+def _deleting_record(offer: Offer) -> Iterator[None]:
+    """Delete the record of what can't go on, however often it is tried."""
+    try:
+        yield
+    except TransferEnded:
+        offer.record.delete()
+        raise
+    except Problem as problem:
+        if not problem.retryable and problem.status != httpx.codes.UNAUTHORIZED:
+            offer.record.delete()
+        raise
+
+
+async def wait_for_recipients(
+    api: TransferApi, progress: Progress, wait: Wait, on_progress: OnProgress
+) -> None:
+    """Stay until those are through who are waited for, or the login has ended.
+
+    As long as nothing happens it is asked ever less often, down to every five seconds or so.
+    """
+    quiet = 0
+    while wait != "nobody":
+        states = {state for state, _ in progress.recipients.values()}
+        left = states - OVER if wait == "all" else states & _UNDER_WAY
+        if not left:
+            return
+        await asyncio.sleep(jittered(_SOON + min(quiet, _SELDOM)))
+        before = dict(progress.recipients)
+        try:
+            progress.learn(await api.get(progress.transfer.id))
+        except NotLoggedIn:
+            return
+        quiet = 0 if progress.recipients != before else quiet + 1
+        if not quiet:
+            on_progress(progress)
 
 
 def _ignore(_: Progress) -> None:
@@ -100,7 +284,7 @@ class Transfers(TransferApi):
         In `into` a new folder is made for it, called after who sends and when; with
         `new_folder=False` the files go straight into `into`. Nothing that is there is replaced, no
         folder that is there is gone into, and names that would do something by being there are
-        changed (`transfer.defusing`). Returns the files, in the order of those that are received.
+        changed (`names`). Returns the files, in the order of those that are received.
 
         Called again after an interruption, with the same `into`, it goes on where it was; the
         record of that is in `record_in`, a folder (by default among the state of this user).
